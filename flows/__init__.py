@@ -1,0 +1,1 @@
+"""What runs: the job's composition, its configuration and its console."""
