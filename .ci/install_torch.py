@@ -1,7 +1,7 @@
 """Install the locked torch into this environment, as its CPU build where the machine has no NVIDIA GPU.
 
-The plain Linux wheel brings several GB of CUDA packages. A build tagged `+cpu` does not, and pip takes it wherever an index or a
-folder it was told of (PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS) offers one; where none does, the plain wheel is taken and said so.
+The plain Linux wheel brings several GB of CUDA packages. A build tagged `+cpu` does not, and pip finds it wherever an index or
+a folder it was told of (PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS) offers one; where none does, the plain wheel is taken, out loud.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ def main() -> None:
         if pip_install(f"torch=={release}+cpu", quiet=True):
             return
         print(
-            f"No GPU here, and no index offers torch {release}+cpu: taking the plain wheel, which brings CUDA packages of several GB.\n"
-            "Name PyTorch's CPU index in PIP_EXTRA_INDEX_URL to avoid that."
+            f"No GPU here, and no index offers torch {release}+cpu: taking the plain wheel, which brings several GB of CUDA packages.\n"
+            "Name PyTorch's CPU index in PIP_EXTRA_INDEX_URL to avoid that.",
+            flush=True,
         )
     if not pip_install(f"torch=={release}"):
         sys.exit(f"torch {release} could not be installed; pip's reason is above.")
 
 
 def pip_install(requirement: str, *, quiet: bool = False) -> bool:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
     command += ["--constraint", str(CONSTRAINTS), requirement]
     return subprocess.run(command, stderr=subprocess.DEVNULL if quiet else None, check=False).returncode == 0
 
