@@ -32,7 +32,7 @@ def main() -> None:
         if pip_install(f"torch=={release}+cpu", quiet=True):
             return
         print(
-            f"No GPU here, and no index offers torch {release}+cpu: taking the plain wheel, which brings several GB of CUDA packages.\n"
+            f"No GPU here, and no index offers torch {release}+cpu: taking the plain wheel and several GB of CUDA packages.\n"
             "Name PyTorch's CPU index in PIP_EXTRA_INDEX_URL to avoid that.",
             flush=True,
         )
