@@ -1,0 +1,329 @@
+"""Which backend computes: chosen once, at a task's door, out loud."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from emberharmony.errors import BackendUnavailableError
+
+ENV_VAR = "EMBERHARMONY_BACKEND"
+
+_PACKAGES = {"numpy": "numpy", "torch": "torch", "mlx": "mlx"}
+_MODULES = {"numpy": "._numpy", "torch": "._torch", "mlx": "._mlx"}
+_INSTALL = {
+    "numpy": "pip install numpy",
+    "torch": "pip install 'emberharmony[torch]'",
+    "mlx": "pip install 'emberharmony[mlx]'",
+}
+
+_process_choice: str | None = None
+_context_choice: ContextVar[str | None] = ContextVar("emberharmony_backend", default=None)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One backend on one device, as `select` returns it.
+
+    Attributes
+    ----------
+    name : str
+        "numpy", "torch" or "mlx".
+    device : str
+        Where new arrays go: "cpu", "cuda:0", "mps", "xpu:0", "gpu".
+    float64 : bool
+        Whether that device computes in double precision.
+    xp : module
+        The backend's functions over its own native arrays, under the standard's names.
+    """
+
+    name: str
+    device: str
+    float64: bool
+    xp: Any = field(repr=False, compare=False)
+
+    def asarray(self, x: Any, /, *, dtype: Any = None) -> Any:
+        """`x` as a tensor of this backend on its device (see `emberharmony.ops.convert_to_tensor`)."""
+        from emberharmony.ops import Tensor
+
+        if isinstance(x, Tensor):
+            x = x.numpy()
+        native = None if dtype is None else self.xp.native_dtype(dtype)
+        return Tensor(self.xp.asarray(x, dtype=native, device=self.device), self.xp)
+
+    def to_numpy(self, x: Any, /) -> np.ndarray[Any, Any]:
+        """A tensor or native array of this backend as a read-only NumPy array."""
+        from emberharmony.ops import Tensor
+
+        view: np.ndarray[Any, Any] = self.xp.to_numpy(x._array if isinstance(x, Tensor) else x)
+        return view
+
+    def eval(self, *tensors: Any) -> None:
+        """Compute what a lazy backend (MLX) has put off; tensors must be evaluated before they cross a thread."""
+        self.xp.evaluate(*(getattr(t, "_array", t) for t in tensors))
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all that it was asked for."""
+        self.xp.synchronize(self.device)
+
+
+@dataclass(frozen=True)
+class BackendRow:
+    """What `backend_report` knows of one backend."""
+
+    name: str
+    installed: bool
+    version: str | None
+    devices: tuple[str, ...]
+    default_device: str | None
+    float64: bool | None
+    chosen: bool
+    reason: str
+
+
+def available_backends() -> tuple[str, ...]:
+    """Names of the backends that are installed here; none of them is imported.
+
+    Examples
+    --------
+    >>> "numpy" in available_backends()
+    True
+    """
+    return tuple(name for name, package in _PACKAGES.items() if find_spec(package) is not None)
+
+
+def get_backend() -> str:
+    """Name of the backend that creates arrays in the current context, with its device if one was asked for.
+
+    Examples
+    --------
+    >>> with using_backend("numpy"):
+    ...     get_backend()
+    'numpy'
+    """
+    return _choice()[0]
+
+
+def set_backend(name: str | None) -> None:
+    """Make `name` the default backend of this process; None goes back to the environment or the automatic choice.
+
+    Parameters
+    ----------
+    name : str or None
+        "numpy", "torch" or "mlx", optionally with a device: "torch:cuda:1", "torch:cpu", "mlx:gpu".
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    BackendUnavailableError
+        If its package or its device is missing here. Nothing else is chosen in its place.
+
+    Notes
+    -----
+    It decides where new arrays are made. Everything else follows the backend of its arguments. `using_backend` wins over it.
+    """
+    global _process_choice
+    if name is not None:
+        select(name)
+    _process_choice = name
+
+
+@contextmanager
+def using_backend(name: str) -> Iterator[Backend]:
+    """Make `name` the default backend inside a ``with`` block, for the current thread or async task only.
+
+    Parameters
+    ----------
+    name : str
+        As in `set_backend`.
+
+    Notes
+    -----
+    Threads of a ThreadPoolExecutor do not inherit it: hand the name along with the work.
+
+    Examples
+    --------
+    >>> with using_backend("numpy") as backend:
+    ...     backend.device
+    'cpu'
+    """
+    backend = select(name)
+    token = _context_choice.set(name)
+    try:
+        yield backend
+    finally:
+        _context_choice.reset(token)
+
+
+def select(name: str | None = None) -> Backend:
+    """Load one backend: the one named, else the context's, the process's, the environment's, the automatic one.
+
+    Parameters
+    ----------
+    name : str, optional
+        As in `set_backend`.
+
+    Returns
+    -------
+    Backend
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    BackendUnavailableError
+        If its package or its device is missing here.
+
+    Examples
+    --------
+    >>> select("numpy").float64
+    True
+    """
+    return _load(name if name is not None else _choice()[0])
+
+
+def backend_report(*, devices: bool = False) -> list[BackendRow]:
+    """One row per backend the library knows: installed or not, its version, what is chosen and why.
+
+    Parameters
+    ----------
+    devices : bool
+        Also list devices and double precision, which imports every installed backend. Otherwise only the chosen one is asked.
+    """
+    full, reason = _choice()
+    chosen = _split(full)[0]
+    rows = []
+    for name, package in _PACKAGES.items():
+        if find_spec(package) is None:
+            rows.append(BackendRow(name, False, None, (), None, None, name == chosen, f"not installed: {_INSTALL[name]}"))
+            continue
+        backend = None
+        if devices or name == chosen:
+            backend = _load(full if name == chosen else name)
+        rows.append(
+            BackendRow(
+                name=name,
+                installed=True,
+                version=metadata.version(package),
+                devices=() if backend is None else tuple(backend.xp.devices()),
+                default_device=None if backend is None else backend.device,
+                float64=None if backend is None else backend.float64,
+                chosen=name == chosen,
+                reason=reason if name == chosen else "not chosen",
+            )
+        )
+    return rows
+
+
+def set_random_seed(seed: int) -> None:
+    """Start the default random stream of `emberharmony.ops.random` over from `seed`, the same on every backend.
+
+    Examples
+    --------
+    >>> from emberharmony import ops
+    >>> set_random_seed(7)
+    >>> a = ops.random.uniform(size=3).numpy()
+    >>> set_random_seed(7)
+    >>> bool((a == ops.random.uniform(size=3).numpy()).all())
+    True
+    """
+    from emberharmony.ops import random
+
+    random.seed(seed)
+
+
+def _choice() -> tuple[str, str]:
+    """The default backend's name, and why it is that one."""
+    name = _context_choice.get()
+    if name is not None:
+        return name, "using_backend"
+    if _process_choice is not None:
+        return _process_choice, "set_backend"
+    name = os.environ.get(ENV_VAR)
+    if name:
+        return name, f"environment variable {ENV_VAR}"
+    return _automatic()
+
+
+@cache
+def _automatic() -> tuple[str, str]:
+    """Apple silicon with MLX, then torch with an accelerator, else NumPy.
+
+    MLX on an x86 CPU is 10 to 30 times slower per element than NumPy, and torch without an accelerator no faster, so neither
+    is taken there unless it is asked for. torch is imported to find out only where the host shows signs of an accelerator.
+    """
+    apple_silicon = sys.platform == "darwin" and platform.machine() == "arm64"
+    if apple_silicon and find_spec("mlx") is not None:
+        return "mlx", "automatic: Apple silicon with MLX"
+    if find_spec("torch") is not None and (apple_silicon or _signs_of_accelerator()):
+        accelerators = [d for d in _module("torch").devices() if d != "cpu"]
+        if accelerators:
+            return "torch", f"automatic: torch with {accelerators[0]}"
+    return "numpy", "automatic: no accelerator that an installed backend can use"
+
+
+def _signs_of_accelerator() -> bool:
+    """Device files of NVIDIA, AMD (ROCm) or Intel GPUs, or the WSL ones; on Windows torch itself has to be asked."""
+    if sys.platform == "win32":
+        return True
+    return any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dri/renderD128", "/dev/dxg"))
+
+
+def _split(full: str) -> tuple[str, str | None]:
+    """Name and device of "torch:cuda:1"."""
+    name, _, device = full.partition(":")
+    if name not in _PACKAGES:
+        raise ValueError(
+            f"Unknown backend {full!r}; the library knows {', '.join(_PACKAGES)}, "
+            f"of which {', '.join(available_backends())} are installed here. A device may follow, as in 'torch:cuda:1'."
+        )
+    return name, device or None
+
+
+@cache
+def _load(full: str) -> Backend:
+    name, device = _split(full)
+    xp = _module(name)
+    devices = tuple(xp.devices())
+    if device is None:
+        device = xp.default_device()
+    else:
+        device = xp.full_device(device)
+        if device not in devices:
+            # No fallback: a worker that asked for a GPU must not quietly do a day's work on the CPU.
+            raise BackendUnavailableError(
+                f"Device {device!r} was asked for ({full!r}), but {name} finds only {', '.join(devices)} here."
+            )
+    xp.use_device(device)
+    return Backend(name, device, xp.has_float64(device), xp)
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    if find_spec(_PACKAGES[name]) is None:
+        raise BackendUnavailableError(_missing(name, f"the package {_PACKAGES[name]!r} is not installed"))
+    try:
+        return import_module(_MODULES[name], __package__)
+    except ImportError as error:
+        raise BackendUnavailableError(_missing(name, str(error))) from error
+
+
+def _missing(name: str, why: str) -> str:
+    return (
+        f"Backend {name!r} was asked for but cannot be used here ({why}). Installed: {', '.join(available_backends())}. "
+        f"Install it with: {_INSTALL[name]}; or choose another with {ENV_VAR} or set_backend."
+    )

@@ -1,0 +1,452 @@
+"""The array type: a native array and the backend that owns it, with operators."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from emberharmony.backend import _dtypes, select
+from emberharmony.backend._dtypes import DType
+
+Scalar = (bool, int, float, complex)
+LIBRARIES = ("numpy", "torch", "mlx")
+
+
+Axis = int | tuple[int, ...] | None
+Binary = Callable[["Tensor", Any], "Tensor"]
+
+
+def _operator(name: str) -> tuple[Binary, Binary, Binary]:
+    """``x <op> y``, ``y <op> x`` and ``x <op>= y`` for one function of the standard."""
+
+    def forward(self: Tensor, other: Any, /) -> Tensor:
+        return NotImplemented if _is_foreign(other) else binary(name, self, other)
+
+    def reflected(self: Tensor, other: Any, /) -> Tensor:
+        return NotImplemented if _is_foreign(other) else binary(name, other, self)
+
+    def in_place(self: Tensor, other: Any, /) -> Tensor:
+        if _is_foreign(other):
+            return NotImplemented
+        result = binary(name, self, other)
+        if result.dtype is not self.dtype or result.shape != self.shape:
+            raise TypeError(
+                f"An in-place operation keeps dtype and shape: {self.dtype.name} {self.shape} "
+                f"would become {result.dtype.name} {result.shape}."
+            )
+        self._array = result._array
+        return self
+
+    return forward, reflected, in_place
+
+
+def _is_foreign(other: Any) -> bool:
+    """Whether an operand is neither a tensor, a scalar nor a native array, so that Python may ask its type instead."""
+    return not isinstance(other, (Tensor, *Scalar)) and type(other).__module__.partition(".")[0] not in LIBRARIES
+
+
+class Tensor:
+    """An array of one backend; functions of `emberharmony.ops` take it and follow its backend.
+
+    Make one with `emberharmony.ops.asarray` or `emberharmony.ops.convert_to_tensor`, never with the class.
+
+    Examples
+    --------
+    >>> from emberharmony import ops
+    >>> ops.asarray([1.0, 2.0]) * 2
+    Tensor([2., 4.], backend='numpy', device='cpu', dtype=float64, shape=(2,))
+    """
+
+    __slots__ = ("__weakref__", "_array", "_xp")
+
+    # NumPy's own operators step aside: `np.float64(2) * tensor` is a tensor, while `np.sin(tensor)` stays an array.
+    __array_priority__ = 1000
+
+    def __init__(self, array: Any, xp: Any) -> None:
+        self._array = array
+        self._xp = xp
+
+    # -- what it is
+
+    @property
+    def dtype(self) -> DType:
+        """The data type, one of `emberharmony.ops`' own objects."""
+        dtype: DType = self._xp.DTYPES[self._array.dtype]
+        return dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length along each axis."""
+        return tuple(self._array.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return int(self._array.ndim)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the elements take."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def device(self) -> str:
+        """Where the elements are: "cpu", "cuda:0", "mps", "gpu"."""
+        device: str = self._xp.device_of(self._array)
+        return device
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend that owns it."""
+        name: str = self._xp.NAME
+        return name
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose of a matrix."""
+        if self._array.ndim != 2:
+            raise ValueError(f"x.T is for 2 axes, this has {self.ndim}; use x.mT for a stack of matrices or ops.permute_dims.")
+        return Tensor(self._xp.permute_dims(self._array, (1, 0)), self._xp)
+
+    @property
+    def mT(self) -> Tensor:
+        """The transpose of each matrix in a stack (the last two axes)."""
+        if self._array.ndim < 2:
+            raise ValueError(f"x.mT needs at least 2 axes, this has {self.ndim}.")
+        return Tensor(self._xp.linalg.matrix_transpose(self._array), self._xp)
+
+    def __repr__(self) -> str:
+        values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=100)
+        return (
+            f"Tensor({values}, backend={self.backend!r}, device={self.device!r}, dtype={self.dtype.name}, shape={self.shape})"
+        )
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("A tensor without axes has no len().")
+        return self.shape[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (np.array(self.numpy()), self.backend))
+
+    # -- out to other libraries and to Python
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The elements as a read-only NumPy array, without a copy where they already are in the host's memory."""
+        view: np.ndarray[Any, Any] = self._xp.to_numpy(self._array)
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self.numpy(), dtype=None if dtype is None else np.dtype(dtype), copy=copy)
+
+    def item(self) -> Any:
+        """The only element, as a Python scalar."""
+        return self._xp.item(self._array)
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python scalars."""
+        return self.numpy().tolist()
+
+    def __bool__(self) -> bool:
+        return bool(self._one("bool"))
+
+    def __int__(self) -> int:
+        return int(self._one("int"))
+
+    def __float__(self) -> float:
+        return float(self._one("float"))
+
+    def __complex__(self) -> complex:
+        return complex(self._one("complex"))
+
+    def __index__(self) -> int:
+        if "integer" not in self.dtype.kind:
+            raise TypeError(f"Only integer tensors can be used as an index, this is {self.dtype.name}.")
+        return int(self._one("index"))
+
+    def _one(self, wanted: str) -> Any:
+        if self.size != 1 or self.ndim != 0:
+            raise TypeError(f"Only a tensor without axes converts to {wanted}; this has shape {self.shape}.")
+        return self._xp.item(self._array)
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        return self._xp.to_dlpack(self._array, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        kind, index = self._xp.dlpack_device(self._array)
+        return kind, index
+
+    def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
+        """This tensor on another device of its backend."""
+        if stream is not None:
+            raise ValueError("to_device knows no streams; leave stream=None.")
+        return Tensor(self._xp.to_device(self._array, self._xp.full_device(device)), self._xp)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        ops = sys.modules["emberharmony.ops"]
+        if api_version not in (None, "2021.12", "2022.12", "2023.12", ops.__array_api_version__):
+            raise ValueError(f"emberharmony.ops follows version {ops.__array_api_version__} of the standard, not {api_version!r}.")
+        return ops
+
+    # -- indexing
+
+    def __getitem__(self, key: Any, /) -> Tensor:
+        return Tensor(self._xp.getitem(self._array, _native_key(key, self)), self._xp)
+
+    def __setitem__(self, key: Any, value: Any, /) -> None:
+        if isinstance(value, Scalar):
+            check_scalar(self.dtype, value)
+        else:
+            value = native(value, self._xp)
+            if value.dtype != self._array.dtype:
+                source = self._xp.DTYPES[value.dtype]
+                if _dtypes.promote(source, self.dtype) is not self.dtype:
+                    raise TypeError(f"{source.name} cannot be written into {self.dtype.name}; convert it with ops.astype.")
+                value = self._xp.cast(value, self._array.dtype)
+        self._array = self._xp.setitem(self._array, _native_key(key, self), value)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.shape:
+            raise TypeError("A tensor without axes cannot be iterated over.")
+        return (self[i] for i in range(self.shape[0]))
+
+    # -- operators
+
+    __add__, __radd__, __iadd__ = _operator("add")
+    __sub__, __rsub__, __isub__ = _operator("subtract")
+    __mul__, __rmul__, __imul__ = _operator("multiply")
+    __truediv__, __rtruediv__, __itruediv__ = _operator("divide")
+    __floordiv__, __rfloordiv__, __ifloordiv__ = _operator("floor_divide")
+    __mod__, __rmod__, __imod__ = _operator("remainder")
+    __pow__, __rpow__, __ipow__ = _operator("pow")
+    __matmul__, __rmatmul__, __imatmul__ = _operator("matmul")
+    __and__, __rand__, __iand__ = _operator("bitwise_and")
+    __or__, __ror__, __ior__ = _operator("bitwise_or")
+    __xor__, __rxor__, __ixor__ = _operator("bitwise_xor")
+    __lshift__, __rlshift__, __ilshift__ = _operator("bitwise_left_shift")
+    __rshift__, __rrshift__, __irshift__ = _operator("bitwise_right_shift")
+    __eq__ = _operator("equal")[0]  # type: ignore[assignment]
+    __ne__ = _operator("not_equal")[0]  # type: ignore[assignment]
+    __lt__ = _operator("less")[0]
+    __le__ = _operator("less_equal")[0]
+    __gt__ = _operator("greater")[0]
+    __ge__ = _operator("greater_equal")[0]
+    __hash__ = None  # type: ignore[assignment]
+
+    def __neg__(self) -> Tensor:
+        return unary("negative", self)
+
+    def __pos__(self) -> Tensor:
+        return unary("positive", self)
+
+    def __abs__(self) -> Tensor:
+        return unary("abs", self)
+
+    def __invert__(self) -> Tensor:
+        return unary("bitwise_invert", self)
+
+    # -- methods for notebooks; each is the function of the same name
+
+    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """The sum, over all or the given axes."""
+        return Tensor(self._xp.sum(self._array, axis=axis, keepdims=keepdims), self._xp)
+
+    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """The product, over all or the given axes."""
+        return Tensor(self._xp.prod(self._array, axis=axis, keepdims=keepdims), self._xp)
+
+    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """The arithmetic mean, over all or the given axes."""
+        return Tensor(self._xp.mean(self._array, axis=axis, keepdims=keepdims), self._xp)
+
+    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """The largest element, over all or the given axes."""
+        return Tensor(self._xp.max(self._array, axis=axis, keepdims=keepdims), self._xp)
+
+    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """The smallest element, over all or the given axes."""
+        return Tensor(self._xp.min(self._array, axis=axis, keepdims=keepdims), self._xp)
+
+    def all(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """Whether all elements are true, over all or the given axes."""
+        return Tensor(self._xp.all(self._array, axis=axis, keepdims=keepdims), self._xp)
+
+    def any(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """Whether any element is true, over all or the given axes."""
+        return Tensor(self._xp.any(self._array, axis=axis, keepdims=keepdims), self._xp)
+
+    def std(self, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+        """The standard deviation, over all or the given axes."""
+        return Tensor(self._xp.std(self._array, axis=axis, correction=correction, keepdims=keepdims), self._xp)
+
+    def var(self, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+        """The variance, over all or the given axes."""
+        return Tensor(self._xp.var(self._array, axis=axis, correction=correction, keepdims=keepdims), self._xp)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in another shape."""
+        wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+        return Tensor(self._xp.reshape(self._array, tuple(wanted)), self._xp)
+
+    def astype(self, dtype: Any, /, *, copy: bool = True) -> Tensor:
+        """The elements in another data type."""
+        return Tensor(self._xp.astype(self._array, self._xp.native_dtype(dtype), copy=copy), self._xp)
+
+
+
+def _rebuild(array: np.ndarray[Any, Any], backend: str) -> Tensor:
+    xp = select(backend).xp
+    return Tensor(xp.asarray(array, dtype=xp.native_dtype(array.dtype)), xp)
+
+
+def _native_key(key: Any, x: Tensor) -> Any:
+    if isinstance(key, tuple):
+        return tuple(_native_key(k, x) for k in key)
+    if isinstance(key, Tensor):
+        if key._xp is not x._xp:
+            raise mixed(x, key)
+        return key._array
+    return key
+
+
+def wrap(x: Any, /) -> Tensor:
+    """`x` itself if it is a Tensor, or the Tensor around a native array of any backend."""
+    if isinstance(x, Tensor):
+        return x
+    library = type(x).__module__.partition(".")[0]
+    if library in LIBRARIES:
+        xp = select(library).xp
+        if isinstance(x, xp.ARRAY):
+            if x.dtype not in xp.DTYPES:
+                raise TypeError(f"emberharmony.ops has no data type for {library}'s {x.dtype}.")
+            return Tensor(x, xp)
+    raise TypeError(
+        f"Expected a Tensor or an array of NumPy, torch or MLX, got {type(x).__name__}; convert it with ops.convert_to_tensor."
+    )
+
+
+def native(x: Any, xp: Any, /) -> Any:
+    """The native array of `x`, which must belong to `xp`."""
+    x = wrap(x)
+    if x._xp is not xp:
+        raise TypeError(_mixed_message(xp.NAME, x._xp.NAME))
+    return x._array
+
+
+def mixed(x1: Tensor, x2: Tensor, /) -> TypeError:
+    return TypeError(_mixed_message(x1.backend, x2.backend))
+
+
+def _mixed_message(first: str, second: str) -> str:
+    return (
+        f"Arrays of {first} and {second} in one call: nothing is moved between backends unasked. "
+        f"Convert one with ops.convert_to_tensor(x, backend={first!r})."
+    )
+
+
+def check_scalar(dtype: DType, scalar: Any, /) -> None:
+    """A TypeError where the standard forbids this Python scalar beside an array of `dtype`."""
+    kind = dtype.kind
+    if isinstance(scalar, bool):
+        allowed = kind == "bool"
+    elif isinstance(scalar, int):
+        allowed = kind != "bool"
+    elif isinstance(scalar, float):
+        allowed = kind in ("real floating", "complex floating")
+    else:
+        allowed = kind == "complex floating"
+    if not allowed:
+        raise TypeError(
+            f"A Python {type(scalar).__name__} does not combine with {dtype.name}; convert the tensor first, with ops.astype."
+        )
+
+
+def operands(x1: Any, x2: Any, /) -> tuple[Any, Any, Any]:
+    """The backend of two operands, and both in native form: two arrays of one dtype, or an array and a Python scalar."""
+    if type(x1) is not Tensor and not isinstance(x1, Scalar):
+        x1 = wrap(x1)
+    if type(x2) is not Tensor and not isinstance(x2, Scalar):
+        x2 = wrap(x2)
+    if type(x1) is Tensor:
+        xp = x1._xp
+        a = x1._array
+        if type(x2) is Tensor:
+            b = x2._array
+            if x2._xp is not xp:
+                raise mixed(x1, x2)
+            if a.dtype is not b.dtype and a.dtype != b.dtype:
+                common = xp.native_dtype(_dtypes.promote(xp.DTYPES[a.dtype], xp.DTYPES[b.dtype]))
+                return xp, xp.cast(a, common), xp.cast(b, common)
+            return xp, a, b
+        return xp, _beside_scalar(x1, x2), x2
+    if type(x2) is Tensor:
+        return x2._xp, x1, _beside_scalar(x2, x1)
+    raise TypeError("At least one operand must be a tensor or an array, not two Python scalars.")
+
+
+def _beside_scalar(x: Tensor, scalar: Any) -> Any:
+    """The native array of `x`, cast where the scalar is of a wider kind that the cast can hold."""
+    dtype = x.dtype
+    if isinstance(scalar, complex) and dtype.kind == "real floating":
+        complex_of = _dtypes.complex64 if dtype is _dtypes.float32 else _dtypes.complex128
+        return x._xp.cast(x._array, x._xp.native_dtype(complex_of))
+    if isinstance(scalar, float) and "integer" in dtype.kind:
+        # The standard leaves it open. NumPy's way, on every backend: hours / 23.0 does what the reader thinks it does.
+        return x._xp.cast(x._array, x._xp.widest_float(x._array))
+    check_scalar(dtype, scalar)
+    return x._array
+
+
+def unary(name: str, x: Any, /) -> Tensor:
+    if type(x) is not Tensor:
+        x = wrap(x)
+    xp = x._xp
+    return Tensor(getattr(xp, name)(x._array), xp)
+
+
+def binary(name: str, x1: Any, x2: Any, /) -> Tensor:
+    xp, a, b = operands(x1, x2)
+    return Tensor(getattr(xp, name)(a, b), xp)
+
+
+def scalar_dtype(xp: Any, *scalars: Any) -> DType:
+    """The default data type of a backend for Python scalars."""
+    if any(isinstance(s, complex) for s in scalars):
+        dtype: DType = xp.DEFAULT_COMPLEX
+    elif any(isinstance(s, float) for s in scalars):
+        dtype = xp.DEFAULT_FLOAT
+    elif all(isinstance(s, bool) for s in scalars):
+        dtype = _dtypes.bool
+    else:
+        dtype = _dtypes.int64
+    return dtype
+
+
+def common(arrays: Any, /) -> tuple[Any, list[Any]]:
+    """The backend of several arrays, and all of them in native form and in one dtype."""
+    tensors = [wrap(x) for x in arrays]
+    if not tensors:
+        raise ValueError("At least one array is needed.")
+    xp = tensors[0]._xp
+    dtype = tensors[0].dtype
+    for x in tensors[1:]:
+        if x._xp is not xp:
+            raise mixed(tensors[0], x)
+        dtype = _dtypes.promote(dtype, x.dtype)
+    wanted = xp.native_dtype(dtype)
+    return xp, [x._array if x._array.dtype == wanted else xp.cast(x._array, wanted) for x in tensors]

@@ -1,0 +1,211 @@
+"""Tensors from whatever holds numbers (lists, frames, Arrow, DLPack, any backend's arrays), and back to NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from emberharmony.backend import select
+from emberharmony.ops._tensor import LIBRARIES, Tensor, wrap
+from emberharmony.ops.random import Generator
+
+__all__ = [
+    "convert_to_tensor",
+    "convert_to_tensor_safe",
+    "random_generator",
+    "tensor_to_numpy_safe",
+    "to_numpy",
+]
+
+
+def convert_to_tensor(x: Any, /, *, dtype: Any = None, device: str | None = None, backend: str | None = None) -> Tensor:
+    """A tensor of anything that holds numbers.
+
+    Parameters
+    ----------
+    x : scalar, nested list, Tensor, NumPy, torch or MLX array, pandas or polars Series or DataFrame, pyarrow array or table, \
+DLPack exporter
+        Nulls become NaN, and a column that has some becomes float64. Frames and tables become matrices, their columns promoted
+        to one data type.
+    dtype : DType, optional
+        Else the one of `x`, except that a device without double precision gets float32 for float64.
+    device : str, optional
+        Where to put it; else the backend's default device.
+    backend : str, optional
+        Which backend to put it on; else the one that `x` is on, or the default one.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    TypeError
+        For text, times, objects, and whatever else is not a number; the message names the data type.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> convert_to_tensor(pd.Series([1, None, 3], dtype="Int64")).tolist()
+    [1.0, nan, 3.0]
+    """
+    if isinstance(x, Tensor) or _library(x) in ("torch", "mlx"):
+        x = wrap(x)
+        if backend is None or select(backend).name == x.backend:
+            xp = x._xp
+            place = None if device is None else xp.full_device(device)
+            if place is None and backend is not None and ":" in backend:
+                place = select(backend).device
+            native = None if dtype is None else xp.native_dtype(dtype)
+            return Tensor(xp.asarray(x._array, dtype=native, device=place), xp)
+    target = select(backend)
+    place = target.device if device is None else target.xp.full_device(device)
+    values = host_array(x)
+    if isinstance(x, (bool, int, float, complex, list, tuple)) and dtype is None and values.dtype.kind in "fc":
+        # Python numbers carry no width: the backend's default, as ops.asarray gives.
+        dtype = target.xp.DEFAULT_FLOAT if values.dtype.kind == "f" else target.xp.DEFAULT_COMPLEX
+    native = None if dtype is None else target.xp.native_dtype(dtype)
+    return Tensor(target.xp.asarray(values, dtype=native, device=place), target.xp)
+
+
+def convert_to_tensor_safe(
+    x: Any, /, *, dtype: Any = None, device: str | None = None, backend: str | None = None
+) -> Tensor:
+    """`convert_to_tensor` under the name of the user's guide."""
+    return convert_to_tensor(x, dtype=dtype, device=device, backend=backend)
+
+
+def to_numpy(x: Any, /) -> np.ndarray[Any, Any]:
+    """A NumPy array of anything `convert_to_tensor` takes; read-only where it shares a tensor's memory.
+
+    Examples
+    --------
+    >>> to_numpy([1, 2])
+    array([1, 2])
+    """
+    return host_array(x)
+
+
+def tensor_to_numpy_safe(x: Any, /) -> np.ndarray[Any, Any]:
+    """`to_numpy` under the name of the user's guide."""
+    return host_array(x)
+
+
+def random_generator(seed: int | None = None) -> Generator:
+    """A stream of random numbers of its own, equal on every backend.
+
+    Examples
+    --------
+    >>> random_generator(7).uniform(size=2).tolist() == random_generator(7).uniform(size=2).tolist()
+    True
+    """
+    return Generator(seed)
+
+
+def _library(x: Any) -> str:
+    return type(x).__module__.partition(".")[0]
+
+
+def host_array(x: Any, /) -> np.ndarray[Any, Any]:
+    """`x` as a NumPy array of one of the standard's data types."""
+    library = _library(x)
+    if isinstance(x, Tensor) or library in LIBRARIES and library != "numpy":
+        return wrap(x).numpy()
+    if library == "pandas":
+        return _pandas(x)
+    if library == "polars":
+        return _polars(x)
+    if library == "pyarrow":
+        return _arrow(x)
+    if isinstance(x, (list, tuple)):
+        x = [host_array(e) if isinstance(e, Tensor) or _library(e) in LIBRARIES else e for e in x]
+        return _checked(np.array(x), "a list")
+    if not isinstance(x, (np.ndarray, np.generic)) and hasattr(x, "__dlpack__"):
+        kind, _ = x.__dlpack_device__()
+        if int(kind) == 1:
+            return _checked(np.from_dlpack(x), type(x).__name__)
+    if isinstance(x, (bool, int, float, complex)) or hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
+        return _checked(np.asarray(x), type(x).__name__)
+    raise TypeError(f"A {type(x).__module__}.{type(x).__qualname__} does not convert to a tensor.")
+
+
+def _checked(a: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
+    """`a` in a data type that tensors have, or an error that names the one it is in."""
+    if a.dtype == np.float16:
+        return a.astype(np.float32)
+    if a.dtype == object:
+        return _numbers_of_objects(a, what)
+    if a.dtype.kind not in "biufc" or a.dtype.itemsize > (16 if a.dtype.kind == "c" else 8):
+        hint = "; take its int64 ticks first" if a.dtype.kind in "mM" else ""
+        raise TypeError(f"The data type {a.dtype} of {what} does not convert to a tensor{hint}.")
+    return a if a.dtype.isnative else a.astype(a.dtype.newbyteorder("="))
+
+
+def _numbers_of_objects(a: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
+    """Python numbers and None (which becomes NaN) in an array of objects."""
+    strangers = {type(e).__name__ for e in a.flat if not (e is None or isinstance(e, (bool, int, float, np.number, np.bool_)))}
+    if strangers:
+        raise TypeError(f"The data type object of {what} holds {', '.join(sorted(strangers))}, which do not convert to a tensor.")
+    return np.array([np.nan if e is None else e for e in a.flat], dtype=np.float64).reshape(a.shape)
+
+
+def _stacked(columns: Iterable[np.ndarray[Any, Any]], n_rows: int) -> np.ndarray[Any, Any]:
+    arrays = list(columns)
+    return np.stack(arrays, axis=1) if arrays else np.empty((n_rows, 0))
+
+
+def _pandas(x: Any) -> np.ndarray[Any, Any]:
+    if x.ndim == 2:
+        return _stacked((_pandas(x.iloc[:, i]) for i in range(x.shape[1])), len(x))
+    what = f"pandas {type(x).__name__} {x.name!r}" if getattr(x, "name", None) is not None else f"a pandas {type(x).__name__}"
+    dtype = x.dtype
+    if isinstance(dtype, np.dtype):
+        return _checked(x.to_numpy(), what)
+    kind = getattr(dtype, "kind", "O")
+    if kind not in "biuf":  # categories, text, times, periods; Arrow decimals have kind O as well
+        raise TypeError(f"The data type {dtype} of {what} does not convert to a tensor.")
+    if bool(x.isna().any()):
+        return _checked(x.to_numpy(dtype=np.float64, na_value=np.nan), what)
+    numpy_dtype = getattr(dtype, "numpy_dtype", None)
+    return _checked(x.to_numpy(dtype=numpy_dtype), what)
+
+
+def _polars(x: Any) -> np.ndarray[Any, Any]:
+    if not hasattr(x, "dtype"):
+        if not hasattr(x, "get_columns"):
+            raise TypeError(f"A polars {type(x).__name__} does not convert to a tensor; collect it first.")
+        return _stacked((_polars(column) for column in x.get_columns()), x.height)
+    name = str(x.dtype)
+    if not (x.dtype.is_numeric() or name == "Boolean"):
+        raise TypeError(f"The data type {name} of polars Series {x.name!r} does not convert to a tensor.")
+    return _arrow(x.to_arrow())
+
+
+def _arrow(x: Any) -> np.ndarray[Any, Any]:
+    if hasattr(x, "itercolumns"):
+        columns = zip(x.schema.names, x.itercolumns(), strict=True)
+        return _stacked((_arrow_column(column, f"column {name!r}") for name, column in columns), x.num_rows)
+    if hasattr(x, "as_py"):
+        return _checked(np.asarray(np.nan if x.as_py() is None else x.as_py()), f"an Arrow {x.type} scalar")
+    if not hasattr(x, "null_count"):
+        raise TypeError(f"A pyarrow {type(x).__name__} does not convert to a tensor.")
+    return _arrow_column(x, "an Arrow array")
+
+
+def _arrow_column(x: Any, what: str) -> np.ndarray[Any, Any]:
+    import pyarrow as pa
+
+    kind = x.type
+    if pa.types.is_dictionary(kind):
+        x, kind = x.cast(kind.value_type), kind.value_type
+    if pa.types.is_decimal(kind) or pa.types.is_null(kind):
+        x, kind = x.cast(pa.float64()), pa.float64()
+    if not (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise TypeError(f"The data type {kind} of {what} does not convert to a tensor.")
+    if x.null_count and not pa.types.is_floating(kind):
+        x = x.cast(pa.float64()) if not pa.types.is_boolean(kind) else x.cast(pa.int8()).cast(pa.float64())
+    # Arrow gives nulls among floats out as NaN.
+    values = x.to_numpy(zero_copy_only=False) if isinstance(x, pa.Array) else x.to_numpy()
+    return _checked(values, what)

@@ -1,0 +1,206 @@
+"""New tensors, on the default backend unless an argument belongs to another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emberharmony.backend import Backend, select
+from emberharmony.ops._tensor import LIBRARIES, Tensor, common, wrap
+
+__all__ = [
+    "arange",
+    "asarray",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_dlpack",
+    "full",
+    "full_like",
+    "linspace",
+    "meshgrid",
+    "ones",
+    "ones_like",
+    "tril",
+    "triu",
+    "zeros",
+    "zeros_like",
+]
+
+
+def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """A tensor of scalars, nested lists or an array.
+
+    A Tensor or a torch or MLX array keeps its backend; all else goes to the default backend, NumPy arrays included.
+
+    Parameters
+    ----------
+    obj : scalar, nested sequence, array or Tensor
+    dtype : DType, optional
+        Else the one of `obj`; for Python numbers the backend's default (float64 on NumPy, float32 on torch and MLX).
+    device : str, optional
+    copy : bool, optional
+        True copies always, False never (an error where it cannot be done), None where needed.
+    """
+    if isinstance(obj, Tensor) or type(obj).__module__.partition(".")[0] in ("torch", "mlx"):
+        x = wrap(obj)
+        xp, source = x._xp, x._array
+    else:
+        backend = select()
+        xp, source = backend.xp, _unwrapped(obj)
+        device = device or backend.device
+    device = None if device is None else xp.full_device(device)
+    return Tensor(xp.asarray(source, dtype=_native(xp, dtype), device=device, copy=copy), xp)
+
+
+def _unwrapped(obj: Any) -> Any:
+    """Nested lists of tensors without axes, as nested lists of scalars."""
+    if isinstance(obj, (list, tuple)):
+        return [_unwrapped(o) for o in obj]
+    return obj.numpy() if isinstance(obj, Tensor) else obj
+
+
+def _native(xp: Any, dtype: Any) -> Any:
+    return None if dtype is None else xp.native_dtype(dtype)
+
+
+def _where(backend: Backend, device: str | None) -> str:
+    resolved: str = backend.device if device is None else backend.xp.full_device(device)
+    return resolved
+
+
+def arange(
+    start: float, /, stop: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None
+) -> Tensor:
+    """Evenly spaced numbers in ``[start, stop)``; with one argument, from 0 up to it."""
+    backend = select()
+    xp = backend.xp
+    return Tensor(xp.arange(start, stop, step, dtype=_native(xp, dtype), device=_where(backend, device)), xp)
+
+
+def empty(shape: int | tuple[int, ...], *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of arbitrary content."""
+    return _filled("empty", shape, dtype, device)
+
+
+def ones(shape: int | tuple[int, ...], *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of ones."""
+    return _filled("ones", shape, dtype, device)
+
+
+def zeros(shape: int | tuple[int, ...], *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of zeros."""
+    return _filled("zeros", shape, dtype, device)
+
+
+def _filled(name: str, shape: int | tuple[int, ...], dtype: Any, device: str | None) -> Tensor:
+    backend = select()
+    xp = backend.xp
+    native = xp.native_dtype(xp.DEFAULT_FLOAT if dtype is None else dtype)
+    return Tensor(getattr(xp, name)(_shape(shape), dtype=native, device=_where(backend, device)), xp)
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    return tuple(int(n) for n in shape) if isinstance(shape, (tuple, list)) else (int(shape),)
+
+
+def full(shape: int | tuple[int, ...], fill_value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of one repeated value."""
+    backend = select()
+    xp = backend.xp
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    return Tensor(xp.full(_shape(shape), value, dtype=_native(xp, dtype), device=_where(backend, device)), xp)
+
+
+def empty_like(x: Any, /, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of arbitrary content, in the shape (and dtype, device) of `x`."""
+    return _filled_like("empty", x, dtype, device)
+
+
+def ones_like(x: Any, /, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of ones, in the shape (and dtype, device) of `x`."""
+    return _filled_like("ones", x, dtype, device)
+
+
+def zeros_like(x: Any, /, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of zeros, in the shape (and dtype, device) of `x`."""
+    return _filled_like("zeros", x, dtype, device)
+
+
+def _filled_like(name: str, x: Any, dtype: Any, device: str | None) -> Tensor:
+    x = wrap(x)
+    xp = x._xp
+    place = x.device if device is None else xp.full_device(device)
+    native = x._array.dtype if dtype is None else xp.native_dtype(dtype)
+    return Tensor(getattr(xp, name)(x.shape, dtype=native, device=place), xp)
+
+
+def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of one repeated value, in the shape (and dtype, device) of `x`."""
+    x = wrap(x)
+    xp = x._xp
+    place = x.device if device is None else xp.full_device(device)
+    native = x._array.dtype if dtype is None else xp.native_dtype(dtype)
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    return Tensor(xp.full(x.shape, value, dtype=native, device=place), xp)
+
+
+def eye(
+    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: str | None = None
+) -> Tensor:
+    """A matrix with ones on its `k`-th diagonal."""
+    backend = select()
+    xp = backend.xp
+    native = xp.native_dtype(xp.DEFAULT_FLOAT if dtype is None else dtype)
+    return Tensor(xp.eye(n_rows, n_cols, k=k, dtype=native, device=_where(backend, device)), xp)
+
+
+def linspace(
+    start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
+) -> Tensor:
+    """`num` evenly spaced numbers from `start` to `stop`, the end included unless ``endpoint=False``."""
+    backend = select()
+    xp = backend.xp
+    if dtype is None:
+        either_complex = isinstance(start, complex) or isinstance(stop, complex)
+        dtype = xp.DEFAULT_COMPLEX if either_complex else xp.DEFAULT_FLOAT
+    place = _where(backend, device)
+    return Tensor(xp.linspace(start, stop, num, dtype=xp.native_dtype(dtype), device=place, endpoint=endpoint), xp)
+
+
+def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
+    """Coordinate matrices of coordinate vectors, in Cartesian ("xy") or matrix ("ij") order."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"indexing must be 'xy' or 'ij', got {indexing!r}.")
+    if not arrays:
+        return ()
+    xp, natives = common(arrays)
+    return tuple(Tensor(a, xp) for a in xp.meshgrid(*natives, indexing=indexing))
+
+
+def tril(x: Any, /, *, k: int = 0) -> Tensor:
+    """The lower triangle of a matrix, up to its `k`-th diagonal."""
+    x = wrap(x)
+    return Tensor(x._xp.tril(x._array, k=k), x._xp)
+
+
+def triu(x: Any, /, *, k: int = 0) -> Tensor:
+    """The upper triangle of a matrix, from its `k`-th diagonal."""
+    x = wrap(x)
+    return Tensor(x._xp.triu(x._array, k=k), x._xp)
+
+
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """A tensor of any object that speaks DLPack, sharing its memory where that can be.
+
+    An array of a known backend keeps its backend unless `device` names one of another; all else goes to the default backend.
+    """
+    library = type(x).__module__.partition(".")[0]
+    if isinstance(x, Tensor) or library in LIBRARIES:
+        x = wrap(x)
+        xp, source = x._xp, x._array
+        device = None if device is None else xp.full_device(device)
+    else:
+        backend = select()
+        xp, source = backend.xp, x
+        device = _where(backend, device)
+    return Tensor(xp.from_dlpack(source, device=device, copy=copy), xp)

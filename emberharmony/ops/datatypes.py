@@ -1,0 +1,138 @@
+"""What the data types are, how they convert, and what the default backend can do."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emberharmony.backend import _dtypes, select
+from emberharmony.backend._dtypes import DType, as_dtype, in_kind, promote
+from emberharmony.ops._tensor import Scalar, Tensor, check_scalar, scalar_dtype, wrap
+
+__all__ = ["__array_namespace_info__", "astype", "can_cast", "finfo", "iinfo", "isdtype", "result_type"]
+
+
+class FloatInfo(NamedTuple):
+    """Limits of a floating-point data type."""
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: DType
+
+
+class IntInfo(NamedTuple):
+    """Limits of an integer data type."""
+
+    bits: int
+    max: int
+    min: int
+    dtype: DType
+
+
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Tensor:
+    """The elements in another data type; without a copy where `copy` is False and nothing changes."""
+    x = wrap(x)
+    xp = x._xp
+    if x.dtype.kind == "complex floating" and as_dtype(dtype).kind not in ("complex floating", "bool"):
+        raise TypeError(f"{x.dtype.name} does not convert to {as_dtype(dtype).name}; take ops.real or ops.abs first.")
+    out = xp.astype(x._array, xp.native_dtype(dtype), copy=copy)
+    return Tensor(out if device is None else xp.to_device(out, xp.full_device(device)), xp)
+
+
+def can_cast(from_: Any, to: Any, /) -> bool:
+    """Whether `from_` (a data type or a tensor) converts to `to` without losing range or kind."""
+    source = from_ if isinstance(from_, DType) else wrap(from_).dtype if hasattr(from_, "shape") else as_dtype(from_)
+    return bool(np.can_cast(source.dtype, as_dtype(to).dtype))
+
+
+def finfo(type: Any, /) -> FloatInfo:
+    """The limits of a floating-point data type, or of a tensor's."""
+    dtype = type if isinstance(type, DType) else wrap(type).dtype if hasattr(type, "shape") else as_dtype(type)
+    if "floating" not in dtype.kind:
+        raise TypeError(f"finfo is for floating-point data types, not {dtype.name}; see iinfo.")
+    info = np.finfo(dtype.dtype)
+    real = as_dtype(info.dtype)
+    return FloatInfo(
+        int(info.bits), float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), real
+    )
+
+
+def iinfo(type: Any, /) -> IntInfo:
+    """The limits of an integer data type, or of a tensor's."""
+    dtype = type if isinstance(type, DType) else wrap(type).dtype if hasattr(type, "shape") else as_dtype(type)
+    if "integer" not in dtype.kind:
+        raise TypeError(f"iinfo is for integer data types, not {dtype.name}; see finfo.")
+    info = np.iinfo(dtype.dtype)
+    return IntInfo(int(info.bits), int(info.max), int(info.min), dtype)
+
+
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Whether `dtype` is of a kind: "bool", "integral", "real floating", …, a data type, or any of a tuple of those."""
+    return bool(in_kind(as_dtype(dtype), kind))
+
+
+def result_type(*arrays_and_dtypes: Any) -> DType:
+    """The data type that tensors, data types and Python scalars combine to."""
+    dtypes = [
+        a if isinstance(a, DType) else wrap(a).dtype if hasattr(a, "shape") else as_dtype(a)
+        for a in arrays_and_dtypes
+        if not isinstance(a, Scalar)
+    ]
+    if not dtypes:
+        raise ValueError("result_type needs at least one tensor or data type.")
+    result = dtypes[0]
+    for dtype in dtypes[1:]:
+        result = promote(result, dtype)
+    for scalar in (a for a in arrays_and_dtypes if isinstance(a, Scalar)):
+        if isinstance(scalar, complex) and result.kind == "real floating":
+            result = _dtypes.complex64 if result is _dtypes.float32 else _dtypes.complex128
+        else:
+            check_scalar(result, scalar)
+    return result
+
+
+class NamespaceInfo:
+    """What the standard lets a caller ask about a namespace: here, about its default backend."""
+
+    def capabilities(self) -> dict[str, Any]:
+        """Boolean masks and results whose shape depends on the data work on every backend."""
+        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": select().xp.MAX_DIMENSIONS}
+
+    def default_device(self) -> str:
+        """Where new tensors go."""
+        return select().device
+
+    def default_dtypes(self, *, device: str | None = None) -> dict[str, DType]:
+        """The data types that Python numbers become."""
+        xp = select().xp
+        return {
+            "real floating": scalar_dtype(xp, 0.0),
+            "complex floating": scalar_dtype(xp, 0j),
+            "integral": _dtypes.int64,
+            "indexing": _dtypes.int64,
+        }
+
+    def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, DType]:
+        """The data types that the backend has on a device, by name, all or those of a kind."""
+        backend = select()
+        device = backend.device if device is None else backend.xp.full_device(device)
+        found = [
+            d
+            for d in backend.xp.DTYPES.values()
+            if backend.xp.has_float64(device) or d not in (_dtypes.float64, _dtypes.complex128)
+        ]
+        return {d.name: d for d in found if kind is None or in_kind(d, kind)}
+
+    def devices(self) -> list[str]:
+        """All devices that the backend finds."""
+        found: list[str] = select().xp.devices()
+        return found
+
+
+def __array_namespace_info__() -> NamespaceInfo:
+    """What the default backend can do: `capabilities`, `default_device`, `default_dtypes`, `dtypes`, `devices`."""
+    return NamespaceInfo()

@@ -1,0 +1,440 @@
+"""Functions of each element on its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emberharmony.backend._dtypes import promote
+from emberharmony.ops._tensor import Tensor, binary, check_scalar, native, operands, scalar_dtype, unary, wrap
+
+__all__ = [
+    "abs",
+    "acos",
+    "acosh",
+    "add",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "ceil",
+    "clip",
+    "conj",
+    "copysign",
+    "cos",
+    "cosh",
+    "divide",
+    "equal",
+    "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "greater",
+    "greater_equal",
+    "hypot",
+    "imag",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "less",
+    "less_equal",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "nextafter",
+    "not_equal",
+    "positive",
+    "pow",
+    "real",
+    "reciprocal",
+    "remainder",
+    "round",
+    "sign",
+    "signbit",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "subtract",
+    "tan",
+    "tanh",
+    "trunc",
+    "where",
+]
+
+
+def abs(x: Any, /) -> Tensor:
+    """The absolute value (modulus) of each element."""
+    return unary("abs", x)
+
+
+def acos(x: Any, /) -> Tensor:
+    """The inverse cosine, in radians."""
+    return unary("acos", x)
+
+
+def acosh(x: Any, /) -> Tensor:
+    """The inverse hyperbolic cosine."""
+    return unary("acosh", x)
+
+
+def add(x1: Any, x2: Any, /) -> Tensor:
+    """``x1 + x2``."""
+    return binary("add", x1, x2)
+
+
+def asin(x: Any, /) -> Tensor:
+    """The inverse sine, in radians."""
+    return unary("asin", x)
+
+
+def asinh(x: Any, /) -> Tensor:
+    """The inverse hyperbolic sine."""
+    return unary("asinh", x)
+
+
+def atan(x: Any, /) -> Tensor:
+    """The inverse tangent, in radians."""
+    return unary("atan", x)
+
+
+def atan2(x1: Any, x2: Any, /) -> Tensor:
+    """The angle of the points (x2, x1), in radians, in the right quadrant."""
+    return binary("atan2", x1, x2)
+
+
+def atanh(x: Any, /) -> Tensor:
+    """The inverse hyperbolic tangent."""
+    return unary("atanh", x)
+
+
+def bitwise_and(x1: Any, x2: Any, /) -> Tensor:
+    """The bits set in both."""
+    return binary("bitwise_and", x1, x2)
+
+
+def bitwise_invert(x: Any, /) -> Tensor:
+    """The bits of each element, flipped."""
+    return unary("bitwise_invert", x)
+
+
+def bitwise_left_shift(x1: Any, x2: Any, /) -> Tensor:
+    """``x1`` shifted left by ``x2`` bits."""
+    return binary("bitwise_left_shift", x1, x2)
+
+
+def bitwise_or(x1: Any, x2: Any, /) -> Tensor:
+    """The bits set in either."""
+    return binary("bitwise_or", x1, x2)
+
+
+def bitwise_right_shift(x1: Any, x2: Any, /) -> Tensor:
+    """``x1`` shifted right by ``x2`` bits, keeping the sign."""
+    return binary("bitwise_right_shift", x1, x2)
+
+
+def bitwise_xor(x1: Any, x2: Any, /) -> Tensor:
+    """The bits set in one of both."""
+    return binary("bitwise_xor", x1, x2)
+
+
+def ceil(x: Any, /) -> Tensor:
+    """Each element rounded up to a whole number."""
+    return unary("ceil", x)
+
+
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
+    """Each element, but at least `min` and at most `max` (scalars or tensors; None is no bound)."""
+    x = wrap(x)
+    return Tensor(x._xp.clip(x._array, _bound(x, min), _bound(x, max)), x._xp)
+
+
+def _bound(x: Tensor, bound: Any) -> Any:
+    """A bound of `clip` in native form; the result keeps the dtype of `x`."""
+    if bound is None:
+        return None
+    if isinstance(bound, (bool, int, float)):
+        check_scalar(x.dtype, bound)
+        return bound
+    array = native(bound, x._xp)
+    if array.dtype != x._array.dtype:
+        promote(x._xp.DTYPES[array.dtype], x.dtype)
+        array = x._xp.cast(array, x._array.dtype)
+    return array
+
+
+def conj(x: Any, /) -> Tensor:
+    """The complex conjugate."""
+    return unary("conj", x)
+
+
+def copysign(x1: Any, x2: Any, /) -> Tensor:
+    """The magnitude of ``x1`` with the sign of ``x2``."""
+    return binary("copysign", x1, x2)
+
+
+def cos(x: Any, /) -> Tensor:
+    """The cosine of angles in radians."""
+    return unary("cos", x)
+
+
+def cosh(x: Any, /) -> Tensor:
+    """The hyperbolic cosine."""
+    return unary("cosh", x)
+
+
+def divide(x1: Any, x2: Any, /) -> Tensor:
+    """``x1 / x2``."""
+    return binary("divide", x1, x2)
+
+
+def equal(x1: Any, x2: Any, /) -> Tensor:
+    """Whether the elements are equal."""
+    return binary("equal", x1, x2)
+
+
+def exp(x: Any, /) -> Tensor:
+    """e to the power of each element."""
+    return unary("exp", x)
+
+
+def expm1(x: Any, /) -> Tensor:
+    """``exp(x) - 1``, accurate near zero."""
+    return unary("expm1", x)
+
+
+def floor(x: Any, /) -> Tensor:
+    """Each element rounded down to a whole number."""
+    return unary("floor", x)
+
+
+def floor_divide(x1: Any, x2: Any, /) -> Tensor:
+    """``x1 / x2`` rounded down."""
+    return binary("floor_divide", x1, x2)
+
+
+def greater(x1: Any, x2: Any, /) -> Tensor:
+    """Whether ``x1 > x2``."""
+    return binary("greater", x1, x2)
+
+
+def greater_equal(x1: Any, x2: Any, /) -> Tensor:
+    """Whether ``x1 >= x2``."""
+    return binary("greater_equal", x1, x2)
+
+
+def hypot(x1: Any, x2: Any, /) -> Tensor:
+    """The hypotenuse of the sides ``x1`` and ``x2``."""
+    return binary("hypot", x1, x2)
+
+
+def imag(x: Any, /) -> Tensor:
+    """The imaginary part of complex elements."""
+    return unary("imag", x)
+
+
+def isfinite(x: Any, /) -> Tensor:
+    """Whether each element is neither infinite nor NaN."""
+    return unary("isfinite", x)
+
+
+def isinf(x: Any, /) -> Tensor:
+    """Whether each element is infinite."""
+    return unary("isinf", x)
+
+
+def isnan(x: Any, /) -> Tensor:
+    """Whether each element is NaN."""
+    return unary("isnan", x)
+
+
+def less(x1: Any, x2: Any, /) -> Tensor:
+    """Whether ``x1 < x2``."""
+    return binary("less", x1, x2)
+
+
+def less_equal(x1: Any, x2: Any, /) -> Tensor:
+    """Whether ``x1 <= x2``."""
+    return binary("less_equal", x1, x2)
+
+
+def log(x: Any, /) -> Tensor:
+    """The natural logarithm."""
+    return unary("log", x)
+
+
+def log10(x: Any, /) -> Tensor:
+    """The logarithm to base 10."""
+    return unary("log10", x)
+
+
+def log1p(x: Any, /) -> Tensor:
+    """``log(1 + x)``, accurate near zero."""
+    return unary("log1p", x)
+
+
+def log2(x: Any, /) -> Tensor:
+    """The logarithm to base 2."""
+    return unary("log2", x)
+
+
+def logaddexp(x1: Any, x2: Any, /) -> Tensor:
+    """``log(exp(x1) + exp(x2))`` without overflow."""
+    return binary("logaddexp", x1, x2)
+
+
+def logical_and(x1: Any, x2: Any, /) -> Tensor:
+    """Whether both are true."""
+    return binary("logical_and", x1, x2)
+
+
+def logical_not(x: Any, /) -> Tensor:
+    """Whether each element is false."""
+    return unary("logical_not", x)
+
+
+def logical_or(x1: Any, x2: Any, /) -> Tensor:
+    """Whether either is true."""
+    return binary("logical_or", x1, x2)
+
+
+def logical_xor(x1: Any, x2: Any, /) -> Tensor:
+    """Whether exactly one is true."""
+    return binary("logical_xor", x1, x2)
+
+
+def maximum(x1: Any, x2: Any, /) -> Tensor:
+    """The larger of both; NaN wins."""
+    return binary("maximum", x1, x2)
+
+
+def minimum(x1: Any, x2: Any, /) -> Tensor:
+    """The smaller of both; NaN wins."""
+    return binary("minimum", x1, x2)
+
+
+def multiply(x1: Any, x2: Any, /) -> Tensor:
+    """``x1 * x2``."""
+    return binary("multiply", x1, x2)
+
+
+def negative(x: Any, /) -> Tensor:
+    """Each element with its sign flipped."""
+    return unary("negative", x)
+
+
+def nextafter(x1: Any, x2: Any, /) -> Tensor:
+    """The next floating-point number from ``x1`` towards ``x2``."""
+    return binary("nextafter", x1, x2)
+
+
+def not_equal(x1: Any, x2: Any, /) -> Tensor:
+    """Whether the elements differ."""
+    return binary("not_equal", x1, x2)
+
+
+def positive(x: Any, /) -> Tensor:
+    """Each element as it is."""
+    return unary("positive", x)
+
+
+def pow(x1: Any, x2: Any, /) -> Tensor:
+    """``x1`` to the power of ``x2``."""
+    return binary("pow", x1, x2)
+
+
+def real(x: Any, /) -> Tensor:
+    """The real part of complex elements."""
+    return unary("real", x)
+
+
+def reciprocal(x: Any, /) -> Tensor:
+    """One over each element."""
+    return unary("reciprocal", x)
+
+
+def remainder(x1: Any, x2: Any, /) -> Tensor:
+    """The remainder of ``x1 / x2``, with the sign of ``x2``."""
+    return binary("remainder", x1, x2)
+
+
+def round(x: Any, /) -> Tensor:
+    """Each element rounded to the nearest whole number, halves to the even one."""
+    return unary("round", x)
+
+
+def sign(x: Any, /) -> Tensor:
+    """-1, 0 or 1 by the sign of each element; NaN stays NaN."""
+    return unary("sign", x)
+
+
+def signbit(x: Any, /) -> Tensor:
+    """Whether the sign bit is set, also of -0.0 and NaN."""
+    return unary("signbit", x)
+
+
+def sin(x: Any, /) -> Tensor:
+    """The sine of angles in radians."""
+    return unary("sin", x)
+
+
+def sinh(x: Any, /) -> Tensor:
+    """The hyperbolic sine."""
+    return unary("sinh", x)
+
+
+def sqrt(x: Any, /) -> Tensor:
+    """The square root."""
+    return unary("sqrt", x)
+
+
+def square(x: Any, /) -> Tensor:
+    """Each element times itself."""
+    return unary("square", x)
+
+
+def subtract(x1: Any, x2: Any, /) -> Tensor:
+    """``x1 - x2``."""
+    return binary("subtract", x1, x2)
+
+
+def tan(x: Any, /) -> Tensor:
+    """The tangent of angles in radians."""
+    return unary("tan", x)
+
+
+def tanh(x: Any, /) -> Tensor:
+    """The hyperbolic tangent."""
+    return unary("tanh", x)
+
+
+def trunc(x: Any, /) -> Tensor:
+    """Each element rounded towards zero."""
+    return unary("trunc", x)
+
+
+def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
+    """Elements of `x1` where `condition` is true, else of `x2`."""
+    condition = wrap(condition)
+    if isinstance(x1, (bool, int, float, complex)) and isinstance(x2, (bool, int, float, complex)):
+        dtype = condition._xp.native_dtype(scalar_dtype(condition._xp, x1, x2))
+        device = condition.device
+        x1 = Tensor(condition._xp.full((), x1, dtype=dtype, device=device), condition._xp)
+    xp, a, b = operands(x1, x2)
+    return Tensor(xp.where(native(condition, xp), a, b), xp)

@@ -1,0 +1,202 @@
+"""The standard's linear algebra."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from emberharmony.ops._tensor import Axis, Tensor, operands, wrap
+from emberharmony.ops.manipulation import matrix_transpose
+
+__all__ = [
+    "EighResult",
+    "QRResult",
+    "SVDResult",
+    "SlogdetResult",
+    "cholesky",
+    "cross",
+    "det",
+    "diagonal",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "matmul",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "matrix_transpose",
+    "outer",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+    "tensordot",
+    "trace",
+    "vecdot",
+    "vector_norm",
+]
+
+
+class EighResult(NamedTuple):
+    """What `eigh` returns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+class QRResult(NamedTuple):
+    """What `qr` returns."""
+
+    Q: Tensor
+    R: Tensor
+
+
+class SlogdetResult(NamedTuple):
+    """What `slogdet` returns."""
+
+    sign: Tensor
+    logabsdet: Tensor
+
+
+class SVDResult(NamedTuple):
+    """What `svd` returns: ``x = U @ diag(S) @ Vh``."""
+
+    U: Tensor
+    S: Tensor
+    Vh: Tensor
+
+
+def _one(name: str, x: Any, **keywords: Any) -> Tensor:
+    x = wrap(x)
+    return Tensor(getattr(x._xp.linalg, name)(x._array, **keywords), x._xp)
+
+
+def _two(name: str, x1: Any, x2: Any, **keywords: Any) -> Tensor:
+    xp, a, b = operands(wrap(x1), wrap(x2))
+    return Tensor(getattr(xp.linalg, name)(a, b, **keywords), xp)
+
+
+def _several(name: str, x: Any, **keywords: Any) -> tuple[Tensor, ...]:
+    x = wrap(x)
+    return tuple(Tensor(a, x._xp) for a in getattr(x._xp.linalg, name)(x._array, **keywords))
+
+
+def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
+    """The Cholesky factor of positive definite matrices, lower unless `upper`."""
+    return _one("cholesky", x, upper=upper)
+
+
+def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
+    """The cross product of vectors of three elements along an axis."""
+    return _two("cross", x1, x2, axis=axis)
+
+
+def det(x: Any, /) -> Tensor:
+    """The determinant of square matrices."""
+    return _one("det", x)
+
+
+def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
+    """The elements on a diagonal of matrices."""
+    return _one("diagonal", x, offset=offset)
+
+
+def eigh(x: Any, /) -> EighResult:
+    """The eigenvalues (ascending) and eigenvectors of symmetric or Hermitian matrices."""
+    return EighResult(*_several("eigh", x))
+
+
+def eigvalsh(x: Any, /) -> Tensor:
+    """The eigenvalues (ascending) of symmetric or Hermitian matrices."""
+    return _one("eigvalsh", x)
+
+
+def inv(x: Any, /) -> Tensor:
+    """The inverse of square matrices."""
+    return _one("inv", x)
+
+
+def matmul(x1: Any, x2: Any, /) -> Tensor:
+    """The matrix product; the ``@`` operator."""
+    xp, a, b = operands(wrap(x1), wrap(x2))
+    return Tensor(xp.matmul(a, b), xp)
+
+
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | Literal["fro", "nuc"] | None = "fro") -> Tensor:
+    """The norm of matrices (the last two axes)."""
+    return _one("matrix_norm", x, keepdims=keepdims, ord=ord)
+
+
+def matrix_power(x: Any, n: int, /) -> Tensor:
+    """Square matrices to the power of an integer."""
+    x = wrap(x)
+    return Tensor(x._xp.linalg.matrix_power(x._array, n), x._xp)
+
+
+def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
+    """The number of singular values over ``rtol`` times the largest."""
+    return _one("matrix_rank", x, rtol=_tolerance(rtol))
+
+
+def outer(x1: Any, x2: Any, /) -> Tensor:
+    """The products of each element of one vector with each of another."""
+    return _two("outer", x1, x2)
+
+
+def pinv(x: Any, /, *, rtol: Any = None) -> Tensor:
+    """The Moore-Penrose inverse of matrices."""
+    return _one("pinv", x, rtol=_tolerance(rtol))
+
+
+def _tolerance(rtol: Any) -> Any:
+    return rtol if rtol is None or isinstance(rtol, (int, float)) else wrap(rtol)._array
+
+
+def qr(x: Any, /, *, mode: Literal["reduced", "complete"] = "reduced") -> QRResult:
+    """The factors of ``x = Q @ R``, Q orthonormal and R upper triangular."""
+    return QRResult(*_several("qr", x, mode=mode))
+
+
+def slogdet(x: Any, /) -> SlogdetResult:
+    """The sign and the logarithm of the absolute determinant."""
+    return SlogdetResult(*_several("slogdet", x))
+
+
+def solve(x1: Any, x2: Any, /) -> Tensor:
+    """The solution of ``x1 @ y = x2``."""
+    return _two("solve", x1, x2)
+
+
+def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
+    """The singular value decomposition; U and Vh are square if `full_matrices`."""
+    return SVDResult(*_several("svd", x, full_matrices=full_matrices))
+
+
+def svdvals(x: Any, /) -> Tensor:
+    """The singular values, descending."""
+    return _one("svdvals", x)
+
+
+def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Tensor:
+    """The sum of products over the last `axes` of one and the first of the other, or over two lists of axes."""
+    xp, a, b = operands(wrap(x1), wrap(x2))
+    return Tensor(xp.tensordot(a, b, axes=axes), xp)
+
+
+def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
+    """The sum over a diagonal of matrices."""
+    x = wrap(x)
+    native = None if dtype is None else x._xp.native_dtype(dtype)
+    return _one("trace", x, offset=offset, dtype=native)
+
+
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
+    """The dot product of vectors along an axis, the first one conjugated."""
+    xp, a, b = operands(wrap(x1), wrap(x2))
+    return Tensor(xp.vecdot(a, b, axis=axis), xp)
+
+
+def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
+    """The norm of vectors along axes."""
+    return _one("vector_norm", x, axis=axis, keepdims=keepdims, ord=ord)

@@ -1,0 +1,140 @@
+"""Functions that rearrange elements without computing with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from emberharmony.ops._tensor import Axis, Tensor, common, native, wrap
+
+__all__ = [
+    "broadcast_arrays",
+    "broadcast_shapes",
+    "broadcast_to",
+    "concat",
+    "expand_dims",
+    "flip",
+    "hstack",
+    "matrix_transpose",
+    "moveaxis",
+    "permute_dims",
+    "repeat",
+    "reshape",
+    "roll",
+    "squeeze",
+    "stack",
+    "tile",
+    "unstack",
+    "vstack",
+]
+
+
+def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
+    """The arrays stretched to the shape that they share."""
+    tensors = [wrap(x) for x in arrays]
+    shape = broadcast_shapes(*(x.shape for x in tensors))
+    return tuple(Tensor(x._xp.broadcast_to(x._array, shape), x._xp) for x in tensors)
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that arrays of the given shapes are stretched to."""
+    return tuple(np.broadcast_shapes(*shapes))
+
+
+def broadcast_to(x: Any, /, shape: tuple[int, ...]) -> Tensor:
+    """`x` stretched to `shape`."""
+    x = wrap(x)
+    return Tensor(x._xp.broadcast_to(x._array, tuple(shape)), x._xp)
+
+
+def concat(arrays: tuple[Any, ...] | list[Any], /, *, axis: int | None = 0) -> Tensor:
+    """The arrays one after the other along an existing axis (None: flattened first)."""
+    xp, natives = common(arrays)
+    return Tensor(xp.concat(natives, axis=axis), xp)
+
+
+def expand_dims(x: Any, /, axis: int) -> Tensor:
+    """`x` with a new axis of length 1 at `axis`."""
+    x = wrap(x)
+    for a in axis if isinstance(axis, tuple) else (axis,):
+        if not -x.ndim - 1 <= a <= x.ndim:
+            raise IndexError(f"Axis {a} is out of bounds for a tensor of {x.ndim} axes that gets one more.")
+    return Tensor(x._xp.expand_dims(x._array, axis=axis), x._xp)
+
+
+def flip(x: Any, /, *, axis: Axis = None) -> Tensor:
+    """The elements in reverse order along all or the given axes."""
+    x = wrap(x)
+    return Tensor(x._xp.flip(x._array, axis=axis), x._xp)
+
+
+def hstack(arrays: tuple[Any, ...] | list[Any], /) -> Tensor:
+    """The arrays side by side: along the second axis, or the only one."""
+    tensors = [x if x.ndim else reshape(x, (1,)) for x in map(wrap, arrays)]
+    return concat(tensors, axis=0 if tensors and tensors[0].ndim == 1 else 1)
+
+
+def matrix_transpose(x: Any, /) -> Tensor:
+    """The transpose of each matrix in a stack (the last two axes)."""
+    return wrap(x).mT
+
+
+def moveaxis(x: Any, source: int | tuple[int, ...], destination: int | tuple[int, ...], /) -> Tensor:
+    """`x` with the axes `source` moved to `destination`, the others in their order."""
+    x = wrap(x)
+    return Tensor(x._xp.moveaxis(x._array, source, destination), x._xp)
+
+
+def permute_dims(x: Any, /, axes: tuple[int, ...]) -> Tensor:
+    """`x` with its axes in the order `axes`."""
+    x = wrap(x)
+    return Tensor(x._xp.permute_dims(x._array, tuple(axes)), x._xp)
+
+
+def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Tensor:
+    """Each element `repeats` times (a number, or one per element) along an axis, or of the flattened array."""
+    x = wrap(x)
+    counts = repeats if isinstance(repeats, int) else native(repeats, x._xp)
+    return Tensor(x._xp.repeat(x._array, counts, axis=axis), x._xp)
+
+
+def reshape(x: Any, /, shape: tuple[int, ...], *, copy: bool | None = None) -> Tensor:
+    """The elements, row by row, in another shape; one length may be -1."""
+    x = wrap(x)
+    return Tensor(x._xp.reshape(x._array, tuple(shape), copy=copy), x._xp)
+
+
+def roll(x: Any, /, shift: int | tuple[int, ...], *, axis: Axis = None) -> Tensor:
+    """The elements shifted along axes, what leaves at the end coming in at the start."""
+    x = wrap(x)
+    return Tensor(x._xp.roll(x._array, shift, axis=axis), x._xp)
+
+
+def squeeze(x: Any, /, axis: int | tuple[int, ...]) -> Tensor:
+    """`x` without the given axes, which must have length 1."""
+    x = wrap(x)
+    return Tensor(x._xp.squeeze(x._array, axis=axis), x._xp)
+
+
+def stack(arrays: tuple[Any, ...] | list[Any], /, *, axis: int = 0) -> Tensor:
+    """The arrays, all of one shape, along a new axis."""
+    xp, natives = common(arrays)
+    return Tensor(xp.stack(natives, axis=axis), xp)
+
+
+def tile(x: Any, repetitions: tuple[int, ...], /) -> Tensor:
+    """`x` laid out `repetitions` times along each axis."""
+    x = wrap(x)
+    return Tensor(x._xp.tile(x._array, tuple(repetitions)), x._xp)
+
+
+def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices of `x` along an axis, as a tuple."""
+    x = wrap(x)
+    return tuple(Tensor(a, x._xp) for a in x._xp.unstack(x._array, axis=axis))
+
+
+def vstack(arrays: tuple[Any, ...] | list[Any], /) -> Tensor:
+    """The arrays below each other, as rows: one axis becomes a row, more are joined along the first."""
+    return concat([x if x.ndim > 1 else reshape(x, (1, -1)) for x in map(wrap, arrays)], axis=0)

@@ -1,0 +1,224 @@
+"""Random numbers that depend on the seed and their place in the stream alone: not on backend, chunking or thread.
+
+The generator is counter-based (Philox 4x64-10 [1]_). Numbers are drawn on the host and then handed to the backend: MLX's own
+generator gave two fresh threads the same numbers, and torch's gives others on a GPU than on a CPU.
+
+References
+----------
+.. [1] J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import threading
+from typing import Any
+
+import numpy as np
+
+from emberharmony.backend import _dtypes, select
+from emberharmony.ops._tensor import Tensor, wrap
+
+__all__ = ["Generator", "integers", "normal", "permutation", "seed", "uniform", "uniform_at"]
+
+_BLOCK = 4096
+_WORDS = 4  # 64-bit words per counter step of Philox
+
+Size = int | tuple[int, ...] | None
+
+
+def uniform_at(rows: np.ndarray[Any, np.dtype[np.int64]], *, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Each row number's own uniform number in [0, 1).
+
+    Parameters
+    ----------
+    rows : int64 array
+        Row numbers, from 0 to 2**63 - 1, in any order. Runs without large gaps are fastest (3 ns a row).
+    seed : int
+        From 0 to 2**128 - 1.
+
+    Returns
+    -------
+    float64 array
+        Multiples of 2**-24, so that a cast to float32 changes nothing (and never gives 1.0).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> whole = uniform_at(np.arange(10), seed=7)
+    >>> bool((uniform_at(np.array([9, 3]), seed=7) == whole[[9, 3]]).all())
+    True
+    """
+    words = _words_at(np.asarray(rows), seed)
+    return (words >> np.uint64(40)) * 2.0**-24
+
+
+def _words_at(rows: np.ndarray[Any, Any], seed: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    if rows.dtype.kind not in "iu":
+        raise TypeError(f"Row numbers must be integers, got {rows.dtype}.")
+    if rows.size == 0:
+        return np.empty(rows.shape, np.uint64)
+    first, last = int(rows.min()), int(rows.max())
+    if first < 0:
+        raise ValueError(f"Row numbers start at 0, got {first}.")
+    span = last - first + 1
+    if span == rows.size and rows.ndim == 1 and rows[0] == first and bool((rows[1:] - rows[:-1] == 1).all()):
+        return _run(seed, first, span)
+    if span <= 2 * rows.size + _BLOCK:
+        return _run(seed, first, span)[rows - first]
+    # Scattered rows: whole blocks, each generated once.
+    flat = rows.reshape(-1)
+    order = np.argsort(flat, kind="stable")
+    ordered = flat[order]
+    blocks = ordered // _BLOCK
+    starts = np.flatnonzero(np.r_[True, blocks[1:] != blocks[:-1]])
+    words = np.empty(flat.size, np.uint64)
+    for start, stop in zip(starts, np.r_[starts[1:], flat.size], strict=True):
+        low, high = int(ordered[start]), int(ordered[stop - 1])
+        words[order[start:stop]] = _run(seed, low, high - low + 1)[ordered[start:stop] - low]
+    return words.reshape(rows.shape)
+
+
+def _run(seed: int, first: int, count: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """The words of rows ``first`` to ``first + count - 1``."""
+    skipped = first % _WORDS
+    generator = np.random.Philox(key=seed).advance(first // _WORDS)
+    words: np.ndarray[Any, np.dtype[np.uint64]] = generator.random_raw(skipped + count)[skipped:]
+    return words
+
+
+class Generator:
+    """A stream of random numbers of its own, safe to share between threads.
+
+    Parameters
+    ----------
+    seed : int, optional
+        From 0 to 2**128 - 1; without it one is taken from the operating system.
+
+    Notes
+    -----
+    Each draw takes the next numbers of the stream, one word for a uniform number, two for a normal one: ten numbers at once are
+    the same as three and then seven. Results are float32 unless `dtype` says otherwise, so that they are equal on all backends.
+
+    Examples
+    --------
+    >>> g = Generator(7)
+    >>> first = g.uniform(size=10).numpy()
+    >>> g = Generator(7)
+    >>> bool((g.uniform(size=3).numpy() == first[:3]).all() and (g.uniform(size=7).numpy() == first[3:]).all())
+    True
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._lock = threading.Lock()
+        self.seed(seed)
+
+    def seed(self, seed: int | None = None) -> None:
+        """Start over from a seed."""
+        if seed is not None and not 0 <= seed < 2**128:
+            raise ValueError(f"A seed is a number from 0 to 2**128 - 1, got {seed}.")
+        with self._lock:
+            self._seed = secrets.randbits(128) if seed is None else int(seed)
+            self._position = 0
+
+    def _words(self, count: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        with self._lock:
+            key, first = self._seed, self._position
+            self._position += count
+        return _run(key, first, count)
+
+    def uniform(
+        self, low: float = 0.0, high: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None
+    ) -> Tensor:
+        """Numbers in ``[low, high)``, with 24 random bits each."""
+        shape = _shape(size)
+        unit = (self._words(math.prod(shape)) >> np.uint64(40)) * 2.0**-24
+        wanted = _dtypes.float32 if dtype is None else _dtypes.as_dtype(dtype)
+        values = (low + (high - low) * unit).astype(wanted.dtype)
+        if high > low:
+            # Rounding may reach the bound that the interval leaves out.
+            values = np.minimum(values, np.nextafter(wanted.dtype.type(high), wanted.dtype.type(low)))
+        return _tensor(values.reshape(shape), device)
+
+    def normal(
+        self, loc: float = 0.0, scale: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None
+    ) -> Tensor:
+        """Normally distributed numbers with mean `loc` and standard deviation `scale`."""
+        shape = _shape(size)
+        pairs = ((self._words(2 * math.prod(shape)) >> np.uint64(11)) * 2.0**-53).reshape(-1, 2)
+        # Box and Muller's way: two words for each number whatever came before, which rejection methods cannot promise.
+        unit = np.sqrt(-2.0 * np.log1p(-pairs[:, 0])) * np.cos(2.0 * np.pi * pairs[:, 1])
+        wanted = _dtypes.float32 if dtype is None else _dtypes.as_dtype(dtype)
+        return _tensor((loc + scale * unit).astype(wanted.dtype).reshape(shape), device)
+
+    def integers(self, low: int, high: int | None = None, size: Size = None, *, device: str | None = None) -> Tensor:
+        """Whole numbers (int64) in ``[low, high)``, or in ``[0, low)`` without `high`; the range may span up to 2**32."""
+        low, high = (0, low) if high is None else (low, high)
+        if not 0 < high - low <= 2**32:
+            raise ValueError(f"The range [{low}, {high}) must hold from 1 to 2**32 numbers.")
+        shape = _shape(size)
+        words = (self._words(math.prod(shape)) >> np.uint64(32)) * np.uint64(high - low) >> np.uint64(32)
+        return _tensor(words.astype(np.int64).reshape(shape) + low, device)
+
+    def permutation(self, x: Any, /, *, device: str | None = None) -> Tensor:
+        """The numbers from 0 to ``x - 1`` in random order, or the rows of a tensor in random order."""
+        if isinstance(x, int):
+            return _tensor(self._order(x), device)
+        x = wrap(x)
+        order = x._xp.asarray(self._order(len(x)), device=x.device)
+        return Tensor(x._xp.take(x._array, order, axis=0), x._xp)
+
+    def _order(self, n: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return np.argsort(self._words(n), kind="stable").astype(np.int64, copy=False)
+
+
+def _shape(size: Size) -> tuple[int, ...]:
+    if size is None:
+        return ()
+    return (int(size),) if isinstance(size, (int, np.integer)) else tuple(int(n) for n in size)
+
+
+def _tensor(values: np.ndarray[Any, Any], device: str | None) -> Tensor:
+    backend = select()
+    xp = backend.xp
+    place = backend.device if device is None else xp.full_device(device)
+    return Tensor(xp.asarray(values, dtype=xp.native_dtype(values.dtype), device=place), xp)
+
+
+_default = Generator()
+
+
+def seed(seed: int | None = None) -> None:
+    """Start the default stream over from a seed; `emberharmony.backend.set_random_seed` does the same."""
+    _default.seed(seed)
+
+
+def uniform(
+    low: float = 0.0, high: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None
+) -> Tensor:
+    """Numbers in ``[low, high)`` from the default stream; float32 unless `dtype` says otherwise.
+
+    Examples
+    --------
+    >>> uniform(size=(2, 3)).shape
+    (2, 3)
+    """
+    return _default.uniform(low, high, size, dtype=dtype, device=device)
+
+
+def normal(
+    loc: float = 0.0, scale: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None
+) -> Tensor:
+    """Normally distributed numbers from the default stream; float32 unless `dtype` says otherwise."""
+    return _default.normal(loc, scale, size, dtype=dtype, device=device)
+
+
+def integers(low: int, high: int | None = None, size: Size = None, *, device: str | None = None) -> Tensor:
+    """Whole numbers (int64) in ``[low, high)`` from the default stream."""
+    return _default.integers(low, high, size, device=device)
+
+
+def permutation(x: Any, /, *, device: str | None = None) -> Tensor:
+    """A random order of the numbers below `x`, or of the rows of a tensor, from the default stream."""
+    return _default.permutation(x, device=device)
