@@ -1,0 +1,222 @@
+"""Where BigQuery is, and as whom to talk to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from emberharmony.errors import TerminalError
+from emberharmony.io.bigquery.failures import RetrySpec
+from emberharmony.io.bigquery.identifiers import checked_labels
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
+
+SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+_ANY_SIZE: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+@dataclass(frozen=True)
+class BigQueryConnection:
+    """How to reach BigQuery: plain values, so that it can stand in a configuration and travel to a worker.
+
+    Credentials come from `google.auth.default` unless `service_account_file` names a key file or `credentials` is given;
+    `impersonate` then acts as another service account. A credentials object is never compared, shown, or pickled: a worker
+    in another process finds its own.
+    """
+
+    project: str | None = None
+    location: str | None = None
+    service_account_file: Path | None = None
+    impersonate: str | None = None
+    quota_project: str | None = None
+    api_endpoint: str | None = None  # REST, "https://bigquery.p.googleapis.com"
+    grpc_endpoint: str | None = None  # Storage APIs, "host:port"
+    insecure: bool = False  # plain text and, unless credentials are given, anonymous: emulators
+    labels: Mapping[str, str] = field(default_factory=dict)
+    maximum_bytes_billed: int | None = None  # per query
+    retry: RetrySpec = field(default_factory=RetrySpec)
+    credentials: Any = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        checked_labels(dict(self.labels))
+        if self.service_account_file is not None and self.credentials is not None:
+            raise ValueError("Give a service account's file or a credentials object, not both.")
+        if self.insecure and not (self.api_endpoint and self.grpc_endpoint):
+            raise ValueError("`insecure` is for endpoints of your own: set `api_endpoint` and `grpc_endpoint` with it.")
+        if self.insecure and not self.project:
+            raise ValueError("An anonymous connection knows no project of its own: set `project`.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "credentials": None}
+
+    def using(self, credentials: Any) -> Self:
+        """Return the same connection with a credentials object, for instance a Prefect GcpCredentials block's."""
+        return replace(self, credentials=credentials, service_account_file=None)
+
+    def open(self, *, interceptors: Sequence[Any] = ()) -> Clients:
+        """Return clients that connect when first used; `interceptors` are gRPC's."""
+        return Clients(self, interceptors=interceptors)
+
+
+class Clients:
+    """The three clients of one connection, each made when first used; closes what it opened."""
+
+    def __init__(self, connection: BigQueryConnection, *, interceptors: Sequence[Any] = ()) -> None:
+        self.connection = connection
+        self._interceptors = tuple(interceptors)
+        self._lock = threading.RLock()
+        self._made: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def retry(self) -> RetrySpec:
+        """How failures are repeated."""
+        return self.connection.retry
+
+    @property
+    def project(self) -> str:
+        """The project that jobs run in and pay from."""
+        return self.connection.project or str(self.jobs.project)
+
+    @property
+    def jobs(self) -> bigquery.Client:
+        """Client of the REST API: tables, queries, load and copy jobs."""
+        client: bigquery.Client = self._once("jobs", self._make_jobs)
+        return client
+
+    @property
+    def reader(self) -> Any:
+        """Client of the Storage Read API."""
+        return self._once("reader", self._make_reader)
+
+    @property
+    def writer(self) -> Any:
+        """Client of the Storage Write API."""
+        return self._once("writer", self._make_writer)
+
+    def close(self) -> None:
+        """Close every client that was made."""
+        with self._lock:
+            for name, made in self._made.items():
+                if name == "jobs":
+                    made.close()
+                elif name in ("reader", "writer"):
+                    made.transport.close()
+            self._made.clear()
+
+    def _once(self, name: str, make: Any) -> Any:
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = make()
+            return self._made[name]
+
+    def _make_jobs(self) -> Any:
+        module = library("google.cloud.bigquery")
+        connection = self.connection
+        credentials, project = self._identity()
+        options: dict[str, Any] = {}
+        if connection.api_endpoint:
+            options["api_endpoint"] = connection.api_endpoint
+        if connection.quota_project:
+            options["quota_project_id"] = connection.quota_project
+        return module.Client(
+            project=project, credentials=credentials, location=connection.location, client_options=options or None
+        )
+
+    def _make_reader(self) -> Any:
+        module = library("google.cloud.bigquery_storage_v1.services.big_query_read")
+        transport = library("google.cloud.bigquery_storage_v1.services.big_query_read.transports.grpc")
+        # The generated client: the handwritten one resumes broken streams without end, and on errors that it picks itself.
+        return module.BigQueryReadClient(transport=self._transport(transport.BigQueryReadGrpcTransport))
+
+    def _make_writer(self) -> Any:
+        module = library("google.cloud.bigquery_storage_v1.services.big_query_write")
+        transport = library("google.cloud.bigquery_storage_v1.services.big_query_write.transports.grpc")
+        return module.BigQueryWriteClient(transport=self._transport(transport.BigQueryWriteGrpcTransport))
+
+    def _transport(self, kind: Any) -> Any:
+        grpc = library("grpc")
+        connection = self.connection
+        endpoint = connection.grpc_endpoint or kind.__init__.__kwdefaults__["host"]
+        if connection.insecure:
+            channel = grpc.insecure_channel(endpoint, options=_ANY_SIZE)
+        else:
+            credentials, _ = self._identity()
+            channel = kind.create_channel(
+                endpoint if ":" in endpoint else f"{endpoint}:443",
+                credentials=credentials,
+                quota_project_id=connection.quota_project,
+                options=_ANY_SIZE,
+            )
+        return kind(channel=grpc.intercept_channel(channel, *self._interceptors))
+
+    def _identity(self) -> Any:
+        return self._once("identity", lambda: find_credentials(self.connection))
+
+
+def find_credentials(connection: BigQueryConnection) -> tuple[Any, str | None]:
+    """Return the credentials to use and the project they belong to, or the configured one.
+
+    Raises
+    ------
+    TerminalError
+        If there are none, with what to do about it.
+    """
+    auth = library("google.auth")
+    exceptions = library("google.auth.exceptions")
+    project = connection.project
+    try:
+        if connection.credentials is not None:
+            scoped = library("google.auth.credentials").with_scopes_if_required
+            credentials = scoped(connection.credentials, [SCOPE])
+            project = project or getattr(credentials, "project_id", None)
+        elif connection.service_account_file is not None:
+            accounts = library("google.oauth2.service_account")
+            credentials = accounts.Credentials.from_service_account_file(str(connection.service_account_file), scopes=[SCOPE])
+            project = project or credentials.project_id
+        elif connection.insecure:
+            credentials = library("google.auth.credentials").AnonymousCredentials()
+        else:
+            credentials, found = auth.default(scopes=[SCOPE], quota_project_id=connection.quota_project)
+            project = project or found
+    except (OSError, ValueError) as error:
+        # The reason stays out of the message: a malformed key file's text could be in it.
+        raise TerminalError(
+            f"The service account file {str(connection.service_account_file)!r} cannot be used "
+            f"({type(error).__name__}): check that it exists, is readable, and is a key file of Google Cloud."
+        ) from None
+    except exceptions.DefaultCredentialsError as error:
+        raise TerminalError(
+            "No Google credentials were found. Run `gcloud auth application-default login`, set "
+            "GOOGLE_APPLICATION_CREDENTIALS, or give `service_account_file`."
+        ) from error
+    if connection.impersonate:
+        impersonated = library("google.auth.impersonated_credentials")
+        credentials = impersonated.Credentials(
+            source_credentials=credentials, target_principal=connection.impersonate, target_scopes=[SCOPE]
+        )
+    if connection.quota_project and hasattr(credentials, "with_quota_project"):
+        credentials = credentials.with_quota_project(connection.quota_project)
+    return credentials, project
+
+
+def library(name: str, /) -> Any:
+    """Import one of google's libraries, or say how to install it."""
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"BigQuery needs {name}, which cannot be imported ({error}). Install it with: pip install 'emberharmony[bigquery]'"
+        ) from error

@@ -1,0 +1,178 @@
+"""What BigQuery's errors mean: worth another attempt or not, and what the user can do. Told apart here, once."""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from emberharmony.errors import EmberharmonyError, TerminalError, TransientError
+
+T = TypeVar("T")
+
+_LOGGER = logging.getLogger(__name__)
+_PERMISSION = re.compile(r"(?:[Pp]ermission|does not have)\s+'?(bigquery\.[\w.]+|storage\.[\w.]+|resourcemanager\.[\w.]+)")
+_TRANSIENT_REASONS: Final = frozenset(
+    [
+        "rateLimitExceeded",
+        "backendError",
+        "internalError",
+        "badGateway",
+        "jobBackendError",
+        "jobInternalError",
+        "jobRateLimitExceeded",
+        "tableUnavailable",
+    ]
+)
+_TRANSIENT_CODES: Final = frozenset([408, 429, 500, 502, 503, 504])
+_MAX_TEXT: Final = 1_000
+
+
+@dataclass(frozen=True)
+class RetrySpec:
+    """How often, and how far apart, what failed for the moment is tried again.
+
+    `attempts` counts failures in a row: a stream that got further in between starts counting anew. Waits double from
+    `first_wait_s` to `max_wait_s`, and each is drawn from its upper half, so that workers do not come back in step.
+    """
+
+    attempts: int = 8
+    first_wait_s: float = 0.5
+    max_wait_s: float = 60.0
+    request_deadline_s: float = 600.0  # for one REST call, its own repetitions included
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or self.first_wait_s < 0 or self.max_wait_s < self.first_wait_s:
+            raise ValueError(f"{self} makes no sense: attempts >= 1 and 0 <= first_wait_s <= max_wait_s.")
+
+    def wait_s(self, failures: int, *, jitter: Callable[[], float] = random.random) -> float:
+        """Return how long to wait after so many failures in a row."""
+        most = min(self.max_wait_s, self.first_wait_s * 2.0 ** (failures - 1))
+        return most * (0.5 + 0.5 * jitter())
+
+
+def is_transient(error: BaseException, /) -> bool:
+    """Whether the same request may succeed a little later."""
+    from google.api_core import exceptions as api
+    from google.auth import exceptions as auth
+    from requests import exceptions as http
+
+    if isinstance(error, TransientError):
+        return True
+    if isinstance(error, api.GoogleAPICallError):
+        if _reason(error) == "quotaExceeded":
+            return False  # a daily quota: no wait that a job can afford
+        if isinstance(error, (api.Aborted, api.Unknown, api.Cancelled)) or _reason(error) in _TRANSIENT_REASONS:
+            return True
+        return error.code in _TRANSIENT_CODES
+    if isinstance(error, http.SSLError):
+        return False
+    broken = (http.ConnectionError, http.Timeout, http.ChunkedEncodingError, ConnectionError)
+    return isinstance(error, (*broken, api.RetryError, auth.TransportError, FutureTimeoutError))
+
+
+def explained(error: BaseException, /, *, doing: str, permission: str) -> EmberharmonyError:
+    """Return the error to raise in place of a library's own.
+
+    Parameters
+    ----------
+    error : BaseException
+        What google's libraries raised.
+    doing : str
+        What was being done, with the table's name: "Reading my-project.flights.raw".
+    permission : str
+        What this needs in IAM; used where the answer does not name the missing one.
+    """
+    from google.api_core import exceptions as api
+    from google.auth import exceptions as auth
+
+    if isinstance(error, EmberharmonyError):
+        return error
+    text = _text(error)
+    if is_transient(error):
+        return TransientError(f"{doing} failed for the moment, after every attempt allowed: {text}")
+    if isinstance(error, api.Forbidden) and _reason(error) == "quotaExceeded":
+        return TerminalError(f"{doing} is over a quota of the project: {text}. Wait, or have the quota raised.")
+    if isinstance(error, (api.Forbidden, api.PermissionDenied)):
+        named = _PERMISSION.search(text)
+        missing = named.group(1) if named else permission
+        return TerminalError(
+            f"{doing} was refused: permission {missing} is missing. Grant it to the account that the job runs as, "
+            f"on the table, dataset or project. BigQuery says: {text}"
+        )
+    if isinstance(error, api.NotFound):
+        return TerminalError(
+            f"{doing}: not found. Check project, dataset and table, and that `location` is the dataset's own. "
+            f"BigQuery says: {text}"
+        )
+    if isinstance(error, (api.Unauthenticated, auth.GoogleAuthError)):
+        return TerminalError(
+            f"{doing}: Google did not accept the credentials ({text}). Renew them with "
+            "`gcloud auth application-default login`, or check the service account's key file or impersonation."
+        )
+    if isinstance(error, (api.BadRequest, api.InvalidArgument)):
+        return TerminalError(f"{doing} is not a valid request: {text}")
+    return TerminalError(f"{doing} failed: {text}")
+
+
+def retried(
+    call: Callable[[], T],
+    /,
+    *,
+    retry: RetrySpec,
+    doing: str,
+    permission: str,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """Call until it succeeds, is refused for good, or has failed `retry.attempts` times; the error is an explained one."""
+    for failures in range(1, retry.attempts + 1):
+        try:
+            return call()
+        except google_errors() as error:
+            if failures == retry.attempts or not is_transient(error):
+                raise explained(error, doing=doing, permission=permission) from error
+            _LOGGER.warning("%s failed (%s); attempt %d of %d follows", doing, _text(error), failures + 1, retry.attempts)
+            sleep(max(retry.wait_s(failures), asked_wait_s(error)))
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def google_errors() -> tuple[type[BaseException], ...]:
+    """Every error that google's libraries raise when the outside world fails."""
+    from google.api_core import exceptions as api
+    from google.auth import exceptions as auth
+    from google.resumable_media import common as media
+    from requests import exceptions as http
+
+    return (
+        api.GoogleAPIError,
+        auth.GoogleAuthError,
+        media.InvalidResponse,
+        http.RequestException,
+        ConnectionError,
+        FutureTimeoutError,
+    )
+
+
+def asked_wait_s(error: BaseException, /) -> float:
+    """Return how long the server asked to be left alone; zero where it did not say."""
+    from google.rpc import error_details_pb2
+
+    details: list[Any] = list(getattr(error, "details", None) or [])
+    delays = [detail.retry_delay for detail in details if isinstance(detail, error_details_pb2.RetryInfo)]
+    return max((float(delay.seconds) + delay.nanos / 1e9 for delay in delays), default=0.0)
+
+
+def _reason(error: BaseException) -> str:
+    errors = getattr(error, "errors", None) or []
+    return str(errors[0].get("reason", "")) if errors and isinstance(errors[0], dict) else ""
+
+
+def _text(error: BaseException) -> str:
+    # An authentication error carries the server's whole answer as a second argument: it stays out of messages and logs.
+    message = getattr(error, "message", None) or (error.args[0] if error.args else "")
+    return f"{type(error).__name__}: {message}"[:_MAX_TEXT]

@@ -1,0 +1,186 @@
+"""Rows of one key range, through the Storage Read API: Arrow, LZ4, at one snapshot time, in parallel streams."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, Final
+
+import pyarrow as pa
+
+from emberharmony.errors import DataError
+from emberharmony.io.bigquery.connection import Clients, library
+from emberharmony.io.bigquery.failures import asked_wait_s, explained, google_errors, is_transient, retried
+from emberharmony.io.bigquery.identifiers import TableName
+
+_LOGGER = logging.getLogger(__name__)
+_MAX_RESTRICTION_BYTES: Final = 1_000_000
+_SESSION_PERMISSION: Final = "bigquery.readsessions.create"
+_DATA_PERMISSION: Final = "bigquery.tables.getData"
+
+
+@dataclass(frozen=True)
+class ReadSpec:
+    """How a range is read.
+
+    A session covers one chunk, so a few streams saturate its reader; BigQuery may grant fewer than asked for.
+    """
+
+    streams: int = 4
+    sessions: int = 3  # times one range is begun again because its session expired
+    stall_s: float = 900.0  # one ReadRows call lives no longer: what hangs is resumed, what flows goes on
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.streams <= 1000:
+            raise ValueError(f"`streams` lies between 1 and 1,000, got {self.streams}.")
+        if self.sessions < 1 or self.stall_s <= 0:
+            raise ValueError(f"{self} makes no sense: at least one session, and time to read it.")
+
+
+class _SessionExpiredError(Exception):
+    """The session is gone; its range is read again in another at the same snapshot."""
+
+
+def read_rows(
+    clients: Clients,
+    table: TableName,
+    *,
+    columns: Sequence[str],
+    restriction: str = "",
+    snapshot: dt.datetime | None = None,
+    spec: ReadSpec | None = None,
+) -> pa.Table:
+    """Return the rows of `table` that meet `restriction`, in no particular order.
+
+    A stream that breaks is resumed at its offset; a session that expired is opened again at the same snapshot, and its range
+    read from the start. Both are bounded, and what is refused for good fails at once.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Top-level columns to read; all of them if empty.
+    restriction : str
+        Condition in GoogleSQL that BigQuery filters by before it sends anything.
+    snapshot : datetime, optional
+        The moment at which the table is read; now if left out.
+
+    Raises
+    ------
+    TransientError
+        If it went on failing for as long as the connection's retries allow.
+    TerminalError
+        If it was refused: no permission, no such table, a bad restriction.
+    """
+    spec = spec or ReadSpec()
+    if len(restriction.encode()) > _MAX_RESTRICTION_BYTES:
+        raise DataError(f"The condition on {table} is longer than the 1 MB that BigQuery takes.")
+    doing = f"Reading {table}"
+    for left in reversed(range(spec.sessions)):
+        session = retried(
+            lambda: _open_session(clients, table, columns, restriction, snapshot, spec),
+            retry=clients.retry,
+            doing=doing,
+            permission=_SESSION_PERMISSION,
+        )
+        try:
+            return _read_session(clients, session, doing=doing, spec=spec)
+        except _SessionExpiredError as error:
+            if not left:
+                raise explained(error.__cause__ or error, doing=doing, permission=_DATA_PERMISSION) from error.__cause__
+            _LOGGER.warning("%s: its read session expired; its range is read again at the same snapshot", doing)
+    raise AssertionError("unreachable: the last session returns or raises")
+
+
+def _open_session(
+    clients: Clients,
+    table: TableName,
+    columns: Sequence[str],
+    restriction: str,
+    snapshot: dt.datetime | None,
+    spec: ReadSpec,
+) -> Any:
+    types = library("google.cloud.bigquery_storage_v1.types")
+    codec = types.ArrowSerializationOptions.CompressionCodec.LZ4_FRAME
+    session = types.ReadSession(
+        table=table.path,
+        data_format=types.DataFormat.ARROW,
+        read_options=types.ReadSession.TableReadOptions(
+            selected_fields=list(columns),
+            row_restriction=restriction,
+            arrow_serialization_options=types.ArrowSerializationOptions(buffer_compression=codec),
+        ),
+    )
+    if snapshot is not None:
+        session.table_modifiers = types.ReadSession.TableModifiers(snapshot_time=snapshot)
+    request = types.CreateReadSessionRequest(
+        parent=f"projects/{clients.project}",
+        read_session=session,
+        max_stream_count=spec.streams,
+        preferred_min_stream_count=spec.streams,
+    )
+    return clients.reader.create_read_session(request=request, retry=None, timeout=clients.retry.request_deadline_s)
+
+
+def _read_session(clients: Clients, session: Any, *, doing: str, spec: ReadSpec) -> pa.Table:
+    schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
+    stop = Event()
+
+    def read(name: str) -> list[pa.RecordBatch]:
+        return list(_stream_batches(clients, name, schema, doing=doing, spec=spec, stop=stop))
+
+    names = [stream.name for stream in session.streams]
+    batches: list[pa.RecordBatch] = []
+    with ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="bigquery-read") as pool:
+        parts = [pool.submit(read, name) for name in names]
+        try:
+            for part in parts:
+                batches += part.result()
+        except BaseException:
+            stop.set()  # one stream's failure is the range's: the others need not run to their ends
+            raise
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+def _stream_batches(
+    clients: Clients, name: str, schema: pa.Schema, *, doing: str, spec: ReadSpec, stop: Event
+) -> Iterator[pa.RecordBatch]:
+    """Yield one stream's batches, each once, resuming at the row offset that was reached."""
+    types = library("google.cloud.bigquery_storage_v1.types")
+    retry, offset, failures = clients.retry, 0, 0
+    while not stop.is_set():
+        request = types.ReadRowsRequest(read_stream=name, offset=offset)
+        try:
+            for response in clients.reader.read_rows(request=request, retry=None, timeout=spec.stall_s):
+                if stop.is_set():
+                    return
+                data = pa.py_buffer(response.arrow_record_batch.serialized_record_batch)
+                batch = pa.ipc.read_record_batch(data, schema)
+                offset += response.row_count
+                failures = 0
+                yield batch
+            return
+        except google_errors() as error:
+            failures += 1
+            if _is_expired(error):
+                raise _SessionExpiredError from error
+            if not is_transient(error) or failures >= retry.attempts:
+                raise explained(error, doing=doing, permission=_DATA_PERMISSION) from error
+            _LOGGER.warning("%s: a stream broke at row %d and is resumed there (%s)", doing, offset, type(error).__name__)
+            if stop.wait(max(retry.wait_s(failures), asked_wait_s(error))):
+                return
+
+
+def _is_expired(error: BaseException) -> bool:
+    """Whether a stream is gone because its session is.
+
+    An expired session is told by its message alone, under more than one status; a stream that is "not found" was granted
+    by a session that no longer is: if the table itself is gone, opening the next session says so.
+    """
+    from google.api_core import exceptions as api
+
+    text = str(getattr(error, "message", "")).casefold()
+    return isinstance(error, api.NotFound) or ("session" in text and "expired" in text)

@@ -1,0 +1,121 @@
+"""BigQuery's types and Arrow's: what a table's columns are read as, and what columns are written as."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+
+from emberharmony.errors import DataError
+from emberharmony.io.bigquery.connection import library
+
+TYPE_KEY: Final = b"bigquery_type"
+"""Field metadata that keeps the column's own type, where Arrow has none for it."""
+
+_ARROW: Final[Mapping[str, pa.DataType]] = {
+    "STRING": pa.string(),
+    "BYTES": pa.binary(),
+    "INT64": pa.int64(),
+    "INTEGER": pa.int64(),
+    "FLOAT64": pa.float64(),
+    "FLOAT": pa.float64(),
+    "BOOL": pa.bool_(),
+    "BOOLEAN": pa.bool_(),
+    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+    "DATETIME": pa.timestamp("us"),
+    "DATE": pa.date32(),
+    "TIME": pa.time64("us"),
+    "NUMERIC": pa.decimal128(38, 9),
+    "BIGNUMERIC": pa.decimal256(76, 38),
+    # Text on the wire, but no categories: as binary they are no feature, and are named as such when they are dropped.
+    "GEOGRAPHY": pa.binary(),
+    "JSON": pa.binary(),
+    "INTERVAL": pa.binary(),
+    "RANGE": pa.binary(),
+}
+TIME_TYPES: Final = ("TIMESTAMP", "DATETIME", "DATE")
+
+
+def arrow_schema(fields: Sequence[Any], /) -> pa.Schema:
+    """Return the Arrow schema that a table of these `SchemaField`s is read as."""
+    return pa.schema([_arrow_field(field) for field in fields])
+
+
+def _arrow_field(field: Any) -> pa.Field:
+    kind = str(field.field_type).upper()
+    if kind in ("RECORD", "STRUCT"):
+        arrow: pa.DataType = pa.struct([_arrow_field(child) for child in field.fields])
+    elif kind in _ARROW:
+        arrow = _ARROW[kind]
+    else:
+        raise DataError(f"Column {field.name!r} is of BigQuery type {kind}, which this version does not know.")
+    if field.mode == "REPEATED":
+        arrow = pa.list_(arrow)
+    return pa.field(field.name, arrow, nullable=field.mode != "REQUIRED", metadata={TYPE_KEY: kind.encode()})
+
+
+def bigquery_type(field: pa.Field, /) -> str:
+    """Return the BigQuery type of a column read from there."""
+    return str((field.metadata or {}).get(TYPE_KEY, b"").decode())
+
+
+def table_fields(
+    schema: pa.Schema, names: Sequence[str], descriptions: Mapping[str, str], *, required: Iterable[str] = ()
+) -> list[Any]:
+    """Return the `SchemaField`s to write columns of `schema` as, called `names`, in order.
+
+    Raises
+    ------
+    DataError
+        If a column has a type that these tables are not written with.
+    """
+    bigquery = library("google.cloud.bigquery")
+    never_null = set(required)
+    return [
+        bigquery.SchemaField(
+            name,
+            _written_type(field),
+            mode="REQUIRED" if field.name in never_null else "NULLABLE",
+            description=descriptions.get(field.name, "")[:1024] or None,
+        )
+        for field, name in zip(schema, names, strict=True)
+    ]
+
+
+def _written_type(field: pa.Field) -> str:
+    kind = field.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = (
+        (pa.types.is_boolean, "BOOL"),
+        (pa.types.is_integer, "INT64"),
+        (pa.types.is_floating, "FLOAT64"),
+        (lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t), "STRING"),
+        (lambda t: pa.types.is_timestamp(t) and t.tz is not None, "TIMESTAMP"),
+        (pa.types.is_timestamp, "DATETIME"),
+        (pa.types.is_date, "DATE"),
+        (pa.types.is_time, "TIME"),
+        (pa.types.is_decimal128, "NUMERIC"),
+        (pa.types.is_decimal256, "BIGNUMERIC"),
+        (lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t), "BYTES"),
+    )
+    for holds, name in tests:
+        if holds(kind):
+            return name
+    raise DataError(f"Column {field.name!r} has the Arrow type {field.type}, which is not written to BigQuery.")
+
+
+def schema_text(fields: Sequence[Any], /) -> str:
+    """Return a table's schema as text that is equal for equal schemas: part of a source's identity."""
+    return json.dumps([_plain(field) for field in fields], sort_keys=True)
+
+
+def _plain(field: Any) -> dict[str, Any]:
+    return {
+        "name": field.name,
+        "type": str(field.field_type).upper(),
+        "mode": field.mode or "NULLABLE",
+        "fields": [_plain(child) for child in field.fields],
+    }
