@@ -4,10 +4,10 @@ The choice, in order: an argument, `using_backend`, `set_backend`, the environme
 Importing this package imports no backend.
 """
 
+from emberharmony.backend._loading import available_backends
 from emberharmony.backend._selection import (
     Backend,
     BackendRow,
-    available_backends,
     backend_report,
     get_backend,
     select,

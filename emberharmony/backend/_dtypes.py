@@ -105,7 +105,7 @@ def promote(a: DType, b: DType, /) -> DType:
     signed = {a.kind, b.kind}
     both_integers = signed <= {"signed integer", "unsigned integer"}
     both_floats = signed <= {"real floating", "complex floating"}
-    if both_integers and not (len(signed) == 2 and uint64 in (a, b)) or both_floats:
+    if (both_integers and not (len(signed) == 2 and uint64 in (a, b))) or both_floats:
         return BY_NAME[np.promote_types(a.dtype, b.dtype).name]
     raise TypeError(
         f"{a.name} and {b.name} do not promote: libraries disagree about what such a mix gives. "

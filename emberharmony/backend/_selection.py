@@ -10,25 +10,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module, metadata
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from emberharmony.backend._loading import ENV_VAR, INSTALL, PACKAGES, available_backends, load
+from emberharmony.backend._philox import default_stream
+from emberharmony.backend._tensor import Tensor
 from emberharmony.errors import BackendUnavailableError
-
-ENV_VAR = "EMBERHARMONY_BACKEND"
-
-_PACKAGES = {"numpy": "numpy", "torch": "torch", "mlx": "mlx"}
-_MODULES = {"numpy": "._numpy", "torch": "._torch", "mlx": "._mlx"}
-_INSTALL = {
-    "numpy": "pip install numpy",
-    "torch": "pip install 'emberharmony[torch]'",
-    "mlx": "pip install 'emberharmony[mlx]'",
-}
 
 _process_choice: str | None = None
 _context_choice: ContextVar[str | None] = ContextVar("emberharmony_backend", default=None)
@@ -57,8 +49,6 @@ class Backend:
 
     def asarray(self, x: Any, /, *, dtype: Any = None) -> Any:
         """`x` as a tensor of this backend on its device (see `emberharmony.ops.convert_to_tensor`)."""
-        from emberharmony.ops import Tensor
-
         if isinstance(x, Tensor):
             x = x.numpy()
         native = None if dtype is None else self.xp.native_dtype(dtype)
@@ -66,8 +56,6 @@ class Backend:
 
     def to_numpy(self, x: Any, /) -> np.ndarray[Any, Any]:
         """A tensor or native array of this backend as a read-only NumPy array."""
-        from emberharmony.ops import Tensor
-
         view: np.ndarray[Any, Any] = self.xp.to_numpy(x._array if isinstance(x, Tensor) else x)
         return view
 
@@ -92,17 +80,6 @@ class BackendRow:
     float64: bool | None
     chosen: bool
     reason: str
-
-
-def available_backends() -> tuple[str, ...]:
-    """Names of the backends that are installed here; none of them is imported.
-
-    Examples
-    --------
-    >>> "numpy" in available_backends()
-    True
-    """
-    return tuple(name for name, package in _PACKAGES.items() if find_spec(package) is not None)
 
 
 def get_backend() -> str:
@@ -207,9 +184,9 @@ def backend_report(*, devices: bool = False) -> list[BackendRow]:
     full, reason = _choice()
     chosen = _split(full)[0]
     rows = []
-    for name, package in _PACKAGES.items():
+    for name, package in PACKAGES.items():
         if find_spec(package) is None:
-            rows.append(BackendRow(name, False, None, (), None, None, name == chosen, f"not installed: {_INSTALL[name]}"))
+            rows.append(BackendRow(name, False, None, (), None, None, name == chosen, f"not installed: {INSTALL[name]}"))
             continue
         backend = None
         if devices or name == chosen:
@@ -241,9 +218,7 @@ def set_random_seed(seed: int) -> None:
     >>> bool((a == ops.random.uniform(size=3).numpy()).all())
     True
     """
-    from emberharmony.ops import random
-
-    random.seed(seed)
+    default_stream.seed(seed)
 
 
 def _choice() -> tuple[str, str]:
@@ -270,7 +245,7 @@ def _automatic() -> tuple[str, str]:
     if apple_silicon and find_spec("mlx") is not None:
         return "mlx", "automatic: Apple silicon with MLX"
     if find_spec("torch") is not None and (apple_silicon or _signs_of_accelerator()):
-        accelerators = [d for d in _module("torch").devices() if d != "cpu"]
+        accelerators = [d for d in load("torch").devices() if d != "cpu"]
         if accelerators:
             return "torch", f"automatic: torch with {accelerators[0]}"
     return "numpy", "automatic: no accelerator that an installed backend can use"
@@ -286,9 +261,9 @@ def _signs_of_accelerator() -> bool:
 def _split(full: str) -> tuple[str, str | None]:
     """Name and device of "torch:cuda:1"."""
     name, _, device = full.partition(":")
-    if name not in _PACKAGES:
+    if name not in PACKAGES:
         raise ValueError(
-            f"Unknown backend {full!r}; the library knows {', '.join(_PACKAGES)}, "
+            f"Unknown backend {full!r}; the library knows {', '.join(PACKAGES)}, "
             f"of which {', '.join(available_backends())} are installed here. A device may follow, as in 'torch:cuda:1'."
         )
     return name, device or None
@@ -297,7 +272,7 @@ def _split(full: str) -> tuple[str, str | None]:
 @cache
 def _load(full: str) -> Backend:
     name, device = _split(full)
-    xp = _module(name)
+    xp = load(name)
     devices = tuple(xp.devices())
     if device is None:
         device = xp.default_device()
@@ -310,20 +285,3 @@ def _load(full: str) -> Backend:
             )
     xp.use_device(device)
     return Backend(name, device, xp.has_float64(device), xp)
-
-
-@cache
-def _module(name: str) -> ModuleType:
-    if find_spec(_PACKAGES[name]) is None:
-        raise BackendUnavailableError(_missing(name, f"the package {_PACKAGES[name]!r} is not installed"))
-    try:
-        return import_module(_MODULES[name], __package__)
-    except ImportError as error:
-        raise BackendUnavailableError(_missing(name, str(error))) from error
-
-
-def _missing(name: str, why: str) -> str:
-    return (
-        f"Backend {name!r} was asked for but cannot be used here ({why}). Installed: {', '.join(available_backends())}. "
-        f"Install it with: {_INSTALL[name]}; or choose another with {ENV_VAR} or set_backend."
-    )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from emberharmony.backend import select
-from emberharmony.ops._tensor import LIBRARIES, Tensor, wrap
+from emberharmony.backend._tensor import LIBRARIES, Tensor, wrap
 from emberharmony.ops.random import Generator
 
 __all__ = [
@@ -70,9 +70,7 @@ DLPack exporter
     return Tensor(target.xp.asarray(values, dtype=native, device=place), target.xp)
 
 
-def convert_to_tensor_safe(
-    x: Any, /, *, dtype: Any = None, device: str | None = None, backend: str | None = None
-) -> Tensor:
+def convert_to_tensor_safe(x: Any, /, *, dtype: Any = None, device: str | None = None, backend: str | None = None) -> Tensor:
     """`convert_to_tensor` under the name of the user's guide."""
     return convert_to_tensor(x, dtype=dtype, device=device, backend=backend)
 
@@ -111,7 +109,7 @@ def _library(x: Any) -> str:
 def host_array(x: Any, /) -> np.ndarray[Any, Any]:
     """`x` as a NumPy array of one of the standard's data types."""
     library = _library(x)
-    if isinstance(x, Tensor) or library in LIBRARIES and library != "numpy":
+    if isinstance(x, Tensor) or (library in LIBRARIES and library != "numpy"):
         return wrap(x).numpy()
     if library == "pandas":
         return _pandas(x)
@@ -147,7 +145,9 @@ def _numbers_of_objects(a: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, A
     """Python numbers and None (which becomes NaN) in an array of objects."""
     strangers = {type(e).__name__ for e in a.flat if not (e is None or isinstance(e, (bool, int, float, np.number, np.bool_)))}
     if strangers:
-        raise TypeError(f"The data type object of {what} holds {', '.join(sorted(strangers))}, which do not convert to a tensor.")
+        raise TypeError(
+            f"The data type object of {what} holds {', '.join(sorted(strangers))}, which do not convert to a tensor."
+        )
     return np.array([np.nan if e is None else e for e in a.flat], dtype=np.float64).reshape(a.shape)
 
 

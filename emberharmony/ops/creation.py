@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emberharmony.backend import Backend, select
-from emberharmony.ops._tensor import LIBRARIES, Tensor, common, wrap
+from emberharmony.backend._tensor import LIBRARIES, Tensor, common, wrap
 
 __all__ = [
     "arange",
@@ -144,9 +144,7 @@ def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: str | No
     return Tensor(xp.full(x.shape, value, dtype=native, device=place), xp)
 
 
-def eye(
-    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: str | None = None
-) -> Tensor:
+def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: str | None = None) -> Tensor:
     """A matrix with ones on its `k`-th diagonal."""
     backend = select()
     xp = backend.xp

@@ -8,7 +8,7 @@ import numpy as np
 
 from emberharmony.backend import _dtypes, select
 from emberharmony.backend._dtypes import DType, as_dtype, in_kind, promote
-from emberharmony.ops._tensor import Scalar, Tensor, check_scalar, scalar_dtype, wrap
+from emberharmony.backend._tensor import Scalar, Tensor, check_scalar, scalar_dtype, wrap
 
 __all__ = ["__array_namespace_info__", "astype", "can_cast", "finfo", "iinfo", "isdtype", "result_type"]
 
@@ -56,9 +56,7 @@ def finfo(type: Any, /) -> FloatInfo:
         raise TypeError(f"finfo is for floating-point data types, not {dtype.name}; see iinfo.")
     info = np.finfo(dtype.dtype)
     real = as_dtype(info.dtype)
-    return FloatInfo(
-        int(info.bits), float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), real
-    )
+    return FloatInfo(int(info.bits), float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), real)
 
 
 def iinfo(type: Any, /) -> IntInfo:

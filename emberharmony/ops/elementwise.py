@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emberharmony.backend._dtypes import promote
-from emberharmony.ops._tensor import Tensor, binary, check_scalar, native, operands, scalar_dtype, unary, wrap
+from emberharmony.backend._tensor import Tensor, binary, check_scalar, native, operands, scalar_dtype, unary, wrap
 
 __all__ = [
     "abs",
@@ -45,9 +45,9 @@ __all__ = [
     "less",
     "less_equal",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "logical_and",
     "logical_not",
@@ -210,7 +210,7 @@ def equal(x1: Any, x2: Any, /) -> Tensor:
 
 
 def exp(x: Any, /) -> Tensor:
-    """e to the power of each element."""
+    """E to the power of each element."""
     return unary("exp", x)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from emberharmony.ops._tensor import Axis, Tensor, common, native, wrap
+from emberharmony.backend._tensor import Axis, Tensor, common, native, wrap
 
 __all__ = [
     "broadcast_arrays",

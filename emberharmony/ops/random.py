@@ -11,19 +11,15 @@ References
 from __future__ import annotations
 
 import math
-import secrets
-import threading
 from typing import Any
 
 import numpy as np
 
 from emberharmony.backend import _dtypes, select
-from emberharmony.ops._tensor import Tensor, wrap
+from emberharmony.backend._philox import Stream, default_stream, words_at
+from emberharmony.backend._tensor import Tensor, wrap
 
 __all__ = ["Generator", "integers", "normal", "permutation", "seed", "uniform", "uniform_at"]
-
-_BLOCK = 4096
-_WORDS = 4  # 64-bit words per counter step of Philox
 
 Size = int | tuple[int, ...] | None
 
@@ -50,42 +46,7 @@ def uniform_at(rows: np.ndarray[Any, np.dtype[np.int64]], *, seed: int) -> np.nd
     >>> bool((uniform_at(np.array([9, 3]), seed=7) == whole[[9, 3]]).all())
     True
     """
-    words = _words_at(np.asarray(rows), seed)
-    return (words >> np.uint64(40)) * 2.0**-24
-
-
-def _words_at(rows: np.ndarray[Any, Any], seed: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    if rows.dtype.kind not in "iu":
-        raise TypeError(f"Row numbers must be integers, got {rows.dtype}.")
-    if rows.size == 0:
-        return np.empty(rows.shape, np.uint64)
-    first, last = int(rows.min()), int(rows.max())
-    if first < 0:
-        raise ValueError(f"Row numbers start at 0, got {first}.")
-    span = last - first + 1
-    if span == rows.size and rows.ndim == 1 and rows[0] == first and bool((rows[1:] - rows[:-1] == 1).all()):
-        return _run(seed, first, span)
-    if span <= 2 * rows.size + _BLOCK:
-        return _run(seed, first, span)[rows - first]
-    # Scattered rows: whole blocks, each generated once.
-    flat = rows.reshape(-1)
-    order = np.argsort(flat, kind="stable")
-    ordered = flat[order]
-    blocks = ordered // _BLOCK
-    starts = np.flatnonzero(np.r_[True, blocks[1:] != blocks[:-1]])
-    words = np.empty(flat.size, np.uint64)
-    for start, stop in zip(starts, np.r_[starts[1:], flat.size], strict=True):
-        low, high = int(ordered[start]), int(ordered[stop - 1])
-        words[order[start:stop]] = _run(seed, low, high - low + 1)[ordered[start:stop] - low]
-    return words.reshape(rows.shape)
-
-
-def _run(seed: int, first: int, count: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """The words of rows ``first`` to ``first + count - 1``."""
-    skipped = first % _WORDS
-    generator = np.random.Philox(key=seed).advance(first // _WORDS)
-    words: np.ndarray[Any, np.dtype[np.uint64]] = generator.random_raw(skipped + count)[skipped:]
-    return words
+    return (words_at(np.asarray(rows), seed) >> np.uint64(40)) * 2.0**-24
 
 
 class Generator:
@@ -111,29 +72,18 @@ class Generator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self._lock = threading.Lock()
-        self.seed(seed)
+        self._stream = Stream(seed)
 
     def seed(self, seed: int | None = None) -> None:
         """Start over from a seed."""
-        if seed is not None and not 0 <= seed < 2**128:
-            raise ValueError(f"A seed is a number from 0 to 2**128 - 1, got {seed}.")
-        with self._lock:
-            self._seed = secrets.randbits(128) if seed is None else int(seed)
-            self._position = 0
-
-    def _words(self, count: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
-        with self._lock:
-            key, first = self._seed, self._position
-            self._position += count
-        return _run(key, first, count)
+        self._stream.seed(seed)
 
     def uniform(
         self, low: float = 0.0, high: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None
     ) -> Tensor:
         """Numbers in ``[low, high)``, with 24 random bits each."""
         shape = _shape(size)
-        unit = (self._words(math.prod(shape)) >> np.uint64(40)) * 2.0**-24
+        unit = (self._stream.words(math.prod(shape)) >> np.uint64(40)) * 2.0**-24
         wanted = _dtypes.float32 if dtype is None else _dtypes.as_dtype(dtype)
         values = (low + (high - low) * unit).astype(wanted.dtype)
         if high > low:
@@ -146,7 +96,7 @@ class Generator:
     ) -> Tensor:
         """Normally distributed numbers with mean `loc` and standard deviation `scale`."""
         shape = _shape(size)
-        pairs = ((self._words(2 * math.prod(shape)) >> np.uint64(11)) * 2.0**-53).reshape(-1, 2)
+        pairs = ((self._stream.words(2 * math.prod(shape)) >> np.uint64(11)) * 2.0**-53).reshape(-1, 2)
         # Box and Muller's way: two words for each number whatever came before, which rejection methods cannot promise.
         unit = np.sqrt(-2.0 * np.log1p(-pairs[:, 0])) * np.cos(2.0 * np.pi * pairs[:, 1])
         wanted = _dtypes.float32 if dtype is None else _dtypes.as_dtype(dtype)
@@ -158,7 +108,7 @@ class Generator:
         if not 0 < high - low <= 2**32:
             raise ValueError(f"The range [{low}, {high}) must hold from 1 to 2**32 numbers.")
         shape = _shape(size)
-        words = (self._words(math.prod(shape)) >> np.uint64(32)) * np.uint64(high - low) >> np.uint64(32)
+        words = (self._stream.words(math.prod(shape)) >> np.uint64(32)) * np.uint64(high - low) >> np.uint64(32)
         return _tensor(words.astype(np.int64).reshape(shape) + low, device)
 
     def permutation(self, x: Any, /, *, device: str | None = None) -> Tensor:
@@ -170,7 +120,7 @@ class Generator:
         return Tensor(x._xp.take(x._array, order, axis=0), x._xp)
 
     def _order(self, n: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        return np.argsort(self._words(n), kind="stable").astype(np.int64, copy=False)
+        return np.argsort(self._stream.words(n), kind="stable").astype(np.int64, copy=False)
 
 
 def _shape(size: Size) -> tuple[int, ...]:
@@ -187,6 +137,7 @@ def _tensor(values: np.ndarray[Any, Any], device: str | None) -> Tensor:
 
 
 _default = Generator()
+_default._stream = default_stream
 
 
 def seed(seed: int | None = None) -> None:
@@ -194,9 +145,7 @@ def seed(seed: int | None = None) -> None:
     _default.seed(seed)
 
 
-def uniform(
-    low: float = 0.0, high: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None
-) -> Tensor:
+def uniform(low: float = 0.0, high: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
     """Numbers in ``[low, high)`` from the default stream; float32 unless `dtype` says otherwise.
 
     Examples
@@ -207,9 +156,7 @@ def uniform(
     return _default.uniform(low, high, size, dtype=dtype, device=device)
 
 
-def normal(
-    loc: float = 0.0, scale: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None
-) -> Tensor:
+def normal(loc: float = 0.0, scale: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
     """Normally distributed numbers from the default stream; float32 unless `dtype` says otherwise."""
     return _default.normal(loc, scale, size, dtype=dtype, device=device)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from emberharmony.ops._tensor import Tensor, native, operands, wrap
+from emberharmony.backend._tensor import Tensor, native, operands, wrap
 
 __all__ = [
     "UniqueAll",
@@ -67,9 +67,7 @@ def nonzero(x: Any, /) -> tuple[Tensor, ...]:
     return tuple(Tensor(a, x._xp) for a in x._xp.nonzero(x._array))
 
 
-def searchsorted(
-    x1: Any, x2: Any, /, *, side: Literal["left", "right"] = "left", sorter: Any = None
-) -> Tensor:
+def searchsorted(x1: Any, x2: Any, /, *, side: Literal["left", "right"] = "left", sorter: Any = None) -> Tensor:
     """Where in the sorted `x1` the elements of `x2` would go in, before ("left") or after ("right") equal ones."""
     xp, a, b = operands(x1, x2)
     order = None if sorter is None else native(sorter, xp)
@@ -118,5 +116,3 @@ def unique_values(x: Any, /) -> Tensor:
     """The distinct values."""
     x = wrap(x)
     return Tensor(x._xp.unique_values(x._array), x._xp)
-
-

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from emberharmony.backend import _dtypes, select
+from emberharmony.backend import _dtypes
 from emberharmony.backend._dtypes import DType
+from emberharmony.backend._loading import load
 
 Scalar = (bool, int, float, complex)
 LIBRARIES = ("numpy", "torch", "mlx")
@@ -197,10 +199,12 @@ class Tensor:
             raise ValueError("to_device knows no streams; leave stream=None.")
         return Tensor(self._xp.to_device(self._array, self._xp.full_device(device)), self._xp)
 
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        ops = sys.modules["emberharmony.ops"]
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        ops = import_module("emberharmony.ops")
         if api_version not in (None, "2021.12", "2022.12", "2023.12", ops.__array_api_version__):
-            raise ValueError(f"emberharmony.ops follows version {ops.__array_api_version__} of the standard, not {api_version!r}.")
+            raise ValueError(
+                f"emberharmony.ops follows version {ops.__array_api_version__} of the standard, not {api_version!r}."
+            )
         return ops
 
     # -- indexing
@@ -308,9 +312,8 @@ class Tensor:
         return Tensor(self._xp.astype(self._array, self._xp.native_dtype(dtype), copy=copy), self._xp)
 
 
-
 def _rebuild(array: np.ndarray[Any, Any], backend: str) -> Tensor:
-    xp = select(backend).xp
+    xp = load(backend)
     return Tensor(xp.asarray(array, dtype=xp.native_dtype(array.dtype)), xp)
 
 
@@ -330,7 +333,7 @@ def wrap(x: Any, /) -> Tensor:
         return x
     library = type(x).__module__.partition(".")[0]
     if library in LIBRARIES:
-        xp = select(library).xp
+        xp = load(library)
         if isinstance(x, xp.ARRAY):
             if x.dtype not in xp.DTYPES:
                 raise TypeError(f"emberharmony.ops has no data type for {library}'s {x.dtype}.")
