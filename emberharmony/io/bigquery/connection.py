@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from emberharmony.errors import TerminalError
 from emberharmony.io.bigquery.failures import RetrySpec
@@ -24,50 +26,54 @@ _ANY_SIZE: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_mes
 class BigQueryConnection:
     """How to reach BigQuery: plain values, so that it can stand in a configuration and travel to a worker.
 
-    Credentials come from `google.auth.default` unless `service_account_file` names a key file or `credentials` is given;
-    `impersonate` then acts as another service account. A credentials object is never compared, shown, or pickled: a worker
-    in another process finds its own.
+    Credentials come from `google.auth.default`, unless `service_account_file` names a key file or `credentials_block` a block
+    that `use_block_loader` was given a loader for; `impersonate` then acts as another service account. No credential ever
+    stands in here, so none can reach a log, a manifest or a cache: each process finds its own, where this says.
     """
 
     project: str | None = None
     location: str | None = None
     service_account_file: Path | None = None
+    credentials_block: str | None = None  # a prefect-gcp GcpCredentials block, by name
     impersonate: str | None = None
     quota_project: str | None = None
     api_endpoint: str | None = None  # REST, "https://bigquery.p.googleapis.com"
     grpc_endpoint: str | None = None  # Storage APIs, "host:port"
     insecure: bool = False  # plain text and, unless credentials are given, anonymous: emulators
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)  # on every job and table
     maximum_bytes_billed: int | None = None  # per query
     retry: RetrySpec = field(default_factory=RetrySpec)
-    credentials: Any = field(default=None, repr=False, compare=False)
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         checked_labels(dict(self.labels))
-        if self.service_account_file is not None and self.credentials is not None:
-            raise ValueError("Give a service account's file or a credentials object, not both.")
+        if self.service_account_file is not None and self.credentials_block is not None:
+            raise ValueError("Give `service_account_file` or `credentials_block`, not both.")
         if self.insecure and not (self.api_endpoint and self.grpc_endpoint):
             raise ValueError("`insecure` is for endpoints of your own: set `api_endpoint` and `grpc_endpoint` with it.")
         if self.insecure and not self.project:
             raise ValueError("An anonymous connection knows no project of its own: set `project`.")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "credentials": None}
+    def open(self, *, credentials: Any = None, interceptors: Sequence[Any] = ()) -> Clients:
+        """Return clients that connect when first used.
 
-    def using(self, credentials: Any) -> Self:
-        """Return the same connection with a credentials object, for instance a Prefect GcpCredentials block's."""
-        return replace(self, credentials=credentials, service_account_file=None)
-
-    def open(self, *, interceptors: Sequence[Any] = ()) -> Clients:
-        """Return clients that connect when first used; `interceptors` are gRPC's."""
-        return Clients(self, interceptors=interceptors)
+        Parameters
+        ----------
+        credentials : google.auth.credentials.Credentials, optional
+            Used instead of those that the connection's own fields lead to.
+        interceptors : sequence of gRPC client interceptors
+            Around every call of the Storage APIs.
+        """
+        return Clients(self, credentials=credentials, interceptors=interceptors)
 
 
 class Clients:
     """The three clients of one connection, each made when first used; closes what it opened."""
 
-    def __init__(self, connection: BigQueryConnection, *, interceptors: Sequence[Any] = ()) -> None:
+    def __init__(self, connection: BigQueryConnection, *, credentials: Any = None, interceptors: Sequence[Any] = ()) -> None:
         self.connection = connection
+        self._credentials = credentials
         self._interceptors = tuple(interceptors)
         self._lock = threading.RLock()
         self._made: dict[str, Any] = {}
@@ -161,10 +167,26 @@ class Clients:
         return kind(channel=grpc.intercept_channel(channel, *self._interceptors))
 
     def _identity(self) -> Any:
-        return self._once("identity", lambda: find_credentials(self.connection))
+        return self._once("identity", lambda: find_credentials(self.connection, self._credentials))
 
 
-def find_credentials(connection: BigQueryConnection) -> tuple[Any, str | None]:
+_block_loaders: list[Callable[[str], Any]] = []
+
+
+def use_block_loader(loader: Callable[[str], Any], /) -> None:
+    """Say how a credentials block's name becomes a credentials object; this library itself knows no Prefect."""
+    _block_loaders[:] = [loader]
+
+
+@lru_cache(maxsize=8)
+def shared_clients(connection: BigQueryConnection) -> Clients:
+    """Return this process's clients of a connection: opened once, closed when the process ends."""
+    clients = connection.open()
+    atexit.register(clients.close)
+    return clients
+
+
+def find_credentials(connection: BigQueryConnection, given: Any = None) -> tuple[Any, str | None]:
     """Return the credentials to use and the project they belong to, or the configured one.
 
     Raises
@@ -176,9 +198,10 @@ def find_credentials(connection: BigQueryConnection) -> tuple[Any, str | None]:
     exceptions = library("google.auth.exceptions")
     project = connection.project
     try:
-        if connection.credentials is not None:
-            scoped = library("google.auth.credentials").with_scopes_if_required
-            credentials = scoped(connection.credentials, [SCOPE])
+        if connection.credentials_block is not None and given is None:
+            given = _load_block(connection.credentials_block)
+        if given is not None:
+            credentials = library("google.auth.credentials").with_scopes_if_required(given, [SCOPE])
             project = project or getattr(credentials, "project_id", None)
         elif connection.service_account_file is not None:
             accounts = library("google.oauth2.service_account")
@@ -208,6 +231,15 @@ def find_credentials(connection: BigQueryConnection) -> tuple[Any, str | None]:
     if connection.quota_project and hasattr(credentials, "with_quota_project"):
         credentials = credentials.with_quota_project(connection.quota_project)
     return credentials, project
+
+
+def _load_block(name: str) -> Any:
+    if not _block_loaders:
+        raise TerminalError(
+            f"The credentials block {name!r} can only be loaded where Prefect runs the job. Outside of it give "
+            "`service_account_file`, or nothing at all for Google's default credentials."
+        )
+    return _block_loaders[0](name)
 
 
 def library(name: str, /) -> Any:

@@ -1,0 +1,90 @@
+"""Categories as one-hot features over a vocabulary that training fixed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+from numpy.typing import NDArray
+
+from emberharmony import ops
+from emberharmony.typing import FeatureBlock
+
+
+@dataclass(frozen=True)
+class CategorySpec:
+    """How many categories of a column get a feature of their own; the others share one."""
+
+    max_categories: int = 100
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        """Refuse a negative number."""
+        if self.max_categories < 1:
+            raise ValueError(f"max_categories is at least 1, got {self.max_categories}.")
+
+
+def feature_names(column: str, vocabulary: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of a column's one-hot features, before collisions are told apart.
+
+    Examples
+    --------
+    >>> feature_names("color", ("dark red", "blue"))
+    ('color_dark_red', 'color_blue', 'color_other', 'color_null')
+    """
+    return tuple(f"{column}_{re.sub('[^0-9a-zA-Z_]', '_', value)}" for value in (*vocabulary, "other", "null"))
+
+
+def told_apart(names: list[str], taken: set[str]) -> tuple[str, ...]:
+    """Names with ``_2``, ``_3``, … added to those that were there before, in the order of their appearance.
+
+    Examples
+    --------
+    >>> told_apart(["a_b", "a_b", "c"], {"c"})
+    ('a_b', 'a_b_2', 'c_2')
+    """
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate in taken:
+            number += 1
+            candidate = f"{name}_{number}"
+        taken.add(candidate)
+        unique.append(candidate)
+    return tuple(unique)
+
+
+def strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """A column as strings: what categories are made of, also of numbers and booleans."""
+    if pt.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(pa.large_string())
+
+
+def codes(column: pa.Array | pa.ChunkedArray, vocabulary: tuple[str, ...]) -> NDArray[np.int32]:
+    """Position of every value's feature: in the vocabulary, or ``len(vocabulary)`` for others and one more for null."""
+    text = strings(column)
+    found = pc.index_in(text, value_set=pa.array(vocabulary, pa.large_string()))
+    position = pc.fill_null(found, len(vocabulary)).to_numpy().astype(np.int32, copy=True)
+    if text.null_count:
+        position[pc.is_null(text).to_numpy(zero_copy_only=False)] = len(vocabulary) + 1
+    return position
+
+
+def one_hot(position: NDArray[np.int32], n_features: int) -> FeatureBlock:
+    """A one in each row's own feature, computed on the current backend; shape ``(n_features, n_rows)``.
+
+    Examples
+    --------
+    >>> one_hot(np.array([1, 0], np.int32), 3).tolist()
+    [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]
+    """
+    every = ops.arange(n_features, dtype=ops.int32)
+    here = ops.asarray(position)[None, :] == every[:, None]
+    return ops.astype(here, ops.float32).numpy()

@@ -1,0 +1,173 @@
+"""What each column of the table is for, decided once from the schema and the user's wishes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from emberharmony.errors import PlanError
+
+Kind = Literal["numeric", "boolean", "datetime", "categorical"]
+ROW_NUMBER = "row_number"
+"""Column of every feature part: the row's number in the source."""
+
+
+@dataclass(frozen=True)
+class ColumnSpec:
+    """What the user says of the columns; every other role follows from a column's type.
+
+    `time` orders the rows, `target` and `passthrough` are carried along untouched, `drop` is not read at all, `categorical` makes
+    categories of numbers. Columns whose share of missing values in training is above `high_null_threshold` are dropped.
+    """
+
+    time: str | None = None
+    target: str | None = None
+    drop: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    passthrough: tuple[str, ...] = ()
+    high_null_threshold: float = 0.9
+    null_time: Literal["error", "drop"] = "error"
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        """Refuse a column with two roles."""
+        if not 0.0 < self.high_null_threshold <= 1.0:
+            raise ValueError(f"high_null_threshold is a share in (0, 1], got {self.high_null_threshold}.")
+        seen: dict[str, str] = {}
+        roles = {"drop": self.drop, "categorical": self.categorical, "passthrough": self.passthrough}
+        roles |= {"time": (self.time,) if self.time else (), "target": (self.target,) if self.target else ()}
+        for role, names in roles.items():
+            for name in names:
+                if name in seen:
+                    where = f"twice in {role!r}" if seen[name] == role else f"both as {seen[name]!r} and as {role!r}"
+                    raise ValueError(f"Column {name!r} is given {where}; a column has one role.")
+                seen[name] = role
+
+
+@dataclass(frozen=True)
+class FeatureColumn:
+    """A column that features are made of."""
+
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class DroppedColumn:
+    """A column that no feature is made of, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ColumnRoles:
+    """The role of every column of one table."""
+
+    features: tuple[FeatureColumn, ...]  # in the table's order
+    time: str | None
+    target: str | None
+    passthrough: tuple[str, ...]
+    dropped: tuple[DroppedColumn, ...]
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """Columns that feature rows carry along: time, target, passthrough."""
+        return tuple(name for name in (self.time, self.target, *self.passthrough) if name)
+
+    @property
+    def to_read(self) -> tuple[str, ...]:
+        """Columns that the job reads."""
+        return tuple(dict.fromkeys([*self.carried, *(column.name for column in self.features)]))
+
+
+def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = ()) -> ColumnRoles:
+    """Give every column of `schema` its role.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        The table's schema.
+    spec : ColumnSpec
+        The user's wishes.
+    also : iterable of str
+        Other columns that the job names (keys of a hash split): they must exist too.
+
+    Raises
+    ------
+    PlanError
+        If a column is named that the table does not have, the time column is no time, a name is reserved, or nothing is left to
+        make features of.
+
+    Examples
+    --------
+    >>> schema = pa.schema({"t": pa.timestamp("s"), "x": pa.int32(), "s": pa.string(), "raw": pa.binary()})
+    >>> roles = assign_roles(schema, ColumnSpec(time="t"))
+    >>> [(column.name, column.kind) for column in roles.features]
+    [('t', 'datetime'), ('x', 'numeric'), ('s', 'categorical')]
+    >>> roles.dropped
+    (DroppedColumn(name='raw', reason='binary columns are not supported'),)
+    """
+    named = [spec.time, spec.target, *spec.drop, *spec.categorical, *spec.passthrough, *also]
+    for name in filter(None, named):
+        if name not in schema.names:
+            raise PlanError(f"Column {name!r} is not in the table.{_did_you_mean(name, schema.names)}")
+    if ROW_NUMBER in schema.names and ROW_NUMBER not in spec.drop:
+        raise PlanError(f"The name {ROW_NUMBER!r} is kept for the row's number in the source; rename or `drop` that column.")
+    if spec.time and kind_of(schema.field(spec.time).type) != "datetime":
+        raise PlanError(
+            f"The time column {spec.time!r} is of type {schema.field(spec.time).type}; it has to be a timestamp or a date. "
+            f"Convert it in the source, or leave `columns.time` empty."
+        )
+    features, dropped = [], []
+    for field in schema:
+        kind = kind_of(field.type)
+        if field.name in spec.drop:
+            dropped.append(DroppedColumn(field.name, "dropped by the configuration"))
+        elif field.name == spec.target or field.name in spec.passthrough:
+            continue
+        elif field.name in spec.categorical:
+            if not (kind in ("numeric", "boolean", "categorical")):
+                raise PlanError(f"Column {field.name!r} is of type {field.type}; no categories can be made of it.")
+            features.append(FeatureColumn(field.name, "categorical"))
+        elif kind is None:
+            dropped.append(DroppedColumn(field.name, f"{_family(field.type)} columns are not supported"))
+        else:
+            features.append(FeatureColumn(field.name, kind))
+    if not features:
+        raise PlanError("No column is left to make features of; the table has " + (", ".join(schema.names) or "no columns."))
+    return ColumnRoles(tuple(features), spec.time, spec.target, spec.passthrough, tuple(dropped))
+
+
+def kind_of(type_: pa.DataType) -> Kind | None:
+    """What features are made of an Arrow type; ``None`` for types that are not supported."""
+    if pt.is_dictionary(type_):
+        return "categorical" if kind_of(type_.value_type) == "categorical" else None
+    if pt.is_boolean(type_):
+        return "boolean"
+    if pt.is_integer(type_) or pt.is_floating(type_) or pt.is_decimal(type_):
+        return "numeric"
+    if pt.is_timestamp(type_) or pt.is_date(type_):
+        return "datetime"
+    if pt.is_string(type_) or pt.is_large_string(type_) or pt.is_string_view(type_):
+        return "categorical"
+    return None
+
+
+def _family(type_: pa.DataType) -> str:
+    if pt.is_struct(type_):
+        return "struct"
+    if pt.is_nested(type_):
+        return "array"
+    return str(type_)
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else f" It has: {', '.join(known)}."

@@ -1,0 +1,163 @@
+"""Time as points on circles: hour, day of week, day of month and month."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+from numpy.typing import NDArray
+
+from emberharmony import ops
+from emberharmony.backend import select
+from emberharmony.typing import FeatureBlock, IntArray
+
+PARTS = ("hour", "dayofweek", "day", "month")
+
+TICKS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_HOST_BLOCK_ROWS = 32_768  # day and hour numbers of a block stay in cache between the gathers
+_MAX_TABLE_DAYS = 200_000  # beyond some 500 years of days the table is made of the days that occur
+
+
+@dataclass(frozen=True)
+class CyclicalSpec:
+    """How times become angles.
+
+    ``inclusive`` divides by the largest value (23, 6, 30, 11), so that the last hour falls on the first: the formula this project
+    was asked for. ``calendar`` divides by the number of values (24, 7, days of that month, 12). Times are read in
+    `time_zone`; naive ones are taken as they stand.
+    """
+
+    cycle: Literal["inclusive", "calendar"] = "inclusive"
+    time_zone: str = "UTC"
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        """Refuse time zones that nobody knows."""
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(self.time_zone)
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"Time zone {self.time_zone!r} is not known; give one such as 'America/New_York'.") from error
+
+
+def feature_names(column: str) -> tuple[str, ...]:
+    """Names of a column's eight features, in their order.
+
+    Examples
+    --------
+    >>> feature_names("t")[:3]
+    ('t_sin_hour', 't_cos_hour', 't_sin_dayofweek')
+    """
+    return tuple(f"{column}_{function}_{part}" for part in PARTS for function in ("sin", "cos"))
+
+
+def ticks(column: pa.Array | pa.ChunkedArray) -> tuple[IntArray, NDArray[np.bool_] | None, str]:
+    """Integers of a time column in its own unit, which of them are null (``None``: none), and the unit.
+
+    Dates become seconds. Where a time is null the integer is 0.
+    """
+    if pt.is_date(column.type):
+        column = column.cast(pa.timestamp("s" if pt.is_date32(column.type) else "ms"))
+    unit = column.type.unit
+    missing = pc.is_null(column).to_numpy(zero_copy_only=False) if column.null_count else None
+    numbers = column.cast(pa.int64())
+    if missing is not None:
+        numbers = pc.fill_null(numbers, 0)
+    return numbers.to_numpy(), missing, unit
+
+
+def local_ticks(
+    column: pa.Array | pa.ChunkedArray, time_zone: str
+) -> tuple[IntArray, NDArray[np.bool_] | None, str]:
+    """Like `ticks`, of the time on the wall in `time_zone`; times without a zone already are that."""
+    if pt.is_timestamp(column.type) and column.type.tz is not None and time_zone != "UTC":
+        column = pc.local_timestamp(column.cast(pa.timestamp(column.type.unit, time_zone)))
+    return ticks(column)
+
+
+def cyclical_block(column: pa.ChunkedArray, cycles: CyclicalSpec) -> FeatureBlock:
+    """Cyclical features of one column; null times give zeros."""
+    numbers, missing, unit = local_ticks(column, cycles.time_zone)
+    if missing is not None:
+        # An integer of the column's own range: 1970 would stretch the table of days.
+        numbers = np.where(missing, numbers[~missing].min() if not missing.all() else 0, numbers)
+    block = cyclical_features(numbers, unit=unit, cycle=cycles.cycle)
+    if missing is not None:
+        block[:, missing] = 0.0
+    return block
+
+
+def cyclical_features(numbers: IntArray, /, *, unit: str, cycle: Literal["inclusive", "calendar"]) -> FeatureBlock:
+    """The eight features of every time: sine and cosine of hour, day of week, day of month and month.
+
+    Days and hours are whole-number divisions; their sines are looked up in a table of the calendar days in the range and one of
+    24 hours, made in float64 on the host, so that every backend gathers the same bits.
+
+    Parameters
+    ----------
+    numbers : int64 array of shape (n_rows,)
+        Time since 1970-01-01T00:00 in `unit`.
+    unit : {"s", "ms", "us", "ns"}
+        Unit of the numbers.
+    cycle : {"inclusive", "calendar"}
+        Divisors of the angles, see `CyclicalSpec`.
+
+    Returns
+    -------
+    float32 array of shape (8, n_rows)
+        Rows in the order of `feature_names`.
+
+    Examples
+    --------
+    >>> monday_noon = np.array([4 * 86_400 + 12 * 3_600])  # 1970-01-05T12:00
+    >>> cyclical_features(monday_noon, unit="s", cycle="calendar")[:4, 0].round(3).tolist()
+    [0.0, -1.0, 0.0, 1.0]
+    """
+    out = np.empty((8, len(numbers)), np.float32)
+    if len(numbers) == 0:
+        return out
+    day_ticks = TICKS_PER_DAY[unit]
+    first_day, last_day = int(numbers.min()) // day_ticks, int(numbers.max()) // day_ticks
+    n_days = last_day - first_day + 1
+    sparse = n_days > max(_MAX_TABLE_DAYS, len(numbers))
+    days = np.unique(numbers // day_ticks) if sparse else np.arange(first_day, last_day + 1)
+    day_table = ops.asarray(_day_table(days, cycle))
+    hour_table = ops.asarray(_circle(np.arange(24), 23 if cycle == "inclusive" else 24))
+    known_days = ops.asarray(days) if sparse else None
+
+    step = _HOST_BLOCK_ROWS if select().device.startswith("cpu") else len(numbers)
+    for begin in range(0, len(numbers), step):
+        moment = ops.asarray(numbers[begin : begin + step]) - first_day * day_ticks  # not negative from here on
+        day = moment // day_ticks
+        hour = (moment - day * day_ticks) // (day_ticks // 24)
+        if known_days is not None:
+            day = ops.searchsorted(known_days, day + first_day)
+        stop = begin + step
+        out[:2, begin:stop] = ops.take(hour_table, hour, axis=1).numpy()
+        out[2:, begin:stop] = ops.take(day_table, day, axis=1).numpy()
+    return out
+
+
+def _day_table(days: IntArray, cycle: str) -> NDArray[np.float32]:
+    """Sine and cosine of day of week, day of month and month of calendar days; shape ``(6, n_days)``."""
+    date = days.astype("datetime64[D]")
+    month = date.astype("datetime64[M]")
+    first_of_month = month.astype("datetime64[D]")
+    day_of_week = (days + 3) % 7  # day 0 was a Thursday
+    day_of_month = (date - first_of_month).astype(np.int64)
+    month_of_year = month.astype(np.int64) % 12
+    if cycle == "inclusive":
+        return np.concatenate([_circle(day_of_week, 6), _circle(day_of_month, 30), _circle(month_of_year, 11)])
+    days_in_month = ((month + 1).astype("datetime64[D]") - first_of_month).astype(np.int64)
+    return np.concatenate([_circle(day_of_week, 7), _circle(day_of_month, days_in_month), _circle(month_of_year, 12)])
+
+
+def _circle(position: IntArray, circumference: int | IntArray) -> NDArray[np.float32]:
+    angle = 2.0 * np.pi * position / circumference
+    return np.stack([np.sin(angle), np.cos(angle)]).astype(np.float32)

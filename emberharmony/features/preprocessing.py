@@ -1,0 +1,199 @@
+"""The features of a row, fitted on the training rows: which columns, in which order, by which numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+
+from emberharmony.errors import DataError
+from emberharmony.features import categorical, datetime, numeric
+from emberharmony.features.categorical import CategorySpec
+from emberharmony.features.columns import ROW_NUMBER, ColumnRoles, DroppedColumn, FeatureColumn, Kind
+from emberharmony.features.datetime import CyclicalSpec
+from emberharmony.features.numeric import Scaling
+from emberharmony.features.profile import ColumnProfile
+from emberharmony.stats.categories import CategoryCounts, TopCategories, top_categories
+from emberharmony.typing import FeatureBlock
+
+
+_FEW_VALUES = 4096
+
+
+@dataclass(frozen=True)
+class NumberSpec:
+    """What is scaled to mean 0 and deviation 1: ``numeric`` columns, or ``all`` features."""
+
+    scale: Literal["numeric", "all"] = "numeric"
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class FittedColumn:
+    """One column of the table and how its features are made."""
+
+    name: str
+    kind: Kind
+    features: tuple[str, ...]
+    scalings: tuple[Scaling, ...] = ()  # numeric and boolean: one; with scale "all": one for each feature
+    vocabulary: tuple[str, ...] = ()
+    few_values: bool = False  # so few distinct ones that files are better off listing them
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Everything fitted that turns rows into features."""
+
+    columns: tuple[FittedColumn, ...]
+    dropped: tuple[DroppedColumn, ...]
+    cycles: CyclicalSpec
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of all features, in order."""
+        return tuple(name for column in self.columns for name in column.features)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fitted numbers as JSON can hold them; floats survive to the last bit."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], /) -> Self:
+        """Return what `to_json` wrote."""
+        columns = tuple(
+            FittedColumn(
+                column["name"],
+                column["kind"],
+                tuple(column["features"]),
+                tuple(Scaling(**scaling) for scaling in column["scalings"]),
+                tuple(column["vocabulary"]),
+                column["few_values"],
+            )
+            for column in data["columns"]
+        )
+        return cls(columns, tuple(DroppedColumn(**d) for d in data["dropped"]), CyclicalSpec(**data["cycles"]))
+
+
+def fit_preprocessing(
+    roles: ColumnRoles,
+    profiles: Mapping[str, ColumnProfile],
+    category_states: Callable[[str], Iterable[CategoryCounts]],
+    *,
+    cycles: CyclicalSpec,
+    categories: CategorySpec,
+    numbers: NumberSpec,
+    high_null_threshold: float,
+) -> Preprocessing:
+    """Fit every column's features on the merged profile of the training rows.
+
+    Parameters
+    ----------
+    roles : ColumnRoles
+        The columns that features are made of.
+    profiles : mapping of str to ColumnProfile
+        Each one's merged profile, without its categories.
+    category_states : callable
+        The chunks' category counts of a column, as often as asked for.
+    cycles, categories, numbers
+        The specs of datetime, categorical and numeric features.
+    high_null_threshold : float
+        Columns with a larger share of missing values are dropped.
+
+    Raises
+    ------
+    DataError
+        If no column is left.
+    """
+    fitted, dropped = list[FittedColumn](), list(roles.dropped)
+    taken = {*roles.carried, ROW_NUMBER}
+    for column in roles.features:
+        profile = profiles[column.name]
+        reason = _reason_to_drop(column, profile, high_null_threshold)
+        if reason:
+            dropped.append(DroppedColumn(column.name, reason))
+            continue
+        fitted.append(_fit_column(column, profile, category_states, taken, categories, numbers.scale == "all"))
+    if not fitted:
+        reasons = "; ".join(f"{column.name}: {column.reason}" for column in dropped)
+        raise DataError(f"No column of the training rows can be made a feature of ({reasons}).")
+    return Preprocessing(tuple(fitted), tuple(dropped), cycles)
+
+
+def _reason_to_drop(column: FeatureColumn, profile: ColumnProfile, threshold: float) -> str | None:
+    if profile.n_missing > threshold * profile.n_rows or profile.n_missing == profile.n_rows:
+        share = profile.n_missing / profile.n_rows
+        return f"{share:.4g} of its training values are missing, more than high_null_threshold = {threshold:g}"
+    if column.kind == "numeric" and profile.moments.is_constant:
+        return f"constant in training ({profile.moments.minimum:g})"
+    return None
+
+
+def _fit_column(
+    column: FeatureColumn,
+    profile: ColumnProfile,
+    category_states: Callable[[str], Iterable[CategoryCounts]],
+    taken: set[str],
+    categories: CategorySpec,
+    scale_all: bool,
+) -> FittedColumn:
+    name = column.name
+    if column.kind == "numeric" or column.kind == "boolean":
+        fill = profile.quantiles.median()
+        scaled = column.kind == "numeric" or scale_all
+        fit = Scaling.fit(profile.moments, median=fill, n_missing=profile.n_missing)
+        scaling = fit if scaled else Scaling.unscaled(fill)
+        few = profile.quantiles.exact and len(profile.quantiles.keys) <= _FEW_VALUES
+        return FittedColumn(name, column.kind, categorical.told_apart([name], taken), (scaling,), few_values=few)
+    if column.kind == "datetime":
+        features = categorical.told_apart(list(datetime.feature_names(name)), taken)
+        scalings = tuple(Scaling.fit(m, median=0.0, n_missing=0) for m in profile.cycles) if scale_all else ()
+        return FittedColumn(name, column.kind, features, scalings, few_values=True)
+    top = top_categories(lambda: category_states(name), categories.max_categories)
+    vocabulary = tuple(sorted(value for value, _ in top.values))
+    features = categorical.told_apart(list(categorical.feature_names(name, vocabulary)), taken)
+    scalings = _one_hot_scalings(top, vocabulary, profile) if scale_all else ()
+    return FittedColumn(name, column.kind, features, scalings, vocabulary)
+
+
+def _one_hot_scalings(top: TopCategories, vocabulary: tuple[str, ...], profile: ColumnProfile) -> tuple[Scaling, ...]:
+    counts = dict(top.values)
+    others = profile.n_rows - profile.n_missing - sum(counts.values())
+    shares = np.array([*(counts[value] for value in vocabulary), others, profile.n_missing]) / profile.n_rows
+    return tuple(Scaling(0.0, float(p), float(np.sqrt(p * (1 - p))) or 1.0) for p in shares)
+
+
+def datetime_features(rows: pa.Table, fitted: Preprocessing) -> dict[str, FeatureBlock]:
+    """Cyclical features of every datetime column, each of shape ``(8, n_rows)``; null times give zeros."""
+    blocks = {}
+    for column in fitted.columns:
+        if column.kind == "datetime":
+            blocks[column.name] = datetime.cyclical_block(rows[column.name], fitted.cycles)
+    return blocks
+
+
+def encode(rows: pa.Table, times: Mapping[str, FeatureBlock], fitted: Preprocessing) -> FeatureBlock:
+    """All features of the rows, of shape ``(n_features, n_rows)``; `times` are those of the datetime columns."""
+    out = np.empty((len(fitted.feature_names), rows.num_rows), np.float32)
+    begin = 0
+    for column in fitted.columns:
+        end = begin + len(column.features)
+        out[begin:end] = _block(column, rows, times)
+        begin = end
+    return out
+
+
+def _block(column: FittedColumn, rows: pa.Table, times: Mapping[str, FeatureBlock]) -> FeatureBlock:
+    if column.kind == "numeric" or column.kind == "boolean":
+        return numeric.scale(numeric.numbers(rows[column.name]), column.scalings[0])
+    if column.kind == "datetime":
+        block = times[column.name]
+    else:
+        block = categorical.one_hot(categorical.codes(rows[column.name], column.vocabulary), len(column.features))
+    if column.scalings:
+        scaled = [numeric.scale(x.astype(np.float64), s) for x, s in zip(block, column.scalings, strict=True)]
+        return np.concatenate(scaled)
+    return block

@@ -1,0 +1,83 @@
+"""The manifest: what was published, and the sign that it was, whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from emberharmony.errors import DataError
+from emberharmony.io.store import FileRecord, Store
+
+MANIFEST = "manifest.json"
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True)
+class WindowCounts:
+    """The windows of one stride."""
+
+    windows: Mapping[str, int]  # by split
+    components: int
+    explained_variance_ratio: tuple[float, ...]
+
+    @property
+    def explained(self) -> float:
+        """Share of the variance that all components hold together."""
+        return sum(self.explained_variance_ratio)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a reader, or a later run, may want to know of a published result."""
+
+    fingerprint: str
+    created: str  # ISO 8601, UTC
+    versions: Mapping[str, str]
+    spec: Mapping[str, Any]
+    source_rows: int
+    null_times: int  # rows left out for want of a time
+    left_out: int  # rows in the gaps between splits
+    rows: Mapping[str, int]  # by split
+    features: tuple[str, ...]
+    dropped: Mapping[str, str]  # columns, and why
+    schema: Mapping[str, str]  # of the feature parts
+    strides: Mapping[str, WindowCounts]
+    backends: Mapping[str, int]  # "name:device": chunk stages that it computed
+    files: tuple[FileRecord, ...]
+    version: int = MANIFEST_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest as JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], /) -> Self:
+        """Return the manifest that `to_json` wrote."""
+        strides = {
+            stride: WindowCounts(counts["windows"], counts["components"], tuple(counts["explained_variance_ratio"]))
+            for stride, counts in data["strides"].items()
+        }
+        files = tuple(FileRecord(**file) for file in data["files"])
+        return cls(**{**data, "strides": strides, "files": files, "features": tuple(data["features"])})
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of a published result, or ``None`` where there is none.
+
+    Raises
+    ------
+    DataError
+        If it was written by another version of this format.
+    """
+    store = Store(folder)
+    if not store.exists(MANIFEST):
+        return None
+    data = store.read_json(MANIFEST)
+    if data.get("version") != MANIFEST_VERSION:
+        raise DataError(
+            f"{folder / MANIFEST} is of version {data.get('version')}, this library reads version {MANIFEST_VERSION}. Publish anew "
+            f"with --overwrite."
+        )
+    return Manifest.from_json(data)

@@ -1,0 +1,344 @@
+"""Tables in Parquet files: planned from their footers, read by row groups."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emberharmony.errors import DataError
+from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.features.datetime import ticks
+from emberharmony.io.source import TableInfo, TimeRange
+from emberharmony.planning.chunks import Chunk
+from emberharmony.typing import IntArray
+
+_BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class ParquetSourceSpec:
+    """A Parquet file, a folder of them (read in the order of their names), or a glob pattern.
+
+    `columns`, where given, are the only ones that the job knows.
+    """
+
+    path: str
+    type: Literal["parquet"] = "parquet"
+    columns: tuple[str, ...] | None = None
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+
+class _File(NamedTuple):
+    path: Path
+    size: int
+    modified_ns: int
+    metadata: pq.FileMetaData
+    footer_digest: str
+
+
+class _Group(NamedTuple):
+    """A row group: where it lies, and its first row's number in the whole table."""
+
+    file: int
+    number: int
+    first_row: int
+    n_rows: int
+
+
+class ParquetSource:
+    """A table of one or many Parquet files with one schema."""
+
+    def __init__(self, spec: ParquetSourceSpec) -> None:
+        self._spec = spec
+
+    @cached_property
+    def _files(self) -> list[_File]:
+        files = [_open_footer(path) for path in _paths(self._spec.path)]
+        first = files[0].metadata.schema.to_arrow_schema()
+        for file in files[1:]:
+            _refuse_other_schema(first, file, files[0].path)
+        return files
+
+    @cached_property
+    def _groups(self) -> list[_Group]:
+        groups, first_row = [], 0
+        for i, file in enumerate(self._files):
+            for number in range(file.metadata.num_row_groups):
+                n_rows = file.metadata.row_group(number).num_rows
+                if n_rows:
+                    groups.append(_Group(i, number, first_row, n_rows))
+                first_row += n_rows
+        return groups
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        schema = self._files[0].metadata.schema.to_arrow_schema().remove_metadata()
+        if self._spec.columns is None:
+            return schema
+        unknown = [name for name in self._spec.columns if name not in schema.names]
+        if unknown:
+            raise DataError(f"source.columns names {', '.join(unknown)}, which {self._files[0].path} does not have.")
+        return pa.schema([schema.field(name) for name in schema.names if name in self._spec.columns])
+
+    def describe(self) -> TableInfo:
+        """Return the table's description, from its footers alone."""
+        n_rows = sum(file.metadata.num_rows for file in self._files)
+        if n_rows == 0:
+            raise DataError(f"The table {self._spec.path} has no rows; there is nothing to make features of.")
+        identity = {
+            "type": "parquet",
+            "files": [[f.path.name, f.size, f.footer_digest] for f in self._files],
+            "columns": self._schema.names,
+        }
+        return TableInfo(self._schema, n_rows, identity, self._bytes_per_row(n_rows))
+
+    def row_groups(self, time: str | None) -> IntArray | None:
+        """Rows of each row group if the groups follow one another in time (or no time is asked for)."""
+        n_rows = np.array([group.n_rows for group in self._groups], np.int64)
+        if time is None:
+            return n_rows
+        ranges = self._group_times(time)
+        if ranges is None:
+            return None
+        first, last, n_null = ranges
+        in_order = bool((last[:-1] <= first[1:]).all()) and not n_null.any()
+        return n_rows if in_order else None
+
+    def is_sorted_within(self, time: str, chunk_rows: int) -> bool:
+        """Whether row groups of more than `chunk_rows` rows are in time order inside."""
+        large = [group for group in self._groups if group.n_rows > chunk_rows]
+        return all(bool((np.diff(self._ticks(group, time)[0]) >= 0).all()) for group in large)
+
+    def time_range(self, time: str) -> TimeRange:
+        """First and last time, from the footers where they have statistics, else from the column."""
+        ranges = self._group_times(time)
+        if ranges is not None:
+            first, last, n_null = ranges
+            return TimeRange(int(first.min()), int(last.max()), int(n_null.sum()))
+        lows, highs, nulls = [], [], 0
+        for group in self._groups:
+            present, n_null = self._ticks(group, time)
+            nulls += n_null
+            if len(present):
+                lows.append(int(present.min()))
+                highs.append(int(present.max()))
+        if not lows:
+            raise DataError(f"The time column {time!r} holds no time in any of its rows.")
+        return TimeRange(min(lows), max(highs), nulls)
+
+    def count_times(self, time: str, start: int, width: int, n_buckets: int) -> IntArray:
+        """Rows per bucket of time; reads the time column of the row groups in the range."""
+        counts = np.zeros(n_buckets, np.int64)
+        stop = start + width * n_buckets
+        for group in self._groups_between(time, start, stop):
+            present, _ = self._ticks(group, time)
+            inside = present[(present >= start) & (present < stop)]
+            counts += np.bincount((inside - start) // width, minlength=n_buckets)
+        return counts
+
+    def times_between(self, time: str, start: int, stop: int) -> IntArray:
+        """All times in ``[start, stop)``."""
+        found = [np.empty(0, np.int64)]
+        for group in self._groups_between(time, start, stop):
+            present, _ = self._ticks(group, time)
+            found.append(present[(present >= start) & (present < stop)])
+        return np.concatenate(found)
+
+    def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
+        """Times of the row groups that hold source rows ``[start, stop)``, and the number of their first row."""
+        groups = [g for g in self._groups if g.first_row < stop and g.first_row + g.n_rows > start]
+        return np.concatenate([self._ticks(group, time)[0] for group in groups]), groups[0].first_row
+
+    def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None) -> pa.Table:
+        """Exactly the chunk's rows, sorted by time if there is one, with their row numbers."""
+        names = list(dict.fromkeys([*columns, time] if time else columns))
+        if chunk.times is None:
+            stop = chunk.first_row + chunk.n_rows
+            groups = [g for g in self._groups if g.first_row < stop and g.first_row + g.n_rows > chunk.first_row]
+            pieces = [_clip(*piece, chunk.first_row, stop) for g in groups for piece in self._batches(g, names, stop)]
+        else:
+            assert time is not None
+            begin, end = chunk.times
+            pieces = [
+                _within(*piece, time, begin, end)
+                for group in self._groups_between(time, begin, end)
+                for piece in self._batches(group, names)
+            ]
+        table = pa.concat_tables([piece for piece in pieces if piece.num_rows])
+        if table.num_rows != chunk.n_rows:
+            raise DataError(
+                f"{self._spec.path}: {chunk} was planned with {chunk.n_rows:,} rows and has {table.num_rows:,}; the files "
+                f"have changed since the plan. Start again with --overwrite."
+            )
+        return (table if time is None else _sorted(table, time)).select([ROW_NUMBER, *columns])
+
+    def _batches(self, group: _Group, columns: list[str], stop: int | None = None) -> Iterator[tuple[pa.Table, int]]:
+        """The group's rows as tables with the number of their first row, up to source row `stop`."""
+        file = self._files[group.file]
+        try:
+            with _unchanged(file).open("rb") as handle:
+                parquet = pq.ParquetFile(handle, metadata=file.metadata)
+                if stop is None or group.first_row + group.n_rows <= stop:
+                    yield parquet.read_row_group(group.number, columns, use_threads=False), group.first_row
+                    return
+                first = group.first_row
+                batches = parquet.iter_batches(_BATCH_ROWS, [group.number], columns, use_threads=False)
+                for batch in batches:
+                    yield pa.Table.from_batches([batch]), first
+                    first += batch.num_rows
+                    if first >= stop:
+                        return
+        except (pa.ArrowException, OSError) as error:
+            raise _corrupt(file.path, error, f"row group {group.number}") from error
+
+    def _ticks(self, group: _Group, time: str) -> tuple[IntArray, int]:
+        """The group's times that are not null, and how many are."""
+        ((table, _),) = self._batches(group, [time])
+        numbers, missing, _unit = ticks(table[time])
+        return (numbers, 0) if missing is None else (numbers[~missing], int(missing.sum()))
+
+    def _groups_between(self, time: str, start: int, stop: int) -> list[_Group]:
+        ranges = self._group_times(time)
+        if ranges is None:
+            return self._groups
+        first, last, _ = ranges
+        return [self._groups[i] for i in np.flatnonzero((first < stop) & (last >= start))]
+
+    def _group_times(self, time: str) -> tuple[IntArray, IntArray, IntArray] | None:
+        """First time, last time and nulls of every row group by its statistics; ``None`` if one has none."""
+        if time not in self._time_statistics:
+            self._time_statistics[time] = self._read_statistics(time)
+        return self._time_statistics[time]
+
+    @cached_property
+    def _time_statistics(self) -> dict[str, tuple[IntArray, IntArray, IntArray] | None]:
+        return {}
+
+    def _read_statistics(self, time: str) -> tuple[IntArray, IntArray, IntArray] | None:
+        type_ = self._schema.field(time).type
+        position = self._files[0].metadata.schema.to_arrow_schema().names.index(time)
+        lows, highs, nulls = [], [], []
+        for group in self._groups:
+            metadata = self._files[group.file].metadata
+            column = metadata.row_group(group.number).column(_leaf(metadata, time, position))
+            statistics = column.statistics
+            if statistics is None or not statistics.has_min_max or not statistics.has_null_count:
+                return None
+            lows.append(statistics.min)
+            highs.append(statistics.max)
+            nulls.append(statistics.null_count)
+        low, high = (ticks(pa.array(values).cast(type_))[0] for values in (lows, highs))
+        return low, high, np.array(nulls, np.int64)
+
+    def _bytes_per_row(self, n_rows: int) -> dict[str, float]:
+        sizes = dict.fromkeys(self._schema.names, 0.0)
+        for group in self._groups[:: max(1, len(self._groups) // 64)]:  # a sample of the footers is enough
+            metadata = self._files[group.file].metadata.row_group(group.number)
+            for i in range(metadata.num_columns):
+                column = metadata.column(i)
+                name = column.path_in_schema.split(".")[0]
+                if name in sizes:
+                    # A dictionary decodes to full values: a string's offset alone takes four bytes.
+                    decoded = max(column.total_uncompressed_size / group.n_rows, _width(self._schema.field(name).type))
+                    sizes[name] = max(sizes[name], decoded)
+        return sizes
+
+
+def _paths(pattern: str) -> list[Path]:
+    path = Path(pattern)
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*.parquet") if not any(part[0] in "._" for part in p.relative_to(path).parts))
+    elif path.exists():
+        found = [path]
+    else:
+        found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))) if "*" in pattern else []
+    if not found:
+        what = "holds no *.parquet files" if path.is_dir() else "does not exist"
+        raise DataError(f"The source {pattern} {what}. Check `source.path`; relative paths start at {Path.cwd()}.")
+    return found
+
+
+def _open_footer(path: Path) -> _File:
+    try:
+        status = path.stat()
+        with path.open("rb") as handle:
+            metadata = pq.read_metadata(handle)
+            handle.seek(-8, os.SEEK_END)
+            length = int.from_bytes(handle.read(4), "little")
+            handle.seek(-8 - length, os.SEEK_END)
+            digest = hashlib.sha256(handle.read(length)).hexdigest()[:32]
+    except (pa.ArrowException, OSError) as error:
+        raise _corrupt(path, error, "footer") from error
+    return _File(path, status.st_size, status.st_mtime_ns, metadata, digest)
+
+
+def _corrupt(path: Path, error: Exception, where: str) -> DataError:
+    if isinstance(error, PermissionError):
+        return DataError(f"{path} cannot be read: permission denied. Give this user the right to read it.")
+    reason = str(error).splitlines()[0].rstrip(".")
+    return DataError(f"{path} cannot be read as Parquet, at its {where}: {reason}. Write the file again, or leave it out.")
+
+
+def _unchanged(file: _File) -> Path:
+    status = file.path.stat()
+    if (status.st_size, status.st_mtime_ns) != (file.size, file.modified_ns):
+        raise DataError(f"{file.path} was changed while the job ran; nothing was published. Start again with --overwrite.")
+    return file.path
+
+
+def _refuse_other_schema(schema: pa.Schema, file: _File, first: Path) -> None:
+    other = file.metadata.schema.to_arrow_schema()
+    for name in dict.fromkeys([*schema.names, *other.names]):
+        types = [s.field(name).type if name in s.names else "missing" for s in (schema, other)]
+        if types[0] != types[1]:
+            raise DataError(f"Column {name!r} is {types[0]} in {first} and {types[1]} in {file.path}; all files need one schema.")
+
+
+def _leaf(metadata: pq.FileMetaData, name: str, guess: int) -> int:
+    """Index of a top-level column among the leaves, which nested columns before it push further."""
+    group = metadata.row_group(0)
+    if guess < group.num_columns and group.column(guess).path_in_schema == name:
+        return guess
+    return next(i for i in range(group.num_columns) if group.column(i).path_in_schema == name)
+
+
+def _width(type_: pa.DataType) -> float:
+    try:
+        return type_.bit_width / 8
+    except ValueError:
+        return 16.0  # strings and nested values: offsets and a short text
+
+
+def _clip(table: pa.Table, first_row: int, start: int, stop: int) -> pa.Table:
+    begin, end = max(start - first_row, 0), min(stop - first_row, table.num_rows)
+    return _numbered(table.slice(begin, max(end - begin, 0)), np.arange(first_row + begin, first_row + max(end, begin)))
+
+
+def _within(table: pa.Table, first_row: int, time: str, start: int, stop: int) -> pa.Table:
+    numbers, missing, _ = ticks(table[time])
+    inside = (numbers >= start) & (numbers < stop)
+    if missing is not None:
+        inside &= ~missing
+    return _numbered(table.filter(pa.array(inside)), first_row + np.flatnonzero(inside))
+
+
+def _numbered(table: pa.Table, row_numbers: IntArray) -> pa.Table:
+    return table.add_column(0, ROW_NUMBER, pa.array(row_numbers, pa.int64()))
+
+
+def _sorted(table: pa.Table, time: str) -> pa.Table:
+    """Rows in time order, equal times in source order; a table in order already is returned as it is."""
+    numbers, _, _ = ticks(table[time])
+    if bool((numbers[1:] >= numbers[:-1]).all()):
+        return table
+    return table.take(pa.array(np.argsort(numbers, kind="stable")))

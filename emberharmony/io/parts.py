@@ -1,0 +1,107 @@
+"""Parts of the published tables: one Parquet file each, features as float32 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from emberharmony.errors import DataError
+from emberharmony.io.store import FileRecord, Store
+from emberharmony.typing import FeatureBlock
+
+ROWS_PER_GROUP = 131_072
+
+
+def feature_part(split: str, chunk: int) -> str:
+    """Name of a chunk's feature rows of one split.
+
+    Examples
+    --------
+    >>> feature_part("train", 7)
+    'features/split=train/part-00007.parquet'
+    """
+    return f"features/split={split}/part-{chunk:05}.parquet"
+
+
+def window_part(stride: int, split: str, chunk: int) -> str:
+    """Name of the scores of the windows that a chunk's rows of one split begin."""
+    return f"windows/stride={stride}/split={split}/part-{chunk:05}.parquet"
+
+
+def table_of(carried: pa.Table, names: Sequence[str], block: FeatureBlock) -> pa.Table:
+    """Carried columns and a feature block, side by side; the block is not copied."""
+    fields = [*carried.schema, *(pa.field(name, pa.float32(), nullable=False) for name in names)]
+    arrays = [*carried.columns, *(pa.array(feature) for feature in block)]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def block_of(table: pa.Table, names: Sequence[str]) -> FeatureBlock:
+    """The named float32 columns as a feature block of shape ``(len(names), n_rows)``."""
+    block = np.empty((len(names), table.num_rows), np.float32)
+    for row, name in zip(block, names, strict=True):
+        begin = 0
+        for piece in table[name].chunks:
+            row[begin : begin + len(piece)] = piece.to_numpy()
+            begin += len(piece)
+    return block
+
+
+class Encoding(NamedTuple):
+    """Columns that are worth compressing; all others are stored as they are.
+
+    Measured on 262,144 rows: 16 columns of continuous float32 take 10 ms uncompressed and 23 ms with zstd, which saves 8 %; 8
+    cyclical columns 15 ms either way, a sixth of the size with a dictionary; 20 one-hot columns 16 ms and a fifteenth with LZ4 alone.
+    """
+
+    dictionary: tuple[str, ...] = ()  # few distinct values
+    sparse: tuple[str, ...] = ()  # one-hot
+
+
+def write_part(store: Store, name: str, table: pa.Table, encoding: Encoding) -> FileRecord:
+    """Write one part."""
+    packed = {*encoding.dictionary, *encoding.sparse}
+    with store.writing(name) as file:
+        pq.write_table(
+            table,
+            pa.PythonFile(file, mode="w"),
+            row_group_size=ROWS_PER_GROUP,
+            use_dictionary=list(encoding.dictionary),
+            compression={column: "lz4" if column in packed else "none" for column in table.column_names},
+            write_statistics=[field.name for field in table.schema if field.type != pa.float32()],
+        )
+    return file.record(name)
+
+
+def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a part that was written.
+
+    Raises
+    ------
+    DataError
+        If the file is not what its record says.
+    """
+    path = store.path(record.name)
+    if not path.exists() or path.stat().st_size != record.n_bytes:
+        raise DataError(f"{path} is missing or was changed since this job wrote it. Run again with --overwrite.")
+    with path.open("rb") as handle:
+        return pq.ParquetFile(handle).read(columns, use_threads=False)
+
+
+def write_edges(store: Store, name: str, edges: Mapping[str, pa.Table]) -> FileRecord:
+    """Write the first rows of each split of a chunk: what its neighbours' windows need of it."""
+    tables = [table.append_column("split", pa.array([split] * table.num_rows)) for split, table in edges.items()]
+    table = pa.concat_tables(tables)
+    with store.writing(name) as file, pa.ipc.new_file(pa.PythonFile(file, mode="w"), table.schema) as writer:
+        writer.write_table(table)
+    return file.record(name)
+
+
+def read_edges(store: Store, name: str, split: str) -> pa.Table:
+    """Read the first rows of one split of a chunk."""
+    table = pa.ipc.open_file(pa.py_buffer(store.read(name))).read_all()
+    return table.filter(pc.field("split") == split).drop_columns("split")

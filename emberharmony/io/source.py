@@ -1,0 +1,70 @@
+"""What the pipeline asks of a table, wherever it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from emberharmony.planning.chunks import Chunk
+from emberharmony.typing import IntArray
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """A table as its metadata describes it."""
+
+    schema: pa.Schema
+    n_rows: int
+    identity: Mapping[str, Any]  # JSON; changes whenever the content does
+    bytes_per_row: Mapping[str, float]  # by column, decoded
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """First and last time of a table's time column in ticks, and how many rows have none."""
+
+    first: int
+    last: int
+    n_null: int
+
+
+class Source(Protocol):
+    """A table that can be read chunk by chunk.
+
+    Times are ticks: integers in the unit of the time column's Arrow type (dates: seconds).
+    """
+
+    def describe(self) -> TableInfo:
+        """Return the table's description, from metadata alone."""
+        ...
+
+    def row_groups(self, time: str | None) -> IntArray | None:
+        """Rows of each row group if the groups follow one another in the job's order; ``None`` if they do not."""
+        ...
+
+    def is_sorted_within(self, time: str, chunk_rows: int) -> bool:
+        """Whether row groups of more than `chunk_rows` rows are in time order inside, so that they may be cut."""
+        ...
+
+    def time_range(self, time: str) -> TimeRange:
+        """First and last time, and the rows without one."""
+        ...
+
+    def count_times(self, time: str, start: int, width: int, n_buckets: int) -> IntArray:
+        """Rows per bucket of time, see `planning.chunks.CountTimes`."""
+        ...
+
+    def times_between(self, time: str, start: int, stop: int) -> IntArray:
+        """All times in ``[start, stop)``, in any order."""
+        ...
+
+    def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
+        """Times of the row groups that hold source rows ``[start, stop)``, and the number of their first row."""
+        ...
+
+    def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None) -> pa.Table:
+        """Exactly the chunk's rows in the job's order (time, then source), with their `row_number` as the first column."""
+        ...

@@ -1,0 +1,154 @@
+"""A folder that files appear in whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import safetensors
+import safetensors.numpy
+
+from emberharmony.errors import TerminalError
+from emberharmony.typing import Arrays
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A written file: its name within the store, its size and what its content hashes to."""
+
+    name: str
+    n_bytes: int
+    sha256: str
+
+
+class HashingFile:
+    """A file that hashes what is written to it, on the way."""
+
+    closed = False  # pyarrow asks
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self._sha256 = hashlib.sha256()
+        self._n_bytes = 0
+
+    def write(self, content: bytes | memoryview) -> int:
+        """Write all of `content`."""
+        self._sha256.update(content)
+        self._n_bytes += len(content)
+        return self._handle.write(content)
+
+    def flush(self) -> None:
+        """Do nothing: the end of the block flushes."""
+
+    def record(self, name: str) -> FileRecord:
+        """Return the record of what was written, to be kept under `name`."""
+        return FileRecord(name, self._n_bytes, self._sha256.hexdigest())
+
+
+@dataclass(frozen=True)
+class Store:
+    """Files by name under one root; writing is atomic, and writing again replaces."""
+
+    root: Path
+
+    def path(self, name: str) -> Path:
+        """Where a file lies, or would."""
+        return self.root / name
+
+    def exists(self, name: str) -> bool:
+        """Whether the file was written, whole."""
+        return self.path(name).exists()
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[HashingFile]:
+        """Open a file to write; it appears under its name when the block ends well, and never otherwise."""
+        target = self.path(name)
+        part = target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+        with _explained(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with part.open("wb") as handle:
+                    file = HashingFile(handle)
+                    yield file
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
+
+    def write(self, name: str, content: bytes | memoryview) -> FileRecord:
+        """Write a file whose content is at hand."""
+        with self.writing(name) as file:
+            file.write(content)
+        return file.record(name)
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content."""
+        return self.path(name).read_bytes()
+
+    def write_json(self, name: str, content: Any) -> FileRecord:
+        """Write JSON, indented for people."""
+        return self.write(name, (json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n").encode())
+
+    def read_json(self, name: str) -> Any:
+        """Return a JSON file's content."""
+        return json.loads(self.read(name))
+
+    def write_arrays(self, name: str, arrays: Arrays) -> FileRecord:
+        """Write named arrays as safetensors."""
+        return self.write(name, safetensors.numpy.save({key: array.copy(order="C") for key, array in arrays.items()}))
+
+    def read_arrays(self, name: str, *, prefix: str = "") -> Arrays:
+        """Return the arrays whose names begin with `prefix`, without it; the others are not read."""
+        with safetensors.safe_open(self.path(name), framework="numpy") as file:
+            return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+
+    def remove(self) -> None:
+        """Remove the folder and everything in it."""
+        if self.root.exists():
+            shutil.rmtree(self.root)
+
+    def check_writable(self) -> None:
+        """Find out now, not after an hour's work, that nothing can be written here."""
+        self.write(".writable", b"")
+        self.path(".writable").unlink()
+
+
+def prefixed(states: dict[str, Arrays]) -> Arrays:
+    """Arrays of several states as one mapping, each name behind its state's.
+
+    Examples
+    --------
+    >>> prefixed({"a": {"x": 1}, "b": {"x": 2}})
+    {'a/x': 1, 'b/x': 2}
+    """
+    return {f"{name}/{key}": array for name, arrays in states.items() for key, array in arrays.items()}
+
+
+@contextmanager
+def _explained(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise TerminalError(
+                f"The disk is full: {target} could not be written. Free space or choose another `sink.path`, then run the same "
+                f"command again; it goes on where it stopped."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            reason = (error.strerror or "permission denied").lower()
+            raise TerminalError(
+                f"{target} cannot be written: {reason}. Choose a `sink.path` that this user may write to."
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise TerminalError(
+                f"{target} cannot be written: a part of its path is a file, not a folder. Choose another `sink.path`."
+            ) from error
+        raise

@@ -1,0 +1,209 @@
+"""Principal components of windows: exact, from their Gram matrix, and applied without building a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from emberharmony import ops
+from emberharmony.errors import PlanError
+from emberharmony.stats.lines import block_rows, compute_dtype, lines
+from emberharmony.stats.window_gram import WindowGram
+from emberharmony.typing import Arrays, FeatureBlock, FloatArray
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
+
+MAX_DEFAULT_COMPONENTS = 32
+
+
+@dataclass(frozen=True)
+class PCASpec:
+    """How many principal components; ``None``: half the window's numbers, at most 32."""
+
+    components: int | None = None
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        """Refuse less than one component."""
+        if self.components is not None and self.components < 1:
+            raise ValueError(f"components is at least 1, got {self.components}.")
+
+
+def n_components(spec: PCASpec, *, size: int, n_features: int, n_windows: int) -> int:
+    """Number of components to keep, never more than windows less one.
+
+    Raises
+    ------
+    PlanError
+        If more were asked for than there can be.
+
+    Examples
+    --------
+    >>> n_components(PCASpec(), size=5, n_features=3, n_windows=1000)
+    7
+    """
+    possible = min(size * n_features, n_windows - 1)
+    if spec.components is None:
+        return max(1, min(size * n_features // 2, MAX_DEFAULT_COMPONENTS, possible))
+    if spec.components > possible:
+        raise PlanError(
+            f"{spec.components} components were asked for, but {n_windows} training windows of {size} rows x {n_features} "
+            f"features have at most {possible}. Lower `pca.components`, or leave it empty."
+        )
+    return spec.components
+
+
+@dataclass(frozen=True)
+class WindowPCA:
+    """Fitted principal components of the windows of one stride.
+
+    Signs are fixed: the largest loading of every component is positive, so that runs agree.
+    """
+
+    size: int
+    stride: int
+    n_windows: int
+    mean: FloatArray  # (size * n_features,): of the flattened windows, row after row
+    components: FloatArray  # (n_components, size * n_features), largest variance first
+    explained_variance: FloatArray  # (n_components,), with ddof=1
+    total_variance: float
+
+    @classmethod
+    def fit(cls, state: WindowGram, spec: PCASpec) -> Self:
+        """Fit on all windows that the state has counted; costs one eigendecomposition.
+
+        Raises
+        ------
+        PlanError
+            If there are fewer than two windows, or fewer than the components asked for.
+        """
+        from scipy.linalg import eigh  # late: only the fit needs SciPy
+
+        count, mean, scatter = _centred(state)
+        if count < 2:
+            raise PlanError(
+                f"The training split has {count} windows of {state.size} rows at stride {state.stride}; a PCA needs two. Lower "
+                f"`windows.size` or the stride, or give the training split more rows."
+            )
+        width = len(mean)
+        k = n_components(spec, size=state.size, n_features=width // state.size, n_windows=count)
+        covariance = scatter / (count - 1)
+        values, vectors = eigh(covariance, subset_by_index=(width - k, width - 1), driver="evr")
+        components = _with_fixed_signs(vectors.T[::-1])
+        variance = np.maximum(values[::-1], 0.0)  # rounding may leave a zero eigenvalue a little below zero
+        return cls(state.size, state.stride, count, mean, components, variance, float(np.trace(covariance)))
+
+    @property
+    def n_components(self) -> int:
+        """Number of components kept."""
+        return len(self.components)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features of a row."""
+        return self.components.shape[1] // self.size
+
+    @property
+    def explained_variance_ratio(self) -> FloatArray:
+        """Each component's part of the total variance; shape ``(n_components,)``."""
+        return self.explained_variance / (self.total_variance or 1.0)
+
+    @property
+    def importance(self) -> FloatArray:
+        """Sum of absolute loadings over the components; shape ``(size, n_features)``, its first axis the lag's row."""
+        weight: FloatArray = np.abs(self.components).sum(axis=0).reshape(self.size, self.n_features)
+        return weight
+
+    def project(self, rows: FeatureBlock, /, *, first: int, count: int) -> FeatureBlock:
+        """Scores of `count` windows, the first of which starts at row `first` of `rows`, computed on the current backend.
+
+        Parameters
+        ----------
+        rows : array of shape (n_features, n_rows)
+            Consecutive rows of a series, up to the last window's last row at least.
+        first, count : int
+            First row of the first window within `rows`, and number of windows, a stride apart.
+
+        Returns
+        -------
+        float32 array of shape (n_components, count)
+        """
+        out = np.empty((self.n_components, count), np.float32)
+        weights = ops.asarray(self._weights(), dtype=compute_dtype())
+        width, stride, size = self.n_features + 1, self.stride, self.size
+        turns = -(-size // stride)  # lines that a window covers
+        step = max(block_rows() // stride, 1)
+        for begin in range(0, count, step):
+            n = min(step, count - begin)
+            at = first + begin * stride
+            table = lines(rows[:, at : at + (n + turns - 1) * stride], stride)
+            scores = None
+            for turn in range(turns):
+                used = min(stride, size - turn * stride) * width
+                weight = weights[turn * stride * width : turn * stride * width + used, :]
+                term = table[turn : turn + n, :used] @ weight
+                scores = term if scores is None else scores + term
+            out[:, begin : begin + n] = ops.astype(scores, ops.float32).numpy().T
+        return out
+
+    def _weights(self) -> FloatArray:
+        """Loadings as ``(size * (n_features + 1), n_components)``: the one of a window's first row takes the mean away."""
+        weights = np.zeros((self.size, self.n_features + 1, self.n_components))
+        weights[:, :-1, :] = self.components.T.reshape(self.size, self.n_features, self.n_components)
+        weights[0, -1, :] = -(self.components @ self.mean)
+        return weights.reshape(-1, self.n_components)
+
+    def to_sklearn(self) -> PCA:
+        """Return the same model as a fitted scikit-learn ``PCA``, for windows flattened row by row."""
+        from sklearn.decomposition import PCA
+
+        model = PCA(n_components=self.n_components, svd_solver="full")
+        model.components_, model.mean_ = self.components.copy(), self.mean.copy()
+        model.explained_variance_ = self.explained_variance.copy()
+        model.explained_variance_ratio_ = self.explained_variance_ratio
+        model.singular_values_ = np.sqrt(self.explained_variance * (self.n_windows - 1))
+        model.n_components_, model.n_samples_, model.n_features_in_ = self.n_components, self.n_windows, len(self.mean)
+        rest = len(self.mean) - self.n_components
+        unexplained = self.total_variance - self.explained_variance.sum()
+        model.noise_variance_ = max(float(unexplained), 0.0) / rest if rest else 0.0
+        return model
+
+    def to_arrays(self) -> Arrays:
+        """Return the model as named arrays."""
+        return {
+            "numbers": np.array([self.size, self.stride, self.n_windows], np.int64),
+            "mean": self.mean,
+            "components": self.components,
+            "explained_variance": self.explained_variance,
+            "total_variance": np.array([self.total_variance]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, /) -> Self:
+        """Return the model that `to_arrays` wrote."""
+        size, stride, n_windows = map(int, arrays["numbers"])
+        total = float(arrays["total_variance"][0])
+        parts = (arrays["mean"], arrays["components"], arrays["explained_variance"])
+        return cls(size, stride, n_windows, *parts, total)
+
+
+def _centred(state: WindowGram) -> tuple[int, FloatArray, FloatArray]:
+    """Windows' count, mean and scatter matrix about it, the constant ones left out."""
+    width = len(state.gram) // state.size
+    is_value = np.arange(len(state.gram)) % width != width - 1
+    count = state.n_windows
+    total = state.gram[width - 1, is_value]  # the first row's one, times every value, summed
+    mean = total / max(count, 1)
+    scatter = state.gram[np.ix_(is_value, is_value)] - np.outer(total, mean)
+    return count, mean, scatter
+
+
+def _with_fixed_signs(components: FloatArray) -> FloatArray:
+    largest = np.abs(components).argmax(axis=1)
+    signs = np.sign(components[np.arange(len(components)), largest])
+    fixed: FloatArray = np.ascontiguousarray(components * np.where(signs == 0, 1.0, signs)[:, None])
+    return fixed

@@ -1,0 +1,288 @@
+"""The three stages of a chunk: profile, featurize, project."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from emberharmony.features import preprocessing as pre
+from emberharmony.features.categorical import strings
+from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.features.datetime import ticks
+from emberharmony.features.preprocessing import Preprocessing
+from emberharmony.features.profile import ColumnProfile
+from emberharmony.io.parts import (
+    Encoding,
+    block_of,
+    feature_part,
+    read_edges,
+    read_part,
+    table_of,
+    window_part,
+    write_edges,
+    write_part,
+)
+from emberharmony.io.store import FileRecord, Store, prefixed
+from emberharmony.pca import WindowPCA
+from emberharmony.pipeline.run import Receipt, Run
+from emberharmony.planning.chunks import Chunk
+from emberharmony.splits import SPLITS, SplitCodes, split_at_random, split_by_hash, split_by_time
+from emberharmony.stats.hashing import hash_rows
+from emberharmony.stats.window_gram import WindowGram
+from emberharmony.typing import FeatureBlock
+from emberharmony.windows import window_starts
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring rows of one split's series: the columns they carry, and their features."""
+
+    start: int  # number in the series of the first row
+    carried: pa.Table
+    block: FeatureBlock
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.carried.num_rows
+
+
+def read_chunk(run: Run, chunk: Chunk, columns: Sequence[str]) -> pa.Table:
+    """Read the chunk's rows in the job's order."""
+    return run.source.read(chunk, columns, time=run.spec.columns.time)
+
+
+def datetime_features(rows: pa.Table, fitted: Preprocessing) -> dict[str, FeatureBlock]:
+    """Make the cyclical features of every datetime column."""
+    return pre.datetime_features(rows, fitted)
+
+
+def encode(rows: pa.Table, times: Mapping[str, FeatureBlock], fitted: Preprocessing) -> FeatureBlock:
+    """Impute, scale and one-hot encode, and put all features in order."""
+    return pre.encode(rows, times, fitted)
+
+
+def split(run: Run, rows: pa.Table) -> SplitCodes:
+    """Decide each row's split."""
+    spec = run.spec.split
+    if run.boundaries is not None:
+        numbers, _, _ = ticks(rows[run.spec.columns.time])
+        return split_by_time(numbers, run.boundaries)
+    if run.spec.split_method == "hash":
+        return split_by_hash(hash_rows([strings(rows[key]) for key in spec.keys], seed=spec.seed), spec)
+    return split_at_random(rows[ROW_NUMBER].to_numpy(), spec)
+
+
+def window_states(run: Run, train: Stretch) -> list[WindowGram]:
+    """Gram states of the training windows within the chunk, one for each stride."""
+    windows = run.spec.windows
+    return WindowGram.of_strides(train.block, start=train.start, size=windows.size, strides=windows.strides)
+
+
+def project(pca: WindowPCA, rows: Stretch, starts: range) -> FeatureBlock:
+    """Scores of the windows that begin at `starts`, numbers in the series."""
+    return pca.project(rows.block, first=starts.start - rows.start, count=len(starts))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a chunk: as they are, or wrapped by whoever wants to watch them."""
+
+    read_chunk: Callable[[Run, Chunk, Sequence[str]], pa.Table] = read_chunk
+    datetime_features: Callable[[pa.Table, Preprocessing], dict[str, FeatureBlock]] = datetime_features
+    encode: Callable[[pa.Table, Mapping[str, FeatureBlock], Preprocessing], FeatureBlock] = encode
+    split: Callable[[Run, pa.Table], SplitCodes] = split
+    window_states: Callable[[Run, Stretch], list[WindowGram]] = window_states
+    project: Callable[[WindowPCA, Stretch, range], FeatureBlock] = project
+    write_part: Callable[[Store, str, pa.Table, Encoding], FileRecord] = write_part
+
+
+PLAIN = Steps()
+
+
+def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
+    """Count the chunk's rows in every split, and profile the training rows' columns."""
+    began = time.perf_counter()
+    keys = steps.read_chunk(run, chunk, _split_columns(run))
+    codes = steps.split(run, keys)
+    in_train = codes == SPLITS.index("train")
+    profiles = {column.name: ColumnProfile.empty() for column in run.roles.features}
+    if in_train.any():
+        rows = steps.read_chunk(run, chunk, [column.name for column in run.roles.features])
+        rows = rows if in_train.all() else rows.filter(pa.array(in_train))
+        cycles = run.spec.datetime if run.spec.numbers.scale == "all" else None
+        for column in run.roles.features:
+            profiles[column.name] = ColumnProfile.of(column, rows[column.name], cycles=cycles)
+    arrays = prefixed({str(i): profile.to_arrays() for i, profile in enumerate(profiles.values())})
+    record = run.store.write_arrays(profile_name(chunk.index), arrays)
+    return _receipt(run, "profile", chunk, codes, [record], backend, began)
+
+
+def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
+    """Turn the chunk's rows into features, write a part for each split, and count its windows' products."""
+    began = time.perf_counter()
+    fitted = run.preprocessing
+    rows = steps.read_chunk(run, chunk, list(dict.fromkeys([*run.roles.to_read, *run.spec.split.keys])))
+    codes = steps.split(run, rows)
+    block = steps.encode(rows, steps.datetime_features(rows, fitted), fitted)
+    stretches = _stretches(run, chunk, rows.select([ROW_NUMBER, *run.roles.carried]), block, codes)
+    del rows, block
+    files, encoding = [], feature_encoding(fitted)
+    for name, stretch in stretches.items():
+        table = table_of(stretch.carried, fitted.feature_names, stretch.block)
+        files.append(steps.write_part(run.store, feature_part(name, chunk.index), table, encoding))
+    files.append(write_edges(run.store, edges_name(chunk.index), _edges(run, stretches)))
+    if "train" in stretches and state_pays(run, stretches["train"].block.nbytes):
+        states = steps.window_states(run, stretches["train"])
+        arrays = prefixed({str(state.stride): state.to_arrays() for state in states})
+        files.append(run.store.write_arrays(grams_name(chunk.index), arrays))
+    return _receipt(run, "featurize", chunk, codes, files, backend, began)
+
+
+def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
+    """Write the scores of all windows that begin in the chunk."""
+    began = time.perf_counter()
+    featurized = run.committed("featurize", chunk.index)
+    assert featurized is not None
+    files, spec = [], run.spec.windows
+    n_windows = {f"{stride}/{name}": 0 for stride in spec.strides for name in SPLITS}
+    for i, name in enumerate(SPLITS):
+        if not featurized.rows[name]:
+            continue
+        stretch = _with_halo(run, chunk, name, _read_stretch(run, featurized, name))
+        start, stop = (int(run.series_starts[chunk.index + at, i]) for at in (0, 1))
+        for stride, pca in run.pcas.items():
+            starts = window_starts(spec.size, stride, start=start, stop=stop, n_rows=int(run.series_starts[-1, i]))
+            if not starts:
+                continue
+            scores = steps.project(pca, stretch, starts)
+            table = table_of(_window_columns(run, stretch, starts), component_names(pca), scores)
+            files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))
+            n_windows[f"{stride}/{name}"] = len(starts)
+    receipt = Receipt("project", chunk.index, n_windows, tuple(files), backend, time.perf_counter() - began)
+    return run.commit(receipt)
+
+
+def profile_name(chunk: int) -> str:
+    """Name of a chunk's profile."""
+    return f"profile/{chunk:05}.safetensors"
+
+
+def grams_name(chunk: int) -> str:
+    """Name of a chunk's window states."""
+    return f"grams/{chunk:05}.safetensors"
+
+
+def edges_name(chunk: int) -> str:
+    """Name of the first rows of a chunk's splits."""
+    return f"edges/{chunk:05}.arrow"
+
+
+def component_names(pca: WindowPCA) -> list[str]:
+    """Names of the score columns.
+
+    They count from 1, as components do in print.
+    """
+    return [f"pc_{i + 1}" for i in range(pca.n_components)]
+
+
+def feature_encoding(fitted: Preprocessing) -> Encoding:
+    """Which feature columns files can shrink."""
+    few = tuple(name for column in fitted.columns if column.few_values for name in column.features)
+    one_hot = tuple(name for column in fitted.columns if column.kind == "categorical" for name in column.features)
+    return Encoding(dictionary=few, sparse=one_hot)
+
+
+def state_pays(run: Run, n_bytes: int) -> bool:
+    """Whether so many bytes of training rows are more than the matrices made of them; fewer are better merged as they are."""
+    windows = run.spec.windows
+    n_features = len(run.preprocessing.feature_names)
+    return n_bytes > (windows.size * (n_features + 1)) ** 2 * len(windows.strides) * 8
+
+
+def _receipt(
+    run: Run, stage: str, chunk: Chunk, codes: SplitCodes, files: Sequence[FileRecord], backend: str, began: float
+) -> Receipt:
+    counts = np.bincount(codes[codes >= 0], minlength=len(SPLITS)).tolist()
+    rows = dict(zip(SPLITS, counts, strict=True))
+    seconds = time.perf_counter() - began
+    return run.commit(Receipt(stage, chunk.index, rows, tuple(files), backend, seconds, int((codes < 0).sum())))
+
+
+def _split_columns(run: Run) -> list[str]:
+    """Columns that decide a row's split."""
+    if run.boundaries is not None and run.spec.columns.time:
+        return [run.spec.columns.time]
+    return list(run.spec.split.keys)  # none: the row number decides
+
+
+def _stretches(
+    run: Run, chunk: Chunk, carried: pa.Table, block: FeatureBlock, codes: SplitCodes
+) -> dict[str, Stretch]:
+    """The chunk's rows by split; rows of a chunk within one split are not copied."""
+    stretches = {}
+    for i, name in enumerate(SPLITS):
+        members = codes == i
+        start = int(run.series_starts[chunk.index, i])
+        if members.all():
+            return {name: Stretch(start, carried, block)}
+        if members.any():
+            stretches[name] = Stretch(start, carried.filter(pa.array(members)), np.compress(members, block, axis=1))
+    return stretches
+
+
+def _edges(run: Run, stretches: Mapping[str, Stretch]) -> dict[str, pa.Table]:
+    """The first rows of every split: what windows that begin in earlier chunks still need."""
+    halo, names = run.spec.windows.halo, run.preprocessing.feature_names
+    empty = {"empty": table_of(_no_rows(run), names, np.empty((len(names), 0), np.float32))}
+    heads = {k: table_of(s.carried.slice(0, halo), names, s.block[:, :halo].copy()) for k, s in stretches.items()}
+    return heads or empty
+
+
+def _no_rows(run: Run) -> pa.Table:
+    fields = [pa.field(ROW_NUMBER, pa.int64()), *(run.schema.field(name) for name in run.roles.carried)]
+    return pa.schema(fields).empty_table()
+
+
+def _read_stretch(run: Run, featurized: Receipt, name: str) -> Stretch:
+    part = feature_part(name, featurized.chunk)
+    record = next(file for file in featurized.files if file.name == part)
+    return _stretch_of(run, read_part(run.store, record), int(run.series_starts[featurized.chunk, SPLITS.index(name)]))
+
+
+def _stretch_of(run: Run, table: pa.Table, start: int) -> Stretch:
+    carried = table.select([ROW_NUMBER, *run.roles.carried])
+    return Stretch(start, carried, block_of(table, run.preprocessing.feature_names))
+
+
+def _with_halo(run: Run, chunk: Chunk, name: str, stretch: Stretch) -> Stretch:
+    """The stretch with the rows after it that its last windows need: the first rows of the chunks that follow."""
+    missing, following, heads = run.spec.windows.halo, chunk.index + 1, []
+    column = SPLITS.index(name)
+    while missing and following < len(run.chunks):
+        if run.split_rows[following, column]:
+            head = read_edges(run.store, edges_name(following), name).slice(0, missing)
+            heads.append(_stretch_of(run, head, 0))
+            missing -= head.num_rows
+        following += 1
+    if not heads:
+        return stretch
+    carried = pa.concat_tables([stretch.carried, *(head.carried for head in heads)])
+    return Stretch(stretch.start, carried, np.concatenate([stretch.block, *(head.block for head in heads)], axis=1))
+
+
+def _window_columns(run: Run, stretch: Stretch, starts: range) -> pa.Table:
+    """First and last row number and time of every window, and the target of its last row."""
+    first = pa.array(np.arange(starts.start, starts.stop, starts.step) - stretch.start)
+    last = pa.array(first.to_numpy() + run.spec.windows.halo)
+    columns = {"first_row": stretch.carried[ROW_NUMBER].take(first), "last_row": stretch.carried[ROW_NUMBER].take(last)}
+    roles = run.roles
+    if roles.time:
+        columns |= {"start_time": stretch.carried[roles.time].take(first), "end_time": stretch.carried[roles.time].take(last)}
+    if roles.target:
+        columns[roles.target] = stretch.carried[roles.target].take(last)
+    return pa.table(columns)

@@ -1,0 +1,228 @@
+"""Planning a job: roles, order, boundaries, chunks and memory, before a row of data is read."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from emberharmony.errors import DataError, PlanError
+from emberharmony.features.columns import ColumnRoles, assign_roles
+from emberharmony.features.datetime import TICKS_PER_DAY
+from emberharmony.io.source import Source, TableInfo
+from emberharmony.io.store import Store
+from emberharmony.pipeline.run import PLAN_VERSION, RunRef, forget_runs
+from emberharmony.pipeline.spec import PipelineSpec, open_source
+from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, time_at_rank, time_buckets
+from emberharmony.planning.memory import MemoryPlan, RowSizes, plan_memory
+from emberharmony.splits import SPLITS, TimeBoundaries
+
+STAGING = ".staging"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use; none of it changes the result."""
+
+    chunk_rows: int | None = None
+    max_memory_gb: float = 4.0
+    workers: int = 1
+    backend: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job, planned."""
+
+    spec: PipelineSpec
+    table: TableInfo
+    roles: ColumnRoles
+    fingerprint: str
+    chunks: tuple[Chunk, ...]
+    n_rows: int  # that take part
+    n_null_times: int  # that do not
+    boundaries: TimeBoundaries | None
+    memory: MemoryPlan
+    in_order: bool
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The order of the rows: by groups that follow one another, or by buckets of time."""
+
+    groups: Sequence[int] | None
+    buckets: list[TimeBucket]
+    n_null: int
+
+
+def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
+    """Plan a job from its table's metadata (and, where rows are out of order, its time column).
+
+    Raises
+    ------
+    PlanError
+        If columns contradict the table, or memory does not suffice.
+    DataError
+        If the table cannot be read, is empty, or has rows without a time that may not be dropped.
+    """
+    source = open_source(spec.source)
+    table = source.describe()
+    _check_method(spec)
+    roles = assign_roles(table.schema, spec.columns, also=spec.split.keys)
+    sizes = _row_sizes(table, roles, spec)
+    groups = source.row_groups(spec.columns.time)
+    memory = plan_memory(
+        RowSizes(*sizes, in_order=groups is not None),
+        n_rows=table.n_rows,
+        chunk_rows=resources.chunk_rows,
+        window_size=spec.windows.size,
+        n_strides=len(spec.windows.strides),
+        n_workers=resources.workers,
+        reserved_bytes=_resident_bytes(),
+        allowed_bytes=int(resources.max_memory_gb * 2**30),
+    )
+    layout = _lay_out(source, spec, groups, memory.chunk_rows)
+    if layout.groups is None:
+        chunks = cut_times(layout.buckets, memory.chunk_rows)
+        n_rows = sum(bucket.n_rows for bucket in layout.buckets)
+    else:
+        chunks = cut_rows(layout.groups, memory.chunk_rows)
+        n_rows = table.n_rows
+    return Plan(
+        spec=spec,
+        table=table,
+        roles=roles,
+        fingerprint=spec.fingerprint(table.identity),
+        chunks=tuple(chunks),
+        n_rows=n_rows,
+        n_null_times=layout.n_null,
+        boundaries=_boundaries(source, table, spec, layout, n_rows) if spec.split_method == "temporal" else None,
+        memory=memory,
+        in_order=layout.groups is not None,
+    )
+
+
+def stage_plan(plan: Plan, sink: Path, *, backend: str | None, anew: bool = False) -> RunRef:
+    """Write the plan into its staging folder, or find it there from an interrupted run; returns what tasks are told.
+
+    The folder's name holds the fingerprint and the chunks, so that only the same work is ever taken up again.
+    """
+    cut = np.array([[c.first_row, c.n_rows, *(c.times or (0, 0))] for c in plan.chunks], np.int64)
+    store = Store(sink / STAGING / f"{plan.fingerprint}-{len(plan.chunks)}-{_digest(cut)}")
+    if anew and store.root.exists():
+        shutil.rmtree(store.root)
+    store.check_writable()
+    if not store.exists("plan.json"):
+        chunks = {"first_row": cut[:, 0], "n_rows": cut[:, 1]}
+        if not plan.in_order:
+            chunks["times"] = cut[:, 2:]
+        store.write_arrays("chunks.safetensors", chunks)
+        store.write_json("plan.json", _as_json(plan))  # last: a plan that is there is whole
+    forget_runs()
+    return RunRef(str(store.root.absolute()), backend)
+
+
+def _as_json(plan: Plan) -> dict[str, object]:
+    return {
+        "version": PLAN_VERSION,
+        "fingerprint": plan.fingerprint,
+        "spec": plan.spec.to_json(),
+        "schema": base64.b64encode(plan.table.schema.serialize()).decode(),
+        "roles": asdict(plan.roles),
+        "n_rows": plan.n_rows,
+        "boundaries": asdict(plan.boundaries) if plan.boundaries else None,
+        "facts": {
+            "source_rows": plan.table.n_rows,
+            "null_times": plan.n_null_times,
+            "in_order": plan.in_order,
+            "chunk_rows": plan.memory.chunk_rows,
+            "projected_bytes": plan.memory.projected_bytes,
+        },
+    }
+
+
+def _check_method(spec: PipelineSpec) -> None:
+    if spec.split_method == "temporal" and spec.columns.time is None:
+        raise PlanError(
+            "A temporal split needs a time column: name it in `columns.time`, or choose `split.method: random` or `hash`."
+        )
+
+
+def _lay_out(source: Source, spec: PipelineSpec, groups: Sequence[int] | None, chunk_rows: int) -> _Layout:
+    """Find the rows' order; a table whose row groups follow one another in time costs nothing."""
+    time = spec.columns.time
+    if time is None:
+        return _Layout(groups, [], 0)
+    if groups is not None and source.is_sorted_within(time, chunk_rows):
+        return _Layout(groups, [], 0)
+    span = source.time_range(time)
+    if span.n_null and spec.columns.null_time == "error":
+        raise DataError(
+            f"{span.n_null:,} rows have no time in {time!r}, so they have no place in the order. Set `columns.null_time: drop` to "
+            f"leave them out, or fill them in the source."
+        )
+
+    def count(start: int, width: int, n_buckets: int) -> np.typing.NDArray[np.int64]:
+        return source.count_times(time, start, width, n_buckets)
+
+    buckets = list(time_buckets(count, span.first, span.last, max_rows=max(chunk_rows // 2, 1)))
+    return _Layout(None, buckets, span.n_null)
+
+
+def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _Layout, n_rows: int) -> TimeBoundaries:
+    time = spec.columns.time
+    assert time is not None
+    type_ = table.schema.field(time).type
+    unit = "s" if pa.types.is_date32(type_) else "ms" if pa.types.is_date64(type_) else type_.unit
+    gap = round(spec.split.gap.total_seconds() * TICKS_PER_DAY[unit] / 86_400)
+
+    def at_rank(rank: int) -> int:
+        if rank >= n_rows:
+            return int(np.iinfo(np.int64).max)  # no row is that late: the split is empty on purpose
+        if layout.groups is None:
+            return time_at_rank(layout.buckets, rank, lambda start, stop: source.times_between(time, start, stop))
+        times, first_row = source.times_of_rows(time, rank, rank + 1)
+        return int(np.sort(times)[rank - first_row])
+
+    validation, test = (at_rank(rank) for rank in spec.split.ranks(n_rows))
+    return TimeBoundaries(validation, test, gap)
+
+
+def _row_sizes(table: TableInfo, roles: ColumnRoles, spec: PipelineSpec) -> tuple[float, float, int]:
+    width = {"numeric": 1, "boolean": 1, "datetime": 8, "categorical": spec.categories.max_categories + 2}
+    read = sum(table.bytes_per_row[name] for name in {*roles.to_read, *spec.split.keys})
+    carried = 8 + sum(table.bytes_per_row[name] for name in roles.carried)
+    return read, carried, sum(width[column.kind] for column in roles.features)
+
+
+def _resident_bytes() -> int:
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def _digest(cut: np.typing.NDArray[np.int64]) -> str:
+    import hashlib
+
+    return hashlib.sha256(cut.tobytes()).hexdigest()[:8]
+
+
+def check_split_sizes(rows: dict[str, int], spec: PipelineSpec) -> None:
+    """Refuse splits that are too small for one window.
+
+    Raises
+    ------
+    PlanError
+        If a split that was asked for has fewer rows than a window.
+    """
+    for split, fraction in zip(SPLITS, spec.split.fractions, strict=True):
+        if fraction and rows[split] < spec.windows.size:
+            raise PlanError(
+                f"The {split} split has {rows[split]:,} rows, fewer than one window of {spec.windows.size}. Lower `windows.size`, or "
+                f"give that split a larger part of the rows (`split.fractions`; rows of equal time stay together)."
+            )

@@ -1,0 +1,190 @@
+"""A planned job in its staging folder: what every task of it shares."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from emberharmony.backend import get_backend, select, using_backend
+from emberharmony.features.columns import ColumnRoles, DroppedColumn, FeatureColumn
+from emberharmony.features.preprocessing import Preprocessing
+from emberharmony.io.source import Source
+from emberharmony.io.store import FileRecord, Store
+from emberharmony.pca import WindowPCA
+from emberharmony.pipeline.spec import PipelineSpec, open_source
+from emberharmony.planning.chunks import Chunk
+from emberharmony.splits import SPLITS, TimeBoundaries
+from emberharmony.typing import IntArray
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """All that a task is told of its run: small enough to travel in every task run's parameters."""
+
+    staging: str
+    backend: str | None = None  # None: whatever the worker that takes the task selects
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What one stage of one chunk has written; its file is the mark that the stage is done."""
+
+    stage: str
+    chunk: int
+    rows: Mapping[str, int]  # by split; windows by "stride/split"
+    files: tuple[FileRecord, ...]
+    backend: str
+    seconds: float
+    left_out: int = 0  # rows in no split
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], /) -> Self:
+        """Return the receipt that was written as JSON."""
+        return cls(**{**data, "files": tuple(FileRecord(**file) for file in data["files"])})
+
+
+class Run:
+    """A planned job: its spec, its chunks and what has been committed of it."""
+
+    def __init__(self, staging: Path) -> None:
+        self.store = Store(staging)
+        self._plan = self.store.read_json("plan.json")
+        self.spec = PipelineSpec.from_json(self._plan["spec"])
+
+    @cached_property
+    def source(self) -> Source:
+        """The table the job reads."""
+        return open_source(self.spec.source)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that decides the result."""
+        return str(self._plan["fingerprint"])
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that take part: all of the table's but those without a time."""
+        return int(self._plan["n_rows"])
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the plan found out that a summary shows."""
+        facts: Mapping[str, Any] = self._plan["facts"]
+        return facts
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The table's schema."""
+        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self._plan["schema"])))
+
+    @cached_property
+    def roles(self) -> ColumnRoles:
+        """The role of every column."""
+        roles = dict(self._plan["roles"])
+        roles["features"] = tuple(FeatureColumn(**column) for column in roles["features"])
+        roles["dropped"] = tuple(DroppedColumn(**column) for column in roles["dropped"])
+        roles["passthrough"] = tuple(roles["passthrough"])
+        return ColumnRoles(**roles)
+
+    @cached_property
+    def boundaries(self) -> TimeBoundaries | None:
+        """Times at which a temporal split changes."""
+        boundaries = self._plan["boundaries"]
+        return TimeBoundaries(**boundaries) if boundaries else None
+
+    @cached_property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """All chunks, in the job's order."""
+        table = self.store.read_arrays("chunks.safetensors")
+        times = table.get("times")
+        columns = zip(table["first_row"].tolist(), table["n_rows"].tolist(), strict=True)
+        return tuple(
+            Chunk(i, first, n, None if times is None else (int(times[i, 0]), int(times[i, 1])))
+            for i, (first, n) in enumerate(columns)
+        )
+
+    @cached_property
+    def split_rows(self) -> IntArray:
+        """Rows of every chunk in every split, counted by the profile; shape ``(n_chunks, 3)``."""
+        rows: IntArray = self.store.read_arrays("split-rows.safetensors")["rows"]
+        return rows
+
+    @cached_property
+    def series_starts(self) -> IntArray:
+        """Number, in its split's series, of every chunk's first row; shape ``(n_chunks + 1, 3)``, the last line the totals."""
+        return np.concatenate([np.zeros((1, len(SPLITS)), np.int64), np.cumsum(self.split_rows, axis=0)])
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """The fitted preprocessing."""
+        return Preprocessing.from_json(self.store.read_json("state/preprocessing.json"))
+
+    @cached_property
+    def pcas(self) -> dict[int, WindowPCA]:
+        """The fitted PCA of every stride."""
+        strides = self.spec.windows.strides
+        return {s: WindowPCA.from_arrays(self.store.read_arrays("state/pca.safetensors", prefix=f"{s}/")) for s in strides}
+
+    def commit(self, receipt: Receipt) -> Receipt:
+        """Mark a stage of a chunk as done."""
+        self.store.write_json(_receipt_name(receipt.stage, receipt.chunk), asdict(receipt))
+        return receipt
+
+    def committed(self, stage: str, chunk: int) -> Receipt | None:
+        """Return the receipt of a stage of a chunk, if it is done."""
+        name = _receipt_name(stage, chunk)
+        return Receipt.from_json(self.store.read_json(name)) if self.store.exists(name) else None
+
+    def receipts(self, stage: str) -> Iterator[Receipt]:
+        """Receipts of all chunks, in order; the stage has to be complete."""
+        for chunk in self.chunks:
+            yield Receipt.from_json(self.store.read_json(_receipt_name(stage, chunk.index)))
+
+    def missing(self, stage: str) -> list[Chunk]:
+        """Chunks of which a stage is not done."""
+        folder = self.store.path(f"receipts/{stage}")
+        done = {path.stem for path in folder.iterdir() if path.suffix == ".json"} if folder.exists() else set()
+        return [chunk for chunk in self.chunks if f"{chunk.index:05}" not in done]
+
+
+@lru_cache(maxsize=4)
+def _opened(staging: str) -> Run:
+    return Run(Path(staging))
+
+
+def open_run(ref: RunRef) -> Run:
+    """Return the run that a reference means; opened once in every process."""
+    return _opened(ref.staging)
+
+
+def forget_runs() -> None:
+    """Forget opened runs, after a staging folder was made anew."""
+    _opened.cache_clear()
+
+
+@contextmanager
+def at_the_door(ref: RunRef) -> Iterator[tuple[Run, str]]:
+    """Open the run on the backend that its worker selects: once, where a task begins.
+
+    Yields
+    ------
+    (Run, str)
+        The run, and the backend and device that computes, for the receipt.
+    """
+    with using_backend(ref.backend or get_backend()):
+        backend = select()
+        yield open_run(ref), f"{backend.name}:{backend.device}"
+
+
+def _receipt_name(stage: str, chunk: int) -> str:
+    return f"receipts/{stage}/{chunk:05}.json"

@@ -1,0 +1,68 @@
+"""Everything of a job that decides its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from emberharmony import __version__
+from emberharmony.features.categorical import CategorySpec
+from emberharmony.features.columns import ColumnSpec
+from emberharmony.features.datetime import CyclicalSpec
+from emberharmony.features.preprocessing import NumberSpec
+from emberharmony.io.parquet import ParquetSource, ParquetSourceSpec
+from emberharmony.io.source import Source
+from emberharmony.pca import PCASpec
+from emberharmony.splits import SplitSpec
+from emberharmony.windows import WindowSpec
+
+SourceSpec = ParquetSourceSpec
+
+
+@dataclass(frozen=True)
+class PipelineSpec:
+    """The source and the specs of every step; chunk size, engine and backend are not among them."""
+
+    source: SourceSpec
+    columns: ColumnSpec = field(default_factory=ColumnSpec)
+    datetime: CyclicalSpec = field(default_factory=CyclicalSpec)
+    categories: CategorySpec = field(default_factory=CategorySpec)
+    numbers: NumberSpec = field(default_factory=NumberSpec)
+    split: SplitSpec = field(default_factory=SplitSpec)
+    windows: WindowSpec = field(default_factory=WindowSpec)
+    pca: PCASpec = field(default_factory=PCASpec)
+
+    @property
+    def split_method(self) -> str:
+        """The split's method: by time where there is a time column, unless the job says otherwise."""
+        return self.split.method or ("temporal" if self.columns.time else "random")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as JSON can hold it."""
+        data: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], /) -> PipelineSpec:
+        """Return the spec that `to_json` wrote."""
+        spec: PipelineSpec = _adapter().validate_python(data)
+        return spec
+
+    def fingerprint(self, identity: object) -> str:
+        """Hash of all that decides the result: the source's content, every spec, and the library's version."""
+        settings = {key: value for key, value in self.to_json().items() if key != "source"}
+        text = json.dumps([__version__, identity, settings], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def open_source(spec: SourceSpec) -> Source:
+    """Return the table that a source spec names."""
+    return ParquetSource(spec)
+
+
+def _adapter() -> Any:
+    from pydantic import TypeAdapter  # late: a library user who only computes does not need it
+
+    return TypeAdapter(PipelineSpec)

@@ -1,0 +1,1 @@
+"""Chunks and memory, computed with integers before a row is read."""

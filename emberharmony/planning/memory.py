@@ -1,0 +1,104 @@
+"""What a job will need of memory, computed before it reads a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emberharmony.errors import PlanError
+
+DEFAULT_CHUNK_ROWS = 131_072
+_BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the interpreter's own
+_PRODUCT_BYTES = 64 * 2**20  # one period product, see stats.window_gram
+
+
+@dataclass(frozen=True)
+class RowSizes:
+    """Bytes and numbers of one row."""
+
+    read_bytes: float  # all columns that are read, decoded
+    carried_bytes: float  # those that feature parts carry along
+    n_features: int  # at most: every categorical column with a full vocabulary
+    in_order: bool
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Projected peak of one process."""
+
+    chunk_rows: int
+    reserved_bytes: int  # in use before the job starts
+    chunk_bytes: int  # one chunk's largest stage
+    fixed_bytes: int  # merges and fits, whatever the chunk size
+    n_workers: int
+    allowed_bytes: int
+
+    @property
+    def projected_bytes(self) -> int:
+        """Peak of the whole process."""
+        return self.reserved_bytes + max(self.n_workers * self.chunk_bytes, self.fixed_bytes)
+
+
+def row_peak_bytes(sizes: RowSizes) -> float:
+    """Most bytes that one row takes in any stage of its chunk.
+
+    Featurize holds the rows read (twice while out-of-order ones are filtered and sorted), the feature block, its copy where a chunk
+    holds two splits, and a column in float64; project holds a part, its block and the scores.
+    """
+    read = sizes.read_bytes * (1 if sizes.in_order else 3)
+    block = 4 * sizes.n_features
+    return read + sizes.carried_bytes + 2 * block + 8 * 8
+
+
+def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
+    """Bytes of a chunk's stage that do not depend on its rows: products of rows and Gram matrices."""
+    return 2 * _PRODUCT_BYTES + n_strides * _gram_bytes(sizes, window_size) + _BUFFERS_BYTES
+
+
+def fit_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
+    """Bytes of fitting the PCAs: merged and loaded states of every stride, one covariance and its eigenvectors' workspace."""
+    return (2 * n_strides + 4) * _gram_bytes(sizes, window_size) + _BUFFERS_BYTES
+
+
+def plan_memory(
+    sizes: RowSizes,
+    *,
+    n_rows: int,
+    chunk_rows: int | None,
+    window_size: int,
+    n_strides: int,
+    n_workers: int,
+    reserved_bytes: int,
+    allowed_bytes: int,
+) -> MemoryPlan:
+    """Choose the chunk size, or check the one asked for.
+
+    Raises
+    ------
+    PlanError
+        If one chunk per worker, or the fit, cannot fit into what is allowed.
+    """
+    fixed = fixed_chunk_bytes(sizes, window_size=window_size, n_strides=n_strides)
+    fit = fit_bytes(sizes, window_size=window_size, n_strides=n_strides)
+    free = allowed_bytes - reserved_bytes
+    fitting = int((free / n_workers - fixed) / row_peak_bytes(sizes))
+    smallest = min(n_rows, 16 * window_size)
+    if fit > free or fitting < smallest:
+        needed = reserved_bytes + max(fit, n_workers * (fixed + int(smallest * row_peak_bytes(sizes))))
+        raise PlanError(
+            f"This job needs at least {needed / 2**30:.2f} GiB ({reserved_bytes / 2**30:.2f} of them in use before it starts), over "
+            f"the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, lower runtime.workers (now "
+            f"{n_workers}), or make fewer features (up to {sizes.n_features:,} now; see categories.max_categories and columns.drop)."
+        )
+    rows = min(chunk_rows or min(DEFAULT_CHUNK_ROWS, fitting), n_rows)
+    if rows > fitting:
+        chunk_gib = (fixed + rows * row_peak_bytes(sizes)) / 2**30
+        raise PlanError(
+            f"A chunk of {rows:,} rows needs {chunk_gib:.2f} GiB, over the {free / n_workers / 2**30:.2f} GiB that "
+            f"runtime.max_memory_gb leaves to each of {n_workers} workers. Lower runtime.chunk_rows to {fitting:,}, or raise "
+            f"runtime.max_memory_gb."
+        )
+    return MemoryPlan(rows, reserved_bytes, fixed + int(rows * row_peak_bytes(sizes)), fit, n_workers, allowed_bytes)
+
+
+def _gram_bytes(sizes: RowSizes, window_size: int) -> int:
+    return int(8 * (window_size * (sizes.n_features + 1)) ** 2)

@@ -1,0 +1,104 @@
+"""Which rows train, validate and test: a choice that no chunking can change."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emberharmony.ops import random
+from emberharmony.typing import IntArray
+
+SPLITS = ("train", "validation", "test")
+LEFT_OUT = -1
+"""Code of rows that a gap leaves out of every split."""
+
+SplitCodes = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class SplitSpec:
+    """How the rows are divided; without a method, by time where there is a time column, else at random.
+
+    ``temporal`` gives the earliest rows to training: the boundary is the time of the row at that rank, and rows of equal time
+    stay together, on the later side. Rows within `gap` before a boundary belong to no split. ``random`` draws each row's split
+    from its seed and its number in the source, ``hash`` from the values of its `keys`.
+    """
+
+    method: Literal["temporal", "random", "hash"] | None = None
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    gap: timedelta = timedelta(0)
+    seed: int = 0
+    keys: tuple[str, ...] = ()
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        """Refuse divisions that do not add up."""
+        if min(self.fractions) < 0 or self.fractions[0] == 0 or not math.isclose(sum(self.fractions), 1.0):
+            raise ValueError(
+                f"Split fractions are those of train, validation and test: none negative, some for training, adding up "
+                f"to 1; got {list(self.fractions)}, which add up to {sum(self.fractions):g}."
+            )
+        if self.gap < timedelta(0):
+            raise ValueError(f"A gap is a length of time, not negative; got {self.gap}.")
+        if (self.method == "hash") != bool(self.keys):
+            raise ValueError("`keys` names the columns of a hash split: give both, method hash and keys, or neither.")
+        if self.gap and self.method not in (None, "temporal"):
+            raise ValueError(f"A gap lies between splits in time, but the split is {self.method}.")
+
+    def ranks(self, n_rows: int) -> tuple[int, int]:
+        """Ranks, in time order, of the first validation row and the first test row.
+
+        Examples
+        --------
+        >>> SplitSpec().ranks(10)
+        (8, 9)
+        """
+        train, validation, _ = self.fractions
+        # The nudge keeps 0.8 + 0.1, which is a little below 0.9, from moving a boundary by a row.
+        return math.floor(train * n_rows + 1e-9), math.floor((train + validation) * n_rows + 1e-9)
+
+
+@dataclass(frozen=True)
+class TimeBoundaries:
+    """First validation and first test time, and the gap before each, in ticks of the time column."""
+
+    validation: int
+    test: int
+    gap: int = 0
+
+
+def split_by_time(ticks: IntArray, boundaries: TimeBoundaries) -> SplitCodes:
+    """Code of each row's split: 0, 1, 2 in the order of `SPLITS`, or `LEFT_OUT`.
+
+    Examples
+    --------
+    >>> split_by_time(np.array([1, 5, 7, 8, 9]), TimeBoundaries(validation=7, test=9, gap=2)).tolist()
+    [0, -1, -1, -1, 2]
+    """
+    first, second, gap = boundaries.validation, boundaries.test, boundaries.gap
+    codes = (ticks >= first).astype(np.int8) + (ticks >= second).astype(np.int8)
+    if gap:
+        near = ((ticks >= first - gap) & (ticks < first)) | ((ticks >= second - gap) & (ticks < second))
+        codes[near] = LEFT_OUT
+    return codes
+
+
+def split_at_random(row_numbers: IntArray, spec: SplitSpec) -> SplitCodes:
+    """Code of each row's split, drawn from (seed, row number) by a counter-based generator."""
+    return _codes_of(random.uniform_at(row_numbers, seed=spec.seed), spec)
+
+
+def split_by_hash(key_hashes: NDArray[np.uint64], spec: SplitSpec) -> SplitCodes:
+    """Code of each row's split from the 64-bit hash of its keys: equal keys never part."""
+    return _codes_of((key_hashes >> np.uint64(11)) * 2.0**-53, spec)
+
+
+def _codes_of(uniform: NDArray[np.float64], spec: SplitSpec) -> SplitCodes:
+    train, validation, _ = spec.fractions
+    return (uniform >= train).astype(np.int8) + (uniform >= train + validation).astype(np.int8)

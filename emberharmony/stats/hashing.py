@@ -1,0 +1,41 @@
+"""Hashes of strings that are the same on every machine and in every process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+def hash_strings(column: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
+    """Hash a column of strings; null hashes as a value of its own.
+
+    Examples
+    --------
+    >>> a, b, c = hash_strings(pa.array(["x", "y", "x"]))
+    >>> bool(a == c), bool(a == b)
+    (True, False)
+    """
+    import pandas as pd  # late: slow to import, and most jobs hash nothing
+
+    values = column.to_numpy(zero_copy_only=False).astype(object)
+    hashed: NDArray[np.uint64] = pd.util.hash_array(values, categorize=False)
+    return hashed
+
+
+def hash_rows(columns: Sequence[pa.Array | pa.ChunkedArray], *, seed: int = 0) -> NDArray[np.uint64]:
+    """Hash the rows of several columns of strings, in their order."""
+    mixed = np.full(len(columns[0]), seed, np.uint64)
+    for column in columns:
+        mixed = _mixed(mixed ^ hash_strings(column))
+    return mixed
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Spread every bit over all others (the finaliser of SplitMix64; products wrap on purpose)."""
+    x = (x + np.uint64(0x9E3779B97F4A7C15)).astype(np.uint64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

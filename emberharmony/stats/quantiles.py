@@ -1,0 +1,133 @@
+"""Quantiles of one column from a sketch that does not depend on how, or in which order, the rows were chunked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from emberharmony.typing import Arrays, FloatArray, IntArray
+
+MAX_EXACT_VALUES = 16_384
+"""Up to so many distinct values a column is counted exactly."""
+
+# A bucket is what a float64 shares in sign, exponent and its first 10 mantissa bits: 2**-10 of its value wide, so that its
+# middle is within 2**-11 = 0.05 % of everything in it.
+_SHIFT = 52 - 10
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Counts of distinct values, or, past `MAX_EXACT_VALUES` of them, of buckets of equal relative width.
+
+    Which of the two it is depends on the number of distinct values alone: counts are integers and buckets are fixed, so
+    merging is exact, associative and commutative. Columns of few distinct values (most integers, prices, delays) have exact
+    quantiles; others a relative error of at most 0.05 %.
+
+    Examples
+    --------
+    >>> Quantiles.of(np.array([3.0, 1.0])).merge(Quantiles.of(np.array([2.0, 10.0]))).median()
+    2.5
+    """
+
+    keys: FloatArray | IntArray  # sorted: float64 values where exact, int64 bucket numbers where not
+    counts: IntArray
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return the state of no rows."""
+        return cls(np.empty(0), np.empty(0, np.int64))
+
+    @classmethod
+    def of(cls, x: FloatArray, /) -> Self:
+        """Return the state of float64 `x` of shape ``(n_rows,)``, all of it finite; costs one sort."""
+        values, counts = _run_lengths(np.sort(x) + 0.0)  # + 0.0 turns -0.0 into 0.0
+        return cls(values, counts)._bounded()
+
+    def merge(self, other: Self, /) -> Self:
+        """Return the state of both states' rows together."""
+        if self.exact and other.exact:
+            return type(self)(*_added(self, other))._bounded()
+        return type(self)(*_added(self._in_buckets(), other._in_buckets()))
+
+    @property
+    def exact(self) -> bool:
+        """Whether every distinct value is kept."""
+        return self.keys.dtype == np.float64
+
+    @property
+    def count(self) -> int:
+        """Number of rows seen."""
+        return int(self.counts.sum())
+
+    def quantile(self, q: float, /) -> float:
+        """Return the `q`-quantile, interpolated linearly between its two neighbouring rows.
+
+        Raises
+        ------
+        ValueError
+            If no row was seen, or `q` is outside [0, 1].
+        """
+        if not 0.0 <= q <= 1.0:
+            raise ValueError(f"A quantile's order lies between 0 and 1, got {q}.")
+        if self.count == 0:
+            raise ValueError("No row was seen: there is no quantile.")
+        position = q * (self.count - 1)
+        rank = int(position)
+        low, high = self._at_rank(rank), self._at_rank(min(rank + 1, self.count - 1))
+        return low + (position - rank) * (high - low)
+
+    def median(self) -> float:
+        """Return the median: the middle row, or the mean of the two middle ones."""
+        return self.quantile(0.5)
+
+    def _at_rank(self, rank: int) -> float:
+        key = self.keys[np.searchsorted(np.cumsum(self.counts), rank, side="right")]
+        return float(key) if self.exact else _bucket_middle(int(key))
+
+    def _bounded(self) -> Self:
+        return self if len(self.keys) <= MAX_EXACT_VALUES else self._in_buckets()
+
+    def _in_buckets(self) -> Self:
+        if not self.exact:
+            return self
+        buckets = _buckets(self.keys)
+        first = np.flatnonzero(np.diff(buckets, prepend=buckets[:1] - 1))
+        return type(self)(buckets[first], np.add.reduceat(self.counts, first) if len(first) else self.counts)
+
+    def to_arrays(self) -> Arrays:
+        """Return the state as named arrays."""
+        return {"keys": self.keys, "counts": self.counts}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, /) -> Self:
+        """Return the state that `to_arrays` wrote."""
+        return cls(arrays["keys"], arrays["counts"])
+
+
+def _run_lengths(ordered: FloatArray) -> tuple[FloatArray, IntArray]:
+    starts = np.flatnonzero(np.concatenate([np.ones(min(len(ordered), 1), bool), ordered[1:] != ordered[:-1]]))
+    return ordered[starts], np.diff(starts, append=len(ordered)).astype(np.int64)
+
+
+def _added(a: Quantiles, b: Quantiles) -> tuple[FloatArray | IntArray, IntArray]:
+    keys, inverse = np.unique(np.concatenate([a.keys, b.keys]), return_inverse=True)
+    counts = np.zeros(len(keys), np.int64)
+    np.add.at(counts, inverse, np.concatenate([a.counts, b.counts]))
+    return keys, counts
+
+
+def _buckets(values: FloatArray | IntArray) -> IntArray:
+    """Number the buckets of sorted values so that they stay sorted: negative ones count down from -1."""
+    magnitude = np.abs(np.asarray(values, np.float64)).view(np.int64) >> _SHIFT
+    return np.where(values < 0, ~magnitude, magnitude)
+
+
+def _bucket_middle(bucket: int) -> float:
+    magnitude = ~bucket if bucket < 0 else bucket
+    if magnitude == 0:
+        return 0.0  # the bucket of zero and of numbers below 1e-310
+    bits = (magnitude << _SHIFT) + (1 << (_SHIFT - 1))
+    middle = float(np.array([bits], np.int64).view(np.float64)[0])
+    return -middle if bucket < 0 else middle
