@@ -1,0 +1,64 @@
+"""The column that chunks are ranges of, as integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from emberharmony.errors import PlanError
+from emberharmony.io.bigquery.identifiers import quote, timestamp_literal
+
+_DAY_S: Final = 86_400
+# 0001-01-01 and the first microsecond past 9999-12-31: there are no literals beyond.
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_897
+_DAYS: Final = {"TIMESTAMP": _DAY_S * 1_000_000, "DATETIME": _DAY_S * 1_000_000, "DATE": _DAY_S}
+
+
+@dataclass(frozen=True)
+class Key:
+    """A column of times or whole numbers; its ticks are microseconds (DATE: seconds, as everywhere in the job)."""
+
+    name: str
+    kind: str  # BigQuery's type
+
+    def __post_init__(self) -> None:
+        """Refuse types that have no ranges of integers."""
+        if self.kind not in ("TIMESTAMP", "DATETIME", "DATE", "INT64", "INTEGER"):
+            raise PlanError(f"Column {self.name!r} is of type {self.kind}; chunks are ranges of times or whole numbers.")
+
+    @property
+    def sql(self) -> str:
+        """The column's quoted name."""
+        return quote(self.name)
+
+    @property
+    def ticks_sql(self) -> str:
+        """Expression for the column's ticks."""
+        return {
+            "TIMESTAMP": f"UNIX_MICROS({self.sql})",
+            "DATETIME": f"UNIX_MICROS(TIMESTAMP({self.sql}))",
+            "DATE": f"UNIX_DATE({self.sql}) * {_DAY_S}",
+        }.get(self.kind, self.sql)
+
+    def between(self, start: int, stop: int) -> str:
+        """Condition for ticks in ``[start, stop)``: the bare column against literals, by which BigQuery prunes partitions.
+
+        Examples
+        --------
+        >>> Key("day", "DATE").between(86_400, 2 * 86_400)
+        "`day` >= DATE '1970-01-02' AND `day` < DATE '1970-01-03'"
+        >>> Key("id", "INT64").between(0, 10)
+        '`id` >= 0 AND `id` < 10'
+        """
+        if self.kind not in _DAYS:
+            return f"{self.sql} >= {int(start)} AND {self.sql} < {int(stop)}"
+        day = _DAYS[self.kind]
+        bounds = []
+        if start > _FIRST_DAY * day:
+            bounds.append(f"{self.sql} >= {self._literal(start)}")
+        if stop < _LAST_DAY * day:
+            bounds.append(f"{self.sql} < {self._literal(stop)}")
+        return " AND ".join(bounds) or f"{self.sql} IS NOT NULL"
+
+    def _literal(self, tick: int) -> str:
+        return timestamp_literal(-(-int(tick) // _DAY_S) if self.kind == "DATE" else int(tick), self.kind)

@@ -1,0 +1,152 @@
+"""Statements: run with parameters, labels and a ceiling on what they may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from emberharmony.errors import TerminalError
+from emberharmony.io.bigquery.connection import Clients, library
+from emberharmony.io.bigquery.failures import explained, google_errors
+from emberharmony.io.bigquery.identifiers import TableName, checked_job_id
+from emberharmony.io.bigquery.read import read_rows
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
+
+JOB_PERMISSION: Final = "bigquery.jobs.create"
+_MAX_REST_ROWS: Final = 20_000  # more come faster as Arrow, through the Storage Read API
+Value = int | float | str | bool
+
+
+def rest_retry(clients: Clients) -> Any:
+    """Return Google's own retry for one REST call (500, 503, 429, broken connections), bounded by the connection's."""
+    return library("google.cloud.bigquery").DEFAULT_RETRY.with_timeout(clients.retry.request_deadline_s)
+
+
+def run_query(
+    clients: Clients,
+    sql: str,
+    *,
+    doing: str,
+    parameters: Mapping[str, Value] | None = None,
+    job_id: str | None = None,
+    dry_run: bool = False,
+) -> bigquery.QueryJob:
+    """Run a statement and return its finished job.
+
+    With a `job_id` it runs once: if a job of this id exists, that one is waited for, and what it did stands.
+
+    Raises
+    ------
+    TransientError, TerminalError
+        What BigQuery's refusal means, see `failures.explained`.
+    """
+    module = library("google.cloud.bigquery")
+    connection = clients.connection
+    config = module.QueryJobConfig(
+        query_parameters=[_parameter(module, name, value) for name, value in (parameters or {}).items()],
+        labels=dict(connection.labels),
+        dry_run=dry_run,
+        use_query_cache=not dry_run,
+    )
+    if connection.maximum_bytes_billed is not None and not dry_run:
+        config.maximum_bytes_billed = connection.maximum_bytes_billed
+    retry = rest_retry(clients)
+    try:
+        if job_id is None:
+            again = library("google.cloud.bigquery.retry").DEFAULT_JOB_RETRY.with_timeout(connection.retry.request_deadline_s)
+            job = clients.jobs.query(sql, job_config=config, retry=retry, job_retry=again)
+            if not dry_run:
+                job.result(retry=retry, job_retry=again, max_results=0)
+        else:
+            job = once(clients, job_id, lambda: _begin(clients, sql, config, job_id), doing=doing)
+    except google_errors() as error:
+        raise explained(error, doing=doing, permission=JOB_PERMISSION) from error
+    return job
+
+
+def _begin(clients: Clients, sql: str, config: Any, job_id: str) -> Any:
+    # job_retry would start the statement under another id.
+    return clients.jobs.query(sql, job_config=config, job_id=job_id, retry=rest_retry(clients), job_retry=None)
+
+
+def once(clients: Clients, job_id: str, begin: Any, *, doing: str) -> Any:
+    """Begin a job of this id, or find the one that an earlier attempt began; return it finished.
+
+    Raises
+    ------
+    TransientError, TerminalError
+        If the job failed, or could not be begun.
+    """
+    from google.api_core import exceptions as api
+
+    checked_job_id(job_id)
+    retry = rest_retry(clients)
+    try:
+        try:
+            job = begin()
+        except api.Conflict:
+            job = clients.jobs.get_job(job_id, location=clients.connection.location, retry=retry)
+        return wait(clients, job)
+    except google_errors() as error:
+        raise explained(error, doing=doing, permission=JOB_PERMISSION) from error
+
+
+def wait(clients: Clients, job: Any) -> Any:
+    """Wait for a job to end; what it raises is Google's."""
+    if job.job_type == "query":
+        job.result(retry=rest_retry(clients), job_retry=None, max_results=0)
+    else:
+        job.result(retry=rest_retry(clients))
+    return job
+
+
+def find_job(clients: Clients, job_id: str, *, doing: str) -> Any | None:
+    """Return a job by its id, or ``None`` if there never was one."""
+    from google.api_core import exceptions as api
+
+    try:
+        return clients.jobs.get_job(job_id, location=clients.connection.location, retry=rest_retry(clients))
+    except api.NotFound:
+        return None
+    except google_errors() as error:
+        raise explained(error, doing=doing, permission="bigquery.jobs.get") from error
+
+
+def query_table(clients: Clients, sql: str, *, doing: str, parameters: Mapping[str, Value] | None = None) -> pa.Table:
+    """Run a query and return its rows: small results over REST, large ones through the Storage Read API."""
+    job = run_query(clients, sql, doing=doing, parameters=parameters)
+    try:
+        rows = job.result(retry=rest_retry(clients), job_retry=None)
+        if (rows.total_rows or 0) <= _MAX_REST_ROWS:
+            return rows.to_arrow(create_bqstorage_client=False)
+    except google_errors() as error:
+        raise explained(error, doing=doing, permission=JOB_PERMISSION) from error
+    result = job.destination
+    return read_rows(clients, TableName(result.project, result.dataset_id, result.table_id), columns=[])
+
+
+def query_row(clients: Clients, sql: str, *, doing: str, parameters: Mapping[str, Value] | None = None) -> dict[str, Any]:
+    """Run a query that has one row for its answer."""
+    rows: list[dict[str, Any]] = query_table(clients, sql, doing=doing, parameters=parameters).to_pylist()
+    if len(rows) != 1:
+        raise TerminalError(f"{doing}: one row was expected, {len(rows)} came.")
+    return rows[0]
+
+
+def _parameter(module: Any, name: str, value: Value | Sequence[Value]) -> Any:
+    kinds = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING"}
+    if isinstance(value, (list, tuple)):
+        return module.ArrayQueryParameter(name, kinds[type(value[0])] if value else "STRING", list(value))
+    return module.ScalarQueryParameter(name, kinds[type(value)], value)
+
+
+def table_of(clients: Clients, table: TableName) -> Any:
+    """Return a table's metadata: schema, rows, bytes, time of its last change."""
+    try:
+        return clients.jobs.get_table(str(table), retry=rest_retry(clients))
+    except google_errors() as error:
+        raise explained(error, doing=f"Looking up {table}", permission="bigquery.tables.get") from error

@@ -1,0 +1,326 @@
+"""A BigQuery table as the job's source: planned from counts, read by key range, all at one snapshot time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from emberharmony.errors import DataError, PlanError
+from emberharmony.features.columns import ROW_NUMBER, kind_of
+from emberharmony.features.datetime import ticks
+from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, shared_clients
+from emberharmony.io.bigquery.identifiers import TableName, quote
+from emberharmony.io.bigquery.keys import Key
+from emberharmony.io.bigquery.materialise import materialised, referenced_state
+from emberharmony.io.bigquery.order import sort_rows
+from emberharmony.io.bigquery.queries import query_row, query_table, table_of
+from emberharmony.io.bigquery.read import ReadSpec, read_rows
+from emberharmony.io.bigquery.schema import arrow_schema, bigquery_type, schema_text
+from emberharmony.io.source import TableInfo, TimeRange
+from emberharmony.planning.chunks import Chunk, time_buckets
+from emberharmony.typing import IntArray
+
+_GROUP_ROWS = 20_000
+"""Rows that one group of a job without time order holds at most; chunks are made of whole groups where they can be."""
+
+
+@dataclass(frozen=True)
+class BigQuerySourceSpec:
+    """A table, a view or a query, and which of its rows and columns the job knows.
+
+    `where` and `query` are the user's own SQL, and run as they stand with the user's rights; everything else is quoted or
+    travels as a parameter. Rows of the same time are told apart by `order_by`, or by all columns. A job without a
+    time column needs a `key`: a column of whole numbers or times that its chunks are ranges of.
+    """
+
+    type: Literal["bigquery"] = "bigquery"
+    table: str | None = None
+    query: str | None = None
+    parameters: Mapping[str, int | float | str | bool] = field(default_factory=dict, hash=False)  # of `query`: @name
+    where: str | None = None
+    columns: tuple[str, ...] | None = None
+    order_by: tuple[str, ...] = ()
+    key: str | None = None
+    snapshot_time: dt.datetime | None = None
+    temporary_dataset: str | None = None  # views and queries are materialised there
+    temporary_hours: float = 24.0
+    materialised_as: str | None = None  # set by the plan
+    read: ReadSpec = field(default_factory=ReadSpec)
+    connection: BigQueryConnection = field(default_factory=BigQueryConnection)
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if (self.table is None) == (self.query is None):
+            raise ValueError("A BigQuery source is either a `table` (or view) or a `query`; give one of the two.")
+        if self.parameters and self.query is None:
+            raise ValueError("`parameters` are those of `query`; a table has none.")
+        if self.snapshot_time is not None and self.snapshot_time.tzinfo is None:
+            raise ValueError(f"snapshot_time {self.snapshot_time} has no time zone; write it with one, such as ...Z.")
+        if not 0.1 <= self.temporary_hours <= 24 * 30:
+            raise ValueError(f"temporary_hours lies between 0.1 and 720, got {self.temporary_hours}.")
+        for name in (*(self.columns or ()), *self.order_by, *filter(None, [self.key])):
+            quote(name)
+
+
+class BigQuerySource:
+    """A table, read at one snapshot time."""
+
+    def __init__(self, spec: BigQuerySourceSpec, clients: Clients | None = None) -> None:
+        self._spec = spec
+        self._clients = clients or shared_clients(spec.connection)
+
+    def pinned(self) -> BigQuerySourceSpec:
+        """Return the spec with the table and the moment that this source reads, for every other worker to read the same."""
+        copy = str(self._table) if self._is_copy else None
+        return replace(self._spec, snapshot_time=self._snapshot, materialised_as=copy)
+
+    def describe(self) -> TableInfo:
+        """Return the table's description; counts its rows, which is free where there is no `where`."""
+        n_rows = int(self._ask("COUNT(*) AS n")["n"])
+        if n_rows == 0:
+            raise DataError(f"{self._name} has no rows{' that meet `where`' if self._spec.where else ''}.")
+        return TableInfo(self._schema, n_rows, self._identity(n_rows), self._bytes_per_row())
+
+    def row_groups(self, time: str | None) -> IntArray | None:
+        """``None`` for a time order; without one, the rows of each range of the key."""
+        return None if time is not None else np.array([bucket.n_rows for bucket in self._groups], np.int64)
+
+    def is_sorted_within(self, time: str, chunk_rows: int) -> bool:
+        """Not asked of a table that has no row groups in time order."""
+        return False
+
+    def time_range(self, time: str) -> TimeRange:
+        """First and last time, and the rows without one; scans the time column."""
+        column = self._key(time)
+        found = self._ask(
+            f"MIN({column.ticks_sql}) AS first, MAX({column.ticks_sql}) AS last, COUNTIF({column.sql} IS NULL) AS n_null"
+        )
+        if found["first"] is None:
+            raise DataError(f"The time column {time!r} of {self._name} holds no time in any of its rows.")
+        return TimeRange(int(found["first"]), int(found["last"]), int(found["n_null"]))
+
+    def count_times(self, time: str, start: int, width: int, n_buckets: int) -> IntArray:
+        """Rows per bucket of time, counted where the data is; scans the time column of the range."""
+        column = self._key(time)
+        where = self._condition(column.between(start, start + width * n_buckets))
+        table = query_table(
+            self._clients,
+            f"SELECT DIV(({column.ticks_sql} - @start), @width) AS bucket, COUNT(*) AS n\n"
+            f"FROM {self._from}\nWHERE {where}\nGROUP BY bucket",
+            doing=f"Counting the rows of {self._name} by {time}",
+            parameters={"start": start, "width": width},
+        )
+        counts = np.zeros(n_buckets, np.int64)
+        counts[table["bucket"].to_numpy()] = table["n"].to_numpy()
+        return counts
+
+    def times_between(self, time: str, start: int, stop: int) -> IntArray:
+        """All times in ``[start, stop)``."""
+        found = self._read([time], self._key(time).between(start, stop))[time]
+        return ticks(found)[0]
+
+    def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
+        """Not asked of a table that has no row groups in time order."""
+        raise PlanError(f"{self._name} has no order of its own; its rows are found by {time!r}.")
+
+    def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None) -> pa.Table:
+        """Exactly the chunk's rows in the job's order (time, then the columns that break ties), with their row numbers."""
+        by = time or self._key_name
+        if chunk.times is not None:
+            first, last = 0, chunk.n_rows
+            start, stop = chunk.times
+        else:
+            ends = np.cumsum([bucket.n_rows for bucket in self._groups])
+            begin = int(np.searchsorted(ends, chunk.first_row, side="right"))
+            end = int(np.searchsorted(ends, chunk.first_row + chunk.n_rows, side="left"))
+            first = chunk.first_row - (int(ends[begin]) - self._groups[begin].n_rows)
+            last = first + chunk.n_rows
+            start, stop = self._groups[begin].start, self._groups[end].stop
+        names = list(dict.fromkeys([by, *self._tie_columns, *columns]))
+        table = self._read(names, self._key(by).between(start, stop))
+        # A group may reach past the chunk on both sides; a time range never does.
+        if table.num_rows < last or (chunk.times is not None and table.num_rows != last):
+            raise DataError(
+                f"{self._name}: {chunk} was planned with {chunk.n_rows:,} rows and {table.num_rows:,} came; the table was "
+                f"replaced, or `where` does not always say the same. Start again with --overwrite."
+            )
+        rows = sort_rows(table, by=by).slice(first, chunk.n_rows).select(list(columns))
+        numbers = np.arange(chunk.first_row, chunk.first_row + chunk.n_rows)
+        return rows.add_column(0, ROW_NUMBER, pa.array(numbers, pa.int64()))
+
+    # ---- where it lies, and when ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _given(self) -> TableName | None:
+        spec = self._spec
+        return TableName.parse(spec.table, project=self._clients.project) if spec.table else None
+
+    @cached_property
+    def _is_copy(self) -> bool:
+        given = self._given
+        return given is None or table_of(self._clients, given).table_type not in ("TABLE", "SNAPSHOT", "CLONE")
+
+    @cached_property
+    def _referenced(self) -> tuple[tuple[str, str, int], ...]:
+        return referenced_state(self._clients, self._sql, self._spec.parameters) if self._is_copy else ()
+
+    @property
+    def _sql(self) -> str:
+        return self._spec.query or f"SELECT * FROM {self._given.sql if self._given else ''}"
+
+    @cached_property
+    def _table(self) -> TableName:
+        spec = self._spec
+        if spec.materialised_as:
+            return TableName.parse(spec.materialised_as)
+        if not self._is_copy and self._given is not None:
+            return self._given
+        if spec.temporary_dataset is None:
+            raise PlanError(
+                "Views and queries are materialised before they are read, since every chunk would run them again: set "
+                "`source.temporary_dataset` to a dataset in the same location that this job may create tables in."
+            )
+        dataset = spec.temporary_dataset.rpartition(".")
+        return materialised(
+            self._clients,
+            self._sql,
+            spec.parameters,
+            state=self._referenced,
+            into=(dataset[0] or self._clients.project, dataset[2]),
+            hours=spec.temporary_hours,
+        )
+
+    @property
+    def _name(self) -> str:
+        return str(self._given or "The query")
+
+    @cached_property
+    def _metadata(self) -> Any:
+        return table_of(self._clients, self._table)
+
+    @cached_property
+    def _snapshot(self) -> dt.datetime:
+        if self._spec.snapshot_time is not None:
+            return self._spec.snapshot_time.astimezone(dt.UTC)
+        _ = self._table  # a copy has to be there before the moment at which it is read
+        # BigQuery's own clock: a moment that has not come there yet is refused.
+        now = query_row(self._clients, "SELECT UNIX_MICROS(CURRENT_TIMESTAMP()) AS now", doing="Asking for the time")["now"]
+        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=int(now))
+
+    @property
+    def _from(self) -> str:
+        moment = self._snapshot.strftime("%Y-%m-%d %H:%M:%S.%f+00:00")
+        return f"{self._table.sql} FOR SYSTEM_TIME AS OF TIMESTAMP '{moment}'"
+
+    # ---- what it is --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        schema = arrow_schema(self._metadata.schema)
+        wanted = self._spec.columns
+        for name in (*(wanted or ()), *self._spec.order_by, *filter(None, [self._spec.key])):
+            if name not in schema.names:
+                raise DataError(f"The source names column {name!r}, which {self._name} does not have.")
+        return schema if wanted is None else pa.schema([column for column in schema if column.name in wanted])
+
+    def _identity(self, n_rows: int) -> dict[str, Any]:
+        spec, table = self._spec, self._metadata
+        # The same content at another moment is the same source; a stream of inserts changes it without a trace.
+        moving = spec.snapshot_time is not None or table.streaming_buffer is not None
+        content: Any = [list(entry) for entry in self._referenced]
+        if not self._is_copy:
+            content = [str(self._table), table.modified.isoformat() if table.modified else None, table.num_rows]
+        return {
+            "type": "bigquery",
+            "source": spec.query or str(self._given),
+            "parameters": dict(spec.parameters),
+            "content": content,
+            "where": spec.where,
+            "columns": self._schema.names,
+            "schema": schema_text(table.schema),
+            "order_by": list(spec.order_by),
+            "key": spec.key,
+            "n_rows": n_rows,
+            "snapshot": self._snapshot.isoformat() if moving else None,
+        }
+
+    def _bytes_per_row(self) -> dict[str, float]:
+        widths = {column.name: _fixed_width(column.type) for column in self._schema}
+        table = self._metadata
+        logical = (table.num_bytes or 0) / max(table.num_rows or 0, 1)
+        known = sum(_fixed_width(column.type) or 0.0 for column in arrow_schema(table.schema))
+        n_open = sum(_fixed_width(column.type) is None for column in arrow_schema(table.schema))
+        # What the numbers leave of a row's bytes is the strings'; an offset and a short text at the least.
+        rest = max(16.0, (logical - known) / max(n_open, 1) + 4.0)
+        return {name: rest if width is None else width for name, width in widths.items()}
+
+    # ---- how it is asked ---------------------------------------------------------------------------------------------
+
+    def _key(self, name: str) -> Key:
+        return Key(name, bigquery_type(self._schema_of_all.field(name)))
+
+    @cached_property
+    def _schema_of_all(self) -> pa.Schema:
+        return arrow_schema(self._metadata.schema)
+
+    @property
+    def _key_name(self) -> str:
+        if self._spec.key is None:
+            raise PlanError(
+                f"Rows of {self._name} have no order of their own, so that neither chunks nor windows could be told apart. "
+                f"Set `columns.time` to the column that orders them, or `source.key` to a column of whole numbers or times."
+            )
+        return self._spec.key
+
+    @cached_property
+    def _groups(self) -> tuple[Any, ...]:
+        name = self._key_name
+        span = self.time_range(name)
+        if span.n_null:
+            raise DataError(f"The key {name!r} of {self._name} is null in {span.n_null:,} rows; choose one that never is.")
+
+        def count(start: int, width: int, n_buckets: int) -> IntArray:
+            return self.count_times(name, start, width, n_buckets)
+
+        return tuple(time_buckets(count, span.first, span.last, max_rows=_GROUP_ROWS))
+
+    @cached_property
+    def _tie_columns(self) -> list[str]:
+        if self._spec.order_by:
+            return list(self._spec.order_by)
+        return [column.name for column in self._schema if kind_of(column.type) is not None]
+
+    def _condition(self, condition: str = "") -> str:
+        parts = [part for part in (condition, f"({self._spec.where}\n)" if self._spec.where else "") if part]
+        return " AND ".join(parts) or "TRUE"
+
+    def _ask(self, columns: str) -> dict[str, Any]:
+        sql = f"SELECT {columns}\nFROM {self._from}\nWHERE {self._condition()}"
+        return query_row(self._clients, sql, doing=f"Describing {self._name}")
+
+    def _read(self, columns: list[str], condition: str) -> pa.Table:
+        for name in columns:
+            quote(name)
+        return read_rows(
+            self._clients,
+            self._table,
+            columns=columns,
+            restriction=self._condition(condition),
+            snapshot=self._snapshot,
+            spec=self._spec.read,
+        )
+
+
+def _fixed_width(kind: pa.DataType) -> float | None:
+    try:
+        return max(float(kind.bit_width) / 8.0, 1.0)
+    except ValueError:
+        return None

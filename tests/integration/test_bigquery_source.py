@@ -1,0 +1,184 @@
+"""A table of a real server as the job's source: what it counts, cuts and reads is what the rows are."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emberharmony.errors import DataError, PlanError, TerminalError
+from emberharmony.features.datetime import ticks
+from emberharmony.io.bigquery import TableName
+from emberharmony.io.bigquery.order import sort_rows
+from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+from emberharmony.planning.chunks import Chunk, cut_rows, cut_times, time_buckets
+
+pytestmark = pytest.mark.xdist_group("bigquery")
+
+TIME = "time_hour"
+
+
+@pytest.fixture(scope="module")
+def rows(flights) -> pa.Table:
+    """The flights in the order that a job reads them in."""
+    return sort_rows(pq.read_table(flights.path), by=TIME)
+
+
+@pytest.fixture
+def spec(connection, flights) -> BigQuerySourceSpec:
+    return BigQuerySourceSpec(table=str(flights.table), connection=connection)
+
+
+def chunks_of(source: BigQuerySource, time: str, chunk_rows: int) -> list[Chunk]:
+    span = source.time_range(time)
+
+    def count(start, width, n_buckets):
+        return source.count_times(time, start, width, n_buckets)
+
+    return cut_times(list(time_buckets(count, span.first, span.last, max_rows=chunk_rows)), chunk_rows)
+
+
+def test_description(spec, rows):
+    info = BigQuerySource(spec).describe()
+    assert info.n_rows == rows.num_rows
+    assert info.schema.names == rows.schema.names
+    assert [field.type for field in info.schema] == [field.type for field in rows.schema]
+    assert info.bytes_per_row["dep_time"] == 8.0
+    assert info.bytes_per_row["tailnum"] >= 16.0
+    again = BigQuerySource(spec).describe()
+    assert info.identity == again.identity  # another moment, the same content
+    assert BigQuerySource(dataclasses.replace(spec, where="month = 1")).describe().identity != info.identity
+
+
+def test_times_are_counted_where_they_are(spec, rows):
+    source = BigQuerySource(spec)
+    times, _, _ = ticks(rows[TIME])
+    span = source.time_range(TIME)
+    assert (span.first, span.last, span.n_null) == (times.min(), times.max(), 0)
+    width, n_buckets = 86_400_000_000, 40
+    expected, _ = np.histogram(times, span.first + width * np.arange(n_buckets + 1))
+    # histogram's last bucket is closed, the plan's are not
+    expected[-1] -= np.count_nonzero(times == span.first + width * n_buckets)
+    assert np.array_equal(source.count_times(TIME, span.first, width, n_buckets), expected)
+    day = np.sort(source.times_between(TIME, span.first, span.first + width))
+    assert np.array_equal(day, np.sort(times[times < span.first + width]))
+    assert source.row_groups(TIME) is None
+
+
+@pytest.mark.parametrize("chunk_rows", [40_000, 150_000])
+def test_chunks_are_the_table_in_order(spec, rows, chunk_rows):
+    source = BigQuerySource(spec)
+    chunks = chunks_of(source, TIME, chunk_rows)
+    assert sum(chunk.n_rows for chunk in chunks) == rows.num_rows
+    columns = rows.column_names
+    parts = [source.read(chunk, columns, time=TIME) for chunk in reversed(chunks)]
+    table = pa.concat_tables(reversed(parts))
+    assert np.array_equal(table["row_number"].to_numpy(), np.arange(rows.num_rows))
+    assert table.drop_columns("row_number").replace_schema_metadata(None).equals(rows)
+
+
+def test_a_row_keeps_its_number_whatever_columns_are_read(spec, rows):
+    source = BigQuerySource(spec)
+    chunk = chunks_of(source, TIME, 20_000)[3]
+    part = source.read(chunk, ["flight", TIME], time=TIME)
+    assert part.column_names == ["row_number", "flight", TIME]
+    assert part["flight"].equals(rows["flight"].slice(chunk.first_row, chunk.n_rows))
+
+
+def test_where_and_columns(spec, rows):
+    wanted = rows.filter((pa.compute.field("month") == 2) & (pa.compute.field("carrier") == "UA"))
+    spec = dataclasses.replace(
+        spec, where="month = 2 AND carrier = 'UA' -- only these", columns=("time_hour", "carrier", "month", "distance")
+    )
+    source = BigQuerySource(spec)
+    assert source.describe().n_rows == wanted.num_rows
+    assert source.describe().schema.names == ["month", "carrier", "distance", "time_hour"]
+    [chunk] = chunks_of(source, TIME, 10_000)
+    part = source.read(chunk, ["distance"], time=TIME)
+    assert sorted(part["distance"].to_pylist()) == sorted(wanted["distance"].to_pylist())
+
+
+def test_a_key_orders_a_job_without_time(spec, rows):
+    source = BigQuerySource(dataclasses.replace(spec, key="flight"))
+    expected = sort_rows(rows, by="flight")
+    chunks = cut_rows(source.row_groups(None), 7_777)
+    assert sum(chunk.n_rows for chunk in chunks) == rows.num_rows
+    for chunk in chunks[::13]:
+        part = source.read(chunk, ["flight", "tailnum", TIME], time=None)
+        assert part["row_number"][0].as_py() == chunk.first_row
+        same = expected.slice(chunk.first_row, chunk.n_rows).select(["flight", "tailnum", TIME])
+        assert part.drop_columns("row_number").replace_schema_metadata(None).equals(same)
+
+
+def test_without_time_or_key_there_is_no_order(spec):
+    with pytest.raises(PlanError, match=r"source\.key"):
+        BigQuerySource(spec).row_groups(None)
+
+
+def test_a_worker_reads_what_was_planned(spec, connection, rows):
+    """The pinned spec survives the plan's JSON and a pickle, and reads the table as it was."""
+    name = TableName(connection.project, "raw", "growing")
+    with connection.open() as clients:
+        insert = f"CREATE OR REPLACE TABLE {name.sql} AS SELECT TIMESTAMP '2026-01-01' AS t, 1 AS x"
+        clients.jobs.query(insert).result()
+        planned = BigQuerySource(dataclasses.replace(spec, table=str(name))).pinned()
+        clients.jobs.query(f"INSERT INTO {name.sql} (t, x) VALUES (TIMESTAMP '2026-01-02', 2)").result()
+    from pydantic import TypeAdapter
+
+    adapter = TypeAdapter(BigQuerySourceSpec)
+    travelled = pickle.loads(pickle.dumps(adapter.validate_python(adapter.dump_python(planned, mode="json"))))
+    assert travelled == planned
+    assert BigQuerySource(travelled).describe().n_rows == 1
+    assert BigQuerySource(dataclasses.replace(spec, table=str(name))).describe().n_rows == 2
+
+
+def test_a_query_is_materialised_once(spec, connection, flights):
+    query = f"SELECT {TIME}, distance FROM {flights.table.sql} WHERE carrier = @carrier -- a comment"
+    spec = dataclasses.replace(
+        spec, table=None, query=query, parameters={"carrier": "HA"}, temporary_dataset="raw", temporary_hours=2.0
+    )
+    first, second = BigQuerySource(spec), BigQuerySource(spec)
+    assert first.describe().n_rows == 342
+    assert first.describe().identity == second.describe().identity
+    planned = first.pinned()
+    assert planned.materialised_as == second.pinned().materialised_as
+    with connection.open() as clients:
+        copy = clients.jobs.get_table(planned.materialised_as)
+        left = copy.expires - dt.datetime.now(dt.UTC)
+    assert dt.timedelta(hours=1.9) < left < dt.timedelta(hours=2.1)
+    [chunk] = chunks_of(BigQuerySource(planned), TIME, 10_000)
+    assert BigQuerySource(planned).read(chunk, ["distance"], time=TIME)["distance"].to_pylist() == [4983] * 342
+    other = dataclasses.replace(spec, parameters={"carrier": "AS"})
+    assert BigQuerySource(other).describe().n_rows == 714
+
+
+def test_a_view_is_materialised_too(spec, connection, flights):
+    view = TableName(connection.project, "raw", "far_flights")
+    with connection.open() as clients:
+        clients.jobs.query(
+            f"CREATE OR REPLACE VIEW {view.sql} AS SELECT * FROM {flights.table.sql} WHERE distance > 4000"
+        ).result()
+    spec = dataclasses.replace(spec, table=str(view))
+    with pytest.raises(PlanError, match="temporary_dataset"):
+        BigQuerySource(spec).describe()
+    assert BigQuerySource(dataclasses.replace(spec, temporary_dataset="raw")).describe().n_rows == 707
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"table": "raw.nowhere"}, TerminalError, "raw.nowhere"),
+        ({"where": "no_such_column = 1"}, TerminalError, "no_such_column"),
+        ({"where": "SELECT"}, TerminalError, "not a valid request"),
+        ({"where": "month = 13"}, DataError, "no rows that meet `where`"),
+        ({"columns": ("time_hour", "nope")}, DataError, "nope"),
+    ],
+)
+def test_what_is_wrong_is_said_at_once(spec, changes, error, said):
+    with pytest.raises(error, match=said):
+        BigQuerySource(dataclasses.replace(spec, **changes)).describe()
