@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -77,10 +78,8 @@ def as_dtype(dtype: Any, /) -> DType:
         return complex128
     name = str(dtype).rsplit(".", 1)[-1]  # "torch.float32", "mlx.core.float32"
     if name not in BY_NAME:
-        try:
+        with suppress(TypeError):
             name = np.dtype(dtype).name
-        except TypeError:
-            pass
     if name not in BY_NAME:
         raise TypeError(f"{dtype!r} is not a data type of emberharmony.ops; it knows {', '.join(BY_NAME)}.")
     return BY_NAME[name]

@@ -5,8 +5,38 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from array_api_compat.numpy import (  # isort: skip
+    abs, acos, acosh, add, all, any, arange, argmax, argmin, argsort, asin, asinh, astype, atan, atan2, atanh,
+    bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor, broadcast_to, ceil,
+    clip, concat, conj, copysign, cos, cosh, count_nonzero, cumulative_prod, cumulative_sum, diff, divide, empty, equal,
+    exp, expand_dims, eye, fft, flip, floor, full, greater, greater_equal, hypot, imag, isfinite, isin, isinf, isnan,
+    less, less_equal, linalg, linspace, log, log1p, log2, log10, logaddexp, logical_and, logical_not, logical_or,
+    logical_xor, matmul, max, maximum, mean, meshgrid, min, minimum, moveaxis, multiply, negative, nextafter, nonzero,
+    not_equal, ones, permute_dims, positive, pow, prod, real, reciprocal, remainder, repeat, reshape, roll, round,
+    searchsorted, sign, signbit, sin, sinh, sort, sqrt, square, squeeze, stack, std, subtract, sum, take, take_along_axis,
+    tan, tanh, tensordot, tile, tril, triu, trunc, unique_all, unique_counts, unique_inverse, unique_values, unstack, var,
+    vecdot, where, zeros,
+)  # fmt: skip
 
 from emberharmony.backend import _dtypes
+
+__all__ = [
+    "ARRAY", "DEFAULT_COMPLEX", "DEFAULT_FLOAT", "DTYPES", "MAX_DIMENSIONS", "NAME", "abs", "acos", "acosh", "add", "all",
+    "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh",
+    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "broadcast_to", "cast", "ceil", "clip", "concat", "conj", "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod",
+    "cumulative_sum", "default_device", "device_of", "devices", "diff", "divide", "dlpack_device", "empty", "equal",
+    "evaluate", "exp", "expand_dims", "expm1", "eye", "fft", "flip", "floor", "floor_divide", "from_dlpack", "full",
+    "full_device", "getitem", "greater", "greater_equal", "has_float64", "hypot", "imag", "isfinite", "isin", "isinf",
+    "isnan", "item", "less", "less_equal", "linalg", "linspace", "log", "log1p", "log2", "log10", "logaddexp",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "matmul", "max", "maximum", "mean", "meshgrid", "min",
+    "minimum", "moveaxis", "multiply", "native_dtype", "negative", "nextafter", "nonzero", "not_equal", "ones",
+    "permute_dims", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll", "round",
+    "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze", "stack", "std",
+    "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_device",
+    "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse", "unique_values",
+    "unstack", "use_device", "var", "vecdot", "where", "widest_float", "zeros",
+]  # fmt: skip
 
 NAME = "numpy"
 ARRAY = np.ndarray | np.generic
@@ -93,11 +123,23 @@ def item(x: Any, /) -> Any:
 
 
 def floor_divide(x1: Any, x2: Any, /) -> Any:
-    return np.floor_divide(x1, x2)
+    """The standard follows ``floor(x1 / x2)`` at infinity, NumPy the remainder's definition."""
+    out = np.floor_divide(x1, x2)
+    if out.dtype.kind == "f":
+        infinite = np.isinf(x1) | np.isinf(x2)
+        if infinite.any():
+            out = np.where(infinite, np.floor(np.divide(x1, x2)), out).astype(out.dtype)
+    return out
 
 
 def expm1(x: Any, /) -> Any:
-    return np.expm1(x)
+    """NumPy's complex formula gives NaN where an infinity meets a zero."""
+    out = np.expm1(x)
+    if out.dtype.kind == "c":
+        finite = np.isfinite(x)
+        if not finite.all():
+            out = np.where(finite, out, np.exp(x) - out.dtype.type(1))
+    return out
 
 
 def widest_float(x: Any, /) -> Any:

@@ -170,7 +170,9 @@ def select(name: str | None = None) -> Backend:
     >>> select("numpy").float64
     True
     """
-    return _load(name if name is not None else _choice()[0])
+    backend = _load(name if name is not None else _choice()[0])
+    backend.xp.use_device(backend.device)
+    return backend
 
 
 def backend_report(*, devices: bool = False) -> list[BackendRow]:
@@ -283,5 +285,4 @@ def _load(full: str) -> Backend:
             raise BackendUnavailableError(
                 f"Device {device!r} was asked for ({full!r}), but {name} finds only {', '.join(devices)} here."
             )
-    xp.use_device(device)
     return Backend(name, device, xp.has_float64(device), xp)

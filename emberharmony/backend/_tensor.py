@@ -112,14 +112,14 @@ class Tensor:
         return name
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Tensor:  # noqa: N802, the standard's name
         """The transpose of a matrix."""
         if self._array.ndim != 2:
             raise ValueError(f"x.T is for 2 axes, this has {self.ndim}; use x.mT for a stack of matrices or ops.permute_dims.")
         return Tensor(self._xp.permute_dims(self._array, (1, 0)), self._xp)
 
     @property
-    def mT(self) -> Tensor:
+    def mT(self) -> Tensor:  # noqa: N802
         """The transpose of each matrix in a stack (the last two axes)."""
         if self._array.ndim < 2:
             raise ValueError(f"x.mT needs at least 2 axes, this has {self.ndim}.")
@@ -194,7 +194,7 @@ class Tensor:
         return kind, index
 
     def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
-        """This tensor on another device of its backend."""
+        """The same tensor on another device of its backend."""
         if stream is not None:
             raise ValueError("to_device knows no streams; leave stream=None.")
         return Tensor(self._xp.to_device(self._array, self._xp.full_device(device)), self._xp)
