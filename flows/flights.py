@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +44,11 @@ def prepare_flights(path: Path) -> Path:
     finally:
         unfinished.unlink(missing_ok=True)
     return path
+
+
+def demo_config() -> Path:
+    """Where the demo's job lies: it is installed with the package."""
+    return Path(str(files("configs"))) / "flights.yaml"
 
 
 def _read_flights() -> pa.Table:

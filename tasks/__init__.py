@@ -1,1 +1,1 @@
-"""One thin Prefect task module per stage."""
+"""Thin Prefect tasks: one module for each stage and each step of a chunk."""

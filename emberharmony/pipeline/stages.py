@@ -1,0 +1,47 @@
+"""The job's stages by name: what every engine runs, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from emberharmony.io.manifest import Manifest
+from emberharmony.pipeline.chunk import PLAIN, Steps, featurize_chunk, profile_chunk, project_chunk
+from emberharmony.pipeline.fit import fit_features, fit_pcas
+from emberharmony.pipeline.publish import publish
+from emberharmony.pipeline.run import Receipt, Run, RunRef, at_the_door
+from emberharmony.planning.chunks import Chunk
+
+ChunkStage = Callable[[Run, Chunk, str, Steps], Receipt]
+
+CHUNK_STAGES: dict[str, ChunkStage] = {
+    "profile": profile_chunk,
+    "featurize": featurize_chunk,
+    "project": project_chunk,
+}
+
+
+def run_chunk(stage: str, ref: RunRef, chunk: int, steps: Steps = PLAIN) -> int:
+    """Do one stage of one chunk, unless it is done; returns the chunk's rows."""
+    with at_the_door(ref) as (run, backend):
+        if run.committed(stage, chunk) is None:
+            CHUNK_STAGES[stage](run, run.chunks[chunk], backend, steps)
+        return run.chunks[chunk].n_rows
+
+
+def fit_preprocessing_of(ref: RunRef) -> int:
+    """Fit the preprocessing on the merged profiles; returns the number of features."""
+    with at_the_door(ref) as (run, _):
+        return len(fit_features(run).feature_names)
+
+
+def fit_pcas_of(ref: RunRef) -> dict[int, list[float]]:
+    """Fit the PCA of every stride on the merged window states; returns their explained variance ratios."""
+    with at_the_door(ref) as (run, _):
+        return {stride: pca.explained_variance_ratio.tolist() for stride, pca in fit_pcas(run).items()}
+
+
+def publish_of(ref: RunRef, sink: str) -> Manifest:
+    """Publish what all stages have left in staging."""
+    with at_the_door(ref) as (run, _):
+        return publish(run, Path(sink))

@@ -1,0 +1,86 @@
+"""The console script: run a job, look at the backends, see the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="emberharmony",
+    help="Turn tables of any size into model-ready features, temporal windows and the fitted state that repeats them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigArgument = Annotated[Path, typer.Argument(help="The job: a YAML file, such as configs/flights.yaml.", show_default=False)]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value: --set windows.size=8. May be repeated.")
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is published there, and start anew.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")]
+
+
+@app.command()
+def run(config: ConfigArgument, set_: SetOption = None, overwrite: OverwriteOption = False, quiet: QuietOption = False) -> None:
+    """Run a job: plan, profile, fit, featurize, fit PCA, project, publish.
+
+    A run that was interrupted goes on where it stopped; one that is published already does nothing.
+    """
+    from flows.config import load_job
+    from flows.console import run_and_show
+
+    run_and_show(load_job(config, set_ or ()), overwrite=overwrite, quiet=quiet)
+
+
+@app.command()
+def demo(
+    set_: SetOption = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+    data: Annotated[Path, typer.Option(help="Folder of the demo's table and its result.")] = Path("data"),
+) -> None:
+    """Run the main job on the 336,776 flights that left New York in 2013."""
+    from flows.config import load_job
+    from flows.console import run_and_show
+    from flows.flights import demo_config, prepare_flights
+
+    table = prepare_flights(data / "flights.parquet")
+    places = [f"source.path={table}", f"sink.path={data / 'flights-features'}"]
+    run_and_show(load_job(demo_config(), [*places, *(set_ or ())]), overwrite=overwrite, quiet=quiet)
+
+
+@app.command()
+def backends() -> None:
+    """Show which backends are installed, which one is chosen and why, and its device."""
+    from flows.console import show_backends
+
+    show_backends()
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Turn tables of any size into model-ready features, temporal windows and the fitted state that repeats them."""
+    if show:
+        from emberharmony import __version__
+
+        typer.echo(f"emberharmony {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the console script; errors made for the user are shown without a traceback."""
+    from emberharmony.errors import EmberharmonyError
+
+    try:
+        app()
+    except EmberharmonyError as error:
+        from flows.console import show_error
+
+        show_error(error)
+        raise SystemExit(1) from None

@@ -1,0 +1,198 @@
+"""The job: one YAML file, checked before anything is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from emberharmony.errors import PlanError
+from emberharmony.features.categorical import CategorySpec
+from emberharmony.features.columns import ColumnSpec
+from emberharmony.features.datetime import CyclicalSpec
+from emberharmony.features.preprocessing import NumberSpec
+from emberharmony.pca import PCASpec
+from emberharmony.pipeline.plan import Resources
+from emberharmony.pipeline.spec import PipelineSpec, SourceSpec
+from emberharmony.splits import SplitSpec
+from emberharmony.windows import WindowSpec
+
+
+class ParquetSink(BaseModel):
+    """A folder that receives `features`, `windows`, `state` and `manifest.json`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["parquet"] = "parquet"
+    path: str = Field(description="Folder of the result; staged in it, under .staging, until all of it is there.")
+
+
+class Runtime(BaseModel):
+    """How the job runs; nothing here changes its result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: Literal["none", "threads"] = Field("threads", description="A plain loop without Prefect, or Prefect on threads.")
+    backend: str = Field("auto", description="numpy, torch or mlx, with a device if wanted (torch:cuda:1); auto: the best here.")
+    workers: int | None = Field(None, ge=1, description="Chunks at a time; by default the number of cores.")
+    max_memory_gb: float = Field(4.0, gt=0, description="Bound of the whole process in GiB; the plan keeps to it or refuses.")
+    chunk_rows: int | None = Field(None, ge=1, description="Rows that one task reads; by default what memory allows, at most 131,072.")
+    granularity: Literal["stage", "chunk", "auto"] = Field(
+        "auto", description="Prefect task runs for every step of a chunk, one for each chunk and stage, or by the number of chunks."
+    )
+
+
+class Job(BaseModel):
+    """Everything the pipeline is told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: SourceSpec
+    sink: ParquetSink
+    columns: ColumnSpec = ColumnSpec()
+    datetime: CyclicalSpec = CyclicalSpec()
+    categories: CategorySpec = CategorySpec()
+    numbers: NumberSpec = NumberSpec()
+    split: SplitSpec = SplitSpec()
+    windows: WindowSpec = WindowSpec()
+    pca: PCASpec = PCASpec()
+    runtime: Runtime = Runtime()
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The part that decides the result."""
+        names = [field.name for field in dataclasses.fields(PipelineSpec)]
+        return PipelineSpec(**{name: getattr(self, name) for name in names})
+
+    @property
+    def backend(self) -> str | None:
+        """The backend asked for; ``None`` leaves it to the worker."""
+        return None if self.runtime.backend == "auto" else self.runtime.backend
+
+    @property
+    def workers(self) -> int:
+        """Chunks at a time."""
+        return self.runtime.workers or available_cores()
+
+    @property
+    def resources(self) -> Resources:
+        """What the plan may use."""
+        runtime = self.runtime
+        return Resources(runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend)
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
+    """Read a job from YAML and override single values, such as ``windows.size=8``.
+
+    Raises
+    ------
+    PlanError
+        If the file cannot be read, or a key or value in it is not what a job has; the message names the key.
+    """
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise PlanError(f"The job file {path} cannot be read: {(error.strerror or str(error)).lower()}.") from error
+    except yaml.YAMLError as error:
+        raise PlanError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise PlanError(f"{path} has to hold the sections of a job ({', '.join(Job.model_fields)}), not {type(data).__name__}.")
+    for override in overrides:
+        _override(data, override)
+    return parse_job(data, where=str(path))
+
+
+def parse_job(data: Mapping[str, Any], *, where: str = "the job") -> Job:
+    """Check a job that was read already.
+
+    Raises
+    ------
+    PlanError
+        If a key or value is not what a job has.
+    """
+    try:
+        return Job.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(detail, data) for detail in error.errors()]
+        raise PlanError(f"{where}: " + "\n".join(dict.fromkeys(lines))) from error
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    *sections, name = key.strip().split(".")
+    if not equals or not name:
+        raise PlanError(f"--set takes section.key=value, such as windows.size=8; got {override!r}.")
+    for section in sections:
+        data = data.setdefault(section, {})
+        if not isinstance(data, dict):
+            raise PlanError(f"--set {override}: {section!r} is a value, not a section.")
+    data[name] = yaml.safe_load(text)
+
+
+def _explain(detail: Any, data: Mapping[str, Any]) -> str:
+    """One validation error in words: which key, what is allowed, and the nearest name."""
+    location = [str(part) for part in detail["loc"] if str(part) not in ("parquet", "bigquery")]
+    key = ".".join(location)
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{key} is not a known key.{_nearest(location[-1], _allowed(location[:-1]))}"
+    if detail["type"] in ("missing", "missing_argument"):
+        return f"{key} is missing: {_describe(location)}"
+    if detail["type"] == "value_error":
+        return f"{key}: {detail['ctx']['error']}"
+    if detail["type"] == "literal_error":
+        allowed = detail["ctx"]["expected"]
+        choices = [choice.strip("' ") for choice in allowed.replace(" or ", ",").split(",")]
+        return f"{key} is {detail['input']!r}; allowed: {allowed}.{_nearest(str(detail['input']), choices, listed=False)}"
+    message = detail["msg"][0].lower() + detail["msg"][1:]
+    return f"{key} is {detail['input']!r}: {message}."
+
+
+def _nearest(name: str, allowed: Iterable[str], *, listed: bool = True) -> str:
+    allowed = list(allowed)
+    near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return hint + (f" Allowed: {', '.join(allowed)}." if listed and allowed else "")
+
+
+def _allowed(location: Sequence[str]) -> list[str]:
+    """Keys that the section at `location` may have."""
+    if not location:
+        return list(Job.model_fields)
+    section = Job.model_fields[location[0]].annotation if location[0] in Job.model_fields else None
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        return list(section.model_fields)
+    options = getattr(section, "__args__", (section,))
+    return list(dict.fromkeys(f.name for option in options if dataclasses.is_dataclass(option) for f in dataclasses.fields(option)))
+
+
+def _describe(location: Sequence[str]) -> str:
+    needed = {
+        "source": "where the table is, such as `source: {type: parquet, path: data/flights.parquet}`.",
+        "sink": "where the result goes, such as `sink: {type: parquet, path: data/features}`.",
+        "path": "a file or folder.",
+    }
+    return needed.get(location[-1], "it has no default.")
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A loader that refuses a key given twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)

@@ -1,0 +1,110 @@
+"""What a run looks like in a terminal."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from emberharmony.backend import backend_report
+from emberharmony.pipeline.plan import Plan
+from flows.compose import Outcome
+from flows.config import Job
+from flows.run import run
+from flows.summary import summary_lines
+
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class ProgressBars:
+    """A bar for every stage; where no one can see it move, a line at each one's end."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+        self._bars = Progress(*columns, console=_err) if _err.is_terminal else None
+        self._task: TaskID | None = None
+        self._name = ""
+        self._began = 0.0
+
+    def __enter__(self) -> ProgressBars:
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_stage()
+        if self._bars:
+            self._bars.stop()
+
+    def planned(self, plan: Plan, backend: str) -> None:
+        """Say what is about to be done."""
+        order = "in order" if plan.in_order or not plan.spec.columns.time else "ordered by planned time ranges"
+        _err.print(
+            f"{plan.n_rows:,} rows in {len(plan.chunks)} chunks of up to {max(c.n_rows for c in plan.chunks):,}, {order}; "
+            f"backend {backend}; at most {plan.memory.projected_bytes / 2**20:,.0f} MiB"
+        )
+
+    def stage(self, name: str, *, done_rows: int, total_rows: int) -> None:
+        """Begin a stage."""
+        self._end_stage()
+        self._name, self._began = name, time.perf_counter()
+        if self._bars:
+            self._task = self._bars.add_task(name, total=total_rows, completed=done_rows)
+
+    def advance(self, n_rows: int) -> None:
+        """Move the stage's bar."""
+        if self._bars and self._task is not None:
+            self._bars.advance(self._task, n_rows)
+
+    def _end_stage(self) -> None:
+        if self._name and not self._bars:
+            _err.print(f"{self._name:<10} {time.perf_counter() - self._began:6.1f} s")
+        self._name = ""
+
+
+def run_and_show(job: Job, *, overwrite: bool, quiet: bool) -> None:
+    """Run a job, show how far it is, and end with what was read and written."""
+    if quiet:
+        show_outcome(run(job, overwrite=overwrite))
+        return
+    with ProgressBars() as bars:
+        outcome = run(job, bars, overwrite=overwrite)
+    show_outcome(outcome)
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """Print what a run came to."""
+    if not outcome.did_work:
+        _out.print(f"Nothing to do: {outcome.sink} holds this very result (fingerprint {outcome.manifest.fingerprint}).")
+    table = Table.grid(padding=(0, 2))
+    for label, text in summary_lines(outcome):
+        table.add_row(label, text)
+    for folder in ("features", "windows", "state", "manifest.json"):
+        table.add_row("output" if folder == "features" else "", f"{outcome.sink}/{folder}")
+    _out.print(table)
+
+
+def show_backends() -> None:
+    """Print the backends, which one is chosen, and why."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "backend", "version", "device", "float64", "why"):
+        table.add_column(heading)
+    for row in backend_report():
+        double = "" if row.float64 is None else "yes" if row.float64 else "no"
+        device = row.default_device or ", ".join(row.devices)
+        table.add_row("→" if row.chosen else "", row.name, row.version or "not installed", device, double, row.reason)
+    _out.print(table)
+
+
+def show_error(error: Exception) -> None:
+    """Print an error that was made for the user."""
+    _err.print(f"[bold red]error[/] {_escaped(error)}")
+
+
+def _escaped(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

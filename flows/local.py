@@ -1,0 +1,61 @@
+"""The plain loop: the stages without Prefect, one chunk after the other or a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from emberharmony.io.manifest import Manifest
+from emberharmony.pipeline.run import RunRef
+from emberharmony.pipeline.stages import fit_pcas_of, fit_preprocessing_of, publish_of, run_chunk
+
+
+class PlainLoop:
+    """Runs every stage in this process; the reference that all other engines have to equal."""
+
+    name = "none"
+
+    def __init__(self, workers: int = 1) -> None:
+        self._workers = workers
+
+    def each(self, stage: str, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
+        """Run a stage of the given chunks; with several workers a bounded number of them at a time."""
+        if self._workers == 1:
+            for chunk in chunks:
+                run_chunk(stage, ref, chunk)
+                yield chunk
+            return
+        with ThreadPoolExecutor(self._workers) as pool:
+            running: dict[Future[int], int] = {}
+            waiting = iter(chunks)
+            try:
+                for chunk in waiting:
+                    running[pool.submit(run_chunk, stage, ref, chunk)] = chunk
+                    if len(running) < 2 * self._workers:
+                        continue
+                    yield from _finished(running)
+                while running:
+                    yield from _finished(running)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def fit_preprocessing(self, ref: RunRef) -> int:
+        """Fit the preprocessing."""
+        return fit_preprocessing_of(ref)
+
+    def fit_pca(self, ref: RunRef) -> dict[int, list[float]]:
+        """Fit the PCAs."""
+        return fit_pcas_of(ref)
+
+    def publish(self, ref: RunRef, sink: str) -> Manifest:
+        """Publish."""
+        return publish_of(ref, sink)
+
+
+def _finished(running: dict[Future[int], int]) -> Iterator[int]:
+    """Wait for at least one chunk, and take those that are done out of `running`; a failed one raises."""
+    done, _ = wait(running, return_when=FIRST_COMPLETED)
+    for future in done:
+        chunk = running.pop(future)
+        future.result()
+        yield chunk

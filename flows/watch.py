@@ -1,0 +1,57 @@
+"""Watching a job: how far it is, for whoever asked to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+from emberharmony.pipeline.plan import Plan
+
+
+class Watcher(Protocol):
+    """Whoever shows how far the job is."""
+
+    def planned(self, plan: Plan, backend: str) -> None:
+        """The job is planned; work begins."""
+        ...
+
+    def stage(self, name: str, *, done_rows: int, total_rows: int) -> None:
+        """A stage begins, of which an earlier run may have done a part."""
+        ...
+
+    def advance(self, n_rows: int) -> None:
+        """Some of the stage's rows are done."""
+        ...
+
+
+class Unwatched:
+    """Nobody watches."""
+
+    def planned(self, plan: Plan, backend: str) -> None:
+        """Say nothing."""
+
+    def stage(self, name: str, *, done_rows: int, total_rows: int) -> None:
+        """Say nothing."""
+
+    def advance(self, n_rows: int) -> None:
+        """Say nothing."""
+
+
+_watcher: ContextVar[Watcher | None] = ContextVar("emberharmony_watcher", default=None)
+
+
+def current_watcher() -> Watcher:
+    """The watcher of the current context."""
+    return _watcher.get() or Unwatched()
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Show jobs of this context to `watcher`, which a flow's parameters could not carry."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)

@@ -1,0 +1,19 @@
+"""Impute, scale and one-hot encode the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+from prefect import task
+
+from emberharmony.features.preprocessing import Preprocessing
+from emberharmony.pipeline.chunk import encode
+from emberharmony.typing import FeatureBlock
+from tasks.options import STEP
+
+
+@task(name="encode", **STEP)
+def encode_rows(rows: pa.Table, times: Mapping[str, FeatureBlock], fitted: Preprocessing) -> FeatureBlock:
+    """Impute, scale and one-hot encode the rows."""
+    return encode(rows, times, fitted)

@@ -1,0 +1,30 @@
+"""What all tasks have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect.cache_policies import NO_CACHE
+
+from emberharmony.errors import TransientError
+
+# Results stay in memory within a chunk, and the store is the truth between chunks: nothing to hash, nothing to persist.
+STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+
+
+def is_transient(_task: object, _run: object, state: Any) -> bool:
+    """Whether a failure may pass: only those are worth another try."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, TransientError)
+
+
+RetryCondition = Callable[[object, object, Any], bool]
+
+STAGE: dict[str, Any] = {
+    **STEP,
+    "retries": 3,
+    "retry_delay_seconds": [1, 4, 16],
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": is_transient,
+}

@@ -1,0 +1,16 @@
+"""Project windows on the principal components of their stride."""
+
+from __future__ import annotations
+
+from prefect import task
+
+from emberharmony.pca import WindowPCA
+from emberharmony.pipeline.chunk import Stretch, project
+from emberharmony.typing import FeatureBlock
+from tasks.options import STEP
+
+
+@task(name="PCA", **STEP)
+def project_windows(pca: WindowPCA, rows: Stretch, starts: range) -> FeatureBlock:
+    """Project windows on the principal components of their stride."""
+    return project(pca, rows, starts)

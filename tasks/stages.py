@@ -1,0 +1,75 @@
+"""The stages: one task run for each chunk and stage, its steps nested in it where they are worth a record."""
+
+from __future__ import annotations
+
+from prefect import task
+
+from emberharmony.io.manifest import Manifest
+from emberharmony.pipeline.chunk import PLAIN, Steps
+from emberharmony.pipeline.run import RunRef
+from emberharmony.pipeline.stages import fit_pcas_of, fit_preprocessing_of, publish_of, run_chunk
+from tasks.chunk_read import chunk_read
+from tasks.datetime_features import add_datetime_features
+from tasks.encode import encode_rows
+from tasks.options import STAGE
+from tasks.pca import project_windows
+from tasks.split import split_rows
+from tasks.windowing import count_windows
+from tasks.write import write_rows
+
+WATCHED = Steps(
+    read_chunk=chunk_read,
+    datetime_features=add_datetime_features,
+    encode=encode_rows,
+    split=split_rows,
+    window_states=count_windows,
+    project=project_windows,
+    write_part=write_rows,
+)
+"""The steps as nested task runs, which the Prefect UI shows by name."""
+
+
+def _steps(granularity: str) -> Steps:
+    return WATCHED if granularity == "stage" else PLAIN
+
+
+@task(name="profile-chunk", task_run_name="profile-{chunk}", **STAGE)
+def profile_chunk(ref: RunRef, chunk: int, granularity: str) -> int:
+    """Profile the training rows of one chunk; returns its number."""
+    run_chunk("profile", ref, chunk, _steps(granularity))
+    return chunk
+
+
+@task(name="featurize-chunk", task_run_name="featurize-{chunk}", **STAGE)
+def featurize_chunk(ref: RunRef, chunk: int, granularity: str) -> int:
+    """Turn one chunk into its feature parts and its windows' state; returns its number."""
+    run_chunk("featurize", ref, chunk, _steps(granularity))
+    return chunk
+
+
+@task(name="project-chunk", task_run_name="project-{chunk}", **STAGE)
+def project_chunk(ref: RunRef, chunk: int, granularity: str) -> int:
+    """Write the scores of the windows that begin in one chunk; returns its number."""
+    run_chunk("project", ref, chunk, _steps(granularity))
+    return chunk
+
+
+@task(name="fit-preprocessing", **STAGE)
+def fit_preprocessing(ref: RunRef) -> int:
+    """Merge the profiles and fit the preprocessing; returns the number of features."""
+    return fit_preprocessing_of(ref)
+
+
+@task(name="fit-PCA", **STAGE)
+def fit_pca(ref: RunRef) -> dict[int, list[float]]:
+    """Merge the windows' states and fit one PCA per stride; returns their explained variance ratios."""
+    return fit_pcas_of(ref)
+
+
+@task(name="publish", **STAGE)
+def publish(ref: RunRef, sink: str) -> Manifest:
+    """Write the manifest and move everything from staging into place."""
+    return publish_of(ref, sink)
+
+
+CHUNK_TASKS = {"profile": profile_chunk, "featurize": featurize_chunk, "project": project_chunk}
