@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.errors import DataError, PlanError
-from emberharmony.features.columns import ROW_NUMBER, kind_of
+from emberharmony.features.columns import ROW_NUMBER, FeatureColumn, kind_of
 from emberharmony.features.datetime import ticks
 from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, shared_clients
 from emberharmony.io.bigquery.identifiers import TableName, quote
 from emberharmony.io.bigquery.keys import Key
 from emberharmony.io.bigquery.materialise import materialised, referenced_state
 from emberharmony.io.bigquery.order import sort_rows
+from emberharmony.io.bigquery.profile import TableFigures, profile_table
 from emberharmony.io.bigquery.queries import query_row, query_table, table_of
 from emberharmony.io.bigquery.read import ReadSpec, read_rows
 from emberharmony.io.bigquery.schema import arrow_schema, bigquery_type, schema_text
@@ -113,13 +114,13 @@ class BigQuerySource:
         where = self._condition(column.between(start, start + width * n_buckets))
         table = query_table(
             self._clients,
-            f"SELECT DIV(({column.ticks_sql} - @start), @width) AS bucket, COUNT(*) AS n\n"
-            f"FROM {self._from}\nWHERE {where}\nGROUP BY bucket",
+            f"SELECT DIV(({column.ticks_sql} - @start), @width) AS _eh_bucket, COUNT(*) AS _eh_n\n"
+            f"FROM {self._from}\nWHERE {where}\nGROUP BY _eh_bucket",
             doing=f"Counting the rows of {self._name} by {time}",
             parameters={"start": start, "width": width},
         )
         counts = np.zeros(n_buckets, np.int64)
-        counts[table["bucket"].to_numpy()] = table["n"].to_numpy()
+        counts[table["_eh_bucket"].to_numpy()] = table["_eh_n"].to_numpy()
         return counts
 
     def times_between(self, time: str, start: int, stop: int) -> IntArray:
@@ -144,7 +145,9 @@ class BigQuerySource:
             first = chunk.first_row - (int(ends[begin]) - self._groups[begin].n_rows)
             last = first + chunk.n_rows
             start, stop = self._groups[begin].start, self._groups[end].stop
-        names = list(dict.fromkeys([by, *self._tie_columns, *columns]))
+        # Rows of one time differ in nothing that is asked for: no column is needed to tell them apart.
+        ties = self._tie_columns if {*columns} - {by} else []
+        names = list(dict.fromkeys([by, *ties, *columns]))
         table = self._read(names, self._key(by).between(start, stop))
         # A group may reach past the chunk on both sides; a time range never does.
         if table.num_rows < last or (chunk.times is not None and table.num_rows != last):
@@ -155,6 +158,20 @@ class BigQuerySource:
         rows = sort_rows(table, by=by).slice(first, chunk.n_rows).select(list(columns))
         numbers = np.arange(chunk.first_row, chunk.first_row + chunk.n_rows)
         return rows.add_column(0, ROW_NUMBER, pa.array(numbers, pa.int64()))
+
+    def profile(self, columns: Sequence[FeatureColumn], *, time: str | None, before: int | None = None) -> TableFigures:
+        """Profile columns where they are, of the rows with a time earlier than `before`; one scan."""
+        key = self._key(time) if time else None
+        rows = key.between(-(2**62), before) if key and before is not None else ""
+        return profile_table(
+            self._clients,
+            self._from,
+            columns,
+            {column.name: bigquery_type(self._schema.field(column.name)) for column in columns},
+            doing=f"Profiling {self._name}",
+            where=self._condition(rows),
+            time=key,
+        )
 
     # ---- where it lies, and when ------------------------------------------------------------------------------------
 
