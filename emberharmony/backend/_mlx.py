@@ -257,13 +257,25 @@ def _elementary(name: str) -> Callable[[Any], Any]:
         "reciprocal", "sin", "sinh", "sqrt", "tan", "tanh",
     )
 )  # fmt: skip
-abs, bitwise_invert, conj, isfinite, isinf, isnan, logical_not, negative, real, square = (
-    mx.abs, mx.bitwise_invert, mx.conj, mx.isfinite, mx.isinf, mx.isnan, mx.logical_not, mx.negative, mx.real, mx.square,
+def _real(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
+    """A native function but for complex numbers, where MLX makes infinities of NaN."""
+    through_host = _host(on_host)
+
+    def call(*args: Any) -> Any:
+        is_complex = builtins.any(isinstance(a, mx.array) and a.dtype == mx.complex64 for a in args)
+        return (through_host if is_complex else native)(*args)
+
+    return call
+
+
+abs, bitwise_invert, conj, isfinite, isinf, isnan, logical_not, negative, real = (
+    mx.abs, mx.bitwise_invert, mx.conj, mx.isfinite, mx.isinf, mx.isnan, mx.logical_not, mx.negative, mx.real,
 )  # fmt: skip
 imag, positive = mx.imag, mx.positive
 ceil, floor, round, trunc = mx.ceil, mx.floor, mx.round, mx.trunc
-sign = mx.sign
-add, subtract, multiply, maximum, minimum = mx.add, mx.subtract, mx.multiply, mx.maximum, mx.minimum
+add, subtract, maximum, minimum = mx.add, mx.subtract, mx.maximum, mx.minimum
+square = _real(mx.square, _numpy.square)
+multiply = _real(mx.multiply, _numpy.multiply)
 equal, not_equal, less, less_equal, greater, greater_equal = (
     mx.equal, mx.not_equal, mx.less, mx.less_equal, mx.greater, mx.greater_equal,
 )  # fmt: skip
@@ -282,12 +294,19 @@ clip = _host(_numpy.clip)
 where = mx.where
 
 
+def sign(x: Any, /) -> Any:
+    return mx.where(mx.isnan(x), x, mx.sign(x)) if "real" in DTYPES[x.dtype].kind else mx.sign(x)
+
+
 def divide(x1: Any, x2: Any, /) -> Any:
     x = x1 if isinstance(x1, mx.array) else x2
     if x.dtype not in _INEXACT:
         wide = widest_float(x)
         x1, x2 = (a.astype(wide) if isinstance(a, mx.array) else a for a in (x1, x2))
-    return mx.divide(x1, x2)
+    return _divide(x1, x2)
+
+
+_divide = _real(mx.divide, _numpy.divide)
 
 
 # -- reductions

@@ -38,18 +38,19 @@ def words_at(places: np.ndarray[Any, Any], seed: int) -> Words:
     if span == places.size and places.ndim == 1 and places[0] == first and bool((places[1:] - places[:-1] == 1).all()):
         return run(seed, first, span)
     if span <= 2 * places.size + _BLOCK:
-        return run(seed, first, span)[places - first]
+        words: Words = run(seed, first, span)[places - first]
+        return words
     # Scattered places: block by block, each generated once and no wider than what is asked of it.
     flat = places.reshape(-1)
     order = np.argsort(flat, kind="stable")
     ordered = flat[order]
     blocks = ordered // _BLOCK
     starts = np.flatnonzero(np.r_[True, blocks[1:] != blocks[:-1]])
-    words = np.empty(flat.size, np.uint64)
+    scattered = np.empty(flat.size, np.uint64)
     for start, stop in zip(starts, np.r_[starts[1:], flat.size], strict=True):
         low, high = int(ordered[start]), int(ordered[stop - 1])
-        words[order[start:stop]] = run(seed, low, high - low + 1)[ordered[start:stop] - low]
-    return words.reshape(places.shape)
+        scattered[order[start:stop]] = run(seed, low, high - low + 1)[ordered[start:stop] - low]
+    return scattered.reshape(places.shape)
 
 
 class Stream:

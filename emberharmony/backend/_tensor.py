@@ -25,14 +25,18 @@ def _operator(name: str) -> tuple[Binary, Binary, Binary]:
     """``x <op> y``, ``y <op> x`` and ``x <op>= y`` for one function of the standard."""
 
     def forward(self: Tensor, other: Any, /) -> Tensor:
-        return NotImplemented if _is_foreign(other) else binary(name, self, other)
+        if _is_foreign(other):
+            return NotImplemented  # type: ignore[no-any-return]
+        return binary(name, self, other)
 
     def reflected(self: Tensor, other: Any, /) -> Tensor:
-        return NotImplemented if _is_foreign(other) else binary(name, other, self)
+        if _is_foreign(other):
+            return NotImplemented  # type: ignore[no-any-return]
+        return binary(name, other, self)
 
     def in_place(self: Tensor, other: Any, /) -> Tensor:
         if _is_foreign(other):
-            return NotImplemented
+            return NotImplemented  # type: ignore[no-any-return]
         result = binary(name, self, other)
         if result.dtype is not self.dtype or result.shape != self.shape:
             raise TypeError(

@@ -13,9 +13,9 @@ import array_api_compat.torch as _compat
 import numpy as np
 import torch
 from array_api_compat.torch import (  # isort: skip
-    abs, all, any, argmax, argmin, astype, bitwise_invert, broadcast_to, ceil, clip, concat, conj, empty, expand_dims,
-    eye, flip, floor, full, imag, isfinite, isinf, isnan, logical_not, max, meshgrid, min, moveaxis, negative, ones,
-    permute_dims, positive, prod, real, reshape, roll, sign, signbit, squeeze, stack, sum, tile, tril, triu, trunc,
+    all, any, argmax, argmin, astype, broadcast_to, ceil, clip, concat, conj, empty, expand_dims,
+    eye, flip, floor, full, imag, isfinite, isinf, isnan, logical_not, max, meshgrid, min, moveaxis, ones,
+    permute_dims, positive, prod, real, reshape, roll, signbit, squeeze, stack, sum, tile, tril, triu, trunc,
     unstack, where, zeros,
 )  # fmt: skip
 
@@ -48,6 +48,7 @@ MAX_DIMENSIONS = 64
 
 _NATIVE = {d: native for native, d in DTYPES.items()}
 _INEXACT = frozenset((torch.float32, torch.float64, torch.complex64, torch.complex128))
+_COMPLEX = frozenset((torch.complex64, torch.complex128))
 # torch stores these, but computes next to nothing with them: they go through NumPy.
 _STORED_ONLY = frozenset((torch.uint16, torch.uint32, torch.uint64))
 
@@ -288,25 +289,31 @@ def _from_host(x: Any, device: Any) -> Any:
     return tuple(_from_host(e, device) for e in x)
 
 
-def _guarded(function: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
-    """`function`, except for the unsigned types that torch only stores."""
+def _guarded(function: Callable[..., Any], on_host: Callable[..., Any], /, *, complex_too: bool = False) -> Callable[..., Any]:
+    """`function`, except for data types that torch only stores, and complex ones where it loses infinities."""
     through_host = _host(on_host)
+    elsewhere = _STORED_ONLY | _COMPLEX if complex_too else _STORED_ONLY
 
     def call(x: Any, /, *args: Any, **keywords: Any) -> Any:
-        if type(x) in (list, tuple):
-            first = x[0]
-        else:
-            first = x if type(x) is torch.Tensor else args[0]
-        return (through_host if first.dtype in _STORED_ONLY else function)(x, *args, **keywords)
+        first = x if type(x) is torch.Tensor else x[0] if type(x) in (list, tuple) else args[0]
+        return (through_host if first.dtype in elsewhere else function)(x, *args, **keywords)
 
     return call
 
 
-def _inexact(function: Callable[[Any], Any], /) -> Callable[[Any], Any]:
-    """A function of floating-point numbers; integers become the widest of those, as in NumPy, where torch takes float32."""
+def _inexact(function: Callable[[Any], Any], on_host: Callable[[Any], Any] | None = None, /) -> Callable[[Any], Any]:
+    """A function of floating-point numbers; integers become the widest of those, as in NumPy, where torch takes float32.
+
+    Complex numbers go to `on_host` where torch loses infinities.
+    """
+    direct = _INEXACT if on_host is None else _INEXACT - _COMPLEX
 
     def call(x: Any, /) -> Any:
-        return function(x if x.dtype in _INEXACT else x.to(widest_float(x)))
+        if x.dtype in direct:
+            return function(x)
+        if x.dtype in _COMPLEX and on_host is not None:
+            return _host(on_host)(x)
+        return function(x.to(widest_float(x)))
 
     return call
 
@@ -327,32 +334,47 @@ def _pair(function: Callable[..., Any], /) -> Callable[..., Any]:
 # -- elements
 
 (
-    acos, acosh, asin, asinh, atan, atanh, cos, cosh, exp, expm1,
-    log, log1p, log2, log10, reciprocal, sin, sinh, sqrt, tan, tanh,
+    acos, acosh, asin, asinh, atan, atanh, cos, cosh, exp, log, log2, log10, sin, sinh, sqrt, tan, tanh,
 ) = (
     _inexact(getattr(torch, name))
     for name in (
-        "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "exp", "expm1", "log", "log1p", "log2", "log10",
-        "reciprocal", "sin", "sinh", "sqrt", "tan", "tanh",
+        "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "exp", "log", "log2", "log10", "sin", "sinh", "sqrt",
+        "tan", "tanh",
     )
 )  # fmt: skip
-square = torch.square
-add, subtract, multiply, pow = operator.add, operator.sub, operator.mul, operator.pow
-equal, not_equal, less, less_equal, greater, greater_equal = (
-    operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge,
+expm1, log1p, reciprocal = (
+    _inexact(getattr(torch, name), getattr(_numpy, name)) for name in ("expm1", "log1p", "reciprocal")
+)
+abs, bitwise_invert, negative, sign, square = (
+    _guarded(native, getattr(_numpy, name))
+    for native, name in (
+        (torch.abs, "abs"), (torch.bitwise_not, "bitwise_invert"), (torch.negative, "negative"), (_compat.sign, "sign"),
+        (torch.square, "square"),
+    )
 )  # fmt: skip
-atan2, bitwise_and, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor, copysign, hypot, logaddexp = (
-    _pair(getattr(torch, name))
+equal, not_equal = operator.eq, operator.ne
+less, less_equal, greater, greater_equal, multiply = (
+    _guarded(native, getattr(_numpy, name))
+    for native, name in (
+        (operator.lt, "less"), (operator.le, "less_equal"), (operator.gt, "greater"), (operator.ge, "greater_equal"),
+        (operator.mul, "multiply"),
+    )
+)  # fmt: skip
+# Complex sums: torch multiplies the second term by 1 + 0i, which turns an infinity into NaN.
+add, subtract, pow = (
+    _guarded(native, getattr(_numpy, name), complex_too=True)
+    for native, name in ((operator.add, "add"), (operator.sub, "subtract"), (operator.pow, "pow"))
+)
+(
+    atan2, bitwise_and, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor, copysign, hypot, isin, logaddexp,
+    logical_and, logical_or, logical_xor, maximum, minimum, nextafter, remainder,
+) = (
+    _guarded(_pair(getattr(torch, name)), getattr(_numpy, name))
     for name in (
         "atan2", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "copysign", "hypot",
-        "logaddexp",
+        "isin", "logaddexp", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "nextafter", "remainder",
     )
 )  # fmt: skip
-logical_and, logical_or, logical_xor, maximum, minimum, nextafter, remainder = (
-    _pair(getattr(torch, name))
-    for name in ("logical_and", "logical_or", "logical_xor", "maximum", "minimum", "nextafter", "remainder")
-)
-isin = _pair(torch.isin)
 
 
 def divide(x1: Any, x2: Any, /) -> Any:
@@ -363,13 +385,19 @@ def divide(x1: Any, x2: Any, /) -> Any:
     return x1 / x2
 
 
-@_pair
-def floor_divide(x1: Any, x2: Any, /) -> Any:
-    return torch.floor_divide(x1, x2)
+def _floor_divide(x1: Any, x2: Any, /) -> Any:
+    """The standard follows ``floor(x1 / x2)`` at infinity, torch the remainder's definition."""
+    out = torch.floor_divide(x1, x2)
+    if out.dtype not in _INEXACT:
+        return out
+    return torch.where(torch.isinf(x1) | torch.isinf(x2), torch.floor(x1 / x2), out)
+
+
+floor_divide = _guarded(_pair(_floor_divide), _numpy.floor_divide)
 
 
 def round(x: Any, /) -> Any:
-    return _compat.round(x)
+    return torch.complex(torch.round(x.real), torch.round(x.imag)) if x.dtype in _COMPLEX else torch.round(x)
 
 
 # -- reductions

@@ -54,12 +54,13 @@ def concat(arrays: tuple[Any, ...] | list[Any], /, *, axis: int | None = 0) -> T
     return Tensor(xp.concat(natives, axis=axis), xp)
 
 
-def expand_dims(x: Any, /, axis: int) -> Tensor:
+def expand_dims(x: Any, /, axis: int | tuple[int, ...]) -> Tensor:
     """`x` with a new axis of length 1 at `axis`."""
     x = wrap(x)
-    for a in axis if isinstance(axis, tuple) else (axis,):
-        if not -x.ndim - 1 <= a <= x.ndim:
-            raise IndexError(f"Axis {a} is out of bounds for a tensor of {x.ndim} axes that gets one more.")
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    ndim = x.ndim + len(axes)
+    if not all(-ndim <= a < ndim for a in axes):
+        raise IndexError(f"Axis {axis} is out of bounds for a tensor that will have {ndim} axes.")
     return Tensor(x._xp.expand_dims(x._array, axis=axis), x._xp)
 
 

@@ -46,7 +46,7 @@ def uniform_at(rows: np.ndarray[Any, np.dtype[np.int64]], *, seed: int) -> np.nd
     >>> bool((uniform_at(np.array([9, 3]), seed=7) == whole[[9, 3]]).all())
     True
     """
-    return (words_at(np.asarray(rows), seed) >> np.uint64(40)) * 2.0**-24
+    return (words_at(np.asarray(rows), seed) >> np.uint64(40)).astype(np.float64) * 2.0**-24
 
 
 class Generator:
