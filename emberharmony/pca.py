@@ -11,6 +11,7 @@ from emberharmony import ops
 from emberharmony.errors import PlanError
 from emberharmony.stats.lines import block_rows, compute_dtype, lines
 from emberharmony.stats.window_gram import WindowGram
+from emberharmony.threads import each_block
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ class WindowPCA:
         width, stride, size = self.n_features + 1, self.stride, self.size
         turns = -(-size // stride)  # lines that a window covers
         step = max(block_rows() // stride, 1)
-        for begin in range(0, count, step):
+
+        def score(begin: int) -> None:
             n = min(step, count - begin)
             at = first + begin * stride
             table = lines(rows[:, at : at + (n + turns - 1) * stride], stride)
@@ -148,6 +150,8 @@ class WindowPCA:
                 term = table[turn : turn + n, :used] @ weight
                 scores = term if scores is None else scores + term
             out[:, begin : begin + n] = ops.astype(scores, ops.float32).numpy().T
+
+        each_block(score, range(0, count, step))
         return out
 
     def _weights(self) -> FloatArray:

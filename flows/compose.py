@@ -6,7 +6,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +15,8 @@ from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.plan import Plan, make_plan, stage_plan
 from emberharmony.pipeline.publish import check_target
 from emberharmony.pipeline.run import RunRef, open_run
-from flows.config import Job, available_cores
+from emberharmony.threads import available_cores, limit_compute_threads
+from flows.config import Job
 from flows.watch import Watcher, current_watcher
 
 
@@ -84,7 +84,7 @@ def run_job(job: Job, engine: Engine, watcher: Watcher | None = None, *, overwri
         return outcome(published, did_work=False)
     ref = stage_plan(plan, sink, backend=job.backend, anew=overwrite)
     watcher.planned(plan, backend)
-    with compute_threads(job.workers):
+    with limit_compute_threads(max(1, available_cores() // job.workers)):
         _each("profile", ref, engine, watcher)
         _once("fit", watcher, lambda: engine.fit_preprocessing(ref))
         _each("featurize", ref, engine, watcher)
@@ -114,24 +114,6 @@ def _chosen_backend(name: str | None) -> str:
         with using_backend(name) as backend:
             pass
     return f"{backend.name}:{backend.device}"
-
-
-@contextmanager
-def compute_threads(workers: int) -> Iterator[None]:
-    """Share the cores among the workers of this process, so that their matrix products do not fight for them."""
-    from threadpoolctl import threadpool_limits
-
-    per_worker = max(1, available_cores() // workers)
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else None
-    if torch:
-        torch.set_num_threads(per_worker)
-    try:
-        with threadpool_limits(per_worker):
-            yield
-    finally:
-        if torch and before:
-            torch.set_num_threads(before)
 
 
 def peak_bytes() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from emberharmony.pca import PCASpec
 from emberharmony.pipeline.plan import Resources
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec
 from emberharmony.splits import SplitSpec
+from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
 
 
@@ -85,11 +85,6 @@ class Job(BaseModel):
         """What the plan may use."""
         runtime = self.runtime
         return Resources(runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend)
-
-
-def available_cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:

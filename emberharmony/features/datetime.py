@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from emberharmony import ops
 from emberharmony.backend import select
+from emberharmony.threads import each_block
 from emberharmony.typing import FeatureBlock, IntArray
 
 PARTS = ("hour", "dayofweek", "day", "month")
 
 TICKS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
-_HOST_BLOCK_ROWS = 32_768  # day and hour numbers of a block stay in cache between the gathers
-_MAX_TABLE_DAYS = 200_000  # beyond some 500 years of days the table is made of the days that occur
+_HOST_BLOCK_ROWS = 32_768  # hour numbers of a block stay in cache between the gathers
+_MAX_TABLE_DAYS = 20_000  # some 55 years: 15 MB of table
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ def cyclical_block(column: pa.ChunkedArray, cycles: CyclicalSpec) -> FeatureBloc
 def cyclical_features(numbers: IntArray, /, *, unit: str, cycle: Literal["inclusive", "calendar"]) -> FeatureBlock:
     """The eight features of every time: sine and cosine of hour, day of week, day of month and month.
 
-    Days and hours are whole-number divisions; their sines are looked up in a table of the calendar days in the range and one of
-    24 hours, made in float64 on the host, so that every backend gathers the same bits.
+    The hour since 1970 is a whole-number division; its sines and cosines are looked up in a table of all hours in the range, made
+    in float64 on the host, so that every backend gathers the same bits.
 
     Parameters
     ----------
@@ -122,26 +123,36 @@ def cyclical_features(numbers: IntArray, /, *, unit: str, cycle: Literal["inclus
     out = np.empty((8, len(numbers)), np.float32)
     if len(numbers) == 0:
         return out
-    day_ticks = TICKS_PER_DAY[unit]
-    first_day, last_day = int(numbers.min()) // day_ticks, int(numbers.max()) // day_ticks
-    n_days = last_day - first_day + 1
-    sparse = n_days > max(_MAX_TABLE_DAYS, len(numbers))
-    days = np.unique(numbers // day_ticks) if sparse else np.arange(first_day, last_day + 1)
-    day_table = ops.asarray(_day_table(days, cycle))
-    hour_table = ops.asarray(_circle(np.arange(24), 23 if cycle == "inclusive" else 24))
-    known_days = ops.asarray(days) if sparse else None
-
+    hour_ticks = TICKS_PER_DAY[unit] // 24
+    first_day, last_day = (int(extreme) // TICKS_PER_DAY[unit] for extreme in (numbers.min(), numbers.max()))
     step = _HOST_BLOCK_ROWS if select().device.startswith("cpu") else len(numbers)
-    for begin in range(0, len(numbers), step):
-        moment = ops.asarray(numbers[begin : begin + step]) - first_day * day_ticks  # not negative from here on
-        day = moment // day_ticks
-        hour = (moment - day * day_ticks) // (day_ticks // 24)
-        if known_days is not None:
-            day = ops.searchsorted(known_days, day + first_day)
-        stop = begin + step
-        out[:2, begin:stop] = ops.take(hour_table, hour, axis=1).numpy()
-        out[2:, begin:stop] = ops.take(day_table, day, axis=1).numpy()
+    if last_day - first_day < _MAX_TABLE_DAYS:
+        # One division and one table: the hours of the range, in order.
+        table = ops.asarray(_hour_table(np.arange(first_day, last_day + 1), cycle))
+
+        def look_up(begin: int) -> None:
+            moment = ops.asarray(numbers[begin : begin + step]) - first_day * TICKS_PER_DAY[unit]  # not negative
+            out[:, begin : begin + step] = ops.take(table, moment // hour_ticks, axis=1).numpy()
+    else:
+        # A stray date centuries away: a table of the days that occur.
+        days = np.unique(numbers // TICKS_PER_DAY[unit])
+        table = ops.asarray(_hour_table(days, cycle))
+        known_days = ops.asarray(days)
+
+        def look_up(begin: int) -> None:
+            hours = ops.asarray(numbers[begin : begin + step]) // hour_ticks
+            day = hours // 24
+            place = ops.searchsorted(known_days, day) * 24 + (hours - day * 24)
+            out[:, begin : begin + step] = ops.take(table, place, axis=1).numpy()
+
+    each_block(look_up, range(0, len(numbers), step))
     return out
+
+
+def _hour_table(days: IntArray, cycle: str) -> NDArray[np.float32]:
+    """The eight features of every hour of the given calendar days; shape ``(8, 24 * n_days)``."""
+    hours = np.tile(_circle(np.arange(24), 23 if cycle == "inclusive" else 24), len(days))
+    return np.concatenate([hours, np.repeat(_day_table(days, cycle), 24, axis=1)])
 
 
 def _day_table(days: IntArray, cycle: str) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from emberharmony import ops
 from emberharmony.backend import select
 from emberharmony.typing import FeatureBlock
 
-_HOST_BLOCK_ROWS = 8_192  # a block, its transpose and its products stay in cache
+_HOST_BLOCK_ROWS = 4_096  # a block, its transpose and its products stay in cache
 _DEVICE_BLOCK_ROWS = 262_144
 
 
@@ -47,6 +47,12 @@ def lines(rows: FeatureBlock, period: int) -> Any:
     """
     n_features, n_rows = rows.shape
     dtype = compute_dtype()
+    if select().device.startswith("cpu"):
+        # On the host one pass casts, turns and fills up.
+        table = np.zeros((-(-n_rows // period) * period, n_features + 1), np.float64 if dtype == ops.float64 else np.float32)
+        table[:n_rows, :-1] = rows.T
+        table[:n_rows, -1] = 1.0
+        return ops.asarray(table.reshape(-1, period * (n_features + 1)))
     values = ops.astype(ops.asarray(np.ascontiguousarray(rows)), dtype)
     stacked = ops.concat([values, ops.ones((1, n_rows), dtype=dtype)], axis=0)
     if n_rows % period:
