@@ -257,6 +257,8 @@ def _elementary(name: str) -> Callable[[Any], Any]:
         "reciprocal", "sin", "sinh", "sqrt", "tan", "tanh",
     )
 )  # fmt: skip
+
+
 def _real(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
     """A native function but for complex numbers, where MLX makes infinities of NaN."""
     through_host = _host(on_host)
@@ -312,10 +314,6 @@ _divide = _real(mx.divide, _numpy.divide)
 # -- reductions
 
 
-def _axes(x: Any, axis: Any) -> Any:
-    return tuple(range(x.ndim)) if axis is None else axis
-
-
 def _accumulator(x: Any, dtype: Any) -> Any:
     """`x` in the dtype its sum has: at least 64 bits for integers."""
     if dtype is None:
@@ -324,14 +322,20 @@ def _accumulator(x: Any, dtype: Any) -> Any:
     return x if x.dtype == dtype else x.astype(dtype)
 
 
-def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    x = _accumulator(x, dtype)
-    return x if axis == () else mx.sum(x, axis=axis, keepdims=keepdims)
+def _total(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
+    through_host = _host(on_host)
+
+    def call(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+        x = _accumulator(x, dtype)
+        if x.size == 0:
+            return through_host(x, axis=axis, dtype=x.dtype, keepdims=keepdims)
+        # MLX adds up small integers as int32 whatever it is asked for.
+        return x if axis == () else native(x, axis=axis, keepdims=keepdims).astype(x.dtype)
+
+    return call
 
 
-def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    x = _accumulator(x, dtype)
-    return x if axis == () else mx.prod(x, axis=axis, keepdims=keepdims)
+sum, prod = _total(mx.sum, _numpy.sum), _total(mx.prod, _numpy.prod)
 
 
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -351,27 +355,29 @@ def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
     return mx.sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
-def _folding(native: Callable[..., Any], on_empty_axes: Callable[[Any], Any]) -> Callable[..., Any]:
+def _folding(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
+    """A native reduction but for empty arrays and empty axes, which MLX reads as all axes or not at all."""
+    through_host = _host(on_host)
+
     def call(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-        return on_empty_axes(x) if axis == () else native(x, axis=axis, keepdims=keepdims)
+        if x.size == 0 or x.ndim == 0 or axis == ():
+            return through_host(x, axis=axis, keepdims=keepdims)
+        return native(x, axis=axis, keepdims=keepdims)
 
     return call
 
 
-all = _folding(mx.all, lambda x: x.astype(mx.bool_))
-any = _folding(mx.any, lambda x: x.astype(mx.bool_))
-max = _folding(mx.max, lambda x: x)
-min = _folding(mx.min, lambda x: x)
+def _position(native: Callable[..., Any], /) -> Callable[..., Any]:
+    def call(x: Any, *, axis: Any, keepdims: bool) -> Any:
+        return native(x, axis=axis, keepdims=keepdims).astype(mx.int64)
+
+    return call
 
 
-def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    return mx.argmax(x, axis=axis, keepdims=keepdims).astype(mx.int64)
-
-
-def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    return mx.argmin(x, axis=axis, keepdims=keepdims).astype(mx.int64)
-
-
+all, any = _folding(mx.all, _numpy.all), _folding(mx.any, _numpy.any)
+max, min = _folding(mx.max, _numpy.max), _folding(mx.min, _numpy.min)
+argmax = _folding(_position(mx.argmax), _numpy.argmax)
+argmin = _folding(_position(mx.argmin), _numpy.argmin)
 count_nonzero, cumulative_prod, cumulative_sum, diff = (
     _host(f) for f in (_numpy.count_nonzero, _numpy.cumulative_prod, _numpy.cumulative_sum, _numpy.diff)
 )

@@ -12,10 +12,11 @@ from typing import Any
 import array_api_compat.torch as _compat
 import numpy as np
 import torch
+
 from array_api_compat.torch import (  # isort: skip
-    all, any, argmax, argmin, astype, broadcast_to, ceil, clip, concat, conj, empty, expand_dims,
-    eye, flip, floor, full, imag, isfinite, isinf, isnan, logical_not, max, meshgrid, min, moveaxis, ones,
-    permute_dims, positive, prod, real, reshape, roll, signbit, squeeze, stack, sum, tile, tril, triu, trunc,
+    all, any, astype, broadcast_to, ceil, clip, concat, conj, empty, expand_dims,
+    eye, flip, floor, full, imag, isfinite, isinf, isnan, logical_not, meshgrid, moveaxis, ones,
+    permute_dims, positive, real, reshape, roll, signbit, squeeze, stack, tile, trunc,
     unstack, where, zeros,
 )  # fmt: skip
 
@@ -289,10 +290,12 @@ def _from_host(x: Any, device: Any) -> Any:
     return tuple(_from_host(e, device) for e in x)
 
 
-def _guarded(function: Callable[..., Any], on_host: Callable[..., Any], /, *, complex_too: bool = False) -> Callable[..., Any]:
-    """`function`, except for data types that torch only stores, and complex ones where it loses infinities."""
+def _guarded(
+    function: Callable[..., Any], on_host: Callable[..., Any], /, also: frozenset[Any] = frozenset()
+) -> Callable[..., Any]:
+    """`function`, except for data types that torch only stores, and others with which it departs from the standard."""
     through_host = _host(on_host)
-    elsewhere = _STORED_ONLY | _COMPLEX if complex_too else _STORED_ONLY
+    elsewhere = _STORED_ONLY | also
 
     def call(x: Any, /, *args: Any, **keywords: Any) -> Any:
         first = x if type(x) is torch.Tensor else x[0] if type(x) in (list, tuple) else args[0]
@@ -342,9 +345,7 @@ def _pair(function: Callable[..., Any], /) -> Callable[..., Any]:
         "tan", "tanh",
     )
 )  # fmt: skip
-expm1, log1p, reciprocal = (
-    _inexact(getattr(torch, name), getattr(_numpy, name)) for name in ("expm1", "log1p", "reciprocal")
-)
+expm1, log1p, reciprocal = (_inexact(getattr(torch, name), getattr(_numpy, name)) for name in ("expm1", "log1p", "reciprocal"))
 abs, bitwise_invert, negative, sign, square = (
     _guarded(native, getattr(_numpy, name))
     for native, name in (
@@ -362,7 +363,7 @@ less, less_equal, greater, greater_equal, multiply = (
 )  # fmt: skip
 # Complex sums: torch multiplies the second term by 1 + 0i, which turns an infinity into NaN.
 add, subtract, pow = (
-    _guarded(native, getattr(_numpy, name), complex_too=True)
+    _guarded(native, getattr(_numpy, name), _COMPLEX)
     for native, name in ((operator.add, "add"), (operator.sub, "subtract"), (operator.pow, "pow"))
 )
 (
@@ -421,8 +422,20 @@ def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
     return torch.sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
-cumulative_sum, cumulative_prod, count_nonzero, diff = (
-    _compat.cumulative_sum, _compat.cumulative_prod, _compat.count_nonzero, _compat.diff,
+# Sums of uint8 are uint64 in the standard, int64 in torch.
+sum, prod, cumulative_sum, cumulative_prod, _trace = (
+    _guarded(getattr(space, name), getattr(host, name), frozenset({torch.uint8}))
+    for space, host, name in (
+        (_compat, _numpy, "sum"), (_compat, _numpy, "prod"), (_compat, _numpy, "cumulative_sum"),
+        (_compat, _numpy, "cumulative_prod"), (_compat.linalg, _numpy.linalg, "trace"),
+    )
+)  # fmt: skip
+argmax, argmin, count_nonzero, diff, max, min, matmul, nonzero, take_along_axis, tensordot, tril, triu, vecdot = (
+    _guarded(getattr(_compat, name), getattr(_numpy, name))
+    for name in (
+        "argmax", "argmin", "count_nonzero", "diff", "max", "min", "matmul", "nonzero", "take_along_axis", "tensordot", "tril",
+        "triu", "vecdot",
+    )
 )  # fmt: skip
 
 # -- the rest
@@ -430,20 +443,25 @@ cumulative_sum, cumulative_prod, count_nonzero, diff = (
 arange = _compat.arange
 linspace = _compat.linspace
 repeat = _compat.repeat
-nonzero = _compat.nonzero
-take, take_along_axis = _compat.take, _compat.take_along_axis
-sort, argsort = _compat.sort, _compat.argsort
-matmul, tensordot, vecdot = _compat.matmul, _compat.tensordot, _compat.vecdot
+sort, argsort = (_guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("sort", "argsort"))
 # torch's own lose NaNs, counts and first positions (https://github.com/pytorch/pytorch/issues/36748, 94106).
 unique_all, unique_counts, unique_inverse, unique_values = (
     _host(f) for f in (_numpy.unique_all, _numpy.unique_counts, _numpy.unique_inverse, _numpy.unique_values)
 )
 
 
-def searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Any:
-    if not isinstance(x2, torch.Tensor):
-        x2 = torch.full((), x2, dtype=x1.dtype, device=x1.device)
+def _take(x: Any, indices: Any, /, *, axis: int = 0) -> Any:
+    return _compat.take(x, indices if indices.dtype in _INDEX else indices.long(), axis=axis)
+
+
+take = _guarded(_take, _numpy.take)
+
+
+def _searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Any:
     return torch.searchsorted(x1, x2.contiguous(), side=side, sorter=sorter)
+
+
+searchsorted = _guarded(_pair(_searchsorted), _numpy.searchsorted)
 
 
 def _diagonal(x: Any, /, *, offset: int = 0) -> Any:
@@ -452,9 +470,9 @@ def _diagonal(x: Any, /, *, offset: int = 0) -> Any:
 
 _l = _compat.linalg
 linalg = SimpleNamespace(
-    cholesky=_l.cholesky, cross=_l.cross, det=_l.det, diagonal=_diagonal, eigh=_l.eigh, eigvalsh=_l.eigvalsh, inv=_l.inv,
+    cholesky=_l.cholesky, cross=_guarded(_l.cross, _numpy.linalg.cross), det=_l.det, diagonal=_diagonal, eigh=_l.eigh, eigvalsh=_l.eigvalsh, inv=_l.inv,
     matrix_norm=_l.matrix_norm, matrix_power=_l.matrix_power, matrix_rank=_l.matrix_rank, matrix_transpose=_l.matrix_transpose,
-    outer=_l.outer, pinv=_l.pinv, qr=_l.qr, slogdet=_l.slogdet, solve=_l.solve, svd=_l.svd, svdvals=_l.svdvals, trace=_l.trace,
+    outer=_l.outer, pinv=_l.pinv, qr=_l.qr, slogdet=_l.slogdet, solve=_l.solve, svd=_l.svd, svdvals=_l.svdvals, trace=_trace,
     vector_norm=_l.vector_norm,
 )  # fmt: skip
 fft = _compat.fft

@@ -297,7 +297,7 @@ def _(draw, name):
 @case("isin")
 def _(draw, name):
     dtype = draw(st.sampled_from(INTS))
-    return (draw(array([dtype])), draw(array([dtype]))), {"invert": draw(st.booleans())}
+    return (draw(array([dtype])), draw(array([dtype]))), {}  # not `invert`: array-api-strict inverts what it has inverted
 
 
 @case("nonzero")
