@@ -1,0 +1,75 @@
+"""Timing two or more sides turn about, and saying on what machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Process:
+    """What one process took."""
+
+    seconds: float
+    peak_mb: float  # of its largest process, itself or a descendant it waited for
+
+
+def turn_about(sides: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
+    """Seconds of every side in every round; the first round warms up and is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for counted in [False] + [True] * rounds:
+        for name, side in sides.items():
+            begin = time.perf_counter()
+            side()
+            if counted:
+                seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
+def print_ratios(title: str, seconds: Mapping[str, Sequence[float]], *, ours: str) -> None:
+    """One line per side: its median, its range, and how many times ours it takes."""
+    print(f"\n{title}")
+    our_median = statistics.median(seconds[ours])
+    for name, times in seconds.items():
+        median = statistics.median(times)
+        ratio = "" if name == ours else f"{median / our_median:8.1f} x ours"
+        print(f"  {name:<46} {median:9.3f} s  ({min(times):.3f} to {max(times):.3f}){ratio}")
+
+
+def run_process(command: Sequence[str], *, log: Path) -> Process:
+    """Run a command to its end; its output goes to `log`, which is shown if it fails."""
+    begin = time.perf_counter()
+    with log.open("wb") as output:
+        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - begin
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        sys.exit(f"{' '.join(command)} ended with {child.returncode}:\n{log.read_text(errors='replace')[-4000:]}")
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss: bytes on macOS, kilobytes elsewhere
+    return Process(seconds, usage.ru_maxrss / unit)
+
+
+def print_machine(packages: Sequence[str]) -> None:
+    """The machine and the versions that the figures are of."""
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    print(
+        f"{_cpu()}, {os.cpu_count()} cores{load}; {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    )
+    print(", ".join(f"{name} {version(name)}" for name in packages))
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown CPU"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown CPU")

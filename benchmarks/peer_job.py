@@ -1,0 +1,116 @@
+"""The whole job as a polars + scikit-learn script, as one would write it with care: the peer of `benchmarks.whole_job`.
+
+python -m benchmarks.peer_job TABLE FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sklearn.decomposition import IncrementalPCA
+
+from benchmarks.peers import datetime_expressions, window_batches
+
+SPLITS = ("train", "validation", "test")
+SIZE = 5
+STRIDES = (1, 3, 5)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Features, split, windows and PCA with polars and scikit-learn.")
+    parser.add_argument("table", type=Path)
+    parser.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+
+    frame = pl.read_parquet(arguments.table).with_row_index("row_number").sort("time", maintain_order=True)
+    splits = dict(zip(SPLITS, split_by_time(frame), strict=True))
+    del frame
+    expressions = fit_features(splits["train"])
+    rows = {}
+    for name in SPLITS:
+        part = splits.pop(name).lazy().select("row_number", "time", *expressions).collect()
+        save(part.to_arrow(), arguments.folder / "features" / f"split={name}")
+        rows[name] = part
+    matrices = {name: part.drop("row_number", "time").to_numpy() for name, part in rows.items()}
+    keys = {name: part.select("row_number", "time") for name, part in rows.items()}
+    del rows, part
+    for stride in STRIDES:
+        pca = fit_pca(matrices["train"], stride)
+        for name in SPLITS:
+            folder = arguments.folder / "windows" / f"stride={stride}" / f"split={name}"
+            save(windows(matrices[name], keys[name], pca, stride), folder)
+
+
+def split_by_time(frame: pl.DataFrame) -> list[pl.DataFrame]:
+    time = frame["time"]
+    bounds = [time[int(0.8 * len(time))], time[int(0.9 * len(time))]]
+    first, second = (int(time.search_sorted(bound, side="left")) for bound in bounds)
+    return [frame[:first], frame[first:second], frame[second:]]
+
+
+def fit_features(train: pl.DataFrame) -> list[pl.Expr]:
+    """What turns any rows into features, with the figures of the training rows inside."""
+    numbers = [name for name, kind in train.schema.items() if kind.is_numeric() and name != "row_number"]
+    medians = train.select(pl.col(numbers).median()).row(0, named=True)
+    filled = train.lazy().select(pl.col(name).fill_null(medians[name]) for name in numbers)
+    means = filled.select(pl.all().mean()).collect().row(0, named=True)
+    scales = filled.select(pl.all().std(ddof=0)).collect().row(0, named=True)
+
+    expressions: list[pl.Expr] = []
+    for name, kind in train.schema.items():
+        if name in numbers:
+            centred = pl.col(name).cast(pl.Float64).fill_null(medians[name]) - means[name]
+            expressions.append((centred / scales[name]).cast(pl.Float32))
+        elif kind == pl.Boolean:
+            fill = train[name].cast(pl.Float64).median()
+            expressions.append(pl.col(name).cast(pl.Float32).fill_null(fill))
+        elif kind == pl.String:
+            vocabulary = train[name].drop_nulls().value_counts(sort=True)[name].head(100).sort()
+            for value in vocabulary:
+                expressions.append(
+                    (pl.col(name) == value).fill_null(value=False).cast(pl.Float32).alias(one_hot_name(name, value))
+                )
+            other = ~pl.col(name).is_in(vocabulary.implode()) & pl.col(name).is_not_null()
+            expressions.append(other.fill_null(value=False).cast(pl.Float32).alias(f"{name}_other"))
+            expressions.append(pl.col(name).is_null().cast(pl.Float32).alias(f"{name}_null"))
+        elif kind.is_temporal():
+            expressions += [expression.cast(pl.Float32) for expression in datetime_expressions(name)]
+    return expressions
+
+
+def one_hot_name(column: str, value: str) -> str:
+    return f"{column}_{re.sub('[^0-9a-zA-Z_]', '_', value)}"
+
+
+def fit_pca(rows: np.ndarray, stride: int) -> IncrementalPCA:
+    pca = IncrementalPCA(n_components=min(SIZE * rows.shape[1] // 2, 32))
+    for batch in window_batches(rows, size=SIZE, stride=stride):
+        if len(batch) >= pca.n_components:
+            pca.partial_fit(batch)
+    return pca
+
+
+def windows(rows: np.ndarray, keys: pl.DataFrame, pca: IncrementalPCA, stride: int) -> pa.Table:
+    scores = np.concatenate([pca.transform(batch) for batch in window_batches(rows, size=SIZE, stride=stride)])
+    first = keys[: len(keys) - SIZE + 1].gather_every(stride)
+    last = keys[SIZE - 1 :].gather_every(stride)
+    columns = {
+        f"{end}_{name}": part[name].to_arrow() for end, part in (("first", first), ("last", last)) for name in keys.columns
+    }
+    columns |= {f"pc_{i}": pa.array(np.ascontiguousarray(scores[:, i], dtype=np.float32)) for i in range(scores.shape[1])}
+    return pa.table(columns)
+
+
+def save(table: pa.Table, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, folder / "part-00000.parquet", compression="zstd", compression_level=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The synthetic table of the benchmarks: 16 numbers, one string, one boolean, one time; 45 features.
+
+python -m benchmarks.table PATH --rows 2000000
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP_ROWS = 100_000
+CITIES = [
+    "Amsterdam", "Athens", "Berlin", "Bern", "Brussels", "Copenhagen", "Dublin", "Helsinki", "Lisbon",
+    "London", "Madrid", "Oslo", "Paris", "Prague", "Rome", "Stockholm", "Vienna", "Warsaw",
+]  # fmt: skip
+SCHEMA = pa.schema(
+    [
+        ("time", pa.timestamp("us")),
+        *[(f"signal_{i}", pa.float64()) for i in range(8)],
+        *[(f"reading_{i}", pa.float32()) for i in range(4)],
+        *[(f"count_{i}", pa.int32()) for i in range(4)],
+        ("city", pa.string()),
+        ("open", pa.bool_()),
+    ]
+)
+
+
+def write_table(path: Path, *, n_rows: int, seed: int = 0) -> Path:
+    """Write the table a row group at a time; a longer table begins with the rows of a shorter one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd", compression_level=1) as writer:
+        for group, first in enumerate(range(0, n_rows, ROW_GROUP_ROWS)):
+            writer.write_table(_rows(first, seed=seed, group=group).slice(0, n_rows - first))
+    return path
+
+
+def _rows(first: int, *, seed: int, group: int) -> pa.Table:
+    rng = np.random.default_rng([seed, group])
+    n = ROW_GROUP_ROWS
+    row = first + np.arange(n)
+    # One row a second, and a daily rhythm that the signals share: windows of such rows have a few strong components.
+    time = np.datetime64("2020-01-01", "us") + (row * 1_000_000 + rng.integers(0, 900_000, n)).astype("timedelta64[us]")
+    rhythm = np.sin(2 * np.pi * row / 86_400)
+    columns: list[pa.Array] = [pa.array(time)]
+    for i in range(8):
+        noise = np.convolve(rng.standard_normal(n + 9), np.full(10, 10**-0.5), "valid")
+        columns.append(pa.array(100.0 * i + (i + 1) * (rhythm + noise)))
+    for i in range(4):
+        missing = rng.random(n) < 0.02 * i
+        columns.append(pa.array(rng.gamma(2.0, 1.0 + i, n).round(2).astype(np.float32), mask=missing))
+    for i in range(4):
+        missing = rng.random(n) < 0.01 * i
+        columns.append(pa.array(rng.poisson(5.0 * (i + 1) * (1.5 + rhythm)).astype(np.int32), mask=missing))
+    city = np.minimum(rng.geometric(0.15, n) - 1, len(CITIES) - 1).astype(np.int32)
+    names = pa.DictionaryArray.from_arrays(pa.array(city, mask=rng.random(n) < 0.01), pa.array(CITIES))
+    columns.append(names.cast(pa.string()))
+    columns.append(pa.array(rng.random(n) < 0.7, mask=rng.random(n) < 0.005))
+    return pa.table(columns, schema=SCHEMA)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the synthetic table of the benchmarks.")
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    write_table(arguments.path, n_rows=arguments.rows, seed=arguments.seed)
+
+
+if __name__ == "__main__":
+    main()
