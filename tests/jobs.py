@@ -1,0 +1,141 @@
+"""Small tables, whole jobs over them, and what they published, read back with nothing of the library."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows.compose import Outcome, run_job
+from flows.config import parse_job
+from flows.local import PlainLoop
+
+SPLITS = ("train", "validation", "test")
+YEAR_2024 = 1_704_067_200  # 2024-01-01T00:00 in seconds
+
+
+def small_table(n_rows: int, *, seed: int = 0, order: str = "shuffled", step_s: int = 1800, nulls: bool = True) -> pa.Table:
+    """A table of every kind of column.
+
+    `order` is that of the times: "sorted", "shuffled", "blocks" (ordered pieces, wrongly put together) or "ties" (few distinct
+    times, shuffled).
+    """
+    rng = np.random.default_rng(seed)
+    seconds = YEAR_2024 + np.arange(n_rows) * step_s
+    if order == "ties":
+        seconds = YEAR_2024 + np.arange(n_rows) // 3 * step_s
+    if order in ("shuffled", "ties"):
+        rng.shuffle(seconds)
+    if order == "blocks":
+        pieces = np.array_split(seconds, 5)
+        seconds = np.concatenate([pieces[i] for i in (2, 0, 4, 1, 3)])
+    missing = rng.random(n_rows) < 0.1 if nulls else np.zeros(n_rows, bool)
+    walk = np.cumsum(rng.normal(size=n_rows)) + 1e6
+    walk[missing] = np.nan
+    other = np.datetime64("1969-12-20") + rng.integers(0, 30 * 24, n_rows).astype("timedelta64[h]")
+    return pa.table(
+        {
+            "t": pa.array(seconds * 1_000_000, pa.timestamp("us", tz="UTC")),
+            "walk": pa.array(walk, from_pandas=True),
+            "count": pa.array(rng.poisson(3.0, n_rows), pa.int32(), mask=rng.random(n_rows) < 0.05 if nulls else None),
+            "flag": pa.array(rng.random(n_rows) < 0.3, mask=rng.random(n_rows) < 0.1 if nulls else None),
+            "color": pa.array(rng.choice(["red", "dark red", "dark-red", "blue", ""], n_rows, p=[0.4, 0.2, 0.2, 0.15, 0.05])),
+            "other": pa.array(other.astype("datetime64[ms]"), mask=rng.random(n_rows) < 0.1 if nulls else None),
+            "y": pa.array(rng.normal(size=n_rows)),
+            "name": pa.array([f"row {i}" for i in range(n_rows)]),
+        }
+    )
+
+
+def write_table(table: pa.Table, path: Path, *, group_rows: int | None = None, files: int = 1) -> Path:
+    """Write a table as one Parquet file, or a folder of several."""
+    group_rows = group_rows or max(table.num_rows, 1)
+    if files == 1:
+        pq.write_table(table, path, row_group_size=group_rows)
+        return path
+    path.mkdir()
+    ends = np.linspace(0, table.num_rows, files + 1).astype(int)
+    for i, (begin, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+        pq.write_table(table.slice(begin, end - begin), path / f"{i:03}.parquet", row_group_size=group_rows)
+    return path
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a reader finds."""
+
+    outcome: Outcome
+    manifest: dict[str, Any]
+    features: dict[str, pa.Table]  # by split, parts one after the other
+    windows: dict[int, dict[str, pa.Table]]  # by stride and split
+
+    @property
+    def feature_names(self) -> list[str]:
+        return self.manifest["features"]
+
+    def block(self, split: str) -> np.ndarray:
+        """Feature values of shape (n_rows, n_features)."""
+        table = self.features[split]
+        return np.stack([table[name].to_numpy() for name in self.feature_names], axis=1)
+
+
+def run_small(source: Path, sink: Path, *, engine: PlainLoop | None = None, **job: Any) -> Published:
+    """Run a job anew and read what it published."""
+    runtime = {"workers": 1, "backend": "numpy", "engine": "none"} | job.pop("runtime", {})
+    if sink.exists():
+        shutil.rmtree(sink)
+    whole = parse_job(
+        {"source": {"path": str(source)}, "sink": {"path": str(sink)}, "runtime": runtime, "columns": {"time": "t"}} | job
+    )
+    outcome = run_job(whole, engine or PlainLoop(whole.workers))
+    return read_published(sink, outcome)
+
+
+def read_published(sink: Path, outcome: Outcome) -> Published:
+    """Read every part below `sink`, in the order of their names."""
+    manifest = json.loads((sink / "manifest.json").read_text())
+    features = {split: _parts(sink / f"features/split={split}") for split in SPLITS}
+    strides = [int(stride) for stride in manifest["strides"]]
+    windows = {s: {split: _parts(sink / f"windows/stride={s}/split={split}") for split in SPLITS} for s in strides}
+    return Published(outcome, manifest, features, windows)
+
+
+def _parts(folder: Path) -> pa.Table:
+    parts = [pq.ParquetFile(path).read() for path in sorted(folder.glob("*.parquet"))]
+    return pa.concat_tables(parts) if parts else pa.table({"row_number": pa.array([], pa.int64())})
+
+
+def assert_published_alike(actual: Published, expected: Published, *, atol: float = 1e-6, rtol: float = 1e-6) -> None:
+    """Same names, rows, splits and windows; values within the tolerance."""
+    assert actual.feature_names == expected.feature_names
+    assert actual.manifest["rows"] == expected.manifest["rows"]
+    assert actual.manifest["dropped"] == expected.manifest["dropped"]
+    assert actual.manifest["left_out"] == expected.manifest["left_out"]
+    for split in SPLITS:
+        _assert_tables_alike(actual.features[split], expected.features[split], atol, rtol, f"features of {split}")
+        for stride, windows in expected.windows.items():
+            where = f"windows of {split} at stride {stride}"
+            _assert_tables_alike(actual.windows[stride][split], windows[split], atol, rtol, where)
+    for stride, counts in expected.manifest["strides"].items():
+        assert actual.manifest["strides"][stride]["windows"] == counts["windows"]
+        ratios = (m.manifest["strides"][stride]["explained_variance_ratio"] for m in (actual, expected))
+        np.testing.assert_allclose(*ratios, atol=atol)
+
+
+def _assert_tables_alike(actual: pa.Table, expected: pa.Table, atol: float, rtol: float, where: str) -> None:
+    assert actual.num_rows == expected.num_rows, where
+    if not expected.num_rows:
+        return
+    assert actual.schema == expected.schema, where
+    for name in expected.column_names:
+        a, b = actual[name], expected[name]
+        if pa.types.is_float32(b.type):
+            np.testing.assert_allclose(a.to_numpy(), b.to_numpy(), rtol=rtol, atol=atol, err_msg=f"{name}, {where}")
+        else:
+            assert a.combine_chunks().equals(b.combine_chunks()), f"{name}, {where}"
