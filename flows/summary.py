@@ -26,10 +26,10 @@ def summary_lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield "left out", f"{manifest.null_times:,} rows without a time"
     if manifest.left_out:
         yield "left out", f"{manifest.left_out:,} rows in the gaps between splits"
-    yield "features", f"{len(manifest.features):,} from {_columns(outcome)}"
+    yield "features", f"{len(manifest.features):,}: {_by_kind(outcome)}"
     for column, reason in manifest.dropped.items():
         if reason != "dropped by the configuration":
-            yield "", f"not made of {column}: {reason}"
+            yield "", f"none of {column}: {reason}"
     for stride, counts in manifest.strides.items():
         windows = ", ".join(f"{n:,} {split}" for split, n in counts.windows.items())
         yield f"stride {stride}", f"{windows} windows; {counts.components} components explain {counts.explained:.1%}"
@@ -46,7 +46,6 @@ def summary_markdown(outcome: Outcome) -> str:
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
-def _columns(outcome: Outcome) -> str:
-    spec = outcome.manifest.spec
-    time = spec["columns"]["time"]
-    return f"a table in the order of {time}" if time else "a table in its own order"
+def _by_kind(outcome: Outcome) -> str:
+    names = {"numeric": "numbers", "boolean": "booleans", "datetime": "of times", "categorical": "of categories"}
+    return ", ".join(f"{count:,} {names[kind]}" for kind, count in outcome.manifest.features_by_kind.items())

@@ -57,6 +57,14 @@ class Preprocessing:
         """Names of all features, in order."""
         return tuple(name for column in self.columns for name in column.features)
 
+    @property
+    def features_by_kind(self) -> dict[str, int]:
+        """Number of features made of each kind of column."""
+        counts: dict[str, int] = {}
+        for column in self.columns:
+            counts[column.kind] = counts.get(column.kind, 0) + len(column.features)
+        return counts
+
     def to_json(self) -> dict[str, Any]:
         """Return the fitted numbers as JSON can hold them; floats survive to the last bit."""
         return asdict(self)

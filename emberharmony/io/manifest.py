@@ -41,6 +41,7 @@ class Manifest:
     left_out: int  # rows in the gaps between splits
     rows: Mapping[str, int]  # by split
     features: tuple[str, ...]
+    features_by_kind: Mapping[str, int]
     dropped: Mapping[str, str]  # columns, and why
     schema: Mapping[str, str]  # of the feature parts
     strides: Mapping[str, WindowCounts]

@@ -106,6 +106,7 @@ def _manifest(run: Run) -> Manifest:
         left_out=left_out,
         rows=totals,
         features=run.preprocessing.feature_names,
+        features_by_kind=run.preprocessing.features_by_kind,
         dropped={column.name: column.reason for column in run.preprocessing.dropped},
         schema=_schema_of(run.store, features[0]),
         strides={
