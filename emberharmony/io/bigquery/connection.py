@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -129,7 +130,7 @@ class Clients:
     def _make_jobs(self) -> Any:
         module = library("google.cloud.bigquery")
         connection = self.connection
-        credentials, project = self._identity()
+        credentials, project = self.identity()
         options: dict[str, Any] = {}
         if connection.api_endpoint:
             options["api_endpoint"] = connection.api_endpoint
@@ -157,7 +158,7 @@ class Clients:
         if connection.insecure:
             channel = grpc.insecure_channel(endpoint, options=_ANY_SIZE)
         else:
-            credentials, _ = self._identity()
+            credentials, _ = self.identity()
             channel = kind.create_channel(
                 endpoint if ":" in endpoint else f"{endpoint}:443",
                 credentials=credentials,
@@ -166,8 +167,14 @@ class Clients:
             )
         return kind(channel=grpc.intercept_channel(channel, *self._interceptors))
 
-    def _identity(self) -> Any:
-        return self._once("identity", lambda: find_credentials(self.connection, self._credentials))
+    def sleep(self, seconds: float) -> None:
+        """Wait between two attempts."""
+        time.sleep(seconds)
+
+    def identity(self) -> tuple[Any, str | None]:
+        """Return the credentials, and the project they belong to or the configured one."""
+        found: tuple[Any, str | None] = self._once("identity", lambda: find_credentials(self.connection, self._credentials))
+        return found
 
 
 _block_loaders: list[Callable[[str], Any]] = []

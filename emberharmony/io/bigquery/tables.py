@@ -1,0 +1,182 @@
+"""The tables that a run publishes, and their rows as files that BigQuery takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from emberharmony.errors import DataError
+from emberharmony.io.bigquery.connection import library
+from emberharmony.io.bigquery.identifiers import column_names
+from emberharmony.io.bigquery.schema import table_fields
+
+SPLIT = "split"
+Granularity = Literal["HOUR", "DAY", "MONTH", "YEAR"]
+
+
+class Part(NamedTuple):
+    """One Parquet file of a table: the rows of one split that one chunk made."""
+
+    path: Path
+    split: str
+
+
+@dataclass(frozen=True)
+class OutputTable:
+    """A table to publish: its parts in order, and what its columns are."""
+
+    name: str
+    parts: tuple[Part, ...]
+    rows: Mapping[str, int]  # by split, as the manifest has them
+    time: str | None = None  # column to partition by
+    entity: str | None = None
+    description: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)  # by column
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all splits."""
+        return sum(self.rows.values())
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Columns as they are written: those of the parts, and the split."""
+        schema = pq.read_schema(self.parts[0].path).remove_metadata()
+        columns = [pa.field(column.name, written_type(column.type)) for column in schema]
+        return pa.schema([*columns, pa.field(SPLIT, pa.string())])
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the columns in BigQuery, which takes fewer and tells no case apart."""
+        return column_names(self.schema.names)
+
+    def column(self, name: str) -> str:
+        """Name in BigQuery of one column."""
+        position: int = self.schema.names.index(name)
+        return self.names[position]
+
+    @property
+    def clustering(self) -> list[str]:
+        """Columns to cluster by."""
+        return [self.column(name) for name in (self.entity, SPLIT) if name]
+
+    def fields(self) -> list[Any]:
+        """The `SchemaField`s, in order, each with what the column is."""
+        descriptions = {SPLIT: "train, validation or test", **self.descriptions}
+        return table_fields(self.schema, self.names, descriptions)
+
+    def read(self, part: Part) -> pa.Table:
+        """Return a part's rows as they are written."""
+        table = pq.read_table(part.path, partitioning=None)
+        table = table.append_column(SPLIT, pa.array([part.split] * table.num_rows, pa.string()))
+        return table.rename_columns(self.names).cast(self.named_schema, safe=False)
+
+    @cached_property
+    def named_schema(self) -> pa.Schema:
+        """The written columns under their names in BigQuery."""
+        return pa.schema([column.with_name(name) for column, name in zip(self.schema, self.names, strict=True)])
+
+    def finest_granularity(self, max_partitions: int) -> Granularity:
+        """Return days if the table's times span at most `max_partitions` of them, else months, else years."""
+        assert self.time is not None
+        lows, highs = [], []
+        for part in self.parts:
+            footer = pq.read_metadata(part.path)
+            place = footer.schema.names.index(self.time)
+            for group in range(footer.num_row_groups):
+                found = footer.row_group(group).column(place).statistics
+                if found is not None and found.has_min_max:
+                    lows.append(found.min)
+                    highs.append(found.max)
+        days = (max(highs) - min(lows)).days + 1 if lows else 1
+        return "DAY" if days <= max_partitions else "MONTH" if days <= 28 * max_partitions else "YEAR"
+
+    def check_parts(self) -> None:
+        """Compare the rows of the parts with the manifest's, before anything is sent.
+
+        Raises
+        ------
+        DataError
+            If they differ.
+        """
+        found = dict.fromkeys(self.rows, 0)
+        for part in self.parts:
+            found[part.split] = found.get(part.split, 0) + pq.read_metadata(part.path).num_rows
+        if found != dict(self.rows):
+            raise DataError(
+                f"The parts of table {self.name!r} hold {found} rows, the manifest says {dict(self.rows)}; nothing was "
+                f"published. Start again with --overwrite."
+            )
+
+
+def written_type(kind: pa.DataType) -> pa.DataType:
+    """Arrow type that a column is written as: BigQuery has microseconds, 64 bits and plain strings.
+
+    Examples
+    --------
+    >>> written_type(pa.timestamp("ns", "Europe/Berlin")), written_type(pa.dictionary(pa.int8(), pa.large_string()))
+    (TimestampType(timestamp[us, tz=UTC]), DataType(string))
+    """
+    if pt.is_dictionary(kind):
+        return written_type(kind.value_type)
+    if pt.is_timestamp(kind):
+        return pa.timestamp("us", "UTC" if kind.tz else None)
+    if pt.is_date(kind):
+        return pa.date32()
+    if pt.is_time(kind):
+        return pa.time64("us")
+    if pt.is_integer(kind):
+        return pa.int64()
+    if pt.is_floating(kind):
+        return pa.float64() if pt.is_float64(kind) else pa.float32()
+    if pt.is_large_string(kind) or pt.is_string_view(kind):
+        return pa.string()
+    return kind
+
+
+def grouped(parts: Sequence[Part], *, max_bytes: int) -> Iterator[list[Part]]:
+    """Yield neighbouring parts that together are about `max_bytes` long, so that each takes one load job."""
+    group: list[Part] = []
+    size = 0
+    for part in parts:
+        n_bytes = part.path.stat().st_size
+        if group and size + n_bytes > max_bytes:
+            yield group
+            group, size = [], 0
+        group.append(part)
+        size += n_bytes
+    if group:
+        yield group
+
+
+def write_parquet(table: OutputTable, parts: Sequence[Part], path: Path) -> None:
+    """Write parts as one Parquet file for BigQuery, one part in memory at a time."""
+    with pq.ParquetWriter(path, table.named_schema, compression="zstd", coerce_timestamps="us") as writer:
+        for part in parts:
+            writer.write_table(table.read(part))
+
+
+def partitioning(table: OutputTable, granularity: Granularity | None) -> Any | None:
+    """Return the `TimePartitioning` of a table; ``None`` without a time column, or where none is wanted."""
+    if table.time is None or granularity is None:
+        return None
+    bigquery = library("google.cloud.bigquery")
+    return bigquery.TimePartitioning(type_=granularity, field=table.column(table.time))
+
+
+def bigquery_table(name: str, table: OutputTable, granularity: Granularity | None, labels: Mapping[str, str]) -> Any:
+    """Return the `Table` to create."""
+    bigquery = library("google.cloud.bigquery")
+    made = bigquery.Table(name, schema=table.fields())
+    made.time_partitioning = partitioning(table, granularity)
+    made.clustering_fields = table.clustering
+    made.labels = dict(labels)
+    made.description = table.description or None
+    return made
