@@ -15,9 +15,14 @@ _HOST_BLOCK_ROWS = 4_096  # a block, its transpose and its products stay in cach
 _DEVICE_BLOCK_ROWS = 262_144
 
 
+def on_host() -> bool:
+    """Whether the current backend computes where the rows are."""
+    return select().device.startswith("cpu")
+
+
 def block_rows() -> int:
     """Rows that are worth computing on at once on the current backend's device."""
-    return _HOST_BLOCK_ROWS if select().device.startswith("cpu") else _DEVICE_BLOCK_ROWS
+    return _HOST_BLOCK_ROWS if on_host() else _DEVICE_BLOCK_ROWS
 
 
 def compute_dtype() -> Any:
@@ -47,7 +52,7 @@ def lines(rows: FeatureBlock, period: int) -> Any:
     """
     n_features, n_rows = rows.shape
     dtype = compute_dtype()
-    if select().device.startswith("cpu"):
+    if on_host():
         # On the host one pass casts, turns and fills up.
         table = np.zeros((-(-n_rows // period) * period, n_features + 1), np.float64 if dtype == ops.float64 else np.float32)
         table[:n_rows, :-1] = rows.T
