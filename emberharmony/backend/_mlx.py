@@ -30,7 +30,7 @@ __all__ = [
     "logical_and", "logical_not", "logical_or", "logical_xor", "matmul", "max", "maximum", "mean", "meshgrid", "min",
     "minimum", "moveaxis", "multiply", "native_dtype", "negative", "nextafter", "nonzero", "not_equal", "ones",
     "permute_dims", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll", "round",
-    "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze", "stack", "std",
+    "scalar", "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze", "stack", "std",
     "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_device",
     "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse", "unique_values",
     "unstack", "use_device", "var", "vecdot", "where", "widest_float", "zeros",
@@ -113,9 +113,10 @@ def asarray(x: Any, /, *, dtype: Any = None, device: str | None = None, copy: bo
         return x.astype(dtype)
     if copy is False:
         raise ValueError("mlx copies what it takes in, and copy=False was given.")
-    source = np.array(x, copy=None)
+    borrowed = hasattr(x, "__array__") or hasattr(x, "__array_interface__")
+    source = np.array(x, None if borrowed or dtype is None else DTYPES[dtype].dtype, copy=None)
     if dtype is None:
-        dtype = _fitting_dtype(source, weak=not (hasattr(x, "__array__") or hasattr(x, "__array_interface__")))
+        dtype = _fitting_dtype(source, weak=not borrowed)
     return _from_host(source, dtype)
 
 
@@ -140,6 +141,13 @@ def to_numpy(x: Any, /) -> np.ndarray[Any, Any]:
 
 def item(x: Any, /) -> Any:
     return x.item()
+
+
+def scalar(value: Any, beside: Any, /) -> Any:
+    """A Python number as an operand beside an array; MLX takes whole ones up to 2**63 only."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return _from_host(np.array(value), beside.dtype)
+    return value
 
 
 def cast(x: Any, dtype: Any, /) -> Any:
@@ -217,7 +225,8 @@ def setitem(x: Any, key: Any, value: Any, /) -> Any:
         changed[_to_host(key)] = _to_host(value)
         return _from_host(changed)
     _check_bounds(x, parts)
-    x[key] = value
+    # MLX takes a Python number by way of a float, which large integers do not survive.
+    x[key] = value if isinstance(value, mx.array) else _from_host(np.array(value), x.dtype)
     return x
 
 

@@ -33,7 +33,7 @@ __all__ = [
     "logical_and", "logical_not", "logical_or", "logical_xor", "matmul", "max", "maximum", "mean", "meshgrid", "min",
     "minimum", "moveaxis", "multiply", "native_dtype", "negative", "nextafter", "nonzero", "not_equal", "ones",
     "permute_dims", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll", "round",
-    "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze", "stack", "std",
+    "scalar", "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze", "stack", "std",
     "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_device",
     "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse", "unique_values",
     "unstack", "use_device", "var", "vecdot", "where", "widest_float", "zeros",
@@ -98,6 +98,11 @@ def to_numpy(x: Any, /) -> np.ndarray[Any, Any]:
     view = np.asarray(x).view()
     view.flags.writeable = False
     return view
+
+
+def scalar(value: Any, beside: Any, /) -> Any:
+    """A Python number as an operand beside an array: as it is."""
+    return value
 
 
 def cast(x: Any, dtype: Any, /) -> Any:

@@ -400,9 +400,11 @@ def operands(x1: Any, x2: Any, /) -> tuple[Any, Any, Any]:
                 common = xp.native_dtype(_dtypes.promote(xp.DTYPES[a.dtype], xp.DTYPES[b.dtype]))
                 return xp, xp.cast(a, common), xp.cast(b, common)
             return xp, a, b
-        return xp, _beside_scalar(x1, x2), x2
+        a = _beside_scalar(x1, x2)
+        return xp, a, xp.scalar(x2, a)
     if type(x2) is Tensor:
-        return x2._xp, x1, _beside_scalar(x2, x1)
+        b = _beside_scalar(x2, x1)
+        return x2._xp, x2._xp.scalar(x1, b), b
     raise TypeError("At least one operand must be a tensor or an array, not two Python scalars.")
 
 

@@ -34,7 +34,7 @@ __all__ = [
     "logical_and", "logical_not", "logical_or", "logical_xor", "matmul", "max", "maximum", "mean", "meshgrid", "min",
     "minimum", "moveaxis", "multiply", "native_dtype", "negative", "nextafter", "nonzero", "not_equal", "ones",
     "permute_dims", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll", "round",
-    "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze", "stack", "std",
+    "scalar", "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze", "stack", "std",
     "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_device",
     "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse", "unique_values",
     "unstack", "use_device", "var", "vecdot", "where", "widest_float", "zeros",
@@ -121,11 +121,13 @@ def asarray(x: Any, /, *, dtype: Any = None, device: str | None = None, copy: bo
             raise ValueError("This cannot be done without a copy, and copy=False was given.")
         return out.clone() if copy and out is x else out
     borrowed = hasattr(x, "__array__") or hasattr(x, "__array_interface__")
-    source = np.array(x, copy=copy if borrowed else None)
+    source = np.array(x, None if borrowed or dtype is None else DTYPES[dtype].dtype, copy=copy if borrowed else None)
     if copy is False and not borrowed:
         raise ValueError("Python numbers cannot become a tensor without a copy, and copy=False was given.")
     if dtype is None:
         dtype = _fitting_dtype(source, device or "cpu", weak=not borrowed)
+    if source.dtype.char in "qQ":
+        source = source.view(source.dtype.str)  # C's long long, which torch does not take for the int64 it is
     shareable = source.flags.writeable and source.dtype.isnative and builtins.all(s >= 0 for s in source.strides)
     if not shareable:
         if copy is False:
@@ -161,6 +163,11 @@ def item(x: Any, /) -> Any:
     return x.item()
 
 
+def scalar(value: Any, beside: Any, /) -> Any:
+    """A Python number as an operand beside an array: as it is."""
+    return value
+
+
 def cast(x: Any, dtype: Any, /) -> Any:
     return x.to(dtype)
 
@@ -194,6 +201,8 @@ def dlpack_device(x: Any, /) -> tuple[int, int]:
 
 def getitem(x: Any, key: Any, /) -> Any:
     """``x[key]``, with the negative steps that torch lacks."""
+    if x.dtype in _STORED_ONLY or _has_empty_mask(key):
+        return _from_host(to_numpy(x)[_to_host(key)], x.device)
     if (type(key) is slice and key.step is None) or type(key) is int:
         return x[key]
     key, reversed_axes, rest = _without_negative_steps(x, key)
@@ -205,6 +214,10 @@ def getitem(x: Any, key: Any, /) -> Any:
 
 def setitem(x: Any, key: Any, value: Any, /) -> Any:
     """Write into `x` and return it."""
+    if x.dtype in _STORED_ONLY:
+        changed = np.array(to_numpy(x))
+        changed[_to_host(key)] = _to_host(value)
+        return x.copy_(torch.from_numpy(changed))
     key, reversed_axes, rest = _without_negative_steps(x, key)
     if reversed_axes:
         if rest is not None:
@@ -215,6 +228,12 @@ def setitem(x: Any, key: Any, value: Any, /) -> Any:
     else:
         x[key] = value
     return x
+
+
+def _has_empty_mask(key: Any) -> bool:
+    """Whether there is a boolean mask of no elements, about whose shape torch is stricter than NumPy."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return builtins.any(isinstance(p, torch.Tensor) and p.dtype is torch.bool and p.numel() == 0 for p in parts)
 
 
 def _without_negative_steps(x: Any, key: Any) -> tuple[Any, list[int], Any]:
