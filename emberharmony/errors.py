@@ -25,3 +25,19 @@ class TransientError(EmberharmonyError):
 
 class TerminalError(EmberharmonyError):
     """The outside world refused for good; never retried."""
+
+
+class DamagedError(EmberharmonyError):
+    """A file in staging is not what its record says; whoever runs the job makes it again."""
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message, name)  # both: an error that crosses processes is made again from its arguments
+        self.name = name
+
+    def __str__(self) -> str:
+        """Tell what happened."""
+        return str(self.args[0])
+
+
+class ParityError(TerminalError):
+    """A backend computed something else than NumPy does."""

@@ -56,6 +56,17 @@ def limit_compute_threads(n_threads: int) -> Iterator[None]:
             torch.set_num_threads(torch_before)
 
 
+def limit_worker_threads(n_threads: int) -> None:
+    """Give every computation `n_threads` for as long as this process lives; a worker's tasks say so at their door."""
+    global _limit
+    torch = sys.modules.get("torch")
+    if torch and torch.get_num_threads() != n_threads:  # it may have come since the last task, with the backend
+        torch.set_num_threads(n_threads)
+    if _limit != n_threads:
+        _limit = n_threads
+        _controller().limit(limits=n_threads)  # stays: nobody leaves this context
+
+
 def each_block(work: Callable[[T], None], blocks: Sequence[T]) -> None:
     """Do `work` for every block, on as many threads as a computation may use; their products use one thread each."""
     n_threads = min(compute_threads(), len(blocks))

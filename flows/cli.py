@@ -16,16 +16,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ConfigArgument = Annotated[Path, typer.Argument(help="The job: a YAML file, such as configs/flights.yaml.", show_default=False)]
+ConfigArgument = Annotated[
+    Path, typer.Argument(help="The job: a YAML file, such as configs/flights.yaml.", show_default=False)
+]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value: --set windows.size=8. May be repeated.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a value: --set windows.size=8. May be repeated."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is published there, and start anew.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")]
 
 
 @app.command()
-def run(config: ConfigArgument, set_: SetOption = None, overwrite: OverwriteOption = False, quiet: QuietOption = False) -> None:
+def run(
+    config: ConfigArgument, set_: SetOption = None, overwrite: OverwriteOption = False, quiet: QuietOption = False
+) -> None:
     """Run a job: plan, profile, fit, featurize, fit PCA, project, publish.
 
     A run that was interrupted goes on where it stopped; one that is published already does nothing.

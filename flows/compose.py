@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from emberharmony.backend import select, using_backend
+from emberharmony.errors import DamagedError, PlanError
+from emberharmony.io.lock import locked
 from emberharmony.io.manifest import Manifest
-from emberharmony.pipeline.plan import Plan, make_plan, stage_plan
-from emberharmony.pipeline.publish import check_target
+from emberharmony.io.store import Store
+from emberharmony.pipeline.plan import STAGING, Plan, make_plan, stage_plan, staged_chunk_rows
+from emberharmony.pipeline.publish import check_target, drop_damaged, is_decided, take_back
+from emberharmony.pipeline.retry import patiently
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.threads import available_cores, limit_compute_threads
 from flows.config import Job
 from flows.watch import Watcher, current_watcher
+
+MAX_ROUNDS = 3
+"""How often a run goes over its stages, where it finds files damaged that it had written."""
+
+_log = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
@@ -72,7 +83,7 @@ def run_job(job: Job, engine: Engine, watcher: Watcher | None = None, *, overwri
     began = time.perf_counter()
     watcher = watcher or current_watcher()
     backend = _chosen_backend(job.backend)  # before all else: what was asked for has to be there
-    plan = make_plan(job.spec, job.resources)
+    plan = _plan(job)
     sink = Path(job.sink.path)
 
     def outcome(manifest: Manifest, *, did_work: bool) -> Outcome:
@@ -80,22 +91,70 @@ def run_job(job: Job, engine: Engine, watcher: Watcher | None = None, *, overwri
         return Outcome(manifest, job.sink.path, engine.name, backend, did_work, seconds, peak_bytes(), projected)
 
     published = check_target(sink, plan.fingerprint, overwrite=overwrite)
-    if published is not None:
-        return outcome(published, did_work=False)
-    ref = stage_plan(plan, sink, backend=job.backend, anew=overwrite)
-    watcher.planned(plan, backend)
-    with limit_compute_threads(max(1, available_cores() // job.workers)):
-        _each("profile", ref, engine, watcher)
-        _once("fit", watcher, lambda: engine.fit_preprocessing(ref))
-        _each("featurize", ref, engine, watcher)
-        _once("fit PCA", watcher, lambda: engine.fit_pca(ref))
-        _each("project", ref, engine, watcher)
-        return outcome(engine.publish(ref, str(sink)), did_work=True)
+    if published is None:
+        with only_run_at(sink):
+            published = check_target(sink, plan.fingerprint, overwrite=overwrite)  # the run before us may just have ended
+            if published is None:
+                ref = stage_plan(plan, sink, backend=job.backend, anew=overwrite)
+                watcher.planned(plan, backend)
+                with limit_compute_threads(max(1, available_cores() // job.workers)):
+                    return outcome(carry_out(ref, sink, engine, watcher, workers=job.workers), did_work=True)
+    return outcome(published, did_work=False)
+
+
+def carry_out(ref: RunRef, sink: Path, engine: Engine, watcher: Watcher, *, workers: int) -> Manifest:
+    """Do what is not done yet of a planned run, and publish it.
+
+    What an earlier run left is looked through first. A file that is found damaged later is made again, as often as
+    `MAX_ROUNDS` allows.
+    """
+    run = open_run(ref)
+    if not is_decided(run):
+        drop_damaged(run, n_threads=workers)
+    for further in reversed(range(MAX_ROUNDS)):
+        try:
+            if not is_decided(run):
+                _each("profile", ref, engine, watcher)
+                _once("fit", watcher, lambda: engine.fit_preprocessing(ref))
+                _each("featurize", ref, engine, watcher)
+                _once("fit PCA", watcher, lambda: engine.fit_pca(ref))
+                _each("project", ref, engine, watcher)
+            return engine.publish(ref, str(sink))
+        except DamagedError as damaged:
+            if not further:
+                raise
+            _log.warning("%s It is made again.", damaged)
+            take_back(run, damaged.name)
+    raise AssertionError
+
+
+@contextmanager
+def only_run_at(sink: Path) -> Iterator[None]:
+    """Hold the sink's lock, so that no other run stages or publishes there.
+
+    Raises
+    ------
+    TerminalError
+        If another run does, or nothing can be written there.
+    """
+    Store(sink / STAGING).check_writable()
+    with locked(sink / STAGING / "lock"):
+        yield
+
+
+def _plan(job: Job) -> Plan:
+    """Plan the job, in the chunks of an interrupted run of it if there is one and they still fit."""
+    plan = make_plan(job.spec, job.resources)
+    staged = staged_chunk_rows(Path(job.sink.path), plan.fingerprint)
+    if job.runtime.chunk_rows is None and staged not in (None, plan.memory.chunk_rows):
+        with suppress(PlanError):
+            return make_plan(job.spec, replace(job.resources, chunk_rows=staged))
+    return plan
 
 
 def _each(stage: str, ref: RunRef, engine: Engine, watcher: Watcher) -> None:
     run = open_run(ref)
-    missing = run.missing(stage)
+    missing = patiently(lambda: run.missing(stage))
     watcher.stage(stage, done_rows=run.n_rows - sum(chunk.n_rows for chunk in missing), total_rows=run.n_rows)
     for number in engine.each(stage, ref, [chunk.index for chunk in missing]):
         watcher.advance(run.chunks[number].n_rows)

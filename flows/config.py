@@ -39,12 +39,17 @@ class Runtime(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     engine: Literal["none", "threads"] = Field("threads", description="A plain loop without Prefect, or Prefect on threads.")
-    backend: str = Field("auto", description="numpy, torch or mlx, with a device if wanted (torch:cuda:1); auto: the best here.")
+    backend: str = Field(
+        "auto", description="numpy, torch or mlx, with a device if wanted (torch:cuda:1); auto: the best here."
+    )
     workers: int | None = Field(None, ge=1, description="Chunks at a time; by default the number of cores.")
     max_memory_gb: float = Field(4.0, gt=0, description="Bound of the whole process in GiB; the plan keeps to it or refuses.")
-    chunk_rows: int | None = Field(None, ge=1, description="Rows that one task reads; by default what memory allows, at most 131,072.")
+    chunk_rows: int | None = Field(
+        None, ge=1, description="Rows that one task reads; by default what memory allows, at most 131,072."
+    )
     granularity: Literal["stage", "chunk", "auto"] = Field(
-        "auto", description="Prefect task runs for every step of a chunk, one for each chunk and stage, or by the number of chunks."
+        "auto",
+        description="Prefect task runs for every step of a chunk, one for each chunk and stage, or by the number of chunks.",
     )
 
 
@@ -96,13 +101,15 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
         If the file cannot be read, or a key or value in it is not what a job has; the message names the key.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except OSError as error:
         raise PlanError(f"The job file {path} cannot be read: {(error.strerror or str(error)).lower()}.") from error
     except yaml.YAMLError as error:
         raise PlanError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
-        raise PlanError(f"{path} has to hold the sections of a job ({', '.join(Job.model_fields)}), not {type(data).__name__}.")
+        raise PlanError(
+            f"{path} has to hold the sections of a job ({', '.join(Job.model_fields)}), not {type(data).__name__}."
+        )
     for override in overrides:
         _override(data, override)
     return parse_job(data, where=str(path))
@@ -168,7 +175,9 @@ def _allowed(location: Sequence[str]) -> list[str]:
     if isinstance(section, type) and issubclass(section, BaseModel):
         return list(section.model_fields)
     options = getattr(section, "__args__", (section,))
-    return list(dict.fromkeys(f.name for option in options if dataclasses.is_dataclass(option) for f in dataclasses.fields(option)))
+    return list(
+        dict.fromkeys(f.name for option in options if dataclasses.is_dataclass(option) for f in dataclasses.fields(option))
+    )
 
 
 def _describe(location: Sequence[str]) -> str:

@@ -23,7 +23,12 @@ class ProgressBars:
     """A bar for every stage; where no one can see it move, a line at each one's end."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+        )
         self._bars = Progress(*columns, console=_err) if _err.is_terminal else None
         self._task: TaskID | None = None
         self._name = ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from emberharmony.io.manifest import Manifest
+from emberharmony.pipeline.retry import patiently
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import fit_pcas_of, fit_preprocessing_of, publish_of, run_chunk
 
@@ -22,7 +23,7 @@ class PlainLoop:
         """Run a stage of the given chunks; with several workers a bounded number of them at a time."""
         if self._workers == 1:
             for chunk in chunks:
-                run_chunk(stage, ref, chunk)
+                _run_chunk(stage, ref, chunk)
                 yield chunk
             return
         with ThreadPoolExecutor(self._workers) as pool:
@@ -30,7 +31,7 @@ class PlainLoop:
             waiting = iter(chunks)
             try:
                 for chunk in waiting:
-                    running[pool.submit(run_chunk, stage, ref, chunk)] = chunk
+                    running[pool.submit(_run_chunk, stage, ref, chunk)] = chunk
                     if len(running) < 2 * self._workers:
                         continue
                     yield from _finished(running)
@@ -41,15 +42,19 @@ class PlainLoop:
 
     def fit_preprocessing(self, ref: RunRef) -> int:
         """Fit the preprocessing."""
-        return fit_preprocessing_of(ref)
+        return patiently(lambda: fit_preprocessing_of(ref))
 
     def fit_pca(self, ref: RunRef) -> dict[int, list[float]]:
         """Fit the PCAs."""
-        return fit_pcas_of(ref)
+        return patiently(lambda: fit_pcas_of(ref))
 
     def publish(self, ref: RunRef, sink: str) -> Manifest:
         """Publish."""
-        return publish_of(ref, sink)
+        return patiently(lambda: publish_of(ref, sink))
+
+
+def _run_chunk(stage: str, ref: RunRef, chunk: int) -> None:
+    patiently(lambda: run_chunk(stage, ref, chunk))
 
 
 def _finished(running: dict[Future[int], int]) -> Iterator[int]:

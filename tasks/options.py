@@ -8,6 +8,7 @@ from typing import Any
 from prefect.cache_policies import NO_CACHE
 
 from emberharmony.errors import TransientError
+from emberharmony.pipeline.retry import RETRY_DELAYS_S, RETRY_JITTER
 
 # Results stay in memory within a chunk, and the store is the truth between chunks: nothing to hash, nothing to persist.
 STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
@@ -23,8 +24,8 @@ RetryCondition = Callable[[object, object, Any], bool]
 
 STAGE: dict[str, Any] = {
     **STEP,
-    "retries": 3,
-    "retry_delay_seconds": [1, 4, 16],
-    "retry_jitter_factor": 0.5,
+    "retries": len(RETRY_DELAYS_S),
+    "retry_delay_seconds": list(RETRY_DELAYS_S),
+    "retry_jitter_factor": RETRY_JITTER,
     "retry_condition_fn": is_transient,
 }

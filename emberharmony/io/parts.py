@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from emberharmony.errors import DataError
 from emberharmony.io.store import FileRecord, Store
 from emberharmony.typing import FeatureBlock
 
@@ -82,13 +81,11 @@ def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = 
 
     Raises
     ------
-    DataError
+    DamagedError
         If the file is not what its record says.
     """
-    path = store.path(record.name)
-    if not path.exists() or path.stat().st_size != record.n_bytes:
-        raise DataError(f"{path} is missing or was changed since this job wrote it. Run again with --overwrite.")
-    with path.open("rb") as handle:
+    store.check(record)
+    with store.path(record.name).open("rb") as handle:
         return pq.ParquetFile(handle).read(columns, use_threads=False)
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +17,21 @@ from typing import Any, BinaryIO
 import safetensors
 import safetensors.numpy
 
-from emberharmony.errors import TerminalError
+from emberharmony.errors import DamagedError, TerminalError, TransientError
 from emberharmony.typing import Arrays
+
+UNFINISHED = ".unfinished"
+"""Folder, under a store's root, of files that are being written."""
+
+_PASSING = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EIO", "ESTALE", "ENOTCONN", "ENODEV", "ETIMEDOUT", "ECONNRESET"),
+        *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
+    )
+    if hasattr(errno, name)
+)
+"""What the system says of a share that is away for a while."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +69,14 @@ class HashingFile:
 
 @dataclass(frozen=True)
 class Store:
-    """Files by name under one root; writing is atomic, and writing again replaces."""
+    """Files by name under one root; writing is atomic, and writing again replaces.
+
+    With `expected` the root is known to be there: if it is not, a share has vanished, which may pass, and nothing is made in
+    its place.
+    """
 
     root: Path
+    expected: bool = False
 
     def path(self, name: str) -> Path:
         """Where a file lies, or would."""
@@ -68,20 +86,39 @@ class Store:
         """Whether the file was written, whole."""
         return self.path(name).exists()
 
+    def check_there(self) -> None:
+        """Raise if the root has vanished.
+
+        Raises
+        ------
+        TransientError
+            If the root is expected and not there.
+        """
+        if self.expected and not self.root.exists():
+            raise TransientError(
+                f"{self.root} has vanished. If it lies on a share, mount it again; then run the same command again: it goes "
+                f"on where it stopped."
+            )
+
     @contextmanager
     def writing(self, name: str) -> Iterator[HashingFile]:
-        """Open a file to write; it appears under its name when the block ends well, and never otherwise."""
+        """Open a file to write; it appears under its name when the block ends well, and never otherwise.
+
+        Until then it lies in a folder of its own, so that a killed writer leaves nothing among the files that readers see.
+        """
         target = self.path(name)
-        part = target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-        with _explained(target):
+        unfinished = self.root / UNFINISHED / f"{target.name}.{uuid.uuid4().hex[:12]}"
+        with self._explained(target):
+            self.check_there()
             target.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.parent.mkdir(exist_ok=True)
             try:
-                with part.open("wb") as handle:
+                with unfinished.open("wb") as handle:
                     file = HashingFile(handle)
                     yield file
-                part.replace(target)
+                unfinished.replace(target)
             finally:
-                part.unlink(missing_ok=True)
+                unfinished.unlink(missing_ok=True)
 
     def write(self, name: str, content: bytes | memoryview) -> FileRecord:
         """Write a file whose content is at hand."""
@@ -91,7 +128,8 @@ class Store:
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
-        return self.path(name).read_bytes()
+        with self._explained(self.path(name)):
+            return self.path(name).read_bytes()
 
     def write_json(self, name: str, content: Any) -> FileRecord:
         """Write JSON, indented for people."""
@@ -107,8 +145,32 @@ class Store:
 
     def read_arrays(self, name: str, *, prefix: str = "") -> Arrays:
         """Return the arrays whose names begin with `prefix`, without it; the others are not read."""
-        with safetensors.safe_open(self.path(name), framework="numpy") as file:
+        with self._explained(self.path(name)), safetensors.safe_open(self.path(name), framework="numpy") as file:
             return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+
+    def holds(self, record: FileRecord) -> bool:
+        """Whether a file is there and hashes to what its record says."""
+        path = self.path(record.name)
+        with self._explained(path):
+            try:
+                with path.open("rb") as handle:
+                    if os.fstat(handle.fileno()).st_size != record.n_bytes:
+                        return False
+                    return hashlib.file_digest(handle, "sha256").hexdigest() == record.sha256
+            except FileNotFoundError:
+                self.check_there()
+                return False
+
+    def check(self, record: FileRecord) -> None:
+        """Raise unless a file is what its record says.
+
+        Raises
+        ------
+        DamagedError
+            If it is missing, or its content is another one.
+        """
+        if not self.holds(record):
+            raise DamagedError(f"{self.path(record.name)} is missing or was changed since this job wrote it.", record.name)
 
     def remove(self) -> None:
         """Remove the folder and everything in it."""
@@ -120,6 +182,32 @@ class Store:
         self.write(".writable", b"")
         self.path(".writable").unlink()
 
+    @contextmanager
+    def _explained(self, target: Path) -> Iterator[None]:
+        """Tell failures that may pass from those that will not, and what to do about them."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _PASSING:
+                raise TransientError(f"{target} cannot be reached: {error.strerror}.") from error
+            if isinstance(error, FileNotFoundError):
+                self.check_there()
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise TerminalError(
+                    f"The disk is full: {target} could not be written. Free space or choose another `sink.path`, then run the "
+                    f"same command again; it goes on where it stopped."
+                ) from error
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                reason = (error.strerror or "permission denied").lower()
+                raise TerminalError(
+                    f"{target} cannot be written: {reason}. Choose a `sink.path` that this user may write to."
+                ) from error
+            if error.errno in (errno.ENOTDIR, errno.EEXIST):
+                raise TerminalError(
+                    f"{target} cannot be written: a part of its path is a file, not a folder. Choose another `sink.path`."
+                ) from error
+            raise
+
 
 def prefixed(states: dict[str, Arrays]) -> Arrays:
     """Arrays of several states as one mapping, each name behind its state's.
@@ -130,25 +218,3 @@ def prefixed(states: dict[str, Arrays]) -> Arrays:
     {'a/x': 1, 'b/x': 2}
     """
     return {f"{name}/{key}": array for name, arrays in states.items() for key, array in arrays.items()}
-
-
-@contextmanager
-def _explained(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TerminalError(
-                f"The disk is full: {target} could not be written. Free space or choose another `sink.path`, then run the same "
-                f"command again; it goes on where it stopped."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            reason = (error.strerror or "permission denied").lower()
-            raise TerminalError(
-                f"{target} cannot be written: {reason}. Choose a `sink.path` that this user may write to."
-            ) from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST):
-            raise TerminalError(
-                f"{target} cannot be written: a part of its path is a file, not a folder. Choose another `sink.path`."
-            ) from error
-        raise

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from emberharmony.errors import DamagedError
 from emberharmony.features import preprocessing as pre
 from emberharmony.features.categorical import strings
 from emberharmony.features.columns import ROW_NUMBER
@@ -119,7 +120,7 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             profiles[column.name] = ColumnProfile.of(column, rows[column.name], cycles=cycles)
     arrays = prefixed({str(i): profile.to_arrays() for i, profile in enumerate(profiles.values())})
     record = run.store.write_arrays(profile_name(chunk.index), arrays)
-    return _receipt(run, "profile", chunk, codes, [record], backend, began)
+    return _receipt("profile", chunk, codes, [record], backend, began)
 
 
 def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
@@ -140,14 +141,15 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
         states = steps.window_states(run, stretches["train"])
         arrays = prefixed({str(state.stride): state.to_arrays() for state in states})
         files.append(run.store.write_arrays(grams_name(chunk.index), arrays))
-    return _receipt(run, "featurize", chunk, codes, files, backend, began)
+    return _receipt("featurize", chunk, codes, files, backend, began)
 
 
 def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
     """Write the scores of all windows that begin in the chunk."""
     began = time.perf_counter()
     featurized = run.committed("featurize", chunk.index)
-    assert featurized is not None
+    if featurized is None:
+        raise DamagedError(f"{chunk} is to be projected, and is not featurized.")
     files, spec = [], run.spec.windows
     n_windows = {f"{stride}/{name}": 0 for stride in spec.strides for name in SPLITS}
     for i, name in enumerate(SPLITS):
@@ -163,8 +165,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             table = table_of(_window_columns(run, stretch, starts), component_names(pca), scores)
             files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))
             n_windows[f"{stride}/{name}"] = len(starts)
-    receipt = Receipt("project", chunk.index, n_windows, tuple(files), backend, time.perf_counter() - began)
-    return run.commit(receipt)
+    return Receipt("project", chunk.index, n_windows, tuple(files), backend, time.perf_counter() - began)
 
 
 def profile_name(chunk: int) -> str:
@@ -204,13 +205,11 @@ def state_pays(run: Run, n_bytes: int) -> bool:
     return n_bytes > (windows.size * (n_features + 1)) ** 2 * len(windows.strides) * 8
 
 
-def _receipt(
-    run: Run, stage: str, chunk: Chunk, codes: SplitCodes, files: Sequence[FileRecord], backend: str, began: float
-) -> Receipt:
+def _receipt(stage: str, chunk: Chunk, codes: SplitCodes, files: Sequence[FileRecord], backend: str, began: float) -> Receipt:
     counts = np.bincount(codes[codes >= 0], minlength=len(SPLITS)).tolist()
     rows = dict(zip(SPLITS, counts, strict=True))
     seconds = time.perf_counter() - began
-    return run.commit(Receipt(stage, chunk.index, rows, tuple(files), backend, seconds, int((codes < 0).sum())))
+    return Receipt(stage, chunk.index, rows, tuple(files), backend, seconds, int((codes < 0).sum()))
 
 
 def _split_columns(run: Run) -> list[str]:
@@ -220,9 +219,7 @@ def _split_columns(run: Run) -> list[str]:
     return list(run.spec.split.keys)  # none: the row number decides
 
 
-def _stretches(
-    run: Run, chunk: Chunk, carried: pa.Table, block: FeatureBlock, codes: SplitCodes
-) -> dict[str, Stretch]:
+def _stretches(run: Run, chunk: Chunk, carried: pa.Table, block: FeatureBlock, codes: SplitCodes) -> dict[str, Stretch]:
     """The chunk's rows by split; rows of a chunk within one split are not copied."""
     stretches = {}
     for i, name in enumerate(SPLITS):
@@ -265,7 +262,7 @@ def _with_halo(run: Run, chunk: Chunk, name: str, stretch: Stretch) -> Stretch:
     column = SPLITS.index(name)
     while missing and following < len(run.chunks):
         if run.split_rows[following, column]:
-            head = read_edges(run.store, edges_name(following), name).slice(0, missing)
+            head = _read_edges(run, following, name).slice(0, missing)
             heads.append(_stretch_of(run, head, 0))
             missing -= head.num_rows
         following += 1
@@ -273,6 +270,14 @@ def _with_halo(run: Run, chunk: Chunk, name: str, stretch: Stretch) -> Stretch:
         return stretch
     carried = pa.concat_tables([stretch.carried, *(head.carried for head in heads)])
     return Stretch(stretch.start, carried, np.concatenate([stretch.block, *(head.block for head in heads)], axis=1))
+
+
+def _read_edges(run: Run, chunk: int, split: str) -> pa.Table:
+    featurized = run.committed("featurize", chunk)
+    if featurized is None:
+        raise DamagedError(f"Chunk {chunk} is needed by its neighbour, and is not featurized.")
+    run.store.check(next(file for file in featurized.files if file.name == edges_name(chunk)))
+    return read_edges(run.store, edges_name(chunk), split)
 
 
 def _window_columns(run: Run, stretch: Stretch, starts: range) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,18 +20,28 @@ from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.typing import FeatureBlock
 
+FIT, FIT_PCA = "fit", "fit-pca"
+"""Stages of the whole job rather than of a chunk; their receipts are those of chunk 0."""
 
-def fit_features(run: Run) -> Preprocessing:
+
+def fit_features(run: Run, backend: str) -> Preprocessing:
     """Merge the chunks' profiles and fit the preprocessing; leaves it, and the split's row counts, in the store.
+
+    What was fitted is not fitted again: another machine's last bits could differ from those that chunks were made with.
 
     Raises
     ------
     DataError, PlanError
         If no feature can be made, or a split is smaller than one window.
     """
+    if run.committed(FIT, 0):
+        return run.preprocessing
+    began = time.perf_counter()
+    for receipt in run.receipts("profile"):
+        run.check(receipt)
     rows = np.array([[receipt.rows[name] for name in SPLITS] for receipt in run.receipts("profile")], np.int64)
     check_split_sizes(dict(zip(SPLITS, rows.sum(axis=0).tolist(), strict=True)), run.spec)
-    run.store.write_arrays("split-rows.safetensors", {"rows": rows})
+    counts = run.store.write_arrays("split-rows.safetensors", {"rows": rows})
     columns = run.roles.features
     profiles = {column.name: _merged_profile(run, i) for i, column in enumerate(columns)}
     position = {column.name: i for i, column in enumerate(columns)}
@@ -44,17 +55,22 @@ def fit_features(run: Run) -> Preprocessing:
         numbers=spec.numbers,
         high_null_threshold=spec.columns.high_null_threshold,
     )
-    run.store.write_json("state/preprocessing.json", fitted.to_json())
+    files = counts, run.store.write_json("state/preprocessing.json", fitted.to_json())
+    run.commit(Receipt(FIT, 0, {}, files, backend, time.perf_counter() - began))
     return fitted
 
 
-def fit_pcas(run: Run) -> dict[int, WindowPCA]:
+def fit_pcas(run: Run, backend: str) -> dict[int, WindowPCA]:
     """Merge the chunks' window states in order and fit one PCA for each stride; leaves them in the store."""
+    if run.committed(FIT_PCA, 0):
+        return run.pcas
+    began = time.perf_counter()
     merged: list[WindowGram] = []
     for states in _window_states(run):
         merged = [a.merge(b) for a, b in zip(merged, states, strict=True)] if merged else states
     pcas = {state.stride: WindowPCA.fit(state, run.spec.pca) for state in merged}
-    run.store.write_arrays("state/pca.safetensors", prefixed({str(s): pca.to_arrays() for s, pca in pcas.items()}))
+    file = run.store.write_arrays("state/pca.safetensors", prefixed({str(s): pca.to_arrays() for s, pca in pcas.items()}))
+    run.commit(Receipt(FIT_PCA, 0, {}, (file,), backend, time.perf_counter() - began))
     return pcas
 
 
@@ -70,9 +86,7 @@ def _merged_profile(run: Run, column: int) -> ColumnProfile:
 
 def _category_states(run: Run, column: int) -> Iterator[CategoryCounts]:
     for chunk in run.chunks:
-        yield CategoryCounts.from_arrays(
-            run.store.read_arrays(profile_name(chunk.index), prefix=f"{column}/categories.")
-        )
+        yield CategoryCounts.from_arrays(run.store.read_arrays(profile_name(chunk.index), prefix=f"{column}/categories."))
 
 
 def _window_states(run: Run) -> Iterator[list[WindowGram]]:
@@ -85,13 +99,14 @@ def _window_states(run: Run) -> Iterator[list[WindowGram]]:
     for receipt in run.receipts("featurize"):
         if not receipt.rows["train"]:
             continue
-        if any(file.name == grams_name(receipt.chunk) for file in receipt.files):
+        state = next((file for file in receipt.files if file.name == grams_name(receipt.chunk)), None)
+        if state:
+            run.store.check(state)
             if rows:
                 yield _states_of(run, rows, start)
             rows = []
-            stored = grams_name(receipt.chunk)
             strides = run.spec.windows.strides
-            yield [WindowGram.from_arrays(run.store.read_arrays(stored, prefix=f"{s}/")) for s in strides]
+            yield [WindowGram.from_arrays(run.store.read_arrays(state.name, prefix=f"{s}/")) for s in strides]
             continue
         if not rows:
             start = int(run.series_starts[receipt.chunk, 0])

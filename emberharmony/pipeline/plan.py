@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +25,8 @@ from emberharmony.planning.memory import MemoryPlan, RowSizes, plan_memory
 from emberharmony.splits import SPLITS, TimeBoundaries
 
 STAGING = ".staging"
+REPLACES = "replaces"
+"""Mark, in a staged run, that what is published may be replaced by it."""
 
 
 @dataclass(frozen=True)
@@ -110,21 +114,34 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
 def stage_plan(plan: Plan, sink: Path, *, backend: str | None, anew: bool = False) -> RunRef:
     """Write the plan into its staging folder, or find it there from an interrupted run; returns what tasks are told.
 
-    The folder's name holds the fingerprint and the chunks, so that only the same work is ever taken up again.
+    The folder's name holds the fingerprint and the chunks, so that only the same work is ever taken up again. A run that
+    replaces what is published says so in its folder, so that it can be taken up without being told again.
     """
     cut = np.array([[c.first_row, c.n_rows, *(c.times or (0, 0))] for c in plan.chunks], np.int64)
     store = Store(sink / STAGING / f"{plan.fingerprint}-{len(plan.chunks)}-{_digest(cut)}")
     if anew and store.root.exists():
-        shutil.rmtree(store.root)
+        # Moved away first: half of a folder must not look like a run to take up.
+        shutil.rmtree(store.root.rename(store.root.with_name(f".old-{uuid.uuid4().hex[:8]}")))
     store.check_writable()
-    if not store.exists("plan.json"):
-        chunks = {"first_row": cut[:, 0], "n_rows": cut[:, 1]}
-        if not plan.in_order:
-            chunks["times"] = cut[:, 2:]
-        store.write_arrays("chunks.safetensors", chunks)
-        store.write_json("plan.json", _as_json(plan))  # last: a plan that is there is whole
+    if anew:
+        store.write(REPLACES, b"")
+    chunks = {"first_row": cut[:, 0], "n_rows": cut[:, 1]}
+    if not plan.in_order:
+        chunks["times"] = cut[:, 2:]
+    store.write_arrays("chunks.safetensors", chunks)
+    store.write_json("plan.json", _as_json(plan))  # last: a plan that is there is whole
     forget_runs()
-    return RunRef(str(store.root.absolute()), backend)
+    return RunRef(str(store.root.absolute()), backend, token=uuid.uuid4().hex[:8])
+
+
+def staged_chunk_rows(sink: Path, fingerprint: str) -> int | None:
+    """Chunk size of an interrupted run of the same job, if there is one.
+
+    The size that fits depends on what memory was in use when the job was planned; a run that is taken up keeps the one it had.
+    """
+    plans = (sink / STAGING).glob(f"{fingerprint}-*/plan.json")
+    newest = max(plans, key=lambda path: path.stat().st_mtime_ns, default=None)
+    return None if newest is None else int(json.loads(newest.read_bytes())["facts"]["chunk_rows"])
 
 
 def _as_json(plan: Plan) -> dict[str, object]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -12,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony import __version__
-from emberharmony.errors import DataError
+from emberharmony.errors import DamagedError, DataError
 from emberharmony.io.manifest import MANIFEST, Manifest, WindowCounts, read_manifest
 from emberharmony.io.store import FileRecord, Store
-from emberharmony.pipeline.plan import STAGING
-from emberharmony.pipeline.run import Run
+from emberharmony.pipeline.fit import FIT, FIT_PCA
+from emberharmony.pipeline.plan import REPLACES, STAGING
+from emberharmony.pipeline.run import Receipt, Run
 from emberharmony.splits import SPLITS
 
 PUBLISHED = ("features", "windows", "state")
@@ -33,7 +36,7 @@ def check_target(sink: Path, fingerprint: str, *, overwrite: bool) -> Manifest |
     manifest = read_manifest(sink)
     if manifest is not None and manifest.fingerprint == fingerprint and not overwrite:
         return manifest
-    if overwrite or _publishing(sink, fingerprint):
+    if overwrite or _taken_up(sink, fingerprint):
         return None
     if manifest is not None:
         raise DataError(
@@ -49,33 +52,87 @@ def check_target(sink: Path, fingerprint: str, *, overwrite: bool) -> Manifest |
     return None
 
 
+def is_decided(run: Run) -> bool:
+    """Whether the run has begun to publish: then there is nothing else left to do."""
+    return run.store.exists(MANIFEST)
+
+
 def publish(run: Run, sink: Path) -> Manifest:
     """Check that every part is there, write the manifest, and move all of it from staging to its place.
 
     Killed in the middle and called again, it goes on where it stopped: the manifest in staging is the decision, the one in
     place the announcement.
+
+    Raises
+    ------
+    DamagedError
+        If a file is not what its record says; nothing was published then.
     """
-    staged = run.store.path(MANIFEST)
-    if not staged.exists():
+    if not is_decided(run):
         run.store.write_json(MANIFEST, _manifest(run).to_json())
-        # From here on what was published before is withdrawn: a reader sees all of a run, or nothing.
+    manifest = read_manifest(run.store.root)
+    assert manifest is not None
+    # From here on what was published before is withdrawn: a reader sees all of a run, or nothing.
     (sink / MANIFEST).unlink(missing_ok=True)
+    written = {file.name.split("/")[0] for file in manifest.files}
     for name in PUBLISHED:
         source, target = run.store.path(name), sink / name
+        if target.exists() and (source.exists() or name not in written):
+            shutil.rmtree(target)
         if source.exists():
-            if target.exists():
-                shutil.rmtree(target)
             source.replace(target)
-    staged.replace(sink / MANIFEST)
-    shutil.rmtree(sink / STAGING)
-    manifest = read_manifest(sink)
-    assert manifest is not None
+    run.store.path(MANIFEST).replace(sink / MANIFEST)
+    tidy(sink)
     return manifest
 
 
-def _publishing(sink: Path, fingerprint: str) -> bool:
-    """Whether a run with this fingerprint was interrupted while it published."""
-    return any((sink / STAGING).glob(f"{fingerprint}-*/{MANIFEST}"))
+def tidy(sink: Path) -> None:
+    """Remove what is staged at a sink, when its result is published; only whoever holds the sink's lock may do so."""
+    staging = sink / STAGING
+    for folder in staging.iterdir() if staging.exists() else ():
+        if folder.is_dir():
+            shutil.rmtree(folder)
+
+
+def drop_damaged(run: Run, *, n_threads: int = 1) -> int:
+    """Look through what an earlier run has left, and take back what is not as its receipts say; returns how many stages.
+
+    A machine that lost its power can leave files of the right size and name that hold zeros.
+    """
+    receipts = list(run.store.path("receipts").glob("*/*.json"))
+    with ThreadPoolExecutor(n_threads) as pool:
+        held = list(pool.map(lambda path: _holds(run, path), receipts))
+    for path, holds in zip(receipts, held, strict=True):
+        if not holds:
+            path.unlink(missing_ok=True)
+    return held.count(False)
+
+
+def take_back(run: Run, name: str) -> None:
+    """Take back the stage that wrote a file.
+
+    Raises
+    ------
+    DamagedError
+        If no stage says that it has written it.
+    """
+    for path in run.store.path("receipts").glob("*/*.json"):
+        if any(file.name == name for file in Receipt.from_json(json.loads(path.read_bytes())).files):
+            path.unlink()
+            return
+    raise DamagedError(f"{run.store.path(name)} is missing, and nothing says how to make it again. Use --overwrite.")
+
+
+def _holds(run: Run, receipt: Path) -> bool:
+    try:
+        return all(run.store.holds(file) for file in Receipt.from_json(json.loads(receipt.read_bytes())).files)
+    except (ValueError, TypeError, KeyError):  # not JSON, or not a receipt
+        return False
+
+
+def _taken_up(sink: Path, fingerprint: str) -> bool:
+    """Whether a run with this fingerprint was interrupted while it published, or while it was to replace what is there."""
+    return any(any((sink / STAGING).glob(f"{fingerprint}-*/{name}")) for name in (MANIFEST, REPLACES))
 
 
 def _manifest(run: Run) -> Manifest:
@@ -92,7 +149,11 @@ def _manifest(run: Run) -> Manifest:
                 for key, n_windows in receipt.rows.items():
                     stride, split = key.split("/")
                     windows[int(stride)][split] += n_windows
-    _check_files(run.store, files)
+    for stage in (FIT, FIT_PCA):
+        fitted = run.committed(stage, 0)
+        if fitted:
+            files.extend(file for file in fitted.files if file.name.split("/")[0] in PUBLISHED)
+    _check_sizes(run.store, files)
     features = [file for file in files if file.name.startswith("features/")]
     totals = dict(zip(SPLITS, run.series_starts[-1].tolist(), strict=True))
     pcas = run.pcas
@@ -118,11 +179,12 @@ def _manifest(run: Run) -> Manifest:
     )
 
 
-def _check_files(store: Store, files: list[FileRecord]) -> None:
+def _check_sizes(store: Store, files: list[FileRecord]) -> None:
+    """A last look: content was checked where it was read, and where an earlier run left it."""
     for file in files:
         path = store.path(file.name)
         if not path.exists() or path.stat().st_size != file.n_bytes:
-            raise DataError(f"{path} is missing or was changed since this job wrote it; nothing was published. Use --overwrite.")
+            raise DamagedError(f"{path} is missing or was changed since this job wrote it; nothing was published.", file.name)
 
 
 def _schema_of(store: Store, file: FileRecord) -> dict[str, str]:

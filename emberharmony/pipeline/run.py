@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.backend import get_backend, select, using_backend
+from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnRoles, DroppedColumn, FeatureColumn
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.io.source import Source
@@ -22,6 +23,7 @@ from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SPLITS, TimeBoundaries
+from emberharmony.threads import limit_worker_threads
 from emberharmony.typing import IntArray
 
 PLAN_VERSION = 1
@@ -33,6 +35,9 @@ class RunRef:
 
     staging: str
     backend: str | None = None  # None: whatever the worker that takes the task selects
+    token: str = ""  # told apart from an earlier run in the same place, which a worker may still remember
+    threads: int | None = None  # compute threads of a worker process; None: the process that runs the job has set them
+    parity: float = 0.0  # share of the chunks that are computed on NumPy as well
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Receipt:
     backend: str
     seconds: float
     left_out: int = 0  # rows in no split
+    host: str = ""  # that computed it
+    parity: float | None = None  # largest difference to NumPy, where it was computed there as well
 
     @classmethod
     def from_json(cls, data: dict[str, Any], /) -> Self:
@@ -57,14 +64,26 @@ class Run:
     """A planned job: its spec, its chunks and what has been committed of it."""
 
     def __init__(self, staging: Path) -> None:
-        self.store = Store(staging)
+        self.store = Store(staging, expected=True)
         self._plan = self.store.read_json("plan.json")
         self.spec = PipelineSpec.from_json(self._plan["spec"])
 
     @cached_property
     def source(self) -> Source:
-        """The table the job reads."""
-        return open_source(self.spec.source)
+        """The table the job reads.
+
+        Raises
+        ------
+        DataError
+            If it is not the table that was planned.
+        """
+        source = open_source(self.spec.source)
+        if self.spec.fingerprint(source.describe().identity) != self.fingerprint:
+            raise DataError(
+                f"The source was changed after the job was planned ({self.store.root.name}); nothing was published. Run the same "
+                f"command again: it plans anew."
+            )
+        return source
 
     @property
     def fingerprint(self) -> str:
@@ -145,6 +164,21 @@ class Run:
         name = _receipt_name(stage, chunk)
         return Receipt.from_json(self.store.read_json(name)) if self.store.exists(name) else None
 
+    def check(self, receipt: Receipt) -> None:
+        """Raise unless a receipt's files are what it says.
+
+        Raises
+        ------
+        DamagedError
+            If one is missing or was changed; what it belongs to has to be done again.
+        """
+        for file in receipt.files:
+            self.store.check(file)
+
+    def uncommit(self, stage: str, chunk: int) -> None:
+        """Take back that a stage of a chunk is done."""
+        self.store.path(_receipt_name(stage, chunk)).unlink(missing_ok=True)
+
     def receipts(self, stage: str) -> Iterator[Receipt]:
         """Receipts of all chunks, in order; the stage has to be complete."""
         for chunk in self.chunks:
@@ -152,19 +186,20 @@ class Run:
 
     def missing(self, stage: str) -> list[Chunk]:
         """Chunks of which a stage is not done."""
+        self.store.check_there()
         folder = self.store.path(f"receipts/{stage}")
         done = {path.stem for path in folder.iterdir() if path.suffix == ".json"} if folder.exists() else set()
         return [chunk for chunk in self.chunks if f"{chunk.index:05}" not in done]
 
 
 @lru_cache(maxsize=4)
-def _opened(staging: str) -> Run:
+def _opened(staging: str, token: str) -> Run:
     return Run(Path(staging))
 
 
 def open_run(ref: RunRef) -> Run:
     """Return the run that a reference means; opened once in every process."""
-    return _opened(ref.staging)
+    return _opened(ref.staging, ref.token)
 
 
 def forget_runs() -> None:
@@ -181,6 +216,8 @@ def at_the_door(ref: RunRef) -> Iterator[tuple[Run, str]]:
     (Run, str)
         The run, and the backend and device that computes, for the receipt.
     """
+    if ref.threads is not None:
+        limit_worker_threads(ref.threads)
     with using_backend(ref.backend or get_backend()):
         backend = select()
         yield open_run(ref), f"{backend.name}:{backend.device}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emberharmony import __version__
@@ -12,13 +12,14 @@ from emberharmony.features.categorical import CategorySpec
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec
+from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
 from emberharmony.io.parquet import ParquetSource, ParquetSourceSpec
 from emberharmony.io.source import Source
 from emberharmony.pca import PCASpec
 from emberharmony.splits import SplitSpec
 from emberharmony.windows import WindowSpec
 
-SourceSpec = ParquetSourceSpec
+SourceSpec = ParquetSourceSpec | BigQuerySourceSpec
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,14 @@ class PipelineSpec:
 
 def open_source(spec: SourceSpec) -> Source:
     """Return the table that a source spec names."""
-    return ParquetSource(spec)
+    return BigQuerySource(spec) if isinstance(spec, BigQuerySourceSpec) else ParquetSource(spec)
+
+
+def pinned(spec: PipelineSpec) -> PipelineSpec:
+    """Return the spec with what every worker has to read alike: a table that others change, at one moment."""
+    if not isinstance(spec.source, BigQuerySourceSpec):
+        return spec
+    return replace(spec, source=BigQuerySource(spec.source).pinned())
 
 
 def _adapter() -> Any:

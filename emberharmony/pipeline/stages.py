@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from platform import node
 
 from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.chunk import PLAIN, Steps, featurize_chunk, profile_chunk, project_chunk
@@ -25,20 +27,21 @@ def run_chunk(stage: str, ref: RunRef, chunk: int, steps: Steps = PLAIN) -> int:
     """Do one stage of one chunk, unless it is done; returns the chunk's rows."""
     with at_the_door(ref) as (run, backend):
         if run.committed(stage, chunk) is None:
-            CHUNK_STAGES[stage](run, run.chunks[chunk], backend, steps)
+            receipt = CHUNK_STAGES[stage](run, run.chunks[chunk], backend, steps)
+            run.commit(replace(receipt, host=node()))
         return run.chunks[chunk].n_rows
 
 
 def fit_preprocessing_of(ref: RunRef) -> int:
     """Fit the preprocessing on the merged profiles; returns the number of features."""
-    with at_the_door(ref) as (run, _):
-        return len(fit_features(run).feature_names)
+    with at_the_door(ref) as (run, backend):
+        return len(fit_features(run, backend).feature_names)
 
 
 def fit_pcas_of(ref: RunRef) -> dict[int, list[float]]:
     """Fit the PCA of every stride on the merged window states; returns their explained variance ratios."""
-    with at_the_door(ref) as (run, _):
-        return {stride: pca.explained_variance_ratio.tolist() for stride, pca in fit_pcas(run).items()}
+    with at_the_door(ref) as (run, backend):
+        return {stride: pca.explained_variance_ratio.tolist() for stride, pca in fit_pcas(run, backend).items()}
 
 
 def publish_of(ref: RunRef, sink: str) -> Manifest:

@@ -1,0 +1,30 @@
+"""Trying again, where what failed may pass."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from emberharmony.errors import TransientError
+
+T = TypeVar("T")
+
+RETRY_DELAYS_S = (1.0, 4.0, 16.0)
+RETRY_JITTER = 0.5
+"""Waits are up to half as long again, so that many workers do not all come back at once."""
+
+_log = logging.getLogger(__name__)
+
+
+def patiently(work: Callable[[], T], *, sleep: Callable[[float], None] = time.sleep) -> T:
+    """Do `work`, and after a `TransientError` again, three times, with growing waits between."""
+    for delay in RETRY_DELAYS_S:
+        try:
+            return work()
+        except TransientError as error:
+            _log.info("Trying again in %.0f s: %s", delay, error)
+            sleep(delay * (1 + RETRY_JITTER * random.random()))
+    return work()
