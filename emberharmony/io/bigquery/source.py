@@ -51,7 +51,8 @@ class BigQuerySourceSpec:
     snapshot_time: dt.datetime | None = None
     temporary_dataset: str | None = None  # views and queries are materialised there
     temporary_hours: float = 24.0
-    materialised_as: str | None = None  # set by the plan
+    materialised_as: str | None = None  # set by the plan, for all workers to read the same
+    read_at: dt.datetime | None = None  # likewise
     read: ReadSpec = field(default_factory=ReadSpec)
     connection: BigQueryConnection = field(default_factory=BigQueryConnection)
 
@@ -81,7 +82,7 @@ class BigQuerySource:
     def pinned(self) -> BigQuerySourceSpec:
         """Return the spec with the table and the moment that this source reads, for every other worker to read the same."""
         copy = str(self._table) if self._is_copy else None
-        return replace(self._spec, snapshot_time=self._snapshot, materialised_as=copy)
+        return replace(self._spec, read_at=self._snapshot, materialised_as=copy)
 
     def describe(self) -> TableInfo:
         """Return the table's description; counts its rows, which is free where there is no `where`."""
@@ -182,12 +183,9 @@ class BigQuerySource:
 
     @cached_property
     def _is_copy(self) -> bool:
-        given = self._given
-        return given is None or table_of(self._clients, given).table_type not in ("TABLE", "SNAPSHOT", "CLONE")
-
-    @cached_property
-    def _referenced(self) -> tuple[tuple[str, str, int], ...]:
-        return referenced_state(self._clients, self._sql, self._spec.parameters) if self._is_copy else ()
+        if self._spec.materialised_as is not None or self._given is None:
+            return True
+        return table_of(self._clients, self._given).table_type not in ("TABLE", "SNAPSHOT", "CLONE")
 
     @property
     def _sql(self) -> str:
@@ -210,7 +208,7 @@ class BigQuerySource:
             self._clients,
             self._sql,
             spec.parameters,
-            state=self._referenced,
+            state=referenced_state(self._clients, self._sql, spec.parameters),
             into=(dataset[0] or self._clients.project, dataset[2]),
             hours=spec.temporary_hours,
         )
@@ -225,8 +223,9 @@ class BigQuerySource:
 
     @cached_property
     def _snapshot(self) -> dt.datetime:
-        if self._spec.snapshot_time is not None:
-            return self._spec.snapshot_time.astimezone(dt.UTC)
+        given = self._spec.read_at or self._spec.snapshot_time
+        if given is not None:
+            return given.astimezone(dt.UTC)
         _ = self._table  # a copy has to be there before the moment at which it is read
         # BigQuery's own clock: a moment that has not come there yet is refused.
         now = query_row(self._clients, "SELECT UNIX_MICROS(CURRENT_TIMESTAMP()) AS now", doing="Asking for the time")["now"]
@@ -252,7 +251,7 @@ class BigQuerySource:
         spec, table = self._spec, self._metadata
         # The same content at another moment is the same source; a stream of inserts changes it without a trace.
         moving = spec.snapshot_time is not None or table.streaming_buffer is not None
-        content: Any = [list(entry) for entry in self._referenced]
+        content: Any = self._table.table  # of a copy: a hash of the query and of what it reads
         if not self._is_copy:
             content = [str(self._table), table.modified.isoformat() if table.modified else None, table.num_rows]
         return {
