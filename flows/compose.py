@@ -21,7 +21,7 @@ from emberharmony.pipeline.plan import STAGING, Plan, make_plan, stage_plan, sta
 from emberharmony.pipeline.publish import check_target, drop_damaged, is_decided, take_back
 from emberharmony.pipeline.retry import patiently
 from emberharmony.pipeline.run import RunRef, open_run
-from emberharmony.threads import available_cores, limit_compute_threads
+from emberharmony.threads import compute_threads, limit_compute_threads
 from flows.config import Job
 from flows.watch import Watcher, current_watcher
 
@@ -97,7 +97,7 @@ def run_job(job: Job, engine: Engine, watcher: Watcher | None = None, *, overwri
             if published is None:
                 ref = stage_plan(plan, sink, backend=job.backend, anew=overwrite)
                 watcher.planned(plan, backend)
-                with limit_compute_threads(max(1, available_cores() // job.workers)):
+                with limit_compute_threads(max(1, compute_threads() // job.workers)):
                     return outcome(carry_out(ref, sink, engine, watcher, workers=job.workers), did_work=True)
     return outcome(published, did_work=False)
 
