@@ -21,7 +21,9 @@ from emberharmony.io.source import TableInfo, TimeRange
 from emberharmony.planning.chunks import Chunk
 from emberharmony.typing import IntArray
 
-_BATCH_ROWS = 65_536
+_MIN_BATCH_ROWS = 16_384
+_MAX_BATCH_ROWS = 65_536
+_READ_BUFFER_BYTES = 2**18
 
 
 @dataclass(frozen=True)
@@ -163,16 +165,18 @@ class ParquetSource:
         """Exactly the chunk's rows, sorted by time if there is one, with their row numbers."""
         names = list(dict.fromkeys([*columns, time] if time else columns))
         if chunk.times is None:
-            stop = chunk.first_row + chunk.n_rows
-            groups = [g for g in self._groups if g.first_row < stop and g.first_row + g.n_rows > chunk.first_row]
-            pieces = [_clip(*piece, chunk.first_row, stop) for g in groups for piece in self._batches(g, names, stop)]
+            start, stop = chunk.first_row, chunk.first_row + chunk.n_rows
+            groups = [g for g in self._groups if g.first_row < stop and g.first_row + g.n_rows > start]
+            batches = (piece for group in groups for piece in self._batches(group, names, chunk.n_rows, stop))
+            # A slice keeps all of its batch alive, an empty one too.
+            pieces = [_clip(piece, first, start, stop) for piece, first in batches if first + piece.num_rows > start]
         else:
             assert time is not None
             begin, end = chunk.times
             pieces = [
                 _within(*piece, time, begin, end)
                 for group in self._groups_between(time, begin, end)
-                for piece in self._batches(group, names)
+                for piece in self._batches(group, names, chunk.n_rows)
             ]
         table = pa.concat_tables([piece for piece in pieces if piece.num_rows])
         if table.num_rows != chunk.n_rows:
@@ -182,21 +186,27 @@ class ParquetSource:
             )
         return (table if time is None else _sorted(table, time)).select([ROW_NUMBER, *columns])
 
-    def _batches(self, group: _Group, columns: list[str], stop: int | None = None) -> Iterator[tuple[pa.Table, int]]:
-        """The group's rows as tables with the number of their first row, up to source row `stop`."""
+    def _batches(
+        self, group: _Group, columns: list[str], at_once: int | None = None, stop: int | None = None
+    ) -> Iterator[tuple[pa.Table, int]]:
+        """The group's rows as tables with the number of their first row, up to source row `stop`.
+
+        A group of more than `at_once` rows is decoded piece by piece: memory follows the chunk, however large a writer made its groups.
+        """
         file = self._files[group.file]
         try:
             with _unchanged(file).open("rb") as handle:
-                parquet = pq.ParquetFile(handle, metadata=file.metadata)
-                if stop is None or group.first_row + group.n_rows <= stop:
+                if at_once is None or group.n_rows <= max(at_once, _MIN_BATCH_ROWS):
+                    parquet = pq.ParquetFile(handle, metadata=file.metadata)
                     yield parquet.read_row_group(group.number, columns, use_threads=False), group.first_row
                     return
-                first = group.first_row
-                batches = parquet.iter_batches(_BATCH_ROWS, [group.number], columns, use_threads=False)
-                for batch in batches:
+                # Without a buffer a column's whole, still compressed chunk would be read at its first page.
+                parquet = pq.ParquetFile(handle, metadata=file.metadata, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
+                first, batch_rows = group.first_row, min(max(at_once, _MIN_BATCH_ROWS), _MAX_BATCH_ROWS)
+                for batch in parquet.iter_batches(batch_rows, [group.number], columns, use_threads=False):
                     yield pa.Table.from_batches([batch]), first
                     first += batch.num_rows
-                    if first >= stop:
+                    if stop is not None and first >= stop:
                         return
         except (pa.ArrowException, OSError) as error:
             raise _corrupt(file.path, error, f"row group {group.number}") from error
@@ -237,7 +247,8 @@ class ParquetSource:
             lows.append(statistics.min)
             highs.append(statistics.max)
             nulls.append(statistics.null_count)
-        low, high = (ticks(pa.array(values).cast(type_))[0] for values in (lows, highs))
+        # With their own type: left to itself Arrow takes nanoseconds for microseconds, and the last rows would lie past the end.
+        low, high = (ticks(pa.array(values, type_))[0] for values in (lows, highs))
         return low, high, np.array(nulls, np.int64)
 
     def _bytes_per_row(self, n_rows: int) -> dict[str, float]:
@@ -301,7 +312,9 @@ def _refuse_other_schema(schema: pa.Schema, file: _File, first: Path) -> None:
     for name in dict.fromkeys([*schema.names, *other.names]):
         types = [s.field(name).type if name in s.names else "missing" for s in (schema, other)]
         if types[0] != types[1]:
-            raise DataError(f"Column {name!r} is {types[0]} in {first} and {types[1]} in {file.path}; all files need one schema.")
+            raise DataError(
+                f"Column {name!r} is {types[0]} in {first} and {types[1]} in {file.path}; all files need one schema."
+            )
 
 
 def _leaf(metadata: pq.FileMetaData, name: str, guess: int) -> int:
