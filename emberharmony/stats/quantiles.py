@@ -42,8 +42,9 @@ class Quantiles:
     @classmethod
     def of(cls, x: FloatArray, /) -> Self:
         """Return the state of float64 `x` of shape ``(n_rows,)``, all of it finite; costs one sort."""
-        values, counts = _run_lengths(np.sort(x) + 0.0)  # + 0.0 turns -0.0 into 0.0
-        return cls(values, counts)._bounded()
+        ordered = np.sort(x) + 0.0  # + 0.0 turns -0.0 into 0.0
+        starts = _run_starts(ordered)
+        return cls(ordered[starts], np.diff(starts, append=len(ordered)))._bounded()
 
     def merge(self, other: Self, /) -> Self:
         """Return the state of both states' rows together."""
@@ -92,9 +93,7 @@ class Quantiles:
     def _in_buckets(self) -> Self:
         if not self.exact:
             return self
-        buckets = _buckets(self.keys)
-        first = np.flatnonzero(np.diff(buckets, prepend=buckets[:1] - 1))
-        return type(self)(buckets[first], np.add.reduceat(self.counts, first) if len(first) else self.counts)
+        return type(self)(*_summed(_buckets(self.keys), self.counts))
 
     def to_arrays(self) -> Arrays:
         """Return the state as named arrays."""
@@ -106,16 +105,21 @@ class Quantiles:
         return cls(arrays["keys"], arrays["counts"])
 
 
-def _run_lengths(ordered: FloatArray) -> tuple[FloatArray, IntArray]:
-    starts = np.flatnonzero(np.concatenate([np.ones(min(len(ordered), 1), bool), ordered[1:] != ordered[:-1]]))
-    return ordered[starts], np.diff(starts, append=len(ordered)).astype(np.int64)
+def _run_starts(ordered: FloatArray | IntArray) -> IntArray:
+    """Where each run of equal, sorted values begins."""
+    return np.flatnonzero(np.concatenate([np.ones(min(len(ordered), 1), bool), ordered[1:] != ordered[:-1]]))
+
+
+def _summed(keys: FloatArray | IntArray, counts: IntArray) -> tuple[FloatArray | IntArray, IntArray]:
+    """Sorted keys, each once, with the counts of its run."""
+    starts = _run_starts(keys)
+    return keys[starts], np.add.reduceat(counts, starts) if len(starts) else counts
 
 
 def _added(a: Quantiles, b: Quantiles) -> tuple[FloatArray | IntArray, IntArray]:
-    keys, inverse = np.unique(np.concatenate([a.keys, b.keys]), return_inverse=True)
-    counts = np.zeros(len(keys), np.int64)
-    np.add.at(counts, inverse, np.concatenate([a.counts, b.counts]))
-    return keys, counts
+    keys = np.concatenate([a.keys, b.keys])
+    order = np.argsort(keys, kind="stable")  # two sorted runs: merged in linear time
+    return _summed(keys[order], np.concatenate([a.counts, b.counts])[order])
 
 
 def _buckets(values: FloatArray | IntArray) -> IntArray:
