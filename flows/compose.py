@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Protocol
 
 from emberharmony.backend import select, using_backend
-from emberharmony.errors import DamagedError, PlanError
+from emberharmony.errors import DamagedError, PlanError, TerminalError
+from emberharmony.io.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.lock import locked
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.store import Store
 from emberharmony.pipeline.plan import STAGING, Plan, make_plan, stage_plan, staged_chunk_rows
-from emberharmony.pipeline.publish import check_target, drop_damaged, is_decided, take_back
+from emberharmony.pipeline.publish import check_target, drop_damaged, is_decided, take_back, tidy
 from emberharmony.pipeline.retry import patiently
 from emberharmony.pipeline.run import RunRef, open_run
+from emberharmony.pipeline.spec import pinned
+from emberharmony.pipeline.tables import check_same_tables, note_sink
 from emberharmony.threads import compute_threads, limit_compute_threads
 from flows.config import Job
 from flows.watch import Watcher, current_watcher
@@ -96,9 +99,16 @@ def run_job(job: Job, engine: Engine, watcher: Watcher | None = None, *, overwri
             published = check_target(sink, plan.fingerprint, overwrite=overwrite)  # the run before us may just have ended
             if published is None:
                 ref = stage_plan(plan, sink, backend=job.backend, anew=overwrite)
+                if isinstance(job.sink, BigQuerySinkSpec):
+                    note_sink(open_run(ref), job.sink)
                 watcher.planned(plan, backend)
                 with limit_compute_threads(max(1, compute_threads() // job.workers)):
                     return outcome(carry_out(ref, sink, engine, watcher, workers=job.workers), did_work=True)
+    if isinstance(job.sink, BigQuerySinkSpec):
+        check_same_tables(sink, job.sink)
+    elif (sink / STAGING).exists():
+        with suppress(TerminalError), only_run_at(sink):  # whoever is at work there tidies up by himself
+            tidy(sink, of=plan.fingerprint)  # a run that was killed at its very end
     return outcome(published, did_work=False)
 
 
@@ -144,11 +154,12 @@ def only_run_at(sink: Path) -> Iterator[None]:
 
 def _plan(job: Job) -> Plan:
     """Plan the job, in the chunks of an interrupted run of it if there is one and they still fit."""
-    plan = make_plan(job.spec, job.resources)
+    spec = pinned(job.spec)
+    plan = make_plan(spec, job.resources)
     staged = staged_chunk_rows(Path(job.sink.path), plan.fingerprint)
     if job.runtime.chunk_rows is None and staged not in (None, plan.memory.chunk_rows):
         with suppress(PlanError):
-            return make_plan(job.spec, replace(job.resources, chunk_rows=staged))
+            return make_plan(spec, replace(job.resources, chunk_rows=staged))
     return plan
 
 

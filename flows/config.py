@@ -6,19 +6,22 @@ import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from emberharmony.errors import PlanError
 from emberharmony.features.categorical import CategorySpec
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec
+from emberharmony.io.bigquery.sink import BigQuerySinkSpec
+from emberharmony.io.bigquery.source import BigQuerySourceSpec
+from emberharmony.io.parquet import ParquetSourceSpec
 from emberharmony.pca import PCASpec
 from emberharmony.pipeline.plan import Resources
-from emberharmony.pipeline.spec import PipelineSpec, SourceSpec
+from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
@@ -31,6 +34,17 @@ class ParquetSink(BaseModel):
 
     type: Literal["parquet"] = "parquet"
     path: str = Field(description="Folder of the result; staged in it, under .staging, until all of it is there.")
+
+
+def _kind(value: Any) -> str:
+    """Type of a source or sink, as a tag; files of Parquet unless it says otherwise."""
+    return str(value.get("type", "parquet") if isinstance(value, dict) else getattr(value, "type", "parquet"))
+
+
+Source = Annotated[
+    Annotated[ParquetSourceSpec, Tag("parquet")] | Annotated[BigQuerySourceSpec, Tag("bigquery")], Discriminator(_kind)
+]
+Sink = Annotated[Annotated[ParquetSink, Tag("parquet")] | Annotated[BigQuerySinkSpec, Tag("bigquery")], Discriminator(_kind)]
 
 
 class Runtime(BaseModel):
@@ -58,8 +72,8 @@ class Job(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: SourceSpec
-    sink: ParquetSink
+    source: Source
+    sink: Sink
     columns: ColumnSpec = ColumnSpec()
     datetime: CyclicalSpec = CyclicalSpec()
     categories: CategorySpec = CategorySpec()
@@ -147,11 +161,14 @@ def _explain(detail: Any, data: Mapping[str, Any]) -> str:
     location = [str(part) for part in detail["loc"] if str(part) not in ("parquet", "bigquery")]
     key = ".".join(location)
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{key} is not a known key.{_nearest(location[-1], _allowed(location[:-1]))}"
+        return f"{key} is not a known key.{_nearest(location[-1], _allowed(location[:-1], data))}"
     if detail["type"] in ("missing", "missing_argument"):
         return f"{key} is missing: {_describe(location)}"
     if detail["type"] == "value_error":
         return f"{key}: {detail['ctx']['error']}"
+    if detail["type"] == "union_tag_invalid":
+        given = detail["ctx"]["tag"]
+        return f"{key}.type is {given!r}; allowed: 'parquet' or 'bigquery'.{_nearest(given, _KINDS, listed=False)}"
     if detail["type"] == "literal_error":
         allowed = detail["ctx"]["expected"]
         choices = [choice.strip("' ") for choice in allowed.replace(" or ", ",").split(",")]
@@ -167,17 +184,29 @@ def _nearest(name: str, allowed: Iterable[str], *, listed: bool = True) -> str:
     return hint + (f" Allowed: {', '.join(allowed)}." if listed and allowed else "")
 
 
-def _allowed(location: Sequence[str]) -> list[str]:
-    """Keys that the section at `location` may have."""
-    if not location:
-        return list(Job.model_fields)
-    section = Job.model_fields[location[0]].annotation if location[0] in Job.model_fields else None
+_KINDS = ("parquet", "bigquery")
+
+
+def _allowed(location: Sequence[str], data: Mapping[str, Any]) -> list[str]:
+    """Keys that the section at `location` may have; of a source or sink, those of its type."""
+    section: Any = Job
+    given: Any = data
+    for name in location:
+        given = given.get(name, {}) if isinstance(given, dict) else {}
+        options = [get_args(option)[:2] for option in get_args(_fields(section).get(name))]
+        kinds = {tag.tag: option for option, tag in options} if options else {}
+        section = kinds.get(_kind(given)) if kinds else _fields(section).get(name)
+    return list(_fields(section))
+
+
+def _fields(section: Any) -> dict[str, Any]:
+    """Names and types of a section's keys."""
     if isinstance(section, type) and issubclass(section, BaseModel):
-        return list(section.model_fields)
-    options = getattr(section, "__args__", (section,))
-    return list(
-        dict.fromkeys(f.name for option in options if dataclasses.is_dataclass(option) for f in dataclasses.fields(option))
-    )
+        return {name: field.annotation for name, field in section.model_fields.items()}
+    if dataclasses.is_dataclass(section):
+        hints = get_type_hints(section)
+        return {field.name: hints[field.name] for field in dataclasses.fields(section)}
+    return {}
 
 
 def _describe(location: Sequence[str]) -> str:

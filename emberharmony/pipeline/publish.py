@@ -20,6 +20,7 @@ from emberharmony.io.store import FileRecord, Store
 from emberharmony.pipeline.fit import FIT, FIT_PCA
 from emberharmony.pipeline.plan import REPLACES, STAGING
 from emberharmony.pipeline.run import Receipt, Run
+from emberharmony.pipeline.tables import publish_tables
 from emberharmony.splits import SPLITS
 
 PUBLISHED = ("features", "windows", "state")
@@ -72,6 +73,7 @@ def publish(run: Run, sink: Path) -> Manifest:
         run.store.write_json(MANIFEST, _manifest(run).to_json())
     manifest = read_manifest(run.store.root)
     assert manifest is not None
+    publish_tables(run, manifest, sink)
     # From here on what was published before is withdrawn: a reader sees all of a run, or nothing.
     (sink / MANIFEST).unlink(missing_ok=True)
     written = {file.name.split("/")[0] for file in manifest.files}
@@ -86,12 +88,11 @@ def publish(run: Run, sink: Path) -> Manifest:
     return manifest
 
 
-def tidy(sink: Path) -> None:
-    """Remove what is staged at a sink, when its result is published; only whoever holds the sink's lock may do so."""
-    staging = sink / STAGING
-    for folder in staging.iterdir() if staging.exists() else ():
-        if folder.is_dir():
-            shutil.rmtree(folder)
+def tidy(sink: Path, *, of: str = "") -> None:
+    """Remove what is staged at a sink, all of it or of one fingerprint; only whoever holds the sink's lock may do so."""
+    for path in (sink / STAGING).glob(f"{of}*"):
+        if path.is_dir():
+            shutil.rmtree(path)
 
 
 def drop_damaged(run: Run, *, n_threads: int = 1) -> int:

@@ -1,0 +1,148 @@
+"""A run's parts as BigQuery tables: which parts make a table, and what its columns are."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from emberharmony.errors import PlanError
+from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.features.datetime import PARTS
+from emberharmony.features.preprocessing import FittedColumn
+from emberharmony.io.bigquery.connection import shared_clients
+from emberharmony.io.bigquery.load import Put
+from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec, PublishedRun
+from emberharmony.io.bigquery.tables import OutputTable, Part
+from emberharmony.io.manifest import Manifest
+from emberharmony.io.store import FileRecord, Store
+from emberharmony.pipeline.run import Run
+
+SINK = "sink.json"
+"""File, in a staged run, that names the BigQuery dataset it is published to."""
+
+_PLACE = "state/bigquery.json"
+_DONE = "tables-published"
+_PARTS = dict(zip(PARTS, ("hour", "day of the week", "day of the month", "month"), strict=True))
+
+
+def note_sink(run: Run, sink: BigQuerySinkSpec) -> None:
+    """Write down where the run's tables go, for whichever worker publishes."""
+    run.store.write_json(SINK, _adapter().dump_python(sink, mode="json"))
+
+
+def publish_tables(run: Run, manifest: Manifest, sink: Path, *, put: Put | None = None) -> None:
+    """Publish the run's tables where `note_sink` has written down, if anywhere; done twice, it is done once."""
+    if not run.store.exists(SINK) or run.store.exists(_DONE):
+        return
+    spec: BigQuerySinkSpec = _adapter().validate_python(run.store.read_json(SINK))
+    target = BigQuerySink(spec, shared_clients(spec.connection), put=put)
+    published = PublishedRun(
+        fingerprint=manifest.fingerprint,
+        source_rows=manifest.source_rows,
+        rows=manifest.rows,
+        windows={stride: counts.windows for stride, counts in manifest.strides.items()},
+        features=len(manifest.features),
+        config=manifest.spec,
+        state=str((sink / "state").absolute()),
+        version=manifest.versions["emberharmony"],
+    )
+    tables = list(output_tables(run, manifest))
+    target.publish(tables, published, nonce=_nonce(run, spec))
+    run.store.write_json(_PLACE, {table.name: str(target.target(table.name)) for table in tables})
+    run.store.write(_DONE, b"")  # from here on files may be moved away, and need not be read again
+
+
+def check_same_tables(sink: Path, spec: BigQuerySinkSpec) -> None:
+    """Refuse a folder whose result was published to other tables than the job now names.
+
+    Raises
+    ------
+    PlanError
+        If it was.
+    """
+    store = Store(sink)
+    there = store.read_json(_PLACE).get("features") if store.exists(_PLACE) else "no table at all"
+    wanted = str(BigQuerySink(spec, shared_clients(spec.connection)).target("features"))
+    if there != wanted:
+        raise PlanError(
+            f"{sink} holds the result as it was published to {there}, the job now names {wanted}. Give each its own "
+            f"`sink.path`, or publish anew with --overwrite."
+        )
+
+
+def output_tables(run: Run, manifest: Manifest) -> Iterator[OutputTable]:
+    """Yield the tables of a run: its features, and the windows of every stride."""
+    roles = run.roles
+    carried = {ROW_NUMBER: "Number of the row in the source's order"}
+    carried |= {name: f"{name} of the source, as it was" for name in roles.carried}
+    yield OutputTable(
+        "features",
+        _parts(run, manifest.files, "features/"),
+        manifest.rows,
+        time=roles.time,
+        description=f"Features of run {manifest.fingerprint}, one row for each row of the source",
+        descriptions=carried | feature_descriptions(run.preprocessing.columns),
+    )
+    size = run.spec.windows.size
+    for stride, counts in manifest.strides.items():
+        yield OutputTable(
+            f"windows_stride_{stride}",
+            _parts(run, manifest.files, f"windows/stride={stride}/"),
+            counts.windows,
+            time="end_time" if roles.time else None,
+            description=f"Windows of {size} rows of run {manifest.fingerprint}, one every {stride}, as {counts.components} "
+            f"principal components that explain {counts.explained:.1%} of the training windows' variance",
+            descriptions={
+                "first_row": f"{ROW_NUMBER} of the window's first row",
+                "last_row": f"{ROW_NUMBER} of the window's last row",
+                "start_time": "Time of the window's first row",
+                "end_time": "Time of the window's last row",
+                **({roles.target: f"{roles.target} of the window's last row"} if roles.target else {}),
+                **{
+                    f"pc_{i}": f"Score on component {i}, which explains {share:.2%} of the variance"
+                    for i, share in enumerate(counts.explained_variance_ratio, start=1)
+                },
+            },
+        )
+
+
+def feature_descriptions(columns: tuple[FittedColumn, ...]) -> dict[str, str]:
+    """Say of every feature what it is."""
+    found: dict[str, str] = {}
+    for column in columns:
+        if column.kind == "datetime":
+            kinds = [f"{function} of the {_PARTS[part]} of {column.name}" for part in PARTS for function in ("Sine", "Cosine")]
+            found |= dict(zip(column.features, kinds, strict=True))
+        elif column.kind == "categorical":
+            texts = [f"1 where {column.name} is {value!r}" for value in column.vocabulary]
+            texts += [f"1 where {column.name} is any other value", f"1 where {column.name} is missing"]
+            found |= dict(zip(column.features, texts, strict=False))
+        else:
+            found[column.features[0]] = f"{column.name} of the source, missing values filled in and scaled"
+    return found
+
+
+def _parts(run: Run, files: tuple[FileRecord, ...], prefix: str) -> tuple[Part, ...]:
+    return tuple(
+        Part(run.store.path(file.name), file.name.split("split=")[1].split("/")[0])
+        for file in files
+        if file.name.startswith(prefix)
+    )
+
+
+def _nonce(run: Run, spec: BigQuerySinkSpec) -> str:
+    """Tell this run's publishing from an earlier one's of the same content, but not from its own interrupted attempt."""
+    if spec.write_disposition in ("append", "fail"):
+        return ""  # the same content is appended once, whoever asks
+    name = "publication.json"
+    if not run.store.exists(name):
+        run.store.write_json(name, {"nonce": uuid.uuid4().hex})
+    return str(run.store.read_json(name)["nonce"])
+
+
+def _adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(BigQuerySinkSpec)
