@@ -385,10 +385,10 @@ def check_scalar(dtype: DType, scalar: Any, /) -> None:
 
 def operands(x1: Any, x2: Any, /) -> tuple[Any, Any, Any]:
     """The backend of two operands, and both in native form: two arrays of one dtype, or an array and a Python scalar."""
-    if type(x1) is not Tensor and not isinstance(x1, Scalar):
-        x1 = wrap(x1)
-    if type(x2) is not Tensor and not isinstance(x2, Scalar):
-        x2 = wrap(x2)
+    if type(x1) is not Tensor:
+        x1 = _scalar_or_tensor(x1)
+    if type(x2) is not Tensor:
+        x2 = _scalar_or_tensor(x2)
     if type(x1) is Tensor:
         xp = x1._xp
         a = x1._array
@@ -406,6 +406,13 @@ def operands(x1: Any, x2: Any, /) -> tuple[Any, Any, Any]:
         b = _beside_scalar(x2, x1)
         return x2._xp, x2._xp.scalar(x1, b), b
     raise TypeError("At least one operand must be a tensor or an array, not two Python scalars.")
+
+
+def _scalar_or_tensor(x: Any) -> Any:
+    """A Python scalar (NumPy's scalars become one: they are as weak beside a tensor), or the Tensor of an array."""
+    if isinstance(x, np.generic) and x.dtype.kind in "biufc":
+        return x.item()
+    return x if isinstance(x, Scalar) else wrap(x)
 
 
 def _beside_scalar(x: Tensor, scalar: Any) -> Any:

@@ -1,0 +1,152 @@
+"""Tensors from lists, frames, Arrow and other libraries' arrays."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+
+import mlx.core as mx
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import torch
+
+from emberharmony import ops
+from emberharmony.ops import convert_to_tensor, convert_to_tensor_safe, random_generator, tensor_to_numpy_safe, to_numpy
+
+NAN = float("nan")
+
+NUMBERS = {
+    "scalar": (1.5, 1.5),
+    "bool": (True, True),
+    "list": ([[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+    "list with None": ([1, None, 3], [1.0, NAN, 3.0]),
+    "list of numpy scalars": ([np.float64(1), np.float64(2)], [1.0, 2.0]),
+    "list of torch scalars": ([torch.tensor(1.0), torch.tensor(2.0)], [1.0, 2.0]),
+    "numpy": (np.arange(3), [0, 1, 2]),
+    "numpy reversed": (np.arange(3)[::-1], [2, 1, 0]),
+    "numpy float16": (np.array([1, 2], dtype=np.float16), [1.0, 2.0]),
+    "numpy big-endian": (np.array([1, 2], dtype=">i4"), [1, 2]),
+    "pandas series": (pd.Series([1, 2]), [1, 2]),
+    "pandas Int64": (pd.Series([1, None], dtype="Int64"), [1.0, NAN]),
+    "pandas Int64 without nulls": (pd.Series([1, 2**60 + 1], dtype="Int64"), [1, 2**60 + 1]),
+    "pandas boolean": (pd.Series([True, None], dtype="boolean"), [1.0, NAN]),
+    "pandas boolean without nulls": (pd.Series([True, False], dtype="boolean"), [True, False]),
+    "pandas Float64": (pd.Series([1.5, None], dtype="Float64"), [1.5, NAN]),
+    "pandas Arrow": (pd.Series([1, None], dtype="int64[pyarrow]"), [1.0, NAN]),
+    "pandas Arrow without nulls": (pd.Series([1, 2], dtype="int64[pyarrow]"), [1, 2]),
+    "pandas Arrow float": (pd.Series([1.5, None], dtype="double[pyarrow]"), [1.5, NAN]),
+    "pandas objects": (pd.Series([1, None, 2.5], dtype=object), [1.0, NAN, 2.5]),
+    "pandas index": (pd.Index([1, 2]), [1, 2]),
+    "pandas frame": (pd.DataFrame({"a": [1, 2], "b": [0.5, 1.5]}), [[1.0, 0.5], [2.0, 1.5]]),
+    "pandas frame with nulls": (
+        pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": [1, 2]}),
+        [[1.0, 1.0], [NAN, 2.0]],
+    ),
+    "empty frame": (pd.DataFrame(index=range(2)), [[], []]),
+    "polars series": (pl.Series([1, None]), [1.0, NAN]),
+    "polars boolean": (pl.Series([True, False]), [True, False]),
+    "polars frame": (pl.DataFrame({"a": [1, 2], "b": [0.5, None]}), [[1.0, 0.5], [2.0, NAN]]),
+    "arrow array": (pa.array([1, 2], pa.int32()), [1, 2]),
+    "arrow nulls": (pa.array([1, None]), [1.0, NAN]),
+    "arrow booleans": (pa.array([True, None]), [1.0, NAN]),
+    "arrow chunks": (pa.chunked_array([[1.0], [None, 3.0]]), [1.0, NAN, 3.0]),
+    "arrow dictionary": (pa.array([5, 6, 5]).dictionary_encode(), [5, 6, 5]),
+    "arrow decimal": (pa.array([decimal.Decimal("1.25"), None]), [1.25, NAN]),
+    "arrow table": (pa.table({"a": [1, None], "b": [3, 4]}), [[1.0, 3.0], [NAN, 4.0]]),
+    "arrow batch": (pa.record_batch({"a": [1, 2]}), [[1], [2]]),
+    "arrow scalar": (pa.scalar(3), 3),
+    "torch": (torch.tensor([1.0, 2.0]), [1.0, 2.0]),
+    "mlx": (mx.array([1.0, 2.0]), [1.0, 2.0]),
+}
+
+
+@pytest.mark.parametrize("what", sorted(NUMBERS))
+def test_numbers(backend, what):
+    given, wanted = NUMBERS[what]
+    x = convert_to_tensor(given, backend=backend)
+    assert x.backend == backend
+    np.testing.assert_array_equal(x.numpy(), np.array(wanted))
+    assert x.numpy().dtype.kind == np.array(wanted).dtype.kind
+    np.testing.assert_array_equal(tensor_to_numpy_safe(given), np.array(wanted))
+    assert convert_to_tensor_safe(given, backend=backend, dtype=ops.float32).dtype is ops.float32
+
+
+NOT_NUMBERS = {
+    "text": ("abc", "str"),
+    "list of text": (["a"], "<U1"),
+    "numpy objects": (np.array([1, "a"], dtype=object), "object.*str"),
+    "times": (np.array(["2020-01-01"], dtype="datetime64[s]"), r"datetime64\[s\].*ticks"),
+    "pandas times": (pd.Series(pd.to_datetime(["2020-01-01"])), "datetime64"),
+    "pandas text": (pd.Series(["a"], name="carrier"), "carrier"),
+    "pandas categories": (pd.Series(["a"], dtype="category"), "category"),
+    "pandas frame": (pd.DataFrame({"carrier": ["UA"]}), "carrier"),
+    "polars text": (pl.Series("carrier", ["UA"]), "String.*carrier"),
+    "polars lazy": (pl.LazyFrame({"a": [1]}), "collect"),
+    "arrow text": (pa.table({"carrier": ["UA"]}), "string.*carrier"),
+    "arrow times": (pa.array([dt.date(2020, 1, 1)]), "date32"),
+    "set": ({1, 2}, "set"),
+    "bfloat16": (mx.array([1.0], dtype=mx.bfloat16), "bfloat16"),
+}
+
+
+@pytest.mark.parametrize("what", sorted(NOT_NUMBERS))
+def test_what_is_no_number_is_named(backend, what):
+    given, named = NOT_NUMBERS[what]
+    with pytest.raises(TypeError, match=named):
+        convert_to_tensor(given)
+
+
+def test_backend_is_kept_or_changed(backend):
+    x = ops.asarray([1.0, 2.0])
+    assert convert_to_tensor(x).backend == backend
+    for other in ("numpy", "torch", "mlx"):
+        y = convert_to_tensor(x, backend=other)
+        assert (y.backend, y.dtype, y.tolist()) == (other, x.dtype, [1.0, 2.0])
+
+
+def test_arrow_reaches_numpy_without_a_copy():
+    column = pa.array(np.arange(1000.0))
+    assert np.shares_memory(convert_to_tensor(column, backend="numpy").numpy(), column.to_numpy())
+
+
+class Exporter:
+    """An array of a library that nobody has heard of."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **keywords):
+        return self.array.__dlpack__(**keywords)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_any_dlpack_exporter(backend):
+    x = convert_to_tensor(Exporter(np.arange(3.0)))
+    assert (x.backend, x.tolist()) == (backend, [0.0, 1.0, 2.0])
+
+
+def test_mixing_backends_is_refused():
+    a, b = convert_to_tensor([1.0], backend="numpy"), convert_to_tensor([1.0], backend="torch")
+    c = mx.array([1.0])
+    for left, right in [(a, b), (b, a), (a, c), (c, b), (np.ones(1, np.float32), b)]:
+        with pytest.raises(TypeError, match="nothing is moved"):
+            ops.add(left, right)
+    with pytest.raises(TypeError, match="nothing is moved"):
+        _ = a + b
+    with pytest.raises(TypeError, match="nothing is moved"):
+        ops.concat([a, b])
+    with pytest.raises(TypeError, match="nothing is moved"):
+        _ = a[ops.convert_to_tensor([0], backend="torch")]
+
+
+def test_to_numpy(backend):
+    assert to_numpy(ops.asarray([1, 2])).tolist() == [1, 2]
+
+
+def test_random_generator():
+    assert random_generator(3).uniform(size=4).tolist() == random_generator(3).uniform(size=4).tolist()
