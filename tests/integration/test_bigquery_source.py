@@ -126,7 +126,8 @@ def test_a_worker_reads_what_was_planned(spec, connection, rows):
     with connection.open() as clients:
         insert = f"CREATE OR REPLACE TABLE {name.sql} AS SELECT TIMESTAMP '2026-01-01' AS t, 1 AS x"
         clients.jobs.query(insert).result()
-        planned = BigQuerySource(dataclasses.replace(spec, table=str(name))).pinned()
+        source = BigQuerySource(dataclasses.replace(spec, table=str(name)))
+        planned, identity = source.pinned(), source.describe().identity
         clients.jobs.query(f"INSERT INTO {name.sql} (t, x) VALUES (TIMESTAMP '2026-01-02', 2)").result()
     from pydantic import TypeAdapter
 
@@ -134,6 +135,7 @@ def test_a_worker_reads_what_was_planned(spec, connection, rows):
     travelled = pickle.loads(pickle.dumps(adapter.validate_python(adapter.dump_python(planned, mode="json"))))
     assert travelled == planned
     assert BigQuerySource(travelled).describe().n_rows == 1
+    assert BigQuerySource(travelled).describe().identity == identity
     assert BigQuerySource(dataclasses.replace(spec, table=str(name))).describe().n_rows == 2
 
 
@@ -146,9 +148,9 @@ def test_a_query_is_materialised_once(spec, connection, flights):
     assert first.describe().n_rows == 342
     assert first.describe().identity == second.describe().identity
     planned = first.pinned()
-    assert planned.materialised_as == second.pinned().materialised_as
+    assert planned.pin.table == second.pinned().pin.table
     with connection.open() as clients:
-        copy = clients.jobs.get_table(planned.materialised_as)
+        copy = clients.jobs.get_table(planned.pin.table)
         left = copy.expires - dt.datetime.now(dt.UTC)
     assert dt.timedelta(hours=1.9) < left < dt.timedelta(hours=2.1)
     [chunk] = chunks_of(BigQuerySource(planned), TIME, 10_000)

@@ -32,6 +32,15 @@ _GROUP_ROWS = 20_000
 
 
 @dataclass(frozen=True)
+class Pin:
+    """The table that is read, and when, as the plan found them: every worker reads alike, whatever is written meanwhile."""
+
+    table: str  # of a view or query: the copy
+    read_at: dt.datetime
+    content: str  # what tells this content of the table from another one
+
+
+@dataclass(frozen=True)
 class BigQuerySourceSpec:
     """A table, a view or a query, and which of its rows and columns the job knows.
 
@@ -51,8 +60,7 @@ class BigQuerySourceSpec:
     snapshot_time: dt.datetime | None = None
     temporary_dataset: str | None = None  # views and queries are materialised there
     temporary_hours: float = 24.0
-    materialised_as: str | None = None  # set by the plan, for all workers to read the same
-    read_at: dt.datetime | None = None  # likewise
+    pin: Pin | None = None  # set by the plan
     read: ReadSpec = field(default_factory=ReadSpec)
     connection: BigQueryConnection = field(default_factory=BigQueryConnection)
 
@@ -81,8 +89,7 @@ class BigQuerySource:
 
     def pinned(self) -> BigQuerySourceSpec:
         """Return the spec with the table and the moment that this source reads, for every other worker to read the same."""
-        copy = str(self._table) if self._is_copy else None
-        return replace(self._spec, read_at=self._snapshot, materialised_as=copy)
+        return replace(self._spec, pin=Pin(str(self._table), self._snapshot, self._content))
 
     def describe(self) -> TableInfo:
         """Return the table's description; counts its rows, which is free where there is no `where`."""
@@ -183,7 +190,7 @@ class BigQuerySource:
 
     @cached_property
     def _is_copy(self) -> bool:
-        if self._spec.materialised_as is not None or self._given is None:
+        if self._given is None:
             return True
         return table_of(self._clients, self._given).table_type not in ("TABLE", "SNAPSHOT", "CLONE")
 
@@ -194,8 +201,8 @@ class BigQuerySource:
     @cached_property
     def _table(self) -> TableName:
         spec = self._spec
-        if spec.materialised_as:
-            return TableName.parse(spec.materialised_as)
+        if spec.pin is not None:
+            return TableName.parse(spec.pin.table)
         if not self._is_copy and self._given is not None:
             return self._given
         if spec.temporary_dataset is None:
@@ -223,7 +230,8 @@ class BigQuerySource:
 
     @cached_property
     def _snapshot(self) -> dt.datetime:
-        given = self._spec.read_at or self._spec.snapshot_time
+        pin = self._spec.pin
+        given = pin.read_at if pin else self._spec.snapshot_time
         if given is not None:
             return given.astimezone(dt.UTC)
         _ = self._table  # a copy has to be there before the moment at which it is read
@@ -247,25 +255,32 @@ class BigQuerySource:
                 raise DataError(f"The source names column {name!r}, which {self._name} does not have.")
         return schema if wanted is None else pa.schema([column for column in schema if column.name in wanted])
 
-    def _identity(self, n_rows: int) -> dict[str, Any]:
+    @cached_property
+    def _content(self) -> str:
         spec, table = self._spec, self._metadata
-        # The same content at another moment is the same source; a stream of inserts changes it without a trace.
-        moving = spec.snapshot_time is not None or table.streaming_buffer is not None
-        content: Any = self._table.table  # of a copy: a hash of the query and of what it reads
-        if not self._is_copy:
-            content = [str(self._table), table.modified.isoformat() if table.modified else None, table.num_rows]
+        if spec.pin is not None:
+            return spec.pin.content
+        if self._is_copy:
+            return self._table.table  # its name is a hash of the query and of what the tables hold that it reads
+        changed = table.modified.isoformat() if table.modified else "at some time"
+        if spec.snapshot_time is not None or table.streaming_buffer is not None:
+            # Rows that stream in change a table without a trace: only its moment tells what it held.
+            changed = self._snapshot.isoformat()
+        return f"{self._table} of {changed}, {table.num_rows} rows"
+
+    def _identity(self, n_rows: int) -> dict[str, Any]:
+        spec = self._spec
         return {
             "type": "bigquery",
             "source": spec.query or str(self._given),
             "parameters": dict(spec.parameters),
-            "content": content,
+            "content": self._content,
             "where": spec.where,
             "columns": self._schema.names,
-            "schema": schema_text(table.schema),
+            "schema": schema_text(self._metadata.schema),
             "order_by": list(spec.order_by),
             "key": spec.key,
             "n_rows": n_rows,
-            "snapshot": self._snapshot.isoformat() if moving else None,
         }
 
     def _bytes_per_row(self) -> dict[str, float]:
