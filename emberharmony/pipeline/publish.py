@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from emberharmony import __version__
 from emberharmony.errors import DamagedError, DataError
 from emberharmony.io.manifest import MANIFEST, Manifest, WindowCounts, read_manifest
-from emberharmony.io.store import FileRecord, Store
+from emberharmony.io.store import UNFINISHED, FileRecord, Store
 from emberharmony.pipeline.fit import FIT, FIT_PCA
 from emberharmony.pipeline.plan import REPLACES, STAGING
 from emberharmony.pipeline.run import Receipt, Run
@@ -90,7 +90,7 @@ def publish(run: Run, sink: Path) -> Manifest:
 
 def tidy(sink: Path, *, of: str = "") -> None:
     """Remove what is staged at a sink, all of it or of one fingerprint; only whoever holds the sink's lock may do so."""
-    for path in (sink / STAGING).glob(f"{of}*"):
+    for path in [*(sink / STAGING).glob(f"{of}*"), sink / STAGING / UNFINISHED]:
         if path.is_dir():
             shutil.rmtree(path)
 

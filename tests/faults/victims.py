@@ -1,0 +1,99 @@
+"""Runs of a job in processes of their own, which are killed at a moment that a test has chosen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flows.config import parse_job
+from tests.jobs import small_table, write_table
+
+N_ROWS = 1500
+CHUNK_ROWS = 250
+
+_servant = multiprocessing.get_context("forkserver")
+_servant.set_forkserver_preload(["flows.run", "flows.local", "tests.faults.victims", "sklearn.decomposition"])
+
+
+def small_job(folder: Path, *, sink: str = "result", **changes: Any) -> dict[str, Any]:
+    """A job of some six chunks over a table out of order, in which every stage writes files of every kind."""
+    source = folder / "table.parquet"
+    if not source.exists():
+        write_table(small_table(N_ROWS), source, group_rows=100)
+    runtime = {"engine": "none", "workers": 1, "backend": "numpy", "chunk_rows": CHUNK_ROWS} | changes.pop("runtime", {})
+    return {
+        "source": {"path": str(source)},
+        "sink": {"path": str(folder / sink)},
+        "columns": {"time": "t", "target": "y", "drop": ["name"]},
+        "windows": {"size": 3, "strides": [1, 2]},
+        "runtime": runtime,
+    } | changes
+
+
+def start(job: dict[str, Any], *, overwrite: bool = False, die_at: int | None = None, told: Path | None = None) -> Any:
+    """Start a run; it kills itself before its `die_at`-th change of the file system, and writes into `told` how many it made."""
+    process = _servant.Process(target=_victim, args=(job, overwrite, die_at, told))
+    process.start()
+    return process
+
+
+def run(job: dict[str, Any], **options: Any) -> int:
+    """Run a job to its end, or its death; returns the exit status, negative for a signal."""
+    process = start(job, **options)
+    process.join(120)
+    assert process.exitcode is not None, "the run hangs"
+    return int(process.exitcode)
+
+
+def contents(sink: Path) -> dict[str, str]:
+    """Every file of a result by name and hash of its content; of the manifest, what does not tell when and where."""
+    files = {str(path.relative_to(sink)): path for path in sink.rglob("*") if path.is_file() and path.name != "manifest.json"}
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}
+    manifest = json.loads((sink / "manifest.json").read_text())
+    recorded = {file["name"]: file["sha256"] for file in manifest["files"]}
+    assert recorded == hashes, "the manifest tells of other files than those that are there"
+    for passing in ("created", "files", "computed"):
+        manifest.pop(passing, None)
+    return hashes | {"manifest.json": json.dumps(manifest, sort_keys=True)}
+
+
+def wait_until(condition: Callable[[], Any], *, timeout_s: float = 60.0) -> None:
+    """Wait for something that another process is about to do."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.002)
+
+
+def receipts(job: dict[str, Any]) -> list[Path]:
+    """Receipts that a run has written so far."""
+    return list(Path(job["sink"]["path"]).glob(".staging/*/receipts/*/*.json"))
+
+
+def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path | None) -> None:
+    from flows.run import run as run_here
+
+    n_changes = 0
+
+    def watched(change: Callable[..., None]) -> Callable[..., None]:
+        def changes(*args: Any, **kwargs: Any) -> None:
+            nonlocal n_changes
+            n_changes += 1
+            if n_changes == die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            change(*args, **kwargs)
+
+        return changes
+
+    for name in ("replace", "rename", "unlink", "rmdir"):
+        setattr(os, name, watched(getattr(os, name)))
+    run_here(parse_job(job), overwrite=overwrite)
+    if told:
+        told.write_text(str(n_changes))
