@@ -90,7 +90,8 @@ def cut_times(buckets: Sequence[TimeBucket], chunk_rows: int) -> list[Chunk]:
 
 def time_buckets(count: CountTimes, first: int, last: int, *, max_rows: int) -> Iterator[TimeBucket]:
     """Buckets over the times `first` to `last`, cut again until each holds at most `max_rows` rows or a single time."""
-    width = -(-(last + 1 - first) // N_BUCKETS)
+    # A power of two: widths of buckets cut again then divide those they are cut from, and no bucket reaches into the next.
+    width = 1 << (-(-(last + 1 - first) // N_BUCKETS) - 1).bit_length()
     n_buckets = -(-(last + 1 - first) // width)
     counts = count(first, width, n_buckets)
     for i in np.flatnonzero(counts):
