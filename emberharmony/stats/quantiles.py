@@ -77,7 +77,9 @@ class Quantiles:
         position = q * (self.count - 1)
         rank = int(position)
         low, high = self._at_rank(rank), self._at_rank(min(rank + 1, self.count - 1))
-        return low + (position - rank) * (high - low)
+        weight = position - rank
+        # Not low + weight * (high - low): that difference can be more than a float64 holds.
+        return low if low == high else (1.0 - weight) * low + weight * high
 
     def median(self) -> float:
         """Return the median: the middle row, or the mean of the two middle ones."""
