@@ -43,7 +43,7 @@ class CyclicalSpec:
 
         try:
             ZoneInfo(self.time_zone)
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, OSError) as error:  # OSError: "America" is a folder of zones
             raise ValueError(f"Time zone {self.time_zone!r} is not known; give one such as 'America/New_York'.") from error
 
 
