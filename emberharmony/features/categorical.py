@@ -61,9 +61,11 @@ def told_apart(names: list[str], taken: set[str]) -> tuple[str, ...]:
 
 
 def strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """A column as strings: what categories are made of, also of numbers and booleans."""
+    """A column as strings: what categories are made of, also of numbers and booleans; NaN is null."""
     if pt.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pt.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
     return column.cast(pa.large_string())
 
 

@@ -39,7 +39,8 @@ class ColumnProfile:
         """Profile the training rows of one chunk; `cycles` asks for the moments of cyclical features, too."""
         state = replace(cls.empty(), n_rows=len(values), n_null=values.null_count)
         if column.kind == "categorical":
-            return replace(state, categories=CategoryCounts.of(categorical.strings(values)))
+            text = categorical.strings(values)
+            return replace(state, n_null=text.null_count, categories=CategoryCounts.of(text))
         if column.kind == "datetime":
             if cycles is None:
                 return state
