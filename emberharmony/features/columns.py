@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -15,6 +16,9 @@ from emberharmony.errors import PlanError
 Kind = Literal["numeric", "boolean", "datetime", "categorical"]
 ROW_NUMBER = "row_number"
 """Column of every feature part: the row's number in the source."""
+SPLIT = "split"
+"""Column that a reader of the parts finds in the names of their folders."""
+_OF_WINDOWS = re.compile("stride|first_row|last_row|start_time|end_time|pc_[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,12 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
             raise PlanError(f"Column {name!r} is not in the table.{_did_you_mean(name, schema.names)}")
     if ROW_NUMBER in schema.names and ROW_NUMBER not in spec.drop:
         raise PlanError(f"The name {ROW_NUMBER!r} is kept for the row's number in the source; rename or `drop` that column.")
+    for name in filter(None, [spec.time, spec.target, *spec.passthrough]):
+        if name == SPLIT or (name == spec.target and _OF_WINDOWS.fullmatch(name)):
+            raise PlanError(f"The name {name!r} is kept for a column of the result, where {name!r} is to be carried; rename it.")
+    for name in also:
+        if kind_of(schema.field(name).type) is None:
+            raise PlanError(f"Column {name!r} is of type {schema.field(name).type}; it cannot be a key of a hash split.")
     if spec.time and kind_of(schema.field(spec.time).type) != "datetime":
         raise PlanError(
             f"The time column {spec.time!r} is of type {schema.field(spec.time).type}; it has to be a timestamp or a date. "

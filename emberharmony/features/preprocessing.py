@@ -12,7 +12,7 @@ import pyarrow as pa
 from emberharmony.errors import DataError
 from emberharmony.features import categorical, datetime, numeric
 from emberharmony.features.categorical import CategorySpec
-from emberharmony.features.columns import ROW_NUMBER, ColumnRoles, DroppedColumn, FeatureColumn, Kind
+from emberharmony.features.columns import ROW_NUMBER, SPLIT, ColumnRoles, DroppedColumn, FeatureColumn, Kind
 from emberharmony.features.datetime import CyclicalSpec
 from emberharmony.features.numeric import Scaling
 from emberharmony.features.profile import ColumnProfile
@@ -117,7 +117,7 @@ def fit_preprocessing(
         If no column is left.
     """
     fitted, dropped = list[FittedColumn](), list(roles.dropped)
-    taken = {*roles.carried, ROW_NUMBER}
+    taken = {*roles.carried, ROW_NUMBER, SPLIT}
     for column in roles.features:
         profile = profiles[column.name]
         reason = _reason_to_drop(column, profile, high_null_threshold)
