@@ -191,7 +191,7 @@ class ParquetSource:
     ) -> Iterator[tuple[pa.Table, int]]:
         """The group's rows as tables with the number of their first row, up to source row `stop`.
 
-        A group of more than `at_once` rows is decoded piece by piece: memory follows the chunk, however large a writer made its groups.
+        A group of more than `at_once` rows is decoded piece by piece: memory follows the chunk, however large its groups are.
         """
         file = self._files[group.file]
         try:
@@ -247,7 +247,7 @@ class ParquetSource:
             lows.append(statistics.min)
             highs.append(statistics.max)
             nulls.append(statistics.null_count)
-        # With their own type: left to itself Arrow takes nanoseconds for microseconds, and the last rows would lie past the end.
+        # With their own type: left to itself Arrow cuts nanoseconds off, and the last rows would lie past the end.
         low, high = (ticks(pa.array(values, type_))[0] for values in (lows, highs))
         return low, high, np.array(nulls, np.int64)
 
