@@ -1,0 +1,122 @@
+"""The flow on a real Prefect server: what its UI shows, and that it publishes what the plain loop does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emberharmony.errors import PlanError
+from flows.config import parse_job
+from tests.jobs import assert_published_alike, read_published, run_small, small_table, write_table
+
+pytestmark = pytest.mark.xdist_group("prefect")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+WINDOWS = {"size": 2, "strides": [1]}  # small enough that a chunk of some hundred rows is worth a window state
+
+
+def extract(source: Path, sink: Path, **runtime: Any) -> Any:
+    from flows.extract import extract_on
+
+    job = parse_job(
+        {
+            "source": {"path": str(source)},
+            "sink": {"path": str(sink)},
+            "columns": {"time": "t", "target": "y", "drop": ["name"]},
+            "windows": WINDOWS,
+            "runtime": {"engine": "threads", "backend": "numpy", "workers": 2, **runtime},
+        }
+    )
+    return extract_on(job)
+
+
+async def task_runs(flow_name: str = "extract") -> list[Any]:
+    """Task runs of the newest flow run, once the server has recorded them all."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    async with get_client() as client:
+        (newest,) = await client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)
+        chosen = FlowRunFilter(id=FlowRunFilterId(any_=[newest.id]))
+        runs: list[Any] = []
+        for _ in range(60):
+            found = await client.read_task_runs(flow_run_filter=chosen, limit=200)
+            if found and len(found) == len(runs) and all(run.state and run.state.is_final() for run in found):
+                return found
+            runs = found
+            await asyncio.sleep(0.5)
+    raise AssertionError(f"{len(runs)} task runs of {flow_name} were not recorded as finished in time")
+
+
+def stages(runs: list[Any]) -> Counter[str]:
+    """Task runs by the name of their task: what comes before the dash and the number that Prefect adds."""
+    return Counter(run.name.rsplit("-", 1)[0] for run in runs)
+
+
+def test_every_step_of_a_chunk_is_a_task_run_of_its_own(tmp_path: Path) -> None:
+    source = write_table(small_table(1000), tmp_path / "t.parquet")
+    outcome = extract(source, tmp_path / "flow", chunk_rows=500, granularity="stage")
+    columns = {"time": "t", "target": "y", "drop": ["name"]}
+    expected = run_small(source, tmp_path / "loop", columns=columns, windows=WINDOWS)
+    assert_published_alike(read_published(tmp_path / "flow", outcome), expected)
+    counts = stages(asyncio.run(task_runs()))
+    for name in ("profile", "featurize", "project"):
+        assert counts[name] == 2, counts
+    for name in ("chunk-read", "datetime-features", "encode", "split", "windowing", "PCA", "write"):
+        assert counts[name] >= 1, counts
+
+
+def test_a_chunk_is_one_task_run_where_there_are_many(tmp_path: Path) -> None:
+    source = write_table(small_table(400), tmp_path / "t.parquet")
+    extract(source, tmp_path / "flow", chunk_rows=20)
+    counts = stages(asyncio.run(task_runs()))
+    assert counts["featurize"] == 20
+    assert counts["encode"] == 0
+
+
+def test_the_run_leaves_progress_summary_and_explained_variance(tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    source = write_table(small_table(400), tmp_path / "t.parquet")
+    extract(source, tmp_path / "flow")
+
+    async def newest() -> dict[str, Any]:
+        async with get_client() as client:
+            artifacts = await client.read_artifacts(limit=50)
+            return {artifact.key: artifact for artifact in sorted(artifacts, key=lambda a: a.created)}
+
+    artifacts = asyncio.run(newest())
+    assert artifacts["progress"].data == 100.0
+    assert "400 read; 320 train" in artifacts["summary"].data
+    assert '"stride": 1' in artifacts["explained-variance"].data
+
+
+def test_a_failed_plan_is_a_failed_flow_run_and_publishes_nothing(tmp_path: Path) -> None:
+    source = write_table(small_table(100), tmp_path / "t.parquet")
+    job = parse_job(
+        {
+            "source": {"path": str(source)},
+            "sink": {"path": str(tmp_path / "flow")},
+            "columns": {"time": "when"},
+            "runtime": {"workers": 1},
+        }
+    )
+    from flows.extract import extract_on
+
+    with pytest.raises(PlanError, match="'when' is not in the table"):
+        extract_on(job)
+    assert not (tmp_path / "flow" / "manifest.json").exists()
