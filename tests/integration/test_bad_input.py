@@ -1,0 +1,425 @@
+"""Bad input, bad jobs and bad machines, through the console script: a clear word, an exit status, and nothing published.
+
+What is no error is a choice: it is said in the summary and written in the manifest.
+"""
+
+import ctypes
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests.jobs import small_table, write_table
+
+N_ROWS = 400
+TIMEOUT_S = 120
+
+
+@pytest.fixture
+def table():
+    return small_table(N_ROWS)
+
+
+def run(source, sink, *, preexec_fn=None, **job):
+    """Run a job through the console script, in a process of its own."""
+    whole = {
+        "source": {"path": str(source)},
+        "sink": {"path": str(sink)},
+        "columns": {"time": "t"},
+        "runtime": {"engine": "none", "backend": "numpy"},
+    } | job
+    config = Path(source).parent / "job.yaml"
+    config.write_text(yaml.safe_dump(whole))
+    return run_config(config, preexec_fn=preexec_fn)
+
+
+def run_config(config, *options, preexec_fn=None):
+    command = [str(Path(sys.executable).with_name("emberharmony")), "run", str(config), *options]
+    environment = {**os.environ, "PREFECT_HOME": str(Path(config).parent / "prefect"), "COLUMNS": "100"}
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment, preexec_fn=preexec_fn, check=False
+    )
+
+
+def assert_refused(result, sink, *words):
+    """One paragraph that holds the words, no traceback, exit status not zero, nothing that a reader would find."""
+    said = f"{result.stdout}\n{result.stderr}"
+    assert result.returncode not in (0, None), said
+    assert result.returncode > 0, f"killed by signal {-result.returncode}: {said}"
+    assert "Traceback" not in said, said
+    errors = [paragraph for paragraph in re.split(r"\n\s*\n", result.stderr.strip()) if "error" in paragraph]
+    assert len(errors) == 1, said
+    # Lines before it tell what was under way; the error is the last thing said, in few words.
+    error = errors[0][errors[0].index("error") :]
+    assert len(error.splitlines()) <= 6, said
+    assert "error" in error.splitlines()[0]
+    for word in words:
+        assert re.search(word, error, re.IGNORECASE), f"{word!r} is not in: {error}"
+    assert not published(sink), said
+
+
+def published(sink):
+    try:
+        return sorted(path.name for path in Path(sink).iterdir() if not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def assert_done(result, sink):
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    return json.loads((sink / "manifest.json").read_text())
+
+
+# ---- the table -----------------------------------------------------------------------------------------------------------
+
+
+def test_missing_file(tmp_path):
+    result = run(tmp_path / "nowhere.parquet", tmp_path / "out")
+    assert_refused(result, tmp_path / "out", r"nowhere\.parquet", "not exist|no such|not found|not there")
+
+
+def test_folder_without_parquet(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "read.me").write_text("nothing")
+    result = run(tmp_path / "folder", tmp_path / "out")
+    assert_refused(result, tmp_path / "out", "folder", "parquet")
+
+
+def test_empty_table(table, tmp_path):
+    source = write_table(table.slice(0, 0), tmp_path / "table.parquet")
+    assert_refused(run(source, tmp_path / "out"), tmp_path / "out", r"table\.parquet|table", "no rows|empty")
+
+
+def test_table_without_columns_to_use(table, tmp_path):
+    source = write_table(table.select(["name", "y"]), tmp_path / "table.parquet")
+    result = run(source, tmp_path / "out", columns={"target": "y", "passthrough": ["name"]})
+    assert_refused(result, tmp_path / "out", "no column")
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 5])
+def test_very_few_rows(table, tmp_path, n_rows):
+    source = write_table(table.slice(0, n_rows), tmp_path / "table.parquet")
+    assert_refused(run(source, tmp_path / "out"), tmp_path / "out", "train")
+
+
+def test_files_of_different_columns(table, tmp_path):
+    source = tmp_path / "folder"
+    write_table(table, source, files=2)
+    write_table(table.drop_columns(["walk"]), source / "002.parquet")
+    assert_refused(run(source, tmp_path / "out"), tmp_path / "out", r"002\.parquet", "walk")
+
+
+def test_a_column_twice(table, tmp_path):
+    twice = table.append_column("walk", table["walk"])
+    source = write_table(twice, tmp_path / "table.parquet")
+    assert_refused(run(source, tmp_path / "out"), tmp_path / "out", "walk", "twice|2 times|more than once|duplicate|several")
+
+
+def test_no_parquet_at_all(tmp_path):
+    source = tmp_path / "table.parquet"
+    source.write_text("a,b\n1,2\n" * 100)
+    assert_refused(run(source, tmp_path / "out"), tmp_path / "out", r"table\.parquet", "parquet")
+
+
+def test_cut_off_parquet(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    source.write_bytes(source.read_bytes()[:-100])
+    assert_refused(run(source, tmp_path / "out"), tmp_path / "out", r"table\.parquet")
+
+
+def test_empty_file(tmp_path):
+    source = tmp_path / "table.parquet"
+    source.write_bytes(b"")
+    assert_refused(run(source, tmp_path / "out"), tmp_path / "out", r"table\.parquet")
+
+
+@pytest.mark.parametrize("engine", ["none", pytest.param("threads", marks=pytest.mark.slow)])
+def test_damaged_pages(table, tmp_path, engine):
+    """The footer is whole, so that the damage shows only once rows are read."""
+    source = write_table(table, tmp_path / "table.parquet", group_rows=100)
+    content = bytearray(source.read_bytes())
+    column = pq.read_metadata(source).row_group(2).column(table.schema.get_field_index("walk"))
+    begin = column.data_page_offset
+    content[begin : begin + column.total_compressed_size // 2] = bytes(column.total_compressed_size // 2)
+    source.write_bytes(bytes(content))
+    result = run(source, tmp_path / "out", runtime={"engine": engine, "backend": "numpy"})
+    assert_refused(result, tmp_path / "out", r"table\.parquet")
+
+
+# ---- columns -------------------------------------------------------------------------------------------------------------
+
+
+def test_target_that_is_not_there(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    result = run(source, tmp_path / "out", columns={"time": "t", "target": "walks"})
+    assert_refused(result, tmp_path / "out", "'walks'", "did you mean 'walk'")
+
+
+@pytest.mark.parametrize("role", ["time", "drop", "categorical", "passthrough"])
+def test_other_columns_that_are_not_there(table, tmp_path, role):
+    source = write_table(table, tmp_path / "table.parquet")
+    columns = {"time": "t"} | {role: "colour" if role == "time" else ["colour"]}
+    assert_refused(run(source, tmp_path / "out", columns=columns), tmp_path / "out", "'colour'", "did you mean 'color'")
+
+
+def test_a_column_with_two_roles(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    result = run(source, tmp_path / "out", columns={"time": "t", "target": "y", "drop": ["y"]})
+    assert_refused(result, tmp_path / "out", "'y'", "target", "drop")
+
+
+def test_temporal_split_without_a_time_column(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    result = run(source, tmp_path / "out", columns={"drop": ["t"]}, split={"method": "temporal"})
+    assert_refused(result, tmp_path / "out", "temporal", "time")
+
+
+def test_a_time_that_is_no_time(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    assert_refused(run(source, tmp_path / "out", columns={"time": "walk"}), tmp_path / "out", "'walk'", "double", "timestamp")
+
+
+def with_null_times(table, share):
+    times = table["t"].to_pandas()
+    times[np.random.default_rng(0).random(len(times)) < share] = None
+    return table.set_column(0, "t", pa.array(times, table.schema.field("t").type))
+
+
+def test_rows_without_a_time(table, tmp_path):
+    source = write_table(with_null_times(table, 0.1), tmp_path / "table.parquet")
+    n_missing = pq.read_table(source)["t"].null_count
+    assert_refused(run(source, tmp_path / "out"), tmp_path / "out", str(n_missing), "'t'", "null_time")
+
+    result = run(source, tmp_path / "out", columns={"time": "t", "null_time": "drop"})
+    manifest = assert_done(result, tmp_path / "out")
+    assert sum(manifest["rows"].values()) == N_ROWS - n_missing
+    assert re.search(rf"\b{n_missing}\b", result.stdout)
+
+
+def test_no_row_with_a_time(table, tmp_path):
+    source = write_table(with_null_times(table, 1.1), tmp_path / "table.parquet")
+    result = run(source, tmp_path / "out", columns={"time": "t", "null_time": "drop"})
+    assert_refused(result, tmp_path / "out", "'t'|time|no rows")
+
+
+def test_columns_that_say_nothing_are_left_out_and_named(table, tmp_path):
+    nothing = {
+        "flat": pa.array(np.full(N_ROWS, 3.5)),
+        "flat_with_nulls": pa.array(np.ones(N_ROWS), mask=np.arange(N_ROWS) % 2 == 0),
+        "all_null": pa.array([None] * N_ROWS, pa.float64()),
+        "all_null_words": pa.array([None] * N_ROWS, pa.string()),
+        "all_null_flags": pa.array([None] * N_ROWS, pa.bool_()),
+        "all_null_times": pa.array([None] * N_ROWS, pa.timestamp("s")),
+        "no_type": pa.array([None] * N_ROWS),
+        "infinite": pa.array(np.full(N_ROWS, np.inf)),
+        "raw": pa.array([b"x"] * N_ROWS),
+        "listed": pa.array([[1]] * N_ROWS),
+    }
+    for name, column in nothing.items():
+        table = table.append_column(name, column)
+    source = write_table(table, tmp_path / "table.parquet")
+    result = run(source, tmp_path / "out")
+    manifest = assert_done(result, tmp_path / "out")
+    assert set(manifest["dropped"]) == set(nothing)
+    for name in nothing:
+        assert re.search(rf"\b{name}\b", result.stdout), result.stdout
+    assert "constant" in manifest["dropped"]["flat"]
+
+
+def test_a_column_of_one_category_stays(table, tmp_path):
+    source = write_table(table.append_column("only", pa.array(["one"] * N_ROWS)), tmp_path / "table.parquet")
+    manifest = assert_done(run(source, tmp_path / "out"), tmp_path / "out")
+    assert [name for name in manifest["features"] if name.startswith("only_")] == ["only_one", "only_other", "only_null"]
+
+
+def test_no_column_left(table, tmp_path):
+    flat = pa.table({"flat": np.ones(N_ROWS), "y": table["y"]})
+    source = write_table(flat, tmp_path / "table.parquet")
+    result = run(source, tmp_path / "out", columns={"target": "y"})
+    assert_refused(result, tmp_path / "out", "no column", "flat", "constant")
+
+
+# ---- the job -------------------------------------------------------------------------------------------------------------
+
+
+def test_window_larger_than_the_training_split(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    assert_refused(run(source, tmp_path / "out", windows={"size": 500}), tmp_path / "out", "500", "train", "windows")
+
+
+def test_window_larger_than_another_split_gives_it_none(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    result = run(source, tmp_path / "out", windows={"size": 60, "strides": [1]})
+    manifest = assert_done(result, tmp_path / "out")
+    assert manifest["strides"]["1"]["windows"] == {"train": 261, "validation": 0, "test": 0}
+    assert re.search(r"\b0 validation", result.stdout), result.stdout
+
+
+def test_more_components_than_possible(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    assert_refused(run(source, tmp_path / "out", pca={"components": 10_000}), tmp_path / "out", "10,?000", "components")
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        ({"window": {"size": 5}}, ["window", "windows"]),
+        ({"windows": {"sise": 5}}, [r"windows\.sise", "'size'"]),
+        ({"windows": {"size": "five"}}, [r"windows\.size", "five"]),
+        ({"windows": {"size": 0}}, ["size", "0"]),
+        ({"windows": {"strides": []}}, ["stride"]),
+        ({"split": {"fractions": [0.8, 0.1, 0.2]}}, [r"1\.1"]),
+        ({"split": {"method": "temporall"}}, ["temporall", "'temporal'"]),
+        ({"split": {"method": "hash"}}, ["keys"]),
+        ({"datetime": {"time_zone": "America/Boston"}}, ["America/Boston"]),
+        ({"categories": {"max_categories": 0}}, ["max_categories", "0"]),
+        ({"runtime": {"backend": "numppy", "engine": "none"}}, ["numppy", "numpy"]),
+        ({"runtime": {"engine": "thread"}}, ["thread", "'threads'"]),
+        ({"runtime": {"engine": "none", "max_memory_gb": -1}}, [r"runtime\.max_memory_gb", "-1"]),
+    ],
+    ids=str,
+)
+def test_jobs_that_are_none(table, tmp_path, job, words):
+    source = write_table(table, tmp_path / "table.parquet")
+    assert_refused(run(source, tmp_path / "out", **job), tmp_path / "out", *words)
+
+
+def test_a_plan_that_cannot_fit(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    result = run(source, tmp_path / "out", runtime={"engine": "none", "backend": "numpy", "max_memory_gb": 0.01})
+    assert_refused(result, tmp_path / "out", "max_memory_gb", "MiB|GiB")
+
+
+def test_a_config_that_is_not_there(tmp_path):
+    assert_refused(run_config(tmp_path / "job.yaml"), tmp_path, r"job\.yaml")
+
+
+def test_a_config_that_is_no_yaml(tmp_path):
+    (tmp_path / "job.yaml").write_text("windows: {size: 5\nsource: [")
+    result = run_config(tmp_path / "job.yaml")
+    assert_refused(result, tmp_path / "out", r"job\.yaml", "yaml", "line")
+
+
+def test_an_override_that_is_none(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    (tmp_path / "job.yaml").write_text(
+        yaml.safe_dump({"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "out")}})
+    )
+    result = run_config(tmp_path / "job.yaml", "--set", "windows.sizes=8")
+    assert_refused(result, tmp_path / "out", r"windows\.sizes", "'size'")
+
+
+def test_another_result_is_not_overwritten_unless_told(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    first = assert_done(run(source, tmp_path / "out"), tmp_path / "out")
+    result = run(source, tmp_path / "out", windows={"size": 4})
+    assert result.returncode == 1
+    assert "--overwrite" in result.stderr
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text()) == first
+
+    again = run_config(tmp_path / "job.yaml", "--overwrite")
+    assert assert_done(again, tmp_path / "out")["fingerprint"] != first["fingerprint"]
+
+
+def test_a_refused_run_withdraws_nothing(table, tmp_path):
+    """A result that stands is not lost to a later job that fails."""
+    source = write_table(table, tmp_path / "table.parquet")
+    first = assert_done(run(source, tmp_path / "out"), tmp_path / "out")
+    run(source, tmp_path / "out", windows={"size": 500})
+    assert run_config(tmp_path / "job.yaml", "--overwrite").returncode == 1
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text()) == first
+
+
+# ---- the machine ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of its own that is full after some kilobytes."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.strip() or 'not root'}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk(table, tmp_path, tiny_disk):
+    source = write_table(table, tmp_path / "table.parquet")
+    assert_refused(run(source, tiny_disk / "out"), tiny_disk / "out", "no space|full", str(tiny_disk))
+
+
+def test_full_disk_then_room(table, tmp_path, tiny_disk):
+    """The run goes on where it stopped once there is room."""
+    source = write_table(table, tmp_path / "table.parquet")
+    assert run(source, tiny_disk / "out").returncode == 1
+    subprocess.run(["mount", "-o", "remount,size=64m", str(tiny_disk)], check=True)
+    assert_done(run_config(tmp_path / "job.yaml"), tiny_disk / "out")
+
+
+def bound_by_permissions():
+    """Let even root be refused what the file's mode refuses its owner."""
+    if os.geteuid() == 0:
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+        for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+            if prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
+                raise OSError(ctypes.get_errno(), "prctl")
+
+
+@pytest.fixture
+def permissions(tmp_path):
+    """What makes a process obey file modes; not every container lets root give up its powers."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("asks Linux to bind root to permissions")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    try:
+        probe = subprocess.run(
+            ["touch", str(closed / "file")], capture_output=True, preexec_fn=bound_by_permissions, check=False
+        )
+    except subprocess.SubprocessError:
+        pytest.skip("root cannot be bound to permissions here")
+    if probe.returncode == 0:
+        pytest.skip("this machine does not enforce permissions")
+    return bound_by_permissions
+
+
+def test_no_permission_to_write(table, tmp_path, permissions):
+    source = write_table(table, tmp_path / "table.parquet")
+    sink = tmp_path / "closed" / "out"
+    result = run(source, sink, preexec_fn=permissions)
+    assert_refused(result, sink, "permission", "closed")
+
+
+def test_no_permission_to_read(table, tmp_path, permissions):
+    source = write_table(table, tmp_path / "table.parquet")
+    source.chmod(0)
+    result = run(source, tmp_path / "out", preexec_fn=permissions)
+    assert_refused(result, tmp_path / "out", "permission", r"table\.parquet")
+
+
+def test_a_sink_below_a_file(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    (tmp_path / "file").write_text("not a folder")
+    result = run(source, tmp_path / "file" / "out")
+    assert_refused(result, tmp_path / "file" / "out", "file")
+
+
+def test_a_sink_that_is_a_file(table, tmp_path):
+    source = write_table(table, tmp_path / "table.parquet")
+    (tmp_path / "out").write_text("mine")
+    assert_refused(run(source, tmp_path / "out"), tmp_path / "out", "out")
+    assert (tmp_path / "out").read_text() == "mine"
