@@ -365,10 +365,19 @@ def _pair(function: Callable[..., Any], /) -> Callable[..., Any]:
     )
 )  # fmt: skip
 expm1, log1p, reciprocal = (_inexact(getattr(torch, name), getattr(_numpy, name)) for name in ("expm1", "log1p", "reciprocal"))
+
+
+def _negative(x: Any, /) -> Any:
+    """Both parts of complex numbers with their signs flipped, those of zeros too, which torch forgets."""
+    if x.dtype in _COMPLEX:
+        return torch.view_as_complex(torch.negative(torch.view_as_real(x.resolve_conj())))
+    return torch.negative(x)
+
+
 abs, bitwise_invert, negative, sign, square = (
     _guarded(native, getattr(_numpy, name))
     for native, name in (
-        (torch.abs, "abs"), (torch.bitwise_not, "bitwise_invert"), (torch.negative, "negative"), (_compat.sign, "sign"),
+        (torch.abs, "abs"), (torch.bitwise_not, "bitwise_invert"), (_negative, "negative"), (_compat.sign, "sign"),
         (torch.square, "square"),
     )
 )  # fmt: skip
@@ -387,12 +396,12 @@ add, subtract, pow = (
 )
 (
     atan2, bitwise_and, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor, copysign, hypot, isin, logaddexp,
-    logical_and, logical_or, logical_xor, maximum, minimum, nextafter, remainder,
+    logical_and, logical_or, logical_xor, maximum, minimum, nextafter,
 ) = (
     _guarded(_pair(getattr(torch, name)), getattr(_numpy, name))
     for name in (
         "atan2", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "copysign", "hypot",
-        "isin", "logaddexp", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "nextafter", "remainder",
+        "isin", "logaddexp", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "nextafter",
     )
 )  # fmt: skip
 
@@ -413,7 +422,17 @@ def _floor_divide(x1: Any, x2: Any, /) -> Any:
     return torch.where(torch.isinf(x1) | torch.isinf(x2), torch.floor(x1 / x2), out)
 
 
+def _remainder(x1: Any, x2: Any, /) -> Any:
+    """By way of fmod, which is exact: torch's own quotient overflows, and its zeros lose the divisor's sign."""
+    if x1.dtype not in _INEXACT:
+        return torch.remainder(x1, x2)
+    out = torch.fmod(x1, x2)
+    out = torch.where((out != 0) & (torch.signbit(out) != torch.signbit(x2)), out + x2, out)
+    return torch.where(out == 0, torch.copysign(out, x2), out)
+
+
 floor_divide = _guarded(_pair(_floor_divide), _numpy.floor_divide)
+remainder = _guarded(_pair(_remainder), _numpy.remainder)
 
 
 def round(x: Any, /) -> Any:
@@ -489,9 +508,9 @@ def _diagonal(x: Any, /, *, offset: int = 0) -> Any:
 
 _l = _compat.linalg
 linalg = SimpleNamespace(
-    cholesky=_l.cholesky, cross=_guarded(_l.cross, _numpy.linalg.cross), det=_l.det, diagonal=_diagonal, eigh=_l.eigh, eigvalsh=_l.eigvalsh, inv=_l.inv,
-    matrix_norm=_l.matrix_norm, matrix_power=_l.matrix_power, matrix_rank=_l.matrix_rank, matrix_transpose=_l.matrix_transpose,
-    outer=_l.outer, pinv=_l.pinv, qr=_l.qr, slogdet=_l.slogdet, solve=_l.solve, svd=_l.svd, svdvals=_l.svdvals, trace=_trace,
-    vector_norm=_l.vector_norm,
+    cholesky=_l.cholesky, cross=_guarded(_l.cross, _numpy.linalg.cross), det=_l.det, diagonal=_diagonal, eigh=_l.eigh,
+    eigvalsh=_l.eigvalsh, inv=_l.inv, matrix_norm=_l.matrix_norm, matrix_power=_l.matrix_power, matrix_rank=_l.matrix_rank,
+    matrix_transpose=_l.matrix_transpose, outer=_l.outer, pinv=_l.pinv, qr=_l.qr, slogdet=_l.slogdet, solve=_l.solve, svd=_l.svd,
+    svdvals=_l.svdvals, trace=_trace, vector_norm=_l.vector_norm,
 )  # fmt: skip
 fft = _compat.fft

@@ -131,6 +131,6 @@ class NamespaceInfo:
         return found
 
 
-def __array_namespace_info__() -> NamespaceInfo:
+def __array_namespace_info__() -> NamespaceInfo:  # noqa: N807, the standard's name
     """What the default backend can do: `capabilities`, `default_device`, `default_dtypes`, `dtypes`, `devices`."""
     return NamespaceInfo()

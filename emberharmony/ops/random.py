@@ -59,8 +59,9 @@ class Generator:
 
     Notes
     -----
-    Each draw takes the next numbers of the stream, one word for a uniform number, two for a normal one: ten numbers at once are
-    the same as three and then seven. Results are float32 unless `dtype` says otherwise, so that they are equal on all backends.
+    Each draw takes the next numbers of the stream, one word for a uniform number, two for a normal one: ten numbers at once
+    are the same as three and then seven. Results are float32 unless `dtype` says otherwise, so that they are equal on all
+    backends.
 
     Examples
     --------

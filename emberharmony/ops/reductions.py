@@ -111,10 +111,8 @@ def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, inc
 
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:
     """The `n`-th difference of neighbours along an axis."""
-    x = wrap(x)
     if n == 0:
-        return x
-    parts = [p for p in (prepend, x, append) if p is not None]
-    xp, natives = common(parts)
+        return wrap(x)
+    xp, natives = common([part for part in (prepend, x, append) if part is not None])
     joined = natives[0] if len(natives) == 1 else xp.concat(natives, axis=axis)
     return Tensor(xp.diff(joined, axis=axis, n=n), xp)

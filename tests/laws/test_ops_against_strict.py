@@ -114,7 +114,6 @@ def _(draw, name):
 
 @case("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "exp", "expm1", "log", "log1p", "log2", "log10")
 @case("reciprocal", "sin", "sinh", "sqrt", "tan", "tanh")
-      "sin", "sinh", "sqrt", "tan", "tanh")  # fmt: skip
 def _(draw, name):
     return (draw(array(FLOATS + COMPLEX)),), {}
 
