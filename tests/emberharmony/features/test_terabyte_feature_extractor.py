@@ -1,0 +1,320 @@
+"""The extractor against pandas and scikit-learn, and against the formulas of the user's guide."""
+
+import datetime as dt
+import logging
+import sys
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emberharmony.backend import available_backends, get_backend
+from emberharmony.errors import DataError, PlanError
+from emberharmony.features import TerabyteFeatureExtractor, TerabyteTemporalStrideProcessor
+from tests.jobs import small_table, write_table
+from tests.references import reference_job
+
+
+@pytest.fixture(params=["numpy", "torch", "mlx"])
+def backend(request):
+    if request.param not in available_backends():
+        pytest.skip(f"{request.param} is not installed")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def table():
+    return small_table(900)
+
+
+@pytest.fixture
+def path(table, tmp_path):
+    return write_table(table, tmp_path / "table.parquet", group_rows=200)
+
+
+@pytest.fixture
+def extractor():
+    return TerabyteFeatureExtractor(chunk_size=250, max_memory_gb=4, verbose=False)
+
+
+def test_equals_pandas_and_sklearn(path, table, backend):
+    before = get_backend()
+    extractor = TerabyteFeatureExtractor(chunk_size=250, max_memory_gb=4, preferred_backend=backend)
+    prepared = extractor.prepare_data(path, "y", force_categorical_columns=["count"], drop_columns=["name"], index_col="t")
+    assert get_backend() == before
+    nullable = {pa.bool_(): pd.BooleanDtype(), pa.int32(): pd.Int32Dtype()}
+    expected = reference_job(
+        table.to_pandas(types_mapper=nullable.get),
+        time="t",
+        target="y",
+        drop=["name"],
+        forced_categorical=["count"],
+        strides=(1,),
+        size=2,
+    )
+    assert list(prepared.feature_names) == expected.feature_names
+    assert prepared.dropped == {"name": "dropped by the configuration"}
+    times = table["t"].to_pandas()
+    for split in ("train", "validation", "test"):
+        frame, reference = getattr(prepared, split), expected.features[split]
+        assert list(frame.columns) == [*expected.feature_names, "y"]
+        assert (frame.dtypes[expected.feature_names] == np.float32).all()
+        np.testing.assert_allclose(frame[expected.feature_names], reference[expected.feature_names], atol=1e-5)
+        np.testing.assert_array_equal(frame["y"], table["y"].to_numpy()[reference["row_number"]])
+        assert frame.index.name == "t"
+        np.testing.assert_array_equal(frame.index, times[reference["row_number"]])
+    assert [len(prepared.train), len(prepared.validation), len(prepared.test)] == [720, 90, 90]
+
+
+def test_without_times_rows_are_drawn(path, extractor, table):
+    prepared = extractor.prepare_data(str(path), drop_columns=["name", "t"])
+    again = TerabyteFeatureExtractor(chunk_size=70, verbose=False).prepare_data(path, drop_columns=["name", "t"])
+    pd.testing.assert_frame_equal(prepared.train, again.train)
+    rows = np.concatenate([prepared.train.index, prepared.validation.index, prepared.test.index])
+    assert sorted(rows) == list(range(900))
+    assert prepared.train.index.name == "row_number"
+    assert 680 < len(prepared.train) < 760
+    walk = table["walk"].to_pandas()
+    filled = walk.fillna(walk[prepared.train.index].median())
+    train = filled[prepared.train.index]
+    expected = (filled - train.mean()) / train.std(ddof=0)
+    np.testing.assert_allclose(prepared.test["walk"], expected[prepared.test.index], atol=1e-4)
+
+
+def test_an_index_that_is_no_time_is_carried_along(path, extractor, table):
+    prepared = extractor.prepare_data(path, "y", index_col="name")
+    assert not any(name.startswith("name") for name in prepared.feature_names)
+    names = set(prepared.train.index) | set(prepared.validation.index) | set(prepared.test.index)
+    assert names == set(table["name"].to_pylist())
+
+
+@pytest.mark.parametrize("make", [lambda t: t, lambda t: t.to_pandas(), pl.from_arrow, lambda t: t.to_pandas().set_index("t")])
+def test_frames_give_what_their_file_gives(path, extractor, table, make):
+    prepared = extractor.prepare_data(make(table), "y", drop_columns=["name"], index_col="t")
+    expected = extractor.prepare_data(path, "y", drop_columns=["name"], index_col="t")
+    assert sorted(prepared.feature_names) == sorted(expected.feature_names)
+    for split in ("train", "validation", "test"):
+        a, b = getattr(prepared, split), getattr(expected, split)
+        np.testing.assert_allclose(a[b.columns], b, atol=1e-6)
+        np.testing.assert_array_equal(a.index, b.index)
+
+
+def test_bigframes_come_page_by_page(extractor, table, path):
+    class DataFrame:
+        def __init__(self, frame):
+            self.frame, self.shape, self.pages = frame, frame.shape, 0
+
+        def to_pandas_batches(self, page_size):
+            for begin in range(0, len(self.frame), page_size):
+                self.pages += 1
+                yield self.frame.iloc[begin : begin + page_size]
+
+        def head(self, n):
+            return DataFrame(self.frame.head(n))
+
+    DataFrame.__module__ = "bigframes.dataframe"
+    frame = DataFrame(table.to_pandas())
+    prepared = extractor.prepare_data(frame, "y", drop_columns=["name"], index_col="t")
+    expected = extractor.prepare_data(path, "y", drop_columns=["name"], index_col="t")
+    pd.testing.assert_frame_equal(prepared.test, expected.test, check_index_type=False)
+    assert frame.pages == 4
+    few = DataFrame(table.to_pandas())
+    assert len(extractor.prepare_data(few, drop_columns=["t"], limit=100).train) < 100
+    assert few.pages == 1
+    assert extractor.row_count(frame) == 900
+    assert extractor.detect_column_types(frame).boolean == ["flag"]
+
+
+def test_limit_takes_the_first_rows(path, extractor, table):
+    by_time = extractor.prepare_data(path, "y", drop_columns=["name"], limit=300, index_col="t")
+    times = np.sort(table["t"].to_numpy())[:300]
+    every = pd.concat([by_time.train, by_time.validation, by_time.test])
+    np.testing.assert_array_equal(every.index.tz_localize(None), times)
+    as_they_come = extractor.prepare_data(path, drop_columns=["t"], limit=301)
+    rows = np.concatenate([getattr(as_they_come, split).index for split in ("train", "validation", "test")])
+    assert sorted(rows) == list(range(301))
+    assert len(extractor.prepare_data(table.to_pandas(), limit=10_000, index_col="t").train) == 720
+    with pytest.raises(ValueError, match="limit"):
+        extractor.prepare_data(path, limit=0)
+
+
+def test_transform_repeats_the_features(path, extractor, table):
+    prepared = extractor.prepare_data(path, "y", drop_columns=["name"])
+    features = extractor.transform(table.to_pandas(), prepared.state)
+    np.testing.assert_array_equal(features.loc[prepared.test.index], prepared.test[list(prepared.feature_names)])
+    with pytest.raises(DataError, match="lacks walk"):
+        extractor.transform(table.drop_columns("walk").to_pandas(), prepared.state)
+
+
+def test_what_is_refused(path, extractor, table):
+    with pytest.raises(PlanError, match="'yy' is not in the table"):
+        extractor.prepare_data(path, target_column="yy")
+    with pytest.raises(DataError, match="does not exist"):
+        extractor.prepare_data("missing.parquet")
+    with pytest.raises(TypeError, match="got builtins"):
+        extractor.prepare_data(7)
+    with pytest.raises(DataError, match="Conversion failed for column odd"):
+        extractor.prepare_data(pd.DataFrame({"odd": [1, "x", dt.date(2024, 1, 1)] * 5}))
+    with pytest.raises(DataError, match="more than one column of the name a"):
+        extractor.prepare_data(pd.DataFrame(np.zeros((20, 2)), columns=["a", "a"]))
+    with pytest.raises(PlanError, match=r"GiB"):
+        TerabyteFeatureExtractor(max_memory_gb=0.01).prepare_data(path)
+    with pytest.raises(ValueError, match="chunk_size"):
+        TerabyteFeatureExtractor(chunk_size=0)
+
+
+def test_a_result_larger_than_memory_is_refused_before_it_is_made(extractor):
+    with pytest.raises(PlanError, match=r"7\.5 GiB while they are made, over the 4 GiB of max_memory_gb"):
+        extractor._check_result_fits(10_000_000, 100)
+
+
+def test_bigquery_without_its_libraries_says_how_to_get_them(monkeypatch, extractor):
+    monkeypatch.setitem(sys.modules, "bigframes", None)
+    for call in (extractor.prepare_data, extractor.row_count, extractor.detect_column_types):
+        with pytest.raises(ImportError, match=r"pip install 'emberharmony\[bigquery\]'"):
+            call("project.dataset.table")
+    assert extractor.row_count(pd.DataFrame({"a": [1, 2]})) == 2
+
+
+# ---- looking at a table ------------------------------------------------------------------------------------------------
+
+
+def test_process_in_chunks(path, extractor, table):
+    seen = extractor.process_in_chunks(path, lambda frame: frame)
+    assert [len(frame) for frame in seen] == [200, 200, 200, 200, 100]
+    pd.testing.assert_frame_equal(pd.concat(seen, ignore_index=True)[["y", "name"]], table.to_pandas()[["y", "name"]])
+    sums = extractor.process_in_chunks(table.to_pandas(), lambda frame: (list(frame.columns), frame["y"].sum()), ["y"])
+    assert len(sums) == 4
+    assert sums[0][0] == ["y"]
+    assert sum(part for _, part in sums) == pytest.approx(table["y"].to_pandas().sum())
+    assert extractor.process_in_chunks(path, lambda frame: list(frame.columns), columns=["y", "walk"])[0] == ["y", "walk"]
+
+
+def test_a_failing_function_is_not_swallowed(path, extractor):
+    with pytest.raises(ZeroDivisionError):
+        extractor.process_in_chunks(path, lambda frame: 1 / 0)
+
+
+def test_row_count_and_column_types(path, extractor, tmp_path):
+    assert extractor.row_count(path) == 900
+    types = extractor.detect_column_types(path)
+    assert types.numeric == ["walk", "count", "y"]
+    assert types.datetime == ["t", "other"]
+    assert types.categorical == ["color", "name"]
+    assert types.boolean == ["flag"]
+    odd = pa.table({"s": [{"a": 1}], "l": [[1]], "b": [b"x"], "x": [1.5]})
+    pq.write_table(odd, tmp_path / "odd.parquet")
+    for table in (odd, tmp_path / "odd.parquet"):
+        types = extractor.detect_column_types(table)
+        assert (types.struct, types.unsupported, types.numeric) == (["s"], ["l", "b"], ["x"])
+
+
+def test_split_data(extractor):
+    frame = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=100, freq="h")[::-1], "x": range(100)})
+    split = extractor._split_data(frame, "t")
+    assert [len(part) for part in split] == [80, 10, 10]
+    assert split.train["t"].max() < split.validation["t"].min() <= split.validation["t"].max() < split.test["t"].min()
+    assert split.train["t"].is_monotonic_increasing
+    indexed = extractor._split_data(frame.set_index("t"), "t")
+    np.testing.assert_array_equal(indexed.test["x"], split.test["x"])
+    drawn = extractor._split_data(frame)
+    assert sorted(pd.concat(drawn)["x"]) == list(range(100))
+    prepared = extractor.prepare_data(frame)
+    np.testing.assert_array_equal(drawn.train.index, prepared.train.index)
+    assert len(extractor._split_data(frame.iloc[:0], "t").train) == 0
+    with pytest.raises(DataError, match="1 rows have no time"):
+        extractor._split_data(pd.DataFrame({"t": [pd.NaT, pd.Timestamp(0)]}), "t")
+    with pytest.raises(DataError, match="neither a column nor an index 'u'"):
+        extractor._split_data(frame, "u")
+
+
+# ---- the user's formula ------------------------------------------------------------------------------------------------
+
+
+def formula(times, col):
+    """The user's guide, word for word."""
+    parts = {
+        "hour": times.dt.hour / 23.0,
+        "dayofweek": times.dt.day_of_week / 6.0,
+        "day": (times.dt.day - 1) / 30.0,
+        "month": (times.dt.month - 1) / 11.0,
+    }
+    features = {}
+    for name, part in parts.items():
+        features[f"{col}_sin_{name}"] = np.sin(2 * np.pi * part)
+        features[f"{col}_cos_{name}"] = np.cos(2 * np.pi * part)
+    return pd.DataFrame(features)
+
+
+STAMPS = pd.Series(pd.to_datetime(["2024-01-01 00:00", "2024-12-31 23:59", None, "1969-07-20 20:17", "2024-02-29 12:30"]))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda s: s,
+        lambda s: s.astype("datetime64[s]"),
+        lambda s: s.astype("datetime64[ns]"),
+        lambda s: s.dt.tz_localize("UTC"),
+        lambda s: s.dt.tz_localize("America/New_York"),
+        lambda s: s.astype("timestamp[us][pyarrow]"),
+        lambda s: s.dt.strftime("%Y-%m-%d %H:%M:%S"),
+        lambda s: s.dt.strftime("%m/%d/%Y %H:%M"),
+        lambda s: s.dt.strftime("%Y-%m-%dT%H:%M:%SZ").astype(object),
+        lambda s: s.astype(object),
+    ],
+)
+def test_datetime_features_follow_the_formula(backend, make):
+    frame = pd.DataFrame({"when": make(STAMPS), "x": range(5)}, index=[5, 3, 9, 1, 7])
+    frame["when"] = make(STAMPS).to_numpy() if make(STAMPS).dtype == object else make(STAMPS).array
+    before = frame.copy()
+    made = TerabyteFeatureExtractor(preferred_backend=backend, verbose=False)._create_datetime_features(frame, "when")
+    expected = formula(STAMPS, "when")
+    assert list(made.columns) == ["when", "x", *expected.columns]
+    assert list(made.index) == [5, 3, 9, 1, 7]
+    np.testing.assert_allclose(made[expected.columns], expected, atol=1e-6)
+    assert made.loc[9, list(expected.columns)].isna().all()
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_dates_are_times_at_midnight(extractor):
+    days = [dt.date(2024, 5, 17), dt.date(1999, 12, 31)]
+    for column in (days, pd.array(days, dtype="date32[pyarrow]")):
+        made = extractor._create_datetime_features(pd.DataFrame({"d": column}), "d")
+        np.testing.assert_allclose(made.iloc[:, 1:], formula(pd.Series(pd.to_datetime(days)), "d"), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (["2024-01-01", "yesterday-ish"], "'yesterday-ish'"),
+        ([1, 2], "int64"),
+        ([object(), None], "object object"),
+    ],
+)
+def test_what_is_no_time_leaves_the_frame(extractor, caplog, column, message):
+    frame = pd.DataFrame({"c": pd.Series(column)})
+    with caplog.at_level(logging.WARNING, "emberharmony"):
+        made = extractor._create_datetime_features(frame, "c")
+    pd.testing.assert_frame_equal(made, frame)
+    assert message in caplog.text
+    assert "'c'" in caplog.text
+
+
+def test_a_column_that_is_not_there_leaves_the_frame(extractor, caplog):
+    frame = pd.DataFrame({"c": [1]})
+    with caplog.at_level(logging.WARNING, "emberharmony"):
+        assert extractor._create_datetime_features(frame, "when") is frame
+    assert "'when'" in caplog.text
+
+
+def test_the_two_classes_together(path, extractor):
+    prepared = extractor.prepare_data(path, "y", drop_columns=["name"], index_col="t")
+    names = list(prepared.feature_names)
+    processor = TerabyteTemporalStrideProcessor(verbose=False)
+    scores = processor.process_large_dataset(prepared.train[names].iloc[i : i + 100] for i in range(0, 720, 100))
+    assert scores[1].shape == (716, 32)
+    assert 0.5 < processor.get_explained_variance(1) <= 1.0
