@@ -1,6 +1,6 @@
 """The job's kernels on NumPy and on another backend's device: times, and by how much the results differ.
 
-    python -m benchmarks.accelerator torch
+Run ``python -m benchmarks.accelerator torch``.
 """
 
 from __future__ import annotations

@@ -87,8 +87,8 @@ class WindowPCA:
         count, mean, scatter = _centred(state)
         if count < 2:
             raise PlanError(
-                f"The training split has {count} windows of {state.size} rows at stride {state.stride}; a PCA needs two. Lower "
-                f"`windows.size` or the stride, or give the training split more rows."
+                f"The training split has {count} windows of {state.size} rows at stride {state.stride}; a PCA needs "
+                f"two. Lower `windows.size` or the stride, or give the training split more rows."
             )
         width = len(mean)
         k = n_components(spec, size=state.size, n_features=width // state.size, n_windows=count)
@@ -106,7 +106,7 @@ class WindowPCA:
     @property
     def n_features(self) -> int:
         """Number of features of a row."""
-        return self.components.shape[1] // self.size
+        return int(self.components.shape[1]) // self.size
 
     @property
     def explained_variance_ratio(self) -> FloatArray:

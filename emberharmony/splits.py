@@ -96,7 +96,7 @@ def split_at_random(row_numbers: IntArray, spec: SplitSpec) -> SplitCodes:
 
 def split_by_hash(key_hashes: NDArray[np.uint64], spec: SplitSpec) -> SplitCodes:
     """Code of each row's split from the 64-bit hash of its keys: equal keys never part."""
-    return _codes_of((key_hashes >> np.uint64(11)) * 2.0**-53, spec)
+    return _codes_of((key_hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53, spec)
 
 
 def _codes_of(uniform: NDArray[np.float64], spec: SplitSpec) -> SplitCodes:

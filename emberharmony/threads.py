@@ -25,7 +25,7 @@ def available_cores() -> int:
 
 
 def compute_threads() -> int:
-    """Threads that one computation of this process may use: all cores, unless they were shared out or the environment says less."""
+    """Threads that one computation may use: all cores, unless they were shared out or the environment says less."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return _limit or min(available_cores(), int(asked) if asked.isdigit() and int(asked) else available_cores())
 

@@ -73,7 +73,7 @@ def codes(column: pa.Array | pa.ChunkedArray, vocabulary: tuple[str, ...]) -> ND
     """Position of every value's feature: in the vocabulary, or ``len(vocabulary)`` for others and one more for null."""
     text = strings(column)
     found = pc.index_in(text, value_set=pa.array(vocabulary, pa.large_string()))
-    position = pc.fill_null(found, len(vocabulary)).to_numpy().astype(np.int32, copy=True)
+    position: NDArray[np.int32] = pc.fill_null(found, len(vocabulary)).to_numpy().astype(np.int32, copy=True)
     if text.null_count:
         position[pc.is_null(text).to_numpy(zero_copy_only=False)] = len(vocabulary) + 1
     return position

@@ -25,8 +25,9 @@ _OF_WINDOWS = re.compile("stride|first_row|last_row|start_time|end_time|pc_[0-9]
 class ColumnSpec:
     """What the user says of the columns; every other role follows from a column's type.
 
-    `time` orders the rows, `target` and `passthrough` are carried along untouched, `drop` is not read at all, `categorical` makes
-    categories of numbers. Columns whose share of missing values in training is above `high_null_threshold` are dropped.
+    `time` orders the rows, `target` and `passthrough` are carried along untouched, `drop` is not read at all,
+    `categorical` makes categories of numbers. Columns whose share of missing values in training is above
+    `high_null_threshold` are dropped.
     """
 
     time: str | None = None
@@ -106,8 +107,8 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
     Raises
     ------
     PlanError
-        If a column is named that the table does not have, the time column is no time, a name is reserved, or nothing is left to
-        make features of.
+        If a column is named that the table does not have, the time column is no time, a name is reserved, or nothing is
+        left to make features of.
 
     Examples
     --------
@@ -126,7 +127,7 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
         raise PlanError(f"The name {ROW_NUMBER!r} is kept for the row's number in the source; rename or `drop` that column.")
     for name in filter(None, [spec.time, spec.target, *spec.passthrough]):
         if name == SPLIT or (name == spec.target and _OF_WINDOWS.fullmatch(name)):
-            raise PlanError(f"The name {name!r} is kept for a column of the result, where {name!r} is to be carried; rename it.")
+            raise PlanError(f"The name {name!r} is kept for a column of the result; rename the table's own {name!r}.")
     for name in also:
         if kind_of(schema.field(name).type) is None:
             raise PlanError(f"Column {name!r} is of type {schema.field(name).type}; it cannot be a key of a hash split.")
@@ -143,7 +144,7 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
         elif field.name == spec.target or field.name in spec.passthrough:
             continue
         elif field.name in spec.categorical:
-            if not (kind in ("numeric", "boolean", "categorical")):
+            if kind not in ("numeric", "boolean", "categorical"):
                 raise PlanError(f"Column {field.name!r} is of type {field.type}; no categories can be made of it.")
             features.append(FeatureColumn(field.name, "categorical"))
         elif kind is None:

@@ -27,8 +27,8 @@ _MAX_TABLE_DAYS = 20_000  # some 55 years: 15 MB of table
 class CyclicalSpec:
     """How times become angles.
 
-    ``inclusive`` divides by the largest value (23, 6, 30, 11), so that the last hour falls on the first: the formula this project
-    was asked for. ``calendar`` divides by the number of values (24, 7, days of that month, 12). Times are read in
+    ``inclusive`` divides by the largest value (23, 6, 30, 11), so that the last hour falls on the first: the formula this
+    project was asked for. ``calendar`` divides by the number of values (24, 7, days of that month, 12). Times are read in
     `time_zone`; naive ones are taken as they stand.
     """
 
@@ -73,9 +73,7 @@ def ticks(column: pa.Array | pa.ChunkedArray) -> tuple[IntArray, NDArray[np.bool
     return numbers.to_numpy(), missing, unit
 
 
-def local_ticks(
-    column: pa.Array | pa.ChunkedArray, time_zone: str
-) -> tuple[IntArray, NDArray[np.bool_] | None, str]:
+def local_ticks(column: pa.Array | pa.ChunkedArray, time_zone: str) -> tuple[IntArray, NDArray[np.bool_] | None, str]:
     """Like `ticks`, of the time on the wall in `time_zone`; times without a zone already are that."""
     if pt.is_timestamp(column.type) and column.type.tz is not None and time_zone != "UTC":
         column = pc.local_timestamp(column.cast(pa.timestamp(column.type.unit, time_zone)))
@@ -97,8 +95,8 @@ def cyclical_block(column: pa.ChunkedArray, cycles: CyclicalSpec) -> FeatureBloc
 def cyclical_features(numbers: IntArray, /, *, unit: str, cycle: Literal["inclusive", "calendar"]) -> FeatureBlock:
     """The eight features of every time: sine and cosine of hour, day of week, day of month and month.
 
-    The hour since 1970 is a whole-number division; its sines and cosines are looked up in a table of all hours in the range, made
-    in float64 on the host, so that every backend gathers the same bits.
+    The hour since 1970 is a whole-number division; its sines and cosines are looked up in a table of all hours in the
+    range, made in float64 on the host, so that every backend gathers the same bits.
 
     Parameters
     ----------

@@ -50,7 +50,8 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> FloatArray:
     if pt.is_boolean(column.type):
         column = column.cast(pa.int8())
     values = column.cast(pa.float64(), safe=False)
-    return values.to_numpy(zero_copy_only=False)  # nulls become NaN
+    floats: FloatArray = values.to_numpy(zero_copy_only=False)  # nulls become NaN
+    return floats
 
 
 def scale(x: FloatArray, scaling: Scaling) -> FeatureBlock:

@@ -19,7 +19,6 @@ from emberharmony.features.profile import ColumnProfile
 from emberharmony.stats.categories import CategoryCounts, TopCategories, top_categories
 from emberharmony.typing import FeatureBlock
 
-
 _FEW_VALUES = 4096
 
 

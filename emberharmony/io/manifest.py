@@ -78,7 +78,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     data = store.read_json(MANIFEST)
     if data.get("version") != MANIFEST_VERSION:
         raise DataError(
-            f"{folder / MANIFEST} is of version {data.get('version')}, this library reads version {MANIFEST_VERSION}. Publish anew "
-            f"with --overwrite."
+            f"{folder / MANIFEST} is of version {data.get('version')}, this library reads version {MANIFEST_VERSION}. "
+            f"Publish anew with --overwrite."
         )
     return Manifest.from_json(data)

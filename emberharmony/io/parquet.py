@@ -129,8 +129,8 @@ class ParquetSource:
             return TimeRange(int(first.min()), int(last.max()), int(n_null.sum()))
         lows, highs, nulls = [], [], 0
         for group in self._groups:
-            present, n_null = self._ticks(group, time)
-            nulls += n_null
+            present, n_missing = self._ticks(group, time)
+            nulls += n_missing
             if len(present):
                 lows.append(int(present.min()))
                 highs.append(int(present.max()))
@@ -327,7 +327,7 @@ def _leaf(metadata: pq.FileMetaData, name: str, guess: int) -> int:
 
 def _width(type_: pa.DataType) -> float:
     try:
-        return type_.bit_width / 8
+        return float(type_.bit_width) / 8
     except ValueError:
         return 16.0  # strings and nested values: offsets and a short text
 

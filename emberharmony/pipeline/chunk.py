@@ -49,7 +49,7 @@ class Stretch:
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return self.carried.num_rows
+        return int(self.carried.num_rows)
 
 
 def read_chunk(run: Run, chunk: Chunk, columns: Sequence[str]) -> pa.Table:

@@ -6,7 +6,6 @@ import base64
 import json
 import shutil
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, time_at_rank, time_buckets
 from emberharmony.planning.memory import MemoryPlan, RowSizes, plan_memory
 from emberharmony.splits import SPLITS, TimeBoundaries
+from emberharmony.typing import IntArray
 
 STAGING = ".staging"
 REPLACES = "replaces"
@@ -59,7 +59,7 @@ class Plan:
 class _Layout:
     """The order of the rows: by groups that follow one another, or by buckets of time."""
 
-    groups: Sequence[int] | None
+    groups: IntArray | None
     buckets: list[TimeBucket]
     n_null: int
 
@@ -170,7 +170,7 @@ def _check_method(spec: PipelineSpec) -> None:
         )
 
 
-def _lay_out(source: Source, spec: PipelineSpec, groups: Sequence[int] | None, chunk_rows: int) -> _Layout:
+def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_rows: int) -> _Layout:
     """Find the rows' order; a table whose row groups follow one another in time costs nothing."""
     time = spec.columns.time
     if time is None:
@@ -180,11 +180,11 @@ def _lay_out(source: Source, spec: PipelineSpec, groups: Sequence[int] | None, c
     span = source.time_range(time)
     if span.n_null and spec.columns.null_time == "error":
         raise DataError(
-            f"{span.n_null:,} rows have no time in {time!r}, so they have no place in the order. Set `columns.null_time: drop` to "
-            f"leave them out, or fill them in the source."
+            f"{span.n_null:,} rows have no time in {time!r}, so they have no place in the order. Set "
+            f"`columns.null_time: drop` to leave them out, or fill them in the source."
         )
 
-    def count(start: int, width: int, n_buckets: int) -> np.typing.NDArray[np.int64]:
+    def count(start: int, width: int, n_buckets: int) -> IntArray:
         return source.count_times(time, start, width, n_buckets)
 
     buckets = list(time_buckets(count, span.first, span.last, max_rows=max(chunk_rows // 2, 1)))
@@ -223,7 +223,7 @@ def _resident_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def _digest(cut: np.typing.NDArray[np.int64]) -> str:
+def _digest(cut: IntArray) -> str:
     import hashlib
 
     return hashlib.sha256(cut.tobytes()).hexdigest()[:8]
@@ -240,6 +240,7 @@ def check_split_sizes(rows: dict[str, int], spec: PipelineSpec) -> None:
     for split, fraction in zip(SPLITS, spec.split.fractions, strict=True):
         if fraction and rows[split] < spec.windows.size:
             raise PlanError(
-                f"The {split} split has {rows[split]:,} rows, fewer than one window of {spec.windows.size}. Lower `windows.size`, or "
-                f"give that split a larger part of the rows (`split.fractions`; rows of equal time stay together)."
+                f"The {split} split has {rows[split]:,} rows, fewer than one window of {spec.windows.size}. Lower "
+                f"`windows.size`, or give that split a larger part of the rows (`split.fractions`; rows of equal time "
+                "stay together)."
             )

@@ -41,14 +41,14 @@ def check_target(sink: Path, fingerprint: str, *, overwrite: bool) -> Manifest |
         return None
     if manifest is not None:
         raise DataError(
-            f"{sink} holds the result of another job or of other data (fingerprint {manifest.fingerprint}, this one is {fingerprint}). "
-            f"Choose another `sink.path`, or replace it with --overwrite."
+            f"{sink} holds the result of another job or of other data (fingerprint {manifest.fingerprint}, this one is "
+            f"{fingerprint}). Choose another `sink.path`, or replace it with --overwrite."
         )
     foreign = [name for name in PUBLISHED if (sink / name).exists()]
     if foreign:
         raise DataError(
-            f"{sink} holds {', '.join(foreign)} without a manifest, which no finished run leaves behind. Choose another `sink.path`, or "
-            f"replace them with --overwrite."
+            f"{sink} holds {', '.join(foreign)} without a manifest, which no finished run leaves behind. Choose another "
+            f"`sink.path`, or replace them with --overwrite."
         )
     return None
 

@@ -80,8 +80,8 @@ class Run:
         source = open_source(self.spec.source)
         if self.spec.fingerprint(source.describe().identity) != self.fingerprint:
             raise DataError(
-                f"The source was changed after the job was planned ({self.store.root.name}); nothing was published. Run the same "
-                f"command again: it plans anew."
+                f"The source was changed after the job was planned ({self.store.root.name}); nothing was published. Run "
+                f"the same command again: it plans anew."
             )
         return source
 

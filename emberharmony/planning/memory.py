@@ -41,8 +41,8 @@ class MemoryPlan:
 def row_peak_bytes(sizes: RowSizes) -> float:
     """Most bytes that one row takes in any stage of its chunk.
 
-    Featurize holds the rows read (twice while out-of-order ones are filtered and sorted), the feature block, its copy where a chunk
-    holds two splits, and a column in float64; project holds a part, its block and the scores.
+    Featurize holds the rows read (twice while out-of-order ones are filtered and sorted), the feature block, its copy
+    where a chunk holds two splits, and a column in float64; project holds a part, its block and the scores.
     """
     read = sizes.read_bytes * (1 if sizes.in_order else 3)
     block = 4 * sizes.n_features
@@ -85,9 +85,10 @@ def plan_memory(
     if fit > free or fitting < smallest:
         needed = reserved_bytes + max(fit, n_workers * (fixed + int(smallest * row_peak_bytes(sizes))))
         raise PlanError(
-            f"This job needs at least {needed / 2**30:.2f} GiB ({reserved_bytes / 2**30:.2f} of them in use before it starts), over "
-            f"the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, lower runtime.workers (now "
-            f"{n_workers}), or make fewer features (up to {sizes.n_features:,} now; see categories.max_categories and columns.drop)."
+            f"This job needs at least {needed / 2**30:.2f} GiB ({reserved_bytes / 2**30:.2f} of them in use before it "
+            f"starts), over the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, lower "
+            f"runtime.workers (now {n_workers}), or make fewer features (up to {sizes.n_features:,} now; see "
+            "categories.max_categories and columns.drop)."
         )
     rows = min(chunk_rows or min(DEFAULT_CHUNK_ROWS, fitting), n_rows)
     if rows > fitting:

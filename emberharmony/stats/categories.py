@@ -57,13 +57,11 @@ class CategoryCounts:
     @property
     def n_distinct(self) -> int:
         """Number of distinct values."""
-        return self.table.num_rows
+        return int(self.table.num_rows)
 
     def top(self, k: int, /) -> list[tuple[str, int]]:
         """Return the `k` most frequent values and their counts; equal counts come in the order of their values."""
-        ordered = self.table.take(
-            pc.sort_indices(self.table, sort_keys=[("count", "descending"), ("value", "ascending")])[:k]
-        )
+        ordered = self.table.take(pc.sort_indices(self.table, sort_keys=[("count", "descending"), ("value", "ascending")])[:k])
         return list(zip(ordered["value"].to_pylist(), ordered["count"].to_pylist(), strict=True))
 
     def portion(self, number: int, of: int, /) -> Self:

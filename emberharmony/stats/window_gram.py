@@ -1,16 +1,18 @@
 """The Gram matrix of all windows of a series, without building a window.
 
 Windows of neighbouring rows share their rows: entry block (i, j) of the Gram matrix of windows is a sum of products
-``x[p + i] x[p + j].T`` over the windows' first rows ``p``, and depends on ``i`` modulo the stride and on the lag ``j - i`` only. The
-series is cut into periods of `L` rows, each seen as one long row (a reshape, no copy). One product of the periods with themselves
-and a smaller one with their successors hold every pair of rows that any stride dividing `L` needs, at the speed of large matrix
-products. A series padded with zero rows counts a few incomplete windows too many: they are subtracted by name.
+``x[p + i] x[p + j].T`` over the windows' first rows ``p``, and depends on ``i`` modulo the stride and on the lag ``j - i``
+only. The series is cut into periods of `L` rows, each seen as one long row (a reshape, no copy). One product of the
+periods with themselves and a smaller one with their successors hold every pair of rows that any stride dividing `L`
+needs, at the speed of large matrix products. A series padded with zero rows counts a few incomplete windows too many:
+they are subtracted by name.
 
 Rows carry a constant one as their last column, so that the same matrix holds the windows' count and their sums.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -28,14 +30,16 @@ _MAX_PRODUCT_BYTES = 64 * 2**20  # of one period product; larger ones gain littl
 class WindowGram:
     """Gram matrix, sums and count of the windows of one stretch of a series.
 
-    States of adjoining stretches merge into the state of both: windows across the border are added from the rows that each
-    keeps of its ends. Windows start where the row's number in the *series* is a multiple of the stride, so chunking moves none.
+    States of adjoining stretches merge into the state of both: windows across the border are added from the rows that
+    each keeps of its ends. Windows start where the row's number in the *series* is a multiple of the stride, so chunking
+    moves none.
 
     Examples
     --------
     >>> x = np.arange(14, dtype=np.float32).reshape(1, 14)
     >>> whole = WindowGram.of(x, start=0, size=3, stride=2)
-    >>> halves = WindowGram.of(x[:, :5], start=0, size=3, stride=2).merge(WindowGram.of(x[:, 5:], start=5, size=3, stride=2))
+    >>> parts = [WindowGram.of(x[:, a:b], start=a, size=3, stride=2) for a, b in [(0, 5), (5, 14)]]
+    >>> halves = parts[0].merge(parts[1])
     >>> whole.n_windows, halves.n_windows, bool(np.allclose(whole.gram, halves.gram))
     (6, 6, True)
     """
@@ -109,9 +113,7 @@ class WindowGram:
         return cls(size, stride, start, n_rows, arrays["gram"], arrays["head"], arrays["tail"])
 
 
-def window_grams(
-    rows: FeatureBlock, /, *, start: int, size: int, strides: Sequence[int]
-) -> dict[int, FloatArray]:
+def window_grams(rows: FeatureBlock, /, *, start: int, size: int, strides: Sequence[int]) -> dict[int, FloatArray]:
     """Gram matrices, by stride, of the complete windows within `rows`, computed on the current backend.
 
     Parameters
@@ -150,8 +152,10 @@ def _cheapest_period(width: int, size: int, strides: Sequence[int]) -> int:
         alone = sum(size * size / s for s in strides if not period or period % s)
         return alone + (period + 2 * (size - 1) ** 2 / period if period else 0)
 
-    longest = int((_MAX_PRODUCT_BYTES / 8) ** 0.5 / width)
-    return min([0, *range(size, max(longest, size) + 1)], key=cost)
+    longest = int(math.sqrt(_MAX_PRODUCT_BYTES / 8) / width)
+    periods = [0, *range(size, max(longest, size) + 1)]
+    cheapest: int = min(periods, key=cost)
+    return cheapest
 
 
 def _period_products(rows: FeatureBlock, period: int, size: int) -> tuple[FloatArray, FloatArray]:
@@ -227,8 +231,9 @@ def _with_ones(rows: FeatureBlock) -> FloatArray:
 def _gram_of_windows(rows: FloatArray, starts: Sequence[int], size: int) -> FloatArray:
     """Gram matrix of a few windows, built; the obvious way, for the ends of a stretch."""
     index = np.asarray(starts, np.int64)[:, None] + np.arange(size)
-    windows = rows[index.reshape(-1)].reshape(len(index), size * rows.shape[1])
-    return windows.T @ windows
+    windows: FloatArray = rows[index.reshape(-1)].reshape(len(index), size * rows.shape[1])
+    gram: FloatArray = windows.T @ windows
+    return gram
 
 
 def _ceil_to(number: int, multiple: int) -> int:
