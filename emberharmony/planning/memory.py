@@ -51,7 +51,8 @@ def row_peak_bytes(sizes: RowSizes) -> float:
 
 def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
     """Bytes of a chunk's stage that do not depend on its rows: products of rows and Gram matrices."""
-    return 2 * _PRODUCT_BYTES + n_strides * _gram_bytes(sizes, window_size) + _BUFFERS_BYTES
+    product = max(_PRODUCT_BYTES, _gram_bytes(sizes, window_size))  # a period has a window's rows at least
+    return 2 * product + n_strides * _gram_bytes(sizes, window_size) + _BUFFERS_BYTES
 
 
 def fit_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
