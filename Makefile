@@ -40,7 +40,7 @@ $(VENV)/.test: $(LOCK) | $(BIN)/python
 venv: $(VENV)/.core ## an environment in .venv with the core, for `emberharmony run ...`
 
 emulator: ## the BigQuery emulator of the integration tests, in an environment of its own
-	@if test -x tests/integration/emulator/setup; then tests/integration/emulator/setup; fi
+	@python3 tests/integration/emulator/server.py setup
 
 # ---- what there is to do --------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from emberharmony.errors import DataError, PlanError
+from emberharmony.errors import PlanError
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.order import sort_rows
 from emberharmony.io.bigquery.read import read_rows
-from emberharmony.io.bigquery.sink import BigQuerySink
 from flows.config import Job, parse_job
 from flows.run import run
 from tests.integration.conftest import ROOT

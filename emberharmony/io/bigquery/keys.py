@@ -53,6 +53,8 @@ class Key:
         if self.kind not in _DAYS:
             return f"{self.sql} >= {int(start)} AND {self.sql} < {int(stop)}"
         day = _DAYS[self.kind]
+        if start >= _LAST_DAY * day or stop <= _FIRST_DAY * day:
+            return "FALSE"
         bounds = []
         if start > _FIRST_DAY * day:
             bounds.append(f"{self.sql} >= {self._literal(start)}")
