@@ -15,7 +15,7 @@ from emberharmony.errors import PlanError
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.order import sort_rows
 from emberharmony.io.bigquery.read import read_rows
-from flows.config import Job, parse_job
+from flows.config import Job, load_job, parse_job
 from flows.run import run
 from tests.integration.conftest import ROOT
 
@@ -87,3 +87,8 @@ def test_flights_from_table_to_tables(settings, connection, flights, parquet_run
     moved = bigquery_job(settings, connection, flights, tmp_path / "out", dataset="elsewhere")
     with pytest.raises(PlanError, match="flights_out"):
         run(moved)
+
+
+def test_the_example_names_every_section():
+    job = load_job(ROOT / "configs" / "bigquery.yaml", ["source.connection.project=my-project"])
+    assert (job.source.connection.project, job.sink.dataset) == ("my-project", "FEATURES")

@@ -1,0 +1,32 @@
+"""Google credentials kept in Prefect: found by the name of their block, in whichever process connects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emberharmony.errors import TerminalError
+
+
+def load_gcp_credentials(name: str) -> Any:
+    """Return the credentials of the prefect-gcp `GcpCredentials` block called `name`.
+
+    Raises
+    ------
+    TerminalError
+        If prefect-gcp is not installed, or there is no such block.
+    """
+    try:
+        from prefect_gcp import GcpCredentials
+    except ImportError as error:
+        raise TerminalError(
+            f"The credentials block {name!r} needs prefect-gcp, which cannot be imported ({error}). Install it with: "
+            "pip install prefect-gcp"
+        ) from error
+    try:
+        block = GcpCredentials.load(name)
+    except ValueError as error:
+        raise TerminalError(
+            f"Prefect has no GcpCredentials block {name!r}. Create it in Prefect's UI under Blocks, or name another one in "
+            "`connection.credentials_block`."
+        ) from error
+    return block.get_credentials_from_service_account()

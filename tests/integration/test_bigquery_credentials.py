@@ -1,0 +1,43 @@
+"""A block of Prefect, by its name alone, becomes the credentials that a connection uses."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+
+import tasks  # noqa: F401 - registers the loader
+from emberharmony.errors import TerminalError
+from emberharmony.io.bigquery import BigQueryConnection
+from emberharmony.io.bigquery.connection import find_credentials
+
+pytestmark = pytest.mark.xdist_group("bigquery")
+
+
+@pytest.fixture
+def blocks(monkeypatch) -> dict:
+    found = {}
+
+    def load(name):
+        if name not in found:
+            raise ValueError(f"Unable to find block document named {name}")
+        return SimpleNamespace(get_credentials_from_service_account=lambda: found[name])
+
+    monkeypatch.setitem(sys.modules, "prefect_gcp", SimpleNamespace(GcpCredentials=SimpleNamespace(load=load)))
+    return found
+
+
+def test_a_block(blocks):
+    blocks["prod"] = AnonymousCredentials()
+    connection = BigQueryConnection(project="mine", credentials_block="prod")
+    assert find_credentials(connection) == (blocks["prod"], "mine")
+    with pytest.raises(TerminalError, match="no GcpCredentials block 'test'"):
+        find_credentials(BigQueryConnection(project="mine", credentials_block="test"))
+
+
+def test_without_prefect_gcp(monkeypatch):
+    monkeypatch.setitem(sys.modules, "prefect_gcp", None)
+    with pytest.raises(TerminalError, match="pip install prefect-gcp"):
+        find_credentials(BigQueryConnection(project="mine", credentials_block="prod"))
