@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def write_table(table: pa.Table, path: Path, *, group_rows: int | None = None, f
         return path
     path.mkdir()
     ends = np.linspace(0, table.num_rows, files + 1).astype(int)
-    for i, (begin, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+    for i, (begin, end) in enumerate(pairwise(ends)):
         pq.write_table(table.slice(begin, end - begin), path / f"{i:03}.parquet", row_group_size=group_rows)
     return path
 

@@ -1,0 +1,43 @@
+"""What all tests share: backends, Hypothesis' settings, the flights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from emberharmony.backend import available_backends, using_backend
+
+# Deterministic and without a clock: a shared machine is slow now and then, and a red test must be red again.
+settings.register_profile(
+    "house",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
+)
+settings.load_profile("house")
+
+
+@pytest.fixture(params=["numpy", "torch", "mlx"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a backend, which is the default one inside the test."""
+    name: str = request.param
+    if name not in available_backends():
+        pytest.skip(f"{name} is not installed")
+    # The CPU, also where there is a GPU: the suite asks for double precision.
+    name = name if name == "numpy" else f"{name}:cpu"
+    with using_backend(name):
+        yield name
+
+
+@pytest.fixture(scope="session")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's table; the one of `make demo` if it is there."""
+    from flows.flights import prepare_flights
+
+    made = Path(__file__).parent.parent / "data" / "flights.parquet"
+    return made if made.exists() else prepare_flights(tmp_path_factory.mktemp("flights") / "flights.parquet")

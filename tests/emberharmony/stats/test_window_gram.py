@@ -1,0 +1,133 @@
+"""The Gram matrix of windows against windows that are built, and its merge."""
+
+from functools import reduce
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emberharmony.stats import WindowGram, window_gram
+
+
+def built(rows, *, start, size, stride):
+    """Windows of `rows` that start at multiples of the stride, flattened, a one after every row; and their Gram matrix."""
+    n_rows = rows.shape[1]
+    with_ones = np.concatenate([rows.astype(np.float64), np.ones((1, n_rows))]).T
+    starts = [p for p in range(n_rows - size + 1) if (start + p) % stride == 0]
+    windows = np.array([with_ones[p : p + size].ravel() for p in starts]).reshape(len(starts), size * with_ones.shape[1])
+    return windows.T @ windows, len(starts)
+
+
+def assert_counts(state, rows, *, start=0):
+    gram, n_windows = built(rows, start=start, size=state.size, stride=state.stride)
+    assert state.n_windows == n_windows
+    assert state.gram.dtype == np.float64
+    np.testing.assert_allclose(state.gram, gram, rtol=1e-11, atol=1e-11 * max(1.0, np.abs(gram).max()))
+
+
+def random_rows(n_features, n_rows, seed=0):
+    rows = np.random.default_rng(seed).normal(size=(n_features, n_rows)).astype(np.float32)
+    rows.flags.writeable = False
+    return rows
+
+
+CASES = [
+    # n_features, n_rows, size, strides
+    (1, 40, 5, (1, 3, 5)),
+    (3, 200, 5, (1, 3, 5)),
+    (3, 201, 4, (1, 2, 4, 8)),
+    (2, 100, 1, (1, 2, 7)),  # size 1
+    (2, 100, 3, (4, 9, 50)),  # stride > size
+    (2, 90, 2, (3, 200)),  # stride > rows
+    (4, 20, 5, (1, 2)),  # 4 * size rows: the shortest that are not built
+    (4, 19, 5, (1, 2)),
+    (1, 150, 30, (1, 7, 30)),
+    (20, 300, 10, (1, 6)),
+    (2, 10, 10, (1,)),  # one window
+    (2, 9, 10, (1,)),  # none
+    (2, 0, 3, (1,)),
+]
+
+
+@pytest.mark.parametrize(("n_features", "n_rows", "size", "strides"), CASES)
+@pytest.mark.parametrize("start", [0, 1, 13])
+def test_equals_built_windows(backend, n_features, n_rows, size, strides, start):
+    rows = random_rows(n_features, n_rows)
+    states = WindowGram.of_strides(rows, start=start, size=size, strides=strides)
+    assert [state.stride for state in states] == list(strides)
+    for state in states:
+        assert_counts(state, rows, start=start)
+
+
+@pytest.mark.parametrize("block", [8, 40, 10_000])
+@pytest.mark.parametrize("product_bytes", [0, 8 * 30**2, 64 * 2**20])
+def test_whatever_the_blocks_and_periods(backend, monkeypatch, block, product_bytes):
+    """Small blocks and every kind of plan: one period for all strides, for some, for none."""
+    from emberharmony.stats import lines
+
+    monkeypatch.setattr(lines, "_HOST_BLOCK_ROWS", block)
+    monkeypatch.setattr(window_gram, "_MAX_PRODUCT_BYTES", product_bytes)
+    rows = random_rows(2, 333)
+    for start in (0, 4):
+        for state in WindowGram.of_strides(rows, start=start, size=4, strides=[1, 2, 3, 7]):
+            assert_counts(state, rows, start=start)
+
+
+@given(
+    n_features=st.integers(1, 3),
+    size=st.integers(1, 7),
+    stride=st.integers(1, 12),
+    n_rows=st.integers(0, 80),
+    cuts=st.lists(st.integers(0, 80), max_size=8),
+    seed=st.integers(0, 9),
+)
+def test_any_chunking(n_features, size, stride, n_rows, cuts, seed):
+    rows = random_rows(n_features, n_rows, seed)
+    ends = [0, *sorted(min(cut, n_rows) for cut in cuts), n_rows]
+    states = [WindowGram.of(rows[:, a:b], start=a, size=size, stride=stride) for a, b in pairwise(ends)]
+    left = reduce(WindowGram.merge, states)
+    right = reduce(lambda later, earlier: earlier.merge(later), states[::-1])
+    middle = len(states) // 2
+    tree = reduce(WindowGram.merge, states[: middle + 1])
+    if states[middle + 1 :]:
+        tree = tree.merge(reduce(WindowGram.merge, states[middle + 1 :]))
+    for state in (left, right, tree):
+        assert_counts(state, rows)
+        assert (state.start, state.stop) == (0, n_rows)
+        np.testing.assert_array_equal(state.head, rows[:, : size - 1])
+        np.testing.assert_array_equal(state.tail, rows[:, max(n_rows - size + 1, 0) :])
+
+
+def test_chunks_shorter_than_a_window():
+    rows = random_rows(2, 50)
+    states = [WindowGram.of(rows[:, i : i + 1], start=i, size=6, stride=2) for i in range(50)]
+    assert_counts(reduce(WindowGram.merge, states), rows)
+
+
+def test_a_stretch_in_the_middle_of_a_series():
+    rows = random_rows(2, 60)
+    parts = [WindowGram.of(rows[:, a:b], start=100 + a, size=4, stride=3) for a, b in ((0, 17), (17, 19), (19, 60))]
+    assert_counts(reduce(WindowGram.merge, parts), rows, start=100)
+
+
+def test_stretches_must_adjoin():
+    a = WindowGram.of(random_rows(1, 5), start=0, size=2, stride=1)
+    b = WindowGram.of(random_rows(1, 5), start=6, size=2, stride=1)
+    with pytest.raises(ValueError, match="one ends at row 5, the other begins at 6"):
+        a.merge(b)
+
+
+@pytest.mark.parametrize("n_rows", [0, 3, 50])
+def test_survives_its_codec(n_rows):
+    state = WindowGram.of(random_rows(2, n_rows), start=7, size=4, stride=3)
+    again = WindowGram.from_arrays(state.to_arrays())
+    assert (again.size, again.stride, again.start, again.n_rows) == (4, 3, 7, n_rows)
+    for name in ("gram", "head", "tail"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(state, name))
+
+
+def test_counts_stay_whole_over_many_rows():
+    state = WindowGram.of(random_rows(1, 300_000), start=0, size=5, stride=1)
+    assert state.n_windows == 299_996
