@@ -385,6 +385,8 @@ def check_scalar(dtype: DType, scalar: Any, /) -> None:
 
 def operands(x1: Any, x2: Any, /) -> tuple[Any, Any, Any]:
     """The backend of two operands, and both in native form: two arrays of one dtype, or an array and a Python scalar."""
+    if type(x2) is float and type(x1) is Tensor and x1._array.dtype in _floating:
+        return x1._xp, x1._array, x2
     if type(x1) is not Tensor:
         x1 = _scalar_or_tensor(x1)
     if type(x2) is not Tensor:
@@ -408,6 +410,10 @@ def operands(x1: Any, x2: Any, /) -> tuple[Any, Any, Any]:
     raise TypeError("At least one operand must be a tensor or an array, not two Python scalars.")
 
 
+# Native data types beside which a Python float was found to be in order: the short way through `operands`.
+_floating: set[Any] = set()
+
+
 def _scalar_or_tensor(x: Any) -> Any:
     """A Python scalar (NumPy's scalars become one: they are as weak beside a tensor), or the Tensor of an array."""
     if isinstance(x, np.generic) and x.dtype.kind in "biufc":
@@ -425,6 +431,8 @@ def _beside_scalar(x: Tensor, scalar: Any) -> Any:
         # The standard leaves it open. NumPy's way, on every backend: hours / 23.0 does what the reader thinks it does.
         return x._xp.cast(x._array, x._xp.widest_float(x._array))
     check_scalar(dtype, scalar)
+    if isinstance(scalar, float):
+        _floating.add(x._array.dtype)
     return x._array
 
 

@@ -422,12 +422,16 @@ def _floor_divide(x1: Any, x2: Any, /) -> Any:
     return torch.where(torch.isinf(x1) | torch.isinf(x2), torch.floor(x1 / x2), out)
 
 
+_remainder_on_host = _host(_numpy.remainder)
+
+
 def _remainder(x1: Any, x2: Any, /) -> Any:
-    """By way of fmod, which is exact: torch's own quotient overflows, and its zeros lose the divisor's sign."""
+    """torch's quotient overflows and its zeros lose the divisor's sign: NumPy on the CPU, the second mended elsewhere."""
     if x1.dtype not in _INEXACT:
         return torch.remainder(x1, x2)
-    out = torch.fmod(x1, x2)
-    out = torch.where((out != 0) & (torch.signbit(out) != torch.signbit(x2)), out + x2, out)
+    if x1.device.type == "cpu":
+        return _remainder_on_host(x1, x2)
+    out = torch.remainder(x1, x2)
     return torch.where(out == 0, torch.copysign(out, x2), out)
 
 
@@ -510,7 +514,7 @@ _l = _compat.linalg
 linalg = SimpleNamespace(
     cholesky=_l.cholesky, cross=_guarded(_l.cross, _numpy.linalg.cross), det=_l.det, diagonal=_diagonal, eigh=_l.eigh,
     eigvalsh=_l.eigvalsh, inv=_l.inv, matrix_norm=_l.matrix_norm, matrix_power=_l.matrix_power, matrix_rank=_l.matrix_rank,
-    matrix_transpose=_l.matrix_transpose, outer=_l.outer, pinv=_l.pinv, qr=_l.qr, slogdet=_l.slogdet, solve=_l.solve, svd=_l.svd,
-    svdvals=_l.svdvals, trace=_trace, vector_norm=_l.vector_norm,
+    matrix_transpose=_l.matrix_transpose, outer=_l.outer, pinv=_l.pinv, qr=_l.qr, slogdet=_l.slogdet, solve=_l.solve,
+    svd=_l.svd, svdvals=_l.svdvals, trace=_trace, vector_norm=_l.vector_norm,
 )  # fmt: skip
 fft = _compat.fft
