@@ -178,11 +178,14 @@ def _once(stage: str, watcher: Watcher, work: Callable[[], object]) -> None:
 
 
 def _chosen_backend(name: str | None) -> str:
-    if name is None:
-        backend = select()
-    else:
-        with using_backend(name) as backend:
-            pass
+    try:
+        if name is None:
+            backend = select()
+        else:
+            with using_backend(name) as backend:
+                pass
+    except ValueError as error:
+        raise PlanError(f"runtime.backend: {error}") from error
     return f"{backend.name}:{backend.device}"
 
 
