@@ -12,6 +12,7 @@ from emberharmony.backend import backend_report
 from emberharmony.pipeline.plan import Plan
 from flows.compose import Outcome
 from flows.config import Job
+from flows.interrupt import stoppable
 from flows.run import run
 from flows.summary import summary_lines
 
@@ -72,11 +73,13 @@ class ProgressBars:
 
 def run_and_show(job: Job, *, overwrite: bool, quiet: bool) -> None:
     """Run a job, show how far it is, and end with what was read and written."""
-    if quiet:
-        show_outcome(run(job, overwrite=overwrite))
-        return
-    with ProgressBars() as bars:
-        outcome = run(job, bars, overwrite=overwrite)
+    again = "the same command" + (" without --overwrite" if overwrite else "")
+    with stoppable(f"Stopped. What is done is kept in {job.sink.path}; run {again} again to go on where it stopped."):
+        if quiet:
+            outcome = run(job, overwrite=overwrite)
+        else:
+            with ProgressBars() as bars:
+                outcome = run(job, bars, overwrite=overwrite)
     show_outcome(outcome)
 
 

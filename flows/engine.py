@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from prefect.exceptions import TerminationSignal
 from prefect.futures import as_completed
 
 from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.run import RunRef
 from flows.config import Job
+from flows.interrupt import hurry
 from tasks.stages import CHUNK_TASKS, fit_pca, fit_preprocessing, publish
 
 MAX_STAGE_CHUNKS = 16
@@ -31,16 +33,20 @@ class PrefectEngine:
             granularity = "stage" if len(chunks) <= MAX_STAGE_CHUNKS else "chunk"
         waiting = iter(chunks)
         alive: list[Any] = []
-        while True:
-            for chunk in waiting:
-                alive.append(CHUNK_TASKS[stage].submit(ref, chunk, granularity))
-                if len(alive) >= self._window:
-                    break
-            if not alive:
-                return
-            future = next(iter(as_completed(alive)))
-            alive.remove(future)  # its state, and the memory it holds, go with it
-            yield future.result()
+        try:
+            while True:
+                for chunk in waiting:
+                    alive.append(CHUNK_TASKS[stage].submit(ref, chunk, granularity))
+                    if len(alive) >= self._window:
+                        break
+                if not alive:
+                    return
+                future = next(iter(as_completed(alive)))
+                alive.remove(future)  # its state, and the memory it holds, go with it
+                yield future.result()
+        except (KeyboardInterrupt, TerminationSignal):
+            hurry()  # the threads of the task runner would be waited for
+            raise
 
     def fit_preprocessing(self, ref: RunRef) -> int:
         """Fit the preprocessing."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 
 from flows.compose import Outcome, run_job
 from flows.config import Job
 from flows.local import PlainLoop
-from flows.watch import Watcher, watching
+from flows.server import server_if_needed
+from flows.watch import Watcher, current_watcher, watching
 
 _QUIET: Mapping[str, str] = {
     # A run's own progress is on the console; Prefect's line for every task run is in its UI.
     "PREFECT_LOGGING_LEVEL": "WARNING",
+    # A job that fails says why once, in its own words and without a traceback.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
@@ -36,15 +38,7 @@ def run(job: Job, watcher: Watcher | None = None, *, overwrite: bool = False) ->
         return run_job(job, PlainLoop(job.workers), watcher, overwrite=overwrite)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    from flows.extract import extract_on
+    with server_if_needed(), watching(watcher or current_watcher()):
+        from flows.extract import extract_on
 
-    if watcher is None:
         return extract_on(job, overwrite=overwrite)
-    with watching(watcher):
-        return extract_on(job, overwrite=overwrite)
-
-
-def quiet_prefect() -> None:
-    """Keep Prefect's own reports off the console: a failed job is told once, in the job's own words."""
-    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,0 +1,86 @@
+"""Stopping on a signal: within seconds, with everything that is committed kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+GRACE_S = 4.0
+"""How long threads may take to end a chunk, and Prefect to record the end of the run."""
+
+_advice: str | None = None
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was asked to stop by a signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.status = 128 + number
+
+
+@contextmanager
+def stoppable(advice: str) -> Iterator[None]:
+    """Leave the block, and if it does not end within `GRACE_S` the process, when SIGINT or SIGTERM comes.
+
+    That is safe at any moment: every file appears whole or not at all, and a stage is done when its receipt is there.
+
+    Parameters
+    ----------
+    advice : str
+        A line that says how to go on.
+
+    Raises
+    ------
+    SystemExit
+        With status 130 after SIGINT, 143 after SIGTERM.
+    """
+    global _advice
+    asked: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if asked:
+            _leave(128 + number)
+        asked.append(number)
+        hurry(number)
+        raise Stopped(number)
+
+    _advice = advice
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except BaseException as error:
+        if not asked and not isinstance(error, KeyboardInterrupt):
+            raise
+        _leave(128 + (asked[0] if asked else signal.SIGINT))
+    finally:
+        _advice = None
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def hurry(number: int = signal.SIGTERM) -> None:
+    """End the process in `GRACE_S` at the latest, if it is one that `stoppable` watches."""
+    if _advice is not None:
+        timer = threading.Timer(GRACE_S, _leave, (128 + number,))
+        timer.daemon = True
+        timer.start()
+
+
+def _leave(status: int) -> None:
+    """End the process at once, and every process that it has started."""
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        try:
+            child.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    sys.stderr.write(f"\n{_advice}\n")
+    sys.stderr.flush()
+    os._exit(status)
