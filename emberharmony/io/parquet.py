@@ -87,7 +87,7 @@ class ParquetSource:
         schema = self._files[0].metadata.schema.to_arrow_schema().remove_metadata()
         twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
         if twice:
-            raise DataError(f"{self._files[0].path} has several columns named {', '.join(twice)}; give each a name of its own.")
+            raise DataError(f"{self._files[0].path} has several columns named {', '.join(twice)}; give each its own name.")
         if self._spec.columns is None:
             return schema
         unknown = [name for name in self._spec.columns if name not in schema.names]
