@@ -14,6 +14,7 @@ from emberharmony.features import preprocessing as pre
 from emberharmony.features.categorical import strings
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import ticks
+from emberharmony.features.drift import ColumnCounts
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.parts import (
@@ -29,12 +30,13 @@ from emberharmony.io.parts import (
 )
 from emberharmony.io.store import FileRecord, Store, prefixed
 from emberharmony.pca import WindowPCA
+from emberharmony.pipeline.pushdown import is_pushed_down, profile_by_query, split_without_reading
 from emberharmony.pipeline.run import Receipt, Run
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SPLITS, SplitCodes, split_at_random, split_by_hash, split_by_time
 from emberharmony.stats.hashing import hash_rows
 from emberharmony.stats.window_gram import WindowGram
-from emberharmony.typing import FeatureBlock
+from emberharmony.typing import Arrays, FeatureBlock
 from emberharmony.windows import window_starts
 
 
@@ -69,6 +71,8 @@ def encode(rows: pa.Table, times: Mapping[str, FeatureBlock], fitted: Preprocess
 
 def split(run: Run, rows: pa.Table) -> SplitCodes:
     """Decide each row's split."""
+    if run.spec.kind == "apply":
+        return np.zeros(rows.num_rows, np.int8)  # there is only one
     spec = run.spec.split
     if run.boundaries is not None:
         numbers, _, _ = ticks(rows[run.spec.columns.time])
@@ -108,11 +112,16 @@ PLAIN = Steps()
 def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
     """Count the chunk's rows in every split, and profile the training rows' columns."""
     began = time.perf_counter()
-    keys = steps.read_chunk(run, chunk, _split_columns(run))
-    codes = steps.split(run, keys)
+    pushed_down = is_pushed_down(run)
+    if pushed_down:
+        codes = split_without_reading(run, chunk, steps.read_chunk)
+    else:
+        codes = steps.split(run, steps.read_chunk(run, chunk, _split_columns(run)))
     in_train = codes == SPLITS.index("train")
     profiles = {column.name: ColumnProfile.empty() for column in run.roles.features}
-    if in_train.any():
+    if pushed_down:
+        profiles = profile_by_query(run) if chunk.index == 0 else profiles  # of the whole table, whichever chunk has it
+    elif in_train.any():
         rows = steps.read_chunk(run, chunk, [column.name for column in run.roles.features])
         rows = rows if in_train.all() else rows.filter(pa.array(in_train))
         cycles = run.spec.datetime if run.spec.numbers.scale == "all" else None
@@ -120,28 +129,38 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             profiles[column.name] = ColumnProfile.of(column, rows[column.name], cycles=cycles)
     arrays = prefixed({str(i): profile.to_arrays() for i, profile in enumerate(profiles.values())})
     record = run.store.write_arrays(profile_name(chunk.index), arrays)
-    return _receipt("profile", chunk, codes, [record], backend, began)
+    return _receipt(run, "profile", chunk, codes, [record], backend, began)
 
 
 def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
     """Turn the chunk's rows into features, write a part for each split, and count its windows' products."""
     began = time.perf_counter()
-    fitted = run.preprocessing
+    fitted, kind = run.preprocessing, run.spec.kind
+    in_train = SPLITS.index("train")
+    if kind == "fit" and not run.split_rows[chunk.index, in_train]:
+        return _receipt(run, "featurize", chunk, np.empty(0, np.int8), [], backend, began)
     rows = steps.read_chunk(run, chunk, list(dict.fromkeys([*run.roles.to_read, *run.spec.split.keys])))
     codes = steps.split(run, rows)
+    if kind == "fit":  # nothing is published of the other splits
+        rows, codes = rows.filter(pa.array(codes == in_train)), codes[codes == in_train]
     block = steps.encode(rows, steps.datetime_features(rows, fitted), fitted)
     stretches = _stretches(run, chunk, rows.select([ROW_NUMBER, *run.roles.carried]), block, codes)
+    files, encoding = list[FileRecord](), feature_encoding(fitted)
+    if kind == "apply":
+        files.append(run.store.write_arrays(drift_name(chunk.index), _drift_counts(run, rows)))
     del rows, block
-    files, encoding = [], feature_encoding(fitted)
-    for name, stretch in stretches.items():
-        table = table_of(stretch.carried, fitted.feature_names, stretch.block)
-        files.append(steps.write_part(run.store, feature_part(name, chunk.index), table, encoding))
-    files.append(write_edges(run.store, edges_name(chunk.index), _edges(run, stretches)))
-    if "train" in stretches and state_pays(run, stretches["train"].block.nbytes):
+    pays = "train" in stretches and state_pays(run, stretches["train"].block.nbytes)
+    if kind != "fit" or not pays:
+        for name, stretch in stretches.items():
+            table = table_of(stretch.carried, fitted.feature_names, stretch.block)
+            files.append(steps.write_part(run.store, feature_part(name, chunk.index), table, encoding))
+    if kind != "fit":
+        files.append(write_edges(run.store, edges_name(chunk.index), _edges(run, stretches)))
+    if pays:
         states = steps.window_states(run, stretches["train"])
         arrays = prefixed({str(state.stride): state.to_arrays() for state in states})
         files.append(run.store.write_arrays(grams_name(chunk.index), arrays))
-    return _receipt("featurize", chunk, codes, files, backend, began)
+    return _receipt(run, "featurize", chunk, codes, files, backend, began)
 
 
 def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
@@ -151,8 +170,8 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
     if featurized is None:
         raise DamagedError(f"{chunk} is to be projected, and is not featurized.")
     files, spec = [], run.spec.windows
-    n_windows = {f"{stride}/{name}": 0 for stride in spec.strides for name in SPLITS}
-    for i, name in enumerate(SPLITS):
+    n_windows = {f"{stride}/{name}": 0 for stride in spec.strides for name in run.splits}
+    for i, name in enumerate(run.splits):
         if not featurized.rows[name]:
             continue
         stretch = _with_halo(run, chunk, name, _read_stretch(run, featurized, name))
@@ -176,6 +195,11 @@ def profile_name(chunk: int) -> str:
 def grams_name(chunk: int) -> str:
     """Name of a chunk's window states."""
     return f"grams/{chunk:05}.safetensors"
+
+
+def drift_name(chunk: int) -> str:
+    """Name of a chunk's counts of the columns that a state is applied to."""
+    return f"drift/{chunk:05}.safetensors"
 
 
 def edges_name(chunk: int) -> str:
@@ -205,11 +229,20 @@ def state_pays(run: Run, n_bytes: int) -> bool:
     return n_bytes > (windows.size * (n_features + 1)) ** 2 * len(windows.strides) * 8
 
 
-def _receipt(stage: str, chunk: Chunk, codes: SplitCodes, files: Sequence[FileRecord], backend: str, began: float) -> Receipt:
-    counts = np.bincount(codes[codes >= 0], minlength=len(SPLITS)).tolist()
-    rows = dict(zip(SPLITS, counts, strict=True))
+def _receipt(
+    run: Run, stage: str, chunk: Chunk, codes: SplitCodes, files: Sequence[FileRecord], backend: str, began: float
+) -> Receipt:
+    counts = np.bincount(codes[codes >= 0], minlength=len(run.splits)).tolist()
+    rows = dict(zip(run.splits, counts, strict=True))
     seconds = time.perf_counter() - began
     return Receipt(stage, chunk.index, rows, tuple(files), backend, seconds, int((codes < 0).sum()))
+
+
+def _drift_counts(run: Run, rows: pa.Table) -> Arrays:
+    """Rows of every fitted column by the bins of the training rows."""
+    columns, baselines = run.preprocessing.columns, run.baselines
+    counts = [ColumnCounts.of(column, rows[column.name], baselines[column.name].edges) for column in columns]
+    return prefixed({str(i): state.to_arrays() for i, state in enumerate(counts)})
 
 
 def _split_columns(run: Run) -> list[str]:
@@ -222,7 +255,7 @@ def _split_columns(run: Run) -> list[str]:
 def _stretches(run: Run, chunk: Chunk, carried: pa.Table, block: FeatureBlock, codes: SplitCodes) -> dict[str, Stretch]:
     """The chunk's rows by split; rows of a chunk within one split are not copied."""
     stretches = {}
-    for i, name in enumerate(SPLITS):
+    for i, name in enumerate(run.splits):
         members = codes == i
         start = int(run.series_starts[chunk.index, i])
         if members.all():
@@ -248,7 +281,7 @@ def _no_rows(run: Run) -> pa.Table:
 def _read_stretch(run: Run, featurized: Receipt, name: str) -> Stretch:
     part = feature_part(name, featurized.chunk)
     record = next(file for file in featurized.files if file.name == part)
-    return _stretch_of(run, read_part(run.store, record), int(run.series_starts[featurized.chunk, SPLITS.index(name)]))
+    return _stretch_of(run, read_part(run.store, record), int(run.series_starts[featurized.chunk, run.splits.index(name)]))
 
 
 def _stretch_of(run: Run, table: pa.Table, start: int) -> Stretch:
@@ -259,7 +292,7 @@ def _stretch_of(run: Run, table: pa.Table, start: int) -> Stretch:
 def _with_halo(run: Run, chunk: Chunk, name: str, stretch: Stretch) -> Stretch:
     """The stretch with the rows after it that its last windows need: the first rows of the chunks that follow."""
     missing, following, heads = run.spec.windows.halo, chunk.index + 1, []
-    column = SPLITS.index(name)
+    column = run.splits.index(name)
     while missing and following < len(run.chunks):
         if run.split_rows[following, column]:
             head = _read_edges(run, following, name).slice(0, missing)

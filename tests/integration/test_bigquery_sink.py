@@ -202,6 +202,7 @@ def test_twice_is_once(by_method, table, published, put):
 STEPS = ("_stage", "_count", "_publish", "_describe", "_tell")
 
 
+@pytest.mark.parametrize("by_method", ["upload", "storage_write"], indirect=True)
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_death_at_any_step_loses_and_doubles_nothing(by_method, table, published, put, step, after, monkeypatch):
@@ -227,12 +228,12 @@ def test_death_at_any_step_loses_and_doubles_nothing(by_method, table, published
     assert len(published.rows("runs")) == 1
 
 
-@pytest.mark.parametrize("statuses", [[500], [-500], [503, 0, 500], [-503]], ids=str)
-@pytest.mark.parametrize("path", ["/jobs"])
-def test_an_answer_of_500_is_asked_again(by_method, table, published, put, path, statuses):
+@pytest.mark.parametrize("by_method", ["upload", "bucket"], indirect=True)
+@pytest.mark.parametrize("statuses", [[503, 0, 500], [-500]], ids=str)
+def test_an_answer_of_500_is_asked_again(by_method, table, published, put, statuses):
     """Also where the job did begin and only its answer was lost: then the id is taken, and that job is waited for."""
     http = HttpFaults()
-    http.broken["POST", path] = statuses
+    http.broken["POST", "/jobs"] = list(statuses)
     by_method = dataclasses.replace(by_method, write_disposition="append")
     with open_with(by_method, http) as clients:
         BigQuerySink(by_method, clients, put=put).publish([table], make_run(table))

@@ -19,7 +19,7 @@ from emberharmony.io.bigquery.identifiers import TableName, quote
 from emberharmony.io.bigquery.keys import Key
 from emberharmony.io.bigquery.materialise import materialised, referenced_state
 from emberharmony.io.bigquery.order import sort_rows
-from emberharmony.io.bigquery.profile import TableFigures, profile_table
+from emberharmony.io.bigquery.profile import ProfileSpec, TableFigures, profile_table
 from emberharmony.io.bigquery.queries import query_row, query_table, table_of
 from emberharmony.io.bigquery.read import ReadSpec, read_rows
 from emberharmony.io.bigquery.schema import arrow_schema, bigquery_type, schema_text
@@ -61,6 +61,7 @@ class BigQuerySourceSpec:
     temporary_dataset: str | None = None  # views and queries are materialised there
     temporary_hours: float = 24.0
     pin: Pin | None = None  # set by the plan
+    profile: Literal["stream", "query"] = "stream"  # through the exact states, or by one statement, approximate and cheaper
     read: ReadSpec = field(default_factory=ReadSpec)
     connection: BigQueryConnection = field(default_factory=BigQueryConnection)
 
@@ -167,7 +168,14 @@ class BigQuerySource:
         numbers = np.arange(chunk.first_row, chunk.first_row + chunk.n_rows)
         return rows.add_column(0, ROW_NUMBER, pa.array(numbers, pa.int64()))
 
-    def profile(self, columns: Sequence[FeatureColumn], *, time: str | None, before: int | None = None) -> TableFigures:
+    def profile(
+        self,
+        columns: Sequence[FeatureColumn],
+        *,
+        time: str | None,
+        before: int | None = None,
+        spec: ProfileSpec | None = None,
+    ) -> TableFigures:
         """Profile columns where they are, of the rows with a time earlier than `before`; one scan."""
         key = self._key(time) if time else None
         rows = key.between(-(2**62), before) if key and before is not None else ""
@@ -179,6 +187,7 @@ class BigQuerySource:
             doing=f"Profiling {self._name}",
             where=self._condition(rows),
             time=key,
+            spec=spec,
         )
 
     # ---- where it lies, and when ------------------------------------------------------------------------------------
@@ -281,6 +290,7 @@ class BigQuerySource:
             "order_by": list(spec.order_by),
             "key": spec.key,
             "n_rows": n_rows,
+            **({"profile": spec.profile} if spec.profile != "stream" else {}),  # its medians are others
         }
 
     def _bytes_per_row(self) -> dict[str, float]:
