@@ -1,0 +1,108 @@
+"""SIGINT and SIGTERM stop a run within seconds, and the next one goes on; two runs of one job never mix."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.victims import contents, receipts, run, small_job, start, wait_until
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("signals")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder) -> dict[str, str]:
+    assert run(small_job(folder, sink="undisturbed")) == 0
+    return contents(folder / "undisturbed")
+
+
+def command(job: dict, folder: Path) -> list[str]:
+    path = folder / "job.yaml"  # JSON is YAML
+    path.write_text(json.dumps(job))
+    return [sys.executable, "-c", "from flows.cli import main; main()", "run", str(path), "--quiet"]
+
+
+@pytest.mark.parametrize(("engine", "number"), [("none", signal.SIGINT), ("none", signal.SIGTERM), ("threads", signal.SIGINT)])
+def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed, folder, engine, number):
+    job = small_job(folder, sink=f"stopped-{engine}-{number}", runtime={"engine": engine, "chunk_rows": 40, "workers": 2})
+    with subprocess.Popen(command(job, folder), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        wait_until(lambda: len(receipts(job)) >= 5 or process.poll() is not None, timeout_s=90)
+        children = psutil.Process(process.pid).children(recursive=True)
+        began = time.monotonic()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert time.monotonic() - began < 8
+    assert said.strip().splitlines() == [
+        f"Stopped. What is done is kept in {job['sink']['path']}; run the same command again to go on where it stopped."
+    ]
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive, "the run's Prefect server lives on"
+    assert not (Path(job["sink"]["path"]) / "manifest.json").exists()
+    again = small_job(folder, sink=Path(job["sink"]["path"]).name, runtime={"chunk_rows": 40})
+    kept = len(receipts(job))
+    assert kept >= 5
+    assert run(again) == 0
+    expected = small_job(folder, sink="undisturbed-40", runtime={"chunk_rows": 40})
+    assert run(expected) == 0
+    assert contents(Path(job["sink"]["path"])) == contents(folder / "undisturbed-40")
+
+
+def test_a_killed_command_takes_its_server_along(folder):
+    job = small_job(folder, sink="killed-server", runtime={"engine": "threads", "chunk_rows": 40})
+    with subprocess.Popen(command(job, folder), start_new_session=True) as process:
+        wait_until(lambda: receipts(job) or process.poll() is not None, timeout_s=90)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        process.kill()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+
+
+def test_of_two_runs_at_once_one_works_and_the_other_says_so(undisturbed, folder):
+    job = small_job(folder, sink="twice")
+    first = start(job)
+    wait_until(lambda: receipts(job))
+    os.kill(first.pid, signal.SIGSTOP)  # in the middle of its work, for as long as it takes
+    try:
+        second = subprocess.run(command(job, folder), capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    assert second.returncode == 1
+    assert f"Another run is at work on {job['sink']['path']}: process {first.pid} on" in second.stderr
+    first.join()
+    assert first.exitcode == 0
+    assert contents(Path(job["sink"]["path"])) == undisturbed
+    assert not (Path(job["sink"]["path"]) / ".staging").exists()
+
+
+def test_many_runs_at_once_end_with_one_result(undisturbed, folder):
+    job = small_job(folder, sink="many")
+    processes = [start(job) for _ in range(4)]
+    for process in processes:
+        process.join()
+    assert 0 in [process.exitcode for process in processes]
+    assert run(job) == 0
+    assert contents(Path(job["sink"]["path"])) == undisturbed
+
+
+def test_a_killed_run_leaves_no_lock(undisturbed, folder):
+    job = small_job(folder, sink="unlocked")
+    first = start(job)
+    wait_until(lambda: receipts(job))
+    first.kill()
+    first.join()
+    assert (Path(job["sink"]["path"]) / ".staging/lock").exists(), "the file is left, but nobody holds it"
+    assert run(job) == 0
+    assert contents(Path(job["sink"]["path"])) == undisturbed

@@ -1,0 +1,211 @@
+"""What happens to a disk, a share or a file while a job runs: told, survived, and never published."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from emberharmony.errors import DamagedError, DataError, TransientError
+from emberharmony.io.store import Store
+from flows.compose import run_job
+from flows.config import parse_job
+from flows.local import PlainLoop
+from tests.faults.victims import contents, receipts, run, small_job, start, wait_until
+from tests.jobs import small_table, write_table
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("storage")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder) -> dict[str, str]:
+    assert run(small_job(folder, sink="undisturbed")) == 0
+    return contents(folder / "undisturbed")
+
+
+class Between(PlainLoop):
+    """A plain loop in which something happens when a stage begins, once."""
+
+    def __init__(self, stage: str, happening) -> None:
+        super().__init__(1)
+        self.stage, self.happening, self.stages = stage, happening, []
+
+    def each(self, stage, ref, chunks):
+        self.stages.append((stage, len(chunks)))
+        self._happen(stage, ref)
+        return super().each(stage, ref, chunks)
+
+    def publish(self, ref, sink):
+        self._happen("publish", ref)
+        return super().publish(ref, sink)
+
+    def _happen(self, stage, ref):
+        if stage == self.stage and self.happening:
+            happening, self.happening = self.happening, None
+            happening(Path(ref.staging))
+
+
+def flip(path: Path) -> None:
+    """Change one byte in the middle of a file; its size and its time of change stay as they were."""
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+# Where a file is damaged, and when its reader comes to it.
+DAMAGES = [
+    ("profile/00002.safetensors", "featurize", None),  # read already, and never again
+    ("features/split=train/part-00003.parquet", "project", "featurize"),
+    ("edges/00004.arrow", "project", "featurize"),
+]
+
+
+@pytest.mark.parametrize(("name", "when", "again"), DAMAGES)
+def test_a_file_damaged_while_the_job_runs_is_made_again(undisturbed, folder, name, when, again):
+    job = small_job(folder, sink=f"damaged-{name.split('/')[0]}")
+    engine = Between(when, lambda staging: flip(staging / name))
+    run_job(parse_job(job), engine)
+    assert contents(Path(job["sink"]["path"])) == undisturbed
+    assert engine.stages.count(("featurize", 1)) == (again == "featurize"), "only the damaged chunk is done again"
+
+
+@pytest.mark.parametrize(
+    "name", ["windows/stride=1/split=train/part-00001.parquet", "state/pca.safetensors", "features/split=test/part-00005.parquet"]
+)
+@pytest.mark.parametrize("damage", [flip, Path.unlink, lambda path: path.write_bytes(bytes(path.stat().st_size))])
+def test_a_file_damaged_while_no_one_ran_is_made_again(undisturbed, folder, name, damage):
+    job = small_job(folder, sink="damaged-at-rest")
+    with pytest.raises(KeyboardInterrupt):
+        run_job(parse_job(job), Between("publish", _interrupt))
+    (staging,) = (Path(job["sink"]["path"]) / ".staging").glob("*-*-*")
+    damage(staging / name)
+    assert run(job) == 0
+    assert contents(Path(job["sink"]["path"])) == undisturbed
+    shutil.rmtree(job["sink"]["path"])
+
+
+def test_receipts_that_are_no_receipts_are_not_believed(undisturbed, folder):
+    job = small_job(folder, sink="zeros")
+    with pytest.raises(KeyboardInterrupt):
+        run_job(parse_job(job), Between("project", _interrupt))
+    for path in receipts(job)[::2]:
+        path.write_bytes(bytes(path.stat().st_size))  # what a machine leaves that lost its power
+    assert run(job) == 0
+    assert contents(Path(job["sink"]["path"])) == undisturbed
+
+
+def test_a_file_that_cannot_be_made_whole_stops_the_run(folder, monkeypatch):
+    job = small_job(folder, sink="never whole")
+    monkeypatch.setattr(Store, "holds", lambda store, record: False)
+    with pytest.raises(DamagedError, match="was changed since this job wrote it"):
+        run_job(parse_job(job), PlainLoop(1))
+    assert not (Path(job["sink"]["path"]) / "manifest.json").exists()
+
+
+def test_a_share_that_vanishes_for_a_while_is_waited_for(undisturbed, folder):
+    share = folder / "share"
+    share.mkdir()
+    job = small_job(folder, sink="share/result", runtime={"chunk_rows": 250})
+    process = start(job)
+    wait_until(lambda: len(receipts(job)) >= 3)
+    share.rename(folder / "share-away")
+    share.mkdir()  # an empty mount point is left
+    process.join(0.5)
+    assert process.exitcode is None, "it has given up at once"
+    assert not list(share.iterdir()), "it writes into the empty mount point"
+    share.rmdir()
+    (folder / "share-away").rename(share)
+    process.join(60)
+    assert process.exitcode == 0
+    assert contents(Path(job["sink"]["path"])) == undisturbed
+
+
+def test_a_share_that_stays_away_stops_the_run_which_goes_on_when_it_is_back(undisturbed, folder, monkeypatch):
+    monkeypatch.setattr("emberharmony.pipeline.retry.RETRY_DELAYS_S", (0.01, 0.01))
+    job = small_job(folder, sink="lost")
+    sink, away = Path(job["sink"]["path"]), folder / "lost-away"
+    with pytest.raises(TransientError, match=r"has vanished\. If it lies on a share, mount it again"):
+        run_job(parse_job(job), Between("featurize", lambda _: sink.rename(away)))
+    shutil.rmtree(sink, ignore_errors=True)
+    away.rename(sink)
+    kept = len(receipts(job))
+    assert kept >= 7
+    assert run(job) == 0
+    assert contents(sink) == undisturbed
+
+
+def test_a_source_replaced_while_the_job_runs_is_refused(folder, tmp_path):
+    job = small_job(tmp_path, sink="result")
+    source = tmp_path / "table.parquet"
+    with pytest.raises(DataError, match="was changed while the job ran"):
+        run_job(parse_job(job), Between("featurize", lambda _: write_table(small_table(1500, seed=1), source, group_rows=100)))
+    assert not (tmp_path / "result/manifest.json").exists()
+
+
+def test_a_worker_that_opens_another_table_than_was_planned_refuses_it(folder, tmp_path):
+    """A process that comes late opens the source itself: same name, same number of rows, other content."""
+    from emberharmony.pipeline.run import forget_runs
+
+    job = small_job(tmp_path, sink="result")
+
+    def replaced(_: Path) -> None:
+        write_table(small_table(1500, seed=1), tmp_path / "table.parquet", group_rows=100)
+        forget_runs()
+
+    with pytest.raises(DataError, match="was changed after the job was planned"):
+        run_job(parse_job(job), Between("featurize", replaced))
+    assert not (tmp_path / "result/manifest.json").exists()
+    assert run(job) == 0, "the same command plans anew"
+    rows = pq.read_table(tmp_path / "result/features/split=test")
+    assert rows.num_rows == 150
+
+
+FULL = """
+import json, subprocess, sys
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", sys.argv[2]], check=True)
+job = sys.argv[1]
+command = [sys.executable, "-c", "from flows.cli import main; main()", "run", job, "--quiet"]
+full = subprocess.run(command, capture_output=True, text=True)
+subprocess.run(["mount", "-o", "remount,size=20m", sys.argv[2]], check=True)
+room = subprocess.run(command, capture_output=True, text=True)
+subprocess.run(["cp", "-r", sys.argv[2], sys.argv[3]], check=True)
+print(json.dumps([full.returncode, full.stderr, room.returncode, room.stderr]))
+"""
+
+
+def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(undisturbed, folder):
+    """On a real, small disk, in a mount namespace of its own."""
+    import json
+
+    unshared = ["unshare", "--user", "--map-root-user", "--mount", sys.executable]
+    try:
+        subprocess.run([*unshared, "-c", ""], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this system lets nobody make a mount namespace (unshare --user --mount)")
+    disk = folder / "disk"
+    disk.mkdir()
+    job = small_job(folder, sink="disk/result")
+    (folder / "full.yaml").write_text(json.dumps(job))
+    arguments = [str(folder / "full.yaml"), str(disk), str(folder / "disk-after")]
+    done = subprocess.run([*unshared, "-c", FULL, *arguments], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    full, told, room, error = json.loads(done.stdout.splitlines()[-1])
+    assert full == 1
+    assert "The disk is full:" in told
+    assert "run the same command again; it goes on where it stopped" in " ".join(told.split())
+    assert room == 0, error
+    assert contents(folder / "disk-after/result") == undisturbed
+
+
+def _interrupt(_: Path) -> None:
+    raise KeyboardInterrupt
