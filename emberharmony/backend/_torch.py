@@ -426,7 +426,7 @@ _remainder_on_host = _host(_numpy.remainder)
 
 
 def _remainder(x1: Any, x2: Any, /) -> Any:
-    """torch's quotient overflows and its zeros lose the divisor's sign: NumPy on the CPU, the second mended elsewhere."""
+    """The quotient of torch overflows and its zeros lose the divisor's sign: NumPy on the CPU, the second mended elsewhere."""
     if x1.dtype not in _INEXACT:
         return torch.remainder(x1, x2)
     if x1.device.type == "cpu":

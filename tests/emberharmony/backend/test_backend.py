@@ -1,0 +1,191 @@
+"""The choice of a backend: who decides, what is refused, and that importing costs nothing."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+import emberharmony.backend
+from emberharmony import ops
+from emberharmony.backend import (
+    BackendUnavailableError,
+    _loading,
+    _selection,
+    available_backends,
+    backend_report,
+    get_backend,
+    select,
+    set_backend,
+    using_backend,
+)
+
+
+@pytest.fixture(autouse=True)
+def no_choice(monkeypatch):
+    """Each test starts without a choice, and as on a host without an accelerator."""
+    monkeypatch.delenv("EMBERHARMONY_BACKEND", raising=False)
+    monkeypatch.setattr(_selection, "_signs_of_accelerator", lambda: False)
+    monkeypatch.setattr(_selection.sys, "platform", "linux")
+    _selection._automatic.cache_clear()
+    set_backend(None)
+    yield
+    set_backend(None)
+    _selection._automatic.cache_clear()
+
+
+def test_order_of_choices(monkeypatch):
+    assert get_backend() == "numpy"
+    monkeypatch.setenv("EMBERHARMONY_BACKEND", "mlx:cpu")
+    assert get_backend() == "mlx:cpu"
+    set_backend("torch:cpu")
+    assert get_backend() == "torch:cpu"
+    with using_backend("numpy") as chosen:
+        assert get_backend() == "numpy"
+        assert chosen.name == select().name == "numpy"
+        assert select("mlx").name == "mlx"
+    assert ops.zeros(1).backend == "torch"
+    set_backend(None)
+    assert ops.zeros(1).backend == "mlx"
+
+
+def test_choice_does_not_leak_into_other_threads():
+    with using_backend("torch:cpu"), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(get_backend).result() == "numpy"
+
+
+def test_importing_a_function_pins_nothing():
+    from emberharmony.ops import sin, zeros
+
+    with using_backend("torch:cpu"):
+        assert zeros(1).backend == "torch"
+    with using_backend("mlx:cpu"):
+        assert sin(zeros(1)).backend == "mlx"
+
+
+def test_unknown_backend():
+    for choose in (set_backend, select, lambda name: using_backend(name).__enter__()):
+        with pytest.raises(ValueError, match=r"'jax'.*numpy, torch, mlx"):
+            choose("jax")
+    assert get_backend() == "numpy"
+
+
+def test_unknown_device():
+    with pytest.raises(ValueError, match="warp"):
+        select("torch:warp")
+    with pytest.raises(ValueError, match="tpu"):
+        select("mlx:tpu")
+
+
+@pytest.mark.skipif("select('torch').device != 'cpu'", reason="this host has an accelerator")
+def test_missing_device():
+    with pytest.raises(BackendUnavailableError, match=r"'cuda:3'.*only cpu"):
+        set_backend("torch:cuda:3")
+    with pytest.raises(BackendUnavailableError, match="gpu"):
+        select("mlx:gpu")
+    assert get_backend() == "numpy"
+
+
+def test_missing_package(monkeypatch):
+    found = _loading.find_spec
+    monkeypatch.setattr(_loading, "find_spec", lambda name: None if name == "torch" else found(name))
+    _loading.load.cache_clear()
+    _selection._load.cache_clear()
+    assert available_backends() == ("numpy", "mlx")
+    with pytest.raises(BackendUnavailableError, match=r"numpy, mlx.*pip install 'emberharmony\[torch\]'"):
+        select("torch:cpu")
+    # The modules stay loaded: another load would give other objects than the tensors that live.
+
+
+def test_automatic_choice(monkeypatch):
+    def chosen(**what):
+        for name, value in what.items():
+            monkeypatch.setattr(_selection, name, value)
+        _selection._automatic.cache_clear()
+        return get_backend()
+
+    class Torch:
+        @staticmethod
+        def devices():
+            return ["cuda:0", "cpu"]
+
+    assert chosen() == "numpy"
+    assert chosen(_signs_of_accelerator=lambda: True) == "numpy"  # signs, but torch finds none
+    assert chosen(load=lambda name: Torch) == "torch"
+    monkeypatch.setattr(_selection.sys, "platform", "darwin")
+    monkeypatch.setattr(_selection.platform, "machine", lambda: "arm64")
+    assert chosen() == "mlx"
+    assert chosen(find_spec=lambda name: None) == "numpy"
+
+
+def test_report():
+    rows = {row.name: row for row in backend_report()}
+    assert rows["numpy"].chosen
+    assert rows["numpy"].reason.startswith("automatic")
+    assert rows["numpy"].version == np.__version__
+    assert not rows["torch"].devices
+    with using_backend("torch:cpu"):
+        rows = {row.name: row for row in backend_report(devices=True)}
+    assert (rows["torch"].chosen, rows["torch"].default_device, rows["torch"].reason) == (True, "cpu", "using_backend")
+    assert all(row.installed and "cpu" in row.devices for row in rows.values())
+
+
+def test_backend_object():
+    for name in available_backends():
+        backend = select(f"{name}:cpu" if name != "numpy" else name)
+        assert backend.float64
+        x = backend.asarray([1, 2], dtype=ops.float32)
+        assert (x.backend, x.dtype) == (name, ops.float32)
+        assert backend.to_numpy(x).tolist() == [1.0, 2.0]
+        backend.eval(x, x + 1)
+        backend.synchronize()
+        assert backend.asarray(ops.asarray([1.0])).backend == name
+        with pytest.raises(AttributeError):
+            backend.name = "other"
+
+
+PRELUDE = "import sys, logging, os; before = set(os.environ), list(logging.root.handlers); "
+CHECK = """
+heavy = {'torch', 'mlx', 'prefect', 'pandas', 'pyarrow', 'sklearn'} & set(sys.modules)
+assert not heavy, heavy
+assert before == (set(os.environ), list(logging.root.handlers))
+"""
+
+
+@pytest.mark.parametrize("statement", ["import emberharmony", "import emberharmony.backend", "import emberharmony.ops"])
+def test_importing_is_free(statement):
+    subprocess.run([sys.executable, "-W", "error", "-c", PRELUDE + statement + CHECK], check=True)
+
+
+def test_choosing_numpy_imports_no_other_backend():
+    code = "from emberharmony import backend, ops; backend.backend_report(); backend.set_backend('numpy'); ops.zeros(1)"
+    check = "import sys; assert not {'torch', 'mlx'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", f"{code}; {check}"], check=True)
+
+
+FILES = {name: import_module(f"emberharmony.backend._{name}") for name in ("numpy", "torch", "mlx")}
+
+
+@pytest.mark.parametrize("name", ["torch", "mlx"])
+def test_backend_files_offer_the_same(name):
+    """The same names, and wherever both sides are written in Python the same parameters in the same order."""
+    ours, model = FILES[name], FILES["numpy"]
+    assert sorted(ours.__all__) == sorted(model.__all__)
+    for function in ours.__all__:
+        assert hasattr(ours, function), function
+    for function in ("asarray", "to_numpy", "native_dtype", "cast", "scalar", "getitem", "setitem", "from_dlpack", "to_device",
+                     "devices", "default_device", "full_device", "use_device", "has_float64", "evaluate", "synchronize"):  # fmt: skip
+        shapes = [
+            [(p.name, p.kind) for p in inspect.signature(getattr(m, function)).parameters.values()] for m in (ours, model)
+        ]
+        assert shapes[0] == shapes[1], function
+
+
+def test_all_is_true():
+    for name in emberharmony.backend.__all__:
+        assert hasattr(emberharmony.backend, name)
