@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from fractions import Fraction
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -60,8 +61,9 @@ class SplitSpec:
         (8, 9)
         """
         train, validation, _ = self.fractions
-        # The nudge keeps 0.8 + 0.1, which is a little below 0.9, from moving a boundary by a row.
-        return math.floor(train * n_rows + 1e-9), math.floor((train + validation) * n_rows + 1e-9)
+        # Exactly the fractions that were meant: 0.7 + 0.2, a little below 0.9, would move a boundary by a row.
+        first, second = (Fraction(share).limit_denominator(1_000_000) for share in (train, validation))
+        return math.floor(first * n_rows), math.floor(min(first + second, Fraction(1)) * n_rows)
 
 
 @dataclass(frozen=True)
