@@ -1,0 +1,113 @@
+"""Column roles: each column has one, or an error says why not."""
+
+import pyarrow as pa
+import pytest
+
+from emberharmony.errors import PlanError
+from emberharmony.features.columns import ColumnSpec, assign_roles, kind_of
+
+SCHEMA = pa.schema(
+    {
+        "id": pa.int64(),
+        "t": pa.timestamp("us", "UTC"),
+        "day": pa.date32(),
+        "x": pa.float32(),
+        "flag": pa.bool_(),
+        "s": pa.string(),
+        "nested": pa.struct({"a": pa.int8()}),
+        "list": pa.list_(pa.int8()),
+        "y": pa.decimal128(9, 2),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("type_", "kind"),
+    [
+        *((t, "numeric") for t in (pa.int8(), pa.uint64(), pa.float16(), pa.float64(), pa.decimal128(5), pa.decimal256(50))),
+        (pa.bool_(), "boolean"),
+        *((t, "datetime") for t in (pa.timestamp("ns"), pa.timestamp("s", "UTC"), pa.date32(), pa.date64())),
+        *(
+            (t, "categorical")
+            for t in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()))
+        ),
+        *((t, None) for t in (pa.binary(), pa.time32("s"), pa.duration("s"), pa.list_(pa.int8()), pa.null())),
+        (pa.dictionary(pa.int8(), pa.int64()), None),
+    ],
+    ids=str,
+)
+def test_kinds(type_, kind):
+    assert kind_of(type_) == kind
+
+
+def test_every_column_has_one_role():
+    spec = ColumnSpec(time="t", target="y", drop=("day",), categorical=("id",), passthrough=("list",))
+    roles = assign_roles(SCHEMA, spec)
+    assert [(c.name, c.kind) for c in roles.features] == [
+        ("id", "categorical"),
+        ("t", "datetime"),
+        ("x", "numeric"),
+        ("flag", "boolean"),
+        ("s", "categorical"),
+    ]
+    assert {c.name: c.reason for c in roles.dropped} == {
+        "day": "dropped by the configuration",
+        "nested": "struct columns are not supported",
+    }
+    assert roles.carried == ("t", "y", "list")
+    assert sorted(roles.to_read) == ["flag", "id", "list", "s", "t", "x", "y"]
+    assert sorted([*roles.to_read, *(c.name for c in roles.dropped)]) == sorted(SCHEMA.names)
+
+
+@pytest.mark.parametrize(
+    ("spec", "also", "message"),
+    [
+        (ColumnSpec(time="tt"), (), r"Column 'tt' is not in the table. (Did you mean|It has: id, t, day)"),
+        (ColumnSpec(target="flagg"), (), "Column 'flagg' is not in the table. Did you mean 'flag'?"),
+        (ColumnSpec(), ("nothing_like_it",), "Column 'nothing_like_it' is not in the table. It has: id, t, day"),
+        (ColumnSpec(time="x"), (), "The time column 'x' is of type float; it has to be a timestamp or a date"),
+        (ColumnSpec(categorical=("day",)), (), "Column 'day' is of type date32.*no categories can be made of it"),
+        (ColumnSpec(), ("list",), "Column 'list' is of type list.*cannot be a key of a hash split"),
+        (ColumnSpec(drop=tuple(SCHEMA.names)), (), "No column is left to make features of; the table has id, t"),
+    ],
+)
+def test_what_cannot_be(spec, also, message):
+    with pytest.raises(PlanError, match=message):
+        assign_roles(SCHEMA, spec, also=also)
+
+
+@pytest.mark.parametrize(
+    ("roles", "message"),
+    [
+        ({"time": "t", "target": "t"}, "Column 't' is given both as 'time' and as 'target'"),
+        ({"drop": ("a", "a")}, "Column 'a' is given twice in 'drop'"),
+        ({"categorical": ("a",), "passthrough": ("a",)}, "Column 'a' is given both as 'categorical' and as 'passthrough'"),
+        ({"target": "a", "drop": ("a",)}, "Column 'a' is given both as"),
+        ({"high_null_threshold": 0.0}, r"share in \(0, 1\], got 0\.0"),
+        ({"high_null_threshold": 1.1}, r"share in \(0, 1\], got 1\.1"),
+    ],
+)
+def test_contradictions(roles, message):
+    with pytest.raises(ValueError, match=message):
+        ColumnSpec(**roles)
+
+
+@pytest.mark.parametrize("name", ["split", "stride", "first_row", "last_row", "start_time", "end_time", "pc_1", "pc_32"])
+def test_names_of_the_result_are_not_given_to_targets(name):
+    with pytest.raises(PlanError, match=f"The name '{name}' is kept"):
+        assign_roles(SCHEMA.append(pa.field(name, pa.int8())), ColumnSpec(target=name))
+    assign_roles(SCHEMA.append(pa.field(name, pa.int8())), ColumnSpec(target="y"))
+
+
+@pytest.mark.parametrize("role", ["time", "target", "passthrough"])
+def test_nothing_carried_is_called_split(role):
+    schema = SCHEMA.append(pa.field("split", pa.timestamp("s")))
+    with pytest.raises(PlanError, match="The name 'split' is kept"):
+        assign_roles(schema, ColumnSpec(**{role: ("split",) if role == "passthrough" else "split"}))
+
+
+def test_row_number_is_kept():
+    schema = SCHEMA.append(pa.field("row_number", pa.int8()))
+    with pytest.raises(PlanError, match=r"'row_number' is kept .* or `drop` that column"):
+        assign_roles(schema, ColumnSpec())
+    assert "row_number" not in assign_roles(schema, ColumnSpec(drop=("row_number",))).to_read

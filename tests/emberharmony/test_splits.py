@@ -1,0 +1,113 @@
+"""Splits: by time, by number, by hash; a row's split depends on nothing else."""
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emberharmony.splits import LEFT_OUT, SPLITS, SplitSpec, TimeBoundaries, split_at_random, split_by_hash, split_by_time
+from tests.references import temporal_split
+
+CODES = {None: LEFT_OUT} | {name: i for i, name in enumerate(SPLITS)}
+FRACTIONS = [(0.8, 0.1, 0.1), (0.5, 0.3, 0.2), (0.6, 0.2, 0.2), (0.34, 0.33, 0.33), (0.7, 0.2, 0.1)]
+
+
+@given(
+    st.lists(st.integers(0, 60), min_size=1, max_size=80),
+    st.sampled_from(FRACTIONS),
+    st.integers(0, 10),
+)
+def test_by_time_equals_the_reference(ticks, fractions, gap):
+    ticks = np.sort(np.array(ticks))
+    spec = SplitSpec(fractions=fractions)
+    boundaries = TimeBoundaries(*(int(ticks[rank]) for rank in spec.ranks(len(ticks))), gap=gap)
+    expected = temporal_split(pd.Series(ticks.astype("M8[s]")), fractions, timedelta(seconds=gap))
+    codes = split_by_time(ticks, boundaries)
+    assert codes.dtype == np.int8
+    assert codes.tolist() == [CODES[name if isinstance(name, str) else None] for name in expected]
+
+
+@given(st.lists(st.integers(-100, 100), max_size=50), st.integers(-50, 50), st.integers(0, 50), st.integers(0, 30))
+def test_gaps_lie_before_boundaries(ticks, first, length, gap):
+    boundaries = TimeBoundaries(first, first + length, gap)
+    for tick, code in zip(ticks, split_by_time(np.array(ticks, np.int64), boundaries).tolist(), strict=True):
+        if first - gap <= tick < first or first + length - gap <= tick < first + length:
+            assert code == LEFT_OUT
+        else:
+            assert code == (tick >= first) + (tick >= first + length)
+
+
+@given(st.integers(1, 10**12), st.sampled_from(FRACTIONS))
+def test_ranks_are_whole_parts(n_rows, fractions):
+    validation, test = SplitSpec(fractions=fractions).ranks(n_rows)
+    hundredths = [round(100 * f) for f in fractions]
+    assert validation == hundredths[0] * n_rows // 100
+    assert test == (hundredths[0] + hundredths[1]) * n_rows // 100
+
+
+@given(st.permutations(range(200)), st.integers(0, 3))
+def test_at_random_by_the_rows_number_alone(order, seed):
+    spec = SplitSpec(method="random", seed=seed)
+    whole = split_at_random(np.arange(200), spec)
+    np.testing.assert_array_equal(split_at_random(np.array(order), spec), whole[list(order)])
+
+
+@pytest.mark.parametrize("fractions", FRACTIONS)
+def test_shares(fractions):
+    spec = SplitSpec(method="random", fractions=fractions)
+    for codes in (
+        split_at_random(np.arange(200_000), spec),
+        split_by_hash(np.random.default_rng(0).integers(0, 2**64, 200_000, np.uint64), spec),
+    ):
+        np.testing.assert_allclose(np.bincount(codes, minlength=3) / 200_000, fractions, atol=0.005)
+        assert (codes >= 0).all()
+
+
+def test_seeds_differ():
+    a, b = (split_at_random(np.arange(1000), SplitSpec(method="random", seed=seed)) for seed in (0, 1))
+    assert (a != b).mean() > 0.1
+
+
+def test_equal_keys_stay_together():
+    hashes = np.array([5, 2**63, 5, 2**64 - 1, 2**63], np.uint64)
+    codes = split_by_hash(hashes, SplitSpec(method="hash", keys=("k",)))
+    assert codes[0] == codes[2] == 0
+    assert codes[1] == codes[4] == 0  # 2**63 / 2**64 = 0.5
+    assert codes[3] == 2
+
+
+def test_empty_splits_on_purpose():
+    spec = SplitSpec(method="random", fractions=(0.8, 0.2, 0.0))
+    assert set(split_at_random(np.arange(10_000), spec).tolist()) == {0, 1}
+    top = np.array([2**64 - 1], np.uint64)
+    assert split_by_hash(top, spec).tolist() == [1]
+    assert split_by_hash(top, SplitSpec(method="hash", keys=("k",), fractions=(1.0, 0.0, 0.0))).tolist() == [0]
+
+
+def test_random_splits_do_not_change():
+    """They are part of what was published."""
+    codes = split_at_random(np.arange(30), SplitSpec(method="random", seed=7))
+    assert "".join(map(str, codes.tolist())) == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"fractions": (0.8, 0.1, 0.2)}, "add up to 1.1"),
+        ({"fractions": (0.0, 0.5, 0.5)}, "some for training"),
+        ({"fractions": (1.2, -0.1, -0.1)}, "none negative"),
+        ({"gap": timedelta(seconds=-1)}, "not negative"),
+        ({"method": "hash"}, "`keys` names the columns of a hash split"),
+        ({"keys": ("k",)}, "`keys` names the columns of a hash split"),
+        ({"method": "random", "gap": timedelta(1)}, "but the split is random"),
+    ],
+)
+def test_contradictions(spec, message):
+    with pytest.raises(ValueError, match=message):
+        SplitSpec(**spec)
+
+
+PUBLISHED = "100000000010010000000000000200"
