@@ -1,0 +1,112 @@
+"""bigframes against the test server: exploring a table in a notebook, and handing its frames to the library.
+
+The server takes less SQL than BigQuery and no TLS, so that three things of bigframes are replaced, here only.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import bigframes
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery, bigquery_storage_v1
+
+from emberharmony.features import TerabyteFeatureExtractor
+from emberharmony.features.columns import FeatureColumn
+from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+
+pytestmark = [pytest.mark.xdist_group("bigquery"), pytest.mark.filterwarnings("ignore")]
+
+COLUMNS = ["time_hour", "carrier", "distance", "temp", "arr_delay", "overnight"]
+
+
+@pytest.fixture(scope="module")
+def session(connection):
+    from bigframes.session import Session
+    from bigframes.session import anonymous_dataset as datasets
+    from bigframes.session import clients as providers
+    from bigframes.session import time as clocks
+
+    with pytest.MonkeyPatch.context() as patch, connection.open() as clients, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reader = bigquery_storage_v1.BigQueryReadClient(transport=clients.reader.transport)
+        writer = bigquery_storage_v1.BigQueryWriteClient(transport=clients.writer.transport)
+        patch.setattr(providers.ClientsProvider, "bqstoragereadclient", property(lambda self: reader))
+        patch.setattr(providers.ClientsProvider, "bqstoragewriteclient", property(lambda self: writer))
+
+        def sync(self):
+            self._sync_remote_time = pd.Timestamp.now("UTC").to_pydatetime()
+            self._sync_monotonic_time = clocks.time.monotonic()
+
+        patch.setattr(clocks.BigQuerySyncedClock, "sync", sync)
+
+        def create_temp_table(self, schema, cluster_cols=()):
+            name = self.allocate_temp_table()
+            self.bqclient.create_table(bigquery.Table(name, schema=list(schema)))
+            return name
+
+        patch.setattr(datasets.AnonymousDatasetManager, "create_temp_table", create_temp_table)
+        options = bigframes.BigQueryOptions(
+            credentials=AnonymousCredentials(),
+            project=connection.project,
+            location=connection.location,
+            ordering_mode="partial",
+            skip_bq_connection_check=True,
+            client_endpoints_override={"bqclient": connection.api_endpoint},
+        )
+        made = Session(options)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def frame(session, flights):
+    return session.read_gbq(str(flights.table), columns=COLUMNS, filters=[("month", "==", 2)])
+
+
+@pytest.fixture(scope="module")
+def rows(flights) -> pa.Table:
+    return pq.read_table(flights.path, columns=[*COLUMNS, "month"], filters=[("month", "=", 2)]).drop_columns("month")
+
+
+def test_exploring(frame, rows):
+    expected = rows.to_pandas()
+    assert frame.shape == expected.shape
+    missing = frame.isnull().mean().to_pandas()
+    assert missing.to_dict() == pytest.approx(expected.isnull().mean().to_dict())
+    top = frame["carrier"].value_counts().head(3).to_pandas()
+    assert top.to_dict() == expected["carrier"].value_counts().head(3).to_dict()
+    assert frame["distance"].median(exact=False) == expected["distance"].median()
+
+
+def test_figures_agree_with_the_generated_statement(frame, connection, flights):
+    spec = BigQuerySourceSpec(table=str(flights.table), where="month = 2", connection=connection)
+    columns = [FeatureColumn("distance", "numeric"), FeatureColumn("temp", "numeric")]
+    figures = BigQuerySource(spec).profile(columns, time=None).columns
+    numbers = frame[["distance", "temp"]].agg(["count", "mean", "std", "min", "max"]).to_pandas()
+    for name, found in figures.items():
+        assert numbers.loc["count", name] == found.moments.count
+        assert numbers.loc["mean", name] == pytest.approx(found.moments.mean)
+        assert numbers.loc["std", name] ** 2 == pytest.approx(found.moments.m2 / (found.moments.count - 1))
+        assert (numbers.loc["min", name], numbers.loc["max", name]) == (found.moments.minimum, found.moments.maximum)
+
+
+def test_the_extractor_takes_a_frame(frame, rows):
+    """What it makes of a frame in BigQuery is what it makes of the same rows as a pandas frame."""
+    settings = {"target_column": "arr_delay"}
+    extractor = TerabyteFeatureExtractor(verbose=False, preferred_backend="numpy")
+    order = ["time_hour", "carrier", "distance", "temp", "arr_delay", "overnight"]
+    local = rows.to_pandas().sort_values(order, kind="stable", ignore_index=True)
+    found = extractor.prepare_data(frame.sort_values(order), index_col="time_hour", **settings)
+    expected = extractor.prepare_data(local, index_col="time_hour", **settings)
+    assert found.feature_names == expected.feature_names
+    for split in ("train", "validation", "test"):
+        ours, theirs = getattr(found, split), getattr(expected, split)
+        assert len(ours) == len(theirs)
+        features = list(found.feature_names)
+        np.testing.assert_allclose(ours[features].sum(), theirs[features].sum(), rtol=1e-5, atol=1e-3)
