@@ -42,6 +42,43 @@ def run(
 
 
 @app.command()
+def plan(config: ConfigArgument, set_: SetOption = None) -> None:
+    """Show what a job would do: the role of every column, order, chunks, memory. Writes nothing."""
+    from flows.config import load_any
+    from flows.console import show_plan
+
+    show_plan(load_any(config, set_ or ()))
+
+
+@app.command()
+def fit(
+    config: ConfigArgument, set_: SetOption = None, overwrite: OverwriteOption = False, quiet: QuietOption = False
+) -> None:
+    """Fit a job's features and PCAs, and publish only what was fitted, for `apply`."""
+    from flows.config import FitJob, load_job
+    from flows.console import run_and_show
+
+    run_and_show(load_job(config, set_ or (), FitJob), overwrite=overwrite, quiet=quiet)
+
+
+@app.command()
+def apply(
+    config: Annotated[
+        Path,
+        typer.Argument(help="State, source and sink: a YAML file, such as configs/flights-apply.yaml.", show_default=False),
+    ],
+    set_: SetOption = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make the same features, windows and scores of other rows, by what `run` or `fit` has fitted, and measure drift."""
+    from flows.config import ApplyJob, load_job
+    from flows.console import run_and_show
+
+    run_and_show(load_job(config, set_ or (), ApplyJob), overwrite=overwrite, quiet=quiet)
+
+
+@app.command()
 def demo(
     set_: SetOption = None,
     overwrite: OverwriteOption = False,

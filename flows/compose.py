@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DamagedError, PlanError, TerminalError
@@ -18,14 +18,16 @@ from emberharmony.io.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.lock import locked
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.store import Store
-from emberharmony.pipeline.plan import STAGING, Plan, make_plan, stage_plan, staged_chunk_rows
+from emberharmony.pipeline.apply import applying, plan_apply, stage_fitted
+from emberharmony.pipeline.plan import STAGING, Plan, Resources, make_plan, stage_plan, staged_chunk_rows
 from emberharmony.pipeline.publish import check_target, drop_damaged, is_decided, take_back, tidy
 from emberharmony.pipeline.retry import patiently
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.spec import pinned
+from emberharmony.pipeline.state import FittedState, read_state
 from emberharmony.pipeline.tables import check_same_tables, note_sink
 from emberharmony.threads import compute_threads, limit_compute_threads
-from flows.config import Job
+from flows.config import AnyJob, ApplyJob, Job
 from flows.watch import Watcher, current_watcher
 
 MAX_ROUNDS = 3
@@ -75,8 +77,10 @@ class Outcome:
         return self.manifest.source_rows / self.seconds if self.seconds else 0.0
 
 
-def run_job(job: Job, engine: Engine, watcher: Watcher | None = None, *, overwrite: bool = False) -> Outcome:
+def run_job(job: AnyJob, engine: Engine, watcher: Watcher | None = None, *, overwrite: bool = False) -> Outcome:
     """Plan, profile, fit, featurize, fit PCA, project, publish; what an earlier run has committed is not done again.
+
+    A `FitJob` ends after the fit of the PCAs, an `ApplyJob` needs neither profile nor fits.
 
     Raises
     ------
@@ -86,7 +90,7 @@ def run_job(job: Job, engine: Engine, watcher: Watcher | None = None, *, overwri
     began = time.perf_counter()
     watcher = watcher or current_watcher()
     backend = _chosen_backend(job.backend)  # before all else: what was asked for has to be there
-    plan = _plan(job)
+    plan, state = plan_job(job)
     sink = Path(job.sink.path)
 
     def outcome(manifest: Manifest, *, did_work: bool) -> Outcome:
@@ -98,7 +102,10 @@ def run_job(job: Job, engine: Engine, watcher: Watcher | None = None, *, overwri
         with only_run_at(sink):
             published = check_target(sink, plan.fingerprint, overwrite=overwrite)  # the run before us may just have ended
             if published is None:
-                ref = stage_plan(plan, sink, backend=job.backend, anew=overwrite)
+                ref = stage_plan(plan, sink, backend=job.backend if job.is_spread else backend, anew=overwrite)
+                ref = replace(ref, threads=job.worker_threads, parity=job.runtime.parity_check)
+                if state is not None:
+                    stage_fitted(state, open_run(ref))
                 if isinstance(job.sink, BigQuerySinkSpec):
                     note_sink(open_run(ref), job.sink)
                 watcher.planned(plan, backend)
@@ -119,16 +126,20 @@ def carry_out(ref: RunRef, sink: Path, engine: Engine, watcher: Watcher, *, work
     `MAX_ROUNDS` allows.
     """
     run = open_run(ref)
+    kind = run.spec.kind
     if not is_decided(run):
         drop_damaged(run, n_threads=workers)
     for further in reversed(range(MAX_ROUNDS)):
         try:
             if not is_decided(run):
-                _each("profile", ref, engine, watcher)
-                _once("fit", watcher, lambda: engine.fit_preprocessing(ref))
+                if kind != "apply":
+                    _each("profile", ref, engine, watcher)
+                    _once("fit", watcher, lambda: engine.fit_preprocessing(ref))
                 _each("featurize", ref, engine, watcher)
-                _once("fit PCA", watcher, lambda: engine.fit_pca(ref))
-                _each("project", ref, engine, watcher)
+                if kind != "apply":
+                    _once("fit PCA", watcher, lambda: engine.fit_pca(ref))
+                if kind != "fit":
+                    _each("project", ref, engine, watcher)
             return engine.publish(ref, str(sink))
         except DamagedError as damaged:
             if not further:
@@ -152,14 +163,31 @@ def only_run_at(sink: Path) -> Iterator[None]:
         yield
 
 
-def _plan(job: Job) -> Plan:
-    """Plan the job, in the chunks of an interrupted run of it if there is one and they still fit."""
+class PlannedJob(NamedTuple):
+    """A job's plan, and the state that it applies, if it does."""
+
+    plan: Plan
+    state: FittedState | None
+
+
+def plan_job(job: AnyJob) -> PlannedJob:
+    """Plan a job of any kind."""
+    if isinstance(job, ApplyJob):
+        state = read_state(Path(job.state))
+        spec = pinned(applying(state, job.source))
+        return PlannedJob(_plan(job, lambda resources: plan_apply(state, spec, resources)), state)
+    assert isinstance(job, Job)
     spec = pinned(job.spec)
-    plan = make_plan(spec, job.resources)
+    return PlannedJob(_plan(job, lambda resources: make_plan(spec, resources)), None)
+
+
+def _plan(job: AnyJob, planned: Callable[[Resources], Plan]) -> Plan:
+    """Plan the job, in the chunks of an interrupted run of it if there is one and they still fit."""
+    plan = planned(job.resources)
     staged = staged_chunk_rows(Path(job.sink.path), plan.fingerprint)
     if job.runtime.chunk_rows is None and staged not in (None, plan.memory.chunk_rows):
         with suppress(PlanError):
-            return make_plan(spec, replace(job.resources, chunk_rows=staged))
+            return planned(replace(job.resources, chunk_rows=staged))
     return plan
 
 

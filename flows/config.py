@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
@@ -52,11 +52,18 @@ class Runtime(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    engine: Literal["none", "threads"] = Field("threads", description="A plain loop without Prefect, or Prefect on threads.")
+    engine: Literal["none", "threads", "processes", "dask", "ray"] = Field(
+        "threads", description="A plain loop without Prefect, or Prefect on threads, processes, Dask or Ray."
+    )
+    address: str | None = Field(None, description="A Dask scheduler or Ray cluster to use; without one it is started here.")
     backend: str = Field(
         "auto", description="numpy, torch or mlx, with a device if wanted (torch:cuda:1); auto: the best here."
     )
     workers: int | None = Field(None, ge=1, description="Chunks at a time; by default the number of cores.")
+    threads: int | None = Field(
+        None, ge=1, description="Compute threads of each worker; by default this machine's cores shared out, elsewhere one."
+    )
+    parity_check: float = Field(0.0, ge=0, le=1, description="Share of the chunks that are computed on NumPy too, and compared.")
     max_memory_gb: float = Field(4.0, gt=0, description="Bound of the whole process in GiB; the plan keeps to it or refuses.")
     chunk_rows: int | None = Field(
         None, ge=1, description="Rows that one task reads; by default what memory allows, at most 131,072."
@@ -67,27 +74,14 @@ class Runtime(BaseModel):
     )
 
 
-class Job(BaseModel):
-    """Everything the pipeline is told."""
+class AnyJob(BaseModel):
+    """What every job is told: a table, a place for the result, and how to run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Source
     sink: Sink
-    columns: ColumnSpec = ColumnSpec()
-    datetime: CyclicalSpec = CyclicalSpec()
-    categories: CategorySpec = CategorySpec()
-    numbers: NumberSpec = NumberSpec()
-    split: SplitSpec = SplitSpec()
-    windows: WindowSpec = WindowSpec()
-    pca: PCASpec = PCASpec()
     runtime: Runtime = Runtime()
-
-    @property
-    def spec(self) -> PipelineSpec:
-        """The part that decides the result."""
-        names = [field.name for field in dataclasses.fields(PipelineSpec)]
-        return PipelineSpec(**{name: getattr(self, name) for name in names})
 
     @property
     def backend(self) -> str | None:
@@ -100,13 +94,61 @@ class Job(BaseModel):
         return self.runtime.workers or available_cores()
 
     @property
+    def is_spread(self) -> bool:
+        """Whether the work is done elsewhere, by workers that select their own backend."""
+        return self.runtime.address is not None
+
+    @property
+    def worker_threads(self) -> int | None:
+        """Compute threads of every worker process; ``None`` where the work is done in this one."""
+        if self.runtime.engine in ("none", "threads"):
+            return None
+        return self.runtime.threads or (1 if self.is_spread else max(1, available_cores() // self.workers))
+
+    @property
     def resources(self) -> Resources:
         """What the plan may use."""
         runtime = self.runtime
         return Resources(runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend)
 
 
-def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
+class Job(AnyJob):
+    """The whole job: everything the pipeline is told."""
+
+    columns: ColumnSpec = ColumnSpec()
+    datetime: CyclicalSpec = CyclicalSpec()
+    categories: CategorySpec = CategorySpec()
+    numbers: NumberSpec = NumberSpec()
+    split: SplitSpec = SplitSpec()
+    windows: WindowSpec = WindowSpec()
+    pca: PCASpec = PCASpec()
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The part that decides the result."""
+        names = [field.name for field in dataclasses.fields(PipelineSpec) if field.name in type(self).model_fields]
+        return PipelineSpec(**{name: getattr(self, name) for name in names})
+
+
+class FitJob(Job):
+    """The first half of a job: told as much, it publishes only what it has fitted."""
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The part that decides the result."""
+        return dataclasses.replace(super().spec, kind="fit")
+
+
+class ApplyJob(AnyJob):
+    """The second half: the same features, windows and scores of other rows, by a state that was fitted before."""
+
+    state: str = Field(description="Folder where a job of `run` or `fit` has published; every other setting is in its state.")
+
+
+JobT = TypeVar("JobT", bound=AnyJob)
+
+
+def load_job(path: Path, overrides: Sequence[str] = (), model: type[JobT] = Job) -> JobT:  # type: ignore[assignment]
     """Read a job from YAML and override single values, such as ``windows.size=8``.
 
     Raises
@@ -114,6 +156,16 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     PlanError
         If the file cannot be read, or a key or value in it is not what a job has; the message names the key.
     """
+    return parse_job(_read(path, overrides, model), where=str(path), model=model)
+
+
+def load_any(path: Path, overrides: Sequence[str] = ()) -> Job | ApplyJob:
+    """Read a job of either kind: one that names a `state` applies it."""
+    data = _read(path, overrides, Job)
+    return parse_job(data, where=str(path), model=ApplyJob if "state" in data else Job)
+
+
+def _read(path: Path, overrides: Sequence[str], model: type[AnyJob]) -> dict[str, Any]:
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except OSError as error:
@@ -122,14 +174,14 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
         raise PlanError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise PlanError(
-            f"{path} has to hold the sections of a job ({', '.join(Job.model_fields)}), not {type(data).__name__}."
+            f"{path} has to hold the sections of a job ({', '.join(model.model_fields)}), not {type(data).__name__}."
         )
     for override in overrides:
         _override(data, override)
-    return parse_job(data, where=str(path))
+    return data
 
 
-def parse_job(data: Mapping[str, Any], *, where: str = "the job") -> Job:
+def parse_job(data: Mapping[str, Any], *, where: str = "the job", model: type[JobT] = Job) -> JobT:  # type: ignore[assignment]
     """Check a job that was read already.
 
     Raises
@@ -138,9 +190,9 @@ def parse_job(data: Mapping[str, Any], *, where: str = "the job") -> Job:
         If a key or value is not what a job has.
     """
     try:
-        return Job.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(detail, data) for detail in error.errors()]
+        lines = [_explain(detail, data, model) for detail in error.errors()]
         raise PlanError(f"{where}: " + "\n".join(dict.fromkeys(lines))) from error
 
 
@@ -156,12 +208,12 @@ def _override(data: dict[str, Any], override: str) -> None:
     data[name] = yaml.safe_load(text)
 
 
-def _explain(detail: Any, data: Mapping[str, Any]) -> str:
+def _explain(detail: Any, data: Mapping[str, Any], model: type[AnyJob]) -> str:
     """One validation error in words: which key, what is allowed, and the nearest name."""
     location = [str(part) for part in detail["loc"] if str(part) not in ("parquet", "bigquery")]
     key = ".".join(location)
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{key} is not a known key.{_nearest(location[-1], _allowed(location[:-1], data))}"
+        return f"{key} is not a known key.{_nearest(location[-1], _allowed(location[:-1], data, model))}"
     if detail["type"] in ("missing", "missing_argument"):
         return f"{key} is missing: {_describe(location)}"
     if detail["type"] == "value_error":
@@ -187,9 +239,9 @@ def _nearest(name: str, allowed: Iterable[str], *, listed: bool = True) -> str:
 _KINDS = ("parquet", "bigquery")
 
 
-def _allowed(location: Sequence[str], data: Mapping[str, Any]) -> list[str]:
+def _allowed(location: Sequence[str], data: Mapping[str, Any], model: type[AnyJob]) -> list[str]:
     """Keys that the section at `location` may have; of a source or sink, those of its type."""
-    section: Any = Job
+    section: Any = model
     given: Any = data
     for name in location:
         given = given.get(name, {}) if isinstance(given, dict) else {}
@@ -213,6 +265,7 @@ def _describe(location: Sequence[str]) -> str:
     needed = {
         "source": "where the table is, such as `source: {type: parquet, path: data/flights.parquet}`.",
         "sink": "where the result goes, such as `sink: {type: parquet, path: data/features}`.",
+        "state": "where a job was published, such as `state: data/flights-features`.",
         "path": "a file or folder.",
     }
     return needed.get(location[-1], "it has no default.")

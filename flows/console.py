@@ -11,8 +11,9 @@ from rich.table import Table
 from emberharmony.backend import backend_report
 from emberharmony.pipeline.plan import Plan
 from flows.compose import Outcome
-from flows.config import Job
+from flows.config import AnyJob, ApplyJob, Job
 from flows.interrupt import stoppable
+from flows.outlook import plan_report
 from flows.run import run
 from flows.summary import summary_lines
 
@@ -71,7 +72,7 @@ class ProgressBars:
         self._name = ""
 
 
-def run_and_show(job: Job, *, overwrite: bool, quiet: bool) -> None:
+def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool) -> None:
     """Run a job, show how far it is, and end with what was read and written."""
     again = "the same command" + (" without --overwrite" if overwrite else "")
     with stoppable(f"Stopped. What is done is kept in {job.sink.path}; run {again} again to go on where it stopped."):
@@ -90,9 +91,20 @@ def show_outcome(outcome: Outcome) -> None:
     table = Table.grid(padding=(0, 2))
     for label, text in summary_lines(outcome):
         table.add_row(label, text)
-    for folder in ("features", "windows", "state", "manifest.json"):
-        table.add_row("output" if folder == "features" else "", f"{outcome.sink}/{folder}")
+    fitted = ("state", "manifest.json")
+    for i, name in enumerate(fitted if outcome.manifest.kind == "fit" else ("features", "windows", *fitted)):
+        table.add_row("" if i else "output", f"{outcome.sink}/{name}")
     _out.print(table)
+
+
+def show_plan(job: Job | ApplyJob) -> None:
+    """Plan a job, and print what would be done; nothing is written."""
+    report = plan_report(job)
+    # Not a rich table: names are there to be read and copied, and a narrow screen would cut them.
+    for lines in (report.lines, [("", "", "", ""), ("column", "type", "role", ""), *report.columns]):
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            _out.print("  ".join(map(str.ljust, line, widths)).rstrip(), markup=False)
 
 
 def show_backends() -> None:
@@ -112,7 +124,7 @@ def show_error(error: Exception) -> None:
     _err.print(f"[bold red]error[/] {_escaped(error)}")
 
 
-def _escaped(error: Exception) -> str:
+def _escaped(text: object) -> str:
     from rich.markup import escape
 
-    return escape(str(error))
+    return escape(str(text))

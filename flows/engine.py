@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from prefect.exceptions import TerminationSignal
 from prefect.futures import as_completed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from emberharmony.errors import BackendUnavailableError
 from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.run import RunRef
-from flows.config import Job
+from flows.config import AnyJob
 from flows.interrupt import hurry
+from tasks.processes import working_in_processes
 from tasks.stages import CHUNK_TASKS, fit_pca, fit_preprocessing, publish
 
 MAX_STAGE_CHUNKS = 16
@@ -19,12 +23,13 @@ MAX_STAGE_CHUNKS = 16
 
 
 class PrefectEngine:
-    """Runs the stages as task runs of the current flow run."""
+    """Runs the stages as task runs of the current flow run, on the flow's task runner or on another one."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: AnyJob, runner: TaskRunner[Any] | None = None) -> None:
         self.name = job.runtime.engine
         self._granularity = job.runtime.granularity
         self._window = 2 * job.workers
+        self._runner = runner
 
     def each(self, stage: str, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
         """Submit a stage of the given chunks, a window of them at a time, and yield them as they are done."""
@@ -36,7 +41,7 @@ class PrefectEngine:
         try:
             while True:
                 for chunk in waiting:
-                    alive.append(CHUNK_TASKS[stage].submit(ref, chunk, granularity))
+                    alive.append(self._submit(stage, ref, chunk, granularity))
                     if len(alive) >= self._window:
                         break
                 if not alive:
@@ -59,3 +64,64 @@ class PrefectEngine:
     def publish(self, ref: RunRef, sink: str) -> Manifest:
         """Publish."""
         return publish(ref, sink)
+
+    def _submit(self, stage: str, ref: RunRef, chunk: int, granularity: str) -> Any:
+        task = CHUNK_TASKS[stage]
+        if self._runner is None:
+            return task.submit(ref, chunk, granularity)
+        return self._runner.submit(task, {"ref": ref, "chunk": chunk, "granularity": granularity})
+
+
+@contextmanager
+def engine_of(job: AnyJob) -> Iterator[PrefectEngine]:
+    """The engine that a job names, within a flow run, for the length of the block."""
+    with ExitStack() as stack:
+        if job.runtime.engine == "processes":
+            stack.enter_context(working_in_processes(job.workers))
+        yield PrefectEngine(job, stack.enter_context(_runner_of(job)))
+
+
+def _runner_of(job: AnyJob) -> TaskRunner[Any]:
+    runtime = job.runtime
+    if runtime.engine == "dask":
+        return _dask_runner(job.workers, runtime.address)
+    if runtime.engine == "ray":
+        return _ray_runner(job.workers, runtime.address)
+    return ThreadPoolTaskRunner(max_workers=job.workers)
+
+
+def _dask_runner(workers: int, address: str | None) -> TaskRunner[Any]:
+    try:
+        from prefect_dask import DaskTaskRunner
+    except ImportError as error:
+        raise _missing("dask", error) from error
+    if address:
+        return DaskTaskRunner(address=address)
+    # One task at a time in each process, and no limit of Dask's own: the plan has counted the memory.
+    return DaskTaskRunner(
+        cluster_kwargs={
+            "n_workers": workers,
+            "threads_per_worker": 1,
+            "processes": True,
+            "memory_limit": 0,
+            "dashboard_address": None,
+            "silence_logs": "ERROR",
+        }
+    )
+
+
+def _ray_runner(workers: int, address: str | None) -> TaskRunner[Any]:
+    try:
+        from prefect_ray import RayTaskRunner
+    except ImportError as error:
+        raise _missing("ray", error) from error
+    if address:
+        return RayTaskRunner(address=address)
+    return RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False, "log_to_driver": False})
+
+
+def _missing(extra: str, error: ImportError) -> BackendUnavailableError:
+    return BackendUnavailableError(
+        f"The engine {extra!r} was asked for but cannot be imported ({error}). Install emberharmony[{extra}], or choose another "
+        f"runtime.engine."
+    )

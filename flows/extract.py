@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.artifacts import ArtifactWatcher, publish_summary
 from flows.compose import Outcome, run_job
 from flows.config import Job
-from flows.engine import PrefectEngine
+from flows.engine import engine_of
 from flows.watch import current_watcher
 
 
@@ -24,12 +23,7 @@ def extract(job: Job, overwrite: bool = False) -> Outcome:
         Replace what is published at the sink, and start anew; without it an interrupted run goes on where it stopped, and
         a finished one has nothing to do.
     """
-    outcome = run_job(job, PrefectEngine(job), ArtifactWatcher(current_watcher()), overwrite=overwrite)
+    with engine_of(job) as engine:
+        outcome = run_job(job, engine, ArtifactWatcher(current_watcher()), overwrite=overwrite)
     publish_summary(outcome)
     return outcome
-
-
-def extract_on(job: Job, *, overwrite: bool = False) -> Outcome:
-    """Run the flow on the engine that the job names."""
-    on_engine = extract.with_options(task_runner=ThreadPoolTaskRunner(max_workers=job.workers))
-    return on_engine(job, overwrite)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from flows.compose import Outcome, run_job
-from flows.config import Job
+from flows.config import AnyJob, ApplyJob, FitJob, Job
 from flows.local import PlainLoop
 from flows.server import server_if_needed
 from flows.watch import Watcher, current_watcher, watching
@@ -26,7 +26,7 @@ _QUIET: Mapping[str, str] = {
 }
 
 
-def run(job: Job, watcher: Watcher | None = None, *, overwrite: bool = False) -> Outcome:
+def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False) -> Outcome:
     """Run a job; ``engine: none`` needs no Prefect, every other engine is a flow run.
 
     Raises
@@ -39,6 +39,15 @@ def run(job: Job, watcher: Watcher | None = None, *, overwrite: bool = False) ->
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     with server_if_needed(), watching(watcher or current_watcher()):
-        from flows.extract import extract_on
+        if isinstance(job, ApplyJob):
+            from flows.apply import apply
 
-        return extract_on(job, overwrite=overwrite)
+            return apply(job, overwrite)
+        if isinstance(job, FitJob):
+            from flows.fit import fit
+
+            return fit(job, overwrite)
+        from flows.extract import extract
+
+        assert isinstance(job, Job)
+        return extract(job, overwrite)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from emberharmony.features.drift import is_major
 from flows.compose import Outcome
+
+MAX_DRIFTED = 5
+"""Columns that a summary names; the manifest has all of them."""
 
 
 def explained_rows(outcome: Outcome) -> list[dict[str, object]]:
@@ -33,6 +37,8 @@ def summary_lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
     for stride, counts in manifest.strides.items():
         windows = ", ".join(f"{n:,} {split}" for split, n in counts.windows.items())
         yield f"stride {stride}", f"{windows} windows; {counts.components} components explain {counts.explained:.1%}"
+    if manifest.drift:
+        yield "drift", _drifted(manifest.drift)
     yield "backend", ", ".join(manifest.backends)
     if outcome.did_work:
         speed = f"{outcome.rows_per_second:,.0f} rows/s"
@@ -44,6 +50,26 @@ def summary_markdown(outcome: Outcome) -> str:
     """The summary as a Markdown table."""
     lines = [f"| {label} | {text} |" for label, text in [*summary_lines(outcome), ("output", f"`{outcome.sink}`")]]
     return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _drifted(drift: Mapping[str, Mapping[str, float]]) -> str:
+    """Columns that have moved far from the training rows, the farthest first."""
+    far = sorted((name for name, found in drift.items() if is_major(found)), key=lambda name: -drift[name].get("psi", 0.0))
+    if not far:
+        return f"none of {len(drift)} columns has moved far from the training rows"
+    texts = ", ".join(f"{name} ({_moved(drift[name])})" for name in far[:MAX_DRIFTED])
+    more = f" and {len(far) - MAX_DRIFTED} more" if len(far) > MAX_DRIFTED else ""
+    return f"{len(far)} of {len(drift)} columns have moved far from the training rows: {texts}{more}"
+
+
+def _moved(found: Mapping[str, float]) -> str:
+    told = {
+        "psi": "PSI {:.2f}",
+        "mean_shift": "mean {:+.1f} deviations",
+        "other_share_change": "other values {:+.0%}",
+        "null_share_change": "nulls {:+.0%}",
+    }
+    return ", ".join(text.format(found[key]) for key, text in told.items() if abs(found.get(key, 0.0)) >= 0.005)
 
 
 def _by_kind(outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,7 +47,13 @@ class Manifest:
     strides: Mapping[str, WindowCounts]
     backends: Mapping[str, int]  # "name:device": chunk stages that it computed
     files: tuple[FileRecord, ...]
+    drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of a state's columns, see features.drift
     version: int = MANIFEST_VERSION
+
+    @property
+    def kind(self) -> str:
+        """What was done: ``extract``, ``fit`` or ``apply``."""
+        return str(self.spec.get("kind", "extract"))
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as JSON can hold it."""
@@ -81,4 +87,7 @@ def read_manifest(folder: Path) -> Manifest | None:
             f"{folder / MANIFEST} is of version {data.get('version')}, this library reads version {MANIFEST_VERSION}. "
             f"Publish anew with --overwrite."
         )
-    return Manifest.from_json(data)
+    try:
+        return Manifest.from_json(data)
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / MANIFEST} is not whole ({error}). Publish anew with --overwrite.") from error

@@ -15,6 +15,7 @@ from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.chunk import grams_name, profile_name, state_pays
 from emberharmony.pipeline.plan import check_split_sizes
 from emberharmony.pipeline.run import Receipt, Run
+from emberharmony.pipeline.state import write_state
 from emberharmony.splits import SPLITS
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.window_gram import WindowGram
@@ -55,7 +56,7 @@ def fit_features(run: Run, backend: str) -> Preprocessing:
         numbers=spec.numbers,
         high_null_threshold=spec.columns.high_null_threshold,
     )
-    files = counts, run.store.write_json("state/preprocessing.json", fitted.to_json())
+    files = counts, *write_state(run, fitted, profiles, lambda name: _category_states(run, position[name]))
     run.commit(Receipt(FIT, 0, {}, files, backend, time.perf_counter() - began))
     return fitted
 

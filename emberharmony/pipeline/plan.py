@@ -78,6 +78,11 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
     table = source.describe()
     _check_method(spec)
     roles = assign_roles(table.schema, spec.columns, also=spec.split.keys)
+    return plan_table(spec, resources, source, table, roles)
+
+
+def plan_table(spec: PipelineSpec, resources: Resources, source: Source, table: TableInfo, roles: ColumnRoles) -> Plan:
+    """Plan a job whose columns' roles are known."""
     sizes = _row_sizes(table, roles, spec)
     groups = source.row_groups(spec.columns.time)
     memory = plan_memory(
@@ -97,6 +102,7 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
     else:
         chunks = cut_rows(layout.groups, memory.chunk_rows)
         n_rows = table.n_rows
+    by_time = spec.kind != "apply" and spec.split_method == "temporal"
     return Plan(
         spec=spec,
         table=table,
@@ -105,7 +111,7 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
         chunks=tuple(chunks),
         n_rows=n_rows,
         n_null_times=layout.n_null,
-        boundaries=_boundaries(source, table, spec, layout, n_rows) if spec.split_method == "temporal" else None,
+        boundaries=_boundaries(source, table, spec, layout, n_rows) if by_time else None,
         memory=memory,
         in_order=layout.groups is not None,
     )
@@ -117,8 +123,7 @@ def stage_plan(plan: Plan, sink: Path, *, backend: str | None, anew: bool = Fals
     The folder's name holds the fingerprint and the chunks, so that only the same work is ever taken up again. A run that
     replaces what is published says so in its folder, so that it can be taken up without being told again.
     """
-    cut = np.array([[c.first_row, c.n_rows, *(c.times or (0, 0))] for c in plan.chunks], np.int64)
-    store = Store(sink / STAGING / f"{plan.fingerprint}-{len(plan.chunks)}-{_digest(cut)}")
+    store, cut = Store(staging_of(plan, sink)), _cut(plan)
     if anew and store.root.exists():
         # Moved away first: half of a folder must not look like a run to take up.
         shutil.rmtree(store.root.rename(store.root.with_name(f".old-{uuid.uuid4().hex[:8]}")))
@@ -132,6 +137,11 @@ def stage_plan(plan: Plan, sink: Path, *, backend: str | None, anew: bool = Fals
     store.write_json("plan.json", _as_json(plan))  # last: a plan that is there is whole
     forget_runs()
     return RunRef(str(store.root.absolute()), backend, token=uuid.uuid4().hex[:8])
+
+
+def staging_of(plan: Plan, sink: Path) -> Path:
+    """Folder in which a plan is carried out: the name holds the fingerprint and the chunks."""
+    return sink / STAGING / f"{plan.fingerprint}-{len(plan.chunks)}-{_digest(_cut(plan))}"
 
 
 def staged_chunk_rows(sink: Path, fingerprint: str) -> int | None:
@@ -221,6 +231,10 @@ def _resident_bytes() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
+
+
+def _cut(plan: Plan) -> IntArray:
+    return np.array([[c.first_row, c.n_rows, *(c.times or (0, 0))] for c in plan.chunks], np.int64)
 
 
 def _digest(cut: IntArray) -> str:

@@ -17,11 +17,11 @@ from emberharmony import __version__
 from emberharmony.errors import DamagedError, DataError
 from emberharmony.io.manifest import MANIFEST, Manifest, WindowCounts, read_manifest
 from emberharmony.io.store import UNFINISHED, FileRecord, Store
+from emberharmony.pipeline.apply import measured_drift
 from emberharmony.pipeline.fit import FIT, FIT_PCA
 from emberharmony.pipeline.plan import REPLACES, STAGING
 from emberharmony.pipeline.run import Receipt, Run
 from emberharmony.pipeline.tables import publish_tables
-from emberharmony.splits import SPLITS
 
 PUBLISHED = ("features", "windows", "state")
 
@@ -73,7 +73,8 @@ def publish(run: Run, sink: Path) -> Manifest:
         run.store.write_json(MANIFEST, _manifest(run).to_json())
     manifest = read_manifest(run.store.root)
     assert manifest is not None
-    publish_tables(run, manifest, sink)
+    if run.spec.kind != "fit":
+        publish_tables(run, manifest, sink)
     # From here on what was published before is withdrawn: a reader sees all of a run, or nothing.
     (sink / MANIFEST).unlink(missing_ok=True)
     written = {file.name.split("/")[0] for file in manifest.files}
@@ -81,7 +82,7 @@ def publish(run: Run, sink: Path) -> Manifest:
         source, target = run.store.path(name), sink / name
         if target.exists() and (source.exists() or name not in written):
             shutil.rmtree(target)
-        if source.exists():
+        if source.exists() and name in written:
             source.replace(target)
     run.store.path(MANIFEST).replace(sink / MANIFEST)
     tidy(sink)
@@ -138,14 +139,15 @@ def _taken_up(sink: Path, fingerprint: str) -> bool:
 
 def _manifest(run: Run) -> Manifest:
     files, backends, left_out = list[FileRecord](), Counter[str](), 0
-    windows = {stride: dict.fromkeys(SPLITS, 0) for stride in run.spec.windows.strides}
-    for stage in ("profile", "featurize", "project"):
+    windows = {stride: dict.fromkeys(run.splits, 0) for stride in run.spec.windows.strides}
+    wanted = ("state",) if run.spec.kind == "fit" else PUBLISHED
+    for stage in run.chunk_stages:
         for receipt in run.receipts(stage):
             backends[receipt.backend] += 1
             if stage == "profile":
                 left_out += receipt.left_out
                 continue
-            files.extend(file for file in receipt.files if file.name.split("/")[0] in PUBLISHED)
+            files.extend(file for file in receipt.files if file.name.split("/")[0] in wanted)
             if stage == "project":
                 for key, n_windows in receipt.rows.items():
                     stride, split = key.split("/")
@@ -153,11 +155,13 @@ def _manifest(run: Run) -> Manifest:
     for stage in (FIT, FIT_PCA):
         fitted = run.committed(stage, 0)
         if fitted:
-            files.extend(file for file in fitted.files if file.name.split("/")[0] in PUBLISHED)
+            files.extend(file for file in fitted.files if file.name.split("/")[0] in wanted)
     _check_sizes(run.store, files)
     features = [file for file in files if file.name.startswith("features/")]
-    totals = dict(zip(SPLITS, run.series_starts[-1].tolist(), strict=True))
+    totals = dict(zip(run.splits, run.series_starts[-1].tolist(), strict=True))
     pcas = run.pcas
+    if run.spec.kind == "fit":
+        windows = {stride: {"train": pca.n_windows} for stride, pca in pcas.items()}
     return Manifest(
         fingerprint=run.fingerprint,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -170,13 +174,14 @@ def _manifest(run: Run) -> Manifest:
         features=run.preprocessing.feature_names,
         features_by_kind=run.preprocessing.features_by_kind,
         dropped={column.name: column.reason for column in run.preprocessing.dropped},
-        schema=_schema_of(run.store, features[0]),
+        schema=_schema_of(run.store, features[0]) if features else {},
         strides={
             str(stride): WindowCounts(windows[stride], pca.n_components, tuple(pca.explained_variance_ratio.tolist()))
             for stride, pca in pcas.items()
         },
         backends=dict(backends),
         files=tuple(files),
+        drift=measured_drift(run) if run.spec.kind == "apply" else {},
     )
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from emberharmony.backend import get_backend, select, using_backend
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnRoles, DroppedColumn, FeatureColumn
+from emberharmony.features.drift import Baseline
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.io.source import Source
 from emberharmony.io.store import FileRecord, Store
@@ -27,6 +28,14 @@ from emberharmony.threads import limit_worker_threads
 from emberharmony.typing import IntArray
 
 PLAN_VERSION = 1
+APPLIED = ("apply",)
+"""The one split of a job that applies what another has fitted."""
+
+_CHUNK_STAGES = {
+    "extract": ("profile", "featurize", "project"),
+    "fit": ("profile", "featurize"),
+    "apply": ("featurize", "project"),
+}
 
 
 @dataclass(frozen=True)
@@ -132,16 +141,26 @@ class Run:
             for i, (first, n) in enumerate(columns)
         )
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        return APPLIED if self.spec.kind == "apply" else SPLITS
+
+    @property
+    def chunk_stages(self) -> tuple[str, ...]:
+        """Stages that every chunk of this kind of job goes through."""
+        return _CHUNK_STAGES[self.spec.kind]
+
     @cached_property
     def split_rows(self) -> IntArray:
-        """Rows of every chunk in every split, counted by the profile; shape ``(n_chunks, 3)``."""
+        """Rows of every chunk in every split, counted by the profile; shape ``(n_chunks, n_splits)``."""
         rows: IntArray = self.store.read_arrays("split-rows.safetensors")["rows"]
         return rows
 
     @cached_property
     def series_starts(self) -> IntArray:
-        """Number, in its split's series, of every chunk's first row; shape ``(n_chunks + 1, 3)``, the last line the totals."""
-        return np.concatenate([np.zeros((1, len(SPLITS)), np.int64), np.cumsum(self.split_rows, axis=0)])
+        """Number, in its split's series, of every chunk's first row; one line more than chunks: the totals."""
+        return np.concatenate([np.zeros((1, len(self.splits)), np.int64), np.cumsum(self.split_rows, axis=0)])
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -153,6 +172,11 @@ class Run:
         """The fitted PCA of every stride."""
         strides = self.spec.windows.strides
         return {s: WindowPCA.from_arrays(self.store.read_arrays("state/pca.safetensors", prefix=f"{s}/")) for s in strides}
+
+    @cached_property
+    def baselines(self) -> dict[str, Baseline]:
+        """The training rows' counts of every fitted column."""
+        return {name: Baseline.from_json(data) for name, data in self.store.read_json("state/baseline.json").items()}
 
     def commit(self, receipt: Receipt) -> Receipt:
         """Mark a stage of a chunk as done."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from emberharmony import __version__
 from emberharmony.features.categorical import CategorySpec
@@ -20,6 +20,8 @@ from emberharmony.splits import SplitSpec
 from emberharmony.windows import WindowSpec
 
 SourceSpec = ParquetSourceSpec | BigQuerySourceSpec
+JobKind = Literal["extract", "fit", "apply"]
+"""The whole job; its first half, which publishes what was fitted; its second half, on rows that nothing is fitted on."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class PipelineSpec:
     split: SplitSpec = field(default_factory=SplitSpec)
     windows: WindowSpec = field(default_factory=WindowSpec)
     pca: PCASpec = field(default_factory=PCASpec)
+    kind: JobKind = "extract"
+    state: str | None = None  # hash of the fitted state that is applied
 
     @property
     def split_method(self) -> str:

@@ -62,6 +62,11 @@ class Quantiles:
         """Number of rows seen."""
         return int(self.counts.sum())
 
+    @property
+    def values(self) -> FloatArray:
+        """Distinct values where they are kept, else the middle of every bucket; their counts are `counts`."""
+        return np.array([float(key) if self.exact else _bucket_middle(int(key)) for key in self.keys], np.float64)
+
     def quantile(self, q: float, /) -> float:
         """Return the `q`-quantile, interpolated linearly between its two neighbouring rows.
 

@@ -1,0 +1,64 @@
+"""Applying a fitted state to other rows: planned here, carried out by the stages of every job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from emberharmony.errors import DataError
+from emberharmony.features.drift import ColumnCounts, drift
+from emberharmony.pipeline.chunk import drift_name
+from emberharmony.pipeline.fit import FIT
+from emberharmony.pipeline.plan import Plan, Resources, plan_table
+from emberharmony.pipeline.run import Receipt, Run
+from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source
+from emberharmony.pipeline.state import FittedState, roles_in, stage_state
+from emberharmony.splits import SplitSpec
+
+
+def applying(state: FittedState, source: SourceSpec) -> PipelineSpec:
+    """Return the spec of the job that applies a state to a table: every row, in one series."""
+    return replace(state.spec, source=source, split=SplitSpec(), kind="apply", state=state.digest)
+
+
+def plan_apply(state: FittedState, spec: PipelineSpec, resources: Resources) -> Plan:
+    """Plan the job of `applying`.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read, or lacks columns that the state needs; the message names them.
+    PlanError
+        If memory does not suffice.
+    """
+    source = open_source(spec.source)
+    table = source.describe()
+    return plan_table(spec, resources, source, table, roles_in(state, table.schema))
+
+
+def stage_fitted(state: FittedState, run: Run) -> None:
+    """Put the state, and what a profile would have counted, where the run's stages look for them."""
+    began = time.perf_counter()
+    if run.spec.state != state.digest:
+        raise DataError("The state was changed after the job was planned; nothing was published. Run the same command again.")
+    rows = run.store.write_arrays("split-rows.safetensors", {"rows": np.array([[c.n_rows] for c in run.chunks], np.int64)})
+    run.commit(Receipt(FIT, 0, {}, (rows, *stage_state(state, run)), "none", time.perf_counter() - began))
+
+
+def measured_drift(run: Run) -> dict[str, dict[str, float]]:
+    """How far every column has moved from the training rows, from what the chunks have counted."""
+    columns = run.preprocessing.columns
+    return {column.name: drift(column, run.baselines[column.name], _merged(run, i)) for i, column in enumerate(columns)}
+
+
+def _merged(run: Run, column: int) -> ColumnCounts:
+    states: Iterator[ColumnCounts] = (
+        ColumnCounts.from_arrays(run.store.read_arrays(drift_name(chunk.index), prefix=f"{column}/")) for chunk in run.chunks
+    )
+    merged = next(states)
+    for state in states:
+        merged = merged.merge(state)
+    return merged

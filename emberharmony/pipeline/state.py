@@ -1,0 +1,184 @@
+"""The fitted state of a published result: what another job needs to make the same features of other rows."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from emberharmony.errors import DataError
+from emberharmony.features.columns import ColumnRoles, FeatureColumn
+from emberharmony.features.drift import baseline_of
+from emberharmony.features.preprocessing import Preprocessing
+from emberharmony.features.profile import ColumnProfile
+from emberharmony.io.manifest import MANIFEST, read_manifest
+from emberharmony.io.store import FileRecord
+from emberharmony.pipeline.run import Run
+from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.stats.categories import CategoryCounts
+
+STATE_VERSION = 1
+JOB, BASELINE, PREPROCESSING, PCAS = "job.json", "baseline.json", "preprocessing.json", "pca.safetensors"
+
+
+@dataclass(frozen=True)
+class FittedState:
+    """A state folder, read and checked."""
+
+    files: Mapping[str, bytes]
+    fingerprint: str  # of the run that fitted it
+    spec: PipelineSpec
+    preprocessing: Preprocessing
+    schema: pa.Schema  # of the columns that features are made of, and those carried along
+    target: str | None
+
+    @property
+    def digest(self) -> str:
+        """Hash of the whole state."""
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()}
+        return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_state(
+    run: Run,
+    fitted: Preprocessing,
+    profiles: Mapping[str, ColumnProfile],
+    category_states: Callable[[str], Iterable[CategoryCounts]],
+) -> list[FileRecord]:
+    """Write what the fit has found and what it was made of; the PCAs come later."""
+    names = dict.fromkeys([*run.roles.carried, *(column.name for column in fitted.columns)])
+    schema = pa.schema([run.schema.field(name) for name in names])
+    job = {
+        "version": STATE_VERSION,
+        "fingerprint": run.fingerprint,
+        "spec": run.spec.to_json(),
+        "target": run.roles.target,
+        "columns": {field.name: str(field.type) for field in schema},  # for people; the schema has all of it
+        "schema": base64.b64encode(schema.serialize()).decode(),
+    }
+    baselines = {
+        column.name: baseline_of(column, profiles[column.name], partial(category_states, column.name)).to_json()
+        for column in fitted.columns
+    }
+    store = run.store
+    return [
+        store.write_json(f"state/{PREPROCESSING}", fitted.to_json()),
+        store.write_json(f"state/{JOB}", job),
+        store.write_json(f"state/{BASELINE}", baselines),
+    ]
+
+
+def read_state(folder: Path) -> FittedState:
+    """Read the state of a published result, given by its folder or by the `state` folder in it.
+
+    Raises
+    ------
+    DataError
+        If nothing is published there, a file is damaged, or the state is of another version.
+    """
+    manifest = read_manifest(folder)
+    place = folder / "state" if manifest is not None else folder
+    if not (place / JOB).exists():
+        known = "is not the folder of a published result, nor a state folder"
+        if (folder / "state" / JOB).exists():
+            known = f"has a state and no {MANIFEST}: its run has not ended"
+        elif manifest is not None:
+            known = "was published by a version of this library whose states cannot be applied"
+        raise DataError(f"{folder} {known}. Name the `sink.path` of a job that `run` or `fit` has published.")
+    files = {}
+    for name in (JOB, PREPROCESSING, PCAS, BASELINE):
+        if not (place / name).exists():
+            raise DataError(f"{place / name} is missing; publish the state anew.")
+        files[name] = (place / name).read_bytes()
+    if manifest is not None:
+        _check_content(folder, files, {file.name: file for file in manifest.files})
+    return _parsed(place, files)
+
+
+def stage_state(state: FittedState, run: Run) -> list[FileRecord]:
+    """Copy the state to where the run's tasks look for what was fitted."""
+    return [run.store.write(f"state/{name}", content) for name, content in state.files.items()]
+
+
+def roles_in(state: FittedState, schema: pa.Schema) -> ColumnRoles:
+    """The roles of a table's columns for a state; the target need not be there, and columns that no one asked for are left.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or is of another type; the message names all of them.
+    """
+    wrong = []
+    for field in state.schema:
+        if field.name not in schema.names:
+            if field.name != state.target:
+                wrong.append(f"{field.name!r} is missing (it was {field.type})")
+        elif _family(schema.field(field.name).type) != _family(field.type):
+            wrong.append(f"{field.name!r} is {schema.field(field.name).type} (it was {field.type})")
+    if wrong:
+        raise DataError(
+            f"The table is not like the one that the state was fitted on (fingerprint {state.fingerprint}): "
+            f"{'; '.join(wrong)}. Bring it back to that schema, or fit a new state on tables like this one."
+        )
+    columns = state.spec.columns
+    fitted = state.preprocessing
+    return ColumnRoles(
+        features=tuple(FeatureColumn(column.name, column.kind) for column in fitted.columns),
+        time=columns.time,
+        target=state.target if state.target in schema.names else None,
+        passthrough=columns.passthrough,
+        dropped=fitted.dropped,
+    )
+
+
+def _check_content(folder: Path, files: Mapping[str, bytes], records: Mapping[str, FileRecord]) -> None:
+    for name, content in files.items():
+        record = records.get(f"state/{name}")
+        if record is not None and hashlib.sha256(content).hexdigest() != record.sha256:
+            raise DataError(
+                f"{folder / 'state' / name} is not what its run published: it was changed, or another run is publishing "
+                f"there right now. Try again; if this stays, publish the state anew."
+            )
+
+
+def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
+    try:
+        job: dict[str, Any] = json.loads(files[JOB])
+        if job.get("version") != STATE_VERSION:
+            raise DataError(
+                f"{place / JOB} is of version {job.get('version')}, this library applies version {STATE_VERSION}. Fit the "
+                f"state anew."
+            )
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(job["schema"])))
+        spec, fitted = PipelineSpec.from_json(job["spec"]), Preprocessing.from_json(json.loads(files[PREPROCESSING]))
+    except DataError:
+        raise
+    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise DataError(f"{place} cannot be read as a state ({error}); publish it anew.") from error
+    return FittedState(files, job["fingerprint"], spec, fitted, schema, job["target"])
+
+
+def _family(type_: pa.DataType) -> str:
+    """What two types have in common that hold the same values: width, unit and encoding are none of it."""
+    if pt.is_dictionary(type_):
+        type_ = type_.value_type
+    if pt.is_string(type_) or pt.is_large_string(type_) or pt.is_string_view(type_):
+        return "string"
+    if pt.is_integer(type_):
+        return "integer"
+    if pt.is_floating(type_):
+        return "floating"
+    if pt.is_timestamp(type_):
+        return "timestamp with a zone" if type_.tz else "timestamp"
+    for family, is_one in {"date": pt.is_date, "decimal": pt.is_decimal}.items():
+        if is_one(type_):
+            return family
+    return str(type_)

@@ -1,0 +1,28 @@
+"""The second half of the job as a Prefect flow: what was fitted makes the same features of other rows."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.artifacts import ArtifactWatcher, publish_summary
+from flows.compose import Outcome, run_job
+from flows.config import ApplyJob
+from flows.engine import engine_of
+from flows.watch import current_watcher
+
+
+@flow(name="apply", persist_result=False)
+def apply(job: ApplyJob, overwrite: bool = False) -> Outcome:
+    """Make features, windows and scores of a table by a fitted state, and measure how far its rows have drifted.
+
+    Parameters
+    ----------
+    job : ApplyJob
+        Where the state is published, the table, and where the result goes.
+    overwrite : bool
+        Replace what is published at the sink, and start anew.
+    """
+    with engine_of(job) as engine:
+        outcome = run_job(job, engine, ArtifactWatcher(current_watcher()), overwrite=overwrite)
+    publish_summary(outcome)
+    return outcome

@@ -1,0 +1,23 @@
+"""The dry run as a Prefect flow: what a job would do, shown in the UI."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows.config import ApplyJob, Job
+from flows.outlook import PlanReport, plan_report
+
+
+@flow(name="plan", persist_result=False)
+def plan(job: Job | ApplyJob) -> PlanReport:
+    """Plan a job, and say what it would do; nothing is written.
+
+    Parameters
+    ----------
+    job : Job or ApplyJob
+        The job, as for `extract`, `fit` or `apply`.
+    """
+    report = plan_report(job)
+    create_markdown_artifact(report.markdown(), key="plan", description="What the job would do")
+    return report
