@@ -217,6 +217,7 @@ class Tensor:
         return Tensor(self._xp.getitem(self._array, _native_key(key, self)), self._xp)
 
     def __setitem__(self, key: Any, value: Any, /) -> None:
+        value = _scalar_or_tensor(value)
         if isinstance(value, Scalar):
             check_scalar(self.dtype, value)
         else:

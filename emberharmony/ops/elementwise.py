@@ -1,11 +1,11 @@
-"""Functions of each element on its own."""
+"""Arithmetic and elementary functions of each element on its own."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from emberharmony.backend._dtypes import promote
-from emberharmony.backend._tensor import Tensor, binary, check_scalar, native, operands, scalar_dtype, unary, wrap
+from emberharmony.backend._tensor import Tensor, binary, check_scalar, native, unary, wrap
 
 __all__ = [
     "abs",
@@ -17,12 +17,6 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
-    "bitwise_and",
-    "bitwise_invert",
-    "bitwise_left_shift",
-    "bitwise_or",
-    "bitwise_right_shift",
-    "bitwise_xor",
     "ceil",
     "clip",
     "conj",
@@ -30,35 +24,22 @@ __all__ = [
     "cos",
     "cosh",
     "divide",
-    "equal",
     "exp",
     "expm1",
     "floor",
     "floor_divide",
-    "greater",
-    "greater_equal",
     "hypot",
     "imag",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "less",
-    "less_equal",
     "log",
     "log1p",
     "log2",
     "log10",
     "logaddexp",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
     "maximum",
     "minimum",
     "multiply",
     "negative",
     "nextafter",
-    "not_equal",
     "positive",
     "pow",
     "real",
@@ -75,7 +56,6 @@ __all__ = [
     "tan",
     "tanh",
     "trunc",
-    "where",
 ]
 
 
@@ -122,36 +102,6 @@ def atan2(x1: Any, x2: Any, /) -> Tensor:
 def atanh(x: Any, /) -> Tensor:
     """The inverse hyperbolic tangent."""
     return unary("atanh", x)
-
-
-def bitwise_and(x1: Any, x2: Any, /) -> Tensor:
-    """The bits set in both."""
-    return binary("bitwise_and", x1, x2)
-
-
-def bitwise_invert(x: Any, /) -> Tensor:
-    """The bits of each element, flipped."""
-    return unary("bitwise_invert", x)
-
-
-def bitwise_left_shift(x1: Any, x2: Any, /) -> Tensor:
-    """``x1`` shifted left by ``x2`` bits."""
-    return binary("bitwise_left_shift", x1, x2)
-
-
-def bitwise_or(x1: Any, x2: Any, /) -> Tensor:
-    """The bits set in either."""
-    return binary("bitwise_or", x1, x2)
-
-
-def bitwise_right_shift(x1: Any, x2: Any, /) -> Tensor:
-    """``x1`` shifted right by ``x2`` bits, keeping the sign."""
-    return binary("bitwise_right_shift", x1, x2)
-
-
-def bitwise_xor(x1: Any, x2: Any, /) -> Tensor:
-    """The bits set in one of both."""
-    return binary("bitwise_xor", x1, x2)
 
 
 def ceil(x: Any, /) -> Tensor:
@@ -204,11 +154,6 @@ def divide(x1: Any, x2: Any, /) -> Tensor:
     return binary("divide", x1, x2)
 
 
-def equal(x1: Any, x2: Any, /) -> Tensor:
-    """Whether the elements are equal."""
-    return binary("equal", x1, x2)
-
-
 def exp(x: Any, /) -> Tensor:
     """E to the power of each element."""
     return unary("exp", x)
@@ -229,16 +174,6 @@ def floor_divide(x1: Any, x2: Any, /) -> Tensor:
     return binary("floor_divide", x1, x2)
 
 
-def greater(x1: Any, x2: Any, /) -> Tensor:
-    """Whether ``x1 > x2``."""
-    return binary("greater", x1, x2)
-
-
-def greater_equal(x1: Any, x2: Any, /) -> Tensor:
-    """Whether ``x1 >= x2``."""
-    return binary("greater_equal", x1, x2)
-
-
 def hypot(x1: Any, x2: Any, /) -> Tensor:
     """The hypotenuse of the sides ``x1`` and ``x2``."""
     return binary("hypot", x1, x2)
@@ -247,31 +182,6 @@ def hypot(x1: Any, x2: Any, /) -> Tensor:
 def imag(x: Any, /) -> Tensor:
     """The imaginary part of complex elements."""
     return unary("imag", x)
-
-
-def isfinite(x: Any, /) -> Tensor:
-    """Whether each element is neither infinite nor NaN."""
-    return unary("isfinite", x)
-
-
-def isinf(x: Any, /) -> Tensor:
-    """Whether each element is infinite."""
-    return unary("isinf", x)
-
-
-def isnan(x: Any, /) -> Tensor:
-    """Whether each element is NaN."""
-    return unary("isnan", x)
-
-
-def less(x1: Any, x2: Any, /) -> Tensor:
-    """Whether ``x1 < x2``."""
-    return binary("less", x1, x2)
-
-
-def less_equal(x1: Any, x2: Any, /) -> Tensor:
-    """Whether ``x1 <= x2``."""
-    return binary("less_equal", x1, x2)
 
 
 def log(x: Any, /) -> Tensor:
@@ -299,26 +209,6 @@ def logaddexp(x1: Any, x2: Any, /) -> Tensor:
     return binary("logaddexp", x1, x2)
 
 
-def logical_and(x1: Any, x2: Any, /) -> Tensor:
-    """Whether both are true."""
-    return binary("logical_and", x1, x2)
-
-
-def logical_not(x: Any, /) -> Tensor:
-    """Whether each element is false."""
-    return unary("logical_not", x)
-
-
-def logical_or(x1: Any, x2: Any, /) -> Tensor:
-    """Whether either is true."""
-    return binary("logical_or", x1, x2)
-
-
-def logical_xor(x1: Any, x2: Any, /) -> Tensor:
-    """Whether exactly one is true."""
-    return binary("logical_xor", x1, x2)
-
-
 def maximum(x1: Any, x2: Any, /) -> Tensor:
     """The larger of both; NaN wins."""
     return binary("maximum", x1, x2)
@@ -342,11 +232,6 @@ def negative(x: Any, /) -> Tensor:
 def nextafter(x1: Any, x2: Any, /) -> Tensor:
     """The next floating-point number from ``x1`` towards ``x2``."""
     return binary("nextafter", x1, x2)
-
-
-def not_equal(x1: Any, x2: Any, /) -> Tensor:
-    """Whether the elements differ."""
-    return binary("not_equal", x1, x2)
 
 
 def positive(x: Any, /) -> Tensor:
@@ -427,14 +312,3 @@ def tanh(x: Any, /) -> Tensor:
 def trunc(x: Any, /) -> Tensor:
     """Each element rounded towards zero."""
     return unary("trunc", x)
-
-
-def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
-    """Elements of `x1` where `condition` is true, else of `x2`."""
-    condition = wrap(condition)
-    if isinstance(x1, (bool, int, float, complex)) and isinstance(x2, (bool, int, float, complex)):
-        dtype = condition._xp.native_dtype(scalar_dtype(condition._xp, x1, x2))
-        device = condition.device
-        x1 = Tensor(condition._xp.full((), x1, dtype=dtype, device=device), condition._xp)
-    xp, a, b = operands(x1, x2)
-    return Tensor(xp.where(native(condition, xp), a, b), xp)

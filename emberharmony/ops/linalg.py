@@ -89,6 +89,9 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     """The cross product of vectors of three elements along an axis."""
+    x1, x2 = wrap(x1), wrap(x2)
+    if x1.shape[axis] != 3 or x2.shape[axis] != 3:
+        raise ValueError(f"cross needs 3 elements along axis {axis}, got shapes {x1.shape} and {x2.shape}.")
     return _two("cross", x1, x2, axis=axis)
 
 

@@ -647,7 +647,7 @@ def uses_complex128(x: Any) -> bool:
 
 @pytest.mark.parametrize("backend", ["numpy", "torch", "mlx"])
 @pytest.mark.parametrize("name", sorted(CASES))
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
 @given(data=st.data())
 def test_same_as_strict(name: str, backend: str, data: Any) -> None:
     if backend not in available_backends():

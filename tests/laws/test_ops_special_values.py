@@ -10,7 +10,7 @@ import pytest
 
 from emberharmony import ops
 from emberharmony.backend import available_backends, using_backend
-from emberharmony.ops import elementwise
+from emberharmony.ops import elementwise, logic
 
 FLOATS = [
     0.0,
@@ -54,7 +54,7 @@ DEFINED_FOR = {
            "reciprocal", "sin", "sinh", "sqrt", "tan", "tanh", "divide"],
 }  # fmt: skip
 KINDS_OF = {name: kinds for kinds, names in DEFINED_FOR.items() for name in names}
-NAMES = [name for name in elementwise.__all__ if name not in ("clip", "where")]
+NAMES = [name for name in elementwise.__all__ + logic.__all__ if name not in ("clip", "where")]
 CASES = [(name, dtype) for name in NAMES for kind in KINDS_OF.get(name, "fci") for dtype in KINDS[kind]]
 
 

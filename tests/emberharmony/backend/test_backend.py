@@ -168,6 +168,10 @@ def test_choosing_numpy_imports_no_other_backend():
     subprocess.run([sys.executable, "-c", f"{code}; {check}"], check=True)
 
 
+INTERFACE = [
+    "asarray", "cast", "default_device", "device_of", "devices", "evaluate", "from_dlpack", "full_device", "getitem",
+    "has_float64", "native_dtype", "scalar", "setitem", "synchronize", "to_device", "to_numpy", "use_device",
+]  # fmt: skip
 FILES = {name: import_module(f"emberharmony.backend._{name}") for name in ("numpy", "torch", "mlx")}
 
 
@@ -178,8 +182,7 @@ def test_backend_files_offer_the_same(name):
     assert sorted(ours.__all__) == sorted(model.__all__)
     for function in ours.__all__:
         assert hasattr(ours, function), function
-    for function in ("asarray", "to_numpy", "native_dtype", "cast", "scalar", "getitem", "setitem", "from_dlpack", "to_device",
-                     "devices", "default_device", "full_device", "use_device", "has_float64", "evaluate", "synchronize"):  # fmt: skip
+    for function in INTERFACE:
         shapes = [
             [(p.name, p.kind) for p in inspect.signature(getattr(m, function)).parameters.values()] for m in (ours, model)
         ]

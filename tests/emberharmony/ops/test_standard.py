@@ -235,6 +235,20 @@ def test_native_arrays_are_accepted(backend):
     assert ops.concat([x._array, x]).backend == backend
 
 
+def test_numpy_scalars_are_written(backend):
+    x = ops.zeros(2, dtype=ops.float32)
+    x[0] = np.float64(2)
+    x[1] = np.int64(3)
+    assert x.tolist() == [2.0, 3.0]
+    with pytest.raises(TypeError, match="does not combine"):
+        ops.zeros(1, dtype=ops.int8)[0] = 1.5
+
+
+def test_cross_of_other_than_three(backend):
+    with pytest.raises(ValueError, match="3 elements"):
+        ops.linalg.cross(ops.ones((2, 2)), ops.ones((2, 2)))
+
+
 def test_isin_inverted(backend):
     x = ops.asarray([0, 1, 2])
     assert ops.isin(x, ops.asarray([1]), invert=True).tolist() == [True, False, True]
