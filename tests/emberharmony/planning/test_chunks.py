@@ -1,0 +1,117 @@
+"""Chunk plans: every row in one chunk, none too large, whatever the table."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emberharmony.errors import PlanError
+from emberharmony.planning import chunks as module
+from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, time_at_rank, time_buckets
+
+
+def counter(ticks, calls=None):
+    """A source's `count_times` over times in memory."""
+
+    def count(start, width, n_buckets):
+        if calls is not None:
+            calls.append(n_buckets)
+        place = (ticks - start) // width
+        return np.bincount(place[(place >= 0) & (place < n_buckets)], minlength=n_buckets)
+
+    return count
+
+
+def between(ticks):
+    return lambda start, stop: ticks[(ticks >= start) & (ticks < stop)]
+
+
+times = st.one_of(
+    st.lists(st.integers(-50, 50), min_size=1, max_size=80),
+    st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=40),
+    st.builds(lambda a, b: [*a, *b], st.lists(st.integers(0, 20), min_size=1), st.lists(st.integers(0, 10**15), min_size=1)),
+).map(lambda values: np.array(values, np.int64))
+
+
+@given(st.lists(st.integers(0, 50), max_size=20), st.integers(1, 60))
+def test_row_chunks(group_rows, chunk_rows):
+    chunks = cut_rows(group_rows, chunk_rows)
+    assert [c.index for c in chunks] == list(range(len(chunks)))
+    assert all(0 < c.n_rows <= chunk_rows and c.times is None for c in chunks)
+    assert [c.first_row for c in chunks] == np.cumsum([0, *(c.n_rows for c in chunks)])[:-1].tolist()
+    assert sum(c.n_rows for c in chunks) == sum(group_rows)
+    # No two neighbours of whole groups would have fitted into one; pieces of a group are equal to a row.
+    ends = set(np.cumsum([0, *group_rows]).tolist())
+    for a, b in pairwise(chunks):
+        if {a.first_row, b.first_row, b.first_row + b.n_rows} <= ends:
+            first_group = next(
+                (n for n, end in zip(group_rows, np.cumsum(group_rows), strict=True) if end > b.first_row and n), 0
+            )
+            assert a.n_rows + first_group > chunk_rows
+
+
+def test_large_groups_are_cut_into_equal_pieces():
+    assert [c.n_rows for c in cut_rows([10], 4)] == [3, 3, 4]
+    assert [c.n_rows for c in cut_rows(np.array([1_000_000]), 300_000)] == [250_000] * 4
+
+
+@pytest.mark.parametrize("n_buckets", [2, 3, 8, module.N_BUCKETS])
+@given(ticks=times, max_rows=st.integers(1, 20))
+def test_time_buckets(n_buckets, ticks, max_rows):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "N_BUCKETS", n_buckets)
+        calls = []
+        first, last = int(ticks.min()), int(ticks.max())
+        buckets = list(time_buckets(counter(ticks, calls), first, last, max_rows=max_rows))
+    assert sum(bucket.n_rows for bucket in buckets) == len(ticks)
+    for bucket in buckets:
+        assert bucket.n_rows == len(between(ticks)(bucket.start, bucket.stop)) > 0
+        assert bucket.n_rows <= max_rows or bucket.stop - bucket.start == 1
+    assert all(a.stop <= b.start for a, b in pairwise(buckets))
+    assert max(calls) <= n_buckets  # memory of one pass
+
+
+@given(ticks=times, chunk_rows=st.integers(2, 40))
+def test_time_chunks(ticks, chunk_rows):
+    buckets = list(time_buckets(counter(ticks), int(ticks.min()), int(ticks.max()), max_rows=max(chunk_rows // 2, 1)))
+    chunks = cut_times(buckets, chunk_rows)
+    assert [c.index for c in chunks] == list(range(len(chunks)))
+    assert [c.first_row for c in chunks] == np.cumsum([0, *(c.n_rows for c in chunks)])[:-1].tolist()
+    seen = [between(ticks)(*c.times) for c in chunks]
+    assert [len(inside) for inside in seen] == [c.n_rows for c in chunks]
+    np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.sort(ticks))
+    assert all(a.times[1] <= b.times[0] for a, b in pairwise(chunks))
+    for chunk, inside in zip(chunks, seen, strict=True):
+        assert chunk.n_rows <= chunk_rows or len(np.unique(inside)) == 1  # rows of one time cannot be told apart
+    assert len(chunks) <= 1 + 4 * len(ticks) / chunk_rows + 2 * sum(b.n_rows > chunk_rows // 2 for b in buckets)
+
+
+@given(ticks=times, data=st.data(), max_rows=st.integers(1, 20))
+def test_time_at_rank(ticks, data, max_rows):
+    buckets = list(time_buckets(counter(ticks), int(ticks.min()), int(ticks.max()), max_rows=max_rows))
+    rank = data.draw(st.integers(0, len(ticks) - 1))
+    asked = []
+
+    def looked_at(start, stop):
+        asked.append(between(ticks)(start, stop))
+        return asked[-1]
+
+    assert time_at_rank(buckets, rank, looked_at) == np.sort(ticks)[rank]
+    assert sum(map(len, asked)) <= max_rows  # only the rows of one bucket
+
+
+def test_no_row_at_a_rank():
+    for buckets, rank in (([], 0), ([TimeBucket(0, 1, 5)], 5), ([TimeBucket(0, 1, 5)], -1)):
+        with pytest.raises(PlanError, match=f"no row at rank {rank}"):
+            time_at_rank(buckets, rank, lambda *_: np.empty(0))
+
+
+def test_nothing_to_cut():
+    assert cut_rows([], 5) == []
+    assert cut_times([], 5) == []
+
+
+def test_a_chunk_says_where_it_is():
+    assert str(Chunk(3, 1000, 500)) == "chunk 3 (rows 1,000 to 1,500)"

@@ -1,0 +1,100 @@
+"""The memory plan: sums of integers, and a refusal that tells the way out."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emberharmony.errors import PlanError
+from emberharmony.planning.memory import (
+    DEFAULT_CHUNK_ROWS,
+    RowSizes,
+    fit_bytes,
+    fixed_chunk_bytes,
+    plan_memory,
+    row_peak_bytes,
+)
+
+GB = 2**30
+SIZES = RowSizes(read_bytes=150.0, carried_bytes=24.0, n_features=45, in_order=True)
+
+
+def plan(sizes=SIZES, **given_):
+    settings = {
+        "n_rows": 10**9,
+        "chunk_rows": None,
+        "window_size": 5,
+        "n_strides": 3,
+        "n_workers": 1,
+        "reserved_bytes": 200 * 2**20,
+        "allowed_bytes": 4 * GB,
+    }
+    return plan_memory(sizes, **(settings | given_))
+
+
+sizes_drawn = st.builds(RowSizes, st.floats(1, 10_000), st.floats(8, 1000), st.integers(1, 500), st.booleans())
+
+
+@given(
+    sizes_drawn,
+    st.integers(1, 10**12),
+    st.one_of(st.none(), st.integers(1, 10**7)),
+    st.integers(1, 16),
+    st.integers(2**28, 2**35),
+)
+def test_what_is_planned_is_allowed(sizes, n_rows, chunk_rows, n_workers, allowed):
+    try:
+        memory = plan(sizes, n_rows=n_rows, chunk_rows=chunk_rows, n_workers=n_workers, allowed_bytes=allowed)
+    except PlanError as error:
+        assert "runtime.max_memory_gb" in str(error)
+        return
+    assert memory.projected_bytes <= allowed
+    assert 1 <= memory.chunk_rows <= n_rows
+    assert memory.chunk_rows <= (chunk_rows or DEFAULT_CHUNK_ROWS)
+    assert memory.chunk_rows == min(chunk_rows or DEFAULT_CHUNK_ROWS, n_rows) or chunk_rows is None
+
+
+def test_the_projection_does_not_know_the_number_of_rows():
+    few, many = plan(n_rows=10**6), plan(n_rows=10**12)
+    assert few.projected_bytes == many.projected_bytes
+
+
+def test_what_makes_it_larger():
+    base = plan(chunk_rows=100_000).projected_bytes
+    assert plan(chunk_rows=200_000).projected_bytes > base
+    assert plan(chunk_rows=100_000, n_workers=2).projected_bytes > base
+    assert plan(RowSizes(150.0, 24.0, 45, in_order=False), chunk_rows=100_000).projected_bytes > base
+    assert row_peak_bytes(SIZES) > SIZES.read_bytes + 4 * SIZES.n_features
+    assert fit_bytes(SIZES, window_size=10, n_strides=3) > fit_bytes(SIZES, window_size=5, n_strides=3)
+    assert fixed_chunk_bytes(SIZES, window_size=5, n_strides=3) > fixed_chunk_bytes(SIZES, window_size=5, n_strides=1)
+
+
+def test_the_chunk_size_advised_fits():
+    with pytest.raises(
+        PlanError, match=r"A chunk of 50,000,000 rows needs .* Lower runtime.chunk_rows to ([\d,]+)"
+    ) as refusal:
+        plan(chunk_rows=50_000_000)
+    advised = int(re.search(r"chunk_rows to ([\d,]+)", str(refusal.value))[1].replace(",", ""))
+    assert plan(chunk_rows=advised).projected_bytes <= 4 * GB
+    with pytest.raises(PlanError):
+        plan(chunk_rows=advised + advised // 100 + 1)
+
+
+@pytest.mark.parametrize(
+    "too_much",
+    [{"allowed_bytes": 300 * 2**20}, {"window_size": 500}, {"n_workers": 64}, {"reserved_bytes": 4 * GB}],
+    ids=str,
+)
+def test_refused_with_both_numbers_and_the_way_out(too_much):
+    with pytest.raises(PlanError) as refusal:
+        plan(**too_much)
+    message = str(refusal.value)
+    needed, _, allowed = map(float, re.findall(r"(\d+\.\d\d) ", message)[:3])
+    assert needed > allowed == pytest.approx(too_much.get("allowed_bytes", 4 * GB) / GB, abs=0.01)
+    for way_out in ("runtime.max_memory_gb", "runtime.workers", "categories.max_categories", "columns.drop"):
+        assert way_out in message
+
+
+def test_small_tables_need_little():
+    assert plan(n_rows=10, allowed_bytes=GB).chunk_rows == 10

@@ -1,0 +1,184 @@
+"""Windowed PCA against scikit-learn on windows that are built."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from emberharmony import pca as module
+from emberharmony.errors import PlanError
+from emberharmony.pca import PCASpec, WindowPCA, n_components
+from emberharmony.stats import WindowGram, lines
+from tests.references import fit_pca, windows_of
+
+
+def series(n_rows, n_features, seed=0, *, family="correlated"):
+    """Standardised rows, as the job makes them: float32 of shape (n_features, n_rows)."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n_features, n_rows))
+    if family == "correlated":
+        x = rng.normal(size=(n_features, n_features)) @ x + 0.5 * np.roll(x, 1, axis=1)
+    if family == "constant":
+        x[::2] = rng.integers(0, 2, len(x[::2]))[:, None]
+    if family == "rank":
+        x = rng.normal(size=(n_features, 2)) @ x[:2]
+    if family == "one_hot":
+        x = (rng.integers(0, n_features, n_rows) == np.arange(n_features)[:, None]).astype(float)
+    rows = x.astype(np.float32)
+    rows.flags.writeable = False
+    return rows
+
+
+def fitted(rows, size, stride, components=None):
+    return WindowPCA.fit(WindowGram.of(rows, start=0, size=size, stride=stride), PCASpec(components))
+
+
+def projected(pca, rows):
+    count = max(0, (rows.shape[1] - pca.size) // pca.stride + 1)
+    return pca.project(rows, first=0, count=count)
+
+
+def separated(variance, k):
+    """Components whose variance no neighbour shares: only those are one direction and not any of a plane."""
+    gaps = np.abs(np.diff(variance)) / variance[0]
+    apart = np.minimum(np.append(np.inf, gaps), np.append(gaps, np.inf))[:k]
+    return np.flatnonzero((apart > 1e-3) & (variance[:k] > 1e-6 * variance[0]))
+
+
+@pytest.mark.parametrize("family", ["correlated", "constant", "rank", "one_hot"])
+@pytest.mark.parametrize(("size", "stride"), [(5, 1), (5, 3), (4, 5), (3, 11), (1, 1), (1, 2)])
+def test_equals_scikit_learn(backend, family, size, stride):
+    rows = series(600, 4, family=family)
+    windows = windows_of(rows.T.astype(np.float64), size=size, stride=stride)
+    pca = fitted(rows, size, stride)
+    everything = PCA(svd_solver="full").fit(windows)
+    k = pca.n_components
+    assert k == n_components(PCASpec(), size=size, n_features=4, n_windows=len(windows))
+    assert pca.n_windows == len(windows)
+    np.testing.assert_allclose(pca.mean, everything.mean_, atol=1e-10)
+    scale = everything.explained_variance_[0]
+    np.testing.assert_allclose(pca.explained_variance, everything.explained_variance_[:k], atol=1e-9 * scale)
+    np.testing.assert_allclose(pca.explained_variance_ratio, everything.explained_variance_ratio_[:k], atol=1e-9)
+    assert (pca.explained_variance >= 0).all()
+    np.testing.assert_allclose(pca.components @ pca.components.T, np.eye(k), atol=1e-9)
+
+    sure = separated(everything.explained_variance_, k)
+    assert len(sure) or family == "one_hot"
+    reference = fit_pca(windows, k)
+    # A loading as large as the largest, but of the other sign, may decide the sign either way.
+    signs = np.sign((pca.components[sure] * reference.components_[sure]).sum(axis=1))[:, None]
+    tie = np.sort(np.abs(reference.components_[sure]), axis=1)
+    assert ((signs[:, 0] == 1) | (tie[:, -1] - tie[:, -2 if tie.shape[1] > 1 else -1] < 1e-6)).all()
+    np.testing.assert_allclose(pca.components[sure], signs * reference.components_[sure], atol=1e-6)
+    scores = projected(pca, rows)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores[sure], signs * reference.transform(windows).T[sure], atol=2e-5 * np.sqrt(scale))
+    # All of them, whatever the directions: scores are centred windows times the loadings.
+    np.testing.assert_allclose(scores, (pca.components @ (windows - pca.mean).T), atol=2e-5 * np.sqrt(scale))
+
+
+def test_largest_loading_is_positive():
+    for seed in range(5):
+        components = fitted(series(300, 3, seed), 4, 1).components
+        assert (components[np.arange(len(components)), np.abs(components).argmax(axis=1)] > 0).all()
+
+
+@pytest.mark.parametrize("family", ["correlated", "one_hot"])
+def test_is_a_scikit_learn_pca(family):
+    rows = series(400, 3, family=family)
+    windows = windows_of(rows.T.astype(np.float64), size=4, stride=2)
+    pca = fitted(rows, 4, 2, components=5)
+    model, reference = pca.to_sklearn(), PCA(n_components=5, svd_solver="full").fit(windows)
+    np.testing.assert_allclose(model.transform(windows).T, projected(pca, rows), atol=1e-5)
+    np.testing.assert_allclose(model.inverse_transform(model.transform(windows[:7])).shape, (7, 12))
+    for name in ("explained_variance_", "explained_variance_ratio_", "singular_values_", "noise_variance_", "mean_"):
+        np.testing.assert_allclose(getattr(model, name), getattr(reference, name), rtol=1e-6, atol=1e-9, err_msg=name)
+    for name in ("n_components_", "n_samples_", "n_features_in_"):
+        assert getattr(model, name) == getattr(reference, name)
+    np.testing.assert_allclose(model.get_covariance(), reference.get_covariance(), atol=1e-8)
+    assert fitted(rows, 4, 2, components=12).to_sklearn().noise_variance_ == 0.0
+
+
+def test_importance():
+    pca = fitted(series(300, 3), 4, 1)
+    assert pca.importance.shape == (4, 3)
+    np.testing.assert_allclose(pca.importance[2, 1], np.abs(pca.components[:, 2 * 3 + 1]).sum())
+
+
+@pytest.mark.parametrize(
+    ("components", "size", "n_features", "n_windows", "expected"),
+    [
+        (None, 5, 3, 1000, 7),
+        (None, 5, 100, 1000, 32),
+        (None, 1, 1, 1000, 1),  # half of one is none
+        (None, 5, 100, 10, 9),
+        (None, 5, 3, 2, 1),
+        (15, 5, 3, 16, 15),
+        (1, 5, 3, 2, 1),
+    ],
+)
+def test_number_of_components(components, size, n_features, n_windows, expected):
+    assert n_components(PCASpec(components), size=size, n_features=n_features, n_windows=n_windows) == expected
+
+
+@pytest.mark.parametrize(("components", "n_windows", "most"), [(16, 1000, 15), (15, 15, 14)])
+def test_more_components_than_possible(components, n_windows, most):
+    with pytest.raises(PlanError, match=rf"{components} components were asked for, but {n_windows} .* have at most {most}"):
+        n_components(PCASpec(components), size=5, n_features=3, n_windows=n_windows)
+
+
+@pytest.mark.parametrize("n_rows", [0, 4, 5])
+def test_less_than_two_windows(n_rows):
+    with pytest.raises(PlanError, match=rf"has {max(n_rows - 4, 0)} windows of 5 rows at stride 1; a PCA needs two"):
+        fitted(series(n_rows, 2), 5, 1)
+
+
+def test_no_component():
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        PCASpec(0)
+
+
+def test_fewer_windows_than_numbers_in_one():
+    rows = series(12, 6)
+    pca = fitted(rows, 5, 1, components=7)
+    reference = fit_pca(windows_of(rows.T.astype(np.float64), size=5, stride=1), 7)
+    np.testing.assert_allclose(pca.explained_variance, reference.explained_variance_, rtol=1e-9)
+    with pytest.raises(PlanError, match="have at most 7"):
+        fitted(rows, 5, 1, components=8)
+
+
+def test_all_windows_alike():
+    """Booleans and one-hot columns may be constant: no variance, no direction, and no division by it."""
+    pca = fitted(np.ones((2, 50), np.float32), 3, 1)
+    assert pca.explained_variance_ratio.tolist() == [0.0] * pca.n_components
+    np.testing.assert_allclose(projected(pca, np.ones((2, 50), np.float32)), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "stride"), [(5, 1), (5, 3), (3, 7), (1, 1), (6, 6), (7, 3)])
+@pytest.mark.parametrize("block", [1, 10, 8_192])
+def test_any_stretch_is_projected_alike(backend, monkeypatch, size, stride, block):
+    monkeypatch.setattr(lines, "_HOST_BLOCK_ROWS", block)
+    rows = series(140, 3)
+    pca = fitted(rows, size, stride)
+    whole = (pca.components @ (windows_of(rows.T.astype(np.float64), size=size, stride=stride) - pca.mean).T).astype(
+        np.float32
+    )
+    for first, count in ((0, whole.shape[1]), (1, 5), (3, 1), (2, 0), (whole.shape[1] - 2, 2)):
+        # The stretch ends with its last window: not a row more.
+        stop = first * stride + (count - 1) * stride + size if count else first * stride
+        shift = min(2, first * stride)
+        stretch = rows[:, first * stride - shift : stop]
+        got = pca.project(stretch, first=shift, count=count)
+        assert got.shape == (pca.n_components, count)
+        np.testing.assert_allclose(got, whole[:, first : first + count], atol=2e-5)
+
+
+def test_survives_its_codec():
+    pca = fitted(series(100, 2), 3, 2)
+    again = WindowPCA.from_arrays(pca.to_arrays())
+    assert (again.size, again.stride, again.n_windows, again.total_variance) == (3, 2, 49, pca.total_variance)
+    for name in ("mean", "components", "explained_variance"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(pca, name))
+
+
+def test_default_is_half_a_window():
+    assert module.MAX_DEFAULT_COMPONENTS == 32
