@@ -1,0 +1,181 @@
+"""Rows from BigQuery's Storage Read API to features: rows/s, and how much of the time goes into waiting for the wire.
+
+    python -m benchmarks.bigquery_read [--copies 4] [--streams 1 4] [--rounds 3] [--chunk-rows 131072]
+
+The server is the tests' emulator on this machine, fed with copies of the flights, and shares its cores: its rows/s say nothing
+of BigQuery itself. What carries over is the share of a chunk's time that this library's own work takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grpc
+
+from benchmarks.measure import print_machine
+from emberharmony.features.columns import ColumnSpec
+from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
+from emberharmony.io.bigquery import BigQueryConnection
+from emberharmony.io.bigquery.read import ReadSpec
+from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+from emberharmony.pipeline.plan import Plan, Resources, make_plan, stage_plan
+from emberharmony.pipeline.run import open_run
+from emberharmony.pipeline.spec import PipelineSpec, pinned
+from emberharmony.pipeline.stages import fit_preprocessing_of, run_chunk
+from flows.flights import prepare_flights
+from tests.integration.emulator import server
+
+
+class Round(NamedTuple):
+    """Seconds of one pass over all chunks."""
+
+    read: float  # until the rows are there, in order
+    waiting: float  # of that, no stream had a message
+    features: float
+
+    @property
+    def total(self) -> float:
+        return self.read + self.features
+
+
+class Waiting(grpc.UnaryStreamClientInterceptor, grpc.UnaryUnaryClientInterceptor):
+    """Measures how long all open calls at once wait for the server: a message that is decoded meanwhile hides the wait."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._open = self._waiting = 0
+        self._since = 0.0
+        self._lock = threading.Lock()
+
+    def _change(self, *, opened: int = 0, waiting: int = 0) -> None:
+        with self._lock:
+            now = time.perf_counter()
+            if self._open and self._waiting == self._open:
+                self.seconds += now - self._since
+            self._open += opened
+            self._waiting += waiting
+            self._since = now
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        self._change(opened=1, waiting=1)
+        try:
+            call = continuation(client_call_details, request)
+            call.result()
+            return call
+        finally:
+            self._change(opened=-1, waiting=-1)
+
+    def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return self._timed(continuation(client_call_details, request))
+
+    def _timed(self, call: Any) -> Iterator[Any]:
+        self._change(opened=1)
+        try:
+            while True:
+                self._change(waiting=1)
+                try:
+                    message = next(call, None)
+                finally:
+                    self._change(waiting=-1)
+                if message is None:
+                    return
+                yield message
+        finally:
+            self._change(opened=-1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Rows from the Storage Read API to features.")
+    parser.add_argument("--copies", type=int, default=4, help="of the 336,776 flights")
+    parser.add_argument("--streams", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--chunk-rows", type=int, default=131_072)
+    arguments = parser.parse_args()
+    print_machine(["emberharmony", "google-cloud-bigquery-storage", "grpcio", "numpy", "pyarrow"])
+    with tempfile.TemporaryDirectory() as folder:
+        emulator = server.start(Path(folder) / "server")
+        try:
+            measure(emulator, Path(folder), arguments)
+        finally:
+            emulator.stop()
+
+
+def measure(emulator: server.Emulator, folder: Path, arguments: argparse.Namespace) -> None:
+    connection = BigQueryConnection(
+        project=emulator.project,
+        location="US",
+        api_endpoint=emulator.rest_url,
+        grpc_endpoint=emulator.grpc_address,
+        insecure=True,
+    )
+    load(connection, prepare_flights(Path("data") / "flights.parquet"), arguments.copies)
+    spec = PipelineSpec(
+        BigQuerySourceSpec(table="raw.flights", connection=connection),
+        ColumnSpec(time="time_hour", target="arr_delay", passthrough=("flight",)),
+    )
+    spec = pinned(spec)
+    plan = make_plan(spec, Resources(chunk_rows=arguments.chunk_rows))
+    fitted = fit(plan, folder)
+    n_chunks = len(plan.chunks)
+    print(
+        f"\n{plan.n_rows:,} rows in {n_chunks} chunks to {len(fitted.feature_names)} features; medians of {arguments.rounds}"
+    )
+    for streams in arguments.streams:
+        rounds = [one_pass(plan, fitted, streams) for _ in range(arguments.rounds)]
+        middle = sorted(rounds, key=lambda it: it.total)[len(rounds) // 2]
+        spread = statistics.pstdev(it.total for it in rounds) / middle.total
+        print(
+            f"{streams} streams: {plan.n_rows / middle.total:,.0f} rows/s (± {spread:.0%}); waiting for the wire "
+            f"{middle.waiting / middle.total:.0%}, decoding and sorting {(middle.read - middle.waiting) / middle.total:.0%}, "
+            f"features {middle.features / middle.total:.0%}"
+        )
+
+
+def load(connection: BigQueryConnection, path: Path, copies: int) -> None:
+    from google.cloud import bigquery
+
+    with connection.open() as clients:
+        clients.jobs.create_dataset("raw")
+        config = bigquery.LoadJobConfig(source_format="PARQUET")
+        for _ in range(copies):
+            with path.open("rb") as file:
+                clients.jobs.load_table_from_file(file, "raw.flights", job_config=config).result()
+
+
+def fit(plan: Plan, folder: Path) -> Preprocessing:
+    """Fit the preprocessing; not measured."""
+    ref = stage_plan(plan, folder / "out", backend="numpy")
+    for chunk in plan.chunks:
+        run_chunk("profile", ref, chunk.index)
+    fit_preprocessing_of(ref)
+    return open_run(ref).preprocessing
+
+
+def one_pass(plan: Plan, fitted: Preprocessing, streams: int) -> Round:
+    source_spec = plan.spec.source
+    assert isinstance(source_spec, BigQuerySourceSpec)
+    waiting = Waiting()
+    read = features = 0.0
+    with source_spec.connection.open(interceptors=[waiting]) as clients:
+        source = BigQuerySource(replace(source_spec, read=ReadSpec(streams=streams)), clients)
+        source.describe()
+        for chunk in plan.chunks:
+            begun = time.perf_counter()
+            rows = source.read(chunk, list(plan.roles.to_read), time=plan.spec.columns.time)
+            there = time.perf_counter()
+            encode(rows, datetime_features(rows, fitted), fitted)
+            read += there - begun
+            features += time.perf_counter() - there
+    return Round(read, waiting.seconds, features)
+
+
+if __name__ == "__main__":
+    main()

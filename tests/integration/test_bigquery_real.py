@@ -1,0 +1,146 @@
+"""The real service, where one is named: what no emulator enforces.
+
+Set EMBERHARMONY_BIGQUERY_PROJECT and EMBERHARMONY_BIGQUERY_DATASET (a scratch dataset; location in EMBERHARMONY_BIGQUERY_LOCATION,
+US by default) and, for loads from Cloud Storage, EMBERHARMONY_BIGQUERY_STAGING (gs://...). Costs some cents at most; what it
+makes is removed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import os
+import uuid
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from emberharmony.errors import DataError, TerminalError
+from emberharmony.features.columns import FeatureColumn
+from emberharmony.io.bigquery import BigQueryConnection, TableName
+from emberharmony.io.bigquery.read import read_rows
+from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
+from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+from flows.config import parse_job
+from flows.run import run
+from tests.integration.test_bigquery_sink import METHODS, Published, expected, make_run, make_table
+
+PROJECT = os.environ.get("EMBERHARMONY_BIGQUERY_PROJECT")
+DATASET = os.environ.get("EMBERHARMONY_BIGQUERY_DATASET")
+STAGING = os.environ.get("EMBERHARMONY_BIGQUERY_STAGING")
+
+pytestmark = [
+    pytest.mark.bigquery_real,
+    pytest.mark.skipif(
+        not (PROJECT and DATASET),
+        reason="the real BigQuery: set EMBERHARMONY_BIGQUERY_PROJECT and EMBERHARMONY_BIGQUERY_DATASET",
+    ),
+]
+
+ROWS = """
+SELECT TIMESTAMP_ADD(TIMESTAMP '2026-01-01', INTERVAL DIV(i, 3) MINUTE) AS t, i AS id, RAND() AS x,
+  IF(MOD(i, 7) = 0, NULL, CONCAT('c', CAST(MOD(i, 5) AS STRING))) AS c, MOD(i, 2) = 0 AS b
+FROM UNNEST(GENERATE_ARRAY(1, 20000)) AS i
+"""
+
+
+@pytest.fixture(scope="module")
+def connection() -> BigQueryConnection:
+    location = os.environ.get("EMBERHARMONY_BIGQUERY_LOCATION", "US")
+    return BigQueryConnection(project=PROJECT, location=location, labels={"suite": "real"}, maximum_bytes_billed=10**9)
+
+
+@pytest.fixture
+def prefix(connection):
+    made = f"eh_{uuid.uuid4().hex[:8]}_"
+    yield made
+    with connection.open() as clients:
+        for table in clients.jobs.list_tables(DATASET):
+            if table.table_id.startswith((made, "emberharmony_")):
+                clients.jobs.delete_table(table, not_found_ok=True)
+
+
+@pytest.fixture
+def table(connection, prefix) -> TableName:
+    name = TableName(str(PROJECT), str(DATASET), f"{prefix}rows")
+    with connection.open() as clients:
+        clients.jobs.query(f"CREATE TABLE {name.sql} PARTITION BY DATE(t) AS {ROWS}").result()
+    return name
+
+
+def test_a_table_is_read_as_it_was(connection, table):
+    """Rows that come in after the plan are in no answer, neither of queries nor of the Storage Read API."""
+    pinned = BigQuerySource(BigQuerySourceSpec(table=str(table), connection=connection)).pinned()
+    with connection.open() as clients:
+        clients.jobs.query(f"INSERT INTO {table.sql} (t, id) VALUES (TIMESTAMP '2026-01-01', 0)").result()
+        source = BigQuerySource(pinned, clients)
+        assert source.describe().n_rows == 20_000
+        span = source.time_range("t")
+        assert source.count_times("t", span.first, span.last - span.first + 1, 1).tolist() == [20_000]
+        rows = read_rows(clients, table, columns=["id"], snapshot=pinned.pin.read_at)
+        assert sorted(rows["id"].to_pylist()) == list(range(1, 20_001))
+
+
+def test_the_profile_is_accepted_and_measured(connection, table):
+    source = BigQuerySource(BigQuerySourceSpec(table=str(table), connection=connection))
+    kinds = {"id": "numeric", "x": "numeric", "c": "categorical", "b": "boolean", "t": "datetime"}
+    figures = source.profile([FeatureColumn(name, kind) for name, kind in kinds.items()], time="t")
+    assert figures.n_rows == 20_000
+    assert figures.bytes_processed > 0
+    assert figures.columns["id"].moments.mean == pytest.approx(10_000.5)
+    assert figures.columns["id"].median == pytest.approx(10_000, rel=0.02)
+    assert figures.columns["c"].n_null == 20_000 // 7
+    assert sum(figures.rows_per_day.values()) == 20_000
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_tables_are_published_once(connection, prefix, tmp_path, method):
+    if method == "bucket" and not STAGING:
+        pytest.skip("set EMBERHARMONY_BIGQUERY_STAGING to a gs:// address")
+    settings = METHODS[method] | ({"staging": STAGING} if method == "bucket" else {})
+    spec = BigQuerySinkSpec(
+        dataset=str(DATASET), path="unused", prefix=prefix, connection=connection, write_disposition="append", **settings
+    )
+    made = make_table(tmp_path)
+    with connection.open() as clients:
+        for _ in range(2):
+            BigQuerySink(spec, clients).publish([made], make_run(made, prefix))
+        there = clients.jobs.get_table(f"{DATASET}.{prefix}features")
+    assert Published(connection, DATASET).rows(f"{prefix}features") == expected(made)
+    assert (there.time_partitioning.field, there.clustering_fields) == ("t", ["split"])
+    assert {field.name: field.description for field in there.schema}["carrier_AA"] == "1 where carrier is AA"
+
+
+def test_a_nightly_slice(connection, prefix, tmp_path):
+    spec = BigQuerySinkSpec(
+        dataset=str(DATASET), path="unused", prefix=prefix, connection=connection, write_disposition="replace_partitions"
+    )
+    week, night = make_table(tmp_path / "week", x=1), make_table(tmp_path / "night", first_day=5, days=4, x=2)
+    with connection.open() as clients:
+        for number, made in enumerate([week, night]):
+            BigQuerySink(spec, clients).publish([made], make_run(made, f"{prefix}{number}"))
+    kept = [row for row in expected(week) if row[1] < dt.datetime(2026, 1, 5, tzinfo=dt.UTC)]
+    assert Published(connection, DATASET).rows(f"{prefix}features") == sorted([*kept, *expected(night)])
+
+
+def test_from_table_to_tables(connection, prefix, table, tmp_path):
+    plain = dataclasses.asdict(connection)
+    job = {
+        "source": {"type": "bigquery", "table": str(table), "connection": plain},
+        "sink": {"type": "bigquery", "dataset": DATASET, "prefix": prefix, "path": str(tmp_path), "connection": plain},
+        "columns": {"time": "t", "target": "x"},
+        "runtime": {"engine": "none", "backend": "numpy"},
+    }
+    manifest = run(parse_job(job)).manifest
+    with connection.open() as clients:
+        features = read_rows(clients, TableName(str(PROJECT), str(DATASET), f"{prefix}features"), columns=[])
+    assert isinstance(features, pa.Table)
+    assert np.array_equal(np.sort(features["row_number"].to_numpy()), np.arange(manifest.source_rows))
+
+
+@pytest.mark.parametrize(("name", "error"), [("no_such_table", TerminalError), (None, DataError)])
+def test_refusals(connection, table, name, error):
+    name = f"{DATASET}.{name}" if name else str(table)
+    with pytest.raises(error):
+        BigQuerySource(BigQuerySourceSpec(table=name, where="t < TIMESTAMP '1999-01-01'", connection=connection)).describe()
