@@ -122,6 +122,6 @@ def _ray_runner(workers: int, address: str | None) -> TaskRunner[Any]:
 
 def _missing(extra: str, error: ImportError) -> BackendUnavailableError:
     return BackendUnavailableError(
-        f"The engine {extra!r} was asked for but cannot be imported ({error}). Install emberharmony[{extra}], or choose another "
-        f"runtime.engine."
+        f"The engine {extra!r} was asked for but cannot be imported ({error}). Install emberharmony[{extra}], or choose "
+        f"another runtime.engine."
     )

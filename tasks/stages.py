@@ -13,6 +13,7 @@ from tasks.datetime_features import add_datetime_features
 from tasks.encode import encode_rows
 from tasks.options import STAGE
 from tasks.pca import project_windows
+from tasks.processes import worker_processes
 from tasks.split import split_rows
 from tasks.windowing import count_windows
 from tasks.write import write_rows
@@ -29,28 +30,32 @@ WATCHED = Steps(
 """The steps as nested task runs, which the Prefect UI shows by name."""
 
 
-def _steps(granularity: str) -> Steps:
-    return WATCHED if granularity == "stage" else PLAIN
+def _work(stage: str, ref: RunRef, chunk: int, granularity: str) -> None:
+    processes = worker_processes()
+    if processes is not None:
+        processes.call(run_chunk, stage, ref, chunk)
+    else:
+        run_chunk(stage, ref, chunk, WATCHED if granularity == "stage" else PLAIN)
 
 
 @task(name="profile-chunk", task_run_name="profile-{chunk}", **STAGE)
 def profile_chunk(ref: RunRef, chunk: int, granularity: str) -> int:
     """Profile the training rows of one chunk; returns its number."""
-    run_chunk("profile", ref, chunk, _steps(granularity))
+    _work("profile", ref, chunk, granularity)
     return chunk
 
 
 @task(name="featurize-chunk", task_run_name="featurize-{chunk}", **STAGE)
 def featurize_chunk(ref: RunRef, chunk: int, granularity: str) -> int:
     """Turn one chunk into its feature parts and its windows' state; returns its number."""
-    run_chunk("featurize", ref, chunk, _steps(granularity))
+    _work("featurize", ref, chunk, granularity)
     return chunk
 
 
 @task(name="project-chunk", task_run_name="project-{chunk}", **STAGE)
 def project_chunk(ref: RunRef, chunk: int, granularity: str) -> int:
     """Write the scores of the windows that begin in one chunk; returns its number."""
-    run_chunk("project", ref, chunk, _steps(granularity))
+    _work("project", ref, chunk, granularity)
     return chunk
 
 

@@ -1,0 +1,103 @@
+"""Worker processes of this machine: a chunk's work in one of them, its task run here.
+
+Prefect's own process runner starts a task run in every process, at 77 to 150 ms each; here a task run is a
+thread that waits for a process, at the 5 ms that a thread costs. The processes import no Prefect.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+from emberharmony.errors import TerminalError
+
+MAX_LOST = 3
+"""How often a chunk may lose its process; one that kills every process it gets is not tried for ever."""
+
+
+class WorkerProcesses:
+    """A pool of processes that is made anew when one of them dies."""
+
+    def __init__(self, n_processes: int) -> None:
+        self._n_processes = n_processes
+        self._lock = threading.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what `function` returns in one of the processes.
+
+        Raises
+        ------
+        TerminalError
+            If the process died `MAX_LOST` times.
+        """
+        for _ in range(MAX_LOST):
+            pool = self._current()
+            try:
+                return pool.submit(function, *args).result()
+            except BrokenProcessPool:
+                self._discard(pool)  # every call that was under way comes here, and is done again
+        raise TerminalError(
+            f"A worker process died {MAX_LOST} times in a row, at {function.__name__}{args!r}. The system kills processes that "
+            f"take too much memory: lower runtime.workers or runtime.chunk_rows, then run the same command again."
+        )
+
+    def close(self) -> None:
+        """Let the processes go, after what they are doing."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool:
+            pool.shutdown(cancel_futures=True)
+
+    def _current(self) -> ProcessPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                # Not forked: torch and MLX hang in a child that was forked after their first use.
+                context = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(self._n_processes, mp_context=context, initializer=_begin_worker)
+            return self._pool
+
+    def _discard(self, pool: ProcessPoolExecutor) -> None:
+        with self._lock:
+            if self._pool is pool:
+                self._pool = None
+        pool.shutdown(wait=False)
+
+
+_processes: WorkerProcesses | None = None
+
+
+def worker_processes() -> WorkerProcesses | None:
+    """The processes that do the chunks' work, where there are some."""
+    return _processes
+
+
+@contextmanager
+def working_in_processes(n_processes: int) -> Iterator[None]:
+    """Have the chunks' work done in so many processes."""
+    global _processes
+    _processes = WorkerProcesses(n_processes)
+    try:
+        yield
+    finally:
+        _processes.close()
+        _processes = None
+
+
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # killed, it could not tell us; a worker that waits for work would wait for ever
