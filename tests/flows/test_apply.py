@@ -1,0 +1,314 @@
+"""Fit, apply and plan as they are called: what is refused, what is taken up again, what a summary says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from emberharmony.errors import DataError, PlanError
+from flows.compose import run_job
+from flows.config import ApplyJob, FitJob, Job, load_any, load_job, parse_job
+from flows.local import PlainLoop
+from flows.outlook import plan_report
+from flows.summary import summary_lines
+from tests.jobs import run_small, small_table, write_table
+from tests.laws.test_apply import JOB, apply_to, parts
+
+RUNTIME = {"workers": 1, "backend": "numpy", "engine": "none"}
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    return small_table(600)
+
+
+@pytest.fixture(scope="module")
+def state(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published run, not to be written to."""
+    folder = tmp_path_factory.mktemp("fitted")
+    run_small(write_table(table, folder / "all.parquet", group_rows=200), folder / "run", **JOB)
+    return folder / "run"
+
+
+def fields(state: Path, source: Path, sink: Path, **runtime: Any) -> dict[str, Any]:
+    places = {"state": str(state), "source": {"path": str(source)}, "sink": {"path": str(sink)}}
+    return {**places, "runtime": RUNTIME | runtime}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# ---- schema and distribution -------------------------------------------------------------------------------------------
+
+
+def test_schema_drift_names_every_column(state, table, tmp_path):
+    changed = table.drop_columns(["walk", "name"])
+    changed = changed.set_column(changed.column_names.index("count"), "count", changed["count"].cast(pa.float64()))
+    changed = changed.set_column(changed.column_names.index("t"), "t", changed["t"].cast(pa.timestamp("us")))
+    with pytest.raises(DataError) as refused:
+        apply_to(write_table(changed, tmp_path / "new.parquet"), state, tmp_path / "applied")
+    for part in (
+        "'walk' is missing (it was double)",
+        "'name' is missing",
+        "'count' is double (it was int32)",
+        "'t' is timestamp[us] (it was timestamp[us, tz=UTC])",
+    ):
+        assert part in str(refused.value)
+    assert not (tmp_path / "applied").exists()
+
+
+def test_the_same_values_in_another_encoding_are_no_drift(state, table, tmp_path):
+    same = table.set_column(4, "color", table["color"].cast(pa.large_string()).dictionary_encode())
+    same = same.set_column(2, "count", same["count"].cast(pa.int64()))
+    same = same.set_column(0, "t", same["t"].cast(pa.timestamp("ms", tz="UTC")))
+    apply_to(write_table(same, tmp_path / "same.parquet"), state, tmp_path / "same")
+    apply_to(write_table(table, tmp_path / "table.parquet"), state, tmp_path / "table")
+    a, b = (parts(tmp_path / name / "features/split=apply") for name in ("same", "table"))
+    for name in json.loads((state / "manifest.json").read_text())["features"]:
+        assert a[name].equals(b[name]), name
+
+
+def test_tomorrow_has_no_target_and_may_have_more_columns(state, table, tmp_path):
+    tomorrow = table.drop_columns("y").append_column("new", pa.array(np.arange(600)))
+    outcome = apply_to(write_table(tomorrow, tmp_path / "new.parquet"), state, tmp_path / "applied")
+    features = parts(tmp_path / "applied/features/split=apply")
+    assert "y" not in features.column_names
+    assert "new" not in features.column_names
+    assert features.num_rows == 600
+    assert outcome.manifest.strides["1"].windows == {"apply": 597}
+
+
+def test_fewer_rows_than_a_window_are_features_all_the_same(state, table, tmp_path):
+    outcome = apply_to(write_table(table.slice(0, 3), tmp_path / "new.parquet"), state, tmp_path / "applied")
+    assert parts(tmp_path / "applied/features/split=apply").num_rows == 3
+    assert outcome.manifest.strides["1"].windows == {"apply": 0}
+
+
+def test_drift_is_measured_and_told(state, table, tmp_path):
+    moved = table.set_column(1, "walk", pa.array(table["walk"].to_numpy() + 1000.0, from_pandas=True))
+    moved = moved.set_column(4, "color", pa.array(["violet"] * 300 + [None] * 300))
+    source = write_table(moved, tmp_path / "moved.parquet", group_rows=100)
+    outcome = apply_to(source, state, tmp_path / "applied", chunk_rows=100)
+    drift = outcome.manifest.drift
+    assert drift["walk"]["mean_shift"] > 3
+    assert drift["color"]["other_share"] == 0.5
+    assert drift["color"]["null_share"] == 0.5
+    assert abs(drift["flag"]["psi"]) < 0.1
+    text = dict(summary_lines(outcome))["drift"]
+    assert text.startswith("2 of 6 columns have moved far from the training rows: ")
+    assert "walk (PSI" in text
+    whole = apply_to(source, state, tmp_path / "whole")
+    for name, found in drift.items():
+        assert found == pytest.approx(whole.manifest.drift[name]), name
+
+
+# ---- states that are none ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: shutil.rmtree(folder / "state"), "was published by a version"),
+        (lambda folder: (folder / "manifest.json").unlink(), "has a state and no manifest.json"),
+        (lambda folder: (folder / "state/pca.safetensors").unlink(), r"pca.safetensors is missing"),
+        (lambda folder: (folder / "state/preprocessing.json").write_text("{}"), "is not what its run published"),
+    ],
+)
+def test_a_damaged_state_is_refused(state, table, tmp_path, damage, message):
+    copy = shutil.copytree(state, tmp_path / "copy")
+    damage(copy)
+    with pytest.raises(DataError, match=message):
+        apply_to(write_table(table, tmp_path / "t.parquet"), copy, tmp_path / "applied")
+
+
+def test_a_state_of_another_version_is_refused(state, table, tmp_path):
+    copy = shutil.copytree(state / "state", tmp_path / "copy")
+    job = json.loads((copy / "job.json").read_text())
+    (copy / "job.json").write_text(json.dumps(job | {"version": 99}))
+    with pytest.raises(DataError, match="is of version 99, this library applies version 1"):
+        apply_to(write_table(table, tmp_path / "t.parquet"), copy, tmp_path / "applied")
+    (copy / "job.json").write_text(json.dumps({"version": 1}))
+    with pytest.raises(DataError, match="cannot be read as a state"):
+        apply_to(tmp_path / "t.parquet", copy, tmp_path / "applied")
+    with pytest.raises(DataError, match="is not the folder of a published result"):
+        apply_to(tmp_path / "t.parquet", tmp_path, tmp_path / "applied")
+
+
+# ---- again and again ---------------------------------------------------------------------------------------------------
+
+
+class Stopping(PlainLoop):
+    """A loop that is killed after so many chunks of a stage."""
+
+    def __init__(self, stage: str, after: int) -> None:
+        super().__init__(1)
+        self._stage, self._after = stage, after
+
+    def each(self, stage, ref, chunks):
+        for number, chunk in enumerate(super().each(stage, ref, chunks)):
+            if stage == self._stage and number == self._after:
+                raise KeyboardInterrupt
+            yield chunk
+
+
+@pytest.mark.parametrize(("stage", "after"), [("featurize", 1), ("project", 0), ("project", 2)])
+def test_an_interrupted_apply_goes_on(state, table, tmp_path, stage, after):
+    source = write_table(table, tmp_path / "t.parquet", group_rows=100)
+    job = parse_job(fields(state, source, tmp_path / "applied", chunk_rows=100), model=ApplyJob)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job, Stopping(stage, after))
+    assert not (tmp_path / "applied/manifest.json").exists()
+    assert "an interrupted run goes on" in dict(plan_report(job).lines)["sink"]
+    done = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "applied/.staging").rglob("receipts/featurize/*")}
+    assert len(done) >= after
+    outcome = run_job(job, PlainLoop())
+    assert outcome.did_work
+    apply_to(source, state, tmp_path / "once", chunk_rows=100)
+    for name in names(tmp_path / "once"):
+        if name.endswith(".parquet"):
+            assert (tmp_path / "applied" / name).read_bytes() == (tmp_path / "once" / name).read_bytes()
+    assert not run_job(job, PlainLoop()).did_work
+
+
+def test_another_state_is_another_result(state, table, tmp_path):
+    source = write_table(table, tmp_path / "t.parquet")
+    apply_to(source, state, tmp_path / "applied")
+    other = JOB | {"windows": {"size": 3, "strides": [2]}}
+    run_small(source, tmp_path / "other", **other)
+    with pytest.raises(DataError, match="--overwrite"):
+        apply_to(source, tmp_path / "other", tmp_path / "applied")
+    job = parse_job(fields(tmp_path / "other", source, tmp_path / "applied"), model=ApplyJob)
+    assert run_job(job, PlainLoop(), overwrite=True).did_work
+    assert not (tmp_path / "applied/windows/stride=1").exists()
+    assert (tmp_path / "applied/windows/stride=2/split=apply").exists()
+
+
+def test_a_fit_in_the_place_of_a_run_leaves_nothing_of_it(table, tmp_path):
+    source = write_table(table, tmp_path / "t.parquet")
+    run_small(source, tmp_path / "sink", **JOB)
+    data = JOB | {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "sink")}, "runtime": RUNTIME}
+    job = parse_job(data, model=FitJob)
+    with pytest.raises(DataError, match="--overwrite"):
+        run_job(job, PlainLoop())
+    run_job(job, PlainLoop(), overwrite=True)
+    assert {name.split("/")[0] for name in names(tmp_path / "sink")} <= {"manifest.json", "state", ".staging"}
+    assert not run_job(job, PlainLoop()).did_work
+
+
+# ---- the plan ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_writes_nothing_and_says_everything(table, state, tmp_path):
+    source = write_table(table, tmp_path / "t.parquet", group_rows=100)
+    before = names(tmp_path)
+    data = JOB | {
+        "source": {"path": str(source)},
+        "sink": {"path": str(tmp_path / "new")},
+        "runtime": RUNTIME | {"chunk_rows": 100},
+    }
+    report = plan_report(parse_job(data))
+    assert names(tmp_path) == before
+    lines = dict(report.lines)
+    assert lines["table"].startswith("600 rows; 8 of 8 columns are read")
+    assert lines["order"] == "by t, by time ranges: the table is in another order"
+    assert "validation begins at 2024-01-11 00:00:00 UTC, test at 2024-01-12 06:00:00 UTC" in lines["split"]
+    assert lines["sink"] == f"{tmp_path / 'new'}: nothing is there yet"
+    roles = {column.name: column.role for column in report.columns}
+    assert list(roles) == table.column_names
+    assert (roles["t"], roles["y"], roles["name"], roles["color"]) == (
+        "time, datetime",
+        "target",
+        "passthrough",
+        "categorical",
+    )
+    assert "| t | timestamp[us, tz=UTC] | time, datetime | 8 features |" in report.markdown()
+
+    applied = plan_report(parse_job(fields(state, source, tmp_path / "new"), model=ApplyJob))
+    assert dict(applied.lines)["split"] == "none: every row is in one series"
+    assert dict(applied.lines)["job"].startswith("apply, ")
+    there = plan_report(parse_job(data | {"sink": {"path": str(state)}}))
+    assert "would be refused" in dict(there.lines)["sink"]
+    assert names(tmp_path) == before
+
+
+def test_a_plan_of_what_cannot_be_done_says_why(table, tmp_path):
+    source = write_table(table, tmp_path / "t.parquet")
+    data = {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "new")}}
+    with pytest.raises(PlanError, match="'tt' is not in the table"):
+        plan_report(parse_job(data | {"columns": {"time": "tt"}}))
+
+
+def test_jobs_are_told_apart_by_their_state(tmp_path):
+    whole = {"source": {"path": "a"}, "sink": {"path": "b"}}
+    for data, kind in ((whole, Job), (whole | {"state": "c"}, ApplyJob)):
+        (tmp_path / "job.yaml").write_text(yaml.safe_dump(data))
+        assert type(load_any(tmp_path / "job.yaml")) is kind
+    with pytest.raises(PlanError, match=r"windows is not a known key.*Allowed: .*state"):
+        load_job(tmp_path / "job.yaml", ["windows.size=3"], ApplyJob)
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(whole))
+    with pytest.raises(PlanError, match=r"state is missing: where a job was published"):
+        load_job(tmp_path / "job.yaml", (), ApplyJob)
+    assert load_any(Path("configs/flights-apply.yaml").resolve()).state == "data/flights-features"
+
+
+def test_the_console(table, tmp_path):
+    source = write_table(table, tmp_path / "t.parquet")
+    job = JOB | {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "fit")}, "runtime": RUNTIME}
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+    (tmp_path / "apply.yaml").write_text(yaml.safe_dump(fields(tmp_path / "fit", source, tmp_path / "applied")))
+
+    def emberharmony(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from flows.cli import main; main()", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    planned = emberharmony("plan", str(tmp_path / "job.yaml"))
+    assert planned.returncode == 0, planned.stderr
+    assert "color   string                 categorical" in planned.stdout
+    refused = emberharmony("apply", str(tmp_path / "apply.yaml"))
+    assert refused.returncode == 1
+    assert "is not the folder of a published result" in " ".join(refused.stderr.split())
+    assert "Traceback" not in refused.stderr
+    fitted = emberharmony("fit", str(tmp_path / "job.yaml"), "-q")
+    assert fitted.returncode == 0, fitted.stderr
+    assert f"{tmp_path / 'fit'}/state" in fitted.stdout.replace("\n", "")
+    assert "/features" not in fitted.stdout
+    applied = emberharmony("apply", str(tmp_path / "apply.yaml"), "-q")
+    assert applied.returncode == 0, applied.stderr
+    assert "600 apply" in applied.stdout
+    assert "drift" in applied.stdout
+
+
+# ---- as Prefect flows --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.xdist_group("prefect")
+def test_the_flows_publish_what_the_plain_loop_does(state, table, tmp_path):
+    from prefect.testing.utilities import prefect_test_harness
+
+    source = write_table(table, tmp_path / "t.parquet", group_rows=200)
+    threads = {"engine": "threads", "workers": 2}
+    job = JOB | {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "fit")}, "runtime": RUNTIME | threads}
+    with prefect_test_harness(server_startup_timeout=120):
+        from flows.apply import apply
+        from flows.fit import fit
+        from flows.plan import plan
+
+        report = plan(parse_job(job))
+        assert dict(report.lines)["job"].startswith("extract, ")
+        fitted = fit(parse_job(job, model=FitJob))
+        applied = apply(parse_job(fields(tmp_path / "fit", source, tmp_path / "applied", **threads), model=ApplyJob))
+    assert fitted.manifest.kind == "fit"
+    assert applied.engine == "threads"
+    apply_to(source, state, tmp_path / "once")
+    for folder in ("features/split=apply", "windows/stride=1/split=apply", "windows/stride=3/split=apply"):
+        assert parts(tmp_path / "applied" / folder).equals(parts(tmp_path / "once" / folder))
