@@ -45,8 +45,8 @@ class WorkerProcesses:
             except BrokenProcessPool:
                 self._discard(pool)  # every call that was under way comes here, and is done again
         raise TerminalError(
-            f"A worker process died {MAX_LOST} times in a row, at {function.__name__}{args!r}. The system kills processes that "
-            f"take too much memory: lower runtime.workers or runtime.chunk_rows, then run the same command again."
+            f"A worker process died {MAX_LOST} times in a row, at {function.__name__}{args!r}. The system kills processes "
+            f"that take too much memory: lower runtime.workers or runtime.chunk_rows, then run the same command again."
         )
 
     def close(self) -> None:

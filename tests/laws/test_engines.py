@@ -1,0 +1,116 @@
+"""Law 3: every engine publishes, byte for byte, what the plain loop publishes; and loses no chunk when it loses a worker."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows.config import parse_job
+from flows.run import run
+from flows.server import server_if_needed
+from tests.faults.victims import contents, receipts, small_job, wait_until
+
+pytestmark = [
+    pytest.mark.xdist_group("prefect"),
+    # Dask's and Ray's own libraries warn, each release of another thing.
+    pytest.mark.filterwarnings("default"),
+]
+
+ENGINES = ["threads", "processes", "dask", "ray"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    with server_if_needed():
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("engines")
+
+
+@pytest.fixture(scope="module")
+def plain(folder) -> dict[str, str]:
+    run(parse_job(small_job(folder, sink="plain")))
+    return contents(folder / "plain")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_publishes_what_the_plain_loop_does(plain, folder, engine):
+    if engine == "ray" and importlib.util.find_spec("prefect_ray") is None:
+        pytest.skip("Ray is not installed: pip install 'emberharmony[ray]'")
+    job = small_job(folder, sink=engine, runtime={"engine": engine, "workers": 2, "granularity": "chunk"})
+    outcome = run(parse_job(job))
+    assert outcome.engine == engine
+    assert contents(folder / engine) == plain
+
+
+def workers_of(engine: str) -> list[psutil.Process]:
+    """Processes that compute for this one."""
+    return [child for child in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(child.cmdline())]
+
+
+@pytest.mark.parametrize("engine", ["processes", "dask"])
+def test_a_killed_worker_process_loses_nothing(plain, folder, engine):
+    job = small_job(folder, sink=f"killed-{engine}", runtime={"engine": engine, "workers": 2, "granularity": "chunk"})
+    killed = []
+
+    def kill() -> None:
+        wait_until(lambda: len(receipts(job)) >= 2, timeout_s=100)
+        victim = workers_of(engine)[0]
+        victim.kill()
+        killed.append(victim.pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    run(parse_job(job))
+    killer.join()
+    assert killed
+    assert contents(Path(job["sink"]["path"])) == plain
+
+
+def test_a_chunk_that_kills_every_worker_stops_the_run(folder):
+    from emberharmony.errors import TerminalError
+    from tasks.processes import WorkerProcesses
+
+    processes = WorkerProcesses(1)
+    try:
+        with pytest.raises(TerminalError, match="died 3 times in a row, at _exit"):
+            processes.call(__import__("os")._exit, 9)
+        assert processes.call(len, "still") == 5
+    finally:
+        processes.close()
+
+
+def test_a_process_engine_whose_parent_is_killed_leaves_no_worker(folder):
+    import json
+    import subprocess
+    import sys
+
+    job = small_job(folder, sink="orphans", runtime={"engine": "processes", "workers": 2, "chunk_rows": 40})
+    (folder / "job.json").write_text(json.dumps(job))
+    command = [sys.executable, "-c", "from flows.cli import main; main()", "run", str(folder / "job.json"), "--quiet"]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        wait_until(lambda: len(receipts(job)) >= 3 or process.poll() is not None, timeout_s=100)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+    assert len(children) >= 3, "two workers and a server"
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
+
+
+def test_an_engine_that_is_not_installed_is_named(folder, monkeypatch):
+    import sys
+
+    from emberharmony.errors import BackendUnavailableError
+
+    monkeypatch.setitem(sys.modules, "prefect_ray", None)
+    job = parse_job(small_job(folder, sink="none", runtime={"engine": "ray"}))
+    with pytest.raises(BackendUnavailableError, match=r"Install emberharmony\[ray\]"):
+        run(job)
