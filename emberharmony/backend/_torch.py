@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from array_api_compat.torch import (  # isort: skip
-    all, any, astype, broadcast_to, ceil, clip, concat, conj, empty, expand_dims,
-    eye, flip, floor, full, imag, isfinite, isinf, isnan, logical_not, meshgrid, moveaxis, ones,
+    all, any, astype, broadcast_to, ceil, concat, conj, empty, expand_dims,
+    eye, floor, full, imag, isfinite, isinf, isnan, logical_not, meshgrid, moveaxis, ones,
     permute_dims, positive, real, reshape, roll, signbit, squeeze, stack, tile, trunc,
     unstack, where, zeros,
 )  # fmt: skip
@@ -484,7 +484,7 @@ argmax, argmin, count_nonzero, diff, max, min, matmul, nonzero, take_along_axis,
 
 arange = _compat.arange
 linspace = _compat.linspace
-repeat = _compat.repeat
+clip, flip, repeat = (_guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("clip", "flip", "repeat"))
 sort, argsort = (_guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("sort", "argsort"))
 # torch's own lose NaNs, counts and first positions (https://github.com/pytorch/pytorch/issues/36748, 94106).
 unique_all, unique_counts, unique_inverse, unique_values = (
