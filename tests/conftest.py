@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from emberharmony.backend import available_backends, using_backend
+
+# Prefect servers of tests report to nobody; the first write of that report also found the database locked now and then.
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
 
 # Deterministic and without a clock: a shared machine is slow now and then, and a red test must be red again.
 settings.register_profile(
