@@ -1,8 +1,8 @@
 """The real service, where one is named: what no emulator enforces.
 
-Set EMBERHARMONY_BIGQUERY_PROJECT and EMBERHARMONY_BIGQUERY_DATASET (a scratch dataset; location in EMBERHARMONY_BIGQUERY_LOCATION,
-US by default) and, for loads from Cloud Storage, EMBERHARMONY_BIGQUERY_STAGING (gs://...). Costs some cents at most; what it
-makes is removed.
+Set EMBERHARMONY_BIGQUERY_PROJECT and EMBERHARMONY_BIGQUERY_DATASET (a scratch dataset) and, where they apply,
+EMBERHARMONY_BIGQUERY_LOCATION (US by default), EMBERHARMONY_BIGQUERY_STAGING (gs://..., for loads from Cloud Storage) and
+EMBERHARMONY_BIGQUERY_ENDPOINTS (REST and gRPC, with a comma between them). Costs some cents at most; what it makes is removed.
 """
 
 from __future__ import annotations
@@ -47,8 +47,16 @@ FROM UNNEST(GENERATE_ARRAY(1, 20000)) AS i
 
 @pytest.fixture(scope="module")
 def connection() -> BigQueryConnection:
-    location = os.environ.get("EMBERHARMONY_BIGQUERY_LOCATION", "US")
-    return BigQueryConnection(project=PROJECT, location=location, labels={"suite": "real"}, maximum_bytes_billed=10**9)
+    rest, _, grpc = os.environ.get("EMBERHARMONY_BIGQUERY_ENDPOINTS", "").partition(",")
+    return BigQueryConnection(
+        project=PROJECT,
+        location=os.environ.get("EMBERHARMONY_BIGQUERY_LOCATION", "US"),
+        api_endpoint=rest or None,
+        grpc_endpoint=grpc or None,
+        insecure=rest.startswith("http://"),
+        labels={"suite": "real"},
+        maximum_bytes_billed=10**9,
+    )
 
 
 @pytest.fixture
