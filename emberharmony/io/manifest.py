@@ -48,6 +48,8 @@ class Manifest:
     backends: Mapping[str, int]  # "name:device": chunk stages that it computed
     files: tuple[FileRecord, ...]
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of a state's columns, see features.drift
+    computed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by stage: "backend on host" -> chunks, "0-5,7"
+    parity: Mapping[str, float] = field(default_factory=dict)  # chunks computed on NumPy too, and the largest difference
     version: int = MANIFEST_VERSION
 
     @property

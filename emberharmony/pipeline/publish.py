@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -139,11 +141,16 @@ def _taken_up(sink: Path, fingerprint: str) -> bool:
 
 def _manifest(run: Run) -> Manifest:
     files, backends, left_out = list[FileRecord](), Counter[str](), 0
+    computed: dict[str, dict[str, list[int]]] = {}
+    differences: list[float] = []
     windows = {stride: dict.fromkeys(run.splits, 0) for stride in run.spec.windows.strides}
     wanted = ("state",) if run.spec.kind == "fit" else PUBLISHED
     for stage in run.chunk_stages:
         for receipt in run.receipts(stage):
             backends[receipt.backend] += 1
+            computed.setdefault(stage, {}).setdefault(f"{receipt.backend} on {receipt.host}", []).append(receipt.chunk)
+            if receipt.parity is not None:
+                differences.append(receipt.parity)
             if stage == "profile":
                 left_out += receipt.left_out
                 continue
@@ -181,8 +188,25 @@ def _manifest(run: Run) -> Manifest:
         },
         backends=dict(backends),
         files=tuple(files),
+        computed={stage: {who: as_ranges(chunks) for who, chunks in by.items()} for stage, by in computed.items()},
+        parity={"chunks": len(differences), "largest": max(differences)} if differences else {},
         drift=measured_drift(run) if run.spec.kind == "apply" else {},
     )
+
+
+def as_ranges(numbers: Sequence[int]) -> str:
+    """Rising numbers in a few words.
+
+    Examples
+    --------
+    >>> as_ranges([0, 1, 2, 5, 7, 8])
+    '0-2,5,7-8'
+    """
+    if not numbers:
+        return ""
+    breaks = [i for i, (a, b) in enumerate(pairwise(numbers), start=1) if b != a + 1]
+    runs = [numbers[i:j] for i, j in pairwise([0, *breaks, len(numbers)])]
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def _check_sizes(store: Store, files: list[FileRecord]) -> None:

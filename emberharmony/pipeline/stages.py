@@ -10,6 +10,7 @@ from platform import node
 from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.chunk import PLAIN, Steps, featurize_chunk, profile_chunk, project_chunk
 from emberharmony.pipeline.fit import fit_features, fit_pcas
+from emberharmony.pipeline.parity import ParityCheck, is_checked
 from emberharmony.pipeline.publish import publish
 from emberharmony.pipeline.run import Receipt, Run, RunRef, at_the_door
 from emberharmony.planning.chunks import Chunk
@@ -27,7 +28,11 @@ def run_chunk(stage: str, ref: RunRef, chunk: int, steps: Steps = PLAIN) -> int:
     """Do one stage of one chunk, unless it is done; returns the chunk's rows."""
     with at_the_door(ref) as (run, backend):
         if run.committed(stage, chunk) is None:
-            receipt = CHUNK_STAGES[stage](run, run.chunks[chunk], backend, steps)
+            check = ParityCheck() if not backend.startswith("numpy") and is_checked(chunk, ref.parity) else None
+            receipt = CHUNK_STAGES[stage](run, run.chunks[chunk], backend, check.of(steps) if check else steps)
+            if check and stage != "profile":  # which no backend takes part in
+                check.raise_if_apart(stage, chunk, backend)
+                receipt = replace(receipt, parity=check.largest)
             run.commit(replace(receipt, host=node()))
         return run.chunks[chunk].n_rows
 

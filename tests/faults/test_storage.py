@@ -80,7 +80,8 @@ def test_a_file_damaged_while_the_job_runs_is_made_again(undisturbed, folder, na
 
 
 @pytest.mark.parametrize(
-    "name", ["windows/stride=1/split=train/part-00001.parquet", "state/pca.safetensors", "features/split=test/part-00005.parquet"]
+    "name",
+    ["windows/stride=1/split=train/part-00001.parquet", "state/pca.safetensors", "features/split=test/part-00005.parquet"],
 )
 @pytest.mark.parametrize("damage", [flip, Path.unlink, lambda path: path.write_bytes(bytes(path.stat().st_size))])
 def test_a_file_damaged_while_no_one_ran_is_made_again(undisturbed, folder, name, damage):

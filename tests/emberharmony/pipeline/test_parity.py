@@ -1,0 +1,93 @@
+"""A backend that computes wrongly is found by the chunks that NumPy computes too, and named with its host."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from platform import node
+
+import numpy as np
+import pytest
+
+from emberharmony.backend import available_backends
+from emberharmony.errors import ParityError
+from emberharmony.pipeline.chunk import PLAIN
+from emberharmony.pipeline.parity import difference, is_checked
+from emberharmony.pipeline.publish import as_ranges
+from emberharmony.pipeline.stages import run_chunk
+from flows.compose import run_job
+from flows.config import parse_job
+from flows.local import PlainLoop
+from tests.jobs import small_table, write_table
+
+needs_torch = pytest.mark.skipif("torch" not in available_backends(), reason="torch is not installed")
+
+
+def job(folder, **runtime):
+    source = write_table(small_table(1200), folder / "table.parquet")
+    runtime = {"engine": "none", "workers": 1, "chunk_rows": 300, "backend": "torch:cpu"} | runtime
+    places = {"source": {"path": str(source)}, "sink": {"path": str(folder / "result")}}
+    columns = {"time": "t", "target": "y", "drop": ["name"]}
+    return parse_job(places | {"columns": columns, "windows": {"size": 2, "strides": [1]}, "runtime": runtime})
+
+
+class Wrong(PlainLoop):
+    """A plain loop on a device whose projections are a little off in one chunk."""
+
+    def each(self, stage, ref, chunks):
+        def project(*args):
+            return PLAIN.project(*args) * np.float32(1.001)
+
+        for chunk in chunks:
+            steps = dataclasses.replace(PLAIN, project=project) if chunk == 2 else PLAIN
+            run_chunk(stage, ref, chunk, steps)
+            yield chunk
+
+
+@needs_torch
+def test_a_sound_backend_passes_and_its_difference_is_recorded(tmp_path):
+    run_job(job(tmp_path, parity_check=1.0), PlainLoop())
+    manifest = json.loads((tmp_path / "result/manifest.json").read_text())
+    assert manifest["parity"]["chunks"] == 8, "four chunks, featurized and projected"
+    assert 0 <= manifest["parity"]["largest"] < 1e-5
+    assert manifest["computed"]["project"] == {f"torch:cpu on {node()}": "0-3"}
+
+
+@needs_torch
+def test_a_wrong_backend_stops_the_run_and_is_named(tmp_path):
+    with pytest.raises(
+        ParityError, match=rf"Chunk 2 \(project\), computed by torch:cpu on host {node()}, differs from NumPy by"
+    ):
+        run_job(job(tmp_path, parity_check=1.0), Wrong())
+    assert not (tmp_path / "result/manifest.json").exists()
+    (receipts,) = (tmp_path / "result").glob(".staging/*/receipts/project")
+    assert sorted(path.stem for path in receipts.iterdir()) == ["00000", "00001"], "the wrong chunk is not committed"
+
+
+@needs_torch
+def test_without_the_check_nobody_notices(tmp_path):
+    run_job(job(tmp_path), Wrong())
+    assert json.loads((tmp_path / "result/manifest.json").read_text())["parity"] == {}
+
+
+def test_the_draw_depends_on_the_chunk_alone():
+    drawn = [chunk for chunk in range(20_000) if is_checked(chunk, 0.01)]
+    assert 150 < len(drawn) < 250
+    assert drawn[0] == 0
+    assert [chunk for chunk in reversed(range(20_000)) if is_checked(chunk, 0.01)] == drawn[::-1]
+    assert not any(is_checked(chunk, 0.0) for chunk in range(100))
+
+
+def test_differences():
+    expected = np.array([[1.0, -100.0, np.nan, np.inf]], np.float32)
+    assert difference(expected.copy(), expected) == 0
+    assert difference(expected + np.array([[0.5, 0, 0, 0]]), expected) == 0.5
+    assert difference(expected + np.array([[0, 1.0, 0, 0]]), expected) == pytest.approx(0.01)
+    assert np.isnan(difference(np.full_like(expected, np.nan), expected))
+    assert difference({"a": expected + 1}, {"a": expected}) == 1
+
+
+def test_ranges():
+    assert as_ranges([]) == ""
+    assert as_ranges([4]) == "4"
+    assert as_ranges([0, 1, 3, 4, 5, 9]) == "0-1,3-5,9"
