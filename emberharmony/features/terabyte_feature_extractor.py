@@ -24,13 +24,15 @@ from emberharmony.features.columns import ROW_NUMBER, ColumnSpec, kind_of
 from emberharmony.features.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
 from emberharmony.features.wall_times import wall_times
+from emberharmony.io.bigquery.connection import BigQueryConnection
+from emberharmony.io.bigquery.source import BigQuerySourceSpec
 from emberharmony.io.frames import batches_of, is_bigframe, write_batches
 from emberharmony.io.parquet import ParquetSourceSpec
 from emberharmony.io.parts import feature_part, read_part
 from emberharmony.pipeline.chunk import PLAIN
 from emberharmony.pipeline.plan import Resources, make_plan, stage_plan
 from emberharmony.pipeline.run import Run, open_run
-from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source
+from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
 from emberharmony.pipeline.stages import fit_preprocessing_of, run_chunk
 from emberharmony.splits import SPLITS, SplitCodes, SplitSpec, TimeBoundaries, split_at_random, split_by_time
 from emberharmony.typing import IntArray
@@ -285,7 +287,7 @@ class TerabyteFeatureExtractor:
 
     def _prepared(self, spec: PipelineSpec, folder: Path, index_col: str | None) -> PreparedData:
         """Profile, fit and featurize, as the pipeline does, and read the parts it wrote."""
-        plan = make_plan(spec, self._resources())
+        plan = make_plan(pinned(spec), self._resources())
         ref = stage_plan(plan, folder / "run", backend=self.preferred_backend)
         self._say("%d rows in %d chunks", plan.n_rows, len(plan.chunks))
         for chunk in plan.chunks:
@@ -314,7 +316,7 @@ class TerabyteFeatureExtractor:
     def _source(self, table: Any, folder: Path, index_col: str | None, limit: int | None) -> SourceSpec:
         """What the table is to a job; frames are written to the folder first."""
         if isinstance(table, (str, os.PathLike)):
-            return self._named(table, index_col)
+            return _in_order(self._named(table, index_col))
         path = folder / "frame.parquet"
         # What comes first in the order of time is only known of all rows.
         write_batches(batches_of(table, self.chunk_size), path, limit=None if index_col else limit)
@@ -325,18 +327,17 @@ class TerabyteFeatureExtractor:
         if Path(text).exists() or text.endswith(".parquet") or not _BIGQUERY_NAME.fullmatch(text):
             return ParquetSourceSpec(text)
         _require_bigframes()
-        from emberharmony.io.bigquery.connection import BigQueryConnection
-        from emberharmony.io.bigquery.source import BigQuerySourceSpec
+        return BigQuerySourceSpec(table=text, key=index_col, connection=self._connection())
 
-        connection = BigQueryConnection(project=self.project_id, location=self.location)
-        return BigQuerySourceSpec(table=text, key=index_col, connection=connection)
+    def _connection(self) -> BigQueryConnection:
+        return BigQueryConnection(project=self.project_id, location=self.location)
 
     def _chunks(self, table: Any, columns: Sequence[str] | None, index_col: str | None) -> Iterator[pa.Table]:
         if not isinstance(table, (str, os.PathLike)):
             for rows in batches_of(table, self.chunk_size):
                 yield rows.select(list(columns)) if columns else rows
             return
-        source = self._named(table, index_col)
+        source = _in_order(self._named(table, index_col))
         if columns is not None:
             source = replace(source, columns=tuple(dict.fromkeys([*columns, *([index_col] if index_col else [])])))
         for rows in _rows_of(PipelineSpec(source, windows=_NO_WINDOWS), self._resources()):
@@ -356,9 +357,18 @@ def _require_bigframes() -> None:
         )
 
 
+def _in_order(source: SourceSpec) -> SourceSpec:
+    if isinstance(source, BigQuerySourceSpec) and source.key is None:
+        raise PlanError(
+            f"Rows of {source.table} have no order of their own: give `index_col`, a column of times, which orders them, "
+            f"or of whole numbers, which chunks can be ranges of."
+        )
+    return source
+
+
 def _rows_of(spec: PipelineSpec, resources: Resources) -> Iterator[pa.Table]:
     """All columns of the table, chunk by chunk, in the job's order."""
-    plan = make_plan(spec, resources)
+    plan = make_plan(pinned(spec), resources)
     source = open_source(plan.spec.source)
     for chunk in plan.chunks:
         yield source.read(chunk, plan.table.schema.names, time=spec.columns.time).drop_columns(ROW_NUMBER)
