@@ -1,0 +1,84 @@
+"""A state that was fitted on files, applied to a table, published as tables: the same features as from the table's file."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from emberharmony.errors import DataError
+from emberharmony.io.bigquery import TableName
+from emberharmony.io.bigquery.order import sort_rows
+from emberharmony.io.bigquery.read import read_rows
+from flows.compose import run_job
+from flows.config import ApplyJob, FitJob, parse_job
+from flows.local import PlainLoop
+
+pytestmark = pytest.mark.xdist_group("bigquery")
+
+RUNTIME = {"engine": "none", "backend": "numpy", "max_memory_gb": 4, "workers": 1}
+
+
+@pytest.fixture(scope="module")
+def fitted(flights, tmp_path_factory) -> Path:
+    """Fitted on January's flights."""
+    folder = tmp_path_factory.mktemp("fitted")
+    pq.write_table(pq.read_table(flights.path, filters=[("month", "=", 1)]), folder / "january.parquet")
+    job = {
+        "source": {"path": str(folder / "january.parquet")},
+        "sink": {"path": str(folder / "state")},
+        "columns": {"time": "time_hour", "target": "arr_delay", "drop": ["tailnum", "dep_time", "dep_delay", "arr_time"]},
+        "windows": {"size": 3, "strides": [2]},
+        "runtime": RUNTIME,
+    }
+    run_job(parse_job(job, model=FitJob), PlainLoop())
+    return folder / "state"
+
+
+def test_apply_from_table_to_tables(fitted, connection, flights, tmp_path):
+    with connection.open() as clients:
+        clients.jobs.create_dataset("applied", exists_ok=True)
+    at = dataclasses.asdict(connection)
+    job = {
+        "state": str(fitted),
+        "source": {"type": "bigquery", "table": str(flights.table), "where": "month = 2", "connection": at},
+        "sink": {"type": "bigquery", "path": str(tmp_path / "out"), "dataset": "applied", "connection": at},
+        "runtime": RUNTIME,
+    }
+    outcome = run_job(parse_job(job, model=ApplyJob), PlainLoop())
+    rows = sort_rows(pq.read_table(flights.path, filters=[("month", "=", 2)]), by="time_hour")
+    pq.write_table(rows, tmp_path / "february.parquet")
+    local = {**job, "source": {"path": str(tmp_path / "february.parquet")}, "sink": {"path": str(tmp_path / "local")}}
+    expected = run_job(parse_job(local, model=ApplyJob), PlainLoop())
+    assert dict(outcome.manifest.rows) == {"apply": rows.num_rows}
+    assert outcome.manifest.drift.keys() == expected.manifest.drift.keys()
+    for name, found in outcome.manifest.drift.items():
+        assert found == pytest.approx(expected.manifest.drift[name]), name
+    assert outcome.manifest.drift["temp"]["null_share"] < 0.1
+
+    with connection.open() as clients:
+        features, windows = (
+            read_rows(clients, TableName(connection.project, "applied", name), columns=[]).sort_by(by)
+            for name, by in (("features", "row_number"), ("windows_stride_2", "first_row"))
+        )
+    assert pc.unique(features["split"]).to_pylist() == ["apply"]
+    for found, folder, by in ((features, "features", "row_number"), (windows, "windows/stride=2", "first_row")):
+        published = pq.read_table(tmp_path / "local" / folder).sort_by(by)
+        assert found.num_rows == published.num_rows
+        for name in published.column_names:
+            if pa.types.is_floating(published[name].type):
+                np.testing.assert_allclose(found[name].to_numpy(), published[name].to_numpy(), atol=1e-5, err_msg=name)
+    assert not run_job(parse_job(job, model=ApplyJob), PlainLoop()).did_work
+
+
+def test_a_table_of_another_schema_is_refused(fitted, connection, flights, tmp_path):
+    source = {"type": "bigquery", "table": str(flights.table), "connection": dataclasses.asdict(connection)}
+    source["columns"] = ["time_hour", "carrier"]
+    job = {"state": str(fitted), "source": source, "sink": {"path": str(tmp_path / "out")}, "runtime": RUNTIME}
+    with pytest.raises(DataError, match=r"'distance' is missing"):
+        run_job(parse_job(job, model=ApplyJob), PlainLoop())
