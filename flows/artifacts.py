@@ -30,9 +30,12 @@ class ArtifactWatcher:
         self._weight = 0.0
         self._done = self._total = 0
         self._shown = 0.0
+        self._whole = 100.0  # weight of all stages of this kind of job
 
     def planned(self, plan: Plan, backend: str) -> None:
         """Create the artifact."""
+        left_out = {"fit": ["project"], "apply": ["profile", "fit", "fit PCA"]}.get(plan.spec.kind, [])
+        self._whole = float(sum(weight for name, weight in _WEIGHTS.items() if name not in left_out))
         self._artifact = create_progress_artifact(0.0, key="progress", description=f"{plan.n_rows:,} rows on {backend}")
         self._inner.planned(plan, backend)
 
@@ -50,13 +53,17 @@ class ArtifactWatcher:
         self._inner.advance(n_rows)
 
     def _show(self) -> None:
-        progress = min(100.0, self._before + self._weight * self._done / max(self._total, 1))
+        weight = self._before + self._weight * self._done / max(self._total, 1)
+        progress = min(100.0, 100.0 * weight / self._whole)
         if progress >= self._shown + 5 or progress == 100:  # an update is a request to the server
             update_progress_artifact(self._artifact, progress=round(progress, 1))
             self._shown = progress
 
 
 def publish_summary(outcome: Outcome) -> None:
-    """Leave the run's summary and its explained variance with the flow run."""
+    """Leave the run's summary and its explained variance, and how far the columns have drifted, with the flow run."""
     create_markdown_artifact(summary_markdown(outcome), key="summary", description="What was read and written")
     create_table_artifact(explained_rows(outcome), key="explained-variance", description="Explained variance by stride")
+    if outcome.manifest.drift:
+        rows = [{"column": name, **found} for name, found in outcome.manifest.drift.items()]
+        create_table_artifact(rows, key="drift", description="How far each column has moved from the training rows")

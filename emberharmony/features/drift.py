@@ -105,6 +105,8 @@ def baseline_of(
         bins = np.zeros(len(column.vocabulary) + 1, np.int64)
         for state in category_states():
             np.add.at(bins, categorical.codes(state.table["value"], column.vocabulary), state.table["count"].to_numpy())
+        # The rest, not a sum: a profile that was computed in BigQuery names only the most frequent values.
+        bins[-1] = max(profile.n_rows - profile.n_missing - int(bins[:-1].sum()), 0)
     elif column.kind != "datetime":
         quantiles = profile.quantiles
         edges = (
