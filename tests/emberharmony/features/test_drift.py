@@ -107,3 +107,11 @@ def test_any_chunking_counts_the_same(column):
     assert (merged.n_rows, merged.n_missing) == (whole.n_rows, whole.n_missing)
     np.testing.assert_array_equal(merged.bins, whole.bins)
     assert merged.moments.mean == pytest.approx(whole.moments.mean)
+
+
+def test_a_profile_of_the_most_frequent_values_alone():
+    """As BigQuery gives it: all other values are what is left of the rows."""
+    values = chunked(["red"] * 60 + ["blue"] * 30 + ["green"] * 10 + [None] * 5, pa.string())
+    profile = ColumnProfile.of(FeatureColumn("c", "categorical"), values)
+    top = ColumnProfile.of(FeatureColumn("c", "categorical"), values.slice(0, 90)).categories
+    assert baseline_of(COLOR, profile, lambda: [top]).counts.bins.tolist() == [30, 60, 10]
