@@ -20,6 +20,7 @@ class TableInfo:
     n_rows: int
     identity: Mapping[str, Any]  # JSON; changes whenever the content does
     bytes_per_row: Mapping[str, float]  # by column, decoded
+    always_read: tuple[str, ...] = ()  # columns that every chunk takes, asked for or not: they tell rows of one time apart
 
 
 @dataclass(frozen=True)

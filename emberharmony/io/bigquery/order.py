@@ -26,10 +26,15 @@ def sort_rows(table: pa.Table, /, *, by: str) -> pa.Table:
     tied = _tied(keys.take(pa.array(order)))
     if tied.any():
         places = np.flatnonzero(tied)
-        ties = _sort_keys(table.take(pa.array(order[places])), by)
-        again = np.asarray(pc.sort_indices(ties, sort_keys=[(name, "ascending") for name in ties.column_names]))
-        order[places] = order[places][again]
+        order[places] = order[places][_order_of_ties(table.take(pa.array(order[places])), by)]
     return table.take(pa.array(order))
+
+
+def _order_of_ties(ties: pa.Table, by: str) -> np.typing.NDArray[np.uint64]:
+    keys = _sort_keys(ties, by)
+    found = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
+    order: np.typing.NDArray[np.uint64] = np.asarray(found)
+    return order
 
 
 def _tied(keys: pa.Array) -> np.typing.NDArray[np.bool_]:

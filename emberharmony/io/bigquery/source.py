@@ -97,7 +97,8 @@ class BigQuerySource:
         n_rows = int(self._ask("COUNT(*) AS n")["n"])
         if n_rows == 0:
             raise DataError(f"{self._name} has no rows{' that meet `where`' if self._spec.where else ''}.")
-        return TableInfo(self._schema, n_rows, self._identity(n_rows), self._bytes_per_row())
+        ties = tuple(name for name in self._tie_columns if name in self._schema.names)
+        return TableInfo(self._schema, n_rows, self._identity(n_rows), self._bytes_per_row(), always_read=ties)
 
     def row_groups(self, time: str | None) -> IntArray | None:
         """``None`` for a time order; without one, the rows of each range of the key."""
