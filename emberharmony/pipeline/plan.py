@@ -83,21 +83,30 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
 
 def plan_table(spec: PipelineSpec, resources: Resources, source: Source, table: TableInfo, roles: ColumnRoles) -> Plan:
     """Plan a job whose columns' roles are known."""
-    sizes = _row_sizes(table, roles, spec)
     groups = source.row_groups(spec.columns.time)
-    memory = plan_memory(
-        RowSizes(*sizes, in_order=groups is not None),
-        n_rows=table.n_rows,
-        chunk_rows=resources.chunk_rows,
-        window_size=spec.windows.size,
-        n_strides=len(spec.windows.strides),
-        n_workers=resources.workers,
-        reserved_bytes=_resident_bytes(),
-        allowed_bytes=int(resources.max_memory_gb * 2**30),
-    )
+    reserved = _resident_bytes()
+
+    def planned(*, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
+        sizes = RowSizes(*_row_sizes(table, roles, spec), in_order=in_order)
+        return sizes, plan_memory(
+            sizes,
+            n_rows=table.n_rows,
+            chunk_rows=resources.chunk_rows,
+            window_size=spec.windows.size,
+            n_strides=len(spec.windows.strides),
+            n_workers=resources.workers,
+            reserved_bytes=reserved,
+            allowed_bytes=int(resources.max_memory_gb * 2**30),
+        )
+
+    sizes, memory = planned(in_order=groups is not None)
     layout = _lay_out(source, spec, groups, memory.chunk_rows)
+    if groups is not None and layout.groups is None:  # row groups in order, but not the rows inside
+        sizes, memory = planned(in_order=False)
+        layout = _lay_out(source, spec, None, memory.chunk_rows)
     if layout.groups is None:
         chunks = cut_times(layout.buckets, memory.chunk_rows)
+        memory = memory.with_chunk(max(chunk.n_rows for chunk in chunks), sizes)
         n_rows = sum(bucket.n_rows for bucket in layout.buckets)
     else:
         chunks = cut_rows(layout.groups, memory.chunk_rows)
@@ -222,7 +231,7 @@ def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _L
 
 def _row_sizes(table: TableInfo, roles: ColumnRoles, spec: PipelineSpec) -> tuple[float, float, int]:
     width = {"numeric": 1, "boolean": 1, "datetime": 8, "categorical": spec.categories.max_categories + 2}
-    read = sum(table.bytes_per_row[name] for name in {*roles.to_read, *spec.split.keys})
+    read = sum(table.bytes_per_row[name] for name in {*roles.to_read, *spec.split.keys, *table.always_read})
     carried = 8 + sum(table.bytes_per_row[name] for name in roles.carried)
     return read, carried, sum(width[column.kind] for column in roles.features)
 

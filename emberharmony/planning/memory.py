@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emberharmony.errors import PlanError
 
@@ -36,6 +36,27 @@ class MemoryPlan:
     def projected_bytes(self) -> int:
         """Peak of the whole process."""
         return self.reserved_bytes + max(self.n_workers * self.chunk_bytes, self.fixed_bytes)
+
+    def with_chunk(self, n_rows: int, sizes: RowSizes) -> MemoryPlan:
+        """Return the plan with room for a chunk that turned out to be of `n_rows`: rows of one time cannot be parted.
+
+        Raises
+        ------
+        PlanError
+            If there is no such room.
+        """
+        if n_rows <= self.chunk_rows:
+            return self
+        more = int((n_rows - self.chunk_rows) * row_peak_bytes(sizes))
+        plan = replace(self, chunk_bytes=self.chunk_bytes + more)
+        if plan.projected_bytes > self.allowed_bytes:
+            raise PlanError(
+                f"{n_rows:,} rows have the same time, so that no chunk can part them; reading them together needs "
+                f"{plan.projected_bytes / 2**30:.2f} GiB, over the {self.allowed_bytes / 2**30:.2f} GiB allowed by "
+                f"runtime.max_memory_gb. Raise it, lower runtime.workers (now {self.n_workers}), or order the rows by a "
+                f"finer time."
+            )
+        return plan
 
 
 def row_peak_bytes(sizes: RowSizes) -> float:

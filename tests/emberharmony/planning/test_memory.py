@@ -97,3 +97,13 @@ def test_refused_with_both_numbers_and_the_way_out(too_much):
 
 def test_small_tables_need_little():
     assert plan(n_rows=10, allowed_bytes=GB).chunk_rows == 10
+
+
+def test_rows_of_one_time_need_room_of_their_own():
+    memory = plan(chunk_rows=1000)
+    assert memory.with_chunk(1000, SIZES) is memory
+    larger = memory.with_chunk(200_000, SIZES)
+    assert larger.projected_bytes == plan(chunk_rows=200_000).projected_bytes
+    assert larger.chunk_rows == 1000
+    with pytest.raises(PlanError, match=r"50,000,000 rows have the same time.* over the 4\.00 GiB .*runtime.max_memory_gb"):
+        memory.with_chunk(50_000_000, SIZES)
