@@ -16,7 +16,7 @@ from emberharmony.backend import select, using_backend
 from emberharmony.errors import DamagedError, PlanError, TerminalError
 from emberharmony.io.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.lock import locked
-from emberharmony.io.manifest import Manifest
+from emberharmony.io.manifest import Manifest, read_manifest
 from emberharmony.io.store import Store
 from emberharmony.pipeline.apply import applying, plan_apply, stage_fitted
 from emberharmony.pipeline.plan import STAGING, Plan, Resources, make_plan, stage_plan, staged_chunk_rows
@@ -117,6 +117,12 @@ def run_job(job: AnyJob, engine: Engine, watcher: Watcher | None = None, *, over
         with suppress(TerminalError), only_run_at(sink):  # whoever is at work there tidies up by himself
             tidy(sink, of=plan.fingerprint)  # a run that was killed at its very end
     return outcome(published, did_work=False)
+
+
+def is_published(job: AnyJob) -> bool:
+    """Whether the job's very result is at its sink already; where nothing is, that costs nothing to find out."""
+    sink = Path(job.sink.path)
+    return read_manifest(sink) is not None and check_target(sink, plan_job(job).plan.fingerprint, overwrite=False) is not None
 
 
 def carry_out(ref: RunRef, sink: Path, engine: Engine, watcher: Watcher, *, workers: int) -> Manifest:
