@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from emberharmony.errors import PlanError
+from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import PARTS
 from emberharmony.features.preprocessing import FittedColumn
@@ -49,6 +49,13 @@ def publish_tables(run: Run, manifest: Manifest, sink: Path, *, put: Put | None 
         version=manifest.versions["emberharmony"],
     )
     tables = list(output_tables(run, manifest))
+    empty = [table.name for table in tables if not table.parts]
+    if empty and spec.write_disposition == "replace":
+        raise DataError(
+            f"The run has no rows for {', '.join(empty)}: its splits are shorter than a window. Nothing was published, since the "
+            f"rows of an earlier run would stay there. Give it more rows, or set `sink.write_disposition: append`."
+        )
+    tables = [table for table in tables if table.parts]
     target.publish(tables, published, nonce=_nonce(run, spec))
     run.store.write_json(_PLACE, {table.name: str(target.target(table.name)) for table in tables})
     run.store.write(_DONE, b"")  # from here on files may be moved away, and need not be read again

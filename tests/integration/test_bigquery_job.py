@@ -18,7 +18,7 @@ from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.bigquery.sink import BigQuerySink
 from emberharmony.io.bigquery.tables import written_type
 from emberharmony.pipeline import stages
-from flows.config import Job, load_job, parse_job
+from flows.config import ApplyJob, Job, load_job, parse_job
 from flows.run import run
 from tests.integration.conftest import ROOT
 
@@ -190,6 +190,20 @@ def test_rows_that_were_not_planned_are_not_published(winter, connection, flight
             run(job)
         monkeypatch.setitem(stages.CHUNK_STAGES, "featurize", featurize)
     assert run(job).manifest.source_rows == 27_066
+
+
+def test_a_state_is_applied_from_table_to_tables(winter, connection):
+    """Another month through what the first run has fitted, appended to its tables of another name."""
+    first = winter("first")
+    source = first.source
+    march = dataclasses.replace(source, where="month = 3")
+    sink = dataclasses.replace(first.sink, path=f"{first.sink.path}-march", prefix="march_", write_disposition="append")
+    data = {"state": first.sink.path, "runtime": first.runtime.model_dump(), "source": march, "sink": sink}
+    outcome = run(parse_job(data, model=ApplyJob))
+    applied, trained = (published(connection, "winter", f"{name}_features") for name in ("march", "first"))
+    assert applied.num_rows == outcome.manifest.source_rows == 28_834
+    assert applied.column_names == trained.column_names
+    assert published(connection, "winter", "march_windows_stride_2").num_rows == (28_834 - 5) // 2 + 1
 
 
 def test_rows_without_time_are_ordered_by_a_key(winter, connection):
