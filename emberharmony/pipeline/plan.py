@@ -19,7 +19,7 @@ from emberharmony.io.source import Source, TableInfo
 from emberharmony.io.store import Store
 from emberharmony.pipeline.run import PLAN_VERSION, RunRef, forget_runs
 from emberharmony.pipeline.spec import PipelineSpec, open_source
-from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, time_at_rank, time_buckets
+from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank, time_buckets
 from emberharmony.planning.memory import MemoryPlan, RowSizes, plan_memory
 from emberharmony.splits import SPLITS, TimeBoundaries
 from emberharmony.typing import IntArray
@@ -206,7 +206,9 @@ def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_
     def count(start: int, width: int, n_buckets: int) -> IntArray:
         return source.count_times(time, start, width, n_buckets)
 
-    buckets = list(time_buckets(count, span.first, span.last, max_rows=max(chunk_rows // 2, 1)))
+    fine = time_buckets(count, span.first, span.last, max_rows=max(chunk_rows // 2, 1))
+    # A quarter of a million buckets would be 40 MB; chunks are filled to a sixteenth all the same.
+    buckets = list(joined(fine, max_rows=chunk_rows // 16))
     return _Layout(None, buckets, span.n_null)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -100,6 +100,27 @@ def time_buckets(count: CountTimes, first: int, last: int, *, max_rows: int) -> 
             yield from time_buckets(count, start, min(start + width - 1, last), max_rows=max_rows)
         else:
             yield TimeBucket(start, start + width, int(counts[i]))
+
+
+def joined(buckets: Iterable[TimeBucket], *, max_rows: int) -> Iterator[TimeBucket]:
+    """Neighbouring buckets as one, as long as they hold at most `max_rows` rows together: a list of them stays short.
+
+    Examples
+    --------
+    >>> list(joined([TimeBucket(0, 1, 3), TimeBucket(4, 5, 2), TimeBucket(5, 6, 2)], max_rows=5))
+    [TimeBucket(start=0, stop=5, n_rows=5), TimeBucket(start=5, stop=6, n_rows=2)]
+    """
+    open_bucket: TimeBucket | None = None
+    for bucket in buckets:
+        if open_bucket is None:
+            open_bucket = bucket
+        elif open_bucket.n_rows + bucket.n_rows <= max_rows:
+            open_bucket = TimeBucket(open_bucket.start, bucket.stop, open_bucket.n_rows + bucket.n_rows)
+        else:
+            yield open_bucket
+            open_bucket = bucket
+    if open_bucket is not None:
+        yield open_bucket
 
 
 def time_at_rank(buckets: Sequence[TimeBucket], rank: int, times_between: Callable[[int, int], IntArray]) -> int:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emberharmony.errors import PlanError
 from emberharmony.planning import chunks as module
-from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, time_at_rank, time_buckets
+from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank, time_buckets
 
 
 def counter(ticks, calls=None):
@@ -115,3 +115,15 @@ def test_nothing_to_cut():
 
 def test_a_chunk_says_where_it_is():
     assert str(Chunk(3, 1000, 500)) == "chunk 3 (rows 1,000 to 1,500)"
+
+
+@given(ticks=times, max_rows=st.integers(0, 20), together=st.integers(0, 40))
+def test_joined_buckets_hold_the_same_rows(ticks, max_rows, together):
+    fine = list(time_buckets(counter(ticks), int(ticks.min()), int(ticks.max()), max_rows=max_rows))
+    coarse = list(joined(fine, max_rows=together))
+    assert sum(bucket.n_rows for bucket in coarse) == len(ticks)
+    assert all(bucket.n_rows == len(between(ticks)(bucket.start, bucket.stop)) for bucket in coarse)
+    assert all(
+        a.stop <= b.start and a.n_rows + b.n_rows > together for a, b in pairwise(coarse) if a.n_rows <= together >= b.n_rows
+    )
+    assert {bucket for bucket in fine if bucket.n_rows > together} <= set(coarse)
