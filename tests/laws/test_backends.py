@@ -1,0 +1,63 @@
+"""Law 2: the whole job on numpy, torch and mlx, column by column: the same splits, values equal to 1e-5."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from emberharmony.backend import available_backends
+from flows.flights import demo_config
+from tests.jobs import SPLITS, assert_published_alike, run_small, small_table, write_table
+
+OTHERS = [name for name in ("torch", "mlx") if name in available_backends()]
+COLUMNS = {"time": "t", "target": "y", "passthrough": ["name"]}
+JOBS = {
+    "temporal": {"columns": COLUMNS},
+    "random, all scaled": {"columns": COLUMNS, "split": {"method": "random"}, "numbers": {"scale": "all"}},
+    "hash, calendar": {
+        "columns": COLUMNS | {"categorical": ["count", "flag"]},
+        "split": {"method": "hash", "keys": ["name"]},
+        "datetime": {"cycle": "calendar", "time_zone": "Europe/Berlin"},
+        "windows": {"size": 3, "strides": [1, 2, 4]},
+    },
+}
+
+
+def assert_same_bits(a: pa.Table, b: pa.Table, names: list[str]) -> None:
+    for name in names:
+        assert a[name].combine_chunks().equals(b[name].combine_chunks()), name
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS.keys())
+def test_backends_publish_the_same(tmp_path, other, job):
+    table = small_table(1_500)
+    source = write_table(table, tmp_path / "s.parquet", group_rows=300)
+    job = job | {"pca": {"components": 4}}
+    results = {
+        name: run_small(source, tmp_path / name, runtime={"backend": backend, "chunk_rows": 400}, **job)
+        for name, backend in (("numpy", "numpy"), ("other", f"{other}:cpu"))
+    }
+    assert_published_alike(results["other"], results["numpy"], atol=1e-5, rtol=1e-5)
+    assert list(results["other"].manifest["backends"]) == [f"{other}:cpu"]
+    cyclical = [name for name in results["numpy"].feature_names if name.startswith(("t_", "other_sin", "other_cos", "color_"))]
+    assert len(cyclical) > 16
+    if job.get("numbers", {}).get("scale") != "all":
+        for split in SPLITS:
+            assert_same_bits(results["other"].features[split], results["numpy"].features[split], cyclical)
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_the_flights_on_every_backend(flights, tmp_path, other):
+    table = pq.read_table(flights)
+    rows = np.sort(np.random.default_rng(0).choice(len(table), 12_000, replace=False))
+    source = write_table(table.take(pa.array(rows)), tmp_path / "flights.parquet", group_rows=4_000)
+    job = yaml.safe_load(demo_config().read_text())
+    job = {name: section for name, section in job.items() if name not in ("source", "sink", "runtime")}
+    job |= {"categories": {"max_categories": 20}, "pca": {"components": 8}}
+    a = run_small(source, tmp_path / "numpy", **job)
+    b = run_small(source, tmp_path / other, runtime={"backend": f"{other}:cpu"}, **job)
+    assert_published_alike(b, a, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,84 @@
+"""Law 7: measured peak ≤ projected ≤ configured, and ten times the rows cost at most a tenth more."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+MAX_MEMORY_GB = 0.6
+JOB = """
+import json, sys
+from flows.compose import run_job
+from flows.config import parse_job
+from flows.local import PlainLoop
+
+outcome = run_job(parse_job(json.loads(sys.argv[1])), PlainLoop(1))
+print(json.dumps([outcome.peak_bytes, outcome.projected_bytes, outcome.manifest.source_rows]))
+"""
+
+
+def write_stream(path: Path, n_rows: int, *, group_rows: int, order: str) -> Path:
+    """Write a table without ever holding it; its order is "sorted", "shuffled", or "shuffled inside" its row groups."""
+    rng = np.random.default_rng(0)
+    names = np.array([f"value {i}" for i in range(200)])
+    schema = pa.schema(
+        [("t", pa.timestamp("us")), *((f"x{i}", pa.float64()) for i in range(6)), ("s", pa.string()), ("flag", pa.bool_())]
+    )
+    with pq.ParquetWriter(path, schema) as writer:
+        for begin in range(0, n_rows, group_rows):
+            n = min(group_rows, n_rows - begin)
+            seconds = np.arange(begin, begin + n)
+            if order == "shuffled":
+                seconds = rng.integers(0, n_rows, n)
+            if order == "shuffled inside":
+                rng.shuffle(seconds)
+            columns = [pa.array(seconds * 1_000_000, pa.timestamp("us")), *(rng.normal(size=n) for _ in range(6))]
+            columns += [pa.array(names[rng.integers(0, 200, n)]), pa.array(rng.random(n) < 0.5)]
+            writer.write_table(pa.table(columns, schema=schema), row_group_size=group_rows)
+    return path
+
+
+def measured(source: Path, sink: Path, chunk_rows: int) -> tuple[int, int]:
+    """Peak and projection of a process that runs a job."""
+    job = {
+        "source": {"path": str(source)},
+        "sink": {"path": str(sink)},
+        "columns": {"time": "t", "target": "x0"},
+        "categories": {"max_categories": 10},
+        "runtime": {
+            "engine": "none", "backend": "numpy", "workers": 1, "chunk_rows": chunk_rows, "max_memory_gb": MAX_MEMORY_GB,
+        },
+    }  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", JOB, json.dumps(job)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    peak, projected, _ = json.loads(done.stdout)
+    assert peak <= projected <= MAX_MEMORY_GB * 2**30, f"peak {peak / 2**20:.0f} MiB, projected {projected / 2**20:.0f}"
+    return peak, projected
+
+
+@pytest.mark.parametrize("order", ["sorted", "shuffled"])
+def test_ten_times_the_rows(tmp_path, order):
+    peaks = []
+    for n_rows in (60_000, 600_000):
+        source = write_stream(tmp_path / f"{n_rows}.parquet", n_rows, group_rows=20_000, order=order)
+        peaks.append(measured(source, tmp_path / f"out-{n_rows}", 30_000)[0])
+    assert peaks[1] <= 1.10 * peaks[0], [peak / 2**20 for peak in peaks]
+
+
+@pytest.mark.parametrize("order", ["sorted", "shuffled inside"])
+def test_row_groups_larger_than_chunks(tmp_path, order):
+    """A million rows to a group, as pyarrow and pandas write by default, do not come into memory together."""
+    source = write_stream(tmp_path / "t.parquet", 1_000_000, group_rows=1_000_000, order=order)
+    measured(source, tmp_path / "out", 40_000)  # read whole, the group would take 100 MiB more than projected
