@@ -84,9 +84,7 @@ def test_the_time_on_the_wall(backend, time_zone):
     assert_follows(got, times.tz_convert(time_zone), "inclusive")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Arrow 26 knows no summer time after 2037: there the hour is off by one"
-)
+@pytest.mark.xfail(strict=True, reason="Arrow 26 knows no summer time after 2037: there the hour is off by one")
 def test_summer_times_to_come():
     times = pd.DatetimeIndex(["2045-07-01 12:00"], tz="UTC").as_unit("us")
     got = cyclical_block(pa.chunked_array([pa.array(times)]), CyclicalSpec(time_zone="Europe/Berlin"))
