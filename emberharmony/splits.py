@@ -47,6 +47,8 @@ class SplitSpec:
             )
         if self.gap < timedelta(0):
             raise ValueError(f"A gap is a length of time, not negative; got {self.gap}.")
+        if self.seed < 0:
+            raise ValueError(f"seed is a whole number from 0 up, got {self.seed}.")
         if (self.method == "hash") != bool(self.keys):
             raise ValueError("`keys` names the columns of a hash split: give both, method hash and keys, or neither.")
         if self.gap and self.method not in (None, "temporal"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
@@ -176,6 +176,7 @@ def _read(path: Path, overrides: Sequence[str], model: type[AnyJob]) -> dict[str
         raise PlanError(
             f"{path} has to hold the sections of a job ({', '.join(model.model_fields)}), not {type(data).__name__}."
         )
+    data = {name: section for name, section in data.items() if section is not None}  # `windows:` with nothing below it
     for override in overrides:
         _override(data, override)
     return data
@@ -205,7 +206,10 @@ def _override(data: dict[str, Any], override: str) -> None:
         data = data.setdefault(section, {})
         if not isinstance(data, dict):
             raise PlanError(f"--set {override}: {section!r} is a value, not a section.")
-    data[name] = yaml.safe_load(text)
+    try:
+        data[name] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PlanError(f"--set {override}: {text!r} is not a value that YAML knows; quote it if it is a text.") from error
 
 
 def _explain(detail: Any, data: Mapping[str, Any], model: type[AnyJob]) -> str:
@@ -278,6 +282,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is no name of a key", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             seen.add(key)
