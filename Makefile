@@ -12,7 +12,7 @@ PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint types contracts pytest emulator format bench clean
+.PHONY: help deploy-local venv demo test lint types contracts pytest emulator format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ format: $(VENV)/.test ## put the code in the house's format
 bench: $(VENV)/.test ## ratios against pandas, polars, DuckDB and scikit-learn, on an idle machine
 	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.kernels
 	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.whole_job
+
+deploy-local: $(VENV)/.test ## a Prefect server, pools and workers on this machine, and the flights through them
+	env -u OMP_NUM_THREADS $(BIN)/python -m deploy.local
 
 clean: ## remove the environments, caches and the demo's data
 	rm -rf $(VENV) .venv-emulator data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

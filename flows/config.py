@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from emberharmony.errors import PlanError
 from emberharmony.features.categorical import CategorySpec
@@ -52,8 +52,8 @@ class Runtime(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    engine: Literal["none", "threads", "processes", "dask", "ray"] = Field(
-        "threads", description="A plain loop without Prefect, or Prefect on threads, processes, Dask or Ray."
+    engine: Literal["none", "threads", "processes", "dask", "ray", "pools"] = Field(
+        "threads", description="A plain loop without Prefect, or Prefect on threads, processes, Dask, Ray or worker pools."
     )
     address: str | None = Field(None, description="A Dask scheduler or Ray cluster to use; without one it is started here.")
     backend: str = Field(
@@ -63,7 +63,11 @@ class Runtime(BaseModel):
     threads: int | None = Field(
         None, ge=1, description="Compute threads of each worker; by default this machine's cores shared out, elsewhere one."
     )
-    parity_check: float = Field(0.0, ge=0, le=1, description="Share of the chunks that are computed on NumPy too, and compared.")
+    pools: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="Worker pools of `engine: pools`: name of the `shard` deployment, shards at a time."
+    )
+    shard_chunks: int | None = Field(None, ge=1, description="Chunks of a shard; by default a quarter of a lane's part.")
+    parity_check: float = Field(0.0, ge=0, le=1, description="Share of the chunks that NumPy computes too, to compare.")
     max_memory_gb: float = Field(4.0, gt=0, description="Bound of the whole process in GiB; the plan keeps to it or refuses.")
     chunk_rows: int | None = Field(
         None, ge=1, description="Rows that one task reads; by default what memory allows, at most 131,072."
@@ -72,6 +76,12 @@ class Runtime(BaseModel):
         "auto",
         description="Prefect task runs for every step of a chunk, one for each chunk and stage, or by the number of chunks.",
     )
+
+    @model_validator(mode="after")
+    def _check_pools(self) -> Runtime:
+        if (self.engine == "pools") != bool(self.pools):
+            raise ValueError("`engine: pools` and `pools` belong together: name the pools, such as `pools: {cpu: 2, gpu: 1}`.")
+        return self
 
 
 class AnyJob(BaseModel):
@@ -96,12 +106,12 @@ class AnyJob(BaseModel):
     @property
     def is_spread(self) -> bool:
         """Whether the work is done elsewhere, by workers that select their own backend."""
-        return self.runtime.address is not None
+        return self.runtime.address is not None or self.runtime.engine == "pools"
 
     @property
     def worker_threads(self) -> int | None:
         """Compute threads of every worker process; ``None`` where the work is done in this one."""
-        if self.runtime.engine in ("none", "threads"):
+        if self.runtime.engine in ("none", "threads", "pools"):  # a shard shares out the cores of its own host
             return None
         return self.runtime.threads or (1 if self.is_spread else max(1, available_cores() // self.workers))
 

@@ -25,10 +25,10 @@ MAX_STAGE_CHUNKS = 16
 class PrefectEngine:
     """Runs the stages as task runs of the current flow run, on the flow's task runner or on another one."""
 
-    def __init__(self, job: AnyJob, runner: TaskRunner[Any] | None = None) -> None:
-        self.name = job.runtime.engine
-        self._granularity = job.runtime.granularity
-        self._window = 2 * job.workers
+    def __init__(self, name: str, *, workers: int, granularity: str, runner: TaskRunner[Any] | None = None) -> None:
+        self.name = name
+        self._granularity = granularity
+        self._window = 2 * workers
         self._runner = runner
 
     def each(self, stage: str, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
@@ -75,10 +75,17 @@ class PrefectEngine:
 @contextmanager
 def engine_of(job: AnyJob) -> Iterator[PrefectEngine]:
     """The engine that a job names, within a flow run, for the length of the block."""
+    if job.runtime.engine == "pools":
+        from flows.lanes import lanes_of
+
+        yield lanes_of(job)
+        return
     with ExitStack() as stack:
         if job.runtime.engine == "processes":
             stack.enter_context(working_in_processes(job.workers))
-        yield PrefectEngine(job, stack.enter_context(_runner_of(job)))
+        runner = stack.enter_context(_runner_of(job))
+        runtime = job.runtime
+        yield PrefectEngine(runtime.engine, workers=job.workers, granularity=runtime.granularity, runner=runner)
 
 
 def _runner_of(job: AnyJob) -> TaskRunner[Any]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from emberharmony.errors import PlanError
 
 DEFAULT_CHUNK_ROWS = 131_072
+MAX_CHUNKS = 20_000
+"""A table of more rows than so many default chunks hold is cut into larger ones, where memory allows: files, receipts, task
+runs and the manifest follow the number of chunks, not of rows."""
 _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the interpreter's own
 _PRODUCT_BYTES = 64 * 2**20  # one period product, see stats.window_gram
 
@@ -112,7 +115,8 @@ def plan_memory(
             f"runtime.workers (now {n_workers}), or make fewer features (up to {sizes.n_features:,} now; see "
             "categories.max_categories and columns.drop)."
         )
-    rows = min(chunk_rows or min(DEFAULT_CHUNK_ROWS, fitting), n_rows)
+    wanted = max(DEFAULT_CHUNK_ROWS, -(-n_rows // MAX_CHUNKS))
+    rows = min(chunk_rows or min(wanted, fitting), n_rows)
     if rows > fitting:
         chunk_gib = (fixed + rows * row_peak_bytes(sizes)) / 2**30
         raise PlanError(

@@ -38,7 +38,7 @@ def small_job(folder: Path, *, sink: str = "result", **changes: Any) -> dict[str
 
 
 def start(job: dict[str, Any], *, overwrite: bool = False, die_at: int | None = None, told: Path | None = None) -> Any:
-    """Start a run; it kills itself before its `die_at`-th change of the file system, and tells into `told` how many it made."""
+    """Start a run; it kills itself before its `die_at`-th change of the file system, and tells `told` how many it made."""
     process = _servant.Process(target=_victim, args=(job, overwrite, die_at, told))
     process.start()
     return process

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from emberharmony.errors import PlanError
 from emberharmony.planning.memory import (
     DEFAULT_CHUNK_ROWS,
+    MAX_CHUNKS,
     RowSizes,
     fit_bytes,
     fixed_chunk_bytes,
@@ -50,13 +51,21 @@ def test_what_is_planned_is_allowed(sizes, n_rows, chunk_rows, n_workers, allowe
         return  # its words are looked at below
     assert memory.projected_bytes <= allowed
     assert 1 <= memory.chunk_rows <= n_rows
-    assert memory.chunk_rows <= (chunk_rows or DEFAULT_CHUNK_ROWS)
+    assert memory.chunk_rows <= (chunk_rows or max(DEFAULT_CHUNK_ROWS, -(-n_rows // MAX_CHUNKS)))
     assert memory.chunk_rows == min(chunk_rows or DEFAULT_CHUNK_ROWS, n_rows) or chunk_rows is None
 
 
 def test_the_projection_does_not_know_the_number_of_rows():
-    few, many = plan(n_rows=10**6), plan(n_rows=10**12)
+    few, many = plan(n_rows=10**6), plan(n_rows=10**9)
     assert few.projected_bytes == many.projected_bytes
+
+
+def test_enormous_tables_get_larger_chunks_rather_than_more_of_them():
+    plenty = 64 * GB
+    assert plan(n_rows=10**11, allowed_bytes=plenty).chunk_rows == 10**11 // MAX_CHUNKS
+    little = plan(n_rows=10**12)
+    assert little.projected_bytes <= 4 * GB
+    assert little.chunk_rows > DEFAULT_CHUNK_ROWS
 
 
 def test_what_makes_it_larger():

@@ -1,0 +1,47 @@
+# syntax=docker/dockerfile:1
+# A worker, on the CPU or on CUDA:
+#
+#   docker build -t emberharmony .
+#   docker build -t emberharmony:cuda --build-arg DEVICE=cuda .
+#   docker run --rm -e PREFECT_API_URL=http://server:4200/api -v /shared:/shared emberharmony            # pool cpu
+#   docker run --rm --gpus all -e POOL=gpu -e PREFECT_API_URL=... -v /shared:/shared emberharmony:cuda   # pool gpu
+#
+# Apple silicon works natively, not in a container: there is no Metal in one (docs/scale.md).
+
+ARG DEVICE=cpu
+ARG PYTHON=3.11
+
+FROM python:${PYTHON}-slim-bookworm AS build
+ARG DEVICE
+WORKDIR /src
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+# torch first and by itself: the default wheels on Linux bring CUDA along, which a CPU image has no use for.
+COPY constraints.txt ./
+RUN if [ "$DEVICE" = cuda ]; then pip install -c constraints.txt torch; fi
+COPY pyproject.toml README.md ./
+COPY emberharmony emberharmony
+COPY tasks tasks
+COPY flows flows
+COPY configs configs
+RUN pip install -c constraints.txt ".[bigquery,dask]"
+
+FROM python:${PYTHON}-slim-bookworm
+ARG DEVICE
+COPY --from=build /opt/venv /opt/venv
+RUN useradd --create-home --uid 10001 ember
+USER 10001
+WORKDIR /home/ember
+# The libraries of CUDA come with torch's wheels; the driver with `--gpus all`.
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    OMP_WAIT_POLICY=passive \
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30 \
+    PREFECT_LOGGING_LEVEL=WARNING \
+    PREFECT_SERVER_ANALYTICS_ENABLED=false \
+    POOL=cpu \
+    LIMIT=1
+HEALTHCHECK --interval=60s --timeout=20s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=10)"]
+# `exec`: the worker is process 1 and gets the container's SIGTERM, on which it lets its flow runs end or cancels them.
+CMD ["sh", "-c", "exec prefect worker start --pool \"$POOL\" --limit \"$LIMIT\" --with-healthcheck"]

@@ -1,0 +1,1 @@
+"""Making deployments: pools, automations, and everything at once on one machine."""

@@ -1,0 +1,151 @@
+"""Server, pools and workers on one machine, and the flights through all of them.
+
+    make deploy-local                       # or: python -m deploy.local --home data/deployed --keep
+
+What it starts ends with it; `--keep` lets server and workers run until Ctrl-C, so that the UI can be looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+POOLS = {"control": 1, "cpu": 1, "gpu": 1, "apple": 1}
+"""Pools and how many flow runs each takes at a time; a production pool takes one for each GPU, or for each host."""
+
+
+@contextlib.contextmanager
+def local_deployment(home: Path, pools: Mapping[str, int] | None = None) -> Iterator[dict[str, str]]:
+    """Server, pools, deployments and a worker for each pool; yields the environment that knows them."""
+    pools = POOLS if pools is None else pools
+    home.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        **_settings(ROOT / "deploy/server.env"),
+        "PREFECT_HOME": str(home / ".prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "EMBERHARMONY_HOME": str(home),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_process(["prefect", "server", "start", "--port", str(port)], environment, home / "server.log"))
+        _wait_until_ready(environment["PREFECT_API_URL"], home / "server.log")
+        for pool, limit in pools.items():
+            _prefect(["work-pool", "create", pool, "--type", "process", "--overwrite"], environment)
+            _prefect(["work-pool", "set-concurrency-limit", pool, str(limit)], environment)
+        _prefect(["--no-prompt", "deploy", "--all"], environment)
+        subprocess.run(
+            [sys.executable, "-m", "deploy.zombies"], check=True, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        )
+        for pool, limit in pools.items():
+            command = ["prefect", "worker", "start", "--pool", pool, "--limit", str(limit), "--name", f"local-{pool}"]
+            stack.enter_context(_process(command, environment, home / f"worker-{pool}.log"))
+        yield environment
+
+
+def run_flights(environment: Mapping[str, str], home: Path, runtime: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the whole job on the flights through `extract/flights`, and return its manifest."""
+    import yaml
+
+    from flows.flights import demo_config, prepare_flights
+
+    prepare_flights(home / "data/flights.parquet")
+    job = yaml.safe_load(demo_config().read_text())
+    job["runtime"] |= {"engine": "pools", "pools": {"cpu": 1, "gpu": 1, "apple": 1}, **runtime}
+    run_and_wait("extract/flights", {"job": job}, environment)
+    manifest: dict[str, Any] = json.loads((home / "data/flights-features/manifest.json").read_text())
+    return manifest
+
+
+def run_and_wait(deployment: str, parameters: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Have a deployment run, and wait for its end; raises if that is not a good one."""
+    command = ["deployment", "run", deployment, "--watch", "--watch-interval", "2"]
+    for name, value in parameters.items():
+        command += ["--param", f"{name}={json.dumps(value)}"]
+    _prefect(command, environment)
+
+
+def _settings(path: Path) -> dict[str, str]:
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def _prefect(arguments: list[str], environment: Mapping[str, str]) -> str:
+    command = [sys.executable, "-m", "prefect", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"prefect {' '.join(arguments[:3])} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def _process(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)  # what a worker takes for a request to stop
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _wait_until_ready(api: str, log: Path, timeout_s: float = 120.0) -> None:
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{api}/health", timeout=5) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.2)
+    raise RuntimeError(f"The server did not start within {timeout_s:.0f} s; see {log}.")
+
+
+def main() -> None:
+    """Deploy, run the flights, and tell who computed what."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--home", type=Path, default=Path("data/deployed"), help="folder of the server, the logs and the results"
+    )
+    parser.add_argument("--keep", action="store_true", help="leave server and workers running until Ctrl-C")
+    options = parser.parse_args()
+    home = options.home.resolve()
+    with local_deployment(home) as environment:
+        sys.stdout.write(
+            f"Server, pools {', '.join(POOLS)} and their workers run; UI at {environment['PREFECT_API_URL'][:-4]}\n"
+        )
+        manifest = run_flights(environment, home, {"chunk_rows": 40_000, "workers": 1})
+        sys.stdout.write(f"{manifest['source_rows']:,} flights -> {home / 'data/flights-features'}\n")
+        for stage, hosts in manifest["computed"].items():
+            sys.stdout.write(f"  {stage:<10} " + "; ".join(f"{who}: chunks {chunks}" for who, chunks in hosts.items()) + "\n")
+        sys.stdout.flush()
+        if options.keep:
+            sys.stdout.write("Ctrl-C ends server and workers.\n")
+            sys.stdout.flush()
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.pause()
+
+
+if __name__ == "__main__":
+    main()

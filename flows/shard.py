@@ -1,0 +1,42 @@
+"""One worker pool's portion of a job: a stage over some chunks of a run that another flow has staged."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from emberharmony.pipeline.run import RunRef, open_run
+from emberharmony.threads import available_cores, compute_threads, limit_compute_threads
+from flows.engine import PrefectEngine
+
+ChunkStageName = Literal["profile", "featurize", "project"]
+
+
+@flow(name="shard", persist_result=False)
+def shard(ref: RunRef, stage: ChunkStageName, chunks: list[int], workers: int | None = None) -> int:
+    """Do one stage of the given chunks on the backend that this worker selects; returns how many were left to do.
+
+    What is done already, by whomever, is not done again: a shard that another worker has begun can be given to this one.
+
+    Parameters
+    ----------
+    ref : RunRef
+        The staged run, as the flow that staged it passes it on; its folder has to be reachable from here by the same path.
+    stage : str
+        "profile", "featurize" or "project".
+    chunks : list of int
+        Numbers of the chunks.
+    workers : int or None
+        Chunks at a time; by default one for each core.
+    """
+    workers = workers or available_cores()
+    run = open_run(ref)
+    missing = {chunk.index for chunk in run.missing(stage)}
+    left = [chunk for chunk in chunks if chunk in missing]
+    with limit_compute_threads(max(1, compute_threads() // workers)), ThreadPoolTaskRunner(max_workers=workers) as runner:
+        engine = PrefectEngine("shard", workers=workers, granularity="chunk", runner=runner)
+        for _ in engine.each(stage, ref, left):
+            pass
+    return len(left)

@@ -1,0 +1,153 @@
+"""A table of ten terabytes, planned from metadata; and twenty thousand chunks of no work through the scheduler."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+
+from emberharmony.features.columns import ColumnSpec
+from emberharmony.io.parquet import ParquetSourceSpec
+from emberharmony.io.source import TableInfo, TimeRange
+from emberharmony.pipeline import plan as planning
+from emberharmony.pipeline.plan import Resources, make_plan, stage_plan
+from emberharmony.pipeline.run import Receipt, RunRef, open_run
+from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.planning.memory import MAX_CHUNKS
+from emberharmony.windows import WindowSpec
+from flows.local import PlainLoop
+
+N_GROUPS = 100_000
+GROUP_ROWS = 1_000_000
+BYTES_PER_ROW = 100.0  # 10 TB
+
+
+class Enormous:
+    """A table that is nothing but its metadata."""
+
+    def __init__(self, *, in_order: bool) -> None:
+        self.in_order = in_order
+        self.n_rows = N_GROUPS * GROUP_ROWS
+        self.counted = 0
+
+    def describe(self) -> TableInfo:
+        fields = [
+            pa.field("t", pa.timestamp("us")),
+            *(pa.field(f"x{i}", pa.float64()) for i in range(11)),
+            pa.field("c", pa.string()),
+        ]
+        schema = pa.schema(fields)
+        return TableInfo(schema, self.n_rows, {"made": "up"}, dict.fromkeys(schema.names, BYTES_PER_ROW / len(schema.names)))
+
+    def row_groups(self, time):
+        return np.full(N_GROUPS, GROUP_ROWS, np.int64) if self.in_order else None
+
+    def is_sorted_within(self, time, chunk_rows):
+        return self.in_order
+
+    def time_range(self, time):
+        return TimeRange(0, self.n_rows - 1, 0)  # one row in every microsecond
+
+    def count_times(self, time, start, width, n_buckets):
+        self.counted += 1
+        starts = start + width * np.arange(n_buckets)
+        return np.clip(self.n_rows - starts, 0, width)
+
+    def times_between(self, time, start, stop):
+        return np.arange(start, stop)
+
+    def times_of_rows(self, time, start, stop):
+        first = start // GROUP_ROWS * GROUP_ROWS
+        return np.arange(first, first + GROUP_ROWS), first
+
+
+@pytest.mark.parametrize("in_order", [True, False], ids=["in order", "out of order"])
+def test_ten_terabytes_are_planned_in_seconds_and_bounded_memory(monkeypatch, tmp_path, in_order):
+    source = Enormous(in_order=in_order)
+    monkeypatch.setattr(planning, "open_source", lambda spec: source)
+    spec = PipelineSpec(ParquetSourceSpec("made up"), columns=ColumnSpec(time="t"), windows=WindowSpec(5, (1, 3, 5)))
+    tracemalloc.start()
+    began = time.process_time()
+    plan = make_plan(spec, Resources(max_memory_gb=64.0, workers=4))
+    ref = stage_plan(plan, tmp_path, backend="numpy")
+    seconds, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    largest = max(chunk.n_rows for chunk in plan.chunks)
+    print(f"{len(plan.chunks):,} chunks of up to {largest:,} rows: {seconds:.1f} s, {peak / 2**20:.0f} MiB")
+    assert sum(chunk.n_rows for chunk in plan.chunks) == source.n_rows == 100_000_000_000
+    assert MAX_CHUNKS / 2 < len(plan.chunks) <= MAX_CHUNKS * 1.25
+    assert [chunk.first_row for chunk in plan.chunks] == np.cumsum([0, *(c.n_rows for c in plan.chunks[:-1])]).tolist()
+    assert plan.boundaries is not None
+    assert (plan.boundaries.validation, plan.boundaries.test) == (80_000_000_000, 90_000_000_000)
+    assert plan.memory.projected_bytes <= 64 * 2**30
+    assert seconds < 30  # tracemalloc makes it several times slower than it is
+    assert peak < 256 * 2**20
+    assert len(str(ref)) < 2048
+    assert sum(path.stat().st_size for path in Path(ref.staging).rglob("*") if path.is_file()) < 2 * 2**20
+
+
+@pytest.fixture
+def staged(monkeypatch, tmp_path) -> RunRef:
+    source = Enormous(in_order=True)
+    monkeypatch.setattr(planning, "open_source", lambda spec: source)
+    spec = PipelineSpec(ParquetSourceSpec("made up"), columns=ColumnSpec(time="t"))
+    plan = make_plan(spec, Resources(max_memory_gb=64.0, workers=4))
+    return stage_plan(plan, tmp_path, backend="numpy")
+
+
+def test_twenty_thousand_chunks_of_no_work_leave_memory_flat(monkeypatch, staged):
+    """The scheduler, the references and the receipts; only the work is left out."""
+    ref = staged
+
+    def no_work(run, chunk, backend, steps):
+        return Receipt("profile", chunk.index, {"train": chunk.n_rows, "validation": 0, "test": 0}, (), backend, 0.0)
+
+    monkeypatch.setitem(__import__("emberharmony.pipeline.stages", fromlist=["CHUNK_STAGES"]).CHUNK_STAGES, "profile", no_work)
+    chunks = [chunk.index for chunk in open_run(ref).missing("profile")]
+    assert len(chunks) >= 20_000
+    process, resident = psutil.Process(), []
+    began = time.perf_counter()
+    for n_done, _ in enumerate(PlainLoop(workers=2).each("profile", ref, chunks), start=1):
+        if n_done % 4_000 == 0:
+            resident.append(process.memory_info().rss / 2**20)
+    each_ms = (time.perf_counter() - began) / len(chunks) * 1e3
+    print(f"{len(chunks):,} chunks: {each_ms:.2f} ms each; resident MiB every 4,000: {[round(mib) for mib in resident]}")
+    assert open_run(ref).missing("profile") == []
+    assert max(resident) - resident[0] < 8, "memory grows with the number of chunks"
+
+
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.filterwarnings("default")
+def test_prefect_holds_no_more_than_its_window(staged, monkeypatch):
+    """As many task runs as a test may take; `python -m benchmarks.engines --chunks 20000` does them all."""
+    from prefect import flow
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    from flows.engine import PrefectEngine
+    from flows.server import server_if_needed
+
+    monkeypatch.setattr("tasks.stages.run_chunk", lambda stage, ref, chunk, steps: None)
+    resident: list[float] = []
+    n_chunks = 900
+
+    @flow
+    def no_work() -> float:
+        with ThreadPoolTaskRunner(max_workers=2) as runner:
+            engine = PrefectEngine("threads", workers=2, granularity="chunk", runner=runner)
+            began = time.perf_counter()
+            for n_done, _ in enumerate(engine.each("profile", staged, range(n_chunks)), start=1):
+                if n_done % 300 == 0:
+                    resident.append(psutil.Process().memory_info().rss / 2**20)
+            return (time.perf_counter() - began) / n_chunks * 1e3
+
+    with server_if_needed():
+        each_ms = no_work()
+    print(
+        f"{n_chunks} task runs on threads: {each_ms:.1f} ms each; resident MiB every 300: {[round(mib) for mib in resident]}"
+    )
+    assert resident[-1] - resident[0] < 12
