@@ -52,7 +52,7 @@ def publish_tables(run: Run, manifest: Manifest, sink: Path, *, put: Put | None 
     empty = [table.name for table in tables if not table.parts]
     if empty and spec.write_disposition == "replace":
         raise DataError(
-            f"The run has no rows for {', '.join(empty)}: its splits are shorter than a window. Nothing was published, since the "
+            f"The run has no rows for {', '.join(empty)}: its splits are shorter than a window. Nothing was published, since "
             f"rows of an earlier run would stay there. Give it more rows, or set `sink.write_disposition: append`."
         )
     tables = [table for table in tables if table.parts]

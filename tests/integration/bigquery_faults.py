@@ -110,9 +110,7 @@ class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
 
 
 def _first(call: Any, count: int) -> Iterator[Any]:
-    for _ in range(count):
-        try:
-            yield next(call)
-        except StopIteration:
-            return
+    """Yield the first messages, and drop the next: a server that has begun it knows that these have left."""
+    taken = [message for _, message in zip(range(count + 1), call, strict=False)]
     call.cancel()
+    yield from taken[:count]
