@@ -270,9 +270,18 @@ class BigQuerySink:
         )
 
     def _describe(self, table: OutputTable, target: TableName) -> None:
-        made = bigquery_table(str(target), table, None, self._labels())
+        """Say what table and columns are; the columns themselves stay as they are there."""
+        there = table_of(self._clients, target)
+        texts = {column.name: column.description for column in table.fields() if column.description}
+        field = library("google.cloud.bigquery").SchemaField.from_api_repr
+        there.schema = [
+            field({**column.to_api_repr(), "description": texts.get(column.name, column.description or "")})
+            for column in there.schema
+        ]
+        there.labels = {**there.labels, **self._labels()}
+        there.description = table.description or there.description
         try:
-            self._clients.jobs.update_table(made, ["schema", "labels", "description"], retry=rest_retry(self._clients))
+            self._clients.jobs.update_table(there, ["schema", "labels", "description"], retry=rest_retry(self._clients))
         except google_errors() as error:
             raise explained(error, doing=f"Describing {target}", permission="bigquery.tables.update") from error
 
