@@ -93,7 +93,7 @@ def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = 
 def write_edges(store: Store, name: str, edges: Mapping[str, pa.Table]) -> FileRecord:
     """Write the first rows of each split of a chunk: what its neighbours' windows need of it."""
     tables = [table.append_column("split", pa.array([split] * table.num_rows)) for split, table in edges.items()]
-    table = pa.concat_tables(tables)
+    table = pa.concat_tables(tables).unify_dictionaries()  # an Arrow file holds one dictionary for each column
     with store.writing(name) as file, pa.ipc.new_file(pa.PythonFile(file, mode="w"), table.schema) as writer:
         writer.write_table(table)
     return file.record(name)
