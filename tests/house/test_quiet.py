@@ -15,7 +15,7 @@ from tests.jobs import small_table, write_table
 
 ROOT = Path(__file__).parent.parent.parent
 NOISE = re.compile(
-    r"Traceback|Warning|WARN|ERROR|CRITICAL|DEBUG|deprecat|Exception|\| INFO|prefect\.|Finished in state|https?://",
+    r"Traceback|Warn|Error|Critical|Debug|deprecat|Exception|\| INFO|prefect\.|Finished in state|https?://",
     re.IGNORECASE,
 )
 

@@ -1,0 +1,194 @@
+"""Parquet tables: described by their footers, read chunk by chunk, in the job's order."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emberharmony.errors import DataError
+from emberharmony.io.parquet import ParquetSource, ParquetSourceSpec
+from emberharmony.planning.chunks import Chunk, cut_rows, cut_times, time_buckets
+from tests.jobs import small_table, write_table
+
+
+def source(path, **spec):
+    return ParquetSource(ParquetSourceSpec(str(path), **spec))
+
+
+def ticks_of(table):
+    return table["t"].cast(pa.int64()).to_numpy()
+
+
+def expected_rows(table, begin, end):
+    """The table in time order, ties by row number, with row numbers."""
+    order = np.argsort(ticks_of(table), kind="stable")[begin:end]
+    return table.take(pa.array(order)), order
+
+
+@pytest.mark.parametrize("columns", [None, ("t", "walk")])
+def test_describe(tmp_path, columns):
+    table = small_table(100)
+    info = source(write_table(table, tmp_path / "t", files=3, group_rows=9), columns=columns).describe()
+    assert info.n_rows == 100
+    assert info.schema.names == list(columns or table.column_names)
+    assert all(info.schema.field(name).type == table.schema.field(name).type for name in info.schema.names)
+    assert info.bytes_per_row.keys() == set(info.schema.names)
+    assert info.bytes_per_row["walk"] >= 8
+    assert len(info.identity["files"]) == 3
+
+
+def test_identity_is_that_of_the_content(tmp_path):
+    table = small_table(50)
+    a = source(write_table(table, tmp_path / "a.parquet")).describe().identity
+    write_table(table, tmp_path / "a.parquet")
+    assert source(tmp_path / "a.parquet").describe().identity == a  # written again, the same
+    changed = table.set_column(1, "walk", pa.array(np.arange(50.0)))
+    assert source(write_table(changed, tmp_path / "a.parquet")).describe().identity != a
+
+
+@given(
+    order=st.sampled_from(["sorted", "shuffled", "blocks", "ties"]),
+    n_rows=st.integers(1, 120),
+    group_rows=st.integers(1, 60),
+    files=st.integers(1, 4),
+    chunk_rows=st.integers(1, 130),
+)
+def test_chunks_are_the_table_in_time_order(tmp_path_factory, order, n_rows, group_rows, files, chunk_rows):
+    folder = tmp_path_factory.mktemp("parquet")
+    table = small_table(n_rows, order=order)
+    reader = source(write_table(table, folder / "t", group_rows=group_rows, files=min(files, n_rows)))
+    groups = reader.row_groups("t")
+    if groups is not None and reader.is_sorted_within("t", chunk_rows):
+        chunks = cut_rows(groups, chunk_rows)
+    else:
+        span = reader.time_range("t")
+        assert (span.first, span.last, span.n_null) == (ticks_of(table).min(), ticks_of(table).max(), 0)
+        buckets = time_buckets(lambda *a: reader.count_times("t", *a), span.first, span.last, max_rows=max(chunk_rows // 2, 1))
+        chunks = cut_times(list(buckets), chunk_rows)
+    assert sum(chunk.n_rows for chunk in chunks) == n_rows
+    if order == "sorted":
+        assert groups is not None
+    for chunk in chunks:
+        got = reader.read(chunk, ["walk", "name"], time="t")
+        rows, numbers = expected_rows(table, chunk.first_row, chunk.first_row + chunk.n_rows)
+        assert got.column_names == ["row_number", "walk", "name"]
+        np.testing.assert_array_equal(got["row_number"], numbers)
+        assert got["name"].to_pylist() == rows["name"].to_pylist()
+
+
+@given(n_rows=st.integers(1, 90), group_rows=st.integers(1, 90), chunk_rows=st.integers(1, 90), batch=st.integers(1, 50))
+def test_source_order(tmp_path_factory, n_rows, group_rows, chunk_rows, batch):
+    """Without a time rows stay where they are, also where a group is read in batches."""
+    table = small_table(n_rows)
+    reader = source(write_table(table, tmp_path_factory.mktemp("parquet") / "t.parquet", group_rows=group_rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emberharmony.io.parquet._MIN_BATCH_ROWS", batch)
+        patch.setattr("emberharmony.io.parquet._MAX_BATCH_ROWS", batch)
+        for chunk in cut_rows(reader.row_groups(None), chunk_rows):
+            got = reader.read(chunk, ["name"], time=None)
+            rows = range(chunk.first_row, chunk.first_row + chunk.n_rows)
+            assert got["row_number"].to_pylist() == list(rows)
+            assert got["name"].to_pylist() == [f"row {i}" for i in rows]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("statistics", [True, False])
+def test_footers_tell_times_to_the_tick(tmp_path, unit, statistics):
+    first = 1_700_000_000 * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit] + 1
+    numbers = first + np.random.default_rng(0).permutation(100)
+    table = pa.table({"t": pa.array(numbers, pa.timestamp(unit, "UTC"))})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=13, write_statistics=statistics)
+    reader = source(tmp_path / "t.parquet")
+    scale = 1000 if unit == "s" else 1  # Parquet has no seconds
+    span = reader.time_range("t")
+    assert (span.first, span.last) == (scale * first, scale * (first + 99))
+    assert len(reader.times_between("t", scale * first, scale * (first + 10))) == 10
+    assert reader.count_times("t", scale * first, scale * 10, 10).tolist() == [10] * 10
+
+
+def test_null_times(tmp_path):
+    table = pa.table({"t": pa.array([5, None, 3, None, 9, 1], pa.timestamp("us")), "x": range(6)})
+    for group_rows in (1, 2, 6):
+        reader = source(write_table(table, tmp_path / f"{group_rows}.parquet", group_rows=group_rows))
+        assert reader.row_groups("t") is None
+        assert (reader.time_range("t").first, reader.time_range("t").last, reader.time_range("t").n_null) == (1, 9, 2)
+        got = reader.read(Chunk(0, 0, 4, (0, 10)), ["x"], time="t")
+        assert got["row_number"].to_pylist() == got["x"].to_pylist() == [5, 2, 0, 4]
+
+
+def test_no_time_at_all(tmp_path):
+    table = pa.table({"t": pa.nulls(4, pa.timestamp("us"))})
+    with pytest.raises(DataError, match="'t' holds no time in any of its rows"):
+        source(write_table(table, tmp_path / "t.parquet")).time_range("t")
+
+
+def test_which_files(tmp_path):
+    write_table(small_table(10), tmp_path / "b.parquet")
+    write_table(small_table(20), tmp_path / "a.parquet")
+    (tmp_path / "sub").mkdir()
+    write_table(small_table(40), tmp_path / "sub" / "c.parquet")
+    (tmp_path / ".hidden").mkdir()
+    write_table(small_table(80), tmp_path / ".hidden" / "d.parquet")
+    write_table(small_table(80), tmp_path / "_temporary.parquet")
+    (tmp_path / "notes.txt").write_text("no table")
+    folder = source(tmp_path)
+    assert folder.describe().n_rows == 70
+    assert [name for name, *_ in folder.describe().identity["files"]] == ["a.parquet", "b.parquet", "c.parquet"]
+    assert source(tmp_path / "*.parquet").describe().n_rows >= 30
+    assert source(tmp_path / "b.parquet").describe().n_rows == 10
+
+
+def test_what_cannot_be_read(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere\.parquet does not exist\. Check `source\.path`"):
+        source(tmp_path / "nowhere.parquet").describe()
+    with pytest.raises(DataError, match=r"holds no \*\.parquet files"):
+        source(tmp_path).describe()
+    with pytest.raises(DataError, match="has no rows"):
+        source(write_table(small_table(5).slice(0, 0), tmp_path / "empty.parquet")).describe()
+    (tmp_path / "corrupt.parquet").write_bytes(b"PAR1" + b"x" * 100)
+    with pytest.raises(DataError, match=r"corrupt\.parquet cannot be read as Parquet, at its footer"):
+        source(tmp_path / "corrupt.parquet").describe()
+    write_table(small_table(5), tmp_path / "good.parquet")
+    with pytest.raises(DataError, match=r"source\.columns names nope"):
+        source(tmp_path / "good.parquet", columns=("nope",)).describe()
+
+
+def test_files_of_another_schema(tmp_path):
+    (tmp_path / "t").mkdir()
+    pq.write_table(pa.table({"x": pa.array([1], pa.int64()), "y": [1]}), tmp_path / "t" / "1.parquet")
+    pq.write_table(pa.table({"x": pa.array([1.0])}), tmp_path / "t" / "2.parquet")
+    with pytest.raises(DataError, match=r"Column 'x' is int64 in .*1\.parquet and double in .*2\.parquet"):
+        source(tmp_path / "t").describe()
+
+
+def test_a_file_changed_after_the_plan(tmp_path):
+    path = write_table(small_table(30), tmp_path / "t.parquet")
+    reader = source(path)
+    (chunk,) = cut_rows(reader.row_groups(None), 100)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(DataError, match="was changed while the job ran"):
+        reader.read(chunk, ["walk"], time=None)
+
+
+def test_damaged_pages(tmp_path):
+    path = write_table(small_table(3000), tmp_path / "t.parquet")
+    raw = bytearray(path.read_bytes())
+    raw[200:2000] = b"\xff" * 1800
+    path.write_bytes(raw)
+    reader = source(path)
+    (chunk,) = cut_rows(reader.row_groups(None), 10_000)
+    with pytest.raises(DataError, match=r"t\.parquet cannot be read as Parquet, at its row group 0"):
+        reader.read(chunk, reader.describe().schema.names, time=None)
+
+
+def test_nested_columns_before_the_time(tmp_path):
+    table = pa.table({"s": [{"a": 1, "b": 2}] * 4, "l": [[1]] * 4, "t": pa.array([3, 1, 2, 4], pa.timestamp("us"))})
+    reader = source(write_table(table, tmp_path / "t.parquet", group_rows=2))
+    assert (reader.time_range("t").first, reader.time_range("t").last) == (1, 4)
+    assert reader.describe().bytes_per_row["s"] > 0
