@@ -19,7 +19,7 @@ import yaml
 from deploy.local import ROOT, local_deployment, run_flights
 from emberharmony.backend import available_backends
 from flows.config import parse_job
-from flows.flights import demo_config
+from flows.flights import demo_config, prepare_flights
 from flows.run import run
 from tests.faults.victims import wait_until
 
@@ -34,10 +34,13 @@ CHUNK_ROWS = 60_000
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory, flights) -> Path:
+def home(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("pools")
-    (home / "data").mkdir()
-    shutil.copy(flights, home / "data/flights.parquet")
+    made = ROOT / "data/flights.parquet"  # by `make demo`
+    if made.exists():
+        (home / "data").mkdir()
+        shutil.copy(made, home / "data/flights.parquet")
+    prepare_flights(home / "data/flights.parquet")
     return home
 
 
@@ -57,7 +60,7 @@ def plain(home: Path) -> Path:
 
 
 def test_three_pools_publish_what_one_process_does(environment, home):
-    manifest = run_flights(environment, home, {"chunk_rows": CHUNK_ROWS, "workers": 1, "shard_chunks": 1, "parity_check": 0.2})
+    manifest = run_flights(environment, home, {"chunk_rows": CHUNK_ROWS, "workers": 1, "shard_chunks": 2, "parity_check": 0.2})
     expected_at = plain(home)
     expected = json.loads((expected_at / "manifest.json").read_text())
 
