@@ -58,8 +58,8 @@ class ParityCheck:
         if not self.largest <= TOLERANCE:  # NaN is not
             raise ParityError(
                 f"Chunk {chunk} ({stage}), computed by {backend} on host {node()}, differs from NumPy by "
-                f"{self.largest:.3g}, over the {TOLERANCE:g} allowed. Take that host out, or set runtime.backend to numpy; then run "
-                f"the same command again."
+                f"{self.largest:.3g}, over the {TOLERANCE:g} allowed. Take that host out, or set runtime.backend to "
+                f"numpy; then run the same command again."
             )
 
     def _twice(self, step: Callable[..., Any], reference: Callable[..., Any]) -> Callable[..., Any]:
