@@ -152,6 +152,12 @@ def _fit_column(
         fill = profile.quantiles.median()
         scaled = column.kind == "numeric" or scale_all
         fit = Scaling.fit(profile.moments, median=fill, n_missing=profile.n_missing)
+        if not np.isfinite([fit.mean, fit.scale]).all():
+            raise DataError(
+                f"Column {name!r} holds numbers from {profile.moments.minimum:g} to {profile.moments.maximum:g} in "
+                f"training, too far apart for a standard deviation. If they stand for missing values, make them null in "
+                f"the source, or drop the column."
+            )
         scaling = fit if scaled else Scaling.unscaled(fill)
         few = profile.quantiles.exact and len(profile.quantiles.keys) <= _FEW_VALUES
         return FittedColumn(name, column.kind, categorical.told_apart([name], taken), (scaling,), few_values=few)

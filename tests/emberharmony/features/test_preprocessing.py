@@ -167,3 +167,10 @@ def test_survives_json(scale):
 def test_no_rows():
     table = random_table()
     assert encoded(table.slice(0, 0), fit(table)).shape == (len(fit(table).feature_names), 0)
+
+
+@pytest.mark.parametrize("sentinel", [-np.finfo(float).max, 1e200])
+def test_numbers_too_large_for_a_deviation_are_refused(sentinel):
+    """Some programs write the largest float for a missing value; scaled by it, all others would be zero."""
+    with pytest.raises(DataError, match=r"Column 'x' holds numbers from .* too far apart for a standard deviation"):
+        fit(pa.table({"x": [1.0, 2.0, sentinel, sentinel]}))
