@@ -112,8 +112,8 @@ def plan_memory(
         raise PlanError(
             f"This job needs at least {needed / 2**30:.2f} GiB ({reserved_bytes / 2**30:.2f} of them in use before it "
             f"starts), over the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, lower "
-            f"runtime.workers (now {n_workers}), or make fewer features (up to {sizes.n_features:,} now; see "
-            "categories.max_categories and columns.drop)."
+            f"runtime.workers (now {n_workers}), lower windows.size (now {window_size:,}), or make fewer features (up to "
+            f"{sizes.n_features:,} now; see categories.max_categories and columns.drop)."
         )
     wanted = max(DEFAULT_CHUNK_ROWS, -(-n_rows // MAX_CHUNKS))
     rows = min(chunk_rows or min(wanted, fitting), n_rows)

@@ -100,7 +100,7 @@ def test_refused_with_both_numbers_and_the_way_out(too_much):
     message = str(refusal.value)
     needed, _, allowed = map(float, re.findall(r"(\d+\.\d\d) ", message)[:3])
     assert needed > allowed == pytest.approx(too_much.get("allowed_bytes", 4 * GB) / GB, abs=0.01)
-    for way_out in ("runtime.max_memory_gb", "runtime.workers", "categories.max_categories", "columns.drop"):
+    for way_out in ("runtime.max_memory_gb", "runtime.workers", "windows.size", "categories.max_categories", "columns.drop"):
         assert way_out in message
 
 
