@@ -1,0 +1,98 @@
+"""The job as a sentence: stages in order, progress told, what is done not done again."""
+
+import pytest
+
+from emberharmony.errors import BackendUnavailableError, PlanError
+from flows.compose import run_job
+from flows.config import parse_job
+from flows.local import PlainLoop
+from tests.jobs import small_table, write_table
+
+STAGES = ["profile", "fit", "featurize", "fit PCA", "project"]
+
+
+class Watch:
+    """Remembers what it was told."""
+
+    def __init__(self):
+        self.planned_as = None
+        self.stages = []
+
+    def planned(self, plan, backend):
+        self.planned_as = (plan.n_rows, backend)
+
+    def stage(self, name, *, done_rows, total_rows):
+        self.stages.append([name, done_rows, total_rows])
+
+    def advance(self, n_rows):
+        self.stages[-1][1] += n_rows
+
+
+@pytest.fixture
+def job(tmp_path):
+    write_table(small_table(300), tmp_path / "table.parquet", group_rows=50)
+    return {
+        "source": {"path": str(tmp_path / "table.parquet")},
+        "sink": {"path": str(tmp_path / "out")},
+        "columns": {"time": "t", "target": "y", "drop": ["name"]},
+        "runtime": {"engine": "none", "backend": "numpy", "workers": 1, "chunk_rows": 60},
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stages_come_in_order_and_end_whole(job, workers):
+    watch = Watch()
+    outcome = run_job(parse_job(job), PlainLoop(workers), watch)
+    assert watch.planned_as == (300, "numpy:cpu")
+    assert [name for name, *_ in watch.stages if name in STAGES] == STAGES
+    assert all(done == total for _, done, total in watch.stages)
+    assert {total for name, _, total in watch.stages if name in ("profile", "featurize", "project")} == {300}
+    assert outcome.did_work
+    assert outcome.backend == "numpy:cpu"
+    assert outcome.seconds > 0
+    assert outcome.rows_per_second == pytest.approx(300 / outcome.seconds)
+
+
+def test_a_result_that_is_there_is_not_made_again(job):
+    run_job(parse_job(job), PlainLoop(1))
+
+    class Idle(PlainLoop):
+        def each(self, stage, ref, chunks):
+            raise AssertionError("nothing is to be done")
+
+    for same in (job, job | {"runtime": job["runtime"] | {"chunk_rows": 7, "workers": 2}}):
+        assert not run_job(parse_job(same), Idle(1)).did_work
+
+
+def test_what_is_committed_is_not_done_again(job):
+    class Breaks(PlainLoop):
+        def each(self, stage, ref, chunks):
+            for number in super().each(stage, ref, chunks):
+                yield number
+                if stage == "featurize" and number == 1:
+                    raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_job(parse_job(job), Breaks(1))
+    watch, done = Watch(), []
+
+    class Counts(PlainLoop):
+        def each(self, stage, ref, chunks):
+            done.append((stage, list(chunks)))
+            return super().each(stage, ref, chunks)
+
+    assert run_job(parse_job(job), Counts(1), watch).did_work
+    chunks = dict(done)
+    assert chunks.get("profile", []) == []
+    assert chunks["featurize"][0] == 2
+    assert chunks["project"][0] == 0
+    assert all(done == total for _, done, total in watch.stages)
+
+
+def test_nothing_is_written_before_the_plan_is_right(job, tmp_path):
+    for wrong in ({"columns": {"time": "nope"}}, {"columns": {}, "split": {"method": "temporal"}}):
+        with pytest.raises(PlanError):
+            run_job(parse_job(job | wrong), PlainLoop(1))
+    with pytest.raises((BackendUnavailableError, ValueError), match="torhc"):
+        run_job(parse_job(job | {"runtime": job["runtime"] | {"backend": "torhc"}}), PlainLoop(1))
+    assert not (tmp_path / "out").exists()
