@@ -64,6 +64,7 @@ class Outcome:
 
     manifest: Manifest
     sink: str
+    outputs: tuple[str, ...]  # folders, files and tables, in the order in which a reader asks
     engine: str
     backend: str
     did_work: bool  # False: the result was there already
@@ -95,7 +96,8 @@ def run_job(job: AnyJob, engine: Engine, watcher: Watcher | None = None, *, over
 
     def outcome(manifest: Manifest, *, did_work: bool) -> Outcome:
         seconds, projected = time.perf_counter() - began, plan.memory.projected_bytes
-        return Outcome(manifest, job.sink.path, engine.name, backend, did_work, seconds, peak_bytes(), projected)
+        outputs = _outputs(job, manifest)
+        return Outcome(manifest, job.sink.path, outputs, engine.name, backend, did_work, seconds, peak_bytes(), projected)
 
     published = check_target(sink, plan.fingerprint, overwrite=overwrite)
     if published is None:
@@ -209,6 +211,18 @@ def _once(stage: str, watcher: Watcher, work: Callable[[], object]) -> None:
     watcher.stage(stage, done_rows=0, total_rows=1)
     work()
     watcher.advance(1)
+
+
+def _outputs(job: AnyJob, manifest: Manifest) -> tuple[str, ...]:
+    """Where everything that the job wrote lies."""
+    sink = job.sink
+    fitted = [f"{sink.path}/state", f"{sink.path}/manifest.json"]
+    if manifest.kind == "fit":
+        return tuple(fitted)
+    if isinstance(sink, BigQuerySinkSpec):
+        tables = ("features", *(f"windows_stride_{stride}" for stride in manifest.strides), "runs")
+        return (*(f"{sink.dataset}.{sink.prefix}{table}" for table in tables), *fitted)
+    return (f"{sink.path}/features", f"{sink.path}/windows", *fitted)
 
 
 def _chosen_backend(name: str | None) -> str:

@@ -91,9 +91,8 @@ def show_outcome(outcome: Outcome) -> None:
     table = Table.grid(padding=(0, 2))
     for label, text in summary_lines(outcome):
         table.add_row(label, text)
-    fitted = ("state", "manifest.json")
-    for i, name in enumerate(fitted if outcome.manifest.kind == "fit" else ("features", "windows", *fitted)):
-        table.add_row("" if i else "output", f"{outcome.sink}/{name}")
+    for i, output in enumerate(outcome.outputs):
+        table.add_row("" if i else "output", output)
     _out.print(table)
 
 

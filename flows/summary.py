@@ -48,7 +48,8 @@ def summary_lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
 
 def summary_markdown(outcome: Outcome) -> str:
     """The summary as a Markdown table."""
-    lines = [f"| {label} | {text} |" for label, text in [*summary_lines(outcome), ("output", f"`{outcome.sink}`")]]
+    outputs = ", ".join(f"`{output}`" for output in outcome.outputs)
+    lines = [f"| {label} | {text} |" for label, text in [*summary_lines(outcome), ("output", outputs)]]
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
