@@ -29,7 +29,7 @@ WINDOWS = {"size": 2, "strides": [1]}  # small enough that a chunk of some hundr
 
 
 def extract(source: Path, sink: Path, **runtime: Any) -> Any:
-    from flows.extract import extract_on
+    from flows.extract import extract
 
     job = parse_job(
         {
@@ -40,7 +40,7 @@ def extract(source: Path, sink: Path, **runtime: Any) -> Any:
             "runtime": {"engine": "threads", "backend": "numpy", "workers": 2, **runtime},
         }
     )
-    return extract_on(job)
+    return extract(job)
 
 
 async def task_runs(flow_name: str = "extract") -> list[Any]:
@@ -115,8 +115,8 @@ def test_a_failed_plan_is_a_failed_flow_run_and_publishes_nothing(tmp_path: Path
             "runtime": {"workers": 1},
         }
     )
-    from flows.extract import extract_on
+    from flows.extract import extract
 
     with pytest.raises(PlanError, match="'when' is not in the table"):
-        extract_on(job)
+        extract(job)
     assert not (tmp_path / "flow" / "manifest.json").exists()
