@@ -37,18 +37,21 @@ class PrefectEngine:
         if granularity == "auto":
             granularity = "stage" if len(chunks) <= MAX_STAGE_CHUNKS else "chunk"
         waiting = iter(chunks)
-        alive: list[Any] = []
+        alive: dict[Any, int] = {}
         try:
             while True:
                 for chunk in waiting:
-                    alive.append(self._submit(stage, ref, chunk, granularity))
+                    alive[self._submit(stage, ref, chunk, granularity)] = chunk
                     if len(alive) >= self._window:
                         break
                 if not alive:
                     return
-                future = next(iter(as_completed(alive)))
-                alive.remove(future)  # its state, and the memory it holds, go with it
-                yield future.result()
+                future = next(iter(as_completed(list(alive))))
+                number = alive.pop(future)  # its state, and the memory it holds, go with it
+                future.result()
+                # The runner itself never lets go of these, 1 kB for each task run.
+                getattr(self._runner, "_cancel_events", {}).pop(future.task_run_id, None)
+                yield number
         except (KeyboardInterrupt, TerminationSignal):
             hurry()  # the threads of the task runner would be waited for
             raise

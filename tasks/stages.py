@@ -38,25 +38,25 @@ def _work(stage: str, ref: RunRef, chunk: int, granularity: str) -> None:
         run_chunk(stage, ref, chunk, WATCHED if granularity == "stage" else PLAIN)
 
 
+# They return nothing: the flow run would keep every result, with its state, for as long as it lasts.
+
+
 @task(name="profile-chunk", task_run_name="profile-{chunk}", **STAGE)
-def profile_chunk(ref: RunRef, chunk: int, granularity: str) -> int:
-    """Profile the training rows of one chunk; returns its number."""
+def profile_chunk(ref: RunRef, chunk: int, granularity: str) -> None:
+    """Profile the training rows of one chunk."""
     _work("profile", ref, chunk, granularity)
-    return chunk
 
 
 @task(name="featurize-chunk", task_run_name="featurize-{chunk}", **STAGE)
-def featurize_chunk(ref: RunRef, chunk: int, granularity: str) -> int:
-    """Turn one chunk into its feature parts and its windows' state; returns its number."""
+def featurize_chunk(ref: RunRef, chunk: int, granularity: str) -> None:
+    """Turn one chunk into its feature parts and its windows' state."""
     _work("featurize", ref, chunk, granularity)
-    return chunk
 
 
 @task(name="project-chunk", task_run_name="project-{chunk}", **STAGE)
-def project_chunk(ref: RunRef, chunk: int, granularity: str) -> int:
-    """Write the scores of the windows that begin in one chunk; returns its number."""
+def project_chunk(ref: RunRef, chunk: int, granularity: str) -> None:
+    """Write the scores of the windows that begin in one chunk."""
     _work("project", ref, chunk, granularity)
-    return chunk
 
 
 @task(name="fit-preprocessing", **STAGE)
