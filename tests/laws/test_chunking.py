@@ -71,16 +71,17 @@ def assert_every_window_once(published: Published, table: pa.Table, job: dict) -
 
 SPLIT_SPECS = {
     "temporal": {},
-    "gap": {"gap": "PT3H"},
+    "gap": {"gap": "PT2H", "fractions": [0.6, 0.2, 0.2]},
     "random": {"method": "random", "seed": 3},
     "hash": {"method": "hash", "keys": ["color", "count"], "fractions": [0.6, 0.2, 0.2]},
 }
 
 
-@settings(max_examples=45)
+# Not drawn, but all of them: sixty drawn examples of another test never once had an order of "ties".
+@pytest.mark.parametrize("order", ["sorted", "shuffled", "blocks", "ties"])
+@pytest.mark.parametrize("split", SPLIT_SPECS)
+@settings(max_examples=4)
 @given(
-    order=st.sampled_from(["sorted", "shuffled", "blocks", "ties"]),
-    split=st.sampled_from(list(SPLIT_SPECS)),
     null_times=st.booleans(),
     n_rows=st.integers(90, 160),
     chunk_rows=st.one_of(st.integers(3, 40), st.just(10_000)),

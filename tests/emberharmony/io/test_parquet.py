@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emberharmony.errors import DataError
@@ -52,8 +52,9 @@ def test_identity_is_that_of_the_content(tmp_path):
     assert source(write_table(changed, tmp_path / "a.parquet")).describe().identity != a
 
 
+@pytest.mark.parametrize("order", ["sorted", "shuffled", "blocks", "ties"])
+@settings(max_examples=25)
 @given(
-    order=st.sampled_from(["sorted", "shuffled", "blocks", "ties"]),
     n_rows=st.integers(1, 120),
     group_rows=st.integers(1, 60),
     files=st.integers(1, 4),
