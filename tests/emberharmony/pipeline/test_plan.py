@@ -1,0 +1,114 @@
+"""Plans of whole jobs: order found, chunks cut, boundaries placed, memory kept; and refusals before a row is read."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from emberharmony.errors import DataError, PlanError
+from emberharmony.features.columns import ColumnSpec
+from emberharmony.io.parquet import ParquetSource, ParquetSourceSpec
+from emberharmony.pipeline.plan import Resources, check_split_sizes, make_plan
+from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.splits import SplitSpec
+from emberharmony.windows import WindowSpec
+from tests.jobs import small_table, write_table
+
+TIME = ColumnSpec(time="t", target="y")
+
+
+def planned(path, *, columns=TIME, chunk_rows=None, max_memory_gb=4.0, **spec):
+    spec = PipelineSpec(source=ParquetSourceSpec(str(path)), columns=columns, **spec)
+    return make_plan(spec, Resources(chunk_rows, max_memory_gb, 1, "numpy"))
+
+
+def boundary_times(table, fractions=(0.8, 0.1)):
+    ticks = np.sort(table["t"].cast(pa.int64()).to_numpy())
+    return ticks[round(fractions[0] * len(ticks))], ticks[round(sum(fractions) * len(ticks))]
+
+
+@pytest.mark.parametrize(("order", "in_order"), [("sorted", True), ("shuffled", False), ("blocks", False), ("ties", False)])
+@pytest.mark.parametrize("chunk_rows", [None, 17])
+def test_order_and_boundaries(tmp_path, order, in_order, chunk_rows):
+    table = small_table(200, order=order)
+    plan = planned(write_table(table, tmp_path / "t.parquet", group_rows=30), chunk_rows=chunk_rows)
+    assert plan.in_order == in_order
+    assert (plan.boundaries.validation, plan.boundaries.test) == boundary_times(table)
+    assert sum(chunk.n_rows for chunk in plan.chunks) == plan.n_rows == 200
+    assert all((chunk.times is None) == in_order for chunk in plan.chunks)
+
+
+def test_groups_in_order_whose_rows_are_not(tmp_path):
+    """Sorted as a chunk is read, as long as no group has to be cut."""
+    table = small_table(100, order="sorted")
+    rows = np.concatenate([i + np.random.default_rng(0).permutation(25) for i in range(0, 100, 25)])
+    path = write_table(table.take(pa.array(rows)), tmp_path / "t.parquet", group_rows=25)
+    whole, cut = planned(path, chunk_rows=50), planned(path, chunk_rows=10)
+    assert whole.in_order
+    assert not cut.in_order
+    assert whole.boundaries == cut.boundaries
+    assert (cut.boundaries.validation, cut.boundaries.test) == boundary_times(table)
+
+
+def test_a_plan_in_order_reads_the_rows_at_its_boundaries_only(tmp_path, monkeypatch):
+    path = write_table(small_table(200, order="sorted"), tmp_path / "t.parquet", group_rows=20)
+    read = []
+    batches = ParquetSource._batches
+
+    def watched(self, group, columns, *args):
+        read.append((group.first_row, columns))
+        return batches(self, group, columns, *args)
+
+    monkeypatch.setattr(ParquetSource, "_batches", watched)
+    planned(path)
+    assert {row for row, _ in read} <= {160, 180}  # the groups of the two boundaries
+    assert all(columns == ["t"] for _, columns in read)
+
+
+def test_a_gap_in_ticks(tmp_path):
+    from datetime import timedelta
+
+    path = write_table(small_table(100), tmp_path / "t.parquet")
+    plan = planned(path, split=SplitSpec(gap=timedelta(days=1, microseconds=7)))
+    assert plan.boundaries.gap == 86_400_000_007
+
+
+def test_rows_without_a_time(tmp_path):
+    table = small_table(100)
+    times = pa.array(table["t"].to_pylist()[:97] + [None] * 3, table["t"].type)
+    path = write_table(table.set_column(0, "t", times), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"3 rows have no time in 't'.*null_time: drop"):
+        planned(path)
+    plan = planned(path, columns=ColumnSpec(time="t", null_time="drop"))
+    assert (plan.n_rows, plan.n_null_times) == (97, 3)
+
+
+def test_rows_of_one_time_are_in_the_projection(tmp_path):
+    """Half of the rows have one time: no chunk can part them, so the plan needs room for all of them."""
+    table = small_table(4_000)
+    ticks = table["t"].cast(pa.int64()).to_numpy().copy()
+    ticks[::2] = ticks[0]
+    path = write_table(table.set_column(0, "t", pa.array(ticks, table["t"].type)), tmp_path / "t.parquet", group_rows=500)
+    plan = planned(path, chunk_rows=100)
+    assert max(chunk.n_rows for chunk in plan.chunks) >= 2_000
+    spread = planned(write_table(table, tmp_path / "spread.parquet", group_rows=500), chunk_rows=100)
+    assert plan.memory.chunk_bytes > spread.memory.chunk_bytes
+
+
+def test_refused_before_a_row_is_read(tmp_path, monkeypatch):
+    path = write_table(small_table(100), tmp_path / "t.parquet")
+    monkeypatch.setattr(ParquetSource, "_batches", lambda *_: pytest.fail("a row was read"))
+    with pytest.raises(PlanError, match="needs a time column"):
+        planned(path, columns=ColumnSpec(), split=SplitSpec(method="temporal"))
+    with pytest.raises(PlanError, match=r"allowed by runtime\.max_memory_gb"):
+        planned(path, max_memory_gb=0.01)
+    with pytest.raises(PlanError, match="'nope' is not in the table"):
+        planned(path, split=SplitSpec(method="hash", keys=("nope",)))
+
+
+def test_splits_smaller_than_a_window():
+    spec = PipelineSpec(source=ParquetSourceSpec("t"), windows=WindowSpec(size=5))
+    check_split_sizes({"train": 5, "validation": 5, "test": 5}, spec)
+    with pytest.raises(PlanError, match="The test split has 4 rows, fewer than one window of 5"):
+        check_split_sizes({"train": 5, "validation": 5, "test": 4}, spec)
+    none_wanted = PipelineSpec(source=ParquetSourceSpec("t"), split=SplitSpec(fractions=(0.8, 0.2, 0.0)))
+    check_split_sizes({"train": 5, "validation": 5, "test": 0}, none_wanted)
