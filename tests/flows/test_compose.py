@@ -1,13 +1,19 @@
 """The job as a sentence: stages in order, progress told, what is done not done again."""
 
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from emberharmony.errors import BackendUnavailableError, PlanError
-from flows.compose import run_job
+from flows.compose import peak_bytes, run_job
 from flows.config import parse_job
 from flows.local import PlainLoop
 from tests.jobs import small_table, write_table
 
+ROOT = Path(__file__).parent.parent.parent
 STAGES = ["profile", "fit", "featurize", "fit PCA", "project"]
 
 
@@ -96,3 +102,11 @@ def test_nothing_is_written_before_the_plan_is_right(job, tmp_path):
     with pytest.raises((BackendUnavailableError, ValueError), match="torhc"):
         run_job(parse_job(job | {"runtime": job["runtime"] | {"backend": "torhc"}}), PlainLoop(1))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_peak_is_this_process_own():
+    """What the parent held when it started the process does not count."""
+    code = "from flows.compose import peak_bytes; print(peak_bytes())"
+    held = np.ones(60_000_000)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert 10 * 2**20 < int(done.stdout) < held.nbytes < peak_bytes()
