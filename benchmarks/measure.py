@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -44,18 +45,26 @@ def print_ratios(title: str, seconds: Mapping[str, Sequence[float]], *, ours: st
         print(f"  {name:<46} {median:9.3f} s  ({min(times):.3f} to {max(times):.3f}){ratio}")
 
 
+# Linux begins a process's peak with what its parent held when it started it: a small process stands in between.
+_LAUNCHER = """
+import json, os, sys, time
+begin = time.perf_counter()
+child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, file_actions=[
+    (os.POSIX_SPAWN_OPEN, 1, sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), (os.POSIX_SPAWN_DUP2, 1, 2),
+])
+_, status, usage = os.wait4(child, 0)
+print(json.dumps([os.waitstatus_to_exitcode(status), time.perf_counter() - begin, usage.ru_maxrss]))
+"""
+
+
 def run_process(command: Sequence[str], *, log: Path) -> Process:
-    """Run a command to its end; its output goes to `log`, which is shown if it fails."""
-    begin = time.perf_counter()
-    with log.open("wb") as output:
-        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - begin
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        sys.exit(f"{' '.join(command)} ended with {child.returncode}:\n{log.read_text(errors='replace')[-4000:]}")
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss: bytes on macOS, kilobytes elsewhere
-    return Process(seconds, usage.ru_maxrss / unit)
+    """Run a command, its program by its whole path, to its end; its output goes to `log`, which is shown if it fails."""
+    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(log), *command]
+    told = subprocess.run(launcher, stdout=subprocess.PIPE, check=True).stdout
+    code, seconds, peak = json.loads(told)
+    if code != 0:
+        sys.exit(f"{' '.join(command)} ended with {code}:\n{log.read_text(errors='replace')[-4000:]}")
+    return Process(seconds, peak / (2**20 if sys.platform == "darwin" else 2**10))  # bytes on macOS, kilobytes elsewhere
 
 
 def print_machine(packages: Sequence[str]) -> None:
