@@ -19,6 +19,8 @@ import yaml
 from flows.config import parse_job
 from flows.flights import prepare_flights
 
+pytestmark = pytest.mark.xdist_group("readme")  # its commands follow one another
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = [(m[1], m[2].strip()) for m in re.finditer(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)]

@@ -74,8 +74,10 @@ def test_every_step_of_a_chunk_is_a_task_run_of_its_own(tmp_path: Path) -> None:
     expected = run_small(source, tmp_path / "loop", columns=columns, windows=WINDOWS)
     assert_published_alike(read_published(tmp_path / "flow", outcome), expected)
     counts = stages(asyncio.run(task_runs()))
-    for name in ("profile", "featurize", "project"):
-        assert counts[name] == 2, counts
+    n_chunks = counts["profile"]
+    assert n_chunks >= 2, counts
+    for name in ("featurize", "project"):
+        assert counts[name] == n_chunks, counts
     for name in ("chunk-read", "datetime-features", "encode", "split", "windowing", "PCA", "write"):
         assert counts[name] >= 1, counts
 

@@ -60,7 +60,7 @@ def plain(home: Path) -> Path:
 
 
 def test_three_pools_publish_what_one_process_does(environment, home):
-    manifest = run_flights(environment, home, {"chunk_rows": CHUNK_ROWS, "workers": 1, "shard_chunks": 2, "parity_check": 0.2})
+    manifest = run_flights(environment, home, {"chunk_rows": CHUNK_ROWS, "workers": 1, "shard_chunks": 2, "parity_check": 1.0})
     expected_at = plain(home)
     expected = json.loads((expected_at / "manifest.json").read_text())
 

@@ -184,7 +184,7 @@ def test_flights(tmp_path):
         tmp_path / "out",
         **settings,
         categories={"max_categories": 10},
-        runtime={"chunk_rows": 50_000, "max_memory_gb": 2},
+        runtime={"chunk_rows": 50_000, "max_memory_gb": 8},  # of the tests' process, which may hold much already
     )
     reference = reference_of(
         pq.read_table(flights),
