@@ -241,11 +241,6 @@ def peak_bytes() -> int:
     """Most memory that this process has held at once, in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Not getrusage: it counts the process that this one was forked from, too.
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    status = Path("/proc/self/status")
-    if status.exists():
         # Not ru_maxrss: there Linux begins with what the parent held when it started this process.
         return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
