@@ -68,6 +68,7 @@ format: $(VENV)/.test ## put the code in the house's format
 
 bench: $(VENV)/.test ## ratios against pandas, polars, DuckDB and scikit-learn, on an idle machine
 	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.ops_overhead
 	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.whole_job
 
 deploy-local: $(VENV)/.test ## a Prefect server, pools and workers on this machine, and the flights through them
