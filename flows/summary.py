@@ -74,5 +74,4 @@ def _moved(found: Mapping[str, float]) -> str:
 
 
 def _by_kind(outcome: Outcome) -> str:
-    names = {"numeric": "numbers", "boolean": "booleans", "datetime": "of times", "categorical": "of categories"}
-    return ", ".join(f"{count:,} {names[kind]}" for kind, count in outcome.manifest.features_by_kind.items())
+    return ", ".join(f"{count:,} {kind}" for kind, count in outcome.manifest.features_by_kind.items())
