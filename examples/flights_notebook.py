@@ -24,7 +24,7 @@ flights = prepare_flights(data / "flights.parquet")  # once; after that it is th
 # ## What is in the table?
 
 # %%
-extractor = TerabyteFeatureExtractor(chunk_size=100_000, max_memory_gb=4.0)
+extractor = TerabyteFeatureExtractor(chunk_size=100_000, max_memory_gb=8.0)
 n_flights = extractor.row_count(flights)
 types = extractor.detect_column_types(flights)
 print(f"{n_flights:,} flights; {len(types.numeric)} columns of numbers, {len(types.categorical)} of categories")
