@@ -268,9 +268,9 @@ def _stretches(run: Run, chunk: Chunk, carried: pa.Table, block: FeatureBlock, c
 def _edges(run: Run, stretches: Mapping[str, Stretch]) -> dict[str, pa.Table]:
     """The first rows of every split: what windows that begin in earlier chunks still need."""
     halo, names = run.spec.windows.halo, run.preprocessing.feature_names
-    empty = {"empty": table_of(_no_rows(run), names, np.empty((len(names), 0), np.float32))}
-    heads = {k: table_of(s.carried.slice(0, halo), names, s.block[:, :halo].copy()) for k, s in stretches.items()}
-    return heads or empty
+    if not stretches:
+        return {"empty": table_of(_no_rows(run), names, np.empty((len(names), 0), np.float32))}
+    return {k: table_of(s.carried.slice(0, halo), names, s.block[:, :halo].copy()) for k, s in stretches.items()}
 
 
 def _no_rows(run: Run) -> pa.Table:
