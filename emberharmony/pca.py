@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_DEFAULT_COMPONENTS = 32
 
+_SAME_LOADING = 1e-4  # far above what rounding does to a loading, also in float32
+
 
 @dataclass(frozen=True)
 class PCASpec:
@@ -62,7 +64,8 @@ def n_components(spec: PCASpec, *, size: int, n_features: int, n_windows: int) -
 class WindowPCA:
     """Fitted principal components of the windows of one stride.
 
-    Signs are fixed: the largest loading of every component is positive, so that runs agree.
+    Signs are fixed: the largest loading of every component is positive (the first of those within 0.01 % of it), so that
+    runs agree.
     """
 
     size: int
@@ -207,7 +210,13 @@ def _centred(state: WindowGram) -> tuple[int, FloatArray, FloatArray]:
 
 
 def _with_fixed_signs(components: FloatArray) -> FloatArray:
-    largest = np.abs(components).argmax(axis=1)
-    signs = np.sign(components[np.arange(len(components)), largest])
+    """Components whose largest loading is positive; of several as large, the first one.
+
+    Two loadings of opposite sign are equal whenever two features mirror each other (a one-hot pair) or windows look the same
+    read backwards; which of them is larger by a last bit may not decide.
+    """
+    size = np.abs(components)
+    first_largest = (size >= (1.0 - _SAME_LOADING) * size.max(axis=1, keepdims=True)).argmax(axis=1)
+    signs = np.sign(components[np.arange(len(components)), first_largest])
     fixed: FloatArray = np.ascontiguousarray(components * np.where(signs == 0, 1.0, signs)[:, None])
     return fixed
