@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from types import SimpleNamespace
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
-import tasks  # noqa: F401 - registers the loader
+import tasks
 from emberharmony.errors import TerminalError
 from emberharmony.io.bigquery import BigQueryConnection
+from emberharmony.io.bigquery import connection as connection_module
 from emberharmony.io.bigquery.connection import find_credentials
 
 pytestmark = pytest.mark.xdist_group("bigquery")
+
+
+@pytest.fixture(autouse=True)
+def loader(monkeypatch) -> None:
+    """What importing `tasks` registers, whichever loader another test has left."""
+    monkeypatch.setattr(connection_module, "_block_loaders", [])
+    importlib.reload(tasks)
 
 
 @pytest.fixture
