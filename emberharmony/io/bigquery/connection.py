@@ -249,12 +249,17 @@ def _load_block(name: str) -> Any:
     return _block_loaders[0](name)
 
 
+_importing = threading.Lock()
+
+
 def library(name: str, /) -> Any:
     """Import one of google's libraries, or say how to install it."""
     from importlib import import_module
 
     try:
-        return import_module(name)
+        # One at a time: their modules import each other in circles, which deadlocks where workers of several threads begin.
+        with _importing:
+            return import_module(name)
     except ImportError as error:
         raise ImportError(
             f"BigQuery needs {name}, which cannot be imported ({error}). Install it with: pip install 'emberharmony[bigquery]'"

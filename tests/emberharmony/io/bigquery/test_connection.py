@@ -171,3 +171,31 @@ else:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_threads_may_import_google_at_once():
+    """Its modules import each other in circles: without a lock, threads that begin together deadlock or see half of one."""
+    code = """
+import threading
+from emberharmony.io.bigquery.connection import library
+storage = "google.cloud.bigquery_storage_v1"
+wanted = {
+    f"{storage}.types": "ReadSession",
+    f"{storage}.services.big_query_read": "BigQueryReadClient",
+    f"{storage}.services.big_query_write": "BigQueryWriteClient",
+    "google.cloud.bigquery": "Client",
+}
+together, failed = threading.Barrier(2 * len(wanted)), []
+def load(name):
+    together.wait()
+    try:
+        getattr(library(name), wanted[name])
+    except Exception as error:
+        failed.append(repr(error))
+threads = [threading.Thread(target=load, args=(name,)) for name in (*wanted, *wanted)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert not failed, failed
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
