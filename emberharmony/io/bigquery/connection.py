@@ -136,9 +136,12 @@ class Clients:
             options["api_endpoint"] = connection.api_endpoint
         if connection.quota_project:
             options["quota_project_id"] = connection.quota_project
-        return module.Client(
+        client = module.Client(
             project=project, credentials=credentials, location=connection.location, client_options=options or None
         )
+        for scheme in ("https://", "http://"):
+            client._http.mount(scheme, _bounded_adapter(connection.retry))
+        return client
 
     def _make_reader(self) -> Any:
         module = library("google.cloud.bigquery_storage_v1.services.big_query_read")
@@ -175,6 +178,19 @@ class Clients:
         """Return the credentials, and the project they belong to or the configured one."""
         found: tuple[Any, str | None] = self._once("identity", lambda: find_credentials(self.connection, self._credentials))
         return found
+
+
+def _bounded_adapter(retry: RetrySpec) -> Any:
+    """Return what sends REST requests; google's client sets most of them no time limit, and would wait for ever."""
+    adapters = library("requests.adapters")
+    limit = min(retry.silence_s, retry.request_deadline_s)
+
+    class Bounded(adapters.HTTPAdapter):  # type: ignore[misc, name-defined]
+        def send(self, request: Any, *, timeout: Any = None, **settings: Any) -> Any:
+            bounded = min(timeout, limit) if isinstance(timeout, (int, float)) else limit
+            return super().send(request, timeout=bounded, **settings)
+
+    return Bounded()
 
 
 _block_loaders: list[Callable[[str], Any]] = []

@@ -45,10 +45,13 @@ class RetrySpec:
     first_wait_s: float = 0.5
     max_wait_s: float = 60.0
     request_deadline_s: float = 600.0  # for one REST call, its own repetitions included
+    silence_s: float = 120.0  # for one attempt of it: a server that sends nothing for so long is given up, and asked again
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or self.first_wait_s < 0 or self.max_wait_s < self.first_wait_s:
             raise ValueError(f"{self} makes no sense: attempts >= 1 and 0 <= first_wait_s <= max_wait_s.")
+        if self.request_deadline_s <= 0 or self.silence_s <= 0:
+            raise ValueError(f"{self} makes no sense: request_deadline_s > 0 and silence_s > 0.")
 
     def wait_s(self, failures: int, *, jitter: Callable[[], float] = random.random) -> float:
         """Return how long to wait after so many failures in a row."""
@@ -129,12 +132,17 @@ def retried(
     permission: str,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Call until it succeeds, is refused for good, or has failed `retry.attempts` times; the error is an explained one."""
+    """Call until it succeeds, is refused for good, or has failed `retry.attempts` times; the error is an explained one.
+
+    A call that has used up the time that google's own repetitions of it are given is not begun again.
+    """
+    from google.api_core import exceptions as api
+
     for failures in range(1, retry.attempts + 1):
         try:
             return call()
         except google_errors() as error:
-            if failures == retry.attempts or not is_transient(error):
+            if failures == retry.attempts or not is_transient(error) or isinstance(error, api.RetryError):
                 raise explained(error, doing=doing, permission=permission) from error
             _LOGGER.warning("%s failed (%s); attempt %d of %d follows", doing, _text(error), failures + 1, retry.attempts)
             sleep(max(retry.wait_s(failures), asked_wait_s(error)))
@@ -175,4 +183,6 @@ def _reason(error: BaseException) -> str:
 def _text(error: BaseException) -> str:
     # An authentication error carries the server's whole answer as a second argument: it stays out of messages and logs.
     message = getattr(error, "message", None) or (error.args[0] if error.args else "")
-    return f"{type(error).__name__}: {message}"[:_MAX_TEXT]
+    cause = getattr(error, "cause", None)  # what the last of google's own repetitions met
+    last = f" ({_text(cause)})" if isinstance(cause, Exception) else ""
+    return f"{type(error).__name__}: {message}{last}"[:_MAX_TEXT]

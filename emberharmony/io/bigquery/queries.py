@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from emberharmony.errors import TerminalError
 from emberharmony.io.bigquery.connection import Clients, library
-from emberharmony.io.bigquery.failures import explained, google_errors
+from emberharmony.io.bigquery.failures import explained, google_errors, retried
 from emberharmony.io.bigquery.identifiers import TableName, checked_job_id
 from emberharmony.io.bigquery.read import read_rows
 
@@ -54,23 +54,17 @@ def run_query(
     )
     if connection.maximum_bytes_billed is not None and not dry_run:
         config.maximum_bytes_billed = connection.maximum_bytes_billed
-    retry = rest_retry(clients)
-    try:
-        if job_id is None:
-            again = library("google.cloud.bigquery.retry").DEFAULT_JOB_RETRY.with_timeout(connection.retry.request_deadline_s)
-            job = clients.jobs.query(sql, job_config=config, retry=retry, job_retry=again)
-            if not dry_run:
-                job.result(retry=retry, job_retry=again, max_results=0)
-        else:
-            job = once(clients, job_id, lambda: _begin(clients, sql, config, job_id), doing=doing)
-    except google_errors() as error:
-        raise explained(error, doing=doing, permission=JOB_PERMISSION) from error
+
+    def begin() -> Any:
+        # Google's own `job_retry` has a time limit of its own, whatever it is told, and starts statements under other ids.
+        return clients.jobs.query(sql, job_config=config, job_id=job_id, retry=rest_retry(clients), job_retry=None)
+
+    if job_id is not None:
+        job: bigquery.QueryJob = once(clients, job_id, begin, doing=doing)
+    else:
+        call = begin if dry_run else lambda: wait(clients, begin())
+        job = retried(call, retry=clients.retry, doing=doing, permission=JOB_PERMISSION, sleep=clients.sleep)
     return job
-
-
-def _begin(clients: Clients, sql: str, config: Any, job_id: str) -> Any:
-    # job_retry would start the statement under another id.
-    return clients.jobs.query(sql, job_config=config, job_id=job_id, retry=rest_retry(clients), job_retry=None)
 
 
 def once(clients: Clients, job_id: str, begin: Any, *, doing: str) -> Any:
