@@ -9,7 +9,7 @@ import numpy as np
 
 from emberharmony import ops
 from emberharmony.errors import PlanError
-from emberharmony.stats.lines import block_rows, compute_dtype, lines
+from emberharmony.stats.rows import compute_dtype, on_host
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.threads import each_block
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MAX_DEFAULT_COMPONENTS = 32
 
+_HOST_BLOCK_WINDOWS = 2_048  # their rows, scores and products stay in cache
+_DEVICE_BLOCK_WINDOWS = 262_144
+_PRODUCT_DEPTH = 256  # enough of a sum to one product that adding products costs little beside them
 _SAME_LOADING = 1e-4  # far above what rounding does to a loading, also in float32
 
 
@@ -137,32 +140,25 @@ class WindowPCA:
         float32 array of shape (n_components, count)
         """
         out = np.empty((self.n_components, count), np.float32)
-        weights = ops.asarray(self._weights(), dtype=compute_dtype())
-        width, stride, size = self.n_features + 1, self.stride, self.size
-        turns = -(-size // stride)  # lines that a window covers
-        step = max(block_rows() // stride, 1)
+        dtype, stride = compute_dtype(), self.stride
+        at_once = max(1, _PRODUCT_DEPTH // self.n_features)  # rows of the windows to one product
+        loadings = ops.asarray(self.components, dtype=dtype)
+        offset = ops.asarray((self.components @ self.mean)[:, None], dtype=dtype)
+        step = _HOST_BLOCK_WINDOWS if on_host() else _DEVICE_BLOCK_WINDOWS
 
         def score(begin: int) -> None:
             n = min(step, count - begin)
-            at = first + begin * stride
-            table = lines(rows[:, at : at + (n + turns - 1) * stride], stride)
-            scores = None
-            for turn in range(turns):
-                used = min(stride, size - turn * stride) * width
-                weight = weights[turn * stride * width : turn * stride * width + used, :]
-                term = table[turn : turn + n, :used] @ weight
-                scores = term if scores is None else scores + term
-            out[:, begin : begin + n] = ops.astype(scores, ops.float32).numpy().T
+            at, reach = first + begin * stride, (n - 1) * stride + 1
+            x = ops.astype(ops.asarray(rows[:, at : at + reach + self.size - 1]), dtype)
+            scores = -offset
+            for i in range(0, self.size, at_once):
+                some = range(i, min(i + at_once, self.size))
+                taken = ops.concat([x[:, j : j + reach : stride] for j in some], axis=0)
+                scores = scores + loadings[:, some.start * self.n_features : some.stop * self.n_features] @ taken
+            out[:, begin : begin + n] = ops.astype(scores, ops.float32).numpy()
 
         each_block(score, range(0, count, step))
         return out
-
-    def _weights(self) -> FloatArray:
-        """Loadings as ``(size * (n_features + 1), n_components)``: the one of a window's first row takes the mean away."""
-        weights = np.zeros((self.size, self.n_features + 1, self.n_components))
-        weights[:, :-1, :] = self.components.T.reshape(self.size, self.n_features, self.n_components)
-        weights[0, -1, :] = -(self.components @ self.mean)
-        return weights.reshape(-1, self.n_components)
 
     def to_sklearn(self) -> PCA:
         """Return the same model as a fitted scikit-learn ``PCA``, for windows flattened row by row."""

@@ -11,7 +11,7 @@ MAX_CHUNKS = 20_000
 """A table of more rows than so many default chunks hold is cut into larger ones, where memory allows: files, receipts, task
 runs and the manifest follow the number of chunks, not of rows."""
 _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the interpreter's own
-_PRODUCT_BYTES = 64 * 2**20  # one period product, see stats.window_gram
+_PRODUCT_BYTES = 64 * 2**20  # lagged products of strides that share a period, see stats.window_gram
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,9 @@ def row_peak_bytes(sizes: RowSizes) -> float:
 
 def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
     """Bytes of a chunk's stage that do not depend on its rows: products of rows and Gram matrices."""
-    product = max(_PRODUCT_BYTES, _gram_bytes(sizes, window_size))  # a period has a window's rows at least
-    return 2 * product + n_strides * _gram_bytes(sizes, window_size) + _BUFFERS_BYTES
+    gram = _gram_bytes(sizes, window_size)
+    products = max(_PRODUCT_BYTES, 2 * gram)  # of a single stride: a period has less than two windows' rows
+    return products + (n_strides + 2) * gram + _BUFFERS_BYTES  # two more: one being made, and what is taken off it
 
 
 def fit_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:

@@ -1,11 +1,10 @@
 """The Gram matrix of all windows of a series, without building a window.
 
 Windows of neighbouring rows share their rows: entry block (i, j) of the Gram matrix of windows is a sum of products
-``x[p + i] x[p + j].T`` over the windows' first rows ``p``, and depends on ``i`` modulo the stride and on the lag ``j - i``
-only. The series is cut into periods of `L` rows, each seen as one long row (a reshape, no copy). One product of the
-periods with themselves and a smaller one with their successors hold every pair of rows that any stride dividing `L`
-needs, at the speed of large matrix products. A series padded with zero rows counts a few incomplete windows too many:
-they are subtracted by name.
+``x[p] x[p + j - i].T`` over the rows ``p`` that are number `i` of a window, and depends on ``i`` modulo the stride and on
+the lag ``j - i`` only. So the series is seen as lines of a period each, a multiple of the strides (a reshape, no copy), and
+for each place in a line the rows there are multiplied with those up to a window's length after them: one matrix product. A
+series padded with zero rows counts a few incomplete windows too many: they are subtracted by name.
 
 Rows carry a constant one as their last column, so that the same matrix holds the windows' count and their sums.
 """
@@ -13,17 +12,22 @@ Rows carry a constant one as their last column, so that the same matrix holds th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from emberharmony import ops
-from emberharmony.stats.lines import line_blocks
+from emberharmony.stats.rows import on_host, rows_with_ones
+from emberharmony.threads import compute_threads, each_block
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray
 
-_MAX_PRODUCT_BYTES = 64 * 2**20  # of one period product; larger ones gain little speed
+_MAX_PRODUCT_BYTES = 64 * 2**20  # of the products of strides that share a period
+_MAX_PERIOD = 64  # of strides that share one: a line has to repeat often enough for its products to be large
+_LONG_STRIDE = 1_000  # windows so far apart are few: they are built
+_HOST_BLOCK_ROWS = 4_000  # a block and its products stay in cache
+_DEVICE_BLOCK_ROWS = 262_144
 
 
 @dataclass(frozen=True)
@@ -132,65 +136,85 @@ def window_grams(rows: FeatureBlock, /, *, start: int, size: int, strides: Seque
     """
     n_features, n_rows = rows.shape
     phases = {stride: -start % stride for stride in strides}  # first window's first row within `rows`
-    if n_rows < 4 * size:
-        ones = _with_ones(rows)
-        return {s: _gram_of_windows(ones, range(phases[s], n_rows - size + 1, s), size) for s in strides}
-    period = _cheapest_period(n_features + 1, size, strides)
-    shared = [s for s in strides if period and period % s == 0]
-    grams = {s: _gram_by_strides(rows, phases[s], size, s) for s in strides if s not in shared}
-    if shared:
-        own, following = _period_products(rows, period, size)
-        for s in shared:
-            grams[s] = _from_products(own, following, phases[s], size, s) - _incomplete(rows, phases[s], size, s)
+    few = [s for s in strides if s >= _LONG_STRIDE or n_rows < 4 * size]
+    grams = {s: _of_few_windows(rows, range(phases[s], n_rows - size + 1, s), size) for s in few}
+    many = [s for s in strides if s not in grams]
+    for sharing in _sharing_a_period(many, size=size, width=n_features + 1):
+        period = _period(sharing, size)
+        products = _lagged_products(rows, period, _reaches(period, {s: phases[s] for s in sharing}, size))
+        for s in sharing:
+            grams[s] = _from_products(products, period, phases[s], size, s) - _incomplete(rows, phases[s], size, s)
     return grams
 
 
-def _cheapest_period(width: int, size: int, strides: Sequence[int]) -> int:
-    """Length of the period whose products serve most strides for the fewest operations; 0 for none."""
+def _sharing_a_period(strides: Sequence[int], *, size: int, width: int) -> list[list[int]]:
+    """Put strides together whose products are worth sharing: their common period is short."""
+    groups: list[list[int]] = []
+    for stride in sorted(strides):
+        for group in groups:
+            period = _period([*group, stride], size)
+            if period <= _MAX_PERIOD and 8 * period * size * width**2 <= _MAX_PRODUCT_BYTES:
+                group.append(stride)
+                break
+        else:
+            groups.append([stride])
+    return groups
 
-    def cost(period: int) -> float:  # in units of n_rows * width**2
-        alone = sum(size * size / s for s in strides if not period or period % s)
-        return alone + (period + 2 * (size - 1) ** 2 / period if period else 0)
 
-    longest = int(math.sqrt(_MAX_PRODUCT_BYTES / 8) / width)
-    periods = [0, *range(size, max(longest, size) + 1)]
-    cheapest: int = min(periods, key=cost)
-    return cheapest
+def _period(strides: Sequence[int], size: int) -> int:
+    """Smallest common multiple of the strides in which a window has room.
 
-
-def _period_products(rows: FeatureBlock, period: int, size: int) -> tuple[FloatArray, FloatArray]:
-    """Products of all periods with themselves, and of their last rows with the first rows of their successors.
-
-    Returns arrays of shape ``(period, width, period, width)`` and ``(size - 1, width, size - 1, width)``.
+    Examples
+    --------
+    >>> _period([1, 3], 5), _period([7], 5)
+    (6, 7)
     """
-    width = rows.shape[0] + 1
-    halo = (size - 1) * width
-    own = np.zeros((period * width, period * width))
-    following = np.zeros((halo, halo))
-    last = None
-    for block in line_blocks(rows, period):
-        own += (block.mT @ block).numpy()
-        if halo:
-            if last is not None:
-                following += (ops.reshape(last[-halo:], (halo, 1)) * ops.reshape(block[0, :halo], (1, halo))).numpy()
-            following += (block[:-1, period * width - halo :].mT @ block[1:, :halo]).numpy()
-            last = block[-1, :]
-    return own.reshape(period, width, period, width), following.reshape(size - 1, width, size - 1, width)
+    return _ceil_to(size, math.lcm(*strides))
 
 
-def _from_products(own: FloatArray, following: FloatArray, phase: int, size: int, stride: int) -> FloatArray:
-    """Gram matrix of all windows of the zero-padded series, from the products of its periods."""
-    period, width = own.shape[:2]
+def _reaches(period: int, phases: Mapping[int, int], size: int) -> dict[int, int]:
+    """For every row of a period that windows of some stride hold: up to how many rows, from it on, are in one of them."""
+    reaches = {p: max(size - (p - phase) % stride for stride, phase in phases.items()) for p in range(period)}
+    return {p: reach for p, reach in reaches.items() if reach > 0}
+
+
+def _lagged_products(rows: FeatureBlock, period: int, reaches: Mapping[int, int]) -> dict[int, FloatArray]:
+    """Sums of ``x[p] [x[p], x[p + 1], ...].T`` over the rows that are number `p` of their period.
+
+    Returns arrays of shape ``(width, reaches[p] * width)``. Each is summed by one thread, block after block: their number
+    changes no last bit.
+    """
+    n_rows, width = rows.shape[1], rows.shape[0] + 1
+    n_lines = max((_HOST_BLOCK_ROWS if on_host() else _DEVICE_BLOCK_ROWS) // period, 4)
+    block_rows = n_lines * period
+    sums = {p: np.zeros((width, reach * width)) for p, reach in reaches.items()}
+
+    def add_up(some: Sequence[int]) -> None:
+        for begin in range(0, n_rows, block_rows):
+            # A period more than the block's own rows: the last of them meet the rows after it.
+            table = rows_with_ones(rows[:, begin : begin + block_rows + period], block_rows + period)
+            flat = ops.reshape(table, (-1,))
+            for p in some:
+                lines = ops.reshape(flat[p * width : (p + block_rows) * width], (n_lines, period * width))
+                sums[p] += (lines[:, :width].mT @ lines[:, : reaches[p] * width]).numpy()
+
+    n_threads = compute_threads() if n_rows > block_rows else 1
+    places = list(reaches)
+    each_block(add_up, [places[i::n_threads] for i in range(n_threads)])
+    return sums
+
+
+def _from_products(products: Mapping[int, FloatArray], period: int, phase: int, size: int, stride: int) -> FloatArray:
+    """Gram matrix of all windows of the zero-padded series, from its lagged products."""
+    width = len(next(iter(products.values())))
     gram = np.empty((size, width, size, width))
     for lag in range(size):
         for residue in range(min(stride, size - lag)):
-            total = np.zeros((width, width))
-            for p in range((phase + residue) % stride, period, stride):
-                q = p + lag
-                total += own[p, :, q] if q < period else following[p - (period - size + 1), :, q - period]
+            places = range((phase + residue) % stride, period, stride)
+            total = sum(products[p][:, lag * width : (lag + 1) * width] for p in places)
             for i in range(residue, size - lag, stride):
                 gram[i, :, i + lag] = total
-                gram[i + lag, :, i] = total.T
+                gram[i + lag, :, i] = np.transpose(total)
     return gram.reshape(size * width, size * width)
 
 
@@ -205,19 +229,17 @@ def _incomplete(rows: FeatureBlock, phase: int, size: int, stride: int) -> Float
     return _gram_of_windows(before, first_starts, size) + _gram_of_windows(after, last_starts, size)
 
 
-def _gram_by_strides(rows: FeatureBlock, phase: int, size: int, stride: int) -> FloatArray:
-    """Gram matrix from windows that do not overlap, taken in as many turns as keep them apart; rows seen, not copied."""
-    width = rows.shape[0] + 1
-    turns = -(-size // stride)
-    step = turns * stride
-    gram = np.zeros((size * width, size * width))
-    for turn in range(turns):
-        first = phase + turn * stride
-        n_windows = max(0, (rows.shape[1] - size - first) // step + 1)
-        # The last window may end before its step does: `lines` pads with zeros what is never looked at.
-        for block in line_blocks(rows[:, first : first + n_windows * step], step):
-            windows = block[:, : size * width]
-            gram += (windows.mT @ windows).numpy()
+def _of_few_windows(rows: FeatureBlock, starts: Sequence[int], size: int) -> FloatArray:
+    """Gram matrix of windows that are built: the obvious way, of no more rows than are in them."""
+    index = (np.asarray(starts, np.int64)[:, None] + np.arange(size)).reshape(-1)
+    return _gram_of_windows(_with_ones(rows[:, index]), range(0, len(index), size), size)
+
+
+def _gram_of_windows(rows: FloatArray, starts: Sequence[int], size: int) -> FloatArray:
+    """Gram matrix of windows of a table of rows, built."""
+    index = np.asarray(starts, np.int64)[:, None] + np.arange(size)
+    windows: FloatArray = rows[index.reshape(-1)].reshape(len(index), size * rows.shape[1])
+    gram: FloatArray = windows.T @ windows
     return gram
 
 
@@ -226,14 +248,6 @@ def _with_ones(rows: FeatureBlock) -> FloatArray:
     ones = np.ones((rows.shape[1], rows.shape[0] + 1))
     ones[:, :-1] = rows.T
     return ones
-
-
-def _gram_of_windows(rows: FloatArray, starts: Sequence[int], size: int) -> FloatArray:
-    """Gram matrix of a few windows, built; the obvious way, for the ends of a stretch."""
-    index = np.asarray(starts, np.int64)[:, None] + np.arange(size)
-    windows: FloatArray = rows[index.reshape(-1)].reshape(len(index), size * rows.shape[1])
-    gram: FloatArray = windows.T @ windows
-    return gram
 
 
 def _ceil_to(number: int, multiple: int) -> int:

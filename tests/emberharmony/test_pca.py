@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from emberharmony import pca as module
 from emberharmony.errors import PlanError
 from emberharmony.pca import PCASpec, WindowPCA, n_components
-from emberharmony.stats import WindowGram, lines
+from emberharmony.stats import WindowGram
 from tests.references import fit_pca, windows_of
 
 
@@ -174,9 +174,10 @@ def test_all_windows_alike():
 
 
 @pytest.mark.parametrize(("size", "stride"), [(5, 1), (5, 3), (3, 7), (1, 1), (6, 6), (7, 3)])
-@pytest.mark.parametrize("block", [1, 10, 8_192])
-def test_any_stretch_is_projected_alike(backend, monkeypatch, size, stride, block):
-    monkeypatch.setattr(lines, "_HOST_BLOCK_ROWS", block)
+@pytest.mark.parametrize(("block", "depth"), [(1, 1), (10, 7), (8_192, 256)])
+def test_any_stretch_is_projected_alike(backend, monkeypatch, size, stride, block, depth):
+    monkeypatch.setattr(module, "_HOST_BLOCK_WINDOWS", block)
+    monkeypatch.setattr(module, "_PRODUCT_DEPTH", depth)
     rows = series(140, 3)
     pca = fitted(rows, size, stride)
     whole = (pca.components @ (windows_of(rows.T.astype(np.float64), size=size, stride=stride) - pca.mean).T).astype(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emberharmony import threads
 from emberharmony.stats import WindowGram, window_gram
 
 
@@ -62,17 +63,43 @@ def test_equals_built_windows(backend, n_features, n_rows, size, strides, start)
 
 
 @pytest.mark.parametrize("block", [8, 40, 10_000])
-@pytest.mark.parametrize("product_bytes", [0, 8 * 30**2, 64 * 2**20])
-def test_whatever_the_blocks_and_periods(backend, monkeypatch, block, product_bytes):
-    """Small blocks and every kind of plan: one period for all strides, for some, for none."""
-    from emberharmony.stats import lines
-
-    monkeypatch.setattr(lines, "_HOST_BLOCK_ROWS", block)
-    monkeypatch.setattr(window_gram, "_MAX_PRODUCT_BYTES", product_bytes)
+@pytest.mark.parametrize("longest", [1, 8, 64])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_whatever_the_blocks_and_periods(backend, monkeypatch, block, longest, n_threads):
+    """Small blocks, and every kind of plan: one period for all strides, for some, for none; on any number of threads."""
+    monkeypatch.setattr(window_gram, "_HOST_BLOCK_ROWS", block)
+    monkeypatch.setattr(window_gram, "_MAX_PERIOD", longest)
+    monkeypatch.setattr(threads, "compute_threads", lambda: n_threads)
+    monkeypatch.setattr(window_gram, "compute_threads", lambda: n_threads)
     rows = random_rows(2, 333)
     for start in (0, 4):
         for state in WindowGram.of_strides(rows, start=start, size=4, strides=[1, 2, 3, 7]):
             assert_counts(state, rows, start=start)
+
+
+def test_threads_change_no_last_bit(monkeypatch):
+    rows = random_rows(3, 20_000)
+    grams = []
+    for n_threads in (1, 2, 3):
+        monkeypatch.setattr(threads, "compute_threads", lambda n=n_threads: n)
+        monkeypatch.setattr(window_gram, "compute_threads", lambda n=n_threads: n)
+        grams.append(WindowGram.of(rows, start=0, size=5, stride=3).gram)
+    np.testing.assert_array_equal(grams[1], grams[0])
+    np.testing.assert_array_equal(grams[2], grams[0])
+
+
+def test_strides_share_a_period_where_it_is_short():
+    shared = window_gram._sharing_a_period
+    assert shared([1, 3, 5], size=5, width=46) == [[1, 3, 5]]
+    assert shared([2, 7, 11, 13], size=5, width=46) == [[2, 7], [11], [13]]
+    assert shared([1, 3, 5], size=24, width=1000) == [[1], [3], [5]]  # 144 MB each would be 180 together
+
+
+def test_strides_of_thousands_of_rows(backend):
+    """A period as long as such a stride would be a table of its own."""
+    rows = random_rows(2, 12_000)
+    for state in WindowGram.of_strides(rows, start=3, size=4, strides=[900, 1_000, 5_000, 10**9]):
+        assert_counts(state, rows, start=3)
 
 
 @given(
