@@ -36,10 +36,11 @@ def test_exact_for_few_values(x, q):
     data=st.data(),
     x=hnp.arrays(np.float64, st.integers(0, 60), elements=st.one_of(numbers, st.sampled_from([0.0, -0.0, 1.0, 2.5]))),
 )
-@pytest.mark.parametrize("limit", [4, 16_384])
-def test_any_chunks_in_any_order_give_the_same_state(data, x, limit):
+@pytest.mark.parametrize(("limit", "looked_at"), [(4, 6), (4, 20_000), (16_384, 20_000)])
+def test_any_chunks_in_any_order_give_the_same_state(data, x, limit, looked_at):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quantiles, "MAX_EXACT_VALUES", limit)
+        patch.setattr(quantiles, "_LOOKED_AT", looked_at)
         whole = Quantiles.of(x)
         order = data.draw(st.permutations(range(len(x))))
         cuts = sorted(data.draw(st.lists(st.integers(0, len(x)), max_size=5)))
@@ -79,6 +80,7 @@ def test_large_columns(draw):
         expected = np.quantile(x, q)
         assert state.quantile(q) == pytest.approx(expected, rel=1e-3), q
     assert same(state, merged(np.array_split(x[::-1], 4)))
+    assert same(state, Quantiles._sorted(x))  # whether buckets are counted as rows come, or of sorted rows
 
 
 def test_the_limit_itself():
