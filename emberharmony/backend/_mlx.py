@@ -19,8 +19,8 @@ import numpy as np
 from emberharmony.backend import _dtypes, _numpy
 
 __all__ = [
-    "ARRAY", "DEFAULT_COMPLEX", "DEFAULT_FLOAT", "DTYPES", "MAX_DIMENSIONS", "NAME", "abs", "acos", "acosh", "add", "all",
-    "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh",
+    "ARRAY", "DEFAULT_COMPLEX", "DEFAULT_FLOAT", "DISCRETE", "DTYPES", "MAX_DIMENSIONS", "NAME", "abs", "acos", "acosh", "add",
+    "all", "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh",
     "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
     "broadcast_to", "cast", "ceil", "clip", "concat", "conj", "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod",
     "cumulative_sum", "default_device", "device_of", "devices", "diff", "divide", "dlpack_device", "empty", "equal",
@@ -45,6 +45,7 @@ MAX_DIMENSIONS = 10  # what its kernels for views of any strides take
 
 _NATIVE = {d: native for native, d in DTYPES.items()}
 _INEXACT = frozenset((mx.float32, mx.float64, mx.complex64))
+DISCRETE = frozenset(DTYPES) - _INEXACT
 
 
 def native_dtype(dtype: Any, /) -> Any:
@@ -244,15 +245,13 @@ def _check_bounds(x: Any, parts: tuple[Any, ...]) -> None:
 
 
 def _elementary(name: str) -> Callable[[Any], Any]:
-    """A function of floating-point numbers: native in float32, NumPy's in float64 and complex64 and for integers."""
+    """A function of floating-point numbers: native in float32, NumPy's in float64 and complex64."""
     # MLX's sine of -0.0 is 0.0.
     native = (lambda x: mx.where(x == 0, x, mx.sin(x))) if name == "sin" else getattr(mx, name)
     through_host = _host(getattr(_numpy, name))
 
     def call(x: Any, /) -> Any:
-        if x.dtype == mx.float32:
-            return native(x)
-        return through_host(x if x.dtype in _INEXACT else x.astype(widest_float(x)))
+        return (native if x.dtype == mx.float32 else through_host)(x)
 
     return call
 

@@ -449,6 +449,29 @@ def binary(name: str, x1: Any, x2: Any, /) -> Tensor:
     return Tensor(getattr(xp, name)(a, b), xp)
 
 
+def elementary(name: str, x: Any, /) -> Tensor:
+    """A function of floating-point numbers. Integers and booleans become the widest of those, on every backend."""
+    if type(x) is not Tensor:
+        x = wrap(x)
+    xp = x._xp
+    a = x._array
+    if a.dtype in xp.DISCRETE:
+        a = xp.cast(a, xp.widest_float(a))
+    return Tensor(getattr(xp, name)(a), xp)
+
+
+def elementary_of_two(name: str, x1: Any, x2: Any, /) -> Tensor:
+    """As `elementary`, of two operands."""
+    xp, a, b = operands(x1, x2)
+    return Tensor(getattr(xp, name)(*(_as_floating(c, xp) for c in (a, b))), xp)
+
+
+def _as_floating(operand: Any, xp: Any) -> Any:
+    if isinstance(operand, Scalar) or operand.dtype not in xp.DISCRETE:
+        return operand
+    return xp.cast(operand, xp.widest_float(operand))
+
+
 def scalar_dtype(xp: Any, *scalars: Any) -> DType:
     """The default data type of a backend for Python scalars."""
     if any(isinstance(s, complex) for s in scalars):

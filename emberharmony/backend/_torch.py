@@ -23,8 +23,8 @@ from array_api_compat.torch import (  # isort: skip
 from emberharmony.backend import _dtypes, _numpy
 
 __all__ = [
-    "ARRAY", "DEFAULT_COMPLEX", "DEFAULT_FLOAT", "DTYPES", "MAX_DIMENSIONS", "NAME", "abs", "acos", "acosh", "add", "all",
-    "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh",
+    "ARRAY", "DEFAULT_COMPLEX", "DEFAULT_FLOAT", "DISCRETE", "DTYPES", "MAX_DIMENSIONS", "NAME", "abs", "acos", "acosh", "add",
+    "all", "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh",
     "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
     "broadcast_to", "cast", "ceil", "clip", "concat", "conj", "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod",
     "cumulative_sum", "default_device", "device_of", "devices", "diff", "divide", "dlpack_device", "empty", "equal",
@@ -50,6 +50,7 @@ MAX_DIMENSIONS = 64
 _NATIVE = {d: native for native, d in DTYPES.items()}
 _INEXACT = frozenset((torch.float32, torch.float64, torch.complex64, torch.complex128))
 _COMPLEX = frozenset((torch.complex64, torch.complex128))
+DISCRETE = frozenset(DTYPES) - _INEXACT
 # torch stores these, but computes next to nothing with them: they go through NumPy.
 _STORED_ONLY = frozenset((torch.uint16, torch.uint32, torch.uint64))
 
@@ -323,23 +324,6 @@ def _guarded(
     return call
 
 
-def _inexact(function: Callable[[Any], Any], on_host: Callable[[Any], Any] | None = None, /) -> Callable[[Any], Any]:
-    """A function of floating-point numbers; integers become the widest of those, as in NumPy, where torch takes float32.
-
-    Complex numbers go to `on_host` where torch loses infinities.
-    """
-    direct = _INEXACT if on_host is None else _INEXACT - _COMPLEX
-
-    def call(x: Any, /) -> Any:
-        if x.dtype in direct:
-            return function(x)
-        if x.dtype in _COMPLEX and on_host is not None:
-            return _host(on_host)(x)
-        return function(x.to(widest_float(x)))
-
-    return call
-
-
 def _pair(function: Callable[..., Any], /) -> Callable[..., Any]:
     """A function that torch defines for two tensors only, for a tensor and a Python scalar as well."""
 
@@ -355,16 +339,16 @@ def _pair(function: Callable[..., Any], /) -> Callable[..., Any]:
 
 # -- elements
 
-(
-    acos, acosh, asin, asinh, atan, atanh, cos, cosh, exp, log, log2, log10, sin, sinh, sqrt, tan, tanh,
-) = (
-    _inexact(getattr(torch, name))
-    for name in (
-        "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "exp", "log", "log2", "log10", "sin", "sinh", "sqrt",
-        "tan", "tanh",
-    )
+acosh, asin, asinh, atan, atanh, cos, cosh, exp = (
+    torch.acosh, torch.asin, torch.asinh, torch.atan, torch.atanh, torch.cos, torch.cosh, torch.exp,
 )  # fmt: skip
-expm1, log1p, reciprocal = (_inexact(getattr(torch, name), getattr(_numpy, name)) for name in ("expm1", "log1p", "reciprocal"))
+log, log2, log10, sin, sinh, sqrt, tan, tanh = (
+    torch.log, torch.log2, torch.log10, torch.sin, torch.sinh, torch.sqrt, torch.tan, torch.tanh,
+)  # fmt: skip
+# Complex ones lose infinities and signs of zeros in torch.
+acos, expm1, log1p, reciprocal = (
+    _guarded(getattr(torch, name), getattr(_numpy, name), _COMPLEX) for name in ("acos", "expm1", "log1p", "reciprocal")
+)
 
 
 def _negative(x: Any, /) -> Any:

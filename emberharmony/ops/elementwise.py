@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emberharmony.backend._dtypes import promote
-from emberharmony.backend._tensor import Tensor, binary, check_scalar, native, unary, wrap
+from emberharmony.backend._tensor import Tensor, binary, check_scalar, elementary, elementary_of_two, native, unary, wrap
 
 __all__ = [
     "abs",
@@ -66,12 +66,12 @@ def abs(x: Any, /) -> Tensor:
 
 def acos(x: Any, /) -> Tensor:
     """The inverse cosine, in radians."""
-    return unary("acos", x)
+    return elementary("acos", x)
 
 
 def acosh(x: Any, /) -> Tensor:
     """The inverse hyperbolic cosine."""
-    return unary("acosh", x)
+    return elementary("acosh", x)
 
 
 def add(x1: Any, x2: Any, /) -> Tensor:
@@ -81,27 +81,27 @@ def add(x1: Any, x2: Any, /) -> Tensor:
 
 def asin(x: Any, /) -> Tensor:
     """The inverse sine, in radians."""
-    return unary("asin", x)
+    return elementary("asin", x)
 
 
 def asinh(x: Any, /) -> Tensor:
     """The inverse hyperbolic sine."""
-    return unary("asinh", x)
+    return elementary("asinh", x)
 
 
 def atan(x: Any, /) -> Tensor:
     """The inverse tangent, in radians."""
-    return unary("atan", x)
+    return elementary("atan", x)
 
 
 def atan2(x1: Any, x2: Any, /) -> Tensor:
     """The angle of the points (x2, x1), in radians, in the right quadrant."""
-    return binary("atan2", x1, x2)
+    return elementary_of_two("atan2", x1, x2)
 
 
 def atanh(x: Any, /) -> Tensor:
     """The inverse hyperbolic tangent."""
-    return unary("atanh", x)
+    return elementary("atanh", x)
 
 
 def ceil(x: Any, /) -> Tensor:
@@ -136,17 +136,17 @@ def conj(x: Any, /) -> Tensor:
 
 def copysign(x1: Any, x2: Any, /) -> Tensor:
     """The magnitude of ``x1`` with the sign of ``x2``."""
-    return binary("copysign", x1, x2)
+    return elementary_of_two("copysign", x1, x2)
 
 
 def cos(x: Any, /) -> Tensor:
     """The cosine of angles in radians."""
-    return unary("cos", x)
+    return elementary("cos", x)
 
 
 def cosh(x: Any, /) -> Tensor:
     """The hyperbolic cosine."""
-    return unary("cosh", x)
+    return elementary("cosh", x)
 
 
 def divide(x1: Any, x2: Any, /) -> Tensor:
@@ -156,12 +156,12 @@ def divide(x1: Any, x2: Any, /) -> Tensor:
 
 def exp(x: Any, /) -> Tensor:
     """E to the power of each element."""
-    return unary("exp", x)
+    return elementary("exp", x)
 
 
 def expm1(x: Any, /) -> Tensor:
     """``exp(x) - 1``, accurate near zero."""
-    return unary("expm1", x)
+    return elementary("expm1", x)
 
 
 def floor(x: Any, /) -> Tensor:
@@ -176,7 +176,7 @@ def floor_divide(x1: Any, x2: Any, /) -> Tensor:
 
 def hypot(x1: Any, x2: Any, /) -> Tensor:
     """The hypotenuse of the sides ``x1`` and ``x2``."""
-    return binary("hypot", x1, x2)
+    return elementary_of_two("hypot", x1, x2)
 
 
 def imag(x: Any, /) -> Tensor:
@@ -186,27 +186,27 @@ def imag(x: Any, /) -> Tensor:
 
 def log(x: Any, /) -> Tensor:
     """The natural logarithm."""
-    return unary("log", x)
+    return elementary("log", x)
 
 
 def log10(x: Any, /) -> Tensor:
     """The logarithm to base 10."""
-    return unary("log10", x)
+    return elementary("log10", x)
 
 
 def log1p(x: Any, /) -> Tensor:
     """``log(1 + x)``, accurate near zero."""
-    return unary("log1p", x)
+    return elementary("log1p", x)
 
 
 def log2(x: Any, /) -> Tensor:
     """The logarithm to base 2."""
-    return unary("log2", x)
+    return elementary("log2", x)
 
 
 def logaddexp(x1: Any, x2: Any, /) -> Tensor:
     """``log(exp(x1) + exp(x2))`` without overflow."""
-    return binary("logaddexp", x1, x2)
+    return elementary_of_two("logaddexp", x1, x2)
 
 
 def maximum(x1: Any, x2: Any, /) -> Tensor:
@@ -231,7 +231,7 @@ def negative(x: Any, /) -> Tensor:
 
 def nextafter(x1: Any, x2: Any, /) -> Tensor:
     """The next floating-point number from ``x1`` towards ``x2``."""
-    return binary("nextafter", x1, x2)
+    return elementary_of_two("nextafter", x1, x2)
 
 
 def positive(x: Any, /) -> Tensor:
@@ -251,7 +251,7 @@ def real(x: Any, /) -> Tensor:
 
 def reciprocal(x: Any, /) -> Tensor:
     """One over each element."""
-    return unary("reciprocal", x)
+    return elementary("reciprocal", x)
 
 
 def remainder(x1: Any, x2: Any, /) -> Tensor:
@@ -276,17 +276,17 @@ def signbit(x: Any, /) -> Tensor:
 
 def sin(x: Any, /) -> Tensor:
     """The sine of angles in radians."""
-    return unary("sin", x)
+    return elementary("sin", x)
 
 
 def sinh(x: Any, /) -> Tensor:
     """The hyperbolic sine."""
-    return unary("sinh", x)
+    return elementary("sinh", x)
 
 
 def sqrt(x: Any, /) -> Tensor:
     """The square root."""
-    return unary("sqrt", x)
+    return elementary("sqrt", x)
 
 
 def square(x: Any, /) -> Tensor:
@@ -301,12 +301,12 @@ def subtract(x1: Any, x2: Any, /) -> Tensor:
 
 def tan(x: Any, /) -> Tensor:
     """The tangent of angles in radians."""
-    return unary("tan", x)
+    return elementary("tan", x)
 
 
 def tanh(x: Any, /) -> Tensor:
     """The hyperbolic tangent."""
-    return unary("tanh", x)
+    return elementary("tanh", x)
 
 
 def trunc(x: Any, /) -> Tensor:
