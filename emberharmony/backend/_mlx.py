@@ -292,7 +292,8 @@ equal, not_equal, less, less_equal, greater, greater_equal = (
 )  # fmt: skip
 logical_and, logical_or = mx.logical_and, mx.logical_or
 bitwise_and, bitwise_or, bitwise_xor = mx.bitwise_and, mx.bitwise_or, mx.bitwise_xor
-bitwise_left_shift, bitwise_right_shift = mx.bitwise_left_shift, mx.bitwise_right_shift
+# MLX shifts modulo the width: a shift by 32 or more is none.
+bitwise_left_shift, bitwise_right_shift = _host(_numpy.bitwise_left_shift), _host(_numpy.bitwise_right_shift)
 atan2, copysign, floor_divide, hypot, logaddexp, logical_xor, nextafter, pow, remainder, signbit = (
     _host(f)
     for f in (

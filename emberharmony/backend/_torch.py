@@ -373,13 +373,22 @@ less, less_equal, greater, greater_equal, multiply = (
         (operator.mul, "multiply"),
     )
 )  # fmt: skip
+
+
+def _pow(x1: Any, x2: Any, /) -> Any:
+    """Torch takes square roots for the numbers 0.5 and -0.5, which differ at negative zero and infinity."""
+    if isinstance(x2, float) and builtins.abs(x2) == 0.5:
+        x2 = torch.full((), x2, dtype=x1.dtype, device=x1.device)
+    return x1**x2
+
+
 # Complex sums: torch multiplies the second term by 1 + 0i, which turns an infinity into NaN.
 add, subtract, pow = (
     _guarded(native, getattr(_numpy, name), _COMPLEX)
-    for native, name in ((operator.add, "add"), (operator.sub, "subtract"), (operator.pow, "pow"))
+    for native, name in ((operator.add, "add"), (operator.sub, "subtract"), (_pow, "pow"))
 )
 (
-    atan2, bitwise_and, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor, copysign, hypot, isin, logaddexp,
+    atan2, bitwise_and, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor, copysign, hypot, logaddexp,
     logical_and, logical_or, logical_xor, maximum, minimum, nextafter,
 ) = (
     _guarded(_pair(getattr(torch, name)), getattr(_numpy, name))
@@ -395,7 +404,8 @@ def divide(x1: Any, x2: Any, /) -> Any:
     if x.dtype not in _INEXACT:
         wide = widest_float(x)
         x1, x2 = (a.to(wide) if isinstance(a, torch.Tensor) else a for a in (x1, x2))
-    return x1 / x2
+    # torch divides a number by a tensor as the number times the reciprocal, which is another rounding.
+    return x1 / x2 if x is x1 else torch.full((), x1, dtype=x2.dtype, device=x2.device) / x2
 
 
 def _floor_divide(x1: Any, x2: Any, /) -> Any:

@@ -81,7 +81,7 @@ def arguments(name: str, dtype: str) -> list[np.ndarray]:
         elif name == "pow":
             b = (np.abs(b) % 4).astype(dtype)
         elif "shift" in name:
-            b = (np.abs(b) % 7).astype(dtype)
+            b = (np.abs(b) % 70).astype(dtype)  # beyond the width as well
     return [a, b]
 
 
@@ -143,3 +143,48 @@ def test_complex_expm1_at_infinity(backend: str) -> None:
         got = ops.expm1(ops.asarray(np.array(z, np.complex64))).numpy()
     np.testing.assert_array_equal(got.real, [inf, -1, -1, inf, inf, nan])
     np.testing.assert_array_equal(got.imag, [0, 0, 0, nan, nan, 0])
+
+
+ROOTS = [
+    (-np.inf, 0.5, np.inf),
+    (-np.inf, -0.5, 0.0),
+    (-0.0, 0.5, 0.0),
+    (-0.0, -0.5, np.inf),
+    (np.inf, 0.5, np.inf),
+    (4.0, 0.5, 2.0),
+]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch", "mlx"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("base", "exponent", "want"), ROOTS)
+def test_power_is_no_square_root(base: float, exponent: float, want: float, dtype: str, backend: str) -> None:
+    """Libraries take a root for an exponent of 0.5, which turns -inf into NaN and keeps the sign of -0."""
+    with using_backend(backend if backend == "numpy" else f"{backend}:cpu"), np.errstate(all="ignore"):
+        x, y = ops.asarray(base, dtype=dtype), ops.asarray(exponent, dtype=dtype)
+        vector = ops.asarray([base] * 9, dtype=dtype)
+        for got in (ops.pow(x, y), x**exponent, base**y, vector**exponent, vector**y):
+            values = got.numpy()
+            assert got.dtype.name == dtype
+            assert (values == want).all()
+            assert not np.signbit(values).any()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch", "mlx"])
+def test_number_divided_by_tensor_is_rounded_once(backend: str) -> None:
+    """Not as the number times the reciprocal, which also overflows at the smallest numbers."""
+    values = np.array([3.0, 7.0, 10.0, 49.0, 5e-324, 1e-310])
+    with using_backend(backend if backend == "numpy" else f"{backend}:cpu"):
+        x = ops.asarray(values)
+        np.testing.assert_array_equal((0.0 / x).numpy(), 0.0 / values)
+        np.testing.assert_array_equal((5.0 / x[:4]).numpy(), 5.0 / values[:4])
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_acos_of_zero(backend: str, dtype: str) -> None:
+    with using_backend(backend if backend == "numpy" else f"{backend}:cpu"):
+        got = ops.acos(ops.asarray([0j, complex(-0.0, 0.0)], dtype=dtype)).numpy()
+    np.testing.assert_allclose(got.real, np.pi / 2, rtol=1e-6)
+    np.testing.assert_array_equal(got.imag, [0.0, 0.0])
+    assert np.signbit(got.imag).all()
