@@ -216,7 +216,7 @@ def getitem(x: Any, key: Any, /) -> Any:
     if builtins.any(_is_mask(p) for p in parts):
         return _from_host(np.asarray(x)[_to_host(key)])
     _check_bounds(x, parts)
-    return x[key]
+    return x[_gatherable(key)]
 
 
 def setitem(x: Any, key: Any, value: Any, /) -> Any:
@@ -227,8 +227,15 @@ def setitem(x: Any, key: Any, value: Any, /) -> Any:
         return _from_host(changed)
     _check_bounds(x, parts)
     # MLX takes a Python number by way of a float, which large integers do not survive.
-    x[key] = value if isinstance(value, mx.array) else _from_host(np.array(value), x.dtype)
+    x[_gatherable(key)] = value if isinstance(value, mx.array) else _from_host(np.array(value), x.dtype)
     return x
+
+
+def _gatherable(key: Any) -> Any:
+    """The key with its index arrays in data types that MLX can bring into one: not uint64 beside signed ones."""
+    if isinstance(key, tuple):
+        return tuple(_gatherable(k) for k in key)
+    return key.astype(mx.int64) if isinstance(key, mx.array) and key.dtype == mx.uint64 else key
 
 
 def _is_mask(part: Any) -> bool:
@@ -351,6 +358,8 @@ sum, prod = _total(mx.sum, _numpy.sum), _total(mx.prod, _numpy.prod)
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     # Integers first become floats: MLX adds them up in their own width, and int64 nanoseconds overflow.
     x = x if x.dtype in _INEXACT else x.astype(widest_float(x))
+    if x.size == 0:
+        return sum(x, axis=axis, keepdims=keepdims) / 0  # MLX's own reductions of nothing now and then never end
     return x if axis == () else mx.mean(x, axis=axis, keepdims=keepdims)
 
 
@@ -358,7 +367,9 @@ def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
     """The variance by its definition: MLX takes whole corrections only."""
     centre = mean(x, axis=axis, keepdims=True)
     count = x.size // centre.size if centre.size else 0
-    return sum(mx.square(x - centre), axis=axis, keepdims=keepdims) / builtins.max(count - correction, 0)
+    off = x - centre
+    squares = mx.square(mx.abs(off) if off.dtype == mx.complex64 else off)
+    return sum(squares, axis=axis, keepdims=keepdims) / builtins.max(count - correction, 0)
 
 
 def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:

@@ -9,11 +9,11 @@ import numpy as np
 from array_api_compat.numpy import (  # isort: skip
     abs, acos, acosh, add, all, any, arange, argmax, argmin, argsort, asin, asinh, astype, atan, atan2, atanh,
     bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor, broadcast_to, ceil,
-    clip, concat, conj, copysign, cos, cosh, count_nonzero, cumulative_prod, cumulative_sum, diff, divide, empty, equal,
+    concat, conj, copysign, cos, cosh, count_nonzero, cumulative_prod, cumulative_sum, diff, divide, empty, equal,
     exp, expand_dims, eye, fft, flip, floor, full, greater, greater_equal, hypot, imag, isfinite, isin, isinf, isnan,
     less, less_equal, linalg, linspace, log, log1p, log2, log10, logaddexp, logical_and, logical_not, logical_or,
     logical_xor, matmul, max, maximum, mean, meshgrid, min, minimum, moveaxis, multiply, negative, nextafter, nonzero,
-    not_equal, ones, permute_dims, positive, pow, prod, real, reciprocal, remainder, repeat, reshape, roll, round,
+    not_equal, ones, permute_dims, positive, prod, real, reciprocal, remainder, repeat, reshape, roll, round,
     searchsorted, sign, signbit, sin, sinh, sort, sqrt, square, squeeze, stack, std, subtract, sum, take, take_along_axis,
     tan, tanh, tensordot, tile, tril, triu, trunc, unique_all, unique_counts, unique_inverse, unique_values, unstack, var,
     vecdot, where, zeros,

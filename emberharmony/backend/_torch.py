@@ -394,9 +394,10 @@ add, subtract, pow = (
     _guarded(_pair(getattr(torch, name)), getattr(_numpy, name))
     for name in (
         "atan2", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "copysign", "hypot",
-        "isin", "logaddexp", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "nextafter",
+        "logaddexp", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "nextafter",
     )
 )  # fmt: skip
+isin = _guarded(_pair(torch.isin), _numpy.isin, _COMPLEX | {torch.bool})
 
 
 def divide(x1: Any, x2: Any, /) -> Any:
@@ -450,7 +451,8 @@ def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
         x = x.to(widest_float(x))
     centre = mean(x, axis=axis, keepdims=True)
     count = x.numel() // centre.numel() if centre.numel() else 0
-    squares = torch.square(x - centre)
+    off = x - centre
+    squares = torch.square(torch.abs(off) if off.dtype in _COMPLEX else off)
     return sum(squares, axis=axis, keepdims=keepdims) / builtins.max(count - correction, 0)
 
 
@@ -477,7 +479,14 @@ argmax, argmin, count_nonzero, diff, max, min, matmul, nonzero, take_along_axis,
 # -- the rest
 
 arange = _compat.arange
-linspace = _compat.linspace
+
+
+def linspace(start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: Any = None, endpoint: bool = True) -> Any:
+    if dtype in _STORED_ONLY:
+        return _from_host(_numpy.linspace(start, stop, num, dtype=DTYPES[dtype].dtype, endpoint=endpoint), device)
+    return _compat.linspace(start, stop, num, dtype=dtype, device=device, endpoint=endpoint)
+
+
 clip, flip, repeat = (_guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("clip", "flip", "repeat"))
 sort, argsort = (_guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("sort", "argsort"))
 # torch's own lose NaNs, counts and first positions (https://github.com/pytorch/pytorch/issues/36748, 94106).
