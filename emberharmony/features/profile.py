@@ -58,6 +58,11 @@ class ColumnProfile:
         """Nulls and numbers that are not finite."""
         return self.n_null + self.n_nonfinite
 
+    @property
+    def without_categories(self) -> Self:
+        """The same, with no categories counted."""
+        return replace(self, categories=CategoryCounts.empty())
+
     def merge(self, other: Self, /) -> Self:
         """Return the profile of both profiles' rows together."""
         pairs = zip(self.cycles, other.cycles, strict=True) if self.cycles and other.cycles else ()

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import safetensors
 import safetensors.numpy
+from numpy.typing import NDArray
 
 from emberharmony.errors import DamagedError, TerminalError, TransientError
 from emberharmony.typing import Arrays
@@ -218,3 +219,18 @@ def prefixed(states: dict[str, Arrays]) -> Arrays:
     {'a/x': 1, 'b/x': 2}
     """
     return {f"{name}/{key}": array for name, arrays in states.items() for key, array in arrays.items()}
+
+
+def by_prefix(arrays: Arrays) -> dict[str, Arrays]:
+    """The states that `prefixed` has put together.
+
+    Examples
+    --------
+    >>> by_prefix({"a/x": 1, "a/y": 2, "b/x": 3})
+    {'a': {'x': 1, 'y': 2}, 'b': {'x': 3}}
+    """
+    states: dict[str, dict[str, NDArray[Any]]] = {}
+    for name, array in arrays.items():
+        state, _, key = name.partition("/")
+        states.setdefault(state, {})[key] = array
+    return dict(states)

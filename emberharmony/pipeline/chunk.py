@@ -127,9 +127,14 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         cycles = run.spec.datetime if run.spec.numbers.scale == "all" else None
         for column in run.roles.features:
             profiles[column.name] = ColumnProfile.of(column, rows[column.name], cycles=cycles)
-    arrays = prefixed({str(i): profile.to_arrays() for i, profile in enumerate(profiles.values())})
-    record = run.store.write_arrays(profile_name(chunk.index), arrays)
-    return _receipt(run, "profile", chunk, codes, [record], backend, began)
+    # Apart: of categories there may be many, and who merges the rest does not read them.
+    states = {str(i): profile.without_categories.to_arrays() for i, profile in enumerate(profiles.values())}
+    counts = {str(i): profile.categories.to_arrays() for i, profile in enumerate(profiles.values())}
+    records = [
+        run.store.write_arrays(profile_name(chunk.index), prefixed(states)),
+        run.store.write_arrays(categories_name(chunk.index), prefixed(counts)),
+    ]
+    return _receipt(run, "profile", chunk, codes, records, backend, began)
 
 
 def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
@@ -188,8 +193,13 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
 
 
 def profile_name(chunk: int) -> str:
-    """Name of a chunk's profile."""
+    """Name of a chunk's profile, without its categories."""
     return f"profile/{chunk:05}.safetensors"
+
+
+def categories_name(chunk: int) -> str:
+    """Name of a chunk's counts of categories."""
+    return f"categories/{chunk:05}.safetensors"
 
 
 def grams_name(chunk: int) -> str:

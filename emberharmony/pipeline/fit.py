@@ -10,9 +10,9 @@ import numpy as np
 from emberharmony.features.preprocessing import Preprocessing, fit_preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.parts import block_of, feature_part, read_part
-from emberharmony.io.store import prefixed
+from emberharmony.io.store import by_prefix, prefixed
 from emberharmony.pca import WindowPCA
-from emberharmony.pipeline.chunk import grams_name, profile_name, state_pays
+from emberharmony.pipeline.chunk import categories_name, grams_name, profile_name, state_pays
 from emberharmony.pipeline.plan import check_split_sizes
 from emberharmony.pipeline.run import Receipt, Run
 from emberharmony.pipeline.state import write_state
@@ -43,9 +43,8 @@ def fit_features(run: Run, backend: str) -> Preprocessing:
     rows = np.array([[receipt.rows[name] for name in SPLITS] for receipt in run.receipts("profile")], np.int64)
     check_split_sizes(dict(zip(SPLITS, rows.sum(axis=0).tolist(), strict=True)), run.spec)
     counts = run.store.write_arrays("split-rows.safetensors", {"rows": rows})
-    columns = run.roles.features
-    profiles = {column.name: _merged_profile(run, i) for i, column in enumerate(columns)}
-    position = {column.name: i for i, column in enumerate(columns)}
+    profiles = _merged_profiles(run)
+    position = {column.name: i for i, column in enumerate(run.roles.features)}
     spec = run.spec
     fitted = fit_preprocessing(
         run.roles,
@@ -75,19 +74,18 @@ def fit_pcas(run: Run, backend: str) -> dict[int, WindowPCA]:
     return pcas
 
 
-def _merged_profile(run: Run, column: int) -> ColumnProfile:
-    """One column's profile over all chunks; its categories, which may be many, stay where they are."""
-    merged = ColumnProfile.empty()
+def _merged_profiles(run: Run) -> dict[str, ColumnProfile]:
+    """Every column's profile over all chunks; the categories, which may be many, stay where they are."""
+    merged = [ColumnProfile.empty() for _ in run.roles.features]
     for chunk in run.chunks:
-        arrays = dict(run.store.read_arrays(profile_name(chunk.index), prefix=f"{column}/"))
-        arrays |= {f"categories.{key}": array for key, array in CategoryCounts.empty().to_arrays().items()}
-        merged = merged.merge(ColumnProfile.from_arrays(arrays))
-    return merged
+        states = by_prefix(run.store.read_arrays(profile_name(chunk.index)))
+        merged = [profile.merge(ColumnProfile.from_arrays(states[str(i)])) for i, profile in enumerate(merged)]
+    return dict(zip((column.name for column in run.roles.features), merged, strict=True))
 
 
 def _category_states(run: Run, column: int) -> Iterator[CategoryCounts]:
     for chunk in run.chunks:
-        yield CategoryCounts.from_arrays(run.store.read_arrays(profile_name(chunk.index), prefix=f"{column}/categories."))
+        yield CategoryCounts.from_arrays(run.store.read_arrays(categories_name(chunk.index), prefix=f"{column}/"))
 
 
 def _window_states(run: Run) -> Iterator[list[WindowGram]]:

@@ -77,7 +77,7 @@ class Quantiles:
     @property
     def values(self) -> FloatArray:
         """Distinct values where they are kept, else the middle of every bucket; their counts are `counts`."""
-        return np.array([float(key) if self.exact else _bucket_middle(int(key)) for key in self.keys], np.float64)
+        return np.asarray(self.keys, np.float64) if self.exact else _bucket_middles(self.keys)
 
     def quantile(self, q: float, /) -> float:
         """Return the `q`-quantile, interpolated linearly between its two neighbouring rows.
@@ -103,8 +103,9 @@ class Quantiles:
         return self.quantile(0.5)
 
     def _at_rank(self, rank: int) -> float:
-        key = self.keys[np.searchsorted(np.cumsum(self.counts), rank, side="right")]
-        return float(key) if self.exact else _bucket_middle(int(key))
+        place = int(np.searchsorted(np.cumsum(self.counts), rank, side="right"))
+        key = self.keys[place : place + 1]
+        return float((key if self.exact else _bucket_middles(key))[0])
 
     def _bounded(self) -> Self:
         return self if len(self.keys) <= MAX_EXACT_VALUES else self._in_buckets()
@@ -163,10 +164,9 @@ def _counted_in_buckets(x: FloatArray) -> tuple[IntArray, IntArray]:
     return np.concatenate([~(down + lowest), up + lowest]), np.concatenate([below[down], above[up]])
 
 
-def _bucket_middle(bucket: int) -> float:
-    magnitude = ~bucket if bucket < 0 else bucket
-    if magnitude == 0:
-        return 0.0  # the bucket of zero and of numbers below 1e-310
-    bits = (magnitude << _SHIFT) + (1 << (_SHIFT - 1))
-    middle = float(np.array([bits], np.int64).view(np.float64)[0])
-    return -middle if bucket < 0 else middle
+def _bucket_middles(buckets: FloatArray | IntArray) -> FloatArray:
+    numbers = np.asarray(buckets, np.int64)
+    magnitudes = np.where(numbers < 0, ~numbers, numbers)
+    middles: FloatArray = ((magnitudes << _SHIFT) + (1 << (_SHIFT - 1))).view(np.float64)
+    middles[magnitudes == 0] = 0.0  # the bucket of zero and of numbers below 1e-310
+    return np.where(buckets < 0, -middles, middles)
