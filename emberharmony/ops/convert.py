@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ def convert_to_tensor(x: Any, /, *, dtype: Any = None, device: str | None = None
     ----------
     x : scalar, nested list, Tensor, NumPy, torch or MLX array, pandas or polars Series or DataFrame, pyarrow array or table, \
 DLPack exporter
-        Nulls become NaN, and a column that has some becomes float64. Frames and tables become matrices, their columns promoted
-        to one data type.
+        Nulls and what is masked become NaN, and a column that has some becomes float64. Frames and tables become matrices,
+        their columns promoted to one data type.
     dtype : DType, optional
         Else the one of `x`, except that a device without double precision gets float32 for float64.
     device : str, optional
@@ -111,13 +112,15 @@ def host_array(x: Any, /) -> np.ndarray[Any, Any]:
     library = _library(x)
     if isinstance(x, Tensor) or (library in LIBRARIES and library != "numpy"):
         return wrap(x).numpy()
-    if library == "pandas":
+    if isinstance(x, np.ma.MaskedArray):
+        return _unmasked(x)
+    if library == "pandas" and hasattr(x, "ndim"):  # not its scalars: times, and NA
         return _pandas(x)
     if library == "polars":
         return _polars(x)
     if library == "pyarrow":
         return _arrow(x)
-    if isinstance(x, (list, tuple)):
+    if isinstance(x, (list, tuple, range)):
         x = [host_array(e) if isinstance(e, Tensor) or _library(e) in LIBRARIES else e for e in x]
         return _checked(np.array(x), "a list")
     if not isinstance(x, (np.ndarray, np.generic)) and hasattr(x, "__dlpack__"):
@@ -141,14 +144,31 @@ def _checked(a: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
     return a if a.dtype.isnative else a.astype(a.dtype.newbyteorder("="))
 
 
+def _unmasked(x: Any) -> np.ndarray[Any, Any]:
+    """A masked array's elements, with NaN for what is masked."""
+    values = _checked(np.asarray(x.data), "a masked array")
+    if not np.ma.is_masked(x):
+        return values
+    values = values.astype(np.result_type(values, np.float64 if values.dtype.kind in "biu" else values.dtype))
+    values[np.ma.getmaskarray(x)] = np.nan
+    return values
+
+
+_NUMBERS = (bool, int, float, Decimal, np.number, np.bool_)
+
+
+def _is_null(element: Any) -> bool:
+    return element is None or type(element).__name__ == "NAType"  # pandas' NA, without importing it
+
+
 def _numbers_of_objects(a: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
-    """Python numbers and None (which becomes NaN) in an array of objects."""
-    strangers = {type(e).__name__ for e in a.flat if not (e is None or isinstance(e, (bool, int, float, np.number, np.bool_)))}
+    """Python numbers and nulls (which become NaN) in an array of objects."""
+    strangers = {type(e).__name__ for e in a.flat if not (_is_null(e) or isinstance(e, _NUMBERS))}
     if strangers:
         raise TypeError(
             f"The data type object of {what} holds {', '.join(sorted(strangers))}, which do not convert to a tensor."
         )
-    return np.array([np.nan if e is None else e for e in a.flat], dtype=np.float64).reshape(a.shape)
+    return np.array([np.nan if _is_null(e) else e for e in a.flat], dtype=np.float64).reshape(a.shape)
 
 
 def _stacked(columns: Iterable[np.ndarray[Any, Any]], n_rows: int) -> np.ndarray[Any, Any]:
@@ -163,8 +183,12 @@ def _pandas(x: Any) -> np.ndarray[Any, Any]:
     dtype = x.dtype
     if isinstance(dtype, np.dtype):
         return _checked(x.to_numpy(), what)
+    if hasattr(dtype, "pyarrow_dtype"):
+        import pyarrow as pa
+
+        return _arrow_column(pa.chunked_array(pa.array(x)), what)
     kind = getattr(dtype, "kind", "O")
-    if kind not in "biuf":  # categories, text, times, periods; Arrow decimals have kind O as well
+    if kind not in "biuf":  # categories, text, times, periods
         raise TypeError(f"The data type {dtype} of {what} does not convert to a tensor.")
     if bool(x.isna().any()):
         return _checked(x.to_numpy(dtype=np.float64, na_value=np.nan), what)
@@ -178,7 +202,7 @@ def _polars(x: Any) -> np.ndarray[Any, Any]:
             raise TypeError(f"A polars {type(x).__name__} does not convert to a tensor; collect it first.")
         return _stacked((_polars(column) for column in x.get_columns()), x.height)
     name = str(x.dtype)
-    if not (x.dtype.is_numeric() or name == "Boolean"):
+    if name in ("Int128", "UInt128") or not (x.dtype.is_numeric() or name in ("Boolean", "Null")):
         raise TypeError(f"The data type {name} of polars Series {x.name!r} does not convert to a tensor.")
     return _arrow(x.to_arrow())
 
@@ -188,7 +212,9 @@ def _arrow(x: Any) -> np.ndarray[Any, Any]:
         columns = zip(x.schema.names, x.itercolumns(), strict=True)
         return _stacked((_arrow_column(column, f"column {name!r}") for name, column in columns), x.num_rows)
     if hasattr(x, "as_py"):
-        return _checked(np.asarray(np.nan if x.as_py() is None else x.as_py()), f"an Arrow {x.type} scalar")
+        import pyarrow as pa
+
+        return _arrow_column(pa.array([x.as_py()], type=x.type), "an Arrow scalar").reshape(())
     if not hasattr(x, "null_count"):
         raise TypeError(f"A pyarrow {type(x).__name__} does not convert to a tensor.")
     return _arrow_column(x, "an Arrow array")
@@ -205,7 +231,8 @@ def _arrow_column(x: Any, what: str) -> np.ndarray[Any, Any]:
     if not (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise TypeError(f"The data type {kind} of {what} does not convert to a tensor.")
     if x.null_count and not pa.types.is_floating(kind):
-        x = x.cast(pa.float64()) if not pa.types.is_boolean(kind) else x.cast(pa.int8()).cast(pa.float64())
+        x = x.cast(pa.int8()) if pa.types.is_boolean(kind) else x
+        x = x.cast(pa.float64(), safe=False)  # integers beyond 2**53 are rounded, as beside NaN anywhere
     # Arrow gives nulls among floats out as NaN.
     values = x.to_numpy(zero_copy_only=False) if isinstance(x, pa.Array) else x.to_numpy()
     return _checked(values, what)
