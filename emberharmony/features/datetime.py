@@ -19,7 +19,7 @@ from emberharmony.typing import FeatureBlock, IntArray
 PARTS = ("hour", "dayofweek", "day", "month")
 
 TICKS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
-_HOST_BLOCK_ROWS = 32_768  # hour numbers of a block stay in cache between the gathers
+_HOST_BLOCK_ROWS = 65_536  # what a block gathers stays in cache until it is turned
 _MAX_TABLE_DAYS = 20_000  # some 55 years: 15 MB of table
 
 
@@ -130,7 +130,7 @@ def cyclical_features(numbers: IntArray, /, *, unit: str, cycle: Literal["inclus
 
         def look_up(begin: int) -> None:
             moment = ops.asarray(numbers[begin : begin + step]) - first_day * TICKS_PER_DAY[unit]  # not negative
-            out[:, begin : begin + step] = ops.take(table, moment // hour_ticks, axis=1).numpy()
+            out[:, begin : begin + step] = ops.take(table, moment // hour_ticks, axis=0).numpy().T
     else:
         # A stray date centuries away: a table of the days that occur.
         days = np.unique(numbers // TICKS_PER_DAY[unit])
@@ -141,16 +141,19 @@ def cyclical_features(numbers: IntArray, /, *, unit: str, cycle: Literal["inclus
             hours = ops.asarray(numbers[begin : begin + step]) // hour_ticks
             day = hours // 24
             place = ops.searchsorted(known_days, day) * 24 + (hours - day * 24)
-            out[:, begin : begin + step] = ops.take(table, place, axis=1).numpy()
+            out[:, begin : begin + step] = ops.take(table, place, axis=0).numpy().T
 
     each_block(look_up, range(0, len(numbers), step))
     return out
 
 
 def _hour_table(days: IntArray, cycle: str) -> NDArray[np.float32]:
-    """The eight features of every hour of the given calendar days; shape ``(8, 24 * n_days)``."""
+    """The eight features of every hour of the given calendar days; shape ``(24 * n_days, 8)``.
+
+    An hour's features lie side by side: one look-up of 32 bytes takes half the time of eight look-ups of four.
+    """
     hours = np.tile(_circle(np.arange(24), 23 if cycle == "inclusive" else 24), len(days))
-    return np.concatenate([hours, np.repeat(_day_table(days, cycle), 24, axis=1)])
+    return np.ascontiguousarray(np.concatenate([hours, np.repeat(_day_table(days, cycle), 24, axis=1)]).T)
 
 
 def _day_table(days: IntArray, cycle: str) -> NDArray[np.float32]:
