@@ -6,6 +6,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 from emberharmony.errors import BackendUnavailableError
 
@@ -39,6 +40,16 @@ def load(name: str) -> ModuleType:
         return import_module(_MODULES[name], __package__)
     except ImportError as error:
         raise BackendUnavailableError(_missing(name, str(error))) from error
+
+
+def placed(xp: Any, device: str) -> str:
+    """The full name of a device of a backend. Where there is none such, nothing goes to another in its place."""
+    name: str = xp.full_device(device)
+    if name != "cpu" and name not in xp.devices():
+        raise BackendUnavailableError(
+            f"Device {name!r} was asked for, but {xp.NAME} finds only {', '.join(xp.devices())} here; name one of those."
+        )
+    return name
 
 
 def _missing(name: str, why: str) -> str:

@@ -88,8 +88,6 @@ def device_of(x: Any, /) -> str:
 
 
 def to_device(x: Any, device: str, /) -> Any:
-    if device not in devices():
-        raise ValueError(f"mlx finds only {', '.join(devices())} here, not {device!r}.")
     return x
 
 

@@ -5,6 +5,7 @@ J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
 from __future__ import annotations
 
+import operator
 import secrets
 import threading
 from typing import Any
@@ -62,7 +63,7 @@ class Stream:
 
     def seed(self, seed: int | None = None) -> None:
         """Start over from a seed; without one, from the operating system's entropy."""
-        if seed is not None and not 0 <= seed < 2**128:
+        if seed is not None and not 0 <= operator.index(seed) < 2**128:
             raise ValueError(f"A seed is a number from 0 to 2**128 - 1, got {seed}.")
         with self._lock:
             self._seed = secrets.randbits(128) if seed is None else int(seed)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from emberharmony.backend._loading import ENV_VAR, INSTALL, PACKAGES, available_backends, load
+from emberharmony.backend._loading import ENV_VAR, INSTALL, PACKAGES, available_backends, load, placed
 from emberharmony.backend._philox import default_stream
 from emberharmony.backend._tensor import Tensor
 from emberharmony.errors import BackendUnavailableError
@@ -170,7 +170,13 @@ def select(name: str | None = None) -> Backend:
     >>> select("numpy").float64
     True
     """
-    backend = _load(name if name is not None else _choice()[0])
+    full, reason = (name, "") if name is not None else _choice()
+    try:
+        backend = _load(full)
+    except (ValueError, BackendUnavailableError) as error:
+        if ENV_VAR not in reason:
+            raise
+        raise type(error)(f"{error} It was chosen by the {reason}.") from error
     backend.xp.use_device(backend.device)
     return backend
 
@@ -275,14 +281,6 @@ def _split(full: str) -> tuple[str, str | None]:
 def _load(full: str) -> Backend:
     name, device = _split(full)
     xp = load(name)
-    devices = tuple(xp.devices())
-    if device is None:
-        device = xp.default_device()
-    else:
-        device = xp.full_device(device)
-        if device not in devices:
-            # No fallback: a worker that asked for a GPU must not quietly do a day's work on the CPU.
-            raise BackendUnavailableError(
-                f"Device {device!r} was asked for ({full!r}), but {name} finds only {', '.join(devices)} here."
-            )
+    # No fallback: a worker that asked for a GPU must not quietly do a day's work on the CPU.
+    device = xp.default_device() if device is None else placed(xp, device)
     return Backend(name, device, xp.has_float64(device), xp)

@@ -11,7 +11,7 @@ import numpy as np
 
 from emberharmony.backend import _dtypes
 from emberharmony.backend._dtypes import DType
-from emberharmony.backend._loading import load
+from emberharmony.backend._loading import load, placed
 
 Scalar = (bool, int, float, complex)
 LIBRARIES = ("numpy", "torch", "mlx")
@@ -201,7 +201,7 @@ class Tensor:
         """The same tensor on another device of its backend."""
         if stream is not None:
             raise ValueError("to_device knows no streams; leave stream=None.")
-        return Tensor(self._xp.to_device(self._array, self._xp.full_device(device)), self._xp)
+        return Tensor(self._xp.to_device(self._array, placed(self._xp, device)), self._xp)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         ops = import_module("emberharmony.ops")

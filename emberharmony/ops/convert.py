@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from emberharmony.backend import select
+from emberharmony.backend._loading import placed
 from emberharmony.backend._tensor import LIBRARIES, Tensor, wrap
 from emberharmony.ops.random import Generator
 
@@ -56,13 +57,13 @@ DLPack exporter
         x = wrap(x)
         if backend is None or select(backend).name == x.backend:
             xp = x._xp
-            place = None if device is None else xp.full_device(device)
+            place = None if device is None else placed(xp, device)
             if place is None and backend is not None and ":" in backend:
                 place = select(backend).device
             native = None if dtype is None else xp.native_dtype(dtype)
             return Tensor(xp.asarray(x._array, dtype=native, device=place), xp)
     target = select(backend)
-    place = target.device if device is None else target.xp.full_device(device)
+    place = target.device if device is None else placed(target.xp, device)
     values = host_array(x)
     if isinstance(x, (bool, int, float, complex, list, tuple)) and dtype is None and values.dtype.kind in "fc":
         # Python numbers carry no width: the backend's default, as ops.asarray gives.

@@ -7,6 +7,8 @@ from typing import Any
 from emberharmony.backend import Backend, select
 from emberharmony.backend._tensor import LIBRARIES, Tensor, common, wrap
 
+from emberharmony.backend._dtypes import DType, as_dtype
+from emberharmony.backend._loading import placed
 __all__ = [
     "arange",
     "asarray",
@@ -48,7 +50,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
         backend = select()
         xp, source = backend.xp, _unwrapped(obj)
         device = device or backend.device
-    device = None if device is None else xp.full_device(device)
+    device = None if device is None else placed(xp, device)
     return Tensor(xp.asarray(source, dtype=_native(xp, dtype), device=device, copy=copy), xp)
 
 
@@ -64,7 +66,7 @@ def _native(xp: Any, dtype: Any) -> Any:
 
 
 def _where(backend: Backend, device: str | None) -> str:
-    resolved: str = backend.device if device is None else backend.xp.full_device(device)
+    resolved: str = backend.device if device is None else placed(backend.xp, device)
     return resolved
 
 
@@ -129,7 +131,7 @@ def zeros_like(x: Any, /, *, dtype: Any = None, device: str | None = None) -> Te
 def _filled_like(name: str, x: Any, dtype: Any, device: str | None) -> Tensor:
     x = wrap(x)
     xp = x._xp
-    place = x.device if device is None else xp.full_device(device)
+    place = x.device if device is None else placed(xp, device)
     native = x._array.dtype if dtype is None else xp.native_dtype(dtype)
     return Tensor(getattr(xp, name)(x.shape, dtype=native, device=place), xp)
 
@@ -138,7 +140,7 @@ def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: str | No
     """A tensor of one repeated value, in the shape (and dtype, device) of `x`."""
     x = wrap(x)
     xp = x._xp
-    place = x.device if device is None else xp.full_device(device)
+    place = x.device if device is None else placed(xp, device)
     native = x._array.dtype if dtype is None else xp.native_dtype(dtype)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     return Tensor(xp.full(x.shape, value, dtype=native, device=place), xp)
@@ -196,7 +198,7 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     if isinstance(x, Tensor) or library in LIBRARIES:
         x = wrap(x)
         xp, source = x._xp, x._array
-        device = None if device is None else xp.full_device(device)
+        device = None if device is None else placed(xp, device)
     else:
         backend = select()
         xp, source = backend.xp, x

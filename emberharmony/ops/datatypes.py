@@ -8,6 +8,7 @@ import numpy as np
 
 from emberharmony.backend import _dtypes, select
 from emberharmony.backend._dtypes import DType, as_dtype, in_kind, promote
+from emberharmony.backend._loading import placed
 from emberharmony.backend._tensor import Scalar, Tensor, check_scalar, scalar_dtype, wrap
 
 __all__ = ["__array_namespace_info__", "astype", "can_cast", "finfo", "iinfo", "isdtype", "result_type"]
@@ -40,7 +41,7 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = Non
     if x.dtype.kind == "complex floating" and as_dtype(dtype).kind not in ("complex floating", "bool"):
         raise TypeError(f"{x.dtype.name} does not convert to {as_dtype(dtype).name}; take ops.real or ops.abs first.")
     out = xp.astype(x._array, xp.native_dtype(dtype), copy=copy)
-    return Tensor(out if device is None else xp.to_device(out, xp.full_device(device)), xp)
+    return Tensor(out if device is None else xp.to_device(out, placed(xp, device)), xp)
 
 
 def can_cast(from_: Any, to: Any, /) -> bool:
@@ -117,7 +118,7 @@ class NamespaceInfo:
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, DType]:
         """The data types that the backend has on a device, by name, all or those of a kind."""
         backend = select()
-        device = backend.device if device is None else backend.xp.full_device(device)
+        device = backend.device if device is None else placed(backend.xp, device)
         found = [
             d
             for d in backend.xp.DTYPES.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import subprocess
 import sys
@@ -57,6 +58,65 @@ def test_order_of_choices(monkeypatch):
 def test_choice_does_not_leak_into_other_threads():
     with using_backend("torch:cpu"), ThreadPoolExecutor(1) as pool:
         assert pool.submit(get_backend).result() == "numpy"
+
+
+def test_choice_does_not_leak_into_other_async_tasks():
+    async def task(name):
+        seen = []
+        with using_backend(name):
+            for _ in range(3):
+                await asyncio.sleep(0)
+                seen.append((get_backend(), ops.zeros(1).backend))
+        return seen, get_backend()
+
+    async def tasks():
+        return await asyncio.gather(*map(task, ("numpy", "torch:cpu", "mlx:cpu")))
+
+    for name, (seen, after) in zip(("numpy", "torch:cpu", "mlx:cpu"), asyncio.run(tasks()), strict=True):
+        assert seen == [(name, name.partition(":")[0])] * 3
+        assert after == "numpy"
+
+
+def test_choice_ends_with_an_error():
+    with pytest.raises(RuntimeError), using_backend("torch:cpu"):
+        raise RuntimeError
+    assert get_backend() == "numpy"
+
+
+def test_wrong_choice_by_the_environment_is_told(monkeypatch):
+    monkeypatch.setenv("EMBERHARMONY_BACKEND", "jax")
+    with pytest.raises(ValueError, match=r"'jax'.*environment variable EMBERHARMONY_BACKEND"):
+        ops.zeros(1)
+    monkeypatch.setenv("EMBERHARMONY_BACKEND", "numpy:gpu")
+    with pytest.raises(BackendUnavailableError, match=r"'gpu'.*environment variable EMBERHARMONY_BACKEND"):
+        ops.zeros(1)
+
+
+AWAY = {"numpy": "cuda:0", "torch:cpu": "xpu:7", "mlx:cpu": "gpu"}
+
+
+@pytest.mark.skipif("select('mlx').device != 'cpu'", reason="this host has an accelerator")
+@pytest.mark.parametrize("name", sorted(AWAY))
+def test_nothing_is_put_on_another_device_than_was_asked_for(name):
+    device = AWAY[name]
+    with using_backend(name):
+        x = ops.asarray([1.0])
+        for put in (
+            lambda: x.to_device(device),
+            lambda: ops.asarray([1.0], device=device),
+            lambda: ops.asarray(x, device=device),
+            lambda: ops.zeros(1, device=device),
+            lambda: ops.full_like(x, 1, device=device),
+            lambda: ops.arange(3, device=device),
+            lambda: ops.from_dlpack(x, device=device),
+            lambda: ops.astype(x, ops.float32, device=device),
+            lambda: ops.fft.fftfreq(3, device=device),
+            lambda: ops.random.uniform(size=1, device=device),
+            lambda: ops.convert_to_tensor([1.0], device=device),
+            lambda: ops.convert_to_tensor(x, device=device),
+        ):
+            with pytest.raises(BackendUnavailableError, match=f"'{device}'.*only cpu"):
+                put()
 
 
 def test_importing_a_function_pins_nothing():

@@ -112,5 +112,7 @@ def test_distributions():
 def test_refusals():
     with pytest.raises(ValueError, match="seed"):
         Generator(-1)
+    with pytest.raises(TypeError, match="float"):
+        set_random_seed(1.5)
     with pytest.raises(ValueError, match="range"):
         Generator(1).integers(5, 5)
