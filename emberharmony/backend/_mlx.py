@@ -497,7 +497,14 @@ def full(shape: tuple[int, ...], fill_value: Any, *, dtype: Any = None, device: 
 
 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: str | None = None) -> Any:
-    values = np.arange(start, stop, step) if stop is not None else np.arange(0, start, step)
+    first, last = (0, start) if stop is None else (start, stop)
+    # Beyond 2**63 NumPy goes by floats unless it is told.
+    whole = (
+        np.uint64
+        if dtype is not None and dtype == mx.uint64 and builtins.all(isinstance(n, int) for n in (first, last, step))
+        else None
+    )
+    values: np.ndarray[Any, Any] = np.arange(first, last, step, dtype=whole)
     return _from_host(values, dtype or native_dtype(DEFAULT_FLOAT if values.dtype.kind == "f" else values.dtype))
 
 

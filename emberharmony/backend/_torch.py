@@ -460,9 +460,19 @@ def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
     return torch.sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
-# Sums of uint8 are uint64 in the standard, int64 in torch.
+def _total(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
+    """A sum or product. Those of uint8 are uint64 in the standard, int64 in torch; in uint16, 32 and 64 it has none."""
+    through_host = _host(on_host)
+
+    def call(x: Any, /, *, dtype: Any = None, **keywords: Any) -> Any:
+        stored_only = dtype in _STORED_ONLY or x.dtype in _STORED_ONLY or x.dtype is torch.uint8
+        return (through_host if stored_only else native)(x, dtype=dtype, **keywords)
+
+    return call
+
+
 sum, prod, cumulative_sum, cumulative_prod, _trace = (
-    _guarded(getattr(space, name), getattr(host, name), frozenset({torch.uint8}))
+    _total(getattr(space, name), getattr(host, name))
     for space, host, name in (
         (_compat, _numpy, "sum"), (_compat, _numpy, "prod"), (_compat, _numpy, "cumulative_sum"),
         (_compat, _numpy, "cumulative_prod"), (_compat.linalg, _numpy.linalg, "trace"),
@@ -478,15 +488,14 @@ argmax, argmin, count_nonzero, diff, max, min, matmul, nonzero, take_along_axis,
 
 # -- the rest
 
-arange = _compat.arange
 
-
-def linspace(start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: Any = None, endpoint: bool = True) -> Any:
+def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:
     if dtype in _STORED_ONLY:
-        return _from_host(_numpy.linspace(start, stop, num, dtype=DTYPES[dtype].dtype, endpoint=endpoint), device)
-    return _compat.linspace(start, stop, num, dtype=dtype, device=device, endpoint=endpoint)
+        return _from_host(_numpy.arange(start, stop, step, dtype=DTYPES[dtype].dtype), device)
+    return _compat.arange(start, stop, step, dtype=dtype, device=device)
 
 
+linspace = _compat.linspace
 clip, flip, repeat = (_guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("clip", "flip", "repeat"))
 sort, argsort = (_guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("sort", "argsort"))
 # torch's own lose NaNs, counts and first positions (https://github.com/pytorch/pytorch/issues/36748, 94106).

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from emberharmony.backend import Backend, select
-from emberharmony.backend._tensor import LIBRARIES, Tensor, common, wrap
+import numpy as np
 
+from emberharmony.backend import Backend, select
 from emberharmony.backend._dtypes import DType, as_dtype
 from emberharmony.backend._loading import placed
+from emberharmony.backend._tensor import LIBRARIES, Tensor, common, wrap
+
 __all__ = [
     "arange",
     "asarray",
@@ -163,8 +165,22 @@ def linspace(
     if dtype is None:
         either_complex = isinstance(start, complex) or isinstance(stop, complex)
         dtype = xp.DEFAULT_COMPLEX if either_complex else xp.DEFAULT_FLOAT
-    place = _where(backend, device)
-    return Tensor(xp.linspace(start, stop, num, dtype=xp.native_dtype(dtype), device=place, endpoint=endpoint), xp)
+    place, native = _where(backend, device), xp.native_dtype(dtype)
+    if "integer" in as_dtype(dtype).kind:
+        return Tensor(xp.asarray(_whole_steps(start, stop, num, endpoint, as_dtype(dtype)), dtype=native, device=place), xp)
+    return Tensor(xp.linspace(start, stop, num, dtype=native, device=place, endpoint=endpoint), xp)
+
+
+def _whole_steps(start: Any, stop: Any, num: int, endpoint: bool, dtype: DType) -> np.ndarray[Any, Any]:
+    """Evenly spaced numbers rounded down to whole ones, by whole arithmetic: libraries go by floats, and miss the ends."""
+    if not (isinstance(start, int) and isinstance(stop, int)):
+        return np.linspace(start, stop, num, endpoint=endpoint, dtype=dtype.dtype)
+    span, steps = stop - start, max(num - 1 if endpoint else num, 1)
+    if abs(span) * num < 2**62:
+        offsets: np.ndarray[Any, Any] = (np.arange(num) * span // steps).astype(dtype.dtype)
+        offsets += dtype.dtype.type(start)
+        return offsets
+    return np.array([start + i * span // steps for i in range(num)], dtype=dtype.dtype)
 
 
 def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Tensor, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from importlib import import_module
 
@@ -97,6 +98,35 @@ def test_clip_by_bounds_that_are_read_only(backend, dtype):
 def test_linspace_of_unsigned_integers(backend, dtype):
     x = ops.linspace(0, 10, 5, dtype=dtype, endpoint=False)
     assert (x.dtype.name, x.tolist()) == (dtype, [0, 2, 4, 6, 8])
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "num", "dtype"),
+    [(0, 2**53 + 1, 2, "uint64"), (2**64 - 7, 2**63 - 1, 4, "uint64"), (-(2**63), 2**63 - 1, 6, "int64"), (7, -9, 8, "int8")],
+)
+@pytest.mark.parametrize("endpoint", [True, False])
+def test_linspace_of_integers_is_exact(backend, start, stop, num, dtype, endpoint):
+    x = ops.linspace(start, stop, num, dtype=dtype, endpoint=endpoint)
+    steps = num - 1 if endpoint else num
+    assert x.dtype.name == dtype
+    assert x.tolist() == [start + i * (stop - start) // steps for i in range(num)]
+
+
+def test_arange_of_large_integers(backend):
+    x = ops.arange(0, 2**64 - 1, 2**62, dtype=ops.uint64)
+    assert (x.dtype, x.tolist()) == (ops.uint64, [0, 2**62, 2**63, 3 * 2**62])
+    assert ops.arange(0, 1, 2**63, dtype=ops.uint64).tolist() == [0]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+def test_totals_in_any_integer_data_type(backend, dtype):
+    x = ops.asarray([[1, 2], [3, 4]], dtype=ops.int8)
+    for name, want in (("sum", 10), ("prod", 24), ("linalg.trace", 5)):
+        total = operator.attrgetter(name)(ops)(x, dtype=dtype)
+        assert (total.dtype.name, total.tolist()) == (dtype, want)
+    for name, want in (("cumulative_sum", [1, 3]), ("cumulative_prod", [1, 2])):
+        total = getattr(ops, name)(x[0, :], dtype=dtype)
+        assert (total.dtype.name, total.tolist()) == (dtype, want)
 
 
 def test_index_arrays_of_several_data_types(backend):
