@@ -104,7 +104,9 @@ class _StageWork:
         """Empty the queue over all lanes."""
         try:
             async with get_client() as client:
-                await asyncio.gather(*(self._follow(lane, client) for lane in lanes))
+                ends = await asyncio.gather(*(self._follow(lane, client) for lane in lanes), return_exceptions=True)
+            for error in filter(None, ends):
+                raise error  # of the lane that failed, once all others have cancelled what they had under way
             if self._waiting and not self._stopped.is_set():
                 raise TerminalError(
                     f"No worker took a shard of {self._stage} within {START_TIMEOUT_S:.0f} s. Start one in the pools of "
@@ -127,6 +129,9 @@ class _StageWork:
             try:
                 if not await self._try(shard, lane, client):
                     return
+            except BaseException:
+                self._stopped.set()
+                raise
             finally:
                 self._under_way -= 1
 
