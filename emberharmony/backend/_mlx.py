@@ -222,7 +222,8 @@ def setitem(x: Any, key: Any, value: Any, /) -> Any:
     if builtins.any(_is_mask(p) for p in parts):
         changed = np.array(x)
         changed[_to_host(key)] = _to_host(value)
-        return _from_host(changed)
+        x[...] = _from_host(changed)  # into `x`, which other tensors may share
+        return x
     _check_bounds(x, parts)
     # MLX takes a Python number by way of a float, which large integers do not survive.
     x[_gatherable(key)] = value if isinstance(value, mx.array) else _from_host(np.array(value), x.dtype)
@@ -405,7 +406,9 @@ count_nonzero, cumulative_prod, cumulative_sum, diff = (
 
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
-    return mx.array(x) if copy and x.dtype == dtype else x.astype(dtype)
+    if x.dtype == dtype:
+        return mx.array(x) if copy else x
+    return x.astype(dtype)
 
 
 def broadcast_to(x: Any, /, shape: tuple[int, ...]) -> Any:

@@ -210,6 +210,22 @@ def test_copy_semantics(backend):
     assert x.tolist() == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("shape", [(), (2,), (2, 2)])
+def test_what_is_not_copied_is_shared(backend, shape):
+    x = ops.zeros(shape, dtype=ops.float32)
+    shared = [ops.asarray(x, copy=False), ops.astype(x, ops.float32, copy=False), ops.from_dlpack(x, copy=False)]
+    copied = [
+        ops.asarray(x, copy=True),
+        ops.astype(x, ops.float32),
+        ops.from_dlpack(x, copy=True),
+        ops.reshape(x, shape, copy=True),
+    ]
+    for key, value in ((..., 1.0), (ops.ones(shape, dtype=ops.bool), 2.0)):
+        x[key] = value
+        assert all((y.numpy() == value).all() for y in shared)
+        assert all((y.numpy() == 0).all() for y in copied)
+
+
 def test_dlpack(backend):
     x = ops.asarray([1.0, 2.0], dtype=ops.float32)
     assert np.from_dlpack(x).tolist() == [1.0, 2.0]
