@@ -1,9 +1,11 @@
 """The whole job against a polars + scikit-learn script, each in a process of its own, turn about.
 
-    python -m benchmarks.whole_job [--rows 2000000] [--rounds 3] [--growth] [--folder FOLDER]
+    python -m benchmarks.whole_job [--rows 2000000] [--rounds 3] [--growth] [--spark PYTHON] [--folder FOLDER]
 
 The table has 16 numbers, one string, one boolean and one time; both sides write 45 features, three splits, and windows of 5 at
 strides 1, 3 and 5 with 32 components. `--growth` runs our side on ten times the rows as well, and tells how its memory grew.
+`--spark` takes Spark ML in local mode as a third side, from the Python of an environment that has Java and `pyspark`; it needs
+minutes where we need seconds, so give it fewer rows (`--rows 500000`).
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ from benchmarks.measure import Process, print_machine, run_process
 from benchmarks.table import write_table
 
 PEER = "polars + scikit-learn"
+SPARK = "Spark ML, local mode"
 OURS = "emberharmony, plain loop"
 FLOW = "emberharmony, Prefect flow on threads"
+FOLDERS = {PEER: "peer", SPARK: "spark"}
 ENGINES = {OURS: "none", FLOW: "threads"}
 
 
@@ -34,6 +38,7 @@ def main() -> None:
     parser.add_argument("--backend", default="numpy", help="of our side")
     parser.add_argument("--max-memory-gb", type=float, default=2.0, help="that our plan may use")
     parser.add_argument("--growth", action="store_true", help="also run ours on ten times the rows")
+    parser.add_argument("--spark", metavar="PYTHON", help="also Spark ML, by this Python")
     parser.add_argument("--folder", type=Path, help="where tables and results go; a temporary one otherwise")
     arguments = parser.parse_args()
     print_machine(["emberharmony", "prefect", "numpy", "polars", "scikit-learn", "pyarrow"])
@@ -46,11 +51,12 @@ def main() -> None:
 
 def compare(folder: Path, arguments: argparse.Namespace) -> None:
     table = write_table(folder / f"{arguments.rows}.parquet", n_rows=arguments.rows)
-    runs: dict[str, list[Process]] = {name: [] for name in (*ENGINES, PEER)}
+    runs: dict[str, list[Process]] = {name: [] for name in (*ENGINES, PEER, *([SPARK] if arguments.spark else []))}
     for _ in range(arguments.rounds):
         for name in runs:
             runs[name].append(run_side(name, table, folder, arguments))
-    check_same_shape(folder / "result" / "ours", folder / "result" / "peer")
+    for other in (PEER, SPARK) if arguments.spark else (PEER,):
+        check_same_shape(folder / "result" / "ours", folder / "result" / FOLDERS[other])
 
     print(
         f"\nwhole job, {arguments.rows:,} rows; medians of {arguments.rounds} rounds, each side a process of its own, in turn"
@@ -69,11 +75,14 @@ def compare(folder: Path, arguments: argparse.Namespace) -> None:
 
 def run_side(name: str, table: Path, folder: Path, arguments: argparse.Namespace) -> Process:
     """Run one side into an empty folder."""
-    result = folder / "result" / ("peer" if name == PEER else "ours")
+    result = folder / "result" / FOLDERS.get(name, "ours")
     shutil.rmtree(result, ignore_errors=True)
     result.parent.mkdir(exist_ok=True)
     if name == PEER:
         command = [sys.executable, "-m", "benchmarks.peer_job", str(table), str(result)]
+    elif name == SPARK:
+        script = Path(__file__).with_name("spark_job.py")
+        command = [shutil.which(arguments.spark) or arguments.spark, str(script), str(table), str(result)]
     else:
         runtime = {"engine": ENGINES[name], "backend": arguments.backend, "max_memory_gb": arguments.max_memory_gb}
         job = {
