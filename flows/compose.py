@@ -233,7 +233,7 @@ def _chosen_backend(name: str | None) -> str:
             with using_backend(name) as backend:
                 pass
     except ValueError as error:
-        raise PlanError(f"runtime.backend: {error}") from error
+        raise PlanError(f"{'runtime.backend' if name else 'EMBERHARMONY_BACKEND'}: {error}") from error
     return f"{backend.name}:{backend.device}"
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from emberharmony.backend import backend_report
+from emberharmony.errors import PlanError
 from emberharmony.pipeline.plan import Plan
 from flows.compose import Outcome
 from flows.config import AnyJob, ApplyJob, Job
@@ -87,13 +90,10 @@ def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool) -> None:
 def show_outcome(outcome: Outcome) -> None:
     """Print what a run came to."""
     if not outcome.did_work:
-        _out.print(f"Nothing to do: {outcome.sink} holds this very result (fingerprint {outcome.manifest.fingerprint}).")
-    table = Table.grid(padding=(0, 2))
-    for label, text in summary_lines(outcome):
-        table.add_row(label, text)
-    for i, output in enumerate(outcome.outputs):
-        table.add_row("" if i else "output", output)
-    _out.print(table)
+        fingerprint = outcome.manifest.fingerprint
+        _out.print(f"Nothing to do: {outcome.sink} holds this very result (fingerprint {fingerprint}).", markup=False)
+    outputs = [("" if i else "output", output) for i, output in enumerate(outcome.outputs)]
+    _print_lines([*summary_lines(outcome), *outputs])
 
 
 def show_plan(job: Job | ApplyJob) -> None:
@@ -101,26 +101,43 @@ def show_plan(job: Job | ApplyJob) -> None:
     report = plan_report(job)
     # Not a rich table: names are there to be read and copied, and a narrow screen would cut them.
     for lines in (report.lines, [("", "", "", ""), ("column", "type", "role", ""), *report.columns]):
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for line in lines:
-            _out.print("  ".join(map(str.ljust, line, widths)).rstrip(), markup=False)
+        _print_aligned(lines)
 
 
 def show_backends() -> None:
     """Print the backends, which one is chosen, and why."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "backend", "version", "device", "float64", "why"):
-        table.add_column(heading)
-    for row in backend_report():
+    rows = [("", "backend", "version", "device", "float64", "why")]
+    try:
+        report = backend_report()
+    except ValueError as error:
+        raise PlanError(f"EMBERHARMONY_BACKEND: {error}") from error
+    for row in report:
         double = "" if row.float64 is None else "yes" if row.float64 else "no"
         device = row.default_device or ", ".join(row.devices)
-        table.add_row("→" if row.chosen else "", row.name, row.version or "not installed", device, double, row.reason)
+        rows.append(("→" if row.chosen else "", row.name, row.version or "not installed", device, double, row.reason))
+    _print_aligned(rows)
+
+
+def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
+    """Labels and texts, beside each other; wrapped only where someone looks at a screen of some width."""
+    if not _out.is_terminal:
+        _print_aligned(lines)
+        return
+    table = Table.grid(padding=(0, 2))
+    for line in lines:
+        table.add_row(*map(Text, line))  # texts, not markup: columns may be named "[x]"
     _out.print(table)
+
+
+def _print_aligned(lines: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        _out.print("  ".join(map(str.ljust, line, widths)).rstrip(), markup=False)
 
 
 def show_error(error: Exception) -> None:
     """Print an error that was made for the user."""
-    _err.print(f"[bold red]error[/] {_escaped(error)}")
+    _err.print(f"[bold red]error:[/] {_escaped(error)}")
 
 
 def _escaped(text: object) -> str:

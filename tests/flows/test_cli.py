@@ -2,8 +2,11 @@
 
 import json
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner
 
 from emberharmony import __version__
@@ -103,3 +106,53 @@ def test_errors_end_with_1_and_one_message(job, monkeypatch, capsys, override, m
 @pytest.mark.parametrize("arguments", [["run"], ["rum"], ["run", "a", "b"], ["run", "job.yaml", "--sett", "a=1"]])
 def test_wrong_usage_ends_with_2(arguments):
     assert run(*arguments).exit_code == 2
+
+
+def test_names_in_brackets_are_names(job):
+    """Rich would take them for styles, and end in a traceback after a run that succeeded."""
+    table = small_table(200)
+    for name in ("[/x]", "price [EUR]"):
+        table = table.append_column(name, pa.array(np.ones(200)))
+    write_table(table, job.parent / "table.parquet", group_rows=50)
+    for again in range(2):
+        result = run("run", job, "--quiet")
+        assert result.exit_code == 0, result.output
+        assert ("Nothing to do" in result.output) == bool(again)
+        assert "none of [/x]: constant in training (1)" in result.output
+        assert "none of price [EUR]: constant in training (1)" in result.output
+    assert "price [EUR]  double" in run("plan", job).output
+
+
+def test_a_pipe_gets_a_fact_on_a_line(job):
+    """However narrow the terminal is that no one looks at."""
+    printed = RUNNER.invoke(app, ["run", str(job), "--quiet"], env={"COLUMNS": "40"}).output
+    assert "rows      200 read; 160 train, 20 validation, 20 test\n" in printed
+    assert not [line for line in printed.splitlines() if line != line.rstrip()]
+
+
+def test_a_screen_gets_columns(job, monkeypatch):
+    """On a terminal long texts are wrapped beside their labels."""
+    monkeypatch.setattr("flows.console._out", Console(force_terminal=True, width=60, highlight=False, color_system=None))
+    printed = run("run", job, "--quiet").output
+    assert "stride 1  156 train, 16 validation, 16 test windows;" in printed
+    assert all(len(line) <= 60 for line in printed.splitlines())
+
+
+def test_backends_that_are_missing_tell_how_to_install_them(monkeypatch):
+    monkeypatch.setattr("emberharmony.backend._selection.find_spec", lambda package: None if package == "torch" else package)
+    printed = run("backends").output
+    assert "pip install 'emberharmony[torch]'" in printed
+    assert printed.startswith("   backend  version")
+
+
+@pytest.mark.parametrize("arguments", [["backends"], ["run", "job.yaml", "--quiet"]])
+def test_an_unknown_backend_of_the_environment_is_told_as_such(job, monkeypatch, capsys, arguments):
+    data = yaml.safe_load(job.read_text())
+    job.write_text(yaml.safe_dump(data | {"runtime": {"engine": "none"}}))
+    monkeypatch.chdir(job.parent)
+    monkeypatch.setenv("EMBERHARMONY_BACKEND", "nunpy")
+    monkeypatch.setattr("sys.argv", ["emberharmony", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith("error: EMBERHARMONY_BACKEND: Unknown backend 'nunpy'; the library knows numpy,")
