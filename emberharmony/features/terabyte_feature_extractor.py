@@ -129,6 +129,8 @@ class TerabyteFeatureExtractor:
     ) -> None:
         if chunk_size < 1:
             raise ValueError(f"chunk_size is at least 1, got {chunk_size}.")
+        if not max_memory_gb > 0:
+            raise ValueError(f"max_memory_gb is more than 0, got {max_memory_gb}.")
         select(preferred_backend)  # now, not in the middle of the work: a backend that was asked for has to be there
         self.project_id = project_id
         self.location = location
@@ -177,6 +179,9 @@ class TerabyteFeatureExtractor:
         """
         if limit is not None and limit < 1:
             raise ValueError(f"limit is at least 1, got {limit}.")
+        for option, names in (("force_categorical_columns", force_categorical_columns), ("drop_columns", drop_columns)):
+            if isinstance(names, str):
+                raise TypeError(f"{option} is a sequence of columns, got the text {names!r}; write [{names!r}].")
         with self._computing(), tempfile.TemporaryDirectory(prefix="emberharmony-") as folder:
             source = self._source(table_or_path, Path(folder), index_col, limit)
             schema = open_source(source).describe().schema
@@ -335,6 +340,9 @@ class TerabyteFeatureExtractor:
     def _chunks(self, table: Any, columns: Sequence[str] | None, index_col: str | None) -> Iterator[pa.Table]:
         if not isinstance(table, (str, os.PathLike)):
             for rows in batches_of(table, self.chunk_size):
+                unknown = sorted(set(columns or ()) - set(rows.column_names))
+                if unknown:
+                    raise DataError(f"The frame does not have {', '.join(unknown)}. It has: {', '.join(rows.column_names)}.")
                 yield rows.select(list(columns)) if columns else rows
             return
         source = _in_order(self._named(table, index_col))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from numbers import Number
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -32,14 +33,18 @@ def wall_times(df: pd.DataFrame, col: str) -> pa.Array | None:
         _log.warning("Column %r is not in the frame, which has %s; no features are made of it.", col, list(df.columns))
         return None
     column = df[col]
+    if column.ndim == 2:
+        _log.warning("The frame has %d columns %r; no features are made of them.", column.shape[1], col)
+        return None
     if pd.api.types.is_numeric_dtype(column):
         _log.warning("Column %r holds numbers (%s), not times; no features are made of it.", col, column.dtype)
         return None
     if kind_of(_type_of(column)) != "datetime":
-        parsed = _parsed(column)
-        unread = column[parsed.isna() & column.notna()]
-        if len(unread):
-            _log.warning("Column %r holds %r, which is no time; no features are made of it.", col, unread.iloc[0])
+        number = _a_number(column)
+        parsed = _parsed(column) if number is None else None
+        unread = number if parsed is None else next(iter(column[parsed.isna() & column.notna()]), None)
+        if parsed is None or unread is not None:
+            _log.warning("Column %r holds %r, which is no time; no features are made of it.", col, unread)
             return None
         column = parsed
     times = pa.array(column, from_pandas=True)
@@ -51,6 +56,12 @@ def _type_of(column: pd.Series) -> pa.DataType:
         return pa.array(column[:0], from_pandas=True).type
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         return pa.null()
+
+
+def _a_number(column: pd.Series) -> object:
+    """A number among objects or categories, which pandas would read as nanoseconds since 1970; ``None`` if there is none."""
+    values = column.cat.categories if hasattr(column, "cat") else column if column.dtype == object else ()
+    return next((value for value in values if isinstance(value, Number) and value == value), None)
 
 
 def _parsed(column: pd.Series) -> pd.Series:

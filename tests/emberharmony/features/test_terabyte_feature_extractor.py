@@ -164,6 +164,14 @@ def test_what_is_refused(path, extractor, table):
         TerabyteFeatureExtractor(max_memory_gb=0.01).prepare_data(path)
     with pytest.raises(ValueError, match="chunk_size"):
         TerabyteFeatureExtractor(chunk_size=0)
+    with pytest.raises(ValueError, match="max_memory_gb"):
+        TerabyteFeatureExtractor(max_memory_gb=0)
+    with pytest.raises(TypeError, match=r"drop_columns is a sequence.*write \['name'\]"):
+        extractor.prepare_data(path, drop_columns="name")
+    with pytest.raises(TypeError, match=r"force_categorical_columns.*\['name'\]"):
+        extractor.prepare_data(path, force_categorical_columns="name")
+    with pytest.raises(DataError, match=r"does not have yy. It has: t, "):
+        extractor.process_in_chunks(table.to_pandas(), len, columns=["t", "yy"])
 
 
 def test_a_result_larger_than_memory_is_refused_before_it_is_made(extractor):
@@ -293,6 +301,9 @@ def test_dates_are_times_at_midnight(extractor):
         (["2024-01-01", "yesterday-ish"], "'yesterday-ish'"),
         ([1, 2], "int64"),
         ([object(), None], "object object"),
+        ([None, "2024-01-01", 20240102], "20240102"),
+        (pd.Categorical([5, 7]), "5"),
+        (pd.Categorical(["2024-01-01", "never"]), "'never'"),
     ],
 )
 def test_what_is_no_time_leaves_the_frame(extractor, caplog, column, message):
@@ -309,6 +320,13 @@ def test_a_column_that_is_not_there_leaves_the_frame(extractor, caplog):
     with caplog.at_level(logging.WARNING, "emberharmony"):
         assert extractor._create_datetime_features(frame, "when") is frame
     assert "'when'" in caplog.text
+
+
+def test_a_name_of_two_columns_leaves_the_frame(extractor, caplog):
+    frame = pd.DataFrame([["2024-01-01", "2024-01-02"]], columns=["when", "when"])
+    with caplog.at_level(logging.WARNING, "emberharmony"):
+        assert extractor._create_datetime_features(frame, "when") is frame
+    assert "2 columns 'when'" in caplog.text
 
 
 def test_the_two_classes_together(path, extractor):
