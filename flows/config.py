@@ -87,7 +87,8 @@ class Runtime(BaseModel):
 class AnyJob(BaseModel):
     """What every job is told: a table, a place for the result, and how to run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Somebody will write a key where its file's name belongs: no error of pydantic's shows what was given.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     source: Source
     sink: Sink
@@ -240,6 +241,8 @@ def _explain(detail: Any, data: Mapping[str, Any], model: type[AnyJob]) -> str:
         choices = [choice.strip("' ") for choice in allowed.replace(" or ", ",").split(",")]
         return f"{key} is {detail['input']!r}; allowed: {allowed}.{_nearest(str(detail['input']), choices, listed=False)}"
     message = detail["msg"][0].lower() + detail["msg"][1:]
+    if "connection" in location:
+        return f"{key}: {message}. What was given is not shown; keys and tokens have no place in a job, only names and paths."
     return f"{key} is {detail['input']!r}: {message}."
 
 

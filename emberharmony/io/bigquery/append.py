@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.bigquery.connection import Clients, library
-from emberharmony.io.bigquery.failures import explained, google_errors, is_transient, retried
+from emberharmony.io.bigquery.failures import google_errors, is_transient, raise_explained, retried
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.tables import OutputTable
 
@@ -95,7 +95,7 @@ def _append_part(clients: Clients, stream: str, rows: pa.Table, base: int, reque
         except broken as error:
             failures += 1
             if failures >= clients.retry.attempts or not is_transient(error):
-                raise explained(error, doing=doing, permission=_PERMISSION) from error
+                raise_explained(error, doing=doing, permission=_PERMISSION)
             _LOGGER.warning("%s: a stream broke at row %d and goes on there", doing, starts[acknowledged])
             clients.sleep(clients.retry.wait_s(failures))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+_DEFAULT_FILE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
+_KEY_TEXT: Final = re.compile(r"[{\n]|PRIVATE KEY")
 _ANY_SIZE: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -51,6 +55,11 @@ class BigQueryConnection:
         checked_labels(dict(self.labels))
         if self.service_account_file is not None and self.credentials_block is not None:
             raise ValueError("Give `service_account_file` or `credentials_block`, not both.")
+        if self.service_account_file is not None and _KEY_TEXT.search(str(self.service_account_file)):
+            raise ValueError("`service_account_file` is the path of a key file, not its content, which has no place in a job.")
+        for endpoint in (self.api_endpoint, self.grpc_endpoint):
+            if endpoint is not None and "@" in endpoint:
+                raise ValueError("An endpoint is an address without user or password; who connects is said apart from it.")
         if self.insecure and not (self.api_endpoint and self.grpc_endpoint):
             raise ValueError("`insecure` is for endpoints of your own: set `api_endpoint` and `grpc_endpoint` with it.")
         if self.insecure and not self.project:
@@ -237,13 +246,17 @@ def find_credentials(connection: BigQueryConnection, given: Any = None) -> tuple
             project = project or found
     except (OSError, ValueError) as error:
         # The reason stays out of the message: a malformed key file's text could be in it.
+        if connection.credentials_block is not None:
+            what, need = f"credentials block {connection.credentials_block!r}", "holds the whole key"
+        else:
+            named = connection.service_account_file or os.environ.get(_DEFAULT_FILE)
+            what, need = f"service account file {str(named)!r}", "exists, is readable, and is a key file"
         raise TerminalError(
-            f"The service account file {str(connection.service_account_file)!r} cannot be used "
-            f"({type(error).__name__}): check that it exists, is readable, and is a key file of Google Cloud."
+            f"The {what} cannot be used ({type(error).__name__}): check that it {need} of Google Cloud."
         ) from None
     except exceptions.DefaultCredentialsError as error:
         raise TerminalError(
-            "No Google credentials were found. Run `gcloud auth application-default login`, set "
+            f"No Google credentials were found{_named_file()}. Run `gcloud auth application-default login`, set "
             "GOOGLE_APPLICATION_CREDENTIALS, or give `service_account_file`."
         ) from error
     if connection.impersonate:
@@ -254,6 +267,11 @@ def find_credentials(connection: BigQueryConnection, given: Any = None) -> tuple
     if connection.quota_project and hasattr(credentials, "with_quota_project"):
         credentials = credentials.with_quota_project(connection.quota_project)
     return credentials, project
+
+
+def _named_file() -> str:
+    path = os.environ.get(_DEFAULT_FILE)
+    return f" (GOOGLE_APPLICATION_CREDENTIALS names {path!r})" if path else ""
 
 
 def _load_block(name: str) -> Any:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from emberharmony.errors import EmberharmonyError, TerminalError, TransientError
 
@@ -31,6 +31,10 @@ _TRANSIENT_REASONS: Final = frozenset(
 )
 _TRANSIENT_CODES: Final = frozenset([408, 429, 500, 502, 503, 504])
 _MAX_TEXT: Final = 1_000
+_SECRET: Final = re.compile(
+    r"-----BEGIN [^-]*-----.*?(?:-----END [^-]*-----|$)|eyJ[\w-]{8,}(?:\.[\w-]+)*|ya29\.[\w.-]+|(?<=[Bb]earer )\S+", re.DOTALL
+)
+"""Private keys, signed assertions, access tokens: no answer should repeat them, but a proxy's may."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,20 @@ def explained(error: BaseException, /, *, doing: str, permission: str) -> Emberh
     return TerminalError(f"{doing} failed: {text}")
 
 
+def raise_explained(error: BaseException, /, *, doing: str, permission: str) -> NoReturn:
+    """Raise what `explained` returns, with the library's own error as its cause unless that would show a credential."""
+    from google.auth import exceptions as auth
+
+    hides = False
+    cause: BaseException | None = error
+    told = explained(error, doing=doing, permission=permission)
+    while cause is not None and not hides:
+        # An authentication error carries the server's whole answer, and a traceback shows causes in full.
+        hides = isinstance(cause, auth.GoogleAuthError) or bool(_SECRET.search(str(cause)))
+        cause = cause.__cause__ or cause.__context__
+    raise told from None if hides else error
+
+
 def retried(
     call: Callable[[], T],
     /,
@@ -143,7 +161,7 @@ def retried(
             return call()
         except google_errors() as error:
             if failures == retry.attempts or not is_transient(error) or isinstance(error, api.RetryError):
-                raise explained(error, doing=doing, permission=permission) from error
+                raise_explained(error, doing=doing, permission=permission)
             _LOGGER.warning("%s failed (%s); attempt %d of %d follows", doing, _text(error), failures + 1, retry.attempts)
             sleep(max(retry.wait_s(failures), asked_wait_s(error)))
     raise AssertionError("unreachable: the last attempt returns or raises")
@@ -181,8 +199,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _text(error: BaseException) -> str:
-    # An authentication error carries the server's whole answer as a second argument: it stays out of messages and logs.
     message = getattr(error, "message", None) or (error.args[0] if error.args else "")
     cause = getattr(error, "cause", None)  # what the last of google's own repetitions met
     last = f" ({_text(cause)})" if isinstance(cause, Exception) else ""
-    return f"{type(error).__name__}: {message}{last}"[:_MAX_TEXT]
+    return _SECRET.sub("***", f"{type(error).__name__}: {message}{last}")[:_MAX_TEXT]

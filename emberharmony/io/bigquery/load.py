@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from emberharmony.errors import PlanError, TransientError
 from emberharmony.io.bigquery.connection import Clients, library
-from emberharmony.io.bigquery.failures import explained, google_errors
+from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.queries import find_job, once, rest_retry
 from emberharmony.io.bigquery.tables import OutputTable, Part, grouped, write_parquet
@@ -104,7 +104,7 @@ def bucket_writer(clients: Clients) -> Put:
             # The content is a function of the name, so that writing it again is harmless.
             blob.upload_from_filename(str(path), retry=library("google.cloud.storage.retry").DEFAULT_RETRY)
         except google_errors() as error:
-            raise explained(error, doing=f"Writing {uri}", permission="storage.objects.create") from error
+            raise_explained(error, doing=f"Writing {uri}", permission="storage.objects.create")
 
     return put
 

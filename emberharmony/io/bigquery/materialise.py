@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from emberharmony.io.bigquery.connection import Clients
-from emberharmony.io.bigquery.failures import explained, google_errors
+from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.queries import Value, rest_retry, run_query, table_of
 
@@ -63,5 +63,5 @@ def _exists(clients: Clients, name: TableName) -> bool:
     except api.NotFound:
         return False
     except google_errors() as error:
-        raise explained(error, doing=f"Looking up {name}", permission="bigquery.tables.get") from error
+        raise_explained(error, doing=f"Looking up {name}", permission="bigquery.tables.get")
     return True

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from emberharmony.errors import TerminalError
 from emberharmony.io.bigquery.connection import Clients, library
-from emberharmony.io.bigquery.failures import explained, google_errors, retried
+from emberharmony.io.bigquery.failures import google_errors, raise_explained, retried
 from emberharmony.io.bigquery.identifiers import TableName, checked_job_id
 from emberharmony.io.bigquery.read import read_rows
 
@@ -86,7 +86,7 @@ def once(clients: Clients, job_id: str, begin: Any, *, doing: str) -> Any:
             job = clients.jobs.get_job(job_id, location=clients.connection.location, retry=retry)
         return wait(clients, job)
     except google_errors() as error:
-        raise explained(error, doing=doing, permission=JOB_PERMISSION) from error
+        raise_explained(error, doing=doing, permission=JOB_PERMISSION)
 
 
 def wait(clients: Clients, job: Any) -> Any:
@@ -107,7 +107,7 @@ def find_job(clients: Clients, job_id: str, *, doing: str) -> Any | None:
     except api.NotFound:
         return None
     except google_errors() as error:
-        raise explained(error, doing=doing, permission="bigquery.jobs.get") from error
+        raise_explained(error, doing=doing, permission="bigquery.jobs.get")
 
 
 def query_table(clients: Clients, sql: str, *, doing: str, parameters: Mapping[str, Value] | None = None) -> pa.Table:
@@ -118,7 +118,7 @@ def query_table(clients: Clients, sql: str, *, doing: str, parameters: Mapping[s
         if (rows.total_rows or 0) <= _MAX_REST_ROWS:
             return rows.to_arrow(create_bqstorage_client=False)
     except google_errors() as error:
-        raise explained(error, doing=doing, permission=JOB_PERMISSION) from error
+        raise_explained(error, doing=doing, permission=JOB_PERMISSION)
     result = job.destination
     return read_rows(clients, TableName(result.project, result.dataset_id, result.table_id), columns=[])
 
@@ -143,4 +143,4 @@ def table_of(clients: Clients, table: TableName) -> Any:
     try:
         return clients.jobs.get_table(str(table), retry=rest_retry(clients))
     except google_errors() as error:
-        raise explained(error, doing=f"Looking up {table}", permission="bigquery.tables.get") from error
+        raise_explained(error, doing=f"Looking up {table}", permission="bigquery.tables.get")

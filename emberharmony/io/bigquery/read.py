@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from emberharmony.errors import DataError
 from emberharmony.io.bigquery.connection import Clients, library
-from emberharmony.io.bigquery.failures import asked_wait_s, explained, google_errors, is_transient, retried
+from emberharmony.io.bigquery.failures import asked_wait_s, google_errors, is_transient, raise_explained, retried
 from emberharmony.io.bigquery.identifiers import TableName
 
 _LOGGER = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def read_rows(
             return _read_session(clients, session, doing=doing, spec=spec)
         except _SessionExpiredError as error:
             if not left:
-                raise explained(error.__cause__ or error, doing=doing, permission=_DATA_PERMISSION) from error.__cause__
+                raise_explained(error.__cause__ or error, doing=doing, permission=_DATA_PERMISSION)
             _LOGGER.warning("%s: its read session expired; its range is read again at the same snapshot", doing)
     raise AssertionError("unreachable: the last session returns or raises")
 
@@ -168,7 +168,7 @@ def _stream_batches(
             if _is_expired(error):
                 raise _SessionExpiredError from error
             if not is_transient(error) or failures >= retry.attempts:
-                raise explained(error, doing=doing, permission=_DATA_PERMISSION) from error
+                raise_explained(error, doing=doing, permission=_DATA_PERMISSION)
             _LOGGER.warning("%s: a stream broke at row %d and is resumed there (%s)", doing, offset, type(error).__name__)
             if stop.wait(max(retry.wait_s(failures), asked_wait_s(error))):
                 return

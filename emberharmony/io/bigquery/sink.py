@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Literal
 from emberharmony.errors import DataError, PlanError
 from emberharmony.io.bigquery.append import append_rows
 from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, library
-from emberharmony.io.bigquery.failures import explained, google_errors
+from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName, checked_labels, quote
 from emberharmony.io.bigquery.load import Put, load_by_bucket, load_by_upload, run_once
 from emberharmony.io.bigquery.queries import find_job, query_row, query_table, rest_retry, run_query, table_of
@@ -283,7 +283,7 @@ class BigQuerySink:
         try:
             self._clients.jobs.update_table(there, ["schema", "labels", "description"], retry=rest_retry(self._clients))
         except google_errors() as error:
-            raise explained(error, doing=f"Describing {target}", permission="bigquery.tables.update") from error
+            raise_explained(error, doing=f"Describing {target}", permission="bigquery.tables.update")
 
     def _tell(self, tables: Sequence[OutputTable], run: PublishedRun, key: str) -> None:
         """Add the run's line to `runs`, once."""
@@ -338,7 +338,7 @@ class BigQuerySink:
             self._clients.jobs.create_table(table, exists_ok=True, retry=rest_retry(self._clients))
         except google_errors() as error:
             name = f"{table.project}.{table.dataset_id}.{table.table_id}"
-            raise explained(error, doing=f"Creating {name}", permission="bigquery.tables.create") from error
+            raise_explained(error, doing=f"Creating {name}", permission="bigquery.tables.create")
 
     def _exists(self, name: TableName) -> bool:
         from google.api_core import exceptions as api
@@ -348,7 +348,7 @@ class BigQuerySink:
         except api.NotFound:
             return False
         except google_errors() as error:
-            raise explained(error, doing=f"Looking up {name}", permission="bigquery.tables.get") from error
+            raise_explained(error, doing=f"Looking up {name}", permission="bigquery.tables.get")
         return True
 
 
