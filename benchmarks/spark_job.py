@@ -53,7 +53,7 @@ def main() -> None:
 def split_by_time(rows: DataFrame) -> DataFrame:
     first, second = rows.select(F.unix_micros("time").alias("t")).approxQuantile("t", [0.8, 0.9], 0.0)
     time = F.unix_micros("time")
-    return rows.withColumn("split", F.when(time < first, "train").when(time < second, "validation").otherwise("test"))
+    return rows.withColumn("split", F.when(time <= first, "train").when(time <= second, "validation").otherwise("test"))
 
 
 def datetime_columns(name: str) -> list[Column]:
