@@ -31,6 +31,11 @@ class DType:
         """Bytes per element."""
         return self.dtype.itemsize
 
+    def check_range(self, scalar: Any, /) -> None:
+        """An OverflowError for a whole number that the data type does not hold; libraries wrap it round, or not."""
+        if "integer" in self.kind and not np.iinfo(self.dtype).min <= scalar <= np.iinfo(self.dtype).max:
+            raise OverflowError(f"{scalar} is out of the range of {self.name}.")
+
     def __repr__(self) -> str:
         return f"emberharmony.{self.name}"
 

@@ -242,9 +242,28 @@ def _is_mask(part: Any) -> bool:
 
 
 def _check_bounds(x: Any, parts: tuple[Any, ...]) -> None:
-    """An IndexError for what MLX would read from beyond the array."""
+    """An IndexError for what MLX would read from, or write to, beyond the array."""
     if not builtins.any(isinstance(p, mx.array) for p in parts):
         np.broadcast_to(np.empty((), np.bool_), x.shape)[parts]
+        return
+    indexed = [p for p in parts if p is not None and p is not Ellipsis]
+    if len(indexed) > x.ndim:
+        raise IndexError(f"{len(indexed)} indices are too many for an array of {x.ndim} axes.")
+    axis = 0
+    for part in parts:
+        if part is Ellipsis:
+            axis += x.ndim - len(indexed)
+        elif part is not None:
+            if not isinstance(part, slice):
+                _check_indices(part, x.shape[axis])
+            axis += 1
+
+
+def _check_indices(indices: Any, length: int) -> None:
+    places = np.asarray(indices)
+    if places.size and not -length <= places.min() <= places.max() < length:
+        wrong = places[(places < -length) | (places >= length)].flat[0]
+        raise IndexError(f"Index {wrong} is out of bounds for an axis of length {length}.")
 
 
 # -- elements
@@ -469,6 +488,7 @@ meshgrid, moveaxis, repeat, roll, tile = (
 
 
 def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
+    _check_indices(indices, x.size if axis is None else x.shape[axis])
     return mx.take(x, indices, axis=axis)
 
 

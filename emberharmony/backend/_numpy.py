@@ -91,6 +91,8 @@ def synchronize(device: str, /) -> None:
 
 def asarray(x: Any, /, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Any:
     out = np.array(x, dtype=dtype, copy=copy)
+    if out.dtype not in DTYPES:
+        _dtypes.as_dtype(out.dtype)  # refuses it by its name
     return out if out.dtype.isnative else out.astype(out.dtype.newbyteorder("="))
 
 

@@ -220,6 +220,7 @@ class Tensor:
         value = _scalar_or_tensor(value)
         if isinstance(value, Scalar):
             check_scalar(self.dtype, value)
+            self.dtype.check_range(value)
         else:
             value = native(value, self._xp)
             if value.dtype != self._array.dtype:
@@ -314,6 +315,9 @@ class Tensor:
 
     def astype(self, dtype: Any, /, *, copy: bool = True) -> Tensor:
         """The elements in another data type."""
+        wanted = _dtypes.as_dtype(dtype)
+        if self.dtype.kind == "complex floating" and wanted.kind not in ("complex floating", "bool"):
+            raise TypeError(f"{self.dtype.name} does not convert to {wanted.name}; take ops.real or ops.abs first.")
         return Tensor(self._xp.astype(self._array, self._xp.native_dtype(dtype), copy=copy), self._xp)
 
 

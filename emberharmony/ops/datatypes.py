@@ -36,12 +36,8 @@ class IntInfo(NamedTuple):
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Tensor:
     """The elements in another data type; without a copy where `copy` is False and nothing changes."""
-    x = wrap(x)
-    xp = x._xp
-    if x.dtype.kind == "complex floating" and as_dtype(dtype).kind not in ("complex floating", "bool"):
-        raise TypeError(f"{x.dtype.name} does not convert to {as_dtype(dtype).name}; take ops.real or ops.abs first.")
-    out = xp.astype(x._array, xp.native_dtype(dtype), copy=copy)
-    return Tensor(out if device is None else xp.to_device(out, placed(xp, device)), xp)
+    out = wrap(x).astype(dtype, copy=copy)
+    return out if device is None else out.to_device(device)
 
 
 def can_cast(from_: Any, to: Any, /) -> bool:

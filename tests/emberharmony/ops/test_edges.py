@@ -137,6 +137,50 @@ def test_index_arrays_of_several_data_types(backend):
     assert x.tolist() == [[1, 0], [0, 4]]
 
 
+@pytest.mark.parametrize("place", [3, -4])
+def test_index_arrays_out_of_bounds(backend, place):
+    """MLX itself reads, and writes, what lies beyond."""
+    x = ops.asarray([[1.0, 2.0]] * 3)
+    i = ops.asarray([0, place])
+    for reach in (
+        lambda: x[i],
+        lambda: x[i, ops.asarray([0, 1])],
+        lambda: x.T[..., i],
+        lambda: x[None, i, 0],
+        lambda: x[ops.asarray([0, 1]), 2],
+        lambda: ops.take(x, i, axis=0),
+        lambda: ops.take(ops.ones(3), i),
+        lambda: x.__setitem__(ops.asarray([place]), 0.0),
+        lambda: x.__setitem__((ops.asarray([0]), ops.asarray([place])), 0.0),
+    ):
+        with pytest.raises(IndexError, match=r"out of (bounds|range)"):
+            reach()
+    assert x.tolist() == [[1.0, 2.0]] * 3
+
+
+@pytest.mark.parametrize(("dtype", "number"), [("int8", 300), ("uint8", -1), ("int64", 2**63), ("uint64", 2**64)])
+def test_numbers_out_of_range_are_not_written(backend, dtype, number):
+    x = ops.ones(2, dtype=dtype)
+    for key in (0, ops.asarray([True, False])):
+        with pytest.raises(OverflowError, match=f"{number} is out of the range of {dtype}"):
+            x[key] = number
+    assert x.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("given", [np.ones(1, np.float16), "text", None, np.array(["2024-01-01"], "M8[D]")])
+def test_what_has_no_data_type_here_is_refused_at_once(backend, given):
+    with pytest.raises(TypeError, match="is not a data type"):
+        ops.asarray(given)
+
+
+def test_complex_numbers_keep_their_imaginary_part(backend):
+    x = ops.asarray([1j])
+    for convert in (lambda: x.astype(ops.float32), lambda: ops.astype(x, ops.int8)):
+        with pytest.raises(TypeError, match=r"complex.*ops\.real"):
+            convert()
+    assert x.astype(ops.bool).tolist() == [True]
+
+
 def test_isin_of_booleans(backend):
     x = ops.asarray([True, False])
     assert ops.isin(x, ops.asarray([False])).tolist() == [False, True]
