@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from emberharmony.errors import PlanError
 from emberharmony.features.categorical import CategorySpec
@@ -26,6 +27,9 @@ from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
 
+Folder = Annotated[str, AfterValidator(os.path.expanduser)]
+"""A path, in which ``~`` is the user's home: no shell has looked at a job file."""
+
 
 class ParquetSink(BaseModel):
     """A folder that receives `features`, `windows`, `state` and `manifest.json`."""
@@ -33,7 +37,7 @@ class ParquetSink(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Literal["parquet"] = "parquet"
-    path: str = Field(description="Folder of the result; staged in it, under .staging, until all of it is there.")
+    path: Folder = Field(description="Folder of the result; staged in it, under .staging, until all of it is there.")
 
 
 def _kind(value: Any) -> str:
@@ -153,7 +157,9 @@ class FitJob(Job):
 class ApplyJob(AnyJob):
     """The second half: the same features, windows and scores of other rows, by a state that was fitted before."""
 
-    state: str = Field(description="Folder where a job of `run` or `fit` has published; every other setting is in its state.")
+    state: Folder = Field(
+        description="Folder where a job of `run` or `fit` has published; every other setting is in its state."
+    )
 
 
 JobT = TypeVar("JobT", bound=AnyJob)

@@ -269,15 +269,16 @@ class ParquetSource:
 
 
 def _paths(pattern: str) -> list[Path]:
-    path = Path(pattern)
+    path = Path(pattern).expanduser()
+    is_pattern = not path.exists() and any(sign in pattern for sign in "*?[")
     if path.is_dir():
         found = sorted(p for p in path.rglob("*.parquet") if not any(part[0] in "._" for part in p.relative_to(path).parts))
-    elif path.exists():
-        found = [path]
+    elif is_pattern:
+        found = sorted(p for p in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if p.is_file())
     else:
-        found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))) if "*" in pattern else []
+        found = [path] if path.exists() else []
     if not found:
-        what = "holds no *.parquet files" if path.is_dir() else "does not exist"
+        what = "holds no *.parquet files" if path.is_dir() else "fits no file" if is_pattern else "does not exist"
         raise DataError(f"The source {pattern} {what}. Check `source.path`; relative paths start at {Path.cwd()}.")
     return found
 

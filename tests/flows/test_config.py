@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from emberharmony.errors import PlanError
-from flows.config import load_job, parse_job
+from flows.config import ApplyJob, load_job, parse_job
 
 BASE = "source: {path: a.parquet}\nsink: {path: out}\n"
 
@@ -174,3 +174,11 @@ def test_a_spec_survives_json():
         }
     )
     assert PipelineSpec.from_json(job.spec.to_json()) == job.spec
+
+
+def test_the_home_folder_of_a_result(monkeypatch):
+    """A folder named ``~`` in the working directory is what nobody means."""
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert parse_job({"source": {"path": "a"}, "sink": {"path": "~/out"}}).sink.path == "/home/someone/out"
+    applied = {"source": {"path": "a"}, "sink": {"path": "~"}, "state": "~/out"}
+    assert parse_job(applied, model=ApplyJob).state == "/home/someone/out"

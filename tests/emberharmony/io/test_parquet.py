@@ -193,3 +193,25 @@ def test_nested_columns_before_the_time(tmp_path):
     reader = source(write_table(table, tmp_path / "t.parquet", group_rows=2))
     assert (reader.time_range("t").first, reader.time_range("t").last) == (1, 4)
     assert reader.describe().bytes_per_row["s"] > 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "n_rows"),
+    [("t/*.parquet", 30), ("t/00?.parquet", 30), ("t/00[02].parquet", 20), ("**/001.parquet", 10), ("a[1].parquet", 5)],
+)
+def test_a_pattern_is_what_a_shell_knows(tmp_path, monkeypatch, pattern, n_rows):
+    """A file that is named like one is a file."""
+    write_table(small_table(30), tmp_path / "t", files=3)
+    write_table(small_table(5), tmp_path / "a[1].parquet")
+    (tmp_path / "folder.parquet").mkdir()
+    assert source(tmp_path / pattern).describe().n_rows == n_rows
+    monkeypatch.chdir(tmp_path)
+    assert source(pattern).describe().n_rows == n_rows
+    with pytest.raises(DataError, match=r"no\?\.parquet fits no file"):
+        source("no?.parquet").describe()
+
+
+def test_the_home_folder(tmp_path, monkeypatch):
+    write_table(small_table(30), tmp_path / "t.parquet")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert source("~/t.parquet").describe().n_rows == 30
