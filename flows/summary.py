@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from emberharmony.features.drift import is_major
 from flows.compose import Outcome
 
-MAX_DRIFTED = 5
-"""Columns that a summary names; the manifest has all of them."""
+MAX_NAMED = 5
+"""Columns that a line of the summary names; the manifest has all of them."""
 
 
 def explained_rows(outcome: Outcome) -> list[dict[str, object]]:
@@ -34,6 +34,8 @@ def summary_lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
     for column, reason in manifest.dropped.items():
         if reason != "dropped by the configuration":
             yield "", f"none of {column}: {reason}"
+    if manifest.nonfinite:
+        yield "missing", _not_finite(manifest.nonfinite)
     for stride, counts in manifest.strides.items():
         windows = ", ".join(f"{n:,} {split}" for split, n in counts.windows.items())
         yield f"stride {stride}", f"{windows} windows; {counts.components} components explain {counts.explained:.1%}"
@@ -53,13 +55,21 @@ def summary_markdown(outcome: Outcome) -> str:
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
+def _not_finite(counts: Mapping[str, int]) -> str:
+    """Columns with numbers that are none, the most of them first."""
+    names = sorted(counts, key=lambda name: -counts[name])
+    texts = ", ".join(f"{name} ({counts[name]:,})" for name in names[:MAX_NAMED])
+    more = f" and {len(names) - MAX_NAMED} more columns" if len(names) > MAX_NAMED else ""
+    return f"{sum(counts.values()):,} training values are NaN or infinite and count as missing: {texts}{more}"
+
+
 def _drifted(drift: Mapping[str, Mapping[str, float]]) -> str:
     """Columns that have moved far from the training rows, the farthest first."""
     far = sorted((name for name, found in drift.items() if is_major(found)), key=lambda name: -drift[name].get("psi", 0.0))
     if not far:
         return f"none of {len(drift)} columns has moved far from the training rows"
-    texts = ", ".join(f"{name} ({_moved(drift[name])})" for name in far[:MAX_DRIFTED])
-    more = f" and {len(far) - MAX_DRIFTED} more" if len(far) > MAX_DRIFTED else ""
+    texts = ", ".join(f"{name} ({_moved(drift[name])})" for name in far[:MAX_NAMED])
+    more = f" and {len(far) - MAX_NAMED} more" if len(far) > MAX_NAMED else ""
     return f"{len(far)} of {len(drift)} columns have moved far from the training rows: {texts}{more}"
 
 

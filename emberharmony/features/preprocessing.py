@@ -41,6 +41,7 @@ class FittedColumn:
     scalings: tuple[Scaling, ...] = ()  # numeric and boolean: one; with scale "all": one for each feature
     vocabulary: tuple[str, ...] = ()
     few_values: bool = False  # so few distinct ones that files are better off listing them
+    n_nonfinite: int = 0  # of the training values: NaN and infinities, taken as missing
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Preprocessing:
                 tuple(Scaling(**scaling) for scaling in column["scalings"]),
                 tuple(column["vocabulary"]),
                 column["few_values"],
+                column.get("n_nonfinite", 0),  # states of before know none
             )
             for column in data["columns"]
         )
@@ -160,7 +162,8 @@ def _fit_column(
             )
         scaling = fit if scaled else Scaling.unscaled(fill)
         few = profile.quantiles.exact and len(profile.quantiles.keys) <= _FEW_VALUES
-        return FittedColumn(name, column.kind, categorical.told_apart([name], taken), (scaling,), few_values=few)
+        own_name = categorical.told_apart([name], taken)
+        return FittedColumn(name, column.kind, own_name, (scaling,), few_values=few, n_nonfinite=profile.n_nonfinite)
     if column.kind == "datetime":
         features = categorical.told_apart(list(datetime.feature_names(name)), taken)
         scalings = tuple(Scaling.fit(m, median=0.0, n_missing=0) for m in profile.cycles) if scale_all else ()

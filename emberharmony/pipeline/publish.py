@@ -191,6 +191,7 @@ def _manifest(run: Run) -> Manifest:
         computed={stage: {who: as_ranges(chunks) for who, chunks in by.items()} for stage, by in computed.items()},
         parity={"chunks": len(differences), "largest": max(differences)} if differences else {},
         drift=measured_drift(run) if run.spec.kind == "apply" else {},
+        nonfinite={c.name: c.n_nonfinite for c in run.preprocessing.columns if c.n_nonfinite and run.spec.kind != "apply"},
     )
 
 

@@ -235,6 +235,28 @@ def test_columns_that_say_nothing_are_left_out_and_named(table, tmp_path):
     assert "constant" in manifest["dropped"]["flat"]
 
 
+def test_numbers_that_are_not_finite_are_counted(table, tmp_path):
+    """Those of the training rows, which the fit takes as missing; nulls are not among them."""
+    rng = np.random.default_rng(5)
+    odd = rng.normal(size=N_ROWS)
+    odd[rng.random(N_ROWS) < 0.2] = np.inf
+    odd[rng.random(N_ROWS) < 0.1] = -np.inf
+    odd[rng.random(N_ROWS) < 0.1] = np.nan
+    column = pa.array(odd, mask=rng.random(N_ROWS) < 0.1)
+    source = write_table(table.append_column("odd", column), tmp_path / "table.parquet")
+    times = table["t"].cast(pa.int64()).to_numpy()
+    train = times < np.sort(times)[int(0.8 * N_ROWS)]
+    values = np.array([np.nan if v is None else v for v in column.to_pylist()])
+    expected = int((~np.isfinite(values) & column.is_valid().to_numpy(zero_copy_only=False))[train].sum())
+
+    for again in range(2):
+        result = run(source, tmp_path / "out")
+        manifest = assert_done(result, tmp_path / "out")
+        assert manifest["nonfinite"] == {"odd": expected}
+        assert f"{expected} training values are NaN or infinite and count as missing: odd ({expected})" in result.stdout
+        assert ("Nothing to do" in result.stdout) == bool(again)
+
+
 def test_a_column_of_one_category_stays(table, tmp_path):
     source = write_table(table.append_column("only", pa.array(["one"] * N_ROWS)), tmp_path / "table.parquet")
     manifest = assert_done(run(source, tmp_path / "out"), tmp_path / "out")
