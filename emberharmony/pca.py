@@ -11,7 +11,7 @@ from emberharmony import ops
 from emberharmony.errors import PlanError
 from emberharmony.stats.rows import compute_dtype, on_host
 from emberharmony.stats.window_gram import WindowGram
-from emberharmony.threads import each_block
+from emberharmony.threads import each_block, one_blas_thread
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ class WindowPCA:
         width = len(mean)
         k = n_components(spec, size=state.size, n_features=width // state.size, n_windows=count)
         covariance = scatter / (count - 1)
-        values, vectors = eigh(covariance, subset_by_index=(width - k, width - 1), driver="evr")
+        with one_blas_thread():  # its steps wait for memory: a second thread gains nothing, and could change last bits
+            values, vectors = eigh(covariance, subset_by_index=(width - k, width - 1), driver="evr")
         components = _with_fixed_signs(vectors.T[::-1])
         variance = np.maximum(values[::-1], 0.0)  # rounding may leave a zero eigenvalue a little below zero
         return cls(state.size, state.stride, count, mean, components, variance, float(np.trace(covariance)))

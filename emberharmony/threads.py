@@ -68,6 +68,15 @@ def limit_worker_threads(n_threads: int) -> None:
         _controller().limit(limits=n_threads)  # stays: nobody leaves this context
 
 
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Have one thread compute, also in libraries that were loaded after the cores had been shared out."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
 def each_block(work: Callable[[T], None], blocks: Sequence[T]) -> None:
     """Do `work` for every block, on as many threads as a computation may use; their products use one thread each."""
     n_threads = min(compute_threads(), len(blocks))

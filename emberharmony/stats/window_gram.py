@@ -26,7 +26,7 @@ from emberharmony.typing import Arrays, FeatureBlock, FloatArray
 _MAX_PRODUCT_BYTES = 64 * 2**20  # of the products of strides that share a period
 _MAX_PERIOD = 64  # of strides that share one: a line has to repeat often enough for its products to be large
 _LONG_STRIDE = 1_000  # windows so far apart are few: they are built
-_HOST_BLOCK_ROWS = 4_000  # a block and its products stay in cache
+_HOST_BLOCK_ROWS = 6_000  # a block and its products stay in cache
 _DEVICE_BLOCK_ROWS = 262_144
 
 
