@@ -8,7 +8,6 @@ Fourier transforms, boolean masks, and elementary functions in float64, where ML
 from __future__ import annotations
 
 import builtins
-import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,39 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from emberharmony.backend import _dtypes, _numpy
+from emberharmony.backend import _numpy
+from emberharmony.backend._mlx.arrays import (
+    ARRAY,
+    DEFAULT_COMPLEX,
+    DEFAULT_FLOAT,
+    DISCRETE,
+    DTYPES,
+    INEXACT,
+    MAX_DIMENSIONS,
+    NAME,
+    asarray,
+    cast,
+    default_device,
+    device_of,
+    devices,
+    dlpack_device,
+    evaluate,
+    from_dlpack,
+    from_host,
+    full_device,
+    has_float64,
+    host,
+    item,
+    native_dtype,
+    scalar,
+    synchronize,
+    to_device,
+    to_dlpack,
+    to_numpy,
+    use_device,
+    widest_float,
+)
+from emberharmony.backend._mlx.indexing import check_indices, getitem, setitem
 
 __all__ = [
     "ARRAY", "DEFAULT_COMPLEX", "DEFAULT_FLOAT", "DISCRETE", "DTYPES", "MAX_DIMENSIONS", "NAME", "abs", "acos", "acosh", "add",
@@ -36,236 +67,6 @@ __all__ = [
     "unstack", "use_device", "var", "vecdot", "where", "widest_float", "zeros",
 ]  # fmt: skip
 
-NAME = "mlx"
-ARRAY = mx.array
-DTYPES = {getattr(mx, "bool_" if d.name == "bool" else d.name): d for d in _dtypes.ALL if d is not _dtypes.complex128}
-DEFAULT_FLOAT = _dtypes.float32
-DEFAULT_COMPLEX = _dtypes.complex64
-MAX_DIMENSIONS = 10  # what its kernels for views of any strides take
-
-_NATIVE = {d: native for native, d in DTYPES.items()}
-_INEXACT = frozenset((mx.float32, mx.float64, mx.complex64))
-DISCRETE = frozenset(DTYPES) - _INEXACT
-
-
-def native_dtype(dtype: Any, /) -> Any:
-    """The MLX dtype of a DType (or of anything that names one)."""
-    found = _dtypes.as_dtype(dtype)
-    if found not in _NATIVE:
-        raise TypeError(f"mlx has no {found.name}; its widest complex type is complex64.")
-    return _NATIVE[found]
-
-
-# -- devices
-
-
-def devices() -> list[str]:
-    """The GPU first, the CPU last."""
-    return ["gpu", "cpu"] if mx.is_available(mx.gpu) else ["cpu"]
-
-
-def default_device() -> str:
-    return devices()[0]
-
-
-def full_device(device: str, /) -> str:
-    if device not in ("gpu", "cpu"):
-        raise ValueError(f"mlx knows the devices gpu and cpu, not {device!r}.")
-    return device
-
-
-def use_device(device: str, /) -> None:
-    """MLX keeps one default device: arrays lie in memory that both share, and operations follow it."""
-    mx.set_default_device(mx.gpu if device == "gpu" else mx.cpu)
-
-
-def has_float64(device: str, /) -> bool:
-    return device == "cpu"
-
-
-def device_of(x: Any, /) -> str:
-    return "gpu" if mx.default_device() == mx.gpu else "cpu"
-
-
-def to_device(x: Any, device: str, /) -> Any:
-    return x
-
-
-def evaluate(*arrays: Any) -> None:
-    mx.eval(*arrays)
-
-
-def synchronize(device: str, /) -> None:
-    mx.synchronize()
-
-
-# -- in and out
-
-
-def asarray(x: Any, /, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Any:
-    """An MLX array, always by way of NumPy: MLX itself refuses or misreads reversed, object and pandas input."""
-    if isinstance(x, mx.array):
-        if dtype is None or dtype == x.dtype:
-            return mx.array(x) if copy else x
-        if copy is False:
-            raise ValueError("Another dtype needs a copy, and copy=False was given.")
-        return x.astype(dtype)
-    if copy is False:
-        raise ValueError("mlx copies what it takes in, and copy=False was given.")
-    borrowed = hasattr(x, "__array__") or hasattr(x, "__array_interface__")
-    source = np.array(x, None if borrowed or dtype is None else DTYPES[dtype].dtype, copy=None)
-    if dtype is None:
-        dtype = _fitting_dtype(source, weak=not borrowed)
-    return _from_host(source, dtype)
-
-
-def _fitting_dtype(source: np.ndarray[Any, Any], *, weak: bool) -> Any:
-    """The dtype for an array that came with none asked for: the default for Python numbers, and what the device can hold."""
-    dtype = _dtypes.as_dtype(source.dtype)
-    single = {_dtypes.float64: _dtypes.float32, _dtypes.complex128: _dtypes.complex64}.get(dtype, dtype)
-    if single is dtype or weak:
-        return native_dtype(single)
-    if dtype is _dtypes.float64 and has_float64(device_of(source)):
-        return native_dtype(dtype)
-    warnings.warn(f"mlx on {device_of(source)} has no {dtype.name}: the array becomes {single.name}.", stacklevel=5)
-    return native_dtype(single)
-
-
-def to_numpy(x: Any, /) -> np.ndarray[Any, Any]:
-    """A read-only view of the memory."""
-    view = np.asarray(x).view()
-    view.flags.writeable = False
-    return view
-
-
-def item(x: Any, /) -> Any:
-    return x.item()
-
-
-def scalar(value: Any, beside: Any, /) -> Any:
-    """A Python number as an operand beside an array; MLX takes whole ones up to 2**63 only."""
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return _from_host(np.array(value), beside.dtype)
-    return value
-
-
-def cast(x: Any, dtype: Any, /) -> Any:
-    return x.astype(dtype)
-
-
-def widest_float(x: Any, /) -> Any:
-    """The dtype that an integer array takes beside a Python float."""
-    return mx.float64 if has_float64(device_of(x)) else mx.float32
-
-
-def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Any:
-    return asarray(x if isinstance(x, mx.array) else np.from_dlpack(x), device=device, copy=copy)
-
-
-def to_dlpack(x: Any, /, *, stream: Any, max_version: Any, dl_device: Any, copy: bool | None) -> Any:
-    if device_of(x) == "cpu":
-        return np.asarray(x).__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
-    return x.__dlpack__()
-
-
-def dlpack_device(x: Any, /) -> tuple[int, int]:
-    if device_of(x) == "cpu":
-        return (1, 0)
-    kind, index = x.__dlpack_device__()
-    return int(kind), index
-
-
-def _to_host(x: Any) -> Any:
-    if isinstance(x, mx.array):
-        return np.asarray(x)
-    if isinstance(x, mx.Dtype):
-        return DTYPES[x].dtype
-    return type(x)(_to_host(e) for e in x) if type(x) in (list, tuple) else x
-
-
-def _from_host(x: Any, dtype: Any = None) -> Any:
-    """An MLX array of a NumPy one, or a tuple of those; complex128 becomes complex64, the widest there is."""
-    if isinstance(x, (np.ndarray, np.generic)):
-        if dtype is None:
-            dtype = mx.complex64 if x.dtype == np.complex128 else native_dtype(x.dtype)
-        if dtype == mx.complex64 or x.dtype == np.complex128:
-            x = x.astype(np.complex64)
-            return mx.array(np.ascontiguousarray(x).reshape(x.shape)).astype(dtype)
-        wanted = DTYPES[dtype].dtype
-        return mx.array(np.array(x, dtype=wanted, order="C"), dtype=dtype)
-    return tuple(_from_host(e) for e in x)
-
-
-def _host(function: Callable[..., Any], /) -> Callable[..., Any]:
-    """A NumPy function for MLX arrays."""
-
-    def call(*args: Any, **keywords: Any) -> Any:
-        keywords.pop("device", None)
-        return _from_host(function(*(_to_host(a) for a in args), **{k: _to_host(v) for k, v in keywords.items()}))
-
-    return call
-
-
-# -- indexing
-
-
-def getitem(x: Any, key: Any, /) -> Any:
-    parts = key if isinstance(key, tuple) else (key,)
-    if builtins.any(_is_mask(p) for p in parts):
-        return _from_host(np.asarray(x)[_to_host(key)])
-    _check_bounds(x, parts)
-    return x[_gatherable(key)]
-
-
-def setitem(x: Any, key: Any, value: Any, /) -> Any:
-    parts = key if isinstance(key, tuple) else (key,)
-    if builtins.any(_is_mask(p) for p in parts):
-        changed = np.array(x)
-        changed[_to_host(key)] = _to_host(value)
-        x[...] = _from_host(changed)  # into `x`, which other tensors may share
-        return x
-    _check_bounds(x, parts)
-    # MLX takes a Python number by way of a float, which large integers do not survive.
-    x[_gatherable(key)] = value if isinstance(value, mx.array) else _from_host(np.array(value), x.dtype)
-    return x
-
-
-def _gatherable(key: Any) -> Any:
-    """The key with its index arrays in data types that MLX can bring into one: not uint64 beside signed ones."""
-    if isinstance(key, tuple):
-        return tuple(_gatherable(k) for k in key)
-    return key.astype(mx.int64) if isinstance(key, mx.array) and key.dtype == mx.uint64 else key
-
-
-def _is_mask(part: Any) -> bool:
-    return isinstance(part, (bool, np.ndarray, list)) or (isinstance(part, mx.array) and part.dtype == mx.bool_)
-
-
-def _check_bounds(x: Any, parts: tuple[Any, ...]) -> None:
-    """An IndexError for what MLX would read from, or write to, beyond the array."""
-    if not builtins.any(isinstance(p, mx.array) for p in parts):
-        np.broadcast_to(np.empty((), np.bool_), x.shape)[parts]
-        return
-    indexed = [p for p in parts if p is not None and p is not Ellipsis]
-    if len(indexed) > x.ndim:
-        raise IndexError(f"{len(indexed)} indices are too many for an array of {x.ndim} axes.")
-    axis = 0
-    for part in parts:
-        if part is Ellipsis:
-            axis += x.ndim - len(indexed)
-        elif part is not None:
-            if not isinstance(part, slice):
-                _check_indices(part, x.shape[axis])
-            axis += 1
-
-
-def _check_indices(indices: Any, length: int) -> None:
-    places = np.asarray(indices)
-    if places.size and not -length <= places.min() <= places.max() < length:
-        wrong = places[(places < -length) | (places >= length)].flat[0]
-        raise IndexError(f"Index {wrong} is out of bounds for an axis of length {length}.")
-
-
 # -- elements
 
 
@@ -273,7 +74,7 @@ def _elementary(name: str) -> Callable[[Any], Any]:
     """A function of floating-point numbers: native in float32, NumPy's in float64 and complex64."""
     # MLX's sine of -0.0 is 0.0.
     native = (lambda x: mx.where(x == 0, x, mx.sin(x))) if name == "sin" else getattr(mx, name)
-    through_host = _host(getattr(_numpy, name))
+    through_host = host(getattr(_numpy, name))
 
     def call(x: Any, /) -> Any:
         return (native if x.dtype == mx.float32 else through_host)(x)
@@ -295,7 +96,7 @@ def _elementary(name: str) -> Callable[[Any], Any]:
 
 def _real(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
     """A native function but for complex numbers, where MLX makes infinities of NaN."""
-    through_host = _host(on_host)
+    through_host = host(on_host)
 
     def call(*args: Any) -> Any:
         is_complex = builtins.any(isinstance(a, mx.array) and a.dtype == mx.complex64 for a in args)
@@ -318,16 +119,16 @@ equal, not_equal, less, less_equal, greater, greater_equal = (
 logical_and, logical_or = mx.logical_and, mx.logical_or
 bitwise_and, bitwise_or, bitwise_xor = mx.bitwise_and, mx.bitwise_or, mx.bitwise_xor
 # MLX shifts modulo the width: a shift by 32 or more is none.
-bitwise_left_shift, bitwise_right_shift = _host(_numpy.bitwise_left_shift), _host(_numpy.bitwise_right_shift)
+bitwise_left_shift, bitwise_right_shift = host(_numpy.bitwise_left_shift), host(_numpy.bitwise_right_shift)
 atan2, copysign, floor_divide, hypot, logaddexp, logical_xor, nextafter, pow, remainder, signbit = (
-    _host(f)
+    host(f)
     for f in (
         _numpy.atan2, _numpy.copysign, _numpy.floor_divide, _numpy.hypot, _numpy.logaddexp, _numpy.logical_xor,
         _numpy.nextafter, _numpy.pow, _numpy.remainder, _numpy.signbit,
     )
 )  # fmt: skip
-isin = _host(_numpy.isin)
-clip = _host(_numpy.clip)
+isin = host(_numpy.isin)
+clip = host(_numpy.clip)
 where = mx.where
 
 
@@ -337,7 +138,7 @@ def sign(x: Any, /) -> Any:
 
 def divide(x1: Any, x2: Any, /) -> Any:
     x = x1 if isinstance(x1, mx.array) else x2
-    if x.dtype not in _INEXACT:
+    if x.dtype not in INEXACT:
         wide = widest_float(x)
         x1, x2 = (a.astype(wide) if isinstance(a, mx.array) else a for a in (x1, x2))
     return _divide(x1, x2)
@@ -358,7 +159,7 @@ def _accumulator(x: Any, dtype: Any) -> Any:
 
 
 def _total(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
-    through_host = _host(on_host)
+    through_host = host(on_host)
 
     def call(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
         x = _accumulator(x, dtype)
@@ -375,7 +176,7 @@ sum, prod = _total(mx.sum, _numpy.sum), _total(mx.prod, _numpy.prod)
 
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     # Integers first become floats: MLX adds them up in their own width, and int64 nanoseconds overflow.
-    x = x if x.dtype in _INEXACT else x.astype(widest_float(x))
+    x = x if x.dtype in INEXACT else x.astype(widest_float(x))
     if x.size == 0:
         return sum(x, axis=axis, keepdims=keepdims) / 0  # MLX's own reductions of nothing now and then never end
     return x if axis == () else mx.mean(x, axis=axis, keepdims=keepdims)
@@ -396,7 +197,7 @@ def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
 
 def _folding(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
     """A native reduction but for empty arrays and empty axes, which MLX reads as all axes or not at all."""
-    through_host = _host(on_host)
+    through_host = host(on_host)
 
     def call(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
         if x.size == 0 or x.ndim == 0 or axis == ():
@@ -418,7 +219,7 @@ max, min = _folding(mx.max, _numpy.max), _folding(mx.min, _numpy.min)
 argmax = _folding(_position(mx.argmax), _numpy.argmax)
 argmin = _folding(_position(mx.argmin), _numpy.argmin)
 count_nonzero, cumulative_prod, cumulative_sum, diff = (
-    _host(f) for f in (_numpy.count_nonzero, _numpy.cumulative_prod, _numpy.cumulative_sum, _numpy.diff)
+    host(f) for f in (_numpy.count_nonzero, _numpy.cumulative_prod, _numpy.cumulative_sum, _numpy.diff)
 )
 
 # -- rearranging
@@ -483,18 +284,18 @@ def triu(x: Any, /, *, k: int = 0) -> Any:
 
 
 meshgrid, moveaxis, repeat, roll, tile = (
-    _host(f) for f in (_numpy.meshgrid, _numpy.moveaxis, _numpy.repeat, _numpy.roll, _numpy.tile)
+    host(f) for f in (_numpy.meshgrid, _numpy.moveaxis, _numpy.repeat, _numpy.roll, _numpy.tile)
 )
 
 
 def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
-    _check_indices(indices, x.size if axis is None else x.shape[axis])
+    check_indices(indices, x.size if axis is None else x.shape[axis])
     return mx.take(x, indices, axis=axis)
 
 
-take_along_axis = _host(_numpy.take_along_axis)
+take_along_axis = host(_numpy.take_along_axis)
 argsort, nonzero, searchsorted, sort, unique_all, unique_counts, unique_inverse, unique_values = (
-    _host(f)
+    host(f)
     for f in (
         _numpy.argsort, _numpy.nonzero, _numpy.searchsorted, _numpy.sort, _numpy.unique_all, _numpy.unique_counts,
         _numpy.unique_inverse, _numpy.unique_values,
@@ -528,17 +329,17 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None,
         else None
     )
     values: np.ndarray[Any, Any] = np.arange(first, last, step, dtype=whole)
-    return _from_host(values, dtype or native_dtype(DEFAULT_FLOAT if values.dtype.kind == "f" else values.dtype))
+    return from_host(values, dtype or native_dtype(DEFAULT_FLOAT if values.dtype.kind == "f" else values.dtype))
 
 
 def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: str | None = None) -> Any:
-    return _from_host(np.eye(n_rows, n_cols, k=k), dtype or mx.float32)
+    return from_host(np.eye(n_rows, n_cols, k=k), dtype or mx.float32)
 
 
 def linspace(
     start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
 ) -> Any:
-    return _from_host(np.linspace(start, stop, num, endpoint=endpoint), dtype or mx.float32)
+    return from_host(np.linspace(start, stop, num, endpoint=endpoint), dtype or mx.float32)
 
 
 # -- products
@@ -552,7 +353,7 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
     return mx.tensordot(x1, x2, axes) if x1.dtype == mx.float32 else _host_tensordot(x1, x2, axes=axes)
 
 
-_host_matmul, _host_tensordot, vecdot = _host(_numpy.matmul), _host(_numpy.tensordot), _host(_numpy.vecdot)
+_host_matmul, _host_tensordot, vecdot = host(_numpy.matmul), host(_numpy.tensordot), host(_numpy.vecdot)
 
 
 def _matrix_transpose(x: Any, /) -> Any:
@@ -562,7 +363,7 @@ def _matrix_transpose(x: Any, /) -> Any:
 linalg = SimpleNamespace(
     matrix_transpose=_matrix_transpose,
     **{
-        name: _host(getattr(_numpy.linalg, name))
+        name: host(getattr(_numpy.linalg, name))
         for name in (
             "cholesky", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "matrix_norm", "matrix_power", "matrix_rank",
             "outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "trace", "vector_norm",
@@ -571,7 +372,7 @@ linalg = SimpleNamespace(
 )  # fmt: skip
 fft = SimpleNamespace(
     **{
-        name: _host(getattr(_numpy.fft, name))
+        name: host(getattr(_numpy.fft, name))
         for name in (
             "fft", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifftn", "ifftshift", "ihfft", "irfft", "irfftn", "rfft",
             "rfftfreq", "rfftn",
