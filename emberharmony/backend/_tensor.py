@@ -1,17 +1,16 @@
-"""The array type: a native array and the backend that owns it, with operators."""
+"""The array type: indexing, operators and methods; and how a call finds the backend of its arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from emberharmony.backend import _dtypes
 from emberharmony.backend._dtypes import DType
-from emberharmony.backend._loading import load, placed
+from emberharmony.backend._loading import load
+from emberharmony.backend._owned import OwnedArray
 
 Scalar = (bool, int, float, complex)
 LIBRARIES = ("numpy", "torch", "mlx")
@@ -54,7 +53,7 @@ def _is_foreign(other: Any) -> bool:
     return not isinstance(other, (Tensor, *Scalar)) and type(other).__module__.partition(".")[0] not in LIBRARIES
 
 
-class Tensor:
+class Tensor(OwnedArray):
     """An array of one backend; functions of `emberharmony.ops` take it and follow its backend.
 
     Make one with `emberharmony.ops.asarray` or `emberharmony.ops.convert_to_tensor`, never with the class.
@@ -66,150 +65,7 @@ class Tensor:
     Tensor([2., 4.], backend='numpy', device='cpu', dtype=float64, shape=(2,))
     """
 
-    __slots__ = ("__weakref__", "_array", "_xp")
-
-    # NumPy's own operators step aside: `np.float64(2) * tensor` is a tensor, while `np.sin(tensor)` stays an array.
-    __array_priority__ = 1000
-
-    def __init__(self, array: Any, xp: Any) -> None:
-        self._array = array
-        self._xp = xp
-
-    # -- what it is
-
-    @property
-    def dtype(self) -> DType:
-        """The data type, one of `emberharmony.ops`' own objects."""
-        dtype: DType = self._xp.DTYPES[self._array.dtype]
-        return dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The length along each axis."""
-        return tuple(self._array.shape)
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return int(self._array.ndim)
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes the elements take."""
-        return self.size * self.dtype.itemsize
-
-    @property
-    def device(self) -> str:
-        """Where the elements are: "cpu", "cuda:0", "mps", "gpu"."""
-        device: str = self._xp.device_of(self._array)
-        return device
-
-    @property
-    def backend(self) -> str:
-        """The name of the backend that owns it."""
-        name: str = self._xp.NAME
-        return name
-
-    @property
-    def T(self) -> Tensor:  # noqa: N802, the standard's name
-        """The transpose of a matrix."""
-        if self._array.ndim != 2:
-            raise ValueError(f"x.T is for 2 axes, this has {self.ndim}; use x.mT for a stack of matrices or ops.permute_dims.")
-        return Tensor(self._xp.permute_dims(self._array, (1, 0)), self._xp)
-
-    @property
-    def mT(self) -> Tensor:  # noqa: N802
-        """The transpose of each matrix in a stack (the last two axes)."""
-        if self._array.ndim < 2:
-            raise ValueError(f"x.mT needs at least 2 axes, this has {self.ndim}.")
-        return Tensor(self._xp.linalg.matrix_transpose(self._array), self._xp)
-
-    def __repr__(self) -> str:
-        values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=100)
-        return (
-            f"Tensor({values}, backend={self.backend!r}, device={self.device!r}, dtype={self.dtype.name}, shape={self.shape})"
-        )
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("A tensor without axes has no len().")
-        return self.shape[0]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (np.array(self.numpy()), self.backend))
-
-    # -- out to other libraries and to Python
-
-    def numpy(self) -> np.ndarray[Any, Any]:
-        """The elements as a read-only NumPy array, without a copy where they already are in the host's memory."""
-        view: np.ndarray[Any, Any] = self._xp.to_numpy(self._array)
-        return view
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.array(self.numpy(), dtype=None if dtype is None else np.dtype(dtype), copy=copy)
-
-    def item(self) -> Any:
-        """The only element, as a Python scalar."""
-        return self._xp.item(self._array)
-
-    def tolist(self) -> Any:
-        """The elements as nested lists of Python scalars."""
-        return self.numpy().tolist()
-
-    def __bool__(self) -> bool:
-        return bool(self._one("bool"))
-
-    def __int__(self) -> int:
-        return int(self._one("int"))
-
-    def __float__(self) -> float:
-        return float(self._one("float"))
-
-    def __complex__(self) -> complex:
-        return complex(self._one("complex"))
-
-    def __index__(self) -> int:
-        if "integer" not in self.dtype.kind:
-            raise TypeError(f"Only integer tensors can be used as an index, this is {self.dtype.name}.")
-        return int(self._one("index"))
-
-    def _one(self, wanted: str) -> Any:
-        if self.size != 1 or self.ndim != 0:
-            raise TypeError(f"Only a tensor without axes converts to {wanted}; this has shape {self.shape}.")
-        return self._xp.item(self._array)
-
-    def __dlpack__(
-        self,
-        *,
-        stream: Any = None,
-        max_version: tuple[int, int] | None = None,
-        dl_device: tuple[int, int] | None = None,
-        copy: bool | None = None,
-    ) -> Any:
-        return self._xp.to_dlpack(self._array, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        kind, index = self._xp.dlpack_device(self._array)
-        return kind, index
-
-    def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
-        """The same tensor on another device of its backend."""
-        if stream is not None:
-            raise ValueError("to_device knows no streams; leave stream=None.")
-        return Tensor(self._xp.to_device(self._array, placed(self._xp, device)), self._xp)
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
-        ops = import_module("emberharmony.ops")
-        if api_version not in (None, "2021.12", "2022.12", "2023.12", ops.__array_api_version__):
-            raise ValueError(
-                f"emberharmony.ops follows version {ops.__array_api_version__} of the standard, not {api_version!r}."
-            )
-        return ops
+    __slots__ = ()
 
     # -- indexing
 
@@ -319,11 +175,6 @@ class Tensor:
         if self.dtype.kind == "complex floating" and wanted.kind not in ("complex floating", "bool"):
             raise TypeError(f"{self.dtype.name} does not convert to {wanted.name}; take ops.real or ops.abs first.")
         return Tensor(self._xp.astype(self._array, self._xp.native_dtype(dtype), copy=copy), self._xp)
-
-
-def _rebuild(array: np.ndarray[Any, Any], backend: str) -> Tensor:
-    xp = load(backend)
-    return Tensor(xp.asarray(array, dtype=xp.native_dtype(array.dtype)), xp)
 
 
 def _native_key(key: Any, x: Tensor) -> Any:
