@@ -87,6 +87,16 @@ def _guarded(
     return call
 
 
+def _of_one(native: Callable[[Any], Any], on_host: Callable[[Any], Any], /, also: Any = ()) -> Callable[[Any], Any]:
+    """As `_guarded`, for the functions of one tensor, whose overhead counts most."""
+    elsewhere: dict[Any, Callable[[Any], Any]] = dict.fromkeys((*STORED_ONLY, *also), host(on_host))
+
+    def call(x: Any, /) -> Any:
+        return elsewhere.get(x.dtype, native)(x)
+
+    return call
+
+
 def _pair(function: Callable[..., Any], /) -> Callable[..., Any]:
     """A function that torch defines for two tensors only, for a tensor and a Python scalar as well."""
 
@@ -110,22 +120,16 @@ log, log2, log10, sin, sinh, sqrt, tan, tanh = (
 )  # fmt: skip
 # Complex ones lose infinities and signs of zeros in torch.
 acos, expm1, log1p, reciprocal = (
-    _guarded(getattr(torch, name), getattr(_numpy, name), COMPLEX) for name in ("acos", "expm1", "log1p", "reciprocal")
+    _of_one(getattr(torch, name), getattr(_numpy, name), COMPLEX) for name in ("acos", "expm1", "log1p", "reciprocal")
 )
 
 
-def _negative(x: Any, /) -> Any:
-    """Both parts of complex numbers with their signs flipped, those of zeros too, which torch forgets."""
-    if x.dtype in COMPLEX:
-        return torch.view_as_complex(torch.negative(torch.view_as_real(x.resolve_conj())))
-    return torch.negative(x)
-
-
+# torch forgets the signs of complex zeros.
 abs, bitwise_invert, negative, sign, square = (
-    _guarded(native, getattr(_numpy, name))
-    for native, name in (
-        (torch.abs, "abs"), (torch.bitwise_not, "bitwise_invert"), (_negative, "negative"), (_compat.sign, "sign"),
-        (torch.square, "square"),
+    _of_one(native, getattr(_numpy, name), also)
+    for native, name, also in (
+        (torch.abs, "abs", ()), (torch.bitwise_not, "bitwise_invert", ()), (torch.negative, "negative", COMPLEX),
+        (_compat.sign, "sign", ()), (torch.square, "square", ()),
     )
 )  # fmt: skip
 equal, not_equal = operator.eq, operator.ne
