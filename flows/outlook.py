@@ -129,7 +129,7 @@ def _columns(plan: Plan) -> Iterator[ColumnLine]:
     roles, spec = plan.roles, plan.spec.columns
     kinds = {column.name: column.kind for column in roles.features}
     dropped = {column.name: column.reason for column in roles.dropped}
-    width = {"numeric": "1 feature", "boolean": "1 feature", "datetime": "8 features"}
+    width = {"numeric": "1 feature", "boolean": "1 feature", "datetime": f"{plan.spec.datetime.n_features} features"}
     for field in plan.table.schema:
         name = field.name
         carried = [

@@ -100,6 +100,11 @@ def boolean_feature(column: pd.Series, train: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(imputer.transform(numbers), column.index, [column.name])
 
 
+def epoch_feature(column: pd.Series, train: pd.Series) -> pd.DataFrame:
+    origin = pd.Timestamp(0, tz=column.dt.tz)
+    return numeric_feature(((column - origin) / pd.Timedelta(seconds=1)).rename(f"{column.name}_epoch"), train)
+
+
 def datetime_features(column: pd.Series, *, cycle: str, time_zone: str) -> pd.DataFrame:
     if column.dt.tz is not None:
         column = column.dt.tz_convert(time_zone)
@@ -192,6 +197,7 @@ def reference_job(
     high_null_threshold: float = 0.9,
     cycle: str = "inclusive",
     time_zone: str = "UTC",
+    epoch: bool = False,
     max_categories: int = 100,
     scale: str = "numeric",
     split: str | Sequence[str | None] = "temporal",
@@ -236,6 +242,8 @@ def reference_job(
         if scale == "all" and its_kind != "numeric":
             scaler = StandardScaler().fit(block[train].to_numpy())
             block = pd.DataFrame(scaler.transform(block.to_numpy()), block.index, block.columns)
+        if its_kind == "datetime" and epoch:
+            block = block.join(epoch_feature(column, train))
         blocks.append(block)
 
     features = pd.concat(blocks, axis=1)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emberharmony import ops
 from emberharmony.backend import select
 from emberharmony.threads import each_block
-from emberharmony.typing import FeatureBlock, IntArray
+from emberharmony.typing import FeatureBlock, FloatArray, IntArray
 
 PARTS = ("hour", "dayofweek", "day", "month")
 
@@ -29,11 +29,18 @@ class CyclicalSpec:
 
     ``inclusive`` divides by the largest value (23, 6, 30, 11), so that the last hour falls on the first: the formula this
     project was asked for. ``calendar`` divides by the number of values (24, 7, days of that month, 12). Times are read in
-    `time_zone`; naive ones are taken as they stand.
+    `time_zone`; naive ones are taken as they stand. `epoch` adds the moment itself as a ninth
+    feature: seconds since 1970, a number like any other.
     """
 
     cycle: Literal["inclusive", "calendar"] = "inclusive"
     time_zone: str = "UTC"
+    epoch: bool = False
+
+    @property
+    def n_features(self) -> int:
+        """Features of every datetime column."""
+        return 2 * len(PARTS) + self.epoch
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -56,6 +63,26 @@ def feature_names(column: str) -> tuple[str, ...]:
     ('t_sin_hour', 't_cos_hour', 't_sin_dayofweek')
     """
     return tuple(f"{column}_{function}_{part}" for part in PARTS for function in ("sin", "cos"))
+
+
+def epoch_name(column: str) -> str:
+    """Name of a column's moment as a number."""
+    return f"{column}_epoch"
+
+
+def epoch(column: pa.Array | pa.ChunkedArray) -> FloatArray:
+    """Seconds since 1970 began in UTC, shape ``(n_rows,)``, NaN for null; times without a zone count as UTC.
+
+    Examples
+    --------
+    >>> epoch(pa.array([1_500, None], pa.timestamp("ms"))).tolist()
+    [1.5, nan]
+    """
+    numbers, missing, unit = ticks(column)
+    seconds = numbers / (TICKS_PER_DAY[unit] / TICKS_PER_DAY["s"])
+    if missing is not None:
+        seconds[missing] = np.nan
+    return seconds
 
 
 def ticks(column: pa.Array | pa.ChunkedArray) -> tuple[IntArray, NDArray[np.bool_] | None, str]:

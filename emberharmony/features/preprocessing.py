@@ -41,6 +41,7 @@ class FittedColumn:
     scalings: tuple[Scaling, ...] = ()  # numeric and boolean: one; with scale "all": one for each feature
     vocabulary: tuple[str, ...] = ()
     few_values: bool = False  # so few distinct ones that files are better off listing them
+    epoch: Scaling | None = None  # of a datetime column, where its moments are a feature: the last one
     n_nonfinite: int = 0  # of the training values: NaN and infinities, taken as missing
 
 
@@ -80,7 +81,8 @@ class Preprocessing:
                 tuple(Scaling(**scaling) for scaling in column["scalings"]),
                 tuple(column["vocabulary"]),
                 column["few_values"],
-                column.get("n_nonfinite", 0),  # states of before know none
+                epoch=Scaling(**column["epoch"]) if column.get("epoch") else None,
+                n_nonfinite=column.get("n_nonfinite", 0),  # states of before know neither
             )
             for column in data["columns"]
         )
@@ -125,7 +127,11 @@ def fit_preprocessing(
         if reason:
             dropped.append(DroppedColumn(column.name, reason))
             continue
-        fitted.append(_fit_column(column, profile, category_states, taken, categories, numbers.scale == "all"))
+        scale_all = numbers.scale == "all"
+        if column.kind == "datetime":
+            fitted.append(_fit_times(column, profile, taken, cycles, scale_all))
+        else:
+            fitted.append(_fit_column(column, profile, category_states, taken, categories, scale_all))
     if not fitted:
         reasons = "; ".join(f"{column.name}: {column.reason}" for column in dropped)
         raise DataError(f"No column of the training rows can be made a feature of ({reasons}).")
@@ -164,15 +170,24 @@ def _fit_column(
         few = profile.quantiles.exact and len(profile.quantiles.keys) <= _FEW_VALUES
         own_name = categorical.told_apart([name], taken)
         return FittedColumn(name, column.kind, own_name, (scaling,), few_values=few, n_nonfinite=profile.n_nonfinite)
-    if column.kind == "datetime":
-        features = categorical.told_apart(list(datetime.feature_names(name)), taken)
-        scalings = tuple(Scaling.fit(m, median=0.0, n_missing=0) for m in profile.cycles) if scale_all else ()
-        return FittedColumn(name, column.kind, features, scalings, few_values=True)
     top = top_categories(lambda: category_states(name), categories.max_categories)
     vocabulary = tuple(sorted(value for value, _ in top.values))
     features = categorical.told_apart(list(categorical.feature_names(name, vocabulary)), taken)
     scalings = _one_hot_scalings(top, vocabulary, profile) if scale_all else ()
     return FittedColumn(name, column.kind, features, scalings, vocabulary)
+
+
+def _fit_times(
+    column: FeatureColumn, profile: ColumnProfile, taken: set[str], cycles: CyclicalSpec, scale_all: bool
+) -> FittedColumn:
+    names = list(datetime.feature_names(column.name))
+    epoch = None
+    if cycles.epoch:
+        names.append(datetime.epoch_name(column.name))
+        epoch = Scaling.fit(profile.moments, median=profile.quantiles.median(), n_missing=profile.n_missing)
+    features = categorical.told_apart(names, taken)
+    scalings = tuple(Scaling.fit(m, median=0.0, n_missing=0) for m in profile.cycles) if scale_all else ()
+    return FittedColumn(column.name, column.kind, features, scalings, few_values=epoch is None, epoch=epoch)
 
 
 def _one_hot_scalings(top: TopCategories, vocabulary: tuple[str, ...], profile: ColumnProfile) -> tuple[Scaling, ...]:
@@ -211,5 +226,7 @@ def _block(column: FittedColumn, rows: pa.Table, times: Mapping[str, FeatureBloc
         block = categorical.one_hot(categorical.codes(rows[column.name], column.vocabulary), len(column.features))
     if column.scalings:
         scaled = [numeric.scale(x.astype(np.float64), s) for x, s in zip(block, column.scalings, strict=True)]
-        return np.concatenate(scaled)
+        block = np.concatenate(scaled)
+    if column.epoch:
+        return np.concatenate([block, numeric.scale(datetime.epoch(rows[column.name]), column.epoch)])
     return block

@@ -35,18 +35,26 @@ class ColumnProfile:
         return cls(0, 0, 0, Moments.empty(), Quantiles.empty(), CategoryCounts.empty(), ())
 
     @classmethod
-    def of(cls, column: FeatureColumn, values: pa.ChunkedArray, *, cycles: datetime.CyclicalSpec | None = None) -> Self:
-        """Profile the training rows of one chunk; `cycles` asks for the moments of cyclical features, too."""
+    def of(
+        cls,
+        column: FeatureColumn,
+        values: pa.ChunkedArray,
+        *,
+        cycles: datetime.CyclicalSpec | None = None,
+        epoch: bool = False,
+    ) -> Self:
+        """Profile the training rows of one chunk; `cycles` asks for cyclical features too, `epoch` for times as numbers."""
         state = replace(cls.empty(), n_rows=len(values), n_null=values.null_count)
         if column.kind == "categorical":
             text = categorical.strings(values)
             return replace(state, n_null=text.null_count, categories=CategoryCounts.of(text))
         if column.kind == "datetime":
-            if cycles is None:
+            if cycles is not None:
+                block = datetime.cyclical_block(values, cycles).astype(np.float64)
+                state = replace(state, cycles=tuple(Moments.of(feature) for feature in block))
+            if not epoch:
                 return state
-            block = datetime.cyclical_block(values, cycles).astype(np.float64)
-            return replace(state, cycles=tuple(Moments.of(feature) for feature in block))
-        x = numeric.numbers(values)
+        x = datetime.epoch(values) if column.kind == "datetime" else numeric.numbers(values)
         finite = np.isfinite(x)
         n_finite = int(finite.sum())
         x = x if n_finite == len(x) else x[finite]

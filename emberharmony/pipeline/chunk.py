@@ -126,7 +126,8 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         rows = rows if in_train.all() else rows.filter(pa.array(in_train))
         cycles = run.spec.datetime if run.spec.numbers.scale == "all" else None
         for column in run.roles.features:
-            profiles[column.name] = ColumnProfile.of(column, rows[column.name], cycles=cycles)
+            values, epoch = rows[column.name], run.spec.datetime.epoch
+            profiles[column.name] = ColumnProfile.of(column, values, cycles=cycles, epoch=epoch)
     # Apart: of categories there may be many, and who merges the rest does not read them.
     states = {str(i): profile.without_categories.to_arrays() for i, profile in enumerate(profiles.values())}
     counts = {str(i): profile.categories.to_arrays() for i, profile in enumerate(profiles.values())}

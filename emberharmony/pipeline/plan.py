@@ -232,7 +232,8 @@ def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _L
 
 
 def _row_sizes(table: TableInfo, roles: ColumnRoles, spec: PipelineSpec) -> tuple[float, float, int]:
-    width = {"numeric": 1, "boolean": 1, "datetime": 8, "categorical": spec.categories.max_categories + 2}
+    categories = spec.categories.max_categories + 2
+    width = {"numeric": 1, "boolean": 1, "datetime": spec.datetime.n_features, "categorical": categories}
     read = sum(table.bytes_per_row[name] for name in {*roles.to_read, *spec.split.keys, *table.always_read})
     carried = 8 + sum(table.bytes_per_row[name] for name in roles.carried)
     return read, carried, sum(width[column.kind] for column in roles.features)

@@ -39,6 +39,8 @@ def is_pushed_down(run: Run) -> bool:
             f"`source.profile: query` needs `split.method: temporal`, by which BigQuery can tell training rows; this job's is "
             f"{run.spec.split_method}. Set `source.profile: stream`."
         )
+    if run.spec.datetime.epoch:
+        raise PlanError("`source.profile: query` knows no times as numbers, which `datetime.epoch` asks for. Set `stream`.")
     if run.spec.numbers.scale == "all":
         raise PlanError("`source.profile: query` knows no cyclical features, which `numbers.scale: all` scales. Set `stream`.")
     floats = [c.name for c in run.roles.features if c.kind == "categorical" and _is_float(run.schema.field(c.name).type)]

@@ -121,6 +121,7 @@ def feature_descriptions(columns: tuple[FittedColumn, ...]) -> dict[str, str]:
     for column in columns:
         if column.kind == "datetime":
             kinds = [f"{function} of the {_PARTS[part]} of {column.name}" for part in PARTS for function in ("Sine", "Cosine")]
+            kinds += [f"{column.name} in seconds since 1970, missing values filled in and scaled"] if column.epoch else []
             found |= dict(zip(column.features, kinds, strict=True))
         elif column.kind == "categorical":
             texts = [f"1 where {column.name} is {value!r}" for value in column.vocabulary]

@@ -93,7 +93,8 @@ def test_law_6_without_a_time(tmp_path):
 
 def test_every_scaled_feature(tmp_path):
     table = small_table(600)
-    job = JOB | {"numbers": {"scale": "all"}, "datetime": {"cycle": "calendar", "time_zone": "America/New_York"}}
+    times = {"cycle": "calendar", "time_zone": "America/New_York", "epoch": True}
+    job = JOB | {"numbers": {"scale": "all"}, "datetime": times}
     published = run_small(write_table(table, tmp_path / "all.parquet"), tmp_path / "run", **job)
     some = write_table(rows_of(table, published, "validation"), tmp_path / "some.parquet")
     apply_to(some, tmp_path / "run", tmp_path / "applied")

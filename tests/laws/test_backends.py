@@ -20,7 +20,7 @@ JOBS = {
     "hash, calendar": {
         "columns": COLUMNS | {"categorical": ["count", "flag"]},
         "split": {"method": "hash", "keys": ["name"]},
-        "datetime": {"cycle": "calendar", "time_zone": "Europe/Berlin"},
+        "datetime": {"cycle": "calendar", "time_zone": "Europe/Berlin", "epoch": True},
         "windows": {"size": 3, "strides": [1, 2, 4]},
     },
 }

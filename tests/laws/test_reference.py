@@ -128,6 +128,8 @@ def test_everything_at_once(source, tmp_path, chunk_rows):
     ("settings", "same"),
     [
         ({"datetime": {"cycle": "calendar"}}, {"cycle": "calendar"}),
+        ({"datetime": {"epoch": True}}, {"epoch": True}),
+        ({"datetime": {"epoch": True}, "numbers": {"scale": "all"}}, {"epoch": True, "scale": "all"}),
         ({"datetime": {"time_zone": "Asia/Kolkata"}}, {"time_zone": "Asia/Kolkata"}),
         ({"numbers": {"scale": "all"}}, {"scale": "all"}),
         ({"split": {"gap": timedelta(days=3)}}, {"gap": timedelta(days=3)}),
