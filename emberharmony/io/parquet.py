@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import ticks
+from emberharmony.io.folders import columns_of_folders
 from emberharmony.io.source import TableInfo, TimeRange
 from emberharmony.planning.chunks import Chunk
 from emberharmony.typing import IntArray
@@ -30,6 +32,7 @@ _READ_BUFFER_BYTES = 2**18
 class ParquetSourceSpec:
     """A Parquet file, a folder of them (read in the order of their names), or a glob pattern.
 
+    Folders named ``key=value`` give their files' rows a column.
     `columns`, where given, are the only ones that the job knows.
     """
 
@@ -65,7 +68,7 @@ class ParquetSource:
 
     @cached_property
     def _files(self) -> list[_File]:
-        files = [_open_footer(path) for path in _paths(self._spec.path)]
+        files = [_open_footer(path) for path in _paths(self._spec.path)[0]]
         first = files[0].metadata.schema.to_arrow_schema()
         for file in files[1:]:
             _refuse_other_schema(first, file, files[0].path)
@@ -83,11 +86,20 @@ class ParquetSource:
         return groups
 
     @cached_property
+    def _partitions(self) -> dict[str, pa.Array]:
+        """A value for each file of every column that stands in the folders' names and not in the files."""
+        own = self._files[0].metadata.schema.to_arrow_schema().names
+        found = columns_of_folders([file.path for file in self._files], _paths(self._spec.path)[1])
+        return {name: values for name, values in found.items() if name not in own}
+
+    @cached_property
     def _schema(self) -> pa.Schema:
         schema = self._files[0].metadata.schema.to_arrow_schema().remove_metadata()
         twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
         if twice:
             raise DataError(f"{self._files[0].path} has several columns named {', '.join(twice)}; give each its own name.")
+        for name, values in self._partitions.items():
+            schema = schema.append(pa.field(name, values.type))
         if self._spec.columns is None:
             return schema
         unknown = [name for name in self._spec.columns if name not in schema.names]
@@ -104,6 +116,7 @@ class ParquetSource:
             "type": "parquet",
             "files": [[f.path.name, f.size, f.footer_digest] for f in self._files],
             "columns": self._schema.names,
+            **{f"folder {name}": values.to_pylist() for name, values in self._partitions.items()},
         }
         return TableInfo(self._schema, n_rows, identity, self._bytes_per_row(n_rows))
 
@@ -197,17 +210,25 @@ class ParquetSource:
         A group of more than `at_once` rows is decoded piece by piece: memory follows the chunk, however large its groups are.
         """
         file = self._files[group.file]
+        partitions = {name: values[group.file] for name, values in self._partitions.items() if name in columns}
+
+        def whole(table: pa.Table) -> pa.Table:
+            for name, value in partitions.items():
+                table = table.append_column(name, pa.repeat(value, table.num_rows))
+            return table
+
+        columns = [name for name in columns if name not in partitions]
         try:
             with _unchanged(file).open("rb") as handle:
                 if at_once is None or group.n_rows <= max(at_once, _MIN_BATCH_ROWS):
                     parquet = pq.ParquetFile(handle, metadata=file.metadata)
-                    yield parquet.read_row_group(group.number, columns, use_threads=False), group.first_row
+                    yield whole(parquet.read_row_group(group.number, columns, use_threads=False)), group.first_row
                     return
                 # Without a buffer a column's whole, still compressed chunk would be read at its first page.
                 parquet = pq.ParquetFile(handle, metadata=file.metadata, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
                 first, batch_rows = group.first_row, min(max(at_once, _MIN_BATCH_ROWS), _MAX_BATCH_ROWS)
                 for batch in parquet.iter_batches(batch_rows, [group.number], columns, use_threads=False):
-                    yield pa.Table.from_batches([batch]), first
+                    yield whole(pa.Table.from_batches([batch])), first
                     first += batch.num_rows
                     if stop is not None and first >= stop:
                         return
@@ -256,6 +277,7 @@ class ParquetSource:
 
     def _bytes_per_row(self, n_rows: int) -> dict[str, float]:
         sizes = dict.fromkeys(self._schema.names, 0.0)
+        sizes |= {name: 8.0 + values.nbytes / len(values) for name, values in self._partitions.items() if name in sizes}
         for group in self._groups[:: max(1, len(self._groups) // 64)]:  # a sample of the footers is enough
             metadata = self._files[group.file].metadata.row_group(group.number)
             for i in range(metadata.num_columns):
@@ -268,7 +290,8 @@ class ParquetSource:
         return sizes
 
 
-def _paths(pattern: str) -> list[Path]:
+def _paths(pattern: str) -> tuple[list[Path], Path]:
+    """The files, and the folder below which their folders' names tell of them."""
     path = Path(pattern).expanduser()
     is_pattern = not path.exists() and any(sign in pattern for sign in "*?[")
     if path.is_dir():
@@ -280,7 +303,13 @@ def _paths(pattern: str) -> list[Path]:
     if not found:
         what = "holds no *.parquet files" if path.is_dir() else "fits no file" if is_pattern else "does not exist"
         raise DataError(f"The source {pattern} {what}. Check `source.path`; relative paths start at {Path.cwd()}.")
-    return found
+    return found, _fixed_part(path) if is_pattern else path
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folder that all files of a pattern lie in."""
+    parts = list(takewhile(lambda part: not any(sign in part for sign in "*?["), pattern.parts))
+    return Path(*parts)
 
 
 def _open_footer(path: Path) -> _File:

@@ -1,0 +1,44 @@
+"""Columns that stand in the names of folders, as in ``year=2024/part.parquet``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+def columns_of_folders(files: Sequence[Path], base: Path) -> dict[str, pa.Array]:
+    """A value for each file of every ``key=value`` folder between `base` and the files.
+
+    Whole numbers where all values are such, else texts; null where a file lies in no such folder.
+
+    Examples
+    --------
+    >>> columns_of_folders([Path("t/year=2024/a.parquet"), Path("t/year=2025/a.parquet")], Path("t"))["year"].to_pylist()
+    [2024, 2025]
+    """
+    found = [_of_path(file, base) for file in files]
+    names = dict.fromkeys(name for values in found for name in values)
+    return {name: _as_array([values.get(name) for values in found]) for name in names}
+
+
+def _of_path(file: Path, base: Path) -> dict[str, str | None]:
+    folders = file.relative_to(base).parts[:-1] if file != base else ()
+    pairs = [unquote(folder).partition("=") for folder in folders if "=" in folder]
+    return {name: None if value == _NULL else value for name, _, value in pairs if name}
+
+
+def _as_array(values: list[str | None]) -> pa.Array:
+    texts = pa.array(values, pa.string())
+    present = [value for value in values if value is not None]
+    # As they are written: "007" is a text, and so is what no integer of 64 bits holds.
+    return texts.cast(pa.int64()) if present and all(map(_is_integer, present)) else texts
+
+
+def _is_integer(text: str) -> bool:
+    return re.fullmatch("0|-?[1-9][0-9]{0,17}", text) is not None
