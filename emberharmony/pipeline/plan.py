@@ -25,6 +25,7 @@ from emberharmony.splits import SPLITS, TimeBoundaries
 from emberharmony.typing import IntArray
 
 STAGING = ".staging"
+_TOGETHER = {"temporal": "; rows of equal time stay together", "hash": "; rows of equal keys stay together", "random": ""}
 REPLACES = "replaces"
 """Mark, in a staged run, that what is published may be replaced by it."""
 
@@ -267,6 +268,6 @@ def check_split_sizes(rows: dict[str, int], spec: PipelineSpec) -> None:
         if fraction and rows[split] < spec.windows.size:
             raise PlanError(
                 f"The {split} split has {rows[split]:,} rows, fewer than one window of {spec.windows.size}. Lower "
-                f"`windows.size`, or give that split a larger part of the rows (`split.fractions`; rows of equal time "
-                "stay together)."
+                f"`windows.size`, or give that split a larger part of the rows "
+                f"(`split.fractions`{_TOGETHER[spec.split_method]})."
             )

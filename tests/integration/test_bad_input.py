@@ -285,6 +285,12 @@ def test_window_larger_than_another_split(table, tmp_path):
     assert_refused(result, tmp_path / "out", "validation", "40 rows", "window of 60")
 
 
+def test_a_hash_split_of_too_few_keys(table, tmp_path):
+    source = write_table(table.select(["t", "walk", "flag"]), tmp_path / "table.parquet")
+    result = run(source, tmp_path / "out", split={"method": "hash", "keys": ["flag"]})
+    assert_refused(result, tmp_path / "out", "0 rows", "rows of equal keys stay together")
+
+
 def test_more_components_than_possible(table, tmp_path):
     source = write_table(table, tmp_path / "table.parquet")
     assert_refused(run(source, tmp_path / "out", pca={"components": 10_000}), tmp_path / "out", "10,?000", "components")
