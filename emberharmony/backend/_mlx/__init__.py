@@ -2,7 +2,8 @@
 
 Native: arithmetic, comparisons, elementary functions in float32, reductions, matrix products, rearranging, gathering.
 Through NumPy, in the host's memory (which is the GPU's as well on Apple silicon): sorting, searching, sets, linear algebra,
-Fourier transforms, boolean masks, and elementary functions in float64, where MLX computes to 1e-7 only.
+Fourier transforms, boolean masks, powers, remainders, shifts, running totals, reductions of nothing, and elementary functions
+in float64, where MLX computes to 1e-7 only.
 """
 
 from __future__ import annotations

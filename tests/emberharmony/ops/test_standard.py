@@ -6,10 +6,14 @@ import copy
 import inspect
 import pickle
 import types
+import warnings
 
 import array_api_strict as strict
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.array_api import make_strategies_namespace
 
 from emberharmony import ops
 from emberharmony.backend import select
@@ -268,6 +272,22 @@ def test_cross_of_other_than_three(backend):
 def test_isin_inverted(backend):
     x = ops.asarray([0, 1, 2])
     assert ops.isin(x, ops.asarray([1]), invert=True).tolist() == [True, False, True]
+
+
+def test_hypothesis_draws_tensors(backend):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        xps = make_strategies_namespace(ops, api_version="2024.12")
+    dtypes = st.sampled_from(list(ops.__array_namespace_info__().dtypes().values()))
+
+    @given(data=st.data(), dtype=dtypes)
+    def law(data, dtype):
+        x = data.draw(xps.arrays(dtype, xps.array_shapes(min_dims=0, min_side=0)))
+        assert (x.backend, x.dtype) == (backend, dtype)
+        key = data.draw(xps.indices(x.shape, allow_newaxis=True))
+        np.testing.assert_array_equal(x[key].numpy(), x.numpy()[key])
+
+    law()
 
 
 def test_array_api_version(backend):
