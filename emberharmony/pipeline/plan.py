@@ -101,10 +101,10 @@ def plan_table(spec: PipelineSpec, resources: Resources, source: Source, table: 
         )
 
     sizes, memory = planned(in_order=groups is not None)
-    layout = _lay_out(source, spec, groups, memory.chunk_rows)
+    layout = _lay_out(source, table, spec, groups, memory.chunk_rows)
     if groups is not None and layout.groups is None:  # row groups in order, but not the rows inside
         sizes, memory = planned(in_order=False)
-        layout = _lay_out(source, spec, None, memory.chunk_rows)
+        layout = _lay_out(source, table, spec, None, memory.chunk_rows)
     if layout.groups is None:
         chunks = cut_times(layout.buckets, memory.chunk_rows)
         memory = memory.with_chunk(max(chunk.n_rows for chunk in chunks), sizes)
@@ -190,7 +190,7 @@ def _check_method(spec: PipelineSpec) -> None:
         )
 
 
-def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_rows: int) -> _Layout:
+def _lay_out(source: Source, table: TableInfo, spec: PipelineSpec, groups: IntArray | None, chunk_rows: int) -> _Layout:
     """Find the rows' order; a table whose row groups follow one another in time costs nothing."""
     time = spec.columns.time
     if time is None:
@@ -207,10 +207,18 @@ def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_
     def count(start: int, width: int, n_buckets: int) -> IntArray:
         return source.count_times(time, start, width, n_buckets)
 
-    fine = time_buckets(count, span.first, span.last, max_rows=max(chunk_rows // 2, 1))
+    resolution = _resolution(table, time)
+    fine = time_buckets(count, span.first, span.last, max_rows=max(chunk_rows // 2, 1), resolution=resolution)
     # A quarter of a million buckets would be 40 MB; chunks are filled to a sixteenth all the same.
     buckets = list(joined(fine, max_rows=chunk_rows // 16))
     return _Layout(None, buckets, span.n_null)
+
+
+def _resolution(table: TableInfo, time: str) -> int:
+    """Ticks between two times that may differ: a day, of dates."""
+    kind = table.schema.field(time).type
+    unit = {pa.date32(): "s", pa.date64(): "ms"}.get(kind)
+    return TICKS_PER_DAY[unit] if unit else 1
 
 
 def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _Layout, n_rows: int) -> TimeBoundaries:
@@ -224,7 +232,12 @@ def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _L
         if rank >= n_rows:
             return int(np.iinfo(np.int64).max)  # no row is that late: the split is empty on purpose
         if layout.groups is None:
-            return time_at_rank(layout.buckets, rank, lambda start, stop: source.times_between(time, start, stop))
+            return time_at_rank(
+                layout.buckets,
+                rank,
+                lambda start, stop: source.times_between(time, start, stop),
+                resolution=_resolution(table, time),
+            )
         times, first_row = source.times_of_rows(time, rank, rank + 1)
         return int(np.sort(times)[rank - first_row])
 

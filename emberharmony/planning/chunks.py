@@ -88,18 +88,27 @@ def cut_times(buckets: Sequence[TimeBucket], chunk_rows: int) -> list[Chunk]:
     return chunks
 
 
-def time_buckets(count: CountTimes, first: int, last: int, *, max_rows: int) -> Iterator[TimeBucket]:
-    """Buckets over the times `first` to `last`, cut again until each holds at most `max_rows` rows or a single time."""
+def time_buckets(count: CountTimes, first: int, last: int, *, max_rows: int, resolution: int = 1) -> Iterator[TimeBucket]:
+    """Buckets over the times `first` to `last`, cut again until each holds at most `max_rows` rows or a single time.
+
+    Every count is a pass over the times of its range, or a query: neighbours are cut again together, by one. `resolution`
+    is the least distance of two times: a day of dates is not cut again.
+    """
     # A power of two: widths of buckets cut again then divide those they are cut from, and no bucket reaches into the next.
-    width = 1 << (-(-(last + 1 - first) // N_BUCKETS) - 1).bit_length()
+    units = -(-(last + 1 - first) // resolution)
+    width = resolution << (-(-units // N_BUCKETS) - 1).bit_length()
     n_buckets = -(-(last + 1 - first) // width)
     counts = count(first, width, n_buckets)
-    for i in np.flatnonzero(counts):
-        start = first + int(i) * width
-        if counts[i] > max_rows and width > 1:
-            yield from time_buckets(count, start, min(start + width - 1, last), max_rows=max_rows)
-        else:
-            yield TimeBucket(start, start + width, int(counts[i]))
+    n_together = max(N_BUCKETS // 64, 1)
+    for begin in range(0, n_buckets, n_together):
+        part = counts[begin : begin + n_together]
+        start = first + begin * width
+        if width > resolution and part.max() > max_rows:
+            stop = min(start + len(part) * width - 1, last)
+            yield from time_buckets(count, start, stop, max_rows=max_rows, resolution=resolution)
+            continue
+        for i in np.flatnonzero(part):
+            yield TimeBucket(start + int(i) * width, start + (int(i) + 1) * width, int(part[i]))
 
 
 def joined(buckets: Iterable[TimeBucket], *, max_rows: int) -> Iterator[TimeBucket]:
@@ -123,14 +132,16 @@ def joined(buckets: Iterable[TimeBucket], *, max_rows: int) -> Iterator[TimeBuck
         yield open_bucket
 
 
-def time_at_rank(buckets: Sequence[TimeBucket], rank: int, times_between: Callable[[int, int], IntArray]) -> int:
+def time_at_rank(
+    buckets: Sequence[TimeBucket], rank: int, times_between: Callable[[int, int], IntArray], *, resolution: int = 1
+) -> int:
     """Time of the row at `rank` in time order; only the rows of its own bucket are looked at."""
     ends = np.cumsum([bucket.n_rows for bucket in buckets])
     if not 0 <= rank < (ends[-1] if len(ends) else 0):
         raise PlanError(f"There is no row at rank {rank} among {ends[-1] if len(ends) else 0}.")
     place = int(np.searchsorted(ends, rank, side="right"))
     bucket = buckets[place]
-    if bucket.stop - bucket.start == 1:
+    if bucket.stop - bucket.start == resolution:
         return bucket.start
     inside = np.sort(times_between(bucket.start, bucket.stop))
     return int(inside[rank - (int(ends[place]) - bucket.n_rows)])

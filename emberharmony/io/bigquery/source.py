@@ -24,7 +24,7 @@ from emberharmony.io.bigquery.queries import query_row, query_table, table_of
 from emberharmony.io.bigquery.read import ReadSpec, read_rows
 from emberharmony.io.bigquery.schema import arrow_schema, bigquery_type, schema_text
 from emberharmony.io.source import TableInfo, TimeRange
-from emberharmony.planning.chunks import Chunk, time_buckets
+from emberharmony.planning.chunks import Chunk, joined, time_buckets
 from emberharmony.typing import IntArray
 
 _GROUP_ROWS = 20_000
@@ -332,7 +332,9 @@ class BigQuerySource:
         def count(start: int, width: int, n_buckets: int) -> IntArray:
             return self.count_times(name, start, width, n_buckets)
 
-        return tuple(time_buckets(count, span.first, span.last, max_rows=_GROUP_ROWS))
+        day = 86_400 if self._key(name).kind == "DATE" else 1
+        fine = time_buckets(count, span.first, span.last, max_rows=_GROUP_ROWS, resolution=day)
+        return tuple(joined(fine, max_rows=_GROUP_ROWS))
 
     @cached_property
     def _tie_columns(self) -> list[str]:

@@ -127,3 +127,26 @@ def test_joined_buckets_hold_the_same_rows(ticks, max_rows, together):
         a.stop <= b.start and a.n_rows + b.n_rows > together for a, b in pairwise(coarse) if a.n_rows <= together >= b.n_rows
     )
     assert {bucket for bucket in fine if bucket.n_rows > together} <= set(coarse)
+
+
+def test_times_that_crowd_are_counted_in_a_few_passes():
+    """Years of daily peaks, each over the limit: not a pass over the times for every one of them."""
+    day = 86_400_000_000
+    ticks = np.repeat(np.arange(2_000) * day, 50) + np.tile(np.arange(50) * 1_000_000, 2_000)
+    calls = []
+    buckets = list(time_buckets(counter(ticks, calls), 0, int(ticks.max()), max_rows=40))
+    assert sum(bucket.n_rows for bucket in buckets) == len(ticks)
+    assert max(bucket.n_rows for bucket in buckets) <= 40
+    edges = np.array([(bucket.start, bucket.stop) for bucket in buckets])
+    assert (edges[1:, 0] >= edges[:-1, 1]).all()
+    assert len(calls) < 100
+
+
+def test_a_date_is_not_cut():
+    """One pass counts dates of any number of rows: nothing lies between two of them."""
+    days = np.repeat(np.arange(3_650) * 86_400, 7)
+    calls = []
+    buckets = list(time_buckets(counter(days, calls), 0, int(days.max()), max_rows=5, resolution=86_400))
+    assert [bucket.n_rows for bucket in buckets] == [7] * 3_650
+    assert len(calls) == 1
+    assert time_at_rank(buckets, 8, lambda *_: np.empty(0), resolution=86_400) == 86_400
