@@ -14,6 +14,7 @@ import pytest
 from emberharmony.errors import DataError, PlanError, TerminalError
 from emberharmony.features.datetime import ticks
 from emberharmony.io.bigquery import TableName
+from emberharmony.io.bigquery import source as source_module
 from emberharmony.io.bigquery.order import sort_rows
 from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
 from emberharmony.planning.chunks import Chunk, cut_rows, cut_times, time_buckets
@@ -169,6 +170,34 @@ def test_a_view_is_materialised_too(spec, connection, flights):
     with pytest.raises(PlanError, match="temporary_dataset"):
         BigQuerySource(spec).describe()
     assert BigQuerySource(dataclasses.replace(spec, temporary_dataset="raw")).describe().n_rows == 707
+
+
+def test_a_moment_is_not_asked_of_a_copy_that_is_made_later(spec, connection, flights):
+    moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    with pytest.raises(ValueError, match="FOR SYSTEM_TIME AS OF"):
+        BigQuerySourceSpec(query="SELECT 1 AS x", snapshot_time=moment, connection=connection)
+    view = TableName(connection.project, "raw", "few_flights")
+    with connection.open() as clients:
+        clients.jobs.query(f"CREATE OR REPLACE VIEW {view.sql} AS SELECT * FROM {flights.table.sql} LIMIT 5").result()
+    asked = dataclasses.replace(spec, table=str(view), temporary_dataset="raw", snapshot_time=moment)
+    with pytest.raises(PlanError, match="is a view"):
+        BigQuerySource(asked).describe()
+
+
+def test_a_change_after_the_moment_is_no_name_for_what_was_read(spec, connection, monkeypatch):
+    """Rows as of a moment, named by a later change, would be taken up again by a run that reads the changed rows."""
+    real = source_module.table_of
+
+    def changed_since(clients, table):
+        metadata = real(clients, table)
+        later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+        metadata._properties["lastModifiedTime"] = str(int(later.timestamp() * 1000))
+        return metadata
+
+    monkeypatch.setattr(source_module, "table_of", changed_since)
+    first, second = (BigQuerySource(spec).pinned().pin for _ in range(2))
+    assert first.read_at.isoformat() in first.content
+    assert first.content != second.content
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ class BigQuerySourceSpec:
             raise ValueError("`parameters` are those of `query`; a table has none.")
         if self.snapshot_time is not None and self.snapshot_time.tzinfo is None:
             raise ValueError(f"snapshot_time {self.snapshot_time} has no time zone; write it with one, such as ...Z.")
+        if self.snapshot_time is not None and self.query is not None:
+            raise ValueError("`snapshot_time` is of a `table`; in a `query`, write FOR SYSTEM_TIME AS OF behind its tables.")
         if not 0.1 <= self.temporary_hours <= 24 * 30:
             raise ValueError(f"temporary_hours lies between 0.1 and 720, got {self.temporary_hours}.")
         for name in (*(self.columns or ()), *self.order_by, *filter(None, [self.key])):
@@ -215,6 +217,12 @@ class BigQuerySource:
             return TableName.parse(spec.pin.table)
         if not self._is_copy and self._given is not None:
             return self._given
+        if spec.snapshot_time is not None:
+            # The copy is made now, and was not there at an earlier moment.
+            raise PlanError(
+                f"{self._name} is a view: give it as `query`, with FOR SYSTEM_TIME AS OF behind the tables that it reads, "
+                f"instead of `source.snapshot_time`."
+            )
         if spec.temporary_dataset is None:
             raise PlanError(
                 "Views and queries are materialised before they are read, since every chunk would run them again: set "
@@ -236,6 +244,7 @@ class BigQuerySource:
 
     @cached_property
     def _metadata(self) -> Any:
+        _ = self._snapshot  # first: a change after it is told from what was there at that moment, see `_content`
         return table_of(self._clients, self._table)
 
     @cached_property
@@ -273,8 +282,10 @@ class BigQuerySource:
         if self._is_copy:
             return self._table.table  # its name is a hash of the query and of what the tables hold that it reads
         changed = table.modified.isoformat() if table.modified else "at some time"
-        if spec.snapshot_time is not None or table.streaming_buffer is not None:
-            # Rows that stream in change a table without a trace: only its moment tells what it held.
+        late = table.modified is not None and table.modified >= self._snapshot
+        if spec.snapshot_time is not None or table.streaming_buffer is not None or late:
+            # Rows that stream in change a table without a trace: only its moment tells what it held. Nor does a last change
+            # that came after that moment.
             changed = self._snapshot.isoformat()
         return f"{self._table} of {changed}, {table.num_rows} rows"
 
