@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -86,9 +88,21 @@ def engine_of(job: AnyJob) -> Iterator[PrefectEngine]:
     with ExitStack() as stack:
         if job.runtime.engine == "processes":
             stack.enter_context(working_in_processes(job.workers))
-        runner = stack.enter_context(_runner_of(job))
+        with _our_sigterm():
+            runner = stack.enter_context(_runner_of(job))
         runtime = job.runtime
         yield PrefectEngine(runtime.engine, workers=job.workers, granularity=runtime.granularity, runner=runner)
+
+
+@contextmanager
+def _our_sigterm() -> Iterator[None]:
+    """Keep the handler of SIGTERM: Ray puts one of its own in its place, which ends the process without a word."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _runner_of(job: AnyJob) -> TaskRunner[Any]:
@@ -114,7 +128,7 @@ def _dask_runner(workers: int, address: str | None) -> TaskRunner[Any]:
             "threads_per_worker": 1,
             "processes": True,
             "memory_limit": 0,
-            "dashboard_address": None,
+            "dashboard_address": "127.0.0.1:0",  # any: None means 8787, of which there is one
             "silence_logs": "ERROR",
         }
     )
