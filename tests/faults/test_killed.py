@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.faults.victims import contents, receipts, run, small_job, start, wait_until
+from tests.faults.victims import contents, contents_of_published, receipts, run, small_job, start, wait_until
 
 N_POINTS = 20
 
@@ -115,16 +115,6 @@ def test_what_is_done_is_not_done_again(undisturbed, folder):
     again.join()
     assert kept == before or not kept, "receipts were written again"
     assert contents(Path(job["sink"]["path"])) == undisturbed[0]
-
-
-def contents_of_published(sink: Path) -> dict[str, str]:
-    """Contents of a result that is announced but not tidied up yet."""
-    seen = sink.with_name(f"{sink.name}-seen")
-    shutil.copytree(sink, seen, ignore=shutil.ignore_patterns(".staging"))
-    try:
-        return contents(seen)
-    finally:
-        shutil.rmtree(seen)
 
 
 def test_points_are_spread_over_the_run():

@@ -6,9 +6,11 @@ import hashlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ N_ROWS = 1500
 CHUNK_ROWS = 250
 
 _servant = multiprocessing.get_context("forkserver")
-_servant.set_forkserver_preload(["flows.run", "flows.local", "tests.faults.victims", "sklearn.decomposition"])
+_servant.set_forkserver_preload(
+    ["flows.run", "flows.local", "flows.extract", "tests.faults.victims", "sklearn.decomposition", "prefect_dask"]
+)
 
 
 def small_job(folder: Path, *, sink: str = "result", **changes: Any) -> dict[str, Any]:
@@ -37,9 +41,19 @@ def small_job(folder: Path, *, sink: str = "result", **changes: Any) -> dict[str
     } | changes
 
 
-def start(job: dict[str, Any], *, overwrite: bool = False, die_at: int | None = None, told: Path | None = None) -> Any:
-    """Start a run; it kills itself before its `die_at`-th change of the file system, and tells `told` how many it made."""
-    process = _servant.Process(target=_victim, args=(job, overwrite, die_at, told))
+def start(
+    job: dict[str, Any],
+    *,
+    overwrite: bool = False,
+    die_at: int | None = None,
+    told: Path | None = None,
+    api: str | None = None,
+) -> Any:
+    """Start a run, by a Prefect server at `api` if its engine needs one.
+
+    It kills itself before its `die_at`-th change of the file system, and tells `told` how many it made.
+    """
+    process = _servant.Process(target=_victim, args=(job, overwrite, die_at, told, api))
     process.start()
     return process
 
@@ -77,7 +91,19 @@ def receipts(job: dict[str, Any]) -> list[Path]:
     return list(Path(job["sink"]["path"]).glob(".staging/*/receipts/*/*.json"))
 
 
-def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path | None) -> None:
+def contents_of_published(sink: Path) -> dict[str, str]:
+    """Contents of a result that is announced but not tidied up yet."""
+    seen = sink.with_name(f"{sink.name}-seen")
+    shutil.copytree(sink, seen, ignore=shutil.ignore_patterns(".staging"))
+    try:
+        return contents(seen)
+    finally:
+        shutil.rmtree(seen)
+
+
+def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path | None, api: str | None) -> None:
+    from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
+
     from flows.run import run as run_here
 
     n_changes = 0
@@ -94,6 +120,10 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
 
     for name in ("replace", "rename", "unlink", "rmdir"):
         setattr(os, name, watched(getattr(os, name)))
-    run_here(parse_job(job), overwrite=overwrite)
+    # Prefect was imported before this process began, and has looked at its environment then.
+    if api:
+        os.environ["PREFECT_API_URL"] = api
+    with temporary_settings({PREFECT_API_URL: api, PREFECT_LOGGING_LEVEL: "ERROR"}) if api else nullcontext():
+        run_here(parse_job(job), overwrite=overwrite)
     if told:
         told.write_text(str(n_changes))

@@ -1,0 +1,148 @@
+"""Law 3 on Prefect: threads and Dask, killed at twenty points each, by what they have done and at random times.
+
+One server and one Dask cluster serve all runs, as they do in production: what is killed is the run, with all of its threads,
+and on Dask, now and then, both worker processes in the same moment. Otherwise they work on at what they have begun, while
+the next run has started.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from flows.server import server_if_needed
+from tests.faults.victims import contents, contents_of_published, receipts, run, small_job, start, wait_until
+
+pytestmark = [
+    pytest.mark.xdist_group("prefect"),
+    pytest.mark.filterwarnings("default"),  # Dask's own
+]
+
+N_EVENTS = 14
+N_TIMES = 6
+N_RECEIPTS = 23  # of seven chunks, three each, and of two fits
+
+statuses: dict[str, list[int]] = {"threads": [], "dask": []}
+"""How the runs ended that were to be killed."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("killed-engines")
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[str]:
+    from prefect.settings import PREFECT_API_URL
+
+    with server_if_needed():
+        yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture(scope="module")
+def cluster(api) -> Iterator[Any]:
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, memory_limit=0, dashboard_address=None, silence_logs="CRITICAL"
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def expected(folder) -> dict[str, str]:
+    assert run(small_job(folder, sink="undisturbed")) == 0
+    return contents(folder / "undisturbed")
+
+
+@pytest.fixture(scope="module")
+def n_changes(folder, api) -> int:
+    """How often a run on threads changes the file system."""
+    told = folder / "changes"
+    assert run(on_threads(folder, "threads"), api=api, told=told) == 0
+    return int(told.read_text())
+
+
+@pytest.fixture(scope="module")
+def seconds(folder, api, cluster) -> dict[str, float]:
+    """What a run takes on each engine."""
+    took = {}
+    for job in (on_threads(folder, "timed-threads"), on_dask(folder, "timed-dask", cluster)):
+        began = time.monotonic()
+        assert run(job, api=api) == 0
+        took[job["runtime"]["engine"]] = time.monotonic() - began
+    return took
+
+
+def on_threads(folder: Path, sink: str) -> dict[str, Any]:
+    return small_job(folder, sink=sink, runtime={"engine": "threads", "workers": 2, "granularity": "chunk"})
+
+
+def on_dask(folder: Path, sink: str, cluster: Any) -> dict[str, Any]:
+    runtime = {"engine": "dask", "address": cluster.scheduler_address, "workers": 2, "granularity": "chunk"}
+    return small_job(folder, sink=sink, runtime=runtime)
+
+
+def goes_on(job: dict[str, Any], point: int, status: int, api: str, expected: dict[str, str]) -> None:
+    """Whatever a killed run has left is a result or nothing, and the next run makes it whole: on any engine."""
+    assert status in (-signal.SIGKILL, 0)  # the last points are at the very end, or past it
+    sink, engine = Path(job["sink"]["path"]), job["runtime"]["engine"]
+    statuses[engine].append(status)
+    if (sink / "manifest.json").exists():
+        assert contents_of_published(sink) == expected
+    plain = job | {"runtime": job["runtime"] | {"engine": "none", "address": None}}
+    assert (run(job, api=api) if point % 6 == 0 else run(plain)) == 0
+    assert contents(sink) == expected
+    shutil.rmtree(sink)
+
+
+@pytest.mark.parametrize("point", range(N_EVENTS))
+def test_threads_killed_at_any_change_of_the_file_system(expected, n_changes, folder, api, point):
+    job = on_threads(folder, f"threads-{point}")
+    status = run(job, api=api, die_at=1 + (n_changes - 1) * point // (N_EVENTS - 1))
+    goes_on(job, point, status, api, expected)
+
+
+@pytest.mark.parametrize("point", range(N_EVENTS))
+def test_dask_killed_when_it_has_done_so_much(expected, folder, api, cluster, point):
+    job = on_dask(folder, f"dask-{point}", cluster)
+    enough = 1 + (N_RECEIPTS - 1) * point // (N_EVENTS - 1)
+    process = start(job, api=api)
+    wait_until(lambda: len(receipts(job)) >= enough or process.exitcode is not None)
+    status = kill(process, cluster if point % 4 == 1 else None)
+    goes_on(job, point, status, api, expected)
+
+
+@pytest.mark.parametrize("engine", ["threads", "dask"])
+@pytest.mark.parametrize("point", range(N_TIMES))
+def test_killed_at_random_times(expected, seconds, folder, api, cluster, engine, point):
+    name = f"{engine}-at-random-{point}"
+    job = on_threads(folder, name) if engine == "threads" else on_dask(folder, name, cluster)
+    process = start(job, api=api)
+    process.join(random.Random(point).uniform(0.1, 0.95) * seconds[engine])
+    status = kill(process, cluster if engine == "dask" and point % 3 == 1 else None)
+    goes_on(job, point, status, api, expected)
+
+
+def test_most_of_them_were_killed():
+    for engine, ended in statuses.items():
+        assert ended.count(-signal.SIGKILL) >= len(ended) / 2, engine
+
+
+def kill(process: Any, cluster: Any | None) -> int:
+    """Kill a run and, if given, the workers that compute for it, all in the same moment; returns how the run ended."""
+    process.kill()
+    if cluster:
+        for nanny in cluster.workers.values():
+            if nanny.pid:  # else it is about to start its worker again
+                psutil.Process(nanny.pid).kill()
+    process.join()
+    return int(process.exitcode)
