@@ -15,16 +15,21 @@ class DType:
     Each exists once, so ``x.dtype == ops.float32`` holds whatever the backend of ``x``. NumPy accepts them as ``dtype=``.
     """
 
-    __slots__ = ("dtype", "kind", "name")
+    __slots__ = ("dtype", "highest", "kind", "lowest", "name")
 
     name: str
     kind: str
     dtype: np.dtype[Any]
+    lowest: int | None  # of integers
+    highest: int | None
 
     def __init__(self, name: str, kind: str) -> None:
         self.name = name
         self.kind = kind
         self.dtype = np.dtype(name)  # NumPy looks this attribute up when it is handed a DType
+        whole = "integer" in kind
+        self.lowest = int(np.iinfo(name).min) if whole else None
+        self.highest = int(np.iinfo(name).max) if whole else None
 
     @property
     def itemsize(self) -> int:
@@ -33,7 +38,7 @@ class DType:
 
     def check_range(self, scalar: Any, /) -> None:
         """An OverflowError for a whole number that the data type does not hold; libraries wrap it round, or not."""
-        if "integer" in self.kind and not np.iinfo(self.dtype).min <= scalar <= np.iinfo(self.dtype).max:
+        if self.lowest is not None and self.highest is not None and not self.lowest <= scalar <= self.highest:
             raise OverflowError(f"{scalar} is out of the range of {self.name}.")
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,11 +23,12 @@ Binary = Callable[["Tensor", Any], "Tensor"]
 
 def _operator(name: str) -> tuple[Binary, Binary, Binary]:
     """``x <op> y``, ``y <op> x`` and ``x <op>= y`` for one function of the standard."""
+    compares = name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 
     def forward(self: Tensor, other: Any, /) -> Tensor:
         if _is_foreign(other):
             return NotImplemented  # type: ignore[no-any-return]
-        return binary(name, self, other)
+        return (comparison if compares else binary)(name, self, other)
 
     def reflected(self: Tensor, other: Any, /) -> Tensor:
         if _is_foreign(other):
@@ -289,6 +291,8 @@ def _beside_scalar(x: Tensor, scalar: Any) -> Any:
     check_scalar(dtype, scalar)
     if isinstance(scalar, float):
         _floating.add(x._array.dtype)
+    else:
+        dtype.check_range(scalar)
     return x._array
 
 
@@ -302,6 +306,25 @@ def unary(name: str, x: Any, /) -> Tensor:
 def binary(name: str, x1: Any, x2: Any, /) -> Tensor:
     xp, a, b = operands(x1, x2)
     return Tensor(getattr(xp, name)(a, b), xp)
+
+
+_COMPARISONS = {
+    "equal": operator.eq, "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
+    "greater_equal": operator.ge,
+}  # fmt: skip
+
+
+def comparison(name: str, x1: Any, x2: Any, /) -> Tensor:
+    """As `binary`; a number beyond the range of a tensor's integers lies on one side of them all."""
+    try:
+        return binary(name, x1, x2)
+    except OverflowError:
+        x1, x2 = _scalar_or_tensor(x1), _scalar_or_tensor(x2)
+        if isinstance(x1, int) is isinstance(x2, int):
+            raise
+        x = x1 if isinstance(x1, Tensor) else x2
+        answer = _COMPARISONS[name](*(0 if side is x else side for side in (x1, x2)))
+        return Tensor(x._xp.full(x.shape, answer, dtype=x._xp.native_dtype(_dtypes.bool), device=x.device), x._xp)
 
 
 def elementary(name: str, x: Any, /) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emberharmony.backend._tensor import Tensor, binary, native, operands, scalar_dtype, unary, wrap
+from emberharmony.backend._tensor import Tensor, binary, comparison, native, operands, scalar_dtype, unary, wrap
 
 __all__ = [
     "bitwise_and",
@@ -62,17 +62,17 @@ def bitwise_xor(x1: Any, x2: Any, /) -> Tensor:
 
 def equal(x1: Any, x2: Any, /) -> Tensor:
     """Whether the elements are equal."""
-    return binary("equal", x1, x2)
+    return comparison("equal", x1, x2)
 
 
 def greater(x1: Any, x2: Any, /) -> Tensor:
     """Whether ``x1 > x2``."""
-    return binary("greater", x1, x2)
+    return comparison("greater", x1, x2)
 
 
 def greater_equal(x1: Any, x2: Any, /) -> Tensor:
     """Whether ``x1 >= x2``."""
-    return binary("greater_equal", x1, x2)
+    return comparison("greater_equal", x1, x2)
 
 
 def isfinite(x: Any, /) -> Tensor:
@@ -92,12 +92,12 @@ def isnan(x: Any, /) -> Tensor:
 
 def less(x1: Any, x2: Any, /) -> Tensor:
     """Whether ``x1 < x2``."""
-    return binary("less", x1, x2)
+    return comparison("less", x1, x2)
 
 
 def less_equal(x1: Any, x2: Any, /) -> Tensor:
     """Whether ``x1 <= x2``."""
-    return binary("less_equal", x1, x2)
+    return comparison("less_equal", x1, x2)
 
 
 def logical_and(x1: Any, x2: Any, /) -> Tensor:
@@ -122,7 +122,7 @@ def logical_xor(x1: Any, x2: Any, /) -> Tensor:
 
 def not_equal(x1: Any, x2: Any, /) -> Tensor:
     """Whether the elements differ."""
-    return binary("not_equal", x1, x2)
+    return comparison("not_equal", x1, x2)
 
 
 def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:

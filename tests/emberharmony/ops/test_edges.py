@@ -167,6 +167,23 @@ def test_numbers_out_of_range_are_not_written(backend, dtype, number):
     assert x.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize(("dtype", "number"), [("int8", 300), ("int8", -300), ("uint8", -1), ("uint8", 256), ("int64", 2**70)])
+def test_numbers_out_of_range_beside_integers(backend, dtype, number):
+    """torch wraps them round: there 255 is -1, and 0 is 256."""
+    values = np.array([0, np.iinfo(dtype).max, np.iinfo(dtype).min], dtype)
+    x = ops.asarray(values)
+    for name in ("eq", "ne", "lt", "le", "gt", "ge"):
+        compare = getattr(operator, name)
+        assert compare(x, number).tolist() == [compare(v, number) for v in values.tolist()]
+        assert compare(number, x).tolist() == [compare(number, v) for v in values.tolist()]
+    assert ops.less(number, x).tolist() == [number < v for v in values.tolist()]
+    if number < 2**63:
+        assert (x == np.int64(number)).tolist() == [False] * 3
+    for combine in (lambda: x + number, lambda: number - x, lambda: x * number, lambda: ops.maximum(x, number)):
+        with pytest.raises(OverflowError, match=f"{number} is out of the range of {dtype}"):
+            combine()
+
+
 @pytest.mark.parametrize("given", [np.ones(1, np.float16), "text", None, np.array(["2024-01-01"], "M8[D]")])
 def test_what_has_no_data_type_here_is_refused_at_once(backend, given):
     with pytest.raises(TypeError, match="is not a data type"):
