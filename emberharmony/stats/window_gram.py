@@ -140,11 +140,17 @@ def window_grams(rows: FeatureBlock, /, *, start: int, size: int, strides: Seque
     grams = {s: _of_few_windows(rows, range(phases[s], n_rows - size + 1, s), size) for s in few}
     many = [s for s in strides if s not in grams]
     for sharing in _sharing_a_period(many, size=size, width=n_features + 1):
-        period = _period(sharing, size)
-        products = _lagged_products(rows, period, _reaches(period, {s: phases[s] for s in sharing}, size))
-        for s in sharing:
-            grams[s] = _from_products(products, period, phases[s], size, s) - _incomplete(rows, phases[s], size, s)
+        grams |= _by_lags(rows, {s: phases[s] for s in sharing}, size)
     return grams
+
+
+def _by_lags(rows: FeatureBlock, phases: Mapping[int, int], size: int) -> dict[int, FloatArray]:
+    """Gram matrices of the strides of `phases`, from products that they share; these are gone before others are made."""
+    period = _period([*phases], size)
+    products = _lagged_products(rows, period, _reaches(period, phases, size))
+    return {
+        s: _from_products(products, period, phase, size, s) - _incomplete(rows, phase, size, s) for s, phase in phases.items()
+    }
 
 
 def _sharing_a_period(strides: Sequence[int], *, size: int, width: int) -> list[list[int]]:
