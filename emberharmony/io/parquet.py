@@ -67,8 +67,12 @@ class ParquetSource:
         self._spec = spec
 
     @cached_property
+    def _found(self) -> tuple[list[Path], Path]:
+        return _paths(self._spec.path)
+
+    @cached_property
     def _files(self) -> list[_File]:
-        files = [_open_footer(path) for path in _paths(self._spec.path)[0]]
+        files = [_open_footer(path) for path in self._found[0]]
         first = files[0].metadata.schema.to_arrow_schema()
         for file in files[1:]:
             _refuse_other_schema(first, file, files[0].path)
@@ -89,7 +93,7 @@ class ParquetSource:
     def _partitions(self) -> dict[str, pa.Array]:
         """A value for each file of every column that stands in the folders' names and not in the files."""
         own = self._files[0].metadata.schema.to_arrow_schema().names
-        found = columns_of_folders([file.path for file in self._files], _paths(self._spec.path)[1])
+        found = columns_of_folders(*self._found)
         return {name: values for name, values in found.items() if name not in own}
 
     @cached_property
