@@ -216,17 +216,19 @@ def _lay_out(source: Source, table: TableInfo, spec: PipelineSpec, groups: IntAr
 
 def _resolution(table: TableInfo, time: str) -> int:
     """Ticks between two times that may differ: a day, of dates."""
+    return TICKS_PER_DAY[_unit(table, time)] if pa.types.is_date(table.schema.field(time).type) else 1
+
+
+def _unit(table: TableInfo, time: str) -> str:
+    """Unit of the time column's ticks."""
     kind = table.schema.field(time).type
-    unit = {pa.date32(): "s", pa.date64(): "ms"}.get(kind)
-    return TICKS_PER_DAY[unit] if unit else 1
+    return "s" if pa.types.is_date32(kind) else "ms" if pa.types.is_date64(kind) else str(kind.unit)
 
 
 def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _Layout, n_rows: int) -> TimeBoundaries:
     time = spec.columns.time
     assert time is not None
-    type_ = table.schema.field(time).type
-    unit = "s" if pa.types.is_date32(type_) else "ms" if pa.types.is_date64(type_) else type_.unit
-    gap = round(spec.split.gap.total_seconds() * TICKS_PER_DAY[unit] / 86_400)
+    gap = round(spec.split.gap.total_seconds() * TICKS_PER_DAY[_unit(table, time)] / 86_400)
 
     def at_rank(rank: int) -> int:
         if rank >= n_rows:
