@@ -47,6 +47,10 @@ class Backend:
     float64: bool
     xp: Any = field(repr=False, compare=False)
 
+    def place(self, device: str | None) -> str:
+        """Where new arrays go: the device asked for, which has to be here, or this one."""
+        return self.device if device is None else placed(self.xp, device)
+
     def asarray(self, x: Any, /, *, dtype: Any = None) -> Any:
         """`x` as a tensor of this backend on its device (see `emberharmony.ops.convert_to_tensor`)."""
         if isinstance(x, Tensor):

@@ -63,7 +63,7 @@ DLPack exporter
             native = None if dtype is None else xp.native_dtype(dtype)
             return Tensor(xp.asarray(x._array, dtype=native, device=place), xp)
     target = select(backend)
-    place = target.device if device is None else placed(target.xp, device)
+    place = target.place(device)
     values = host_array(x)
     if isinstance(x, (bool, int, float, complex, list, tuple)) and dtype is None and values.dtype.kind in "fc":
         # Python numbers carry no width: the backend's default, as ops.asarray gives.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from emberharmony.backend import Backend, select
+from emberharmony.backend import select
 from emberharmony.backend._dtypes import DType, as_dtype
 from emberharmony.backend._loading import placed
 from emberharmony.backend._tensor import LIBRARIES, Tensor, common, wrap
@@ -67,18 +67,13 @@ def _native(xp: Any, dtype: Any) -> Any:
     return None if dtype is None else xp.native_dtype(dtype)
 
 
-def _where(backend: Backend, device: str | None) -> str:
-    resolved: str = backend.device if device is None else placed(backend.xp, device)
-    return resolved
-
-
 def arange(
     start: float, /, stop: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None
 ) -> Tensor:
     """Evenly spaced numbers in ``[start, stop)``; with one argument, from 0 up to it."""
     backend = select()
     xp = backend.xp
-    return Tensor(xp.arange(start, stop, step, dtype=_native(xp, dtype), device=_where(backend, device)), xp)
+    return Tensor(xp.arange(start, stop, step, dtype=_native(xp, dtype), device=backend.place(device)), xp)
 
 
 def empty(shape: int | tuple[int, ...], *, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -100,7 +95,7 @@ def _filled(name: str, shape: int | tuple[int, ...], dtype: Any, device: str | N
     backend = select()
     xp = backend.xp
     native = xp.native_dtype(xp.DEFAULT_FLOAT if dtype is None else dtype)
-    return Tensor(getattr(xp, name)(_shape(shape), dtype=native, device=_where(backend, device)), xp)
+    return Tensor(getattr(xp, name)(_shape(shape), dtype=native, device=backend.place(device)), xp)
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
@@ -112,7 +107,7 @@ def full(shape: int | tuple[int, ...], fill_value: Any, *, dtype: Any = None, de
     backend = select()
     xp = backend.xp
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-    return Tensor(xp.full(_shape(shape), value, dtype=_native(xp, dtype), device=_where(backend, device)), xp)
+    return Tensor(xp.full(_shape(shape), value, dtype=_native(xp, dtype), device=backend.place(device)), xp)
 
 
 def empty_like(x: Any, /, *, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -153,7 +148,7 @@ def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = N
     backend = select()
     xp = backend.xp
     native = xp.native_dtype(xp.DEFAULT_FLOAT if dtype is None else dtype)
-    return Tensor(xp.eye(n_rows, n_cols, k=k, dtype=native, device=_where(backend, device)), xp)
+    return Tensor(xp.eye(n_rows, n_cols, k=k, dtype=native, device=backend.place(device)), xp)
 
 
 def linspace(
@@ -165,7 +160,7 @@ def linspace(
     if dtype is None:
         either_complex = isinstance(start, complex) or isinstance(stop, complex)
         dtype = xp.DEFAULT_COMPLEX if either_complex else xp.DEFAULT_FLOAT
-    place, native = _where(backend, device), xp.native_dtype(dtype)
+    place, native = backend.place(device), xp.native_dtype(dtype)
     if "integer" in as_dtype(dtype).kind:
         return Tensor(xp.asarray(_whole_steps(start, stop, num, endpoint, as_dtype(dtype)), dtype=native, device=place), xp)
     return Tensor(xp.linspace(start, stop, num, dtype=native, device=place, endpoint=endpoint), xp)
@@ -218,5 +213,5 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     else:
         backend = select()
         xp, source = backend.xp, x
-        device = _where(backend, device)
+        device = backend.place(device)
     return Tensor(xp.from_dlpack(source, device=device, copy=copy), xp)

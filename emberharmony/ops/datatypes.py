@@ -8,7 +8,6 @@ import numpy as np
 
 from emberharmony.backend import _dtypes, select
 from emberharmony.backend._dtypes import DType, as_dtype, in_kind, promote
-from emberharmony.backend._loading import placed
 from emberharmony.backend._tensor import Scalar, Tensor, check_scalar, scalar_dtype, wrap
 
 __all__ = ["__array_namespace_info__", "astype", "can_cast", "finfo", "iinfo", "isdtype", "result_type"]
@@ -114,7 +113,7 @@ class NamespaceInfo:
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, DType]:
         """The data types that the backend has on a device, by name, all or those of a kind."""
         backend = select()
-        device = backend.device if device is None else placed(backend.xp, device)
+        device = backend.place(device)
         found = [
             d
             for d in backend.xp.DTYPES.values()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from emberharmony.backend import select
-from emberharmony.backend._loading import placed
 from emberharmony.backend._tensor import Tensor, wrap
 
 __all__ = [
@@ -99,8 +98,7 @@ def _frequencies(name: str, n: int, d: float, dtype: Any, device: str | None) ->
     backend = select()
     xp = backend.xp
     native = xp.native_dtype(xp.DEFAULT_FLOAT if dtype is None else dtype)
-    place = backend.device if device is None else placed(xp, device)
-    return Tensor(getattr(xp.fft, name)(n, d=d, dtype=native, device=place), xp)
+    return Tensor(getattr(xp.fft, name)(n, d=d, dtype=native, device=backend.place(device)), xp)
 
 
 def fftshift(x: Any, /, *, axes: Any = None) -> Tensor:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from emberharmony.backend import _dtypes, select
-from emberharmony.backend._loading import placed
 from emberharmony.backend._philox import Stream, default_stream, words_at
 from emberharmony.backend._tensor import Tensor, wrap
 
@@ -134,8 +133,8 @@ def _shape(size: Size) -> tuple[int, ...]:
 def _tensor(values: np.ndarray[Any, Any], device: str | None) -> Tensor:
     backend = select()
     xp = backend.xp
-    place = backend.device if device is None else placed(xp, device)
-    return Tensor(xp.asarray(values, dtype=xp.native_dtype(values.dtype), device=place), xp)
+    native = xp.native_dtype(values.dtype)
+    return Tensor(xp.asarray(values, dtype=native, device=backend.place(device)), xp)
 
 
 _default = Generator()
