@@ -52,7 +52,12 @@ def cluster(api) -> Iterator[Any]:
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, memory_limit=0, dashboard_address=None, silence_logs="CRITICAL"
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit=0,
+        dashboard_address="127.0.0.1:0",  # any: None means 8787, of which there is one
+        silence_logs="CRITICAL",
     ) as cluster:
         yield cluster
 
