@@ -91,6 +91,19 @@ def test_a_row_keeps_its_number_whatever_columns_are_read(spec, rows):
     assert part["flight"].equals(rows["flight"].slice(chunk.first_row, chunk.n_rows))
 
 
+def test_rows_of_one_time_are_in_the_order_asked_for_whatever_is_read(spec, rows):
+    """Profile and featurize read different columns: a row whose number moved between them would change its split."""
+    order = ("flight", "carrier", "origin")
+    source = BigQuerySource(dataclasses.replace(spec, order_by=order))
+    chunk = chunks_of(source, TIME, 20_000)[1]
+    wide = source.read(chunk, ["arr_delay", "air_time", "dest"], time=TIME)
+    narrow = source.read(chunk, ["dest"], time=TIME)
+    assert narrow["dest"].equals(wide["dest"])
+    frame = rows.slice(chunk.first_row, chunk.n_rows).to_pandas()
+    assert not frame.duplicated([TIME, *order]).any()
+    assert narrow["dest"].to_pylist() == frame.sort_values([TIME, *order])["dest"].tolist()
+
+
 def test_where_and_columns(spec, rows):
     wanted = rows.filter((pa.compute.field("month") == 2) & (pa.compute.field("carrier") == "UA"))
     spec = dataclasses.replace(

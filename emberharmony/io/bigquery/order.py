@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 
-def sort_rows(table: pa.Table, /, *, by: str) -> pa.Table:
-    """Return the rows in the order of column `by`; ties are broken by every other column, in the order of their names.
+def sort_rows(table: pa.Table, /, *, by: str, ties: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows in the order of column `by`; ties are broken by the columns `ties`, the first of them first.
 
-    The order depends on the rows alone: not on how they were cut into chunks or streams. Rows that agree in every column
-    are the same row twice, and either may come first. Nulls come last. Costs one sort of `by`, and one of the tied rows.
+    Without `ties`, by every other column, in the order of their names. The order depends on these columns alone: not on how
+    the rows were cut into chunks or streams, nor on what else is read of them. Rows that agree in all of them may come in any
+    order. Nulls come last. Costs one sort of `by`, and one of the tied rows.
 
     Examples
     --------
@@ -21,17 +24,19 @@ def sort_rows(table: pa.Table, /, *, by: str) -> pa.Table:
     """
     if table.num_rows < 2:
         return table
+    if ties is None:
+        ties = sorted(name for name in table.column_names if name != by)
     keys = table[by].combine_chunks()
     order = np.array(pc.array_sort_indices(keys))
     tied = _tied(keys.take(pa.array(order)))
     if tied.any():
         places = np.flatnonzero(tied)
-        order[places] = order[places][_order_of_ties(table.take(pa.array(order[places])), by)]
+        order[places] = order[places][_order_of_ties(table.select([by, *ties]).take(pa.array(order[places])))]
     return table.take(pa.array(order))
 
 
-def _order_of_ties(ties: pa.Table, by: str) -> np.typing.NDArray[np.uint64]:
-    keys = _sort_keys(ties, by)
+def _order_of_ties(ties: pa.Table) -> np.typing.NDArray[np.uint64]:
+    keys = _sort_keys(ties)
     found = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
     order: np.typing.NDArray[np.uint64] = np.asarray(found)
     return order
@@ -48,13 +53,12 @@ def _tied(keys: pa.Array) -> np.typing.NDArray[np.bool_]:
     return tied
 
 
-def _sort_keys(table: pa.Table, by: str) -> pa.Table:
+def _sort_keys(table: pa.Table) -> pa.Table:
     """Return what Arrow can sort by, first key first: structs as their fields, dictionaries as values, lists left out."""
     while any(pa.types.is_struct(kind) for kind in table.schema.types):
         table = table.flatten()
     keys = []
-    for name in [by, *sorted(name for name in table.column_names if name != by)]:
-        column = table[name]
+    for column in table.columns:
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         if not (pa.types.is_nested(column.type) or pa.types.is_null(column.type)):

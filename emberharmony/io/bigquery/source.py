@@ -158,7 +158,7 @@ class BigQuerySource:
             last = first + chunk.n_rows
             start, stop = self._groups[begin].start, self._groups[end].stop
         # Rows of one time differ in nothing that is asked for: no column is needed to tell them apart.
-        ties = self._tie_columns if {*columns} - {by} else []
+        ties = [name for name in self._tie_columns if name != by] if {*columns} - {by} else []
         names = list(dict.fromkeys([by, *ties, *columns]))
         table = self._read(names, self._key(by).between(start, stop))
         # A group may reach past the chunk on both sides; a time range never does.
@@ -167,7 +167,7 @@ class BigQuerySource:
                 f"{self._name}: {chunk} was planned with {chunk.n_rows:,} rows and {table.num_rows:,} came; the table was "
                 f"replaced, or `where` does not always say the same. Start again with --overwrite."
             )
-        rows = sort_rows(table, by=by).slice(first, chunk.n_rows).select(list(columns))
+        rows = sort_rows(table, by=by, ties=ties).slice(first, chunk.n_rows).select(list(columns))
         numbers = np.arange(chunk.first_row, chunk.first_row + chunk.n_rows)
         return rows.add_column(0, ROW_NUMBER, pa.array(numbers, pa.int64()))
 
@@ -351,7 +351,7 @@ class BigQuerySource:
     def _tie_columns(self) -> list[str]:
         if self._spec.order_by:
             return list(self._spec.order_by)
-        return [column.name for column in self._schema if kind_of(column.type) is not None]
+        return sorted(column.name for column in self._schema if kind_of(column.type) is not None)
 
     def _condition(self, condition: str = "") -> str:
         parts = [part for part in (condition, f"({self._spec.where}\n)" if self._spec.where else "") if part]
