@@ -27,11 +27,12 @@ _SAME_LOADING = 1e-4  # far above what rounding does to a loading, also in float
 
 @dataclass(frozen=True)
 class PCASpec:
-    """How many principal components; ``None``: half the window's numbers, at most 32."""
+    """How many principal components are kept of each stride's windows."""
 
     components: int | None = None
+    """Components; by default half of the window's numbers (`size` times features), at most 32."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse less than one component."""

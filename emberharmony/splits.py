@@ -23,20 +23,25 @@ SplitCodes = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class SplitSpec:
-    """How the rows are divided; without a method, by time where there is a time column, else at random.
+    """How the rows are divided into train, validation and test.
 
     ``temporal`` gives the earliest rows to training: the boundary is the time of the row at that rank, and rows of equal time
-    stay together, on the later side. Rows within `gap` before a boundary belong to no split. ``random`` draws each row's split
-    from its seed and its number in the source, ``hash`` from the values of its `keys`.
+    stay together, on the later side. ``random`` draws each row's split from its seed and its number in the source, ``hash``
+    from the values of its `keys`, so that rows of equal keys stay together.
     """
 
     method: Literal["temporal", "random", "hash"] | None = None
+    """By default temporal where there is a time column, else random."""
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    """Shares of train, validation and test; they add up to 1."""
     gap: timedelta = timedelta(0)
+    """Rows within this time before a boundary belong to no split (temporal only): `P7D`, `PT12H`, or seconds."""
     seed: int = 0
+    """Another seed draws other rows (random and hash)."""
     keys: tuple[str, ...] = ()
+    """Columns of a hash split."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse divisions that do not add up."""

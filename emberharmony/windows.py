@@ -17,9 +17,11 @@ class WindowSpec:
     """
 
     size: int = 5
+    """Rows of a window."""
     strides: tuple[int, ...] = (1, 3, 5)
+    """Rows from the start of one window to that of the next; each stride gives windows and a PCA of its own."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse what has no windows."""

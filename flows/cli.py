@@ -1,4 +1,4 @@
-"""The console script: run a job, look at the backends, see the demo."""
+"""The console script: run a job, look at its settings and the backends, see the demo."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ app = typer.Typer(
 )
 
 ConfigArgument = Annotated[
-    Path, typer.Argument(help="The job: a YAML file, such as configs/flights.yaml.", show_default=False)
+    Path,
+    typer.Argument(
+        help="The job: a YAML file, such as configs/flights.yaml. `emberharmony settings` prints all that it may say.",
+        show_default=False,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a value: --set windows.size=8. May be repeated."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: --set windows.size=8. May be repeated."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is published there, and start anew.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")]
@@ -93,6 +97,18 @@ def demo(
     table = prepare_flights(data / "flights.parquet")
     places = [f"source.path={table}", f"sink.path={data / 'flights-features'}"]
     run_and_show(load_job(demo_config(), [*places, *(set_ or ())]), overwrite=overwrite, quiet=quiet)
+
+
+@app.command()
+def settings(
+    section: Annotated[
+        str | None, typer.Argument(help="Only this section, such as windows or source.connection.", show_default=False)
+    ] = None,
+) -> None:
+    """Print every setting of a job: its values, default and meaning."""
+    from flows.console import show_settings
+
+    show_settings(section)
 
 
 @app.command()

@@ -36,19 +36,21 @@ class ParquetSink(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    type: Literal["parquet"] = "parquet"
+    type: Literal["parquet"] = Field("parquet", description="The kind of sink.")
     path: Folder = Field(description="Folder of the result; staged in it, under .staging, until all of it is there.")
 
 
-def _kind(value: Any) -> str:
+def kind_of_place(value: Any) -> str:
     """Type of a source or sink, as a tag; files of Parquet unless it says otherwise."""
     return str(value.get("type", "parquet") if isinstance(value, dict) else getattr(value, "type", "parquet"))
 
 
 Source = Annotated[
-    Annotated[ParquetSourceSpec, Tag("parquet")] | Annotated[BigQuerySourceSpec, Tag("bigquery")], Discriminator(_kind)
+    Annotated[ParquetSourceSpec, Tag("parquet")] | Annotated[BigQuerySourceSpec, Tag("bigquery")], Discriminator(kind_of_place)
 ]
-Sink = Annotated[Annotated[ParquetSink, Tag("parquet")] | Annotated[BigQuerySinkSpec, Tag("bigquery")], Discriminator(_kind)]
+Sink = Annotated[
+    Annotated[ParquetSink, Tag("parquet")] | Annotated[BigQuerySinkSpec, Tag("bigquery")], Discriminator(kind_of_place)
+]
 
 
 class Runtime(BaseModel):
@@ -270,7 +272,7 @@ def _allowed(location: Sequence[str], data: Mapping[str, Any], model: type[AnyJo
         given = given.get(name, {}) if isinstance(given, dict) else {}
         options = [get_args(option)[:2] for option in get_args(_fields(section).get(name))]
         kinds = {tag.tag: option for option, tag in options} if options else {}
-        section = kinds.get(_kind(given)) if kinds else _fields(section).get(name)
+        section = kinds.get(kind_of_place(given)) if kinds else _fields(section).get(name)
     return list(_fields(section))
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,7 @@ from flows.config import AnyJob, ApplyJob, Job
 from flows.interrupt import stoppable
 from flows.outlook import plan_report
 from flows.run import run
+from flows.settings import settings_markdown
 from flows.summary import summary_lines
 
 _out = Console(highlight=False, soft_wrap=True)
@@ -102,6 +104,12 @@ def show_plan(job: Job | ApplyJob) -> None:
     # Not a rich table: names are there to be read and copied, and a narrow screen would cut them.
     for lines in (report.lines, [("", "", "", ""), ("column", "type", "role", ""), *report.columns]):
         _print_aligned(lines)
+
+
+def show_settings(section: str | None = None) -> None:
+    """Print the settings of a job: as tables on a screen, as Markdown into a file."""
+    text = settings_markdown(section)
+    _out.print(Markdown(text) if _out.is_terminal else text, markup=False)
 
 
 def show_backends() -> None:

@@ -18,11 +18,12 @@ from emberharmony.typing import FeatureBlock
 
 @dataclass(frozen=True)
 class CategorySpec:
-    """How many categories of a column get a feature of their own; the others share one."""
+    """How categories become one-hot features."""
 
     max_categories: int = 100
+    """Most frequent training values of each column that get a feature; the rest share `_other`, nulls have `_null`."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse a negative number."""

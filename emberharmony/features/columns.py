@@ -23,22 +23,24 @@ _OF_WINDOWS = re.compile("stride|first_row|last_row|start_time|end_time|pc_[0-9]
 
 @dataclass(frozen=True)
 class ColumnSpec:
-    """What the user says of the columns; every other role follows from a column's type.
-
-    `time` orders the rows, `target` and `passthrough` are carried along untouched, `drop` is not read at all,
-    `categorical` makes categories of numbers. Columns whose share of missing values in training is above
-    `high_null_threshold` are dropped.
-    """
+    """What the user says of the columns; every other role follows from a column's type."""
 
     time: str | None = None
+    """Timestamp or date that orders the rows, and makes features; without it they stay in their own order."""
     target: str | None = None
+    """Carried along untouched, never a feature; of a window, that of its last row."""
     drop: tuple[str, ...] = ()
+    """Not read at all."""
     categorical: tuple[str, ...] = ()
+    """Numbers or booleans to make categories of."""
     passthrough: tuple[str, ...] = ()
+    """Carried along untouched, no feature."""
     high_null_threshold: float = 0.9
+    """Columns of which a larger share is missing in training make no features."""
     null_time: Literal["error", "drop"] = "error"
+    """What becomes of rows without a time: the job is refused, or they are left out and counted."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse a column with two roles."""

@@ -27,22 +27,23 @@ _MAX_TABLE_DAYS = 20_000  # some 55 years: 15 MB of table
 class CyclicalSpec:
     """How times become angles.
 
-    ``inclusive`` divides by the largest value (23, 6, 30, 11), so that the last hour falls on the first: the formula this
-    project was asked for. ``calendar`` divides by the number of values (24, 7, days of that month, 12). Times are read in
-    `time_zone`; naive ones are taken as they stand. `epoch` adds the moment itself as a ninth
-    feature: seconds since 1970, a number like any other.
+    ``inclusive`` divides by the largest value (23, 6, 30, 11), so that 23:00 falls on 00:00; ``calendar`` by the number of
+    values (24, 7, days of that month, 12), so that it lies an hour before.
     """
 
     cycle: Literal["inclusive", "calendar"] = "inclusive"
+    """What an hour, day of the week, day and month are divided by."""
     time_zone: str = "UTC"
+    """Where clocks are read, such as `America/New_York`; times without a zone are taken as they stand."""
     epoch: bool = False
+    """Whether the moment itself is a ninth feature: seconds since 1970, a number like any other."""
 
     @property
     def n_features(self) -> int:
         """Features of every datetime column."""
         return 2 * len(PARTS) + self.epoch
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse time zones that nobody knows."""

@@ -24,11 +24,12 @@ _FEW_VALUES = 4096
 
 @dataclass(frozen=True)
 class NumberSpec:
-    """What is scaled to mean 0 and deviation 1: ``numeric`` columns, or ``all`` features."""
+    """How numbers are scaled."""
 
     scale: Literal["numeric", "all"] = "numeric"
+    """What is scaled to mean 0 and deviation 1 of the training rows: numeric columns, or all features."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
 
 @dataclass(frozen=True)

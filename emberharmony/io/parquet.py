@@ -30,17 +30,16 @@ _READ_BUFFER_BYTES = 2**18
 
 @dataclass(frozen=True)
 class ParquetSourceSpec:
-    """A Parquet file, a folder of them (read in the order of their names), or a glob pattern.
-
-    Folders named ``key=value`` give their files' rows a column.
-    `columns`, where given, are the only ones that the job knows.
-    """
+    """A Parquet file or many of one schema; folders named ``key=value`` give their files' rows a column."""
 
     path: str
+    """A file, a folder (its `*.parquet` files at any depth, in the order of their names), or a glob pattern."""
     type: Literal["parquet"] = "parquet"
+    """The kind of source."""
     columns: tuple[str, ...] | None = None
+    """The only columns that the job knows; by default all."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
 
 class _File(NamedTuple):

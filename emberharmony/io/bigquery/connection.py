@@ -32,24 +32,36 @@ class BigQueryConnection:
     """How to reach BigQuery: plain values, so that it can stand in a configuration and travel to a worker.
 
     Credentials come from `google.auth.default`, unless `service_account_file` names a key file or `credentials_block` a block
-    that `use_block_loader` was given a loader for; `impersonate` then acts as another service account. No credential ever
+    (see `use_block_loader`); `impersonate` then acts as another service account. No credential ever
     stands in here, so none can reach a log, a manifest or a cache: each process finds its own, where this says.
     """
 
     project: str | None = None
+    """Project that runs and pays for the jobs; by default that of the credentials."""
     location: str | None = None
+    """Where the datasets are, such as `US`."""
     service_account_file: Path | None = None
-    credentials_block: str | None = None  # a prefect-gcp GcpCredentials block, by name
+    """Path of a service account's key file; by default Google's default credentials."""
+    credentials_block: str | None = None
+    """Name of a GcpCredentials block of Prefect, instead of a key file."""
     impersonate: str | None = None
+    """Address of a service account to act as."""
     quota_project: str | None = None
-    api_endpoint: str | None = None  # REST, "https://bigquery.p.googleapis.com"
-    grpc_endpoint: str | None = None  # Storage APIs, "host:port"
-    insecure: bool = False  # plain text and, unless credentials are given, anonymous: emulators
-    labels: Mapping[str, str] = field(default_factory=dict, hash=False)  # on every job and table
-    maximum_bytes_billed: int | None = None  # per query
+    """Project whose quota the calls count against."""
+    api_endpoint: str | None = None
+    """Address of the REST API, for private networks: `https://bigquery-NAME.p.googleapis.com`."""
+    grpc_endpoint: str | None = None
+    """Address of the Storage APIs, `host:port`."""
+    insecure: bool = False
+    """Plain text and, unless credentials are given, anonymous: for emulators at endpoints of your own."""
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Labels on every job and table."""
+    maximum_bytes_billed: int | None = None
+    """Bound on the bytes of each query; by default none."""
     retry: RetrySpec = field(default_factory=RetrySpec)
+    """How failures are tried again."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         checked_labels(dict(self.labels))

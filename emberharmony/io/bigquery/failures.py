@@ -46,10 +46,15 @@ class RetrySpec:
     """
 
     attempts: int = 8
+    """Failures in a row that end the job."""
     first_wait_s: float = 0.5
+    """Seconds before the second attempt; the wait doubles each time."""
     max_wait_s: float = 60.0
-    request_deadline_s: float = 600.0  # for one REST call, its own repetitions included
-    silence_s: float = 120.0  # for one attempt of it: a server that sends nothing for so long is given up, and asked again
+    """Longest wait in seconds."""
+    request_deadline_s: float = 600.0
+    """Seconds for one REST call, its own repetitions included."""
+    silence_s: float = 120.0
+    """Seconds for one attempt of it: a server that sends nothing for so long is given up, and asked again."""
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or self.first_wait_s < 0 or self.max_wait_s < self.first_wait_s:

@@ -31,8 +31,11 @@ class ReadSpec:
     """
 
     streams: int = 4
-    sessions: int = 3  # times one range is begun again because its session expired
-    stall_s: float = 900.0  # one ReadRows call lives no longer: what hangs is resumed, what flows goes on
+    """Streams of a read session."""
+    sessions: int = 3
+    """Times that one range is begun again because its session expired."""
+    stall_s: float = 900.0
+    """Seconds that one ReadRows call lives at most: what hangs is resumed, what flows goes on."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.streams <= 1000:

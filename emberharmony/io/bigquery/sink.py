@@ -35,19 +35,31 @@ class BigQuerySinkSpec:
     """
 
     dataset: str
-    path: str  # folder for staging, state and manifest
+    """Dataset of the published tables."""
+    path: str
+    """This machine's folder for staging, fitted state and manifest."""
     type: Literal["bigquery"] = "bigquery"
-    prefix: str = ""  # of the tables' names
+    """The kind of sink."""
+    prefix: str = ""
+    """What the tables' names begin with."""
     write_disposition: Disposition = "replace"
+    """What becomes of rows that were there before."""
     method: Literal["load", "storage_write"] = "load"
-    staging: str | None = None  # gs:// address; without it files are uploaded
-    staging_dataset: str | None = None  # by default `dataset`
+    """Load files by a job, or send rows and commit them at once."""
+    staging: str | None = None
+    """Address in Cloud Storage, `gs://bucket/folder`, for the files to load; without it they are uploaded."""
+    staging_dataset: str | None = None
+    """Dataset of the staging tables; by default `dataset`."""
     partition_by: Literal["auto", "hour", "day", "month", "year", "none"] = "auto"
-    labels: Mapping[str, str] = field(default_factory=dict, hash=False)  # on the tables
-    streams: int = 4  # of storage_write
+    """Partitions by the time column; auto chooses by the time that the rows span."""
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Labels on the tables."""
+    streams: int = 4
+    """Streams of `method: storage_write`."""
     connection: BigQueryConnection = field(default_factory=BigQueryConnection)
+    """How to reach BigQuery."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

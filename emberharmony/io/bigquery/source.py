@@ -50,22 +50,37 @@ class BigQuerySourceSpec:
     """
 
     type: Literal["bigquery"] = "bigquery"
+    """The kind of source."""
     table: str | None = None
+    """A table or view, `project.dataset.table`; or give a `query`."""
     query: str | None = None
-    parameters: Mapping[str, int | float | str | bool] = field(default_factory=dict, hash=False)  # of `query`: @name
+    """A SELECT of your own, instead of a `table`."""
+    parameters: Mapping[str, int | float | str | bool] = field(default_factory=dict, hash=False)
+    """Values of `@name` in `query`."""
     where: str | None = None
+    """A condition of your own, in SQL: only rows that meet it are read."""
     columns: tuple[str, ...] | None = None
+    """The only columns that are read and billed; by default all."""
     order_by: tuple[str, ...] = ()
+    """Columns that tell rows of the same time apart; by default all do, which must be read for it."""
     key: str | None = None
+    """Column of whole numbers or times that chunks are ranges of, in a job without `columns.time`."""
     snapshot_time: dt.datetime | None = None
-    temporary_dataset: str | None = None  # views and queries are materialised there
+    """The moment at which the table is read, with its zone; by default that of the plan."""
+    temporary_dataset: str | None = None
+    """Dataset in which views and queries are materialised."""
     temporary_hours: float = 24.0
-    pin: Pin | None = None  # set by the plan
-    profile: Literal["stream", "query"] = "stream"  # through the exact states, or by one statement, approximate and cheaper
+    """How long what was materialised is kept, from 0.1 to 720."""
+    pin: Pin | None = None
+    """Set by the plan, not by you."""
+    profile: Literal["stream", "query"] = "stream"
+    """Profile the rows as they are read, exactly, or by one statement: cheaper, medians and rare categories approximate."""
     read: ReadSpec = field(default_factory=ReadSpec)
+    """How a range is read."""
     connection: BigQueryConnection = field(default_factory=BigQueryConnection)
+    """How to reach BigQuery."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
