@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from emberharmony.features.drift import is_major
 from flows.compose import Outcome
@@ -36,8 +36,6 @@ def summary_lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
             yield "", f"none of {column}: {reason}"
     if manifest.nonfinite:
         yield "missing", _not_finite(manifest.nonfinite)
-    if manifest.beyond_float64:
-        yield "precision", _beyond_float64(manifest.beyond_float64)
     for stride, counts in manifest.strides.items():
         windows = ", ".join(f"{n:,} {split}" for split, n in counts.windows.items())
         yield f"stride {stride}", f"{windows} windows; {counts.components} components explain {counts.explained:.1%}"
@@ -63,15 +61,6 @@ def _not_finite(counts: Mapping[str, int]) -> str:
     texts = ", ".join(f"{name} ({counts[name]:,})" for name in names[:MAX_NAMED])
     more = f" and {len(names) - MAX_NAMED} more columns" if len(names) > MAX_NAMED else ""
     return f"{sum(counts.values()):,} training values are NaN or infinite and count as missing: {texts}{more}"
-
-
-def _beyond_float64(names: Sequence[str]) -> str:
-    """Columns of whole numbers that are too large to be told apart."""
-    more = f" and {len(names) - MAX_NAMED} more columns" if len(names) > MAX_NAMED else ""
-    return (
-        f"{', '.join(names[:MAX_NAMED])}{more}: whole numbers beyond 2**53, whose last digits are kept only where all of them "
-        f"lie close together, and whose missing ones become a mean; ids belong into columns.drop or columns.categorical"
-    )
 
 
 def _drifted(drift: Mapping[str, Mapping[str, float]]) -> str:

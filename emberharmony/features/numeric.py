@@ -12,7 +12,6 @@ import pyarrow.types as pt
 
 from emberharmony import ops
 from emberharmony.backend import select
-from emberharmony.stats.integers import differences
 from emberharmony.stats.moments import Moments
 from emberharmony.typing import FeatureBlock, FloatArray
 
@@ -33,13 +32,12 @@ class Scaling:
     fill: float
     mean: float
     scale: float
-    origin: int = 0  # what fill, mean and x count from: of whole numbers that float64 cannot hold, the lowest
 
     @classmethod
-    def fit(cls, moments: Moments, *, median: float, n_missing: int, origin: int = 0) -> Self:
+    def fit(cls, moments: Moments, *, median: float, n_missing: int) -> Self:
         """Fit on the training rows: moments and median of the finite ones, and how many are missing."""
         filled = moments.merge(Moments(n_missing, median, 0.0, median, median))
-        return cls(median, filled.mean, math.sqrt(filled.variance) or 1.0, origin)
+        return cls(median, filled.mean, math.sqrt(filled.variance) or 1.0)
 
     @classmethod
     def unscaled(cls, fill: float) -> Self:
@@ -47,18 +45,8 @@ class Scaling:
         return cls(fill, 0.0, 1.0)
 
 
-def numbers(column: pa.Array | pa.ChunkedArray, *, origin: int = 0) -> FloatArray:
-    """A numeric or boolean column, less `origin`, as float64 of shape ``(n_rows,)``, with NaN for null.
-
-    Examples
-    --------
-    >>> numbers(pa.array([2**60 + 1, None]), origin=2**60).tolist()
-    [1.0, nan]
-    """
-    if origin:
-        counted = differences(column.fill_null(0).to_numpy(), origin)
-        counted[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
-        return counted
+def numbers(column: pa.Array | pa.ChunkedArray) -> FloatArray:
+    """A numeric or boolean column as float64 of shape ``(n_rows,)``, with NaN for null."""
     if pt.is_boolean(column.type):
         column = column.cast(pa.int8())
     values = column.cast(pa.float64(), safe=False)

@@ -44,7 +44,6 @@ class FittedColumn:
     few_values: bool = False  # so few distinct ones that files are better off listing them
     epoch: Scaling | None = None  # of a datetime column, where its moments are a feature: the last one
     n_nonfinite: int = 0  # of the training values: NaN and infinities, taken as missing
-    beyond_float64: bool = False  # whole numbers of which float64 does not hold every digit
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,7 @@ class Preprocessing:
                 tuple(column["vocabulary"]),
                 column["few_values"],
                 epoch=Scaling(**column["epoch"]) if column.get("epoch") else None,
-                n_nonfinite=column.get("n_nonfinite", 0),  # states of before know none of these
-                beyond_float64=column.get("beyond_float64", False),
+                n_nonfinite=column.get("n_nonfinite", 0),  # states of before know neither
             )
             for column in data["columns"]
         )
@@ -145,9 +143,10 @@ def _reason_to_drop(column: FeatureColumn, profile: ColumnProfile, threshold: fl
     if profile.n_missing > threshold * profile.n_rows or profile.n_missing == profile.n_rows:
         share = profile.n_missing / profile.n_rows
         return f"{share:.4g} of its training values are missing, more than high_null_threshold = {threshold:g}"
-    if column.kind == "numeric" and profile.is_constant:
-        value = profile.integers.lowest if profile.integers else f"{profile.moments.minimum:g}"
-        return f"constant in training ({value})"
+    if column.kind == "numeric" and profile.moments.is_constant:
+        value = profile.moments.minimum
+        ids = "; whole numbers beyond 2**53 that differ in their last digits are one float64" if abs(value) >= 2**53 else ""
+        return f"constant in training ({value:g}{ids})"
     return None
 
 
@@ -161,13 +160,9 @@ def _fit_column(
 ) -> FittedColumn:
     name = column.name
     if column.kind == "numeric" or column.kind == "boolean":
-        fill, moments, integers = profile.quantiles.median(), profile.moments, profile.integers
-        origin = integers.origin if integers else 0
-        if integers and origin:
-            # Quantiles are those of float64, which knows nothing of the digits that count here.
-            moments, fill = integers.moments, integers.moments.mean
+        fill = profile.quantiles.median()
         scaled = column.kind == "numeric" or scale_all
-        fit = Scaling.fit(moments, median=fill, n_missing=profile.n_missing, origin=origin)
+        fit = Scaling.fit(profile.moments, median=fill, n_missing=profile.n_missing)
         if not np.isfinite([fit.mean, fit.scale]).all():
             raise DataError(
                 f"Column {name!r} holds numbers from {profile.moments.minimum:g} to {profile.moments.maximum:g} in "
@@ -175,17 +170,9 @@ def _fit_column(
                 f"the source, or drop the column."
             )
         scaling = fit if scaled else Scaling.unscaled(fill)
-        few = not origin and profile.quantiles.exact and len(profile.quantiles.keys) <= _FEW_VALUES
+        few = profile.quantiles.exact and len(profile.quantiles.keys) <= _FEW_VALUES
         own_name = categorical.told_apart([name], taken)
-        return FittedColumn(
-            name,
-            column.kind,
-            own_name,
-            (scaling,),
-            few_values=few,
-            n_nonfinite=profile.n_nonfinite,
-            beyond_float64=bool(integers and integers.is_beyond_float64),
-        )
+        return FittedColumn(name, column.kind, own_name, (scaling,), few_values=few, n_nonfinite=profile.n_nonfinite)
     top = top_categories(lambda: category_states(name), categories.max_categories)
     vocabulary = tuple(sorted(value for value, _ in top.values))
     features = categorical.told_apart(list(categorical.feature_names(name, vocabulary)), taken)
@@ -235,8 +222,7 @@ def encode(rows: pa.Table, times: Mapping[str, FeatureBlock], fitted: Preprocess
 
 def _block(column: FittedColumn, rows: pa.Table, times: Mapping[str, FeatureBlock]) -> FeatureBlock:
     if column.kind == "numeric" or column.kind == "boolean":
-        scaling = column.scalings[0]
-        return numeric.scale(numeric.numbers(rows[column.name], origin=scaling.origin), scaling)
+        return numeric.scale(numeric.numbers(rows[column.name]), column.scalings[0])
     if column.kind == "datetime":
         block = times[column.name]
     else:

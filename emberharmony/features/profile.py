@@ -8,12 +8,10 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.types as pt
 
 from emberharmony.features import categorical, datetime, numeric
 from emberharmony.features.columns import FeatureColumn
 from emberharmony.stats.categories import CategoryCounts
-from emberharmony.stats.integers import Integers, merged
 from emberharmony.stats.moments import Moments
 from emberharmony.stats.quantiles import Quantiles
 from emberharmony.typing import Arrays
@@ -30,7 +28,6 @@ class ColumnProfile:
     quantiles: Quantiles
     categories: CategoryCounts
     cycles: tuple[Moments, ...]  # of the eight features of a datetime column; only where they are to be scaled
-    integers: Integers | None = None  # of a column of whole numbers
 
     @classmethod
     def empty(cls) -> Self:
@@ -62,20 +59,12 @@ class ColumnProfile:
         n_finite = int(finite.sum())
         x = x if n_finite == len(x) else x[finite]
         nonfinite = len(finite) - n_finite - values.null_count
-        integers = None
-        if pt.is_integer(values.type) and n_finite:
-            integers = Integers.of(values.drop_null().to_numpy())
-        return replace(state, n_nonfinite=nonfinite, moments=Moments.of(x), quantiles=Quantiles.of(x), integers=integers)
+        return replace(state, n_nonfinite=nonfinite, moments=Moments.of(x), quantiles=Quantiles.of(x))
 
     @property
     def n_missing(self) -> int:
         """Nulls and numbers that are not finite."""
         return self.n_null + self.n_nonfinite
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether every number is the same one, whole numbers to their last digit (or there is none)."""
-        return self.integers.lowest == self.integers.highest if self.integers else self.moments.is_constant
 
     @property
     def without_categories(self) -> Self:
@@ -93,7 +82,6 @@ class ColumnProfile:
             self.quantiles.merge(other.quantiles),
             self.categories.merge(other.categories),
             tuple(a.merge(b) for a, b in pairs) or self.cycles or other.cycles,
-            merged(self.integers, other.integers),
         )
 
     def to_arrays(self) -> Arrays:
@@ -115,13 +103,11 @@ class ColumnProfile:
             Quantiles.from_arrays(_of(arrays, "quantiles")),
             CategoryCounts.from_arrays(_of(arrays, "categories")),
             tuple(Moments.from_arrays(_of(arrays, f"cycle{i}")) for i in range(n_cycles)),
-            Integers.from_arrays(_of(arrays, "integers")) if "integers.ends" in arrays else None,
         )
 
-    def _states(self) -> Mapping[str, Moments | Quantiles | CategoryCounts | Integers]:
+    def _states(self) -> Mapping[str, Moments | Quantiles | CategoryCounts]:
         cycles = {f"cycle{i}": moments for i, moments in enumerate(self.cycles)}
-        integers = {"integers": self.integers} if self.integers else {}
-        return {"moments": self.moments, "quantiles": self.quantiles, "categories": self.categories, **cycles, **integers}
+        return {"moments": self.moments, "quantiles": self.quantiles, "categories": self.categories, **cycles}
 
 
 def _of(arrays: Arrays, name: str) -> Arrays:

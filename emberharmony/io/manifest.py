@@ -51,7 +51,6 @@ class Manifest:
     computed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by stage: "backend on host" -> chunks, "0-5,7"
     parity: Mapping[str, float] = field(default_factory=dict)  # chunks computed on NumPy too, and the largest difference
     nonfinite: Mapping[str, int] = field(default_factory=dict)  # by column: NaN and infinities in training, taken as missing
-    beyond_float64: tuple[str, ...] = ()  # columns of whole numbers of which float64 does not hold every digit
     version: int = MANIFEST_VERSION
 
     @property

@@ -192,7 +192,6 @@ def _manifest(run: Run) -> Manifest:
         parity={"chunks": len(differences), "largest": max(differences)} if differences else {},
         drift=measured_drift(run) if run.spec.kind == "apply" else {},
         nonfinite={c.name: c.n_nonfinite for c in run.preprocessing.columns if c.n_nonfinite and run.spec.kind != "apply"},
-        beyond_float64=tuple(c.name for c in run.preprocessing.columns if c.beyond_float64),
     )
 
 

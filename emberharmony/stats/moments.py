@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -65,10 +65,6 @@ class Moments:
             min(self.minimum, other.minimum),
             max(self.maximum, other.maximum),
         )
-
-    def shifted(self, by: float, /) -> Self:
-        """Return the state of the same numbers, each `by` more."""
-        return replace(self, mean=self.mean + by, minimum=self.minimum + by, maximum=self.maximum + by)
 
     @property
     def variance(self) -> float:

@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from flows.summary import summary_lines
-from tests.jobs import run_small, small_table, write_table
+from tests.jobs import small_table, write_table
 
 N_ROWS = 400
 TIMEOUT_S = 120
@@ -256,20 +255,6 @@ def test_numbers_that_are_not_finite_are_counted(table, tmp_path):
         assert manifest["nonfinite"] == {"odd": expected}
         assert f"{expected} training values are NaN or infinite and count as missing: odd ({expected})" in result.stdout
         assert ("Nothing to do" in result.stdout) == bool(again)
-
-
-def test_integers_beyond_float64_are_kept_and_said(table, tmp_path):
-    """As float64 all of these ids are one number; chunks of any size count from the same lowest id."""
-    digits = np.random.default_rng(0).integers(0, 100, N_ROWS)
-    source = write_table(table.append_column("id", pa.array(digits + 2**60)), tmp_path / "table.parquet")
-    train = np.argsort(table["t"].to_numpy(), kind="stable")[: int(0.8 * N_ROWS)]
-    expected = (digits - digits[train].mean()) / digits[train].std()
-    for chunk_rows in (37, 1000):
-        found = run_small(source, tmp_path / "out", runtime={"chunk_rows": chunk_rows})
-        assert "id" not in found.manifest["dropped"]
-        assert dict(summary_lines(found.outcome))["precision"].startswith("id: whole numbers beyond 2**53")
-        rows = pa.concat_tables(found.features.values()).sort_by("row_number")
-        np.testing.assert_allclose(rows["id"].to_numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_column_of_one_category_stays(table, tmp_path):

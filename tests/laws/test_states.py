@@ -17,9 +17,6 @@ from emberharmony.stats import CategoryCounts, Moments, Quantiles, WindowGram
 
 finite = st.floats(-1e6, 1e6)
 numbers = st.lists(finite, max_size=12).map(lambda values: np.array(values, np.float64))
-wholes = st.sampled_from([0, 2**60, 2**63]).flatmap(
-    lambda start: st.lists(st.integers(start, start + 1000), max_size=12).map(lambda values: pa.array(values, pa.uint64()))
-)
 texts = st.lists(st.one_of(st.none(), st.text(st.characters(codec="utf-8"), max_size=3)), max_size=12)
 
 
@@ -32,7 +29,6 @@ STATES = {
     "Quantiles": (Quantiles, numbers.map(Quantiles.of)),
     "CategoryCounts": (CategoryCounts, texts.map(lambda values: CategoryCounts.of(pa.array(values, pa.string())))),
     "numeric profile": (ColumnProfile, numbers.map(lambda x: _profile("numeric", pa.array(x)))),
-    "whole-number profile": (ColumnProfile, wholes.map(lambda x: _profile("numeric", x))),
     "categorical profile": (ColumnProfile, texts.map(lambda values: _profile("categorical", pa.array(values, pa.string())))),
 }
 
