@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ROW_NUMBER
-from emberharmony.features.datetime import ticks
+from emberharmony.features.datetime import TICKS_PER_DAY, ticks
 from emberharmony.io.folders import columns_of_folders
-from emberharmony.io.source import TableInfo, TimeRange
+from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.planning.chunks import Chunk
 from emberharmony.typing import IntArray
 
@@ -122,6 +122,13 @@ class ParquetSource:
             **{f"folder {name}": values.to_pylist() for name, values in self._partitions.items()},
         }
         return TableInfo(self._schema, n_rows, identity, self._bytes_per_row(n_rows))
+
+    def order(self, time: str | None) -> RowOrder | None:
+        """By `time`; without one, the rows of files and row groups follow one another."""
+        if time is None:
+            return None
+        kind = self._schema.field(time).type
+        return RowOrder(time, TICKS_PER_DAY["s" if pa.types.is_date32(kind) else "ms"] if pa.types.is_date(kind) else 1)
 
     def row_groups(self, time: str | None) -> IntArray | None:
         """Rows of each row group if the groups follow one another in time (or no time is asked for)."""

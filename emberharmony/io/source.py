@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from emberharmony.planning.chunks import Chunk
+from emberharmony.planning.partitions import TimePartitions
 from emberharmony.typing import IntArray
 
 
@@ -21,6 +22,15 @@ class TableInfo:
     identity: Mapping[str, Any]  # JSON; changes whenever the content does
     bytes_per_row: Mapping[str, float]  # by column, decoded
     always_read: tuple[str, ...] = ()  # columns that every chunk takes, asked for or not: they tell rows of one time apart
+
+
+@dataclass(frozen=True)
+class RowOrder:
+    """What the rows of a table are put in order by, where chunks are ranges of it."""
+
+    column: str
+    resolution: int = 1  # ticks between two of its values that may differ: a day, of dates
+    partitions: TimePartitions | None = None  # of the table by this column: a range within one is read without the others
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,10 @@ class Source(Protocol):
 
     def describe(self) -> TableInfo:
         """Return the table's description, from metadata alone."""
+        ...
+
+    def order(self, time: str | None) -> RowOrder | None:
+        """Order of a job by `time`, or, without one, by the table's key; ``None``: the rows have an order of their own."""
         ...
 
     def row_groups(self, time: str | None) -> IntArray | None:

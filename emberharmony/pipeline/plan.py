@@ -63,6 +63,7 @@ class _Layout:
     groups: IntArray | None
     buckets: list[TimeBucket]
     n_null: int
+    resolution: int = 1
 
 
 def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
@@ -101,10 +102,10 @@ def plan_table(spec: PipelineSpec, resources: Resources, source: Source, table: 
         )
 
     sizes, memory = planned(in_order=groups is not None)
-    layout = _lay_out(source, table, spec, groups, memory.chunk_rows)
+    layout = _lay_out(source, spec, groups, memory.chunk_rows)
     if groups is not None and layout.groups is None:  # row groups in order, but not the rows inside
         sizes, memory = planned(in_order=False)
-        layout = _lay_out(source, table, spec, None, memory.chunk_rows)
+        layout = _lay_out(source, spec, None, memory.chunk_rows)
     if layout.groups is None:
         chunks = cut_times(layout.buckets, memory.chunk_rows)
         memory = memory.with_chunk(max(chunk.n_rows for chunk in chunks), sizes)
@@ -190,33 +191,35 @@ def _check_method(spec: PipelineSpec) -> None:
         )
 
 
-def _lay_out(source: Source, table: TableInfo, spec: PipelineSpec, groups: IntArray | None, chunk_rows: int) -> _Layout:
+def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_rows: int) -> _Layout:
     """Find the rows' order; a table whose row groups follow one another in time costs nothing."""
-    time = spec.columns.time
-    if time is None:
+    order = source.order(spec.columns.time)
+    if order is None or (groups is not None and source.is_sorted_within(order.column, chunk_rows)):
         return _Layout(groups, [], 0)
-    if groups is not None and source.is_sorted_within(time, chunk_rows):
-        return _Layout(groups, [], 0)
-    span = source.time_range(time)
+    by = order.column
+    span = source.time_range(by)
+    if span.n_null and spec.columns.time is None:
+        raise DataError(f"The key {by!r} is null in {span.n_null:,} rows, which have no place in its order; choose another.")
     if span.n_null and spec.columns.null_time == "error":
         raise DataError(
-            f"{span.n_null:,} rows have no time in {time!r}, so they have no place in the order. Set "
+            f"{span.n_null:,} rows have no time in {by!r}, so they have no place in the order. Set "
             f"`columns.null_time: drop` to leave them out, or fill them in the source."
         )
 
     def count(start: int, width: int, n_buckets: int) -> IntArray:
-        return source.count_times(time, start, width, n_buckets)
+        return source.count_times(by, start, width, n_buckets)
 
-    resolution = _resolution(table, time)
-    fine = time_buckets(count, span.first, span.last, max_rows=max(chunk_rows // 2, 1), resolution=resolution)
+    fine = time_buckets(
+        count,
+        span.first,
+        span.last,
+        max_rows=max(chunk_rows // 2, 1),
+        resolution=order.resolution,
+        partitions=order.partitions,
+    )
     # A quarter of a million buckets would be 40 MB; chunks are filled to a sixteenth all the same.
     buckets = list(joined(fine, max_rows=chunk_rows // 16))
-    return _Layout(None, buckets, span.n_null)
-
-
-def _resolution(table: TableInfo, time: str) -> int:
-    """Ticks between two times that may differ: a day, of dates."""
-    return TICKS_PER_DAY[_unit(table, time)] if pa.types.is_date(table.schema.field(time).type) else 1
+    return _Layout(None, buckets, span.n_null, order.resolution)
 
 
 def _unit(table: TableInfo, time: str) -> str:
@@ -238,7 +241,7 @@ def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _L
                 layout.buckets,
                 rank,
                 lambda start, stop: source.times_between(time, start, stop),
-                resolution=_resolution(table, time),
+                resolution=layout.resolution,
             )
         times, first_row = source.times_of_rows(time, rank, rank + 1)
         return int(np.sort(times)[rank - first_row])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 
 import numpy as np
 
 from emberharmony.errors import PlanError
+from emberharmony.planning.partitions import TimePartitions
 from emberharmony.typing import IntArray
 
 N_BUCKETS = 262_144
@@ -39,6 +40,7 @@ class TimeBucket:
     start: int
     stop: int
     n_rows: int
+    partition: int = 0  # first tick of the table's partition that holds them; 0 throughout where it has none
 
 
 CountTimes = Callable[[int, int, int], IntArray]
@@ -70,33 +72,88 @@ def cut_rows(group_rows: Sequence[int] | IntArray, chunk_rows: int) -> list[Chun
 def cut_times(buckets: Sequence[TimeBucket], chunk_rows: int) -> list[Chunk]:
     """Chunks of neighbouring buckets, at most `chunk_rows` rows each unless a single time has more.
 
+    Whole partitions where they fit; one that is larger is cut into pieces about equal, none of which holds rows of another.
+
     Examples
     --------
     >>> buckets = [TimeBucket(0, 5, 3), TimeBucket(5, 9, 3), TimeBucket(9, 10, 4)]
     >>> [(chunk.times, chunk.n_rows) for chunk in cut_times(buckets, 6)]
     [((0, 9), 6), ((9, 10), 4)]
+    >>> days = [TimeBucket(0, 9, 2, 0), TimeBucket(10, 14, 4, 10), TimeBucket(15, 19, 5, 10), TimeBucket(20, 29, 1, 20)]
+    >>> [chunk.times for chunk in cut_times(days, 6)]
+    [(0, 9), (10, 14), (15, 19), (20, 29)]
     """
-    chunks: list[Chunk] = []
-    start, first_row, n_rows = (buckets[0].start if buckets else 0), 0, 0
+    pieces: list[list[TimeBucket]] = []
+    room = 0  # rows that the last piece may still take: of whole partitions only
+    for _, group in groupby(buckets, key=lambda bucket: bucket.partition):
+        partition = list(group)
+        n_rows = _n_rows(partition)
+        if n_rows > chunk_rows:
+            pieces += _equal_pieces(partition, chunk_rows)
+            room = 0
+        elif n_rows > room:
+            pieces.append(partition)
+            room = chunk_rows - n_rows
+        else:
+            pieces[-1] += partition
+            room -= n_rows
+    ends = np.cumsum([0, *map(_n_rows, pieces)]).tolist()
+    return [
+        Chunk(i, first, stop - first, (piece[0].start, piece[-1].stop))
+        for i, (piece, (first, stop)) in enumerate(zip(pieces, pairwise(ends), strict=True))
+    ]
+
+
+def _equal_pieces(buckets: Sequence[TimeBucket], chunk_rows: int) -> Iterator[list[TimeBucket]]:
+    """Pieces of at most `chunk_rows` rows, about as many in each."""
+    n_rows = _n_rows(buckets)
+    wanted = n_rows / -(-n_rows // chunk_rows)
+    piece: list[TimeBucket] = []
+    open_rows, done_rows, end = 0, 0, wanted
     for bucket in buckets:
-        if n_rows and n_rows + bucket.n_rows > chunk_rows:
-            chunks.append(Chunk(len(chunks), first_row, n_rows, (start, bucket.start)))
-            start, first_row, n_rows = bucket.start, first_row + n_rows, 0
-        n_rows += bucket.n_rows
-    if n_rows:
-        chunks.append(Chunk(len(chunks), first_row, n_rows, (start, buckets[-1].stop)))
-    return chunks
+        # An end is at the border that is nearest to where it should be: what one piece lacks the next one has.
+        if piece and (open_rows + bucket.n_rows > chunk_rows or done_rows + open_rows + bucket.n_rows / 2 > end):
+            yield piece
+            done_rows += open_rows
+            piece, open_rows, end = [], 0, max(end, done_rows) + wanted
+        piece.append(bucket)
+        open_rows += bucket.n_rows
+    yield piece
 
 
-def time_buckets(count: CountTimes, first: int, last: int, *, max_rows: int, resolution: int = 1) -> Iterator[TimeBucket]:
+def _n_rows(buckets: Iterable[TimeBucket]) -> int:
+    return sum(bucket.n_rows for bucket in buckets)
+
+
+def time_buckets(
+    count: CountTimes,
+    first: int,
+    last: int,
+    *,
+    max_rows: int,
+    resolution: int = 1,
+    partitions: TimePartitions | None = None,
+) -> Iterator[TimeBucket]:
     """Buckets over the times `first` to `last`, cut again until each holds at most `max_rows` rows or a single time.
 
     Every count is a pass over the times of its range, or a query: neighbours are cut again together, by one. `resolution`
-    is the least distance of two times: a day of dates is not cut again.
+    is the least distance of two times: a day of dates is not cut again. Buckets begin and end where partitions do, unless a
+    span of centuries needs wider ones.
     """
-    # A power of two: widths of buckets cut again then divide those they are cut from, and no bucket reaches into the next.
-    units = -(-(last + 1 - first) // resolution)
-    width = resolution << (-(-units // N_BUCKETS) - 1).bit_length()
+    grid = partitions.grid if partitions else resolution
+    yield from _buckets(count, first - first % grid if partitions else first, last, max_rows, resolution, grid, partitions)
+
+
+def _buckets(
+    count: CountTimes,
+    first: int,
+    last: int,
+    max_rows: int,
+    resolution: int,
+    grid: int,
+    partitions: TimePartitions | None,
+) -> Iterator[TimeBucket]:
+    width = _bucket_width(last + 1 - first, grid, resolution)
     n_buckets = -(-(last + 1 - first) // width)
     counts = count(first, width, n_buckets)
     n_together = max(N_BUCKETS // 64, 1)
@@ -105,14 +162,34 @@ def time_buckets(count: CountTimes, first: int, last: int, *, max_rows: int, res
         start = first + begin * width
         if width > resolution and part.max() > max_rows:
             stop = min(start + len(part) * width - 1, last)
-            yield from time_buckets(count, start, stop, max_rows=max_rows, resolution=resolution)
+            yield from _buckets(count, start, stop, max_rows, resolution, width, partitions)
             continue
-        for i in np.flatnonzero(part):
-            yield TimeBucket(start + int(i) * width, start + (int(i) + 1) * width, int(part[i]))
+        places = np.flatnonzero(part)
+        starts = [start + int(i) * width for i in places]
+        of = partitions.starts(np.array(starts, np.int64)).tolist() if partitions else [0] * len(starts)
+        for i, begins, partition in zip(places, starts, of, strict=True):
+            yield TimeBucket(begins, begins + width, int(part[i]), partition)
+
+
+def _bucket_width(span: int, grid: int, resolution: int) -> int:
+    """Least width of which no more than `N_BUCKETS` buckets cover `span`: `grid` by powers of two, or what divides it.
+
+    Buckets cut again then lie within those that they are cut from, and none reaches into the next.
+
+    Examples
+    --------
+    >>> _bucket_width(86_400 * N_BUCKETS, 86_400, 1), _bucket_width(86_400 * 300, 86_400, 1), _bucket_width(999, 7, 7)
+    (86400, 225, 7)
+    """
+    width = grid << (-(-span // (grid * N_BUCKETS)) - 1).bit_length()
+    for factor in (2, 3, 5):
+        while width % (factor * resolution) == 0 and span <= width // factor * N_BUCKETS:
+            width //= factor
+    return width
 
 
 def joined(buckets: Iterable[TimeBucket], *, max_rows: int) -> Iterator[TimeBucket]:
-    """Neighbouring buckets as one, as long as they hold at most `max_rows` rows together: a list of them stays short.
+    """Neighbouring buckets of a partition as one, while they hold at most `max_rows` rows together: a list stays short.
 
     Examples
     --------
@@ -123,8 +200,8 @@ def joined(buckets: Iterable[TimeBucket], *, max_rows: int) -> Iterator[TimeBuck
     for bucket in buckets:
         if open_bucket is None:
             open_bucket = bucket
-        elif open_bucket.n_rows + bucket.n_rows <= max_rows:
-            open_bucket = TimeBucket(open_bucket.start, bucket.stop, open_bucket.n_rows + bucket.n_rows)
+        elif open_bucket.partition == bucket.partition and open_bucket.n_rows + bucket.n_rows <= max_rows:
+            open_bucket = replace(open_bucket, stop=bucket.stop, n_rows=open_bucket.n_rows + bucket.n_rows)
         else:
             yield open_bucket
             open_bucket = bucket

@@ -13,7 +13,7 @@ import pytest
 
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.parquet import ParquetSourceSpec
-from emberharmony.io.source import TableInfo, TimeRange
+from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.pipeline import plan as planning
 from emberharmony.pipeline.plan import Resources, make_plan, stage_plan
 from emberharmony.pipeline.run import Receipt, RunRef, open_run
@@ -43,6 +43,9 @@ class Enormous:
         ]
         schema = pa.schema(fields)
         return TableInfo(schema, self.n_rows, {"made": "up"}, dict.fromkeys(schema.names, BYTES_PER_ROW / len(schema.names)))
+
+    def order(self, time):
+        return RowOrder(time)
 
     def row_groups(self, time):
         return np.full(N_GROUPS, GROUP_ROWS, np.int64) if self.in_order else None

@@ -12,12 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DataError, PlanError, TerminalError
+from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.datetime import ticks
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery import source as source_module
 from emberharmony.io.bigquery.order import sort_rows
 from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
-from emberharmony.planning.chunks import Chunk, cut_rows, cut_times, time_buckets
+from emberharmony.pipeline.plan import Resources, make_plan
+from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.planning.chunks import Chunk, cut_times, time_buckets
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 
@@ -117,10 +120,30 @@ def test_where_and_columns(spec, rows):
     assert sorted(part["distance"].to_pylist()) == sorted(wanted["distance"].to_pylist())
 
 
+@pytest.mark.parametrize(("chunk_rows", "n_chunks"), [(20_000, 12 * 2 + 1), (60_000, 6)])
+def test_chunks_are_whole_partitions_or_pieces_of_one(spec, connection, flights, rows, chunk_rows, n_chunks):
+    """Twelve months of 25,000 to 30,000 flights, and the last evening's, which is the next year's in UTC."""
+    name = TableName(connection.project, "raw", "by_month")
+    with connection.open() as clients:
+        cut = f"PARTITION BY TIMESTAMP_TRUNC({TIME}, MONTH) AS SELECT {TIME}, distance FROM {flights.table.sql}"
+        clients.jobs.query(f"CREATE TABLE IF NOT EXISTS {name.sql} {cut}").result()
+    pipeline = PipelineSpec(dataclasses.replace(spec, table=str(name)), ColumnSpec(time=TIME))
+    chunks = make_plan(pipeline, Resources(chunk_rows=chunk_rows)).chunks
+    assert len(chunks) == n_chunks
+    month = np.array(rows[TIME].to_numpy(), "M8[M]").astype(int)
+    for chunk in chunks:
+        own = month[chunk.first_row : chunk.first_row + chunk.n_rows]
+        assert len(np.unique(own)) == 1 or chunk.n_rows == np.isin(month, own).sum()
+    source = BigQuerySource(pipeline.source)
+    table = pa.concat_tables(source.read(chunk, [TIME], time=TIME) for chunk in chunks)
+    assert table["row_number"].to_pylist() == list(range(rows.num_rows))
+    assert table[TIME].equals(rows[TIME])
+
+
 def test_a_key_orders_a_job_without_time(spec, rows):
     source = BigQuerySource(dataclasses.replace(spec, key="flight"))
     expected = sort_rows(rows, by="flight")
-    chunks = cut_rows(source.row_groups(None), 7_777)
+    chunks = make_plan(PipelineSpec(dataclasses.replace(spec, key="flight")), Resources(chunk_rows=7_777)).chunks
     assert sum(chunk.n_rows for chunk in chunks) == rows.num_rows
     for chunk in chunks[::13]:
         part = source.read(chunk, ["flight", "tailnum", TIME], time=None)
@@ -131,7 +154,7 @@ def test_a_key_orders_a_job_without_time(spec, rows):
 
 def test_without_time_or_key_there_is_no_order(spec):
     with pytest.raises(PlanError, match=r"source\.key"):
-        BigQuerySource(spec).row_groups(None)
+        BigQuerySource(spec).order(None)
 
 
 def test_a_worker_reads_what_was_planned(spec, connection, rows):

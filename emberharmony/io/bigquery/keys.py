@@ -32,6 +32,11 @@ class Key:
         return quote(self.name)
 
     @property
+    def resolution(self) -> int:
+        """Ticks between two values that may differ."""
+        return _DAY_S if self.kind == "DATE" else 1
+
+    @property
     def ticks_sql(self) -> str:
         """Expression for the column's ticks."""
         return {

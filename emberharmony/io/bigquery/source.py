@@ -23,12 +23,10 @@ from emberharmony.io.bigquery.profile import ProfileSpec, TableFigures, profile_
 from emberharmony.io.bigquery.queries import query_row, query_table, table_of
 from emberharmony.io.bigquery.read import ReadSpec, read_rows
 from emberharmony.io.bigquery.schema import arrow_schema, bigquery_type, schema_text
-from emberharmony.io.source import TableInfo, TimeRange
-from emberharmony.planning.chunks import Chunk, joined, time_buckets
+from emberharmony.io.source import RowOrder, TableInfo, TimeRange
+from emberharmony.planning.chunks import Chunk
+from emberharmony.planning.partitions import TimePartitions
 from emberharmony.typing import IntArray
-
-_GROUP_ROWS = 20_000
-"""Rows that one group of a job without time order holds at most; chunks are made of whole groups where they can be."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +115,17 @@ class BigQuerySource:
         ties = tuple(name for name in self._tie_columns if name in self._schema.names)
         return TableInfo(self._schema, n_rows, self._identity(n_rows), self._bytes_per_row(), always_read=ties)
 
+    def order(self, time: str | None) -> RowOrder:
+        """By `time`, or, without one, by the key."""
+        key = self._key(time or self._key_name)
+        return RowOrder(key.name, key.resolution, self._partitions(key))
+
     def row_groups(self, time: str | None) -> IntArray | None:
-        """``None`` for a time order; without one, the rows of each range of the key."""
-        return None if time is not None else np.array([bucket.n_rows for bucket in self._groups], np.int64)
+        """``None``: rows come in no order of their own."""
+        return None
 
     def is_sorted_within(self, time: str, chunk_rows: int) -> bool:
-        """Not asked of a table that has no row groups in time order."""
+        """Not asked of a table without row groups."""
         return False
 
     def time_range(self, time: str) -> TimeRange:
@@ -132,7 +135,7 @@ class BigQuerySource:
             f"MIN({column.ticks_sql}) AS first, MAX({column.ticks_sql}) AS last, COUNTIF({column.sql} IS NULL) AS n_null"
         )
         if found["first"] is None:
-            raise DataError(f"The time column {time!r} of {self._name} holds no time in any of its rows.")
+            raise DataError(f"Column {time!r} of {self._name}, which its rows are ordered by, is null in all of them.")
         return TimeRange(int(found["first"]), int(found["last"]), int(found["n_null"]))
 
     def count_times(self, time: str, start: int, width: int, n_buckets: int) -> IntArray:
@@ -156,33 +159,23 @@ class BigQuerySource:
         return ticks(found)[0]
 
     def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
-        """Not asked of a table that has no row groups in time order."""
+        """Not asked of a table without row groups."""
         raise PlanError(f"{self._name} has no order of its own; its rows are found by {time!r}.")
 
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None) -> pa.Table:
         """Exactly the chunk's rows in the job's order (time, then the columns that break ties), with their row numbers."""
         by = time or self._key_name
-        if chunk.times is not None:
-            first, last = 0, chunk.n_rows
-            start, stop = chunk.times
-        else:
-            ends = np.cumsum([bucket.n_rows for bucket in self._groups])
-            begin = int(np.searchsorted(ends, chunk.first_row, side="right"))
-            end = int(np.searchsorted(ends, chunk.first_row + chunk.n_rows, side="left"))
-            first = chunk.first_row - (int(ends[begin]) - self._groups[begin].n_rows)
-            last = first + chunk.n_rows
-            start, stop = self._groups[begin].start, self._groups[end].stop
+        assert chunk.times is not None
         # Rows of one time differ in nothing that is asked for: no column is needed to tell them apart.
         ties = [name for name in self._tie_columns if name != by] if {*columns} - {by} else []
         names = list(dict.fromkeys([by, *ties, *columns]))
-        table = self._read(names, self._key(by).between(start, stop))
-        # A group may reach past the chunk on both sides; a time range never does.
-        if table.num_rows < last or (chunk.times is not None and table.num_rows != last):
+        table = self._read(names, self._key(by).between(*chunk.times))
+        if table.num_rows != chunk.n_rows:
             raise DataError(
                 f"{self._name}: {chunk} was planned with {chunk.n_rows:,} rows and {table.num_rows:,} came; the table was "
                 f"replaced, or `where` does not always say the same. Start again with --overwrite."
             )
-        rows = sort_rows(table, by=by, ties=ties).slice(first, chunk.n_rows).select(list(columns))
+        rows = sort_rows(table, by=by, ties=ties).select(list(columns))
         numbers = np.arange(chunk.first_row, chunk.first_row + chunk.n_rows)
         return rows.add_column(0, ROW_NUMBER, pa.array(numbers, pa.int64()))
 
@@ -348,19 +341,12 @@ class BigQuerySource:
             )
         return self._spec.key
 
-    @cached_property
-    def _groups(self) -> tuple[Any, ...]:
-        name = self._key_name
-        span = self.time_range(name)
-        if span.n_null:
-            raise DataError(f"The key {name!r} of {self._name} is null in {span.n_null:,} rows; choose one that never is.")
-
-        def count(start: int, width: int, n_buckets: int) -> IntArray:
-            return self.count_times(name, start, width, n_buckets)
-
-        day = 86_400 if self._key(name).kind == "DATE" else 1
-        fine = time_buckets(count, span.first, span.last, max_rows=_GROUP_ROWS, resolution=day)
-        return tuple(joined(fine, max_rows=_GROUP_ROWS))
+    def _partitions(self, key: Key) -> TimePartitions | None:
+        """Partitions of the table by a column; those by the time of loading begin nowhere in it."""
+        found = self._metadata.time_partitioning
+        if found is None or (found.field or "").casefold() != key.name.casefold():
+            return None
+        return TimePartitions(found.type_, unit="s" if key.kind == "DATE" else "us")
 
     @cached_property
     def _tie_columns(self) -> list[str]:

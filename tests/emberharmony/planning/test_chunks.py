@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from emberharmony.errors import PlanError
 from emberharmony.planning import chunks as module
 from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank, time_buckets
+from emberharmony.planning.partitions import TimePartitions
 
 
 def counter(ticks, calls=None):
@@ -150,3 +152,46 @@ def test_a_date_is_not_cut():
     assert [bucket.n_rows for bucket in buckets] == [7] * 3_650
     assert len(calls) == 1
     assert time_at_rank(buckets, 8, lambda *_: np.empty(0), resolution=86_400) == 86_400
+
+
+@pytest.mark.parametrize(("granularity", "period"), [("HOUR", "h"), ("DAY", "D"), ("MONTH", "M"), ("YEAR", "Y")])
+@given(data=st.data(), chunk_rows=st.integers(2, 40), n_buckets=st.sampled_from([2_048, module.N_BUCKETS]))
+def test_chunks_begin_where_partitions_do(granularity, period, data, chunk_rows, n_buckets):
+    """A chunk is whole partitions, or a piece of one."""
+    reach = {"HOUR": 3, "DAY": 40, "MONTH": 900, "YEAR": 4_000}[granularity] * 86_400_000_000 // 24
+    drawn = st.one_of(st.integers(-reach, reach), st.integers(0, reach // 40))
+    ticks = np.array(data.draw(st.lists(drawn, min_size=1, max_size=80)), np.int64)
+    partitions = TimePartitions(granularity)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "N_BUCKETS", n_buckets)
+        limits = {"max_rows": max(chunk_rows // 2, 1), "partitions": partitions}
+        fine = time_buckets(counter(ticks), int(ticks.min()), int(ticks.max()), **limits)
+        chunks = cut_times(list(joined(fine, max_rows=chunk_rows // 4)), chunk_rows)
+    seen = [between(ticks)(*chunk.times) for chunk in chunks]
+    assert [len(inside) for inside in seen] == [chunk.n_rows for chunk in chunks]
+    np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.sort(ticks))
+    assert all(a.times[1] <= b.times[0] for a, b in pairwise(chunks))
+    held = [set(pd.to_datetime(inside, unit="us").to_period(period)) for inside in seen]
+    for own, inside in zip(held, seen, strict=True):
+        assert len(inside) <= chunk_rows or len(np.unique(inside)) == 1
+        sharing = [other for other in held if other & own]
+        assert len(sharing) == 1 or all(len(other) == 1 for other in sharing)
+
+
+def test_a_large_partition_is_cut_into_pieces_about_equal():
+    day = 86_400_000_000
+    ticks = np.concatenate([np.arange(1_050) * (day // 1_050), [day + 5], 2 * day + np.arange(300)])
+    fine = time_buckets(counter(ticks), 0, int(ticks.max()), max_rows=100, partitions=TimePartitions("DAY"))
+    assert [chunk.n_rows for chunk in cut_times(list(joined(fine, max_rows=10)), 1_000)] == [530, 520, 301]
+
+
+def test_a_stray_time_far_away_costs_no_more_passes():
+    """9999-12-31 means "never" in many tables: days are then too many to count each, but where rows crowd."""
+    day = 86_400_000_000
+    ticks = np.concatenate([np.arange(0, 900 * day, day // 50), [2_932_896 * day]])
+    calls = []
+    limits = {"max_rows": 40, "partitions": TimePartitions("DAY")}
+    buckets = list(time_buckets(counter(ticks, calls), 0, int(ticks.max()), **limits))
+    assert sum(bucket.n_rows for bucket in buckets) == len(ticks)
+    assert all(bucket.start // day == (bucket.stop - 1) // day for bucket in buckets[:-1])
+    assert len(calls) <= 3
