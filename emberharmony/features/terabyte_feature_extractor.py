@@ -26,16 +26,16 @@ from emberharmony.features.preprocessing import Preprocessing, datetime_features
 from emberharmony.features.wall_times import wall_times
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.source import BigQuerySourceSpec
-from emberharmony.io.frames import batches_of, is_bigframe, write_batches
+from emberharmony.io.frames import batches_of, is_bigframe, map_bigframe, session_of, to_bigframe, write_batches
 from emberharmony.io.parquet import ParquetSourceSpec
-from emberharmony.io.parts import feature_part, read_part
+from emberharmony.io.parts import feature_part, read_part, table_of
 from emberharmony.pipeline.chunk import PLAIN
 from emberharmony.pipeline.plan import Resources, make_plan, stage_plan
 from emberharmony.pipeline.run import Run, open_run
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
 from emberharmony.pipeline.stages import fit_preprocessing_of, run_chunk
 from emberharmony.splits import SPLITS, SplitCodes, SplitSpec, TimeBoundaries, split_at_random, split_by_time
-from emberharmony.typing import IntArray
+from emberharmony.typing import FeatureBlock, IntArray
 from emberharmony.windows import WindowSpec
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class PreparedData:
     """A table, ready for a model.
 
     The frames hold the features, as float32, and then the target as it came. Their index is the index column's values, or the
-    row's number in the table.
+    row's number in the table. Of a bigframes DataFrame they are bigframes DataFrames of its session, with floats of 64 bits.
     """
 
     train: pd.DataFrame
@@ -92,7 +92,8 @@ class TerabyteFeatureExtractor:
     """Features of Parquet files, BigQuery tables and frames, by the stages that the pipeline runs.
 
     Rows are read and encoded in chunks; what is fitted is fitted on the training rows alone. Only the result is held in memory
-    as a whole: for a result that is larger than that, write the job as a file and run it with ``emberharmony run``.
+    as a whole: for a result that is larger than that, write the job as a file and run it with ``emberharmony run``. The result
+    of a bigframes DataFrame goes back to BigQuery, and is held there. Its session is used, and left open.
 
     Parameters
     ----------
@@ -199,19 +200,24 @@ class TerabyteFeatureExtractor:
                 path = Path(folder) / "limited.parquet"
                 write_batches(_rows_of(spec, self._resources()), path, limit=limit)
                 spec = replace(spec, source=ParquetSourceSpec(str(path)))
-            return self._prepared(spec, Path(folder), index_col)
+            return self._prepared(spec, Path(folder), index_col, session_of(table_or_path))
 
     def transform(self, table: Any, state: Preprocessing) -> pd.DataFrame:
-        """Return the features of a frame's rows, by a state that `prepare_data` fitted."""
+        """Return the features of a frame's rows, by a state that `prepare_data` fitted.
+
+        Of a pandas or bigframes DataFrame the result is one too, with its index. A bigframes DataFrame without index and order
+        gives rows in any order: set an index to tell them apart.
+        """
         import pandas as pd
 
+        if is_bigframe(table):
+            names = state.feature_names
+            features: pd.DataFrame = map_bigframe(
+                table, lambda rows: table_of(rows.select([]), names, self._encoded(rows, state)), self.chunk_size
+            )
+            return features
         (rows,) = batches_of(table, 2**62)
-        missing = [column.name for column in state.columns if column.name not in rows.column_names]
-        if missing:
-            raise DataError(f"The frame lacks {', '.join(missing)}, which features are made of.")
-        with self._computing():
-            block = encode(rows, datetime_features(rows, state), state)
-        frame = pd.DataFrame(block.T, columns=list(state.feature_names))
+        frame = pd.DataFrame(self._encoded(rows, state).T, columns=list(state.feature_names))
         return frame.set_index(table.index) if isinstance(table, pd.DataFrame) else frame
 
     def process_in_chunks(
@@ -287,10 +293,17 @@ class TerabyteFeatureExtractor:
         if self.verbose:
             _log.info(message, *values)
 
+    def _encoded(self, rows: pa.Table, state: Preprocessing) -> FeatureBlock:
+        missing = [column.name for column in state.columns if column.name not in rows.column_names]
+        if missing:
+            raise DataError(f"The frame lacks {', '.join(missing)}, which features are made of.")
+        with self._computing():
+            return encode(rows, datetime_features(rows, state), state)
+
     def _resources(self) -> Resources:
         return Resources(self.chunk_size, self.max_memory_gb, 1, self.preferred_backend)
 
-    def _prepared(self, spec: PipelineSpec, folder: Path, index_col: str | None) -> PreparedData:
+    def _prepared(self, spec: PipelineSpec, folder: Path, index_col: str | None, session: Any) -> PreparedData:
         """Profile, fit and featurize, as the pipeline does, and read the parts it wrote."""
         plan = make_plan(pinned(spec), self._resources())
         ref = stage_plan(plan, folder / "run", backend=self.preferred_backend)
@@ -298,7 +311,8 @@ class TerabyteFeatureExtractor:
         for chunk in plan.chunks:
             run_chunk("profile", ref, chunk.index)
         n_features = fit_preprocessing_of(ref)
-        self._check_result_fits(plan.n_rows, n_features)
+        if session is None:
+            self._check_result_fits(plan.n_rows, n_features)
         self._say("%d features", n_features)
         # No windows are asked for: their sums would be made in vain.
         steps = replace(PLAIN, window_states=lambda run, train: [])
@@ -306,7 +320,7 @@ class TerabyteFeatureExtractor:
             run_chunk("featurize", ref, chunk.index, steps)
             self._say("%d rows encoded", chunk.first_row + chunk.n_rows)
         run = open_run(ref)
-        train, validation, test = (_frame(run, split, index_col) for split in SPLITS)
+        train, validation, test = (_frame(run, split, index_col, session) for split in SPLITS)
         return PreparedData(train, validation, test, run.preprocessing.feature_names, run.preprocessing)
 
     def _check_result_fits(self, n_rows: int, n_features: int) -> None:
@@ -382,17 +396,22 @@ def _rows_of(spec: PipelineSpec, resources: Resources) -> Iterator[pa.Table]:
         yield source.read(chunk, plan.table.schema.names, time=spec.columns.time).drop_columns(ROW_NUMBER)
 
 
-def _frame(run: Run, split: str, index_col: str | None) -> pd.DataFrame:
+def _frame(run: Run, split: str, index_col: str | None, session: Any) -> pd.DataFrame:
     """All parts of a split as one frame, features first."""
-    names = run.preprocessing.feature_names
-    parts: list[pa.Table] = []
-    for receipt in run.receipts("featurize"):
-        records = [file for file in receipt.files if file.name == feature_part(split, receipt.chunk)]
-        parts.extend(read_part(run.store, record) for record in records)
     index = index_col or ROW_NUMBER
-    target = [run.roles.target] if run.roles.target else []
-    frame: pd.DataFrame = pa.concat_tables(parts).select([index, *names, *target]).to_pandas(split_blocks=True)
-    return frame.set_index(index)
+    columns = [index, *run.preprocessing.feature_names, *([run.roles.target] if run.roles.target else [])]
+    parts = (
+        read_part(run.store, record).select(columns)
+        for receipt in run.receipts("featurize")
+        for record in receipt.files
+        if record.name == feature_part(split, receipt.chunk)
+    )
+    frame: pd.DataFrame
+    if session is None:
+        frame = pa.concat_tables(parts).to_pandas(split_blocks=True).set_index(index)
+    else:
+        frame = to_bigframe(parts, session, index=[index])
+    return frame
 
 
 def _by_time(numbers: IntArray) -> tuple[IntArray, SplitCodes]:

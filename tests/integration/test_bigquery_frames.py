@@ -5,6 +5,7 @@ The server takes less SQL than BigQuery and no TLS, so that three things of bigf
 
 from __future__ import annotations
 
+import uuid
 import warnings
 
 import bigframes
@@ -29,6 +30,7 @@ COLUMNS = ["time_hour", "carrier", "distance", "temp", "arr_delay", "overnight"]
 def session(connection):
     from bigframes.session import Session
     from bigframes.session import anonymous_dataset as datasets
+    from bigframes.session import bigquery_session as sessions
     from bigframes.session import clients as providers
     from bigframes.session import time as clocks
 
@@ -51,6 +53,13 @@ def session(connection):
             return name
 
         patch.setattr(datasets.AnonymousDatasetManager, "create_temp_table", create_temp_table)
+
+        def create_session_table(self, schema, cluster_cols=()):
+            name = bigquery.TableReference.from_string(f"{connection.project}.raw.frame_{uuid.uuid4().hex}")
+            self.bqclient.create_table(bigquery.Table(name, schema=list(schema)))
+            return name
+
+        patch.setattr(sessions.SessionResourceManager, "create_temp_table", create_session_table)
         options = bigframes.BigQueryOptions(
             credentials=AnonymousCredentials(),
             project=connection.project,
@@ -96,17 +105,65 @@ def test_figures_agree_with_the_generated_statement(frame, connection, flights):
         assert (numbers.loc["min", name], numbers.loc["max", name]) == (found.moments.minimum, found.moments.maximum)
 
 
-def test_the_extractor_takes_a_frame(frame, rows):
-    """What it makes of a frame in BigQuery is what it makes of the same rows as a pandas frame."""
-    settings = {"target_column": "arr_delay"}
-    extractor = TerabyteFeatureExtractor(verbose=False, preferred_backend="numpy")
-    order = ["time_hour", "carrier", "distance", "temp", "arr_delay", "overnight"]
-    local = rows.to_pandas().sort_values(order, kind="stable", ignore_index=True)
-    found = extractor.prepare_data(frame.sort_values(order), index_col="time_hour", **settings)
-    expected = extractor.prepare_data(local, index_col="time_hour", **settings)
+@pytest.fixture(scope="module")
+def ordered(session, flights):
+    """Some days' flights, in order."""
+    few = [("month", "==", 2), ("day", "<=", 3)]
+    return session.read_gbq(str(flights.table), columns=COLUMNS, filters=few).sort_values(COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def local(flights) -> pd.DataFrame:
+    """The same rows in the same order, as a pandas frame."""
+    rows = pq.read_table(flights.path, filters=[("month", "=", 2), ("day", "<=", 3)]).select(COLUMNS)
+    return rows.to_pandas().sort_values(COLUMNS, kind="stable", ignore_index=True)
+
+
+@pytest.fixture
+def extractor() -> TerabyteFeatureExtractor:
+    return TerabyteFeatureExtractor(chunk_size=1_000, verbose=False, preferred_backend="numpy")
+
+
+def fetched(frame) -> pd.DataFrame:
+    """A frame's rows, in its order and with its index, in numbers of NumPy."""
+    found = frame.to_pandas()
+    return found.astype(dict.fromkeys(found.columns, "float64"))
+
+
+def test_a_frame_in_a_frame_out(ordered, local, extractor, session):
+    """What is made of a frame in BigQuery lies there too, and is what is made of the same rows as a pandas frame."""
+    from bigframes.dataframe import DataFrame
+
+    settings = {"target_column": "arr_delay", "index_col": "time_hour"}
+    found = extractor.prepare_data(ordered, **settings)
+    expected = extractor.prepare_data(local, **settings)
     assert found.feature_names == expected.feature_names
     for split in ("train", "validation", "test"):
-        ours, theirs = getattr(found, split), getattr(expected, split)
-        assert len(ours) == len(theirs)
-        features = list(found.feature_names)
-        np.testing.assert_allclose(ours[features].sum(), theirs[features].sum(), rtol=1e-5, atol=1e-3)
+        frame = getattr(found, split)
+        assert isinstance(frame, DataFrame)
+        assert frame._session is session
+        theirs = getattr(expected, split)
+        ours = fetched(frame)
+        assert ours.columns.equals(theirs.columns)
+        assert ours.index.name == "time_hour"
+        np.testing.assert_array_equal(ours.index.to_numpy(), theirs.index.to_numpy())
+        np.testing.assert_allclose(ours, theirs.astype("float64"), rtol=0, atol=1e-6)
+    # It is a frame like any other of the session, which is still open.
+    assert found.train["temp"].mean() == pytest.approx(expected.train["temp"].mean(), abs=1e-4)
+
+
+def test_features_keep_index_and_order(ordered, local, extractor):
+    state = extractor.prepare_data(local, target_column="arr_delay", index_col="time_hour").state
+    expected = extractor.transform(local, state).astype("float64")
+    assert len(local) > 2_000  # of a batch each
+    unnamed = ordered.set_index("distance", drop=False).rename_axis([None])
+    for frame, index in [
+        (ordered, pd.RangeIndex(len(local))),
+        (ordered.set_index("time_hour"), pd.Index(local["time_hour"])),
+        (unnamed, pd.Index(local["distance"].to_numpy())),
+    ]:
+        features = fetched(extractor.transform(frame, state))
+        assert features.columns.equals(expected.columns)
+        assert features.index.name == index.name
+        np.testing.assert_array_equal(features.index.to_numpy(), index.to_numpy())
+        np.testing.assert_allclose(features, expected, rtol=0, atol=1e-6)

@@ -3,6 +3,7 @@
 import datetime as dt
 import logging
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -103,27 +104,38 @@ def test_frames_give_what_their_file_gives(path, extractor, table, make):
 
 
 def test_bigframes_come_page_by_page(extractor, table, path):
-    class DataFrame:
-        def __init__(self, frame):
-            self.frame, self.shape, self.pages = frame, frame.shape, 0
+    """And their rows go back to where they came from, one load for each frame."""
+    loads = []
 
-        def to_pandas_batches(self, page_size):
-            for begin in range(0, len(self.frame), page_size):
-                self.pages += 1
-                yield self.frame.iloc[begin : begin + page_size]
+    class DataFrame(pd.DataFrame):
+        pages = 0
+
+        @property
+        def _session(self):
+            return SimpleNamespace(read_parquet=lambda path, engine: loads.append(path) or DataFrame(pd.read_parquet(path)))
+
+        def to_pandas_batches(self, page_size, allow_large_results):
+            assert allow_large_results
+            for begin in range(0, len(self), page_size):
+                type(self).pages += 1
+                yield pd.DataFrame(self.iloc[begin : begin + page_size])
 
         def head(self, n):
-            return DataFrame(self.frame.head(n))
+            return DataFrame(self.iloc[:n])
 
     DataFrame.__module__ = "bigframes.dataframe"
     frame = DataFrame(table.to_pandas())
     prepared = extractor.prepare_data(frame, "y", drop_columns=["name"], index_col="t")
     expected = extractor.prepare_data(path, "y", drop_columns=["name"], index_col="t")
-    pd.testing.assert_frame_equal(prepared.test, expected.test, check_index_type=False)
-    assert frame.pages == 4
-    few = DataFrame(table.to_pandas())
-    assert len(extractor.prepare_data(few, drop_columns=["t"], limit=100).train) < 100
-    assert few.pages == 1
+    assert DataFrame.pages == 4
+    assert len(loads) == 3
+    for split in ("train", "validation", "test"):
+        pd.testing.assert_frame_equal(getattr(prepared, split), getattr(expected, split), check_index_type=False)
+    features = extractor.transform(frame, expected.state)
+    pd.testing.assert_frame_equal(features, extractor.transform(table.to_pandas(), expected.state))
+    DataFrame.pages = 0
+    assert len(extractor.prepare_data(frame, drop_columns=["t"], limit=100).train) < 100
+    assert DataFrame.pages == 1
     assert extractor.row_count(frame) == 900
     assert extractor.detect_column_types(frame).boolean == ["flag"]
 
