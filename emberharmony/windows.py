@@ -10,6 +10,8 @@ from typing import ClassVar
 class WindowSpec:
     """Temporal windows: `size` rows each, a new one every `stride` rows, for each of several strides.
 
+    Without strides there are no windows.
+
     Raises
     ------
     ValueError
@@ -27,15 +29,15 @@ class WindowSpec:
         """Refuse what has no windows."""
         if self.size < 1:
             raise ValueError(f"A window has at least 1 row, got size {self.size}.")
-        if not self.strides or min(self.strides) < 1:
-            raise ValueError(f"Strides are whole numbers from 1 up, at least one of them; got {list(self.strides)}.")
+        if min(self.strides, default=1) < 1:
+            raise ValueError(f"Strides are whole numbers from 1 up (none of them: no windows); got {list(self.strides)}.")
         if len(set(self.strides)) < len(self.strides):
             raise ValueError(f"Every stride is given once, got {list(self.strides)}.")
 
     @property
     def halo(self) -> int:
         """Rows past its own that a chunk needs to complete its windows."""
-        return self.size - 1
+        return self.size - 1 if self.strides else 0
 
 
 def window_starts(size: int, stride: int, *, start: int, stop: int, n_rows: int) -> range:

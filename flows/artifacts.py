@@ -12,6 +12,7 @@ from prefect.artifacts import (
 )
 
 from emberharmony.pipeline.plan import Plan
+from emberharmony.pipeline.run import chunk_stages
 from flows.compose import Outcome
 from flows.summary import explained_rows, summary_markdown
 from flows.watch import Watcher
@@ -34,8 +35,8 @@ class ArtifactWatcher:
 
     def planned(self, plan: Plan, backend: str) -> None:
         """Create the artifact."""
-        left_out = {"fit": ["project"], "apply": ["profile", "fit", "fit PCA"]}.get(plan.spec.kind, [])
-        self._whole = float(sum(weight for name, weight in _WEIGHTS.items() if name not in left_out))
+        fits = [] if plan.spec.kind == "apply" else ["fit", "fit PCA"]
+        self._whole = float(sum(_WEIGHTS[name] for name in [*chunk_stages(plan.spec), *fits]))
         self._artifact = create_progress_artifact(0.0, key="progress", description=f"{plan.n_rows:,} rows on {backend}")
         self._inner.planned(plan, backend)
 
@@ -63,7 +64,8 @@ class ArtifactWatcher:
 def publish_summary(outcome: Outcome) -> None:
     """Leave the run's summary and its explained variance, and how far the columns have drifted, with the flow run."""
     create_markdown_artifact(summary_markdown(outcome), key="summary", description="What was read and written")
-    create_table_artifact(explained_rows(outcome), key="explained-variance", description="Explained variance by stride")
+    if outcome.manifest.strides:
+        create_table_artifact(explained_rows(outcome), key="explained-variance", description="Explained variance by stride")
     if outcome.manifest.drift:
         rows = [{"column": name, **found} for name, found in outcome.manifest.drift.items()]
         create_table_artifact(rows, key="drift", description="How far each column has moved from the training rows")

@@ -143,10 +143,11 @@ def carry_out(ref: RunRef, sink: Path, engine: Engine, watcher: Watcher, *, work
                 if kind != "apply":
                     _each("profile", ref, engine, watcher)
                     _once("fit", watcher, lambda: engine.fit_preprocessing(ref))
-                _each("featurize", ref, engine, watcher)
+                if "featurize" in run.chunk_stages:
+                    _each("featurize", ref, engine, watcher)
                 if kind != "apply":
                     _once("fit PCA", watcher, lambda: engine.fit_pca(ref))
-                if kind != "fit":
+                if "project" in run.chunk_stages:
                     _each("project", ref, engine, watcher)
             return engine.publish(ref, str(sink))
         except DamagedError as damaged:
@@ -222,7 +223,8 @@ def _outputs(job: AnyJob, manifest: Manifest) -> tuple[str, ...]:
     if isinstance(sink, BigQuerySinkSpec):
         tables = ("features", *(f"windows_stride_{stride}" for stride in manifest.strides), "runs")
         return (*(f"{sink.dataset}.{sink.prefix}{table}" for table in tables), *fitted)
-    return (f"{sink.path}/features", f"{sink.path}/windows", *fitted)
+    windows = [f"{sink.path}/windows"] if manifest.strides else []
+    return (f"{sink.path}/features", *windows, *fitted)
 
 
 def _chosen_backend(name: str | None) -> str:

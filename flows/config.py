@@ -248,6 +248,9 @@ def _explain(detail: Any, data: Mapping[str, Any], model: type[AnyJob]) -> str:
         allowed = detail["ctx"]["expected"]
         choices = [choice.strip("' ") for choice in allowed.replace(" or ", ",").split(",")]
         return f"{key} is {detail['input']!r}; allowed: {allowed}.{_nearest(str(detail['input']), choices, listed=False)}"
+    if detail["type"] == "dataclass_type" and "connection" not in location:
+        hint = " For none, set `windows.strides: []`." if key == "windows" else ""
+        return f"{key} is {detail['input']!r}: it is a section of {', '.join(_allowed(location, data, model))}.{hint}"
     message = detail["msg"][0].lower() + detail["msg"][1:]
     if "connection" in location:
         return f"{key}: {message}. What was given is not shown; keys and tokens have no place in a job, only names and paths."

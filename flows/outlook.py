@@ -79,7 +79,7 @@ def _lines(job: AnyJob, plan: Plan) -> Iterator[tuple[str, str]]:
         ),
     )
     strides = ", ".join(map(str, spec.windows.strides))
-    yield "windows", f"{spec.windows.size} rows, strides {strides}"
+    yield "windows", f"{spec.windows.size} rows, strides {strides}" if strides else "none"
     yield "staging", str(staging_of(plan, Path(job.sink.path)))
     yield "sink", f"{job.sink.path}: {_target(job, plan)}"
 

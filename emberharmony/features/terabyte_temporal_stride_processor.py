@@ -84,6 +84,8 @@ class TerabyteTemporalStrideProcessor:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is at least 1, got {batch_size}.")
+        if not stride_perspectives:
+            raise ValueError("stride_perspectives is empty: give at least one stride, such as (1, 3, 5).")
         self._windows = WindowSpec(window_size, tuple(stride_perspectives))
         self._pca = PCASpec(pca_components)
         select(preferred_backend)  # now, not in the middle of the work: a backend that was asked for has to be there

@@ -155,12 +155,13 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     if kind == "apply":
         files.append(run.store.write_arrays(drift_name(chunk.index), _drift_counts(run, rows)))
     del rows, block
-    pays = "train" in stretches and state_pays(run, stretches["train"].block.nbytes)
+    has_windows = bool(run.spec.windows.strides)
+    pays = has_windows and "train" in stretches and state_pays(run, stretches["train"].block.nbytes)
     if kind != "fit" or not pays:
         for name, stretch in stretches.items():
             table = table_of(stretch.carried, fitted.feature_names, stretch.block)
             files.append(steps.write_part(run.store, feature_part(name, chunk.index), table, encoding))
-    if kind != "fit":
+    if kind != "fit" and has_windows:
         files.append(write_edges(run.store, edges_name(chunk.index), _edges(run, stretches)))
     if pays:
         states = steps.window_states(run, stretches["train"])

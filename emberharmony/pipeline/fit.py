@@ -61,12 +61,12 @@ def fit_features(run: Run, backend: str) -> Preprocessing:
 
 
 def fit_pcas(run: Run, backend: str) -> dict[int, WindowPCA]:
-    """Merge the chunks' window states in order and fit one PCA for each stride; leaves them in the store."""
+    """Merge the chunks' window states in order and fit one PCA for each stride, if any; leaves them in the store."""
     if run.committed(FIT_PCA, 0):
         return run.pcas
     began = time.perf_counter()
     merged: list[WindowGram] = []
-    for states in _window_states(run):
+    for states in _window_states(run) if run.spec.windows.strides else ():
         merged = [a.merge(b) for a, b in zip(merged, states, strict=True)] if merged else states
     pcas = {state.stride: WindowPCA.fit(state, run.spec.pca) for state in merged}
     file = run.store.write_arrays("state/pca.safetensors", prefixed({str(s): pca.to_arrays() for s, pca in pcas.items()}))

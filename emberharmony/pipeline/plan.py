@@ -280,8 +280,12 @@ def check_split_sizes(rows: dict[str, int], spec: PipelineSpec) -> None:
     Raises
     ------
     PlanError
-        If a split that was asked for has fewer rows than a window.
+        If a split that was asked for has fewer rows than a window, or, in a job without windows, none for training.
     """
+    if not spec.windows.strides:
+        if not rows["train"]:
+            raise PlanError("The train split has no rows; give it a larger part of them (`split.fractions`).")
+        return
     for split, fraction in zip(SPLITS, spec.split.fractions, strict=True):
         if fraction and rows[split] < spec.windows.size:
             raise PlanError(

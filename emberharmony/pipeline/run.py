@@ -69,6 +69,12 @@ class Receipt:
         return cls(**{**data, "files": tuple(FileRecord(**file) for file in data["files"])})
 
 
+def chunk_stages(spec: PipelineSpec) -> tuple[str, ...]:
+    """Stages that every chunk of a job goes through: without windows there is nothing to project, nor a PCA to fit."""
+    for_windows = {"project", "featurize"} if spec.kind == "fit" else {"project"}
+    return tuple(stage for stage in _CHUNK_STAGES[spec.kind] if spec.windows.strides or stage not in for_windows)
+
+
 class Run:
     """A planned job: its spec, its chunks and what has been committed of it."""
 
@@ -149,7 +155,7 @@ class Run:
     @property
     def chunk_stages(self) -> tuple[str, ...]:
         """Stages that every chunk of this kind of job goes through."""
-        return _CHUNK_STAGES[self.spec.kind]
+        return chunk_stages(self.spec)
 
     @cached_property
     def split_rows(self) -> IntArray:

@@ -75,6 +75,8 @@ def row_peak_bytes(sizes: RowSizes) -> float:
 
 def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
     """Bytes of a chunk's stage that do not depend on its rows: products of rows and Gram matrices."""
+    if not n_strides:
+        return _BUFFERS_BYTES
     gram = _gram_bytes(sizes, window_size)
     products = max(_PRODUCT_BYTES, 2 * gram)  # of a single stride: a period has less than two windows' rows
     return products + (n_strides + 2) * gram + _BUFFERS_BYTES  # two more: one being made, and what is taken off it
@@ -82,6 +84,8 @@ def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> i
 
 def fit_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
     """Bytes of fitting the PCAs: merged and loaded states of every stride, one covariance and its eigenvectors' workspace."""
+    if not n_strides:
+        return _BUFFERS_BYTES
     return (2 * n_strides + 4) * _gram_bytes(sizes, window_size) + _BUFFERS_BYTES
 
 

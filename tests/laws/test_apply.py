@@ -67,6 +67,27 @@ def test_law_6(tmp_path, order, chunk_rows):
         assert outcome.manifest.kind == "apply"
 
 
+def test_without_windows(tmp_path):
+    """No strides: the features of the same job with windows, no window of any kind, and a state that applies."""
+    source = write_table(small_table(600), tmp_path / "all.parquet", group_rows=150)
+    whole = run_small(source, tmp_path / "whole", **JOB)
+    job = JOB | {"windows": {"strides": []}}
+    plain = run_small(source, tmp_path / "plain", runtime={"chunk_rows": 90}, **job)
+    assert plain.windows == {}
+    assert not (tmp_path / "plain/windows").exists()
+    assert plain.outcome.outputs == tuple(str(tmp_path / "plain" / name) for name in ("features", "state", "manifest.json"))
+    assert {file["name"].split("/")[0] for file in plain.manifest["files"]} == {"features", "state"}
+    for split, features in whole.features.items():
+        assert features.equals(plain.features[split])
+    fitted = {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "fit")}} | job
+    runtime = {"workers": 1, "backend": "numpy", "engine": "none", "chunk_rows": 200}
+    run_job(parse_job(fitted | {"runtime": runtime}, model=FitJob), PlainLoop(1))
+    some = write_table(rows_of(small_table(600), plain, "test"), tmp_path / "test.parquet")
+    for state in ("plain", "fit"):
+        apply_to(some, tmp_path / state, tmp_path / f"applied-{state}")
+        assert_same(tmp_path / f"applied-{state}", plain, "test")
+
+
 @pytest.mark.parametrize("backend", ["torch", "mlx"])
 def test_law_6_on_another_backend(tmp_path, backend):
     if backend not in available_backends():
