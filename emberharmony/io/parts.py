@@ -65,7 +65,7 @@ class Encoding(NamedTuple):
 def write_part(store: Store, name: str, table: pa.Table, encoding: Encoding) -> FileRecord:
     """Write one part."""
     packed = {*encoding.dictionary, *encoding.sparse}
-    with store.writing(name) as file:
+    with store.keeping(name) as file:
         pq.write_table(
             table,
             pa.PythonFile(file, mode="w"),
@@ -74,7 +74,7 @@ def write_part(store: Store, name: str, table: pa.Table, encoding: Encoding) -> 
             compression={column: "lz4" if column in packed else "none" for column in table.column_names},
             write_statistics=[field.name for field in table.schema if field.type != pa.float32()],
         )
-    return file.record(name)
+    return file.record
 
 
 def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = None) -> pa.Table:
@@ -86,7 +86,7 @@ def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = 
         If the file is not what its record says.
     """
     store.check(record)
-    with store.path(record.name).open("rb") as handle:
+    with store.path(record).open("rb") as handle:
         return pq.ParquetFile(handle).read(columns, use_threads=False)
 
 
@@ -94,12 +94,19 @@ def write_edges(store: Store, name: str, edges: Mapping[str, pa.Table]) -> FileR
     """Write the first rows of each split of a chunk: what its neighbours' windows need of it."""
     tables = [table.append_column("split", pa.array([split] * table.num_rows)) for split, table in edges.items()]
     table = pa.concat_tables(tables).unify_dictionaries()  # an Arrow file holds one dictionary for each column
-    with store.writing(name) as file, pa.ipc.new_file(pa.PythonFile(file, mode="w"), table.schema) as writer:
+    with store.keeping(name) as file, pa.ipc.new_file(pa.PythonFile(file, mode="w"), table.schema) as writer:
         writer.write_table(table)
-    return file.record(name)
+    return file.record
 
 
-def read_edges(store: Store, name: str, split: str) -> pa.Table:
-    """Read the first rows of one split of a chunk."""
-    table = pa.ipc.open_file(pa.py_buffer(store.read(name))).read_all()
+def read_edges(store: Store, record: FileRecord, split: str) -> pa.Table:
+    """Read the first rows of one split of a chunk.
+
+    Raises
+    ------
+    DamagedError
+        If the file is not what its record says.
+    """
+    store.check(record)
+    table = pa.ipc.open_file(pa.py_buffer(store.read(record))).read_all()
     return table.filter(pc.field("split") == split).drop_columns("split")

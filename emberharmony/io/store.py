@@ -6,12 +6,11 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import safetensors
@@ -33,15 +32,29 @@ _PASSING = frozenset(
     if hasattr(errno, name)
 )
 """What the system says of a share that is away for a while."""
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK})
+"""What it says where a file cannot have a second name."""
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """A written file: its name within the store, its size and what its content hashes to."""
+    """A kept file: its name, its size and what its content hashes to."""
 
     name: str
     n_bytes: int
     sha256: str
+
+    @property
+    def kept_as(self) -> str:
+        """Name that the file has within a store, which tells its content as well.
+
+        Examples
+        --------
+        >>> FileRecord("grams/00007.safetensors", 0, "e3b0c44298fc1c149afbf4c8996fb924").kept_as
+        'grams/00007-e3b0c44298fc1c14.safetensors'
+        """
+        name = PurePosixPath(self.name)
+        return str(name.with_stem(f"{name.stem}-{self.sha256[:16]}"))
 
 
 class HashingFile:
@@ -49,7 +62,8 @@ class HashingFile:
 
     closed = False  # pyarrow asks
 
-    def __init__(self, handle: BinaryIO) -> None:
+    def __init__(self, name: str, handle: BinaryIO) -> None:
+        self._name = name
         self._handle = handle
         self._sha256 = hashlib.sha256()
         self._n_bytes = 0
@@ -63,25 +77,39 @@ class HashingFile:
     def flush(self) -> None:
         """Do nothing: the end of the block flushes."""
 
-    def record(self, name: str) -> FileRecord:
-        """Return the record of what was written, to be kept under `name`."""
-        return FileRecord(name, self._n_bytes, self._sha256.hexdigest())
+    @property
+    def record(self) -> FileRecord:
+        """The record of what was written so far."""
+        return FileRecord(self._name, self._n_bytes, self._sha256.hexdigest())
 
 
 @dataclass(frozen=True)
 class Store:
-    """Files by name under one root; writing is atomic, and writing again replaces.
+    """Files under one root, each of which appears whole or not at all.
+
+    A file that is *written* has a name; writing it again replaces it. A file that is *kept* lies under its name and its
+    content's hash, and its record finds it: of two workers that make the same part on different hardware neither touches the
+    other's, whoever is late.
 
     With `expected` the root is known to be there: if it is not, a share has vanished, which may pass, and nothing is made in
     its place.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     store = Store(Path(folder))
+    ...     one, other = store.keep("part", b"by one worker"), store.keep("part", b"by another")
+    ...     store.read(one), store.read(other)
+    (b'by one worker', b'by another')
     """
 
     root: Path
     expected: bool = False
 
-    def path(self, name: str) -> Path:
+    def path(self, file: str | FileRecord) -> Path:
         """Where a file lies, or would."""
-        return self.root / name
+        return self.root / (file if isinstance(file, str) else file.kept_as)
 
     def exists(self, name: str) -> bool:
         """Whether the file was written, whole."""
@@ -101,57 +129,54 @@ class Store:
                 f"on where it stopped."
             )
 
-    @contextmanager
-    def writing(self, name: str) -> Iterator[HashingFile]:
-        """Open a file to write; it appears under its name when the block ends well, and never otherwise.
-
-        Until then it lies in a folder of its own, so that a killed writer leaves nothing among the files that readers see.
-        """
-        target = self.path(name)
-        unfinished = self.root / UNFINISHED / f"{target.name}.{uuid.uuid4().hex[:12]}"
-        with self._explained(target):
-            self.check_there()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.parent.mkdir(exist_ok=True)
-            try:
-                with unfinished.open("wb") as handle:
-                    file = HashingFile(handle)
-                    yield file
-                unfinished.replace(target)
-            finally:
-                unfinished.unlink(missing_ok=True)
-
-    def write(self, name: str, content: bytes | memoryview) -> FileRecord:
-        """Write a file whose content is at hand."""
-        with self.writing(name) as file:
+    def write(self, name: str, content: bytes | memoryview, *, once: bool = False) -> None:
+        """Write a file by its name; with `once` the first of several writers wins, and the others change nothing."""
+        put = _put_once if once else Path.replace
+        with self._making(name, lambda unfinished, _: put(unfinished, self.path(name))) as file:
             file.write(content)
-        return file.record(name)
 
-    def read(self, name: str) -> bytes:
-        """Return a file's content."""
-        with self._explained(self.path(name)):
-            return self.path(name).read_bytes()
-
-    def write_json(self, name: str, content: Any) -> FileRecord:
+    def write_json(self, name: str, content: Any, *, once: bool = False) -> None:
         """Write JSON, indented for people."""
-        return self.write(name, (json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n").encode())
+        self.write(name, _as_json(content), once=once)
 
-    def read_json(self, name: str) -> Any:
+    @contextmanager
+    def keeping(self, name: str) -> Iterator[HashingFile]:
+        """Open a file to write, which is kept when the block ends well; its record is complete then."""
+        with self._making(name, lambda unfinished, record: unfinished.replace(self.path(record))) as file:
+            yield file
+
+    def keep(self, name: str, content: bytes | memoryview) -> FileRecord:
+        """Keep a file whose content is at hand."""
+        with self.keeping(name) as file:
+            file.write(content)
+        return file.record
+
+    def keep_json(self, name: str, content: Any) -> FileRecord:
+        """Keep JSON, indented for people."""
+        return self.keep(name, _as_json(content))
+
+    def keep_arrays(self, name: str, arrays: Arrays) -> FileRecord:
+        """Keep named arrays as safetensors."""
+        return self.keep(name, as_safetensors(arrays))
+
+    def read(self, file: str | FileRecord) -> bytes:
+        """Return a file's content."""
+        with self._explained(self.path(file)):
+            return self.path(file).read_bytes()
+
+    def read_json(self, file: str | FileRecord) -> Any:
         """Return a JSON file's content."""
-        return json.loads(self.read(name))
+        return json.loads(self.read(file))
 
-    def write_arrays(self, name: str, arrays: Arrays) -> FileRecord:
-        """Write named arrays as safetensors."""
-        return self.write(name, safetensors.numpy.save({key: array.copy(order="C") for key, array in arrays.items()}))
-
-    def read_arrays(self, name: str, *, prefix: str = "") -> Arrays:
+    def read_arrays(self, file: str | FileRecord, *, prefix: str = "") -> Arrays:
         """Return the arrays whose names begin with `prefix`, without it; the others are not read."""
-        with self._explained(self.path(name)), safetensors.safe_open(self.path(name), framework="numpy") as file:
-            return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+        path = self.path(file)
+        with self._explained(path), safetensors.safe_open(path, framework="numpy") as arrays:
+            return {key.removeprefix(prefix): arrays.get_tensor(key) for key in arrays.keys() if key.startswith(prefix)}  # noqa: SIM118
 
     def holds(self, record: FileRecord) -> bool:
         """Whether a file is there and hashes to what its record says."""
-        path = self.path(record.name)
+        path = self.path(record)
         with self._explained(path):
             try:
                 with path.open("rb") as handle:
@@ -171,17 +196,36 @@ class Store:
             If it is missing, or its content is another one.
         """
         if not self.holds(record):
-            raise DamagedError(f"{self.path(record.name)} is missing or was changed since this job wrote it.", record.name)
-
-    def remove(self) -> None:
-        """Remove the folder and everything in it."""
-        if self.root.exists():
-            shutil.rmtree(self.root)
+            raise DamagedError(f"{self.path(record)} is missing or was changed since this job wrote it.", record.kept_as)
 
     def check_writable(self) -> None:
         """Find out now, not after an hour's work, that nothing can be written here."""
         self.write(".writable", b"")
         self.path(".writable").unlink()
+
+    @contextmanager
+    def _making(self, name: str, put: Callable[[Path, FileRecord], object]) -> Iterator[HashingFile]:
+        """Write in a folder apart, so that a killed writer leaves nothing among the files; `put` what is whole in place."""
+        target = self.path(name)
+        unfinished = self.root / UNFINISHED / f"{target.name}.{uuid.uuid4().hex[:12]}"
+        with self._explained(target):
+            self._make_folder(target.parent)
+            self._make_folder(unfinished.parent)
+            try:
+                with unfinished.open("wb") as handle:
+                    file = HashingFile(name, handle)
+                    yield file
+                put(unfinished, file.record)
+            finally:
+                unfinished.unlink(missing_ok=True)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder below the root, and the root itself unless it is expected to be there."""
+        if not self.expected:
+            folder.mkdir(parents=True, exist_ok=True)
+        below = folder.relative_to(self.root).parts
+        for depth in range(len(below)):
+            self.root.joinpath(*below[: depth + 1]).mkdir(exist_ok=True)
 
     @contextmanager
     def _explained(self, target: Path) -> Iterator[None]:
@@ -208,6 +252,29 @@ class Store:
                     f"{target} cannot be written: a part of its path is a file, not a folder. Choose another `sink.path`."
                 ) from error
             raise
+
+
+def as_safetensors(arrays: Arrays) -> bytes:
+    """Named arrays as the bytes of a safetensors file."""
+    content: bytes = safetensors.numpy.save({key: array.copy(order="C") for key, array in arrays.items()})
+    return content
+
+
+def _as_json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n").encode()
+
+
+def _put_once(unfinished: Path, target: Path) -> None:
+    """Name a file that is whole, unless the name is taken."""
+    try:
+        target.hardlink_to(unfinished)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if not target.exists():  # of two in this very moment the second wins
+            unfinished.replace(target)
 
 
 def prefixed(states: dict[str, Arrays]) -> Arrays:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from emberharmony.errors import DataError
 from emberharmony.features.drift import ColumnCounts, drift
+from emberharmony.io.store import FileRecord
 from emberharmony.pipeline.chunk import drift_name
-from emberharmony.pipeline.fit import FIT
 from emberharmony.pipeline.plan import Plan, Resources, plan_table
-from emberharmony.pipeline.run import Receipt, Run
+from emberharmony.pipeline.run import FIT, Receipt, Run
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source
 from emberharmony.pipeline.state import FittedState, roles_in, stage_state
 from emberharmony.splits import SplitSpec
@@ -44,20 +44,19 @@ def stage_fitted(state: FittedState, run: Run) -> None:
     began = time.perf_counter()
     if run.spec.state != state.digest:
         raise DataError("The state was changed after the job was planned; nothing was published. Run the same command again.")
-    rows = run.store.write_arrays("split-rows.safetensors", {"rows": np.array([[c.n_rows] for c in run.chunks], np.int64)})
+    rows = run.store.keep_arrays("split-rows.safetensors", {"rows": np.array([[c.n_rows] for c in run.chunks], np.int64)})
     run.commit(Receipt(FIT, 0, {}, (rows, *stage_state(state, run)), "none", time.perf_counter() - began))
 
 
 def measured_drift(run: Run) -> dict[str, dict[str, float]]:
     """How far every column has moved from the training rows, from what the chunks have counted."""
+    files = [run.file("featurize", chunk.index, drift_name(chunk.index)) for chunk in run.chunks]
     columns = run.preprocessing.columns
-    return {column.name: drift(column, run.baselines[column.name], _merged(run, i)) for i, column in enumerate(columns)}
+    return {column.name: drift(column, run.baselines[column.name], _merged(run, files, i)) for i, column in enumerate(columns)}
 
 
-def _merged(run: Run, column: int) -> ColumnCounts:
-    states: Iterator[ColumnCounts] = (
-        ColumnCounts.from_arrays(run.store.read_arrays(drift_name(chunk.index), prefix=f"{column}/")) for chunk in run.chunks
-    )
+def _merged(run: Run, files: Sequence[FileRecord], column: int) -> ColumnCounts:
+    states = (ColumnCounts.from_arrays(run.store.read_arrays(file, prefix=f"{column}/")) for file in files)
     merged = next(states)
     for state in states:
         merged = merged.merge(state)

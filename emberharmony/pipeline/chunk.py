@@ -132,8 +132,8 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
     states = {str(i): profile.without_categories.to_arrays() for i, profile in enumerate(profiles.values())}
     counts = {str(i): profile.categories.to_arrays() for i, profile in enumerate(profiles.values())}
     records = [
-        run.store.write_arrays(profile_name(chunk.index), prefixed(states)),
-        run.store.write_arrays(categories_name(chunk.index), prefixed(counts)),
+        run.store.keep_arrays(profile_name(chunk.index), prefixed(states)),
+        run.store.keep_arrays(categories_name(chunk.index), prefixed(counts)),
     ]
     return _receipt(run, "profile", chunk, codes, records, backend, began)
 
@@ -153,7 +153,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     stretches = _stretches(run, chunk, rows.select([ROW_NUMBER, *run.roles.carried]), block, codes)
     files, encoding = list[FileRecord](), feature_encoding(fitted)
     if kind == "apply":
-        files.append(run.store.write_arrays(drift_name(chunk.index), _drift_counts(run, rows)))
+        files.append(run.store.keep_arrays(drift_name(chunk.index), _drift_counts(run, rows)))
     del rows, block
     has_windows = bool(run.spec.windows.strides)
     pays = has_windows and "train" in stretches and state_pays(run, stretches["train"].block.nbytes)
@@ -166,7 +166,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     if pays:
         states = steps.window_states(run, stretches["train"])
         arrays = prefixed({str(state.stride): state.to_arrays() for state in states})
-        files.append(run.store.write_arrays(grams_name(chunk.index), arrays))
+        files.append(run.store.keep_arrays(grams_name(chunk.index), arrays))
     return _receipt(run, "featurize", chunk, codes, files, backend, began)
 
 
@@ -291,8 +291,7 @@ def _no_rows(run: Run) -> pa.Table:
 
 
 def _read_stretch(run: Run, featurized: Receipt, name: str) -> Stretch:
-    part = feature_part(name, featurized.chunk)
-    record = next(file for file in featurized.files if file.name == part)
+    record = run.file("featurize", featurized.chunk, feature_part(name, featurized.chunk))
     return _stretch_of(run, read_part(run.store, record), int(run.series_starts[featurized.chunk, run.splits.index(name)]))
 
 
@@ -307,7 +306,8 @@ def _with_halo(run: Run, chunk: Chunk, name: str, stretch: Stretch) -> Stretch:
     column = run.splits.index(name)
     while missing and following < len(run.chunks):
         if run.split_rows[following, column]:
-            head = _read_edges(run, following, name).slice(0, missing)
+            edges = run.file("featurize", following, edges_name(following))
+            head = read_edges(run.store, edges, name).slice(0, missing)
             heads.append(_stretch_of(run, head, 0))
             missing -= head.num_rows
         following += 1
@@ -315,14 +315,6 @@ def _with_halo(run: Run, chunk: Chunk, name: str, stretch: Stretch) -> Stretch:
         return stretch
     carried = pa.concat_tables([stretch.carried, *(head.carried for head in heads)])
     return Stretch(stretch.start, carried, np.concatenate([stretch.block, *(head.block for head in heads)], axis=1))
-
-
-def _read_edges(run: Run, chunk: int, split: str) -> pa.Table:
-    featurized = run.committed("featurize", chunk)
-    if featurized is None:
-        raise DamagedError(f"Chunk {chunk} is needed by its neighbour, and is not featurized.")
-    run.store.check(next(file for file in featurized.files if file.name == edges_name(chunk)))
-    return read_edges(run.store, edges_name(chunk), split)
 
 
 def _window_columns(run: Run, stretch: Stretch, starts: range) -> pa.Table:

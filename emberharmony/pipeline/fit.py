@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from emberharmony.features.preprocessing import Preprocessing, fit_preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.parts import block_of, feature_part, read_part
-from emberharmony.io.store import by_prefix, prefixed
+from emberharmony.io.store import FileRecord, by_prefix, prefixed
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.chunk import categories_name, grams_name, profile_name, state_pays
 from emberharmony.pipeline.plan import check_split_sizes
-from emberharmony.pipeline.run import Receipt, Run
+from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run
 from emberharmony.pipeline.state import write_state
 from emberharmony.splits import SPLITS
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.typing import FeatureBlock
-
-FIT, FIT_PCA = "fit", "fit-pca"
-"""Stages of the whole job rather than of a chunk; their receipts are those of chunk 0."""
 
 
 def fit_features(run: Run, backend: str) -> Preprocessing:
@@ -38,26 +35,33 @@ def fit_features(run: Run, backend: str) -> Preprocessing:
     if run.committed(FIT, 0):
         return run.preprocessing
     began = time.perf_counter()
+    counted, files = list[list[int]](), dict[str, FileRecord]()
     for receipt in run.receipts("profile"):
         run.check(receipt)
-    rows = np.array([[receipt.rows[name] for name in SPLITS] for receipt in run.receipts("profile")], np.int64)
+        counted.append([receipt.rows[name] for name in SPLITS])
+        files |= {file.name: file for file in receipt.files}
+    rows = np.array(counted, np.int64)
     check_split_sizes(dict(zip(SPLITS, rows.sum(axis=0).tolist(), strict=True)), run.spec)
-    counts = run.store.write_arrays("split-rows.safetensors", {"rows": rows})
-    profiles = _merged_profiles(run)
+    profiles = _merged_profiles(run, files)
     position = {column.name: i for i, column in enumerate(run.roles.features)}
+
+    def category_states(name: str) -> Iterator[CategoryCounts]:
+        return _category_states(run, files, position[name])
+
     spec = run.spec
     fitted = fit_preprocessing(
         run.roles,
         profiles,
-        lambda name: _category_states(run, position[name]),
+        category_states,
         cycles=spec.datetime,
         categories=spec.categories,
         numbers=spec.numbers,
         high_null_threshold=spec.columns.high_null_threshold,
     )
-    files = counts, *write_state(run, fitted, profiles, lambda name: _category_states(run, position[name]))
-    run.commit(Receipt(FIT, 0, {}, files, backend, time.perf_counter() - began))
-    return fitted
+    counts = run.store.keep_arrays("split-rows.safetensors", {"rows": rows})
+    written = counts, *write_state(run, fitted, profiles, category_states)
+    run.commit(Receipt(FIT, 0, {}, written, backend, time.perf_counter() - began))
+    return run.preprocessing
 
 
 def fit_pcas(run: Run, backend: str) -> dict[int, WindowPCA]:
@@ -69,23 +73,23 @@ def fit_pcas(run: Run, backend: str) -> dict[int, WindowPCA]:
     for states in _window_states(run) if run.spec.windows.strides else ():
         merged = [a.merge(b) for a, b in zip(merged, states, strict=True)] if merged else states
     pcas = {state.stride: WindowPCA.fit(state, run.spec.pca) for state in merged}
-    file = run.store.write_arrays("state/pca.safetensors", prefixed({str(s): pca.to_arrays() for s, pca in pcas.items()}))
+    file = run.store.keep_arrays("state/pca.safetensors", prefixed({str(s): pca.to_arrays() for s, pca in pcas.items()}))
     run.commit(Receipt(FIT_PCA, 0, {}, (file,), backend, time.perf_counter() - began))
-    return pcas
+    return run.pcas
 
 
-def _merged_profiles(run: Run) -> dict[str, ColumnProfile]:
+def _merged_profiles(run: Run, files: Mapping[str, FileRecord]) -> dict[str, ColumnProfile]:
     """Every column's profile over all chunks; the categories, which may be many, stay where they are."""
     merged = [ColumnProfile.empty() for _ in run.roles.features]
     for chunk in run.chunks:
-        states = by_prefix(run.store.read_arrays(profile_name(chunk.index)))
+        states = by_prefix(run.store.read_arrays(files[profile_name(chunk.index)]))
         merged = [profile.merge(ColumnProfile.from_arrays(states[str(i)])) for i, profile in enumerate(merged)]
     return dict(zip((column.name for column in run.roles.features), merged, strict=True))
 
 
-def _category_states(run: Run, column: int) -> Iterator[CategoryCounts]:
+def _category_states(run: Run, files: Mapping[str, FileRecord], column: int) -> Iterator[CategoryCounts]:
     for chunk in run.chunks:
-        yield CategoryCounts.from_arrays(run.store.read_arrays(categories_name(chunk.index), prefix=f"{column}/"))
+        yield CategoryCounts.from_arrays(run.store.read_arrays(files[categories_name(chunk.index)], prefix=f"{column}/"))
 
 
 def _window_states(run: Run) -> Iterator[list[WindowGram]]:
@@ -98,14 +102,14 @@ def _window_states(run: Run) -> Iterator[list[WindowGram]]:
     for receipt in run.receipts("featurize"):
         if not receipt.rows["train"]:
             continue
-        state = next((file for file in receipt.files if file.name == grams_name(receipt.chunk)), None)
+        state = receipt.find(grams_name(receipt.chunk))
         if state:
             run.store.check(state)
             if rows:
                 yield _states_of(run, rows, start)
             rows = []
             strides = run.spec.windows.strides
-            yield [WindowGram.from_arrays(run.store.read_arrays(state.name, prefix=f"{s}/")) for s in strides]
+            yield [WindowGram.from_arrays(run.store.read_arrays(state, prefix=f"{s}/")) for s in strides]
             continue
         if not rows:
             start = int(run.series_starts[receipt.chunk, 0])
@@ -123,7 +127,6 @@ def _states_of(run: Run, rows: Sequence[FeatureBlock], start: int) -> list[Windo
 
 
 def _train_block(run: Run, receipt: Receipt) -> FeatureBlock:
-    name = feature_part("train", receipt.chunk)
-    record = next(file for file in receipt.files if file.name == name)
+    record = run.file("featurize", receipt.chunk, feature_part("train", receipt.chunk))
     names = run.preprocessing.feature_names
     return block_of(read_part(run.store, record, names), names)

@@ -16,7 +16,7 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
 from emberharmony.features.datetime import TICKS_PER_DAY
 from emberharmony.io.source import Source, TableInfo
-from emberharmony.io.store import Store
+from emberharmony.io.store import Store, as_safetensors
 from emberharmony.pipeline.run import PLAN_VERSION, RunRef, forget_runs
 from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank, time_buckets
@@ -25,6 +25,8 @@ from emberharmony.splits import SPLITS, TimeBoundaries
 from emberharmony.typing import IntArray
 
 STAGING = ".staging"
+OLD = ".old-"
+"""What the names of folders begin with that are being removed."""
 _TOGETHER = {"temporal": "; rows of equal time stay together", "hash": "; rows of equal keys stay together", "random": ""}
 REPLACES = "replaces"
 """Mark, in a staged run, that what is published may be replaced by it."""
@@ -136,18 +138,22 @@ def stage_plan(plan: Plan, sink: Path, *, backend: str | None, anew: bool = Fals
     """
     store, cut = Store(staging_of(plan, sink)), _cut(plan)
     if anew and store.root.exists():
-        # Moved away first: half of a folder must not look like a run to take up.
-        shutil.rmtree(store.root.rename(store.root.with_name(f".old-{uuid.uuid4().hex[:8]}")))
+        remove_staged(store.root)
     store.check_writable()
     if anew:
         store.write(REPLACES, b"")
     chunks = {"first_row": cut[:, 0], "n_rows": cut[:, 1]}
     if not plan.in_order:
         chunks["times"] = cut[:, 2:]
-    store.write_arrays("chunks.safetensors", chunks)
+    store.write("chunks.safetensors", as_safetensors(chunks))
     store.write_json("plan.json", _as_json(plan))  # last: a plan that is there is whole
     forget_runs()
     return RunRef(str(store.root.absolute()), backend, token=uuid.uuid4().hex[:8])
+
+
+def remove_staged(folder: Path) -> None:
+    """Remove a folder of staging, out of the way first: half of it must not look like a run, nor a late worker get in."""
+    shutil.rmtree(folder.rename(folder.with_name(f"{OLD}{uuid.uuid4().hex[:8]}")))
 
 
 def staging_of(plan: Plan, sink: Path) -> Path:

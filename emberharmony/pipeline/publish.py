@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import metadata
@@ -16,14 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony import __version__
-from emberharmony.errors import DamagedError, DataError
+from emberharmony.errors import DamagedError, DataError, TerminalError
 from emberharmony.io.manifest import MANIFEST, Manifest, WindowCounts, read_manifest
 from emberharmony.io.store import UNFINISHED, FileRecord, Store
 from emberharmony.pipeline.apply import measured_drift
-from emberharmony.pipeline.fit import FIT, FIT_PCA
-from emberharmony.pipeline.plan import REPLACES, STAGING
-from emberharmony.pipeline.run import Receipt, Run
-from emberharmony.pipeline.tables import publish_tables
+from emberharmony.pipeline.plan import OLD, REPLACES, STAGING, remove_staged
+from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run
+from emberharmony.pipeline.tables import PLACE, SINK, publish_tables
 
 PUBLISHED = ("features", "windows", "state")
 
@@ -64,7 +63,7 @@ def publish(run: Run, sink: Path) -> Manifest:
     """Check that every part is there, write the manifest, and move all of it from staging to its place.
 
     Killed in the middle and called again, it goes on where it stopped: the manifest in staging is the decision, the one in
-    place the announcement.
+    place the announcement. A worker that is late by then finds nothing in its way, and is in nobody's.
 
     Raises
     ------
@@ -79,13 +78,16 @@ def publish(run: Run, sink: Path) -> Manifest:
         publish_tables(run, manifest, sink)
     # From here on what was published before is withdrawn: a reader sees all of a run, or nothing.
     (sink / MANIFEST).unlink(missing_ok=True)
-    written = {file.name.split("/")[0] for file in manifest.files}
-    for name in PUBLISHED:
-        source, target = run.store.path(name), sink / name
-        if target.exists() and (source.exists() or name not in written):
-            shutil.rmtree(target)
-        if source.exists() and name in written:
-            source.replace(target)
+    names = {file.name for file in manifest.files}
+    for folder in {name.rpartition("/")[0] for name in names}:
+        (sink / folder).mkdir(parents=True, exist_ok=True)
+    for file in manifest.files:
+        _move(run.store.path(file), sink / file.name, n_bytes=file.n_bytes)
+    if run.store.exists(SINK):
+        names.add(PLACE)
+        if run.store.exists(PLACE):
+            run.store.path(PLACE).replace(sink / PLACE)
+    _remove_others(sink, names)
     run.store.path(MANIFEST).replace(sink / MANIFEST)
     tidy(sink)
     return manifest
@@ -93,9 +95,9 @@ def publish(run: Run, sink: Path) -> Manifest:
 
 def tidy(sink: Path, *, of: str = "") -> None:
     """Remove what is staged at a sink, all of it or of one fingerprint; only whoever holds the sink's lock may do so."""
-    for path in [*(sink / STAGING).glob(f"{of}*"), sink / STAGING / UNFINISHED]:
-        if path.is_dir():
-            shutil.rmtree(path)
+    for pattern in (f"{of}*", f"{OLD}*", UNFINISHED):
+        for path in filter(Path.is_dir, (sink / STAGING).glob(pattern)):
+            remove_staged(path)
 
 
 def drop_damaged(run: Run, *, n_threads: int = 1) -> int:
@@ -113,7 +115,7 @@ def drop_damaged(run: Run, *, n_threads: int = 1) -> int:
 
 
 def take_back(run: Run, name: str) -> None:
-    """Take back the stage that wrote a file.
+    """Take back the stage that kept a file under this name.
 
     Raises
     ------
@@ -121,7 +123,7 @@ def take_back(run: Run, name: str) -> None:
         If no stage says that it has written it.
     """
     for path in run.store.path("receipts").glob("*/*.json"):
-        if any(file.name == name for file in Receipt.from_json(json.loads(path.read_bytes())).files):
+        if any(file.kept_as == name for file in Receipt.from_json(json.loads(path.read_bytes())).files):
             path.unlink()
             return
     raise DamagedError(f"{run.store.path(name)} is missing, and nothing says how to make it again. Use --overwrite.")
@@ -210,14 +212,36 @@ def as_ranges(numbers: Sequence[int]) -> str:
     return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
+def _move(staged: Path, place: Path, *, n_bytes: int) -> None:
+    """Move a file, unless it was moved before we were killed."""
+    if staged.exists():
+        staged.replace(place)
+    elif not place.exists() or place.stat().st_size != n_bytes:
+        raise TerminalError(f"{staged} vanished while it was published. Run the same command again with --overwrite.")
+
+
+def _remove_others(sink: Path, names: Collection[str]) -> None:
+    """Remove what an older result has left in the published folders."""
+    for published in PUBLISHED:
+        for name, _, files in os.walk(sink / published, topdown=False):
+            folder = Path(name)
+            for path in map(folder.joinpath, files):
+                if path.relative_to(sink).as_posix() not in names:
+                    path.unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
 def _check_sizes(store: Store, files: list[FileRecord]) -> None:
     """A last look: content was checked where it was read, and where an earlier run left it."""
     for file in files:
-        path = store.path(file.name)
+        path = store.path(file)
         if not path.exists() or path.stat().st_size != file.n_bytes:
-            raise DamagedError(f"{path} is missing or was changed since this job wrote it; nothing was published.", file.name)
+            raise DamagedError(
+                f"{path} is missing or was changed since this job wrote it; nothing was published.", file.kept_as
+            )
 
 
 def _schema_of(store: Store, file: FileRecord) -> dict[str, str]:
-    schema: pa.Schema = pq.read_schema(store.path(file.name))
+    schema: pa.Schema = pq.read_schema(store.path(file))
     return {field.name: str(field.type) for field in schema}

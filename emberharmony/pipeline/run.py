@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.backend import get_backend, select, using_backend
-from emberharmony.errors import DataError
+from emberharmony.errors import DamagedError, DataError
 from emberharmony.features.columns import ColumnRoles, DroppedColumn, FeatureColumn
 from emberharmony.features.drift import Baseline
 from emberharmony.features.preprocessing import Preprocessing
@@ -30,6 +30,8 @@ from emberharmony.typing import IntArray
 PLAN_VERSION = 1
 APPLIED = ("apply",)
 """The one split of a job that applies what another has fitted."""
+FIT, FIT_PCA = "fit", "fit-pca"
+"""Stages of the whole job rather than of a chunk; their receipts are those of chunk 0."""
 
 _CHUNK_STAGES = {
     "extract": ("profile", "featurize", "project"),
@@ -62,6 +64,10 @@ class Receipt:
     left_out: int = 0  # rows in no split
     host: str = ""  # that computed it
     parity: float | None = None  # largest difference to NumPy, where it was computed there as well
+
+    def find(self, name: str) -> FileRecord | None:
+        """Return the record of the file of that name, if the stage has written one."""
+        return next((file for file in self.files if file.name == name), None)
 
     @classmethod
     def from_json(cls, data: dict[str, Any], /) -> Self:
@@ -160,7 +166,7 @@ class Run:
     @cached_property
     def split_rows(self) -> IntArray:
         """Rows of every chunk in every split, counted by the profile; shape ``(n_chunks, n_splits)``."""
-        rows: IntArray = self.store.read_arrays("split-rows.safetensors")["rows"]
+        rows: IntArray = self.store.read_arrays(self.file(FIT, 0, "split-rows.safetensors"))["rows"]
         return rows
 
     @cached_property
@@ -171,28 +177,46 @@ class Run:
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """The fitted preprocessing."""
-        return Preprocessing.from_json(self.store.read_json("state/preprocessing.json"))
+        return Preprocessing.from_json(self.store.read_json(self.file(FIT, 0, "state/preprocessing.json")))
 
     @cached_property
     def pcas(self) -> dict[int, WindowPCA]:
         """The fitted PCA of every stride."""
         strides = self.spec.windows.strides
-        return {s: WindowPCA.from_arrays(self.store.read_arrays("state/pca.safetensors", prefix=f"{s}/")) for s in strides}
+        file = self.file(FIT if self.spec.kind == "apply" else FIT_PCA, 0, "state/pca.safetensors")
+        return {s: WindowPCA.from_arrays(self.store.read_arrays(file, prefix=f"{s}/")) for s in strides}
 
     @cached_property
     def baselines(self) -> dict[str, Baseline]:
         """The training rows' counts of every fitted column."""
-        return {name: Baseline.from_json(data) for name, data in self.store.read_json("state/baseline.json").items()}
+        fitted = self.store.read_json(self.file(FIT, 0, "state/baseline.json"))
+        return {name: Baseline.from_json(data) for name, data in fitted.items()}
 
-    def commit(self, receipt: Receipt) -> Receipt:
-        """Mark a stage of a chunk as done."""
-        self.store.write_json(_receipt_name(receipt.stage, receipt.chunk), asdict(receipt))
-        return receipt
+    def commit(self, receipt: Receipt) -> None:
+        """Mark a stage of a chunk as done, unless somebody was quicker: what others have begun to build on stays."""
+        self.store.write_json(_receipt_name(receipt.stage, receipt.chunk), asdict(receipt), once=True)
 
     def committed(self, stage: str, chunk: int) -> Receipt | None:
         """Return the receipt of a stage of a chunk, if it is done."""
         name = _receipt_name(stage, chunk)
-        return Receipt.from_json(self.store.read_json(name)) if self.store.exists(name) else None
+        if self.store.exists(name):
+            return Receipt.from_json(self.store.read_json(name))
+        self.store.check_there()
+        return None
+
+    def file(self, stage: str, chunk: int, name: str) -> FileRecord:
+        """Return the record of a file that a stage of a chunk has written.
+
+        Raises
+        ------
+        DamagedError
+            If the stage is not done, or has written no such file.
+        """
+        receipt = self.committed(stage, chunk)
+        record = receipt.find(name) if receipt else None
+        if record is None:
+            raise DamagedError(f"{name} is needed, and there is no receipt of {stage} of chunk {chunk} that names it.", name)
+        return record
 
     def check(self, receipt: Receipt) -> None:
         """Raise unless a receipt's files are what it says.
@@ -204,10 +228,6 @@ class Run:
         """
         for file in receipt.files:
             self.store.check(file)
-
-    def uncommit(self, stage: str, chunk: int) -> None:
-        """Take back that a stage of a chunk is done."""
-        self.store.path(_receipt_name(stage, chunk)).unlink(missing_ok=True)
 
     def receipts(self, stage: str) -> Iterator[Receipt]:
         """Receipts of all chunks, in order; the stage has to be complete."""

@@ -70,9 +70,9 @@ def write_state(
     }
     store = run.store
     return [
-        store.write_json(f"state/{PREPROCESSING}", fitted.to_json()),
-        store.write_json(f"state/{JOB}", job),
-        store.write_json(f"state/{BASELINE}", baselines),
+        store.keep_json(f"state/{PREPROCESSING}", fitted.to_json()),
+        store.keep_json(f"state/{JOB}", job),
+        store.keep_json(f"state/{BASELINE}", baselines),
     ]
 
 
@@ -105,7 +105,7 @@ def read_state(folder: Path) -> FittedState:
 
 def stage_state(state: FittedState, run: Run) -> list[FileRecord]:
     """Copy the state to where the run's tasks look for what was fitted."""
-    return [run.store.write(f"state/{name}", content) for name, content in state.files.items()]
+    return [run.store.keep(f"state/{name}", content) for name, content in state.files.items()]
 
 
 def roles_in(state: FittedState, schema: pa.Schema) -> ColumnRoles:

@@ -22,7 +22,9 @@ from emberharmony.pipeline.run import Run
 SINK = "sink.json"
 """File, in a staged run, that names the BigQuery dataset it is published to."""
 
-_PLACE = "state/bigquery.json"
+PLACE = "state/bigquery.json"
+"""File, beside the state, that names the tables it was published to."""
+
 _DONE = "tables-published"
 _PARTS = dict(zip(PARTS, ("hour", "day of the week", "day of the month", "month"), strict=True))
 
@@ -57,7 +59,7 @@ def publish_tables(run: Run, manifest: Manifest, sink: Path, *, put: Put | None 
         )
     tables = [table for table in tables if table.parts]
     target.publish(tables, published, nonce=_nonce(run, spec))
-    run.store.write_json(_PLACE, {table.name: str(target.target(table.name)) for table in tables})
+    run.store.write_json(PLACE, {table.name: str(target.target(table.name)) for table in tables})
     run.store.write(_DONE, b"")  # from here on files may be moved away, and need not be read again
 
 
@@ -70,7 +72,7 @@ def check_same_tables(sink: Path, spec: BigQuerySinkSpec) -> None:
         If it was.
     """
     store = Store(sink)
-    there = store.read_json(_PLACE).get("features") if store.exists(_PLACE) else "no table at all"
+    there = store.read_json(PLACE).get("features") if store.exists(PLACE) else "no table at all"
     wanted = str(BigQuerySink(spec, shared_clients(spec.connection)).target("features"))
     if there != wanted:
         raise PlanError(
@@ -134,7 +136,7 @@ def feature_descriptions(columns: tuple[FittedColumn, ...]) -> dict[str, str]:
 
 def _parts(run: Run, files: tuple[FileRecord, ...], prefix: str) -> tuple[Part, ...]:
     return tuple(
-        Part(run.store.path(file.name), file.name.split("split=")[1].split("/")[0])
+        Part(run.store.path(file), file.name.split("split=")[1].split("/")[0])
         for file in files
         if file.name.startswith(prefix)
     )

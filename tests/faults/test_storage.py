@@ -6,13 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DamagedError, DataError, TransientError
 from emberharmony.io.store import Store
+from emberharmony.pipeline import publish
+from emberharmony.pipeline.chunk import PLAIN
+from emberharmony.pipeline.run import open_run
+from emberharmony.pipeline.stages import CHUNK_STAGES
 from flows.compose import run_job
 from flows.config import parse_job
 from flows.local import PlainLoop
@@ -53,6 +60,12 @@ class Between(PlainLoop):
             happening(Path(ref.staging))
 
 
+def kept(staging: Path, name: str) -> Path:
+    """Where a part of that name lies while it is staged: its content's hash is in its name."""
+    (path,) = (staging / name).parent.glob(f"{Path(name).stem}-*")
+    return path
+
+
 def flip(path: Path) -> None:
     """Change one byte in the middle of a file; its size and its time of change stay as they were."""
     before = path.stat()
@@ -73,7 +86,7 @@ DAMAGES = [
 @pytest.mark.parametrize(("name", "when", "again"), DAMAGES)
 def test_a_file_damaged_while_the_job_runs_is_made_again(undisturbed, folder, name, when, again):
     job = small_job(folder, sink=f"damaged-{name.split('/')[0]}")
-    engine = Between(when, lambda staging: flip(staging / name))
+    engine = Between(when, lambda staging: flip(kept(staging, name)))
     run_job(parse_job(job), engine)
     assert contents(Path(job["sink"]["path"])) == undisturbed
     assert engine.stages.count(("featurize", 1)) == (again == "featurize"), "only the damaged chunk is done again"
@@ -89,10 +102,62 @@ def test_a_file_damaged_while_no_one_ran_is_made_again(undisturbed, folder, name
     with pytest.raises(KeyboardInterrupt):
         run_job(parse_job(job), Between("publish", _interrupt))
     (staging,) = (Path(job["sink"]["path"]) / ".staging").glob("*-*-*")
-    damage(staging / name)
+    damage(kept(staging, name))
     assert run(job) == 0
     assert contents(Path(job["sink"]["path"])) == undisturbed
     shutil.rmtree(job["sink"]["path"])
+
+
+class WithLateWorker(PlainLoop):
+    """A plain loop in which another worker, on other hardware, was slower at every chunk."""
+
+    def __init__(self, *, commits: bool) -> None:
+        super().__init__(1)
+        self.commits = commits
+
+    def each(self, stage, ref, chunks):
+        def nearly(step):
+            return lambda *args: step(*args) * np.float32(1 + 1e-6)
+
+        steps = replace(PLAIN, encode=nearly(PLAIN.encode), project=nearly(PLAIN.project))
+        for number in super().each(stage, ref, chunks):
+            run = open_run(ref)
+            receipt = CHUNK_STAGES[stage](run, run.chunks[number], "torch:cuda", steps)
+            if self.commits:
+                run.commit(receipt)
+            yield number
+
+
+@pytest.mark.parametrize("commits", [False, True], ids=["cancelled before it commits", "commits as well"])
+def test_a_late_worker_changes_nothing(undisturbed, folder, commits):
+    job = small_job(folder, sink=f"late-{commits}")
+    outcome = run_job(parse_job(job), WithLateWorker(commits=commits))
+    assert contents(Path(job["sink"]["path"])) == undisturbed
+    assert set(outcome.manifest.backends) == {"numpy:cpu"}
+
+
+def test_a_late_worker_adds_nothing_to_what_is_being_published(undisturbed, folder, monkeypatch):
+    """Publishing that was interrupted between two moves goes on, and what a worker has written since is no part of it."""
+    job = small_job(folder, sink="late for publishing")
+    sink, moves = Path(job["sink"]["path"]), count(1)
+
+    move = publish._move
+
+    def interrupted(*args, **kwargs):
+        if next(moves) > 9:
+            raise KeyboardInterrupt
+        move(*args, **kwargs)
+
+    monkeypatch.setattr(publish, "_move", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(parse_job(job), PlainLoop(1))
+    (staging,) = sink.glob(".staging/*-*-*")
+    late = Store(staging, expected=True).keep("features/split=train/part-00000.parquet", b"late")
+    assert run(job) == 0
+    assert contents(sink) == undisturbed
+    with pytest.raises(TransientError, match="has vanished"):
+        Store(staging, expected=True).keep(late.name, b"later still")
+    assert not staging.exists()
 
 
 def test_receipts_that_are_no_receipts_are_not_believed(undisturbed, folder):

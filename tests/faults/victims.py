@@ -118,7 +118,7 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
 
         return changes
 
-    for name in ("replace", "rename", "unlink", "rmdir"):
+    for name in ("link", "replace", "rename", "unlink", "rmdir"):
         setattr(os, name, watched(getattr(os, name)))
     # Prefect was imported before this process began, and has looked at its environment then.
     if api:

@@ -73,21 +73,21 @@ def test_monoid(kind, states, data):
 def test_survives_the_store(kind, states, data, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("store"))
     written = {"1": data.draw(states), "11": data.draw(states), "2": data.draw(states)}
-    store.write_arrays("states.safetensors", prefixed({name: state.to_arrays() for name, state in written.items()}))
+    file = store.keep_arrays("states.safetensors", prefixed({name: state.to_arrays() for name, state in written.items()}))
     for name, state in written.items():
-        again = kind.from_arrays(store.read_arrays("states.safetensors", prefix=f"{name}/"))
+        again = kind.from_arrays(store.read_arrays(file, prefix=f"{name}/"))
         assert_alike(again, state)
         assert_alike(again.merge(state), state.merge(again))
 
 
 def test_window_states_survive_the_store(tmp_path):
     rows = np.random.default_rng(0).normal(size=(2, 60)).astype(np.float32)
-    store = Store(tmp_path)
+    store, files = Store(tmp_path), []
     for i in range(3):
         states = WindowGram.of_strides(rows[:, 20 * i : 20 * i + 20], start=20 * i, size=4, strides=[1, 3])
-        store.write_arrays(f"{i}.safetensors", prefixed({str(s.stride): s.to_arrays() for s in states}))
+        files.append(store.keep_arrays(f"{i}.safetensors", prefixed({str(s.stride): s.to_arrays() for s in states})))
     for stride in (1, 3):
-        read = [WindowGram.from_arrays(store.read_arrays(f"{i}.safetensors", prefix=f"{stride}/")) for i in range(3)]
+        read = [WindowGram.from_arrays(store.read_arrays(file, prefix=f"{stride}/")) for file in files]
         whole = WindowGram.of(rows, start=0, size=4, stride=stride)
         merged = reduce(WindowGram.merge, read)
         assert merged.n_windows == whole.n_windows

@@ -1,11 +1,14 @@
 """Files appear whole or not at all."""
 
+import errno
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from emberharmony.io.store import Store, prefixed
+from emberharmony.errors import TransientError
+from emberharmony.io.store import FileRecord, Store, prefixed
 
 
 def files(root):
@@ -17,7 +20,7 @@ def test_written_whole_or_not_at_all(tmp_path):
     store.write("a/b.bin", b"old")
 
     def interrupted():
-        with store.writing("a/b.bin") as file:
+        with store.keeping("a/b.bin") as file:
             file.write(b"half of the n")
             raise RuntimeError("killed")
 
@@ -29,29 +32,30 @@ def test_written_whole_or_not_at_all(tmp_path):
 
 def test_a_record_tells_size_and_hash(tmp_path):
     store = Store(tmp_path)
-    with store.writing("x") as file:
+    with store.keeping("a/x.bin") as file:
         file.write(b"one")
         file.write(memoryview(b"two"))
-    record = file.record("x")
-    assert (record.name, record.n_bytes) == ("x", 6)
-    assert record.sha256 == hashlib.sha256(store.read("x")).hexdigest()
-    assert store.write("y", b"onetwo").sha256 == record.sha256
+    digest = hashlib.sha256(b"onetwo").hexdigest()
+    assert file.record == FileRecord("a/x.bin", 6, digest)
+    assert store.read(file.record) == b"onetwo"
+    assert files(tmp_path) == [f"a/x-{digest[:16]}.bin"]
+    assert store.keep("y", b"onetwo").sha256 == digest
 
 
 def test_json_and_arrays(tmp_path):
     store = Store(tmp_path)
     content = {"ä": [1, 2.5, None], "float": 0.1 + 0.2}
     store.write_json("x.json", content)
-    assert store.read_json("x.json") == content
+    assert store.read_json("x.json") == store.read_json(store.keep_json("x.json", content)) == content
     arrays = {
         "1/a": np.arange(6.0).reshape(2, 3).T,  # not C-contiguous
         "1/b": np.empty((0, 4), np.float32),
         "11/a": np.array([2**62], np.int64),
         "2/text": np.frombuffer(b"abc", np.uint8),
     }
-    store.write_arrays("x.safetensors", arrays)
+    record = store.keep_arrays("x.safetensors", arrays)
     for prefix, names in (("", set(arrays)), ("1/", {"a", "b"}), ("11/", {"a"}), ("3/", set())):
-        got = store.read_arrays("x.safetensors", prefix=prefix)
+        got = store.read_arrays(record, prefix=prefix)
         assert set(got) == names
         for name, array in got.items():
             np.testing.assert_array_equal(array, arrays[prefix + name])
@@ -65,6 +69,52 @@ def test_writing_again_replaces(tmp_path):
     assert store.read("x") == b"short"
     assert store.exists("x")
     assert not store.exists("y")
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_written_once_the_first_stays(tmp_path, monkeypatch, links):
+    def refused(path, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refused)
+    store = Store(tmp_path)
+    for content in (b"first", b"second"):
+        store.write("x", content, once=True)
+    assert store.read("x") == b"first"
+    assert files(tmp_path) == ["x"]
+
+
+def test_two_workers_of_one_part_leave_each_other_alone(tmp_path):
+    """Whichever of them is late, and whatever it writes: a record always means what it was made of."""
+    store = Store(tmp_path)
+    slow, quick = store.keeping("part"), store.keeping("part")
+    begun = slow.__enter__()
+    begun.write(b"by a GPU")
+    with quick as file:
+        file.write(b"by NumPy")
+    slow.__exit__(None, None, None)
+    assert store.holds(file.record)
+    assert store.holds(begun.record)
+    assert (store.read(file.record), store.read(begun.record)) == (b"by NumPy", b"by a GPU")
+    damaged = store.path(file.record)
+    damaged.write_bytes(bytes(8))
+    assert not store.holds(file.record)
+    assert store.keep("part", b"by NumPy") == file.record, "made again, it is whole again"
+    assert store.holds(file.record)
+
+
+@pytest.mark.parametrize("write", [lambda store: store.write("a/b/c", b""), lambda store: store.keep("a/b/c", b"")])
+def test_a_late_writer_makes_no_folder_anew(tmp_path, write):
+    root = tmp_path / "staging"
+    with pytest.raises(TransientError, match="has vanished"):
+        write(Store(root, expected=True))
+    assert not root.exists()
+    root.mkdir()
+    write(Store(root, expected=True))
+    assert (root / "a/b").is_dir()
+    write(Store(tmp_path / "new/one"))
+    assert (tmp_path / "new/one/a/b").is_dir()
 
 
 def test_prefixed():
