@@ -83,7 +83,8 @@ def _merged_profiles(run: Run, files: Mapping[str, FileRecord]) -> dict[str, Col
     merged = [ColumnProfile.empty() for _ in run.roles.features]
     for chunk in run.chunks:
         states = by_prefix(run.store.read_arrays(files[profile_name(chunk.index)]))
-        merged = [profile.merge(ColumnProfile.from_arrays(states[str(i)])) for i, profile in enumerate(merged)]
+        for i, profile in enumerate(merged):  # in place: two lists would be twice the memory
+            merged[i] = profile.merge(ColumnProfile.from_arrays(states[str(i)]))
     return dict(zip((column.name for column in run.roles.features), merged, strict=True))
 
 

@@ -91,7 +91,7 @@ def plan_table(spec: PipelineSpec, resources: Resources, source: Source, table: 
     reserved = _resident_bytes()
 
     def planned(*, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
-        sizes = RowSizes(*_row_sizes(table, roles, spec), in_order=in_order)
+        sizes = _row_sizes(table, roles, spec, in_order=in_order)
         return sizes, plan_memory(
             sizes,
             n_rows=table.n_rows,
@@ -256,12 +256,20 @@ def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _L
     return TimeBoundaries(validation, test, gap)
 
 
-def _row_sizes(table: TableInfo, roles: ColumnRoles, spec: PipelineSpec) -> tuple[float, float, int]:
-    categories = spec.categories.max_categories + 2
+def _row_sizes(table: TableInfo, roles: ColumnRoles, spec: PipelineSpec, *, in_order: bool) -> RowSizes:
+    categories = min(spec.categories.max_categories, table.n_rows) + 2
     width = {"numeric": 1, "boolean": 1, "datetime": spec.datetime.n_features, "categorical": categories}
     read = sum(table.bytes_per_row[name] for name in {*roles.to_read, *spec.split.keys, *table.always_read})
     carried = 8 + sum(table.bytes_per_row[name] for name in roles.carried)
-    return read, carried, sum(width[column.kind] for column in roles.features)
+    counted = ("numeric", "datetime") if spec.datetime.epoch else ("numeric",)
+    return RowSizes(
+        read,
+        carried,
+        n_features=sum(width[column.kind] for column in roles.features),
+        in_order=in_order,
+        n_numbers=sum(column.kind in counted for column in roles.features),
+        category_bytes=sum(table.bytes_per_row[c.name] + 16 for c in roles.features if c.kind == "categorical"),
+    )
 
 
 def _resident_bytes() -> int:

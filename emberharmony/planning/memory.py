@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from emberharmony.errors import PlanError
+from emberharmony.stats.quantiles import MAX_BUCKETS
 
 DEFAULT_CHUNK_ROWS = 131_072
 MAX_CHUNKS = 20_000
 """A table of more rows than so many default chunks hold is cut into larger ones, where memory allows: files, receipts, task
 runs and the manifest follow the number of chunks, not of rows."""
 _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the interpreter's own
+_VALUE_BYTES = 16  # a value or bucket, and its count
 _PRODUCT_BYTES = 64 * 2**20  # lagged products of strides that share a period, see stats.window_gram
 
 
@@ -20,8 +23,10 @@ class RowSizes:
 
     read_bytes: float  # all columns that are read, decoded
     carried_bytes: float  # those that feature parts carry along
-    n_features: int  # at most: every categorical column with a full vocabulary
+    n_features: int  # at most
     in_order: bool
+    n_numbers: int = 0  # columns that quantiles are counted of
+    category_bytes: float = 0.0  # strings, and their counts
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class MemoryPlan:
     chunk_rows: int
     reserved_bytes: int  # in use before the job starts
     chunk_bytes: int  # one chunk's largest stage
-    fixed_bytes: int  # merges and fits, whatever the chunk size
+    fixed_bytes: int  # merges and fits
     n_workers: int
     allowed_bytes: int
 
@@ -51,7 +56,7 @@ class MemoryPlan:
         if n_rows <= self.chunk_rows:
             return self
         more = int((n_rows - self.chunk_rows) * row_peak_bytes(sizes))
-        plan = replace(self, chunk_bytes=self.chunk_bytes + more)
+        plan = replace(self, chunk_bytes=max(self.chunk_bytes + more, profile_bytes(sizes, n_rows)))
         if plan.projected_bytes > self.allowed_bytes:
             raise PlanError(
                 f"{n_rows:,} rows have the same time, so that no chunk can part them; reading them together needs "
@@ -71,6 +76,22 @@ def row_peak_bytes(sizes: RowSizes) -> float:
     read = sizes.read_bytes * (1 if sizes.in_order else 3)
     block = 4 * sizes.n_features
     return read + sizes.carried_bytes + 2 * block + 8 * 8
+
+
+def state_bytes(sizes: RowSizes, n_rows: int) -> int:
+    """Bytes of the profile of so many rows: of a column at most as many values, or buckets, as there are rows."""
+    return int(_VALUE_BYTES * sizes.n_numbers * min(n_rows, MAX_BUCKETS) + sizes.category_bytes * n_rows)
+
+
+def profile_bytes(sizes: RowSizes, n_rows: int) -> int:
+    """Bytes of profiling a chunk: its rows, those of them that train, and states, held four times while they are written."""
+    row = sizes.read_bytes * (2 if sizes.in_order else 3) + 8 * 8  # one column in float64, and sorted
+    return int(n_rows * row) + 4 * state_bytes(sizes, n_rows) + _BUFFERS_BYTES
+
+
+def merge_bytes(sizes: RowSizes, n_rows: int) -> int:
+    """Bytes of merging the profiles of so many rows: what is merged, and a chunk's, of every column."""
+    return 2 * _VALUE_BYTES * sizes.n_numbers * min(n_rows, MAX_BUCKETS) + _BUFFERS_BYTES
 
 
 def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
@@ -108,12 +129,16 @@ def plan_memory(
         If one chunk per worker, or the fit, cannot fit into what is allowed.
     """
     fixed = fixed_chunk_bytes(sizes, window_size=window_size, n_strides=n_strides)
-    fit = fit_bytes(sizes, window_size=window_size, n_strides=n_strides)
+    fit = max(fit_bytes(sizes, window_size=window_size, n_strides=n_strides), merge_bytes(sizes, n_rows))
     free = allowed_bytes - reserved_bytes
-    fitting = int((free / n_workers - fixed) / row_peak_bytes(sizes))
+
+    def chunk_bytes(n_rows: int) -> int:
+        return max(fixed + int(n_rows * row_peak_bytes(sizes)), profile_bytes(sizes, n_rows))
+
+    fitting = bisect_right(range(1, n_rows + 1), free / n_workers, key=chunk_bytes)  # rows of the largest chunk
     smallest = min(n_rows, 16 * window_size)
     if fit > free or fitting < smallest:
-        needed = reserved_bytes + max(fit, n_workers * (fixed + int(smallest * row_peak_bytes(sizes))))
+        needed = reserved_bytes + max(fit, n_workers * chunk_bytes(smallest))
         raise PlanError(
             f"This job needs at least {needed / 2**30:.2f} GiB ({reserved_bytes / 2**30:.2f} of them in use before it "
             f"starts), over the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, lower "
@@ -123,13 +148,13 @@ def plan_memory(
     wanted = max(DEFAULT_CHUNK_ROWS, -(-n_rows // MAX_CHUNKS))
     rows = min(chunk_rows or min(wanted, fitting), n_rows)
     if rows > fitting:
-        chunk_gib = (fixed + rows * row_peak_bytes(sizes)) / 2**30
+        chunk_gib = chunk_bytes(rows) / 2**30
         raise PlanError(
             f"A chunk of {rows:,} rows needs {chunk_gib:.2f} GiB, over the {free / n_workers / 2**30:.2f} GiB that "
             f"runtime.max_memory_gb leaves to each of {n_workers} workers. Lower runtime.chunk_rows to {fitting:,}, or raise "
             f"runtime.max_memory_gb."
         )
-    return MemoryPlan(rows, reserved_bytes, fixed + int(rows * row_peak_bytes(sizes)), fit, n_workers, allowed_bytes)
+    return MemoryPlan(rows, reserved_bytes, chunk_bytes(rows), fit, n_workers, allowed_bytes)
 
 
 def _gram_bytes(sizes: RowSizes, window_size: int) -> int:

@@ -47,7 +47,7 @@ def write_stream(path: Path, n_rows: int, *, group_rows: int, order: str) -> Pat
     return path
 
 
-def measured(source: Path, sink: Path, chunk_rows: int) -> tuple[int, int]:
+def measured(source: Path, sink: Path, chunk_rows: int, **sections) -> tuple[int, int]:
     """Peak and projection of a process that runs a job."""
     job = {
         "source": {"path": str(source)},
@@ -57,6 +57,7 @@ def measured(source: Path, sink: Path, chunk_rows: int) -> tuple[int, int]:
         "runtime": {
             "engine": "none", "backend": "numpy", "workers": 1, "chunk_rows": chunk_rows, "max_memory_gb": MAX_MEMORY_GB,
         },
+        **sections,
     }  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -82,3 +83,13 @@ def test_row_groups_larger_than_chunks(tmp_path, order):
     """A million rows to a group, as pyarrow and pandas write by default, do not come into memory together."""
     source = write_stream(tmp_path / "t.parquet", 1_000_000, group_rows=1_000_000, order=order)
     measured(source, tmp_path / "out", 40_000)  # read whole, the group would take 100 MiB more than projected
+
+
+def test_profiles_of_many_columns(tmp_path):
+    """Exact counts of distinct numbers are twice as large as the numbers, and so are planned with them."""
+    rng = np.random.default_rng(0)
+    table = pa.table(
+        {"t": pa.array(np.arange(14_000), pa.timestamp("s")), **{f"x{i}": rng.normal(size=14_000) for i in range(300)}}
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    measured(tmp_path / "t.parquet", tmp_path / "out", 14_000, windows={"size": 1, "strides": [1]})

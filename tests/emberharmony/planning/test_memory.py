@@ -1,6 +1,7 @@
 """The memory plan: sums of integers, and a refusal that tells the way out."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from emberharmony.planning.memory import (
     plan_memory,
     row_peak_bytes,
 )
+from emberharmony.stats.quantiles import MAX_BUCKETS
 
 GB = 2**30
 SIZES = RowSizes(read_bytes=150.0, carried_bytes=24.0, n_features=45, in_order=True)
@@ -34,7 +36,15 @@ def plan(sizes=SIZES, **given_):
     return plan_memory(sizes, **(settings | given_))
 
 
-sizes_drawn = st.builds(RowSizes, st.floats(1, 10_000), st.floats(8, 1000), st.integers(1, 500), st.booleans())
+sizes_drawn = st.builds(
+    RowSizes,
+    st.floats(1, 10_000),
+    st.floats(8, 1000),
+    st.integers(1, 500),
+    st.booleans(),
+    st.integers(0, 500),
+    st.floats(0, 1000),
+)
 
 
 @given(
@@ -102,6 +112,17 @@ def test_refused_with_both_numbers_and_the_way_out(too_much):
     assert needed > allowed == pytest.approx(too_much.get("allowed_bytes", 4 * GB) / GB, abs=0.01)
     for way_out in ("runtime.max_memory_gb", "runtime.workers", "windows.size", "categories.max_categories", "columns.drop"):
         assert way_out in message
+
+
+def test_profiles_are_planned():
+    """Of 5,000 columns of numbers, a chunk's states outweigh its rows; merged ones need as much for any number of rows."""
+    wide = replace(SIZES, read_bytes=8.0 * 5000, n_features=5000, n_numbers=5000)
+    given_ = {"n_rows": 10_000, "window_size": 1, "n_strides": 1, "allowed_bytes": 16 * GB}
+    assert plan(wide, **given_).chunk_bytes >= 10_000 * 5000 * (8 + 4 * 16)
+    merged = [plan(wide, **given_ | {"n_rows": n}).fixed_bytes for n in (10_000, 10**6, 10**9)]
+    assert merged[0] < merged[1] == merged[2] >= 5000 * 16 * MAX_BUCKETS
+    with pytest.raises(PlanError, match="A chunk of 60,000 rows needs"):
+        plan(wide, **given_ | {"n_rows": 10**6}, chunk_rows=60_000)
 
 
 def test_small_tables_need_little():

@@ -14,7 +14,11 @@ numbers = st.floats(allow_nan=False, allow_infinity=False, width=64)
 
 
 def same(a, b):
-    return a.keys.dtype == b.keys.dtype and np.array_equal(a.keys, b.keys) and np.array_equal(a.counts, b.counts)
+    return (
+        (a.keys.dtype, a.halvings) == (b.keys.dtype, b.halvings)
+        and np.array_equal(a.keys, b.keys)
+        and np.array_equal(a.counts, b.counts)
+    )
 
 
 def merged(chunks):
@@ -36,11 +40,14 @@ def test_exact_for_few_values(x, q):
     data=st.data(),
     x=hnp.arrays(np.float64, st.integers(0, 60), elements=st.one_of(numbers, st.sampled_from([0.0, -0.0, 1.0, 2.5]))),
 )
-@pytest.mark.parametrize(("limit", "looked_at"), [(4, 6), (4, 20_000), (16_384, 20_000)])
-def test_any_chunks_in_any_order_give_the_same_state(data, x, limit, looked_at):
+@pytest.mark.parametrize(
+    ("limit", "looked_at", "buckets"), [(4, 6, 65_536), (4, 6, 16), (4, 20_000, 65_536), (16_384, 20_000, 65_536)]
+)
+def test_any_chunks_in_any_order_give_the_same_state(data, x, limit, looked_at, buckets):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quantiles, "MAX_EXACT_VALUES", limit)
         patch.setattr(quantiles, "_LOOKED_AT", looked_at)
+        patch.setattr(quantiles, "MAX_BUCKETS", buckets)
         whole = Quantiles.of(x)
         order = data.draw(st.permutations(range(len(x))))
         cuts = sorted(data.draw(st.lists(st.integers(0, len(x)), max_size=5)))
@@ -81,6 +88,17 @@ def test_large_columns(draw):
         assert state.quantile(q) == pytest.approx(expected, rel=1e-3), q
     assert same(state, merged(np.array_split(x[::-1], 4)))
     assert same(state, Quantiles._sorted(x))  # whether buckets are counted as rows come, or of sorted rows
+
+
+def test_numbers_of_every_size_stay_within_a_megabyte():
+    """Each of 4 million buckets could be filled; so many powers of two cost digits."""
+    x = np.random.default_rng(0).integers(0, 2**63 - 2**52, 400_000).view(np.float64)
+    x = np.where(np.arange(len(x)) % 2, x, -x)
+    state = merged(np.array_split(x, 5))
+    assert len(state.keys) <= quantiles.MAX_BUCKETS
+    assert state.count == len(x)
+    for q in (0.01, 0.25, 0.75, 0.99):
+        assert state.quantile(q) == pytest.approx(np.quantile(x, q), rel=2.0**-10 * 2**state.halvings)
 
 
 def test_the_limit_itself():
