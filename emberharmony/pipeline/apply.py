@@ -36,7 +36,8 @@ def plan_apply(state: FittedState, spec: PipelineSpec, resources: Resources) -> 
     """
     source = open_source(spec.source)
     table = source.describe()
-    return plan_table(spec, resources, source, table, roles_in(state, table.schema))
+    vocabulary = {c.name: len(c.vocabulary) for c in state.preprocessing.columns if c.kind == "categorical"}
+    return plan_table(spec, resources, source, table, roles_in(state, table.schema), vocabulary)
 
 
 def stage_fitted(state: FittedState, run: Run) -> None:

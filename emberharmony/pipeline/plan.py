@@ -6,6 +6,7 @@ import base64
 import json
 import shutil
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from emberharmony.io.source import Source, TableInfo
 from emberharmony.io.store import Store, as_safetensors
 from emberharmony.pipeline.run import PLAN_VERSION, RunRef, forget_runs
 from emberharmony.pipeline.spec import PipelineSpec, open_source
+from emberharmony.pipeline.vocabulary import vocabulary_bounds
 from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank, time_buckets
 from emberharmony.planning.memory import MemoryPlan, RowSizes, plan_memory
 from emberharmony.splits import SPLITS, TimeBoundaries
@@ -85,13 +87,20 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
     return plan_table(spec, resources, source, table, roles)
 
 
-def plan_table(spec: PipelineSpec, resources: Resources, source: Source, table: TableInfo, roles: ColumnRoles) -> Plan:
-    """Plan a job whose columns' roles are known."""
+def plan_table(
+    spec: PipelineSpec,
+    resources: Resources,
+    source: Source,
+    table: TableInfo,
+    roles: ColumnRoles,
+    vocabulary: Mapping[str, int] | None = None,
+) -> Plan:
+    """Plan a job whose columns' roles are known, and of a state the sizes of its vocabularies."""
     groups = source.row_groups(spec.columns.time)
     reserved = _resident_bytes()
 
-    def planned(*, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
-        sizes = _row_sizes(table, roles, spec, in_order=in_order)
+    def plan_with(vocabulary: Mapping[str, int], *, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
+        sizes = _row_sizes(table, roles, spec, vocabulary, in_order=in_order)
         return sizes, plan_memory(
             sizes,
             n_rows=table.n_rows,
@@ -102,6 +111,20 @@ def plan_table(spec: PipelineSpec, resources: Resources, source: Source, table: 
             reserved_bytes=reserved,
             allowed_bytes=int(resources.max_memory_gb * 2**30),
         )
+
+    def planned(*, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
+        try:
+            return plan_with(vocabulary or {}, in_order=in_order)
+        except PlanError:
+            # Full vocabularies are all that metadata tells. Before they refuse a small table, its categories are counted.
+            unknown = {column.name: 0 for column in roles.features if column.kind == "categorical"}
+            if vocabulary is not None or not unknown:
+                raise
+            plan_with(unknown, in_order=in_order)  # refused here if it does not fit whatever they are
+            counted = vocabulary_bounds(source, table, roles, max_categories=spec.categories.max_categories)
+            if not counted:
+                raise
+            return plan_with(counted, in_order=in_order)
 
     sizes, memory = planned(in_order=groups is not None)
     layout = _lay_out(source, spec, groups, memory.chunk_rows)
@@ -256,16 +279,19 @@ def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _L
     return TimeBoundaries(validation, test, gap)
 
 
-def _row_sizes(table: TableInfo, roles: ColumnRoles, spec: PipelineSpec, *, in_order: bool) -> RowSizes:
-    categories = min(spec.categories.max_categories, table.n_rows) + 2
-    width = {"numeric": 1, "boolean": 1, "datetime": spec.datetime.n_features, "categorical": categories}
+def _row_sizes(
+    table: TableInfo, roles: ColumnRoles, spec: PipelineSpec, vocabulary: Mapping[str, int], *, in_order: bool
+) -> RowSizes:
+    width = {"numeric": 1, "boolean": 1, "datetime": spec.datetime.n_features}
+    width |= {"categorical": spec.categories.max_categories + 2}
+    widths = [vocabulary[c.name] + 2 if c.name in vocabulary else width[c.kind] for c in roles.features]
     read = sum(table.bytes_per_row[name] for name in {*roles.to_read, *spec.split.keys, *table.always_read})
     carried = 8 + sum(table.bytes_per_row[name] for name in roles.carried)
     counted = ("numeric", "datetime") if spec.datetime.epoch else ("numeric",)
     return RowSizes(
         read,
         carried,
-        n_features=sum(width[column.kind] for column in roles.features),
+        n_features=sum(widths),
         in_order=in_order,
         n_numbers=sum(column.kind in counted for column in roles.features),
         category_bytes=sum(table.bytes_per_row[c.name] + 16 for c in roles.features if c.kind == "categorical"),

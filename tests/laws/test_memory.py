@@ -93,3 +93,12 @@ def test_profiles_of_many_columns(tmp_path):
     )
     pq.write_table(table, tmp_path / "t.parquet")
     measured(tmp_path / "t.parquet", tmp_path / "out", 14_000, windows={"size": 1, "strides": [1]})
+
+
+def test_small_tables_of_many_strings(tmp_path):
+    """A hundred categories of each of 60 columns would be 6,120 features, and 20 GiB; there are 3 of each."""
+    rng = np.random.default_rng(0)
+    values = {f"s{i}": rng.choice(["a", "b", "c"], 2000) for i in range(60)}
+    table = pa.table({"t": pa.array(np.arange(2000), pa.timestamp("s")), "x0": rng.normal(size=2000), **values})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=300)
+    measured(tmp_path / "t.parquet", tmp_path / "out", 2000, categories={"max_categories": 100})

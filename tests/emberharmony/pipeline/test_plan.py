@@ -5,10 +5,11 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.errors import DataError, PlanError
-from emberharmony.features.columns import ColumnSpec
+from emberharmony.features.columns import ColumnSpec, assign_roles
 from emberharmony.io.parquet import ParquetSource, ParquetSourceSpec
 from emberharmony.pipeline.plan import Resources, check_split_sizes, make_plan
 from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.pipeline.vocabulary import vocabulary_bounds
 from emberharmony.splits import SplitSpec
 from emberharmony.windows import WindowSpec
 from tests.jobs import small_table, write_table
@@ -112,3 +113,24 @@ def test_splits_smaller_than_a_window():
         check_split_sizes({"train": 5, "validation": 5, "test": 4}, spec)
     none_wanted = PipelineSpec(source=ParquetSourceSpec("t"), split=SplitSpec(fractions=(0.8, 0.2, 0.0)))
     check_split_sizes({"train": 5, "validation": 5, "test": 0}, none_wanted)
+
+
+def test_categories_are_counted_before_a_small_table_is_refused(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    table = small_table(3000)
+    texts = pa.array([f"text {i}" for i in range(3000)], mask=rng.random(3000) < 0.1)
+    columns = {"few": pa.array(rng.integers(0, 7, 3000)), "twice": table["color"].dictionary_encode(), "many": texts}
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    path = write_table(table.select(["t", "y", "color", *columns]), tmp_path / "t.parquet", group_rows=700)
+    spec = ColumnSpec(time="t", target="y", categorical=("few",))
+    source = ParquetSource(ParquetSourceSpec(str(path)))
+    info = source.describe()
+    counted = vocabulary_bounds(source, info, assign_roles(info.schema, spec), max_categories=100)
+    assert counted == {"color": 5, "few": 7, "twice": 5, "many": 100}
+
+    need = {"columns": spec, "max_memory_gb": 0.75, "windows": WindowSpec(size=15)}
+    assert planned(path, **need).memory.projected_bytes <= 0.75 * 2**30
+    monkeypatch.setattr("emberharmony.pipeline.vocabulary.MAX_COUNTED_BYTES", 1000)
+    with pytest.raises(PlanError, match=r"up to 4\d\d now; see categories\.max_categories"):
+        planned(path, **need)

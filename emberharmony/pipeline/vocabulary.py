@@ -1,0 +1,39 @@
+"""How many features categories will make, where a plan would be refused for what it has to assume of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from emberharmony.features.categorical import strings
+from emberharmony.features.columns import ColumnRoles
+from emberharmony.io.parquet import ParquetSource
+from emberharmony.io.source import Source, TableInfo
+from emberharmony.planning.chunks import cut_rows
+
+MAX_COUNTED_BYTES = 2**28
+"""Of categories that take more in files, nothing is counted before the profile."""
+
+_ROWS_AT_ONCE = 16_384
+
+
+def vocabulary_bounds(source: Source, table: TableInfo, roles: ColumnRoles, *, max_categories: int) -> Mapping[str, int]:
+    """Number of distinct values of every categorical column, or `max_categories` where there are more.
+
+    Reads these columns of a small Parquet table; of any other source it knows nothing.
+    """
+    names = [column.name for column in roles.features if column.kind == "categorical"]
+    n_bytes = table.n_rows * sum(table.bytes_per_row[name] for name in names)
+    groups = source.row_groups(None) if isinstance(source, ParquetSource) and n_bytes <= MAX_COUNTED_BYTES else None
+    if groups is None:
+        return {}
+    seen = {name: pa.array([], pa.large_string()) for name in names}
+    for chunk in cut_rows(groups, _ROWS_AT_ONCE):
+        few = [name for name in names if len(seen[name]) < max_categories]
+        rows = source.read(chunk, few, time=None)
+        for name in few:
+            found = pc.unique(strings(rows[name]).drop_null())
+            seen[name] = pc.unique(pa.concat_arrays([seen[name], found]))[:max_categories]
+    return {name: len(values) for name, values in seen.items()}
