@@ -51,6 +51,7 @@ class Manifest:
     computed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by stage: "backend on host" -> chunks, "0-5,7"
     parity: Mapping[str, float] = field(default_factory=dict)  # chunks computed on NumPy too, and the largest difference
     nonfinite: Mapping[str, int] = field(default_factory=dict)  # by column: NaN and infinities in training, taken as missing
+    descriptions: Mapping[str, str] = field(default_factory=dict)  # of features: what each is, in the table's own words
     version: int = MANIFEST_VERSION
 
     @property

@@ -22,7 +22,7 @@ from emberharmony.io.store import UNFINISHED, FileRecord, Store
 from emberharmony.pipeline.apply import measured_drift
 from emberharmony.pipeline.plan import OLD, REPLACES, STAGING, remove_staged
 from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run
-from emberharmony.pipeline.tables import PLACE, SINK, publish_tables
+from emberharmony.pipeline.tables import PLACE, SINK, feature_descriptions, publish_tables
 
 PUBLISHED = ("features", "windows", "state")
 
@@ -181,6 +181,7 @@ def _manifest(run: Run) -> Manifest:
         left_out=left_out,
         rows=totals,
         features=run.preprocessing.feature_names,
+        descriptions=feature_descriptions(run.preprocessing.columns),
         features_by_kind=run.preprocessing.features_by_kind,
         dropped={column.name: column.reason for column in run.preprocessing.dropped},
         schema=_schema_of(run.store, features[0]) if features else {},

@@ -3,6 +3,8 @@
 import json
 from datetime import datetime
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -62,6 +64,21 @@ def test_says_what_is_there(published, sink):
             assert n_windows == published.windows[int(stride)][split].num_rows
         assert counts.components == len(counts.explained_variance_ratio)
         assert 0 < counts.explained <= 1 + 1e-9
+
+
+def test_every_category_finds_its_feature(tmp_path):
+    """Names of features are ASCII, so that all cities of two letters look alike there; the descriptions do not."""
+    cities = ["東京", "京都", "Köln", "Kaln", "Straße", "other", "it's"]
+    drawn = np.random.default_rng(0).choice(cities, 300)
+    table = small_table(300, order="sorted").select(["t", "count"]).append_column("city", pa.array(drawn))
+    found = run_small(write_table(table, tmp_path / "t.parquet"), tmp_path / "out")
+    descriptions = json.loads((tmp_path / "out/manifest.json").read_text(encoding="utf-8"))["descriptions"]
+    assert list(descriptions) == found.feature_names
+    assert "東京" in (tmp_path / "out/manifest.json").read_text(encoding="utf-8")
+    rows = pa.concat_tables(found.features.values()).sort_by("row_number")
+    for city in cities:
+        (name,) = (name for name, text in descriptions.items() if text == f"1 where city is {city!r}")
+        np.testing.assert_array_equal(rows[name].to_numpy(), drawn == city)
 
 
 def test_none_where_there_is_none(tmp_path):
