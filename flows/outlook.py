@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.errors import DataError
+from emberharmony.io.bigquery.source import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Plan, staging_of
 from emberharmony.pipeline.publish import check_target
 from emberharmony.splits import SPLITS
@@ -87,7 +88,8 @@ def _lines(job: AnyJob, plan: Plan) -> Iterator[tuple[str, str]]:
 def _order(plan: Plan) -> str:
     time = plan.spec.columns.time
     if time is None:
-        return "the table's own"
+        key = plan.spec.source.key if isinstance(plan.spec.source, BigQuerySourceSpec) else None
+        return "the table's own" if plan.in_order else f"by {key}" if key else "none: by a hash of what each row holds"
     return f"by {time}, " + ("as the table is already" if plan.in_order else "by time ranges: the table is in another order")
 
 

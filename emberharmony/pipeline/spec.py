@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from emberharmony import __version__
+from emberharmony.errors import PlanError
 from emberharmony.features.categorical import CategorySpec
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec
+from emberharmony.io.bigquery.materialise import ROW_HASH
 from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
 from emberharmony.io.parquet import ParquetSource, ParquetSourceSpec
 from emberharmony.io.source import Source
@@ -68,10 +70,23 @@ def open_source(spec: SourceSpec) -> Source:
 
 
 def pinned(spec: PipelineSpec) -> PipelineSpec:
-    """Return the spec with what every worker has to read alike: a table that others change, at one moment."""
-    if not isinstance(spec.source, BigQuerySourceSpec):
+    """Return the spec with what every worker has to read alike: a table that others change, at one moment.
+
+    Raises
+    ------
+    PlanError
+        If windows are wanted of rows that nothing orders.
+    """
+    source = spec.source
+    if not isinstance(source, BigQuerySourceSpec):
         return spec
-    return replace(spec, source=BigQuerySource(spec.source).pinned())
+    by = spec.columns.time or source.key or ROW_HASH
+    if by == ROW_HASH and spec.windows.strides:
+        raise PlanError(
+            f"Windows are runs of rows in an order, and rows of {source.table or 'a query'} have none of their own: name the "
+            f"column that orders them in `columns.time`, or in `source.key`, or make no windows (`windows.strides: []`)."
+        )
+    return replace(spec, source=BigQuerySource(source, by=by).pinned())
 
 
 def _adapter() -> Any:

@@ -205,7 +205,24 @@ def test_a_view_is_materialised_too(spec, connection, flights):
     spec = dataclasses.replace(spec, table=str(view))
     with pytest.raises(PlanError, match="temporary_dataset"):
         BigQuerySource(spec).describe()
-    assert BigQuerySource(dataclasses.replace(spec, temporary_dataset="raw")).describe().n_rows == 707
+    source = BigQuerySource(dataclasses.replace(spec, temporary_dataset="raw"), by=TIME)
+    assert source.describe().n_rows == 707
+    with connection.open() as clients:
+        assert clients.jobs.get_table(source.pinned().pin.table).clustering_fields == [TIME]
+
+
+@pytest.mark.parametrize(("clustered", "said"), [([TIME, "carrier"], False), (["carrier", TIME], True)])
+def test_ranges_of_a_column_that_a_table_is_not_laid_out_by_are_warned_of(spec, monkeypatch, caplog, clustered, said):
+    real = source_module.table_of
+
+    def large(clients, table):
+        metadata = real(clients, table)
+        metadata._properties |= {"numBytes": str(3 * 10**12), "clustering": {"fields": clustered}}
+        return metadata
+
+    monkeypatch.setattr(source_module, "table_of", large)
+    BigQuerySource(spec).order(TIME)
+    assert ("scans all 3000 GB" in caplog.text) == said
 
 
 def test_a_moment_is_not_asked_of_a_copy_that_is_made_later(spec, connection, flights):

@@ -11,6 +11,8 @@ from emberharmony.io.bigquery.identifiers import quote, timestamp_literal
 _DAY_S: Final = 86_400
 # 0001-01-01 and the first microsecond past 9999-12-31: there are no literals beyond.
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_897
+KEY_TYPES: Final = ("TIMESTAMP", "DATETIME", "DATE", "INT64", "INTEGER")
+"""Types of columns that chunks may be ranges of."""
 _DAYS: Final = {"TIMESTAMP": _DAY_S * 1_000_000, "DATETIME": _DAY_S * 1_000_000, "DATE": _DAY_S}
 
 
@@ -23,7 +25,7 @@ class Key:
 
     def __post_init__(self) -> None:
         """Refuse types that have no ranges of integers."""
-        if self.kind not in ("TIMESTAMP", "DATETIME", "DATE", "INT64", "INTEGER"):
+        if self.kind not in KEY_TYPES:
             raise PlanError(f"Column {self.name!r} is of type {self.kind}; chunks are ranges of times or whole numbers.")
 
     @property

@@ -119,3 +119,21 @@ def _plain(field: Any) -> dict[str, Any]:
         "mode": field.mode or "NULLABLE",
         "fields": [_plain(child) for child in field.fields],
     }
+
+
+def bytes_per_row(columns: pa.Schema, table: Any, /) -> dict[str, float]:
+    """Return the bytes that a row's value of each of `columns` takes, decoded, as a table's metadata tell them."""
+    widths = {column.name: _fixed_width(column.type) for column in columns}
+    logical = (table.num_bytes or 0) / max(table.num_rows or 0, 1)
+    known = sum(_fixed_width(column.type) or 0.0 for column in arrow_schema(table.schema))
+    n_open = sum(_fixed_width(column.type) is None for column in arrow_schema(table.schema))
+    # What the numbers leave of a row's bytes is the strings'; an offset and a short text at the least.
+    rest = max(16.0, (logical - known) / max(n_open, 1) + 4.0)
+    return {name: rest if width is None else width for name, width in widths.items()}
+
+
+def _fixed_width(kind: pa.DataType) -> float | None:
+    try:
+        return max(float(kind.bit_width) / 8.0, 1.0)
+    except ValueError:
+        return None

@@ -17,12 +17,12 @@ from emberharmony.features.datetime import ticks
 from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, shared_clients
 from emberharmony.io.bigquery.identifiers import TableName, quote
 from emberharmony.io.bigquery.keys import Key
-from emberharmony.io.bigquery.materialise import materialised, referenced_state
+from emberharmony.io.bigquery.materialise import ROW_HASH, materialised, statement, warn_of_scans, with_row_hash
 from emberharmony.io.bigquery.order import sort_rows
 from emberharmony.io.bigquery.profile import ProfileSpec, TableFigures, profile_table
 from emberharmony.io.bigquery.queries import query_row, query_table, table_of
 from emberharmony.io.bigquery.read import ReadSpec, read_rows
-from emberharmony.io.bigquery.schema import arrow_schema, bigquery_type, schema_text
+from emberharmony.io.bigquery.schema import arrow_schema, bigquery_type, bytes_per_row, schema_text
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.partitions import TimePartitions
@@ -36,6 +36,7 @@ class Pin:
     table: str  # of a view or query: the copy
     read_at: dt.datetime
     content: str  # what tells this content of the table from another one
+    key: str | None = None  # column of the copy that orders rows which nothing else does
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class BigQuerySourceSpec:
     """A table, a view or a query, and which of its rows and columns the job knows.
 
     `where` and `query` are the user's own SQL, and run as they stand with the user's rights; everything else is quoted or
-    travels as a parameter. Rows of the same time are told apart by `order_by`, or by all columns. A job without a
-    time column needs a `key`: a column of whole numbers or times that its chunks are ranges of.
+    travels as a parameter. Rows of the same time are told apart by `order_by`, or by all columns. Chunks are ranges of the
+    time column, or of the `key` in a job without one; rows that have neither are copied once, with a hash of what they hold.
     """
 
     type: Literal["bigquery"] = "bigquery"
@@ -66,7 +67,7 @@ class BigQuerySourceSpec:
     snapshot_time: dt.datetime | None = None
     """The moment at which the table is read, with its zone; by default that of the plan."""
     temporary_dataset: str | None = None
-    """Dataset in which views and queries are materialised."""
+    """Dataset for copies that expire: of views, of queries, and of tables without time and key."""
     temporary_hours: float = 24.0
     """How long what was materialised is kept, from 0.1 to 720."""
     pin: Pin | None = None
@@ -97,15 +98,23 @@ class BigQuerySourceSpec:
 
 
 class BigQuerySource:
-    """A table, read at one snapshot time."""
+    """A table, read at one snapshot time.
 
-    def __init__(self, spec: BigQuerySourceSpec, clients: Clients | None = None) -> None:
+    Parameters
+    ----------
+    by : str, optional
+        Column that the job orders the rows by, `ROW_HASH` where it has none: how a copy is laid out, if one is made.
+    """
+
+    def __init__(self, spec: BigQuerySourceSpec, clients: Clients | None = None, *, by: str | None = None) -> None:
         self._spec = spec
+        self._by = spec.pin.key if spec.pin else by
         self._clients = clients or shared_clients(spec.connection)
 
     def pinned(self) -> BigQuerySourceSpec:
         """Return the spec with the table and the moment that this source reads, for every other worker to read the same."""
-        return replace(self._spec, pin=Pin(str(self._table), self._snapshot, self._content))
+        key = ROW_HASH if self._is_hashed else None
+        return replace(self._spec, pin=Pin(str(self._table), self._snapshot, self._content, key))
 
     def describe(self) -> TableInfo:
         """Return the table's description; counts its rows, which is free where there is no `where`."""
@@ -113,12 +122,17 @@ class BigQuerySource:
         if n_rows == 0:
             raise DataError(f"{self._name} has no rows{' that meet `where`' if self._spec.where else ''}.")
         ties = tuple(name for name in self._tie_columns if name in self._schema.names)
-        return TableInfo(self._schema, n_rows, self._identity(n_rows), self._bytes_per_row(), always_read=ties)
+        return TableInfo(
+            self._schema, n_rows, self._identity(n_rows), bytes_per_row(self._schema, self._metadata), always_read=ties
+        )
 
     def order(self, time: str | None) -> RowOrder:
         """By `time`, or, without one, by the key."""
         key = self._key(time or self._key_name)
-        return RowOrder(key.name, key.resolution, self._partitions(key))
+        partitions = self._partitions(key)
+        if partitions is None and not self._is_copy:
+            warn_of_scans(self._metadata, key.name)
+        return RowOrder(key.name, key.resolution, partitions)
 
     def row_groups(self, time: str | None) -> IntArray | None:
         """``None``: rows come in no order of their own."""
@@ -208,15 +222,26 @@ class BigQuerySource:
         spec = self._spec
         return TableName.parse(spec.table, project=self._clients.project) if spec.table else None
 
+    @property
+    def _is_hashed(self) -> bool:
+        """Whether rows are read from a copy with a hash of each, in which `where` and `columns` have been seen to."""
+        return self._by == ROW_HASH
+
     @cached_property
     def _is_copy(self) -> bool:
-        if self._given is None:
+        if self._is_hashed or self._given is None:
             return True
         return table_of(self._clients, self._given).table_type not in ("TABLE", "SNAPSHOT", "CLONE")
 
     @property
     def _sql(self) -> str:
-        return self._spec.query or f"SELECT * FROM {self._given.sql if self._given else ''}"
+        spec = self._spec
+        if not self._is_hashed:
+            return spec.query or f"SELECT * FROM {self._given.sql if self._given else ''}"
+        rows = f"({statement(spec.query)}\n)" if spec.query else self._given.sql if self._given else ""
+        moment = f" FOR SYSTEM_TIME AS OF {_moment(spec.snapshot_time)}" if spec.snapshot_time else ""
+        columns = dict.fromkeys([*spec.columns, *spec.order_by]) if spec.columns else ()
+        return with_row_hash(rows + moment, tuple(columns), spec.where)
 
     @cached_property
     def _table(self) -> TableName:
@@ -225,11 +250,16 @@ class BigQuerySource:
             return TableName.parse(spec.pin.table)
         if not self._is_copy and self._given is not None:
             return self._given
-        if spec.snapshot_time is not None:
+        if spec.snapshot_time is not None and not self._is_hashed:
             # The copy is made now, and was not there at an earlier moment.
             raise PlanError(
                 f"{self._name} is a view: give it as `query`, with FOR SYSTEM_TIME AS OF behind the tables that it reads, "
                 f"instead of `source.snapshot_time`."
+            )
+        if spec.temporary_dataset is None and self._is_hashed:
+            raise PlanError(
+                f"{_no_order(self._name)} Without an order, set `source.temporary_dataset` to a dataset in the same location, "
+                f"in which this job may make a copy of the rows with a hash of each."
             )
         if spec.temporary_dataset is None:
             raise PlanError(
@@ -241,9 +271,9 @@ class BigQuerySource:
             self._clients,
             self._sql,
             spec.parameters,
-            state=referenced_state(self._clients, self._sql, spec.parameters),
             into=(dataset[0] or self._clients.project, dataset[2]),
             hours=spec.temporary_hours,
+            cluster_by=self._by,
         )
 
     @property
@@ -258,7 +288,7 @@ class BigQuerySource:
     @cached_property
     def _snapshot(self) -> dt.datetime:
         pin = self._spec.pin
-        given = pin.read_at if pin else self._spec.snapshot_time
+        given = pin.read_at if pin else None if self._is_hashed else self._spec.snapshot_time
         if given is not None:
             return given.astimezone(dt.UTC)
         _ = self._table  # a copy has to be there before the moment at which it is read
@@ -268,8 +298,7 @@ class BigQuerySource:
 
     @property
     def _from(self) -> str:
-        moment = self._snapshot.strftime("%Y-%m-%d %H:%M:%S.%f+00:00")
-        return f"{self._table.sql} FOR SYSTEM_TIME AS OF TIMESTAMP '{moment}'"
+        return f"{self._table.sql} FOR SYSTEM_TIME AS OF {_moment(self._snapshot)}"
 
     # ---- what it is --------------------------------------------------------------------------------------------------
 
@@ -280,7 +309,8 @@ class BigQuerySource:
         for name in (*(wanted or ()), *self._spec.order_by, *filter(None, [self._spec.key])):
             if name not in schema.names:
                 raise DataError(f"The source names column {name!r}, which {self._name} does not have.")
-        return schema if wanted is None else pa.schema([column for column in schema if column.name in wanted])
+        known = {*(schema.names if wanted is None else wanted)} - {ROW_HASH if self._is_hashed else ""}
+        return pa.schema([column for column in schema if column.name in known])
 
     @cached_property
     def _content(self) -> str:
@@ -313,16 +343,6 @@ class BigQuerySource:
             **({"profile": spec.profile} if spec.profile != "stream" else {}),  # its medians are others
         }
 
-    def _bytes_per_row(self) -> dict[str, float]:
-        widths = {column.name: _fixed_width(column.type) for column in self._schema}
-        table = self._metadata
-        logical = (table.num_bytes or 0) / max(table.num_rows or 0, 1)
-        known = sum(_fixed_width(column.type) or 0.0 for column in arrow_schema(table.schema))
-        n_open = sum(_fixed_width(column.type) is None for column in arrow_schema(table.schema))
-        # What the numbers leave of a row's bytes is the strings'; an offset and a short text at the least.
-        rest = max(16.0, (logical - known) / max(n_open, 1) + 4.0)
-        return {name: rest if width is None else width for name, width in widths.items()}
-
     # ---- how it is asked ---------------------------------------------------------------------------------------------
 
     def _key(self, name: str) -> Key:
@@ -334,12 +354,10 @@ class BigQuerySource:
 
     @property
     def _key_name(self) -> str:
-        if self._spec.key is None:
-            raise PlanError(
-                f"Rows of {self._name} have no order of their own, so that neither chunks nor windows could be told apart. "
-                f"Set `columns.time` to the column that orders them, or `source.key` to a column of whole numbers or times."
-            )
-        return self._spec.key
+        key = ROW_HASH if self._is_hashed else self._spec.key
+        if key is None:
+            raise PlanError(_no_order(self._name))
+        return key
 
     def _partitions(self, key: Key) -> TimePartitions | None:
         """Partitions of the table by a column; those by the time of loading begin nowhere in it."""
@@ -355,7 +373,8 @@ class BigQuerySource:
         return sorted(column.name for column in self._schema if kind_of(column.type) is not None)
 
     def _condition(self, condition: str = "") -> str:
-        parts = [part for part in (condition, f"({self._spec.where}\n)" if self._spec.where else "") if part]
+        where = None if self._is_hashed else self._spec.where
+        parts = [part for part in (condition, f"({where}\n)" if where else "") if part]
         return " AND ".join(parts) or "TRUE"
 
     def _ask(self, columns: str) -> dict[str, Any]:
@@ -375,8 +394,12 @@ class BigQuerySource:
         )
 
 
-def _fixed_width(kind: pa.DataType) -> float | None:
-    try:
-        return max(float(kind.bit_width) / 8.0, 1.0)
-    except ValueError:
-        return None
+def _no_order(table: str) -> str:
+    return (
+        f"Rows of {table} have no order of their own: set `columns.time` to the column that orders them, or `source.key` to a "
+        f"column of whole numbers or times."
+    )
+
+
+def _moment(time: dt.datetime) -> str:
+    return f"TIMESTAMP '{time.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}+00:00'"
