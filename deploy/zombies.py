@@ -2,8 +2,8 @@
 
     python -m deploy.zombies        # once, with PREFECT_API_URL set; again replaces it
 
-Workers have to run with PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30, as prefect.yaml says for every pool. A lane then queues the
-chunks of a vanished shard again, some 100 s after its last sign of life.
+Workers have to run with PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30, as prefect.yaml says for every pool. Lanes find out about their
+shards sooner and by themselves (`runtime.silence_timeout_s`); this is for all other flow runs, and for what is shown.
 """
 
 from __future__ import annotations
@@ -22,10 +22,20 @@ SILENCE = timedelta(seconds=90)
 """Three heartbeats missed."""
 
 
-def automation() -> Automation:
-    """When a heartbeat is followed neither by another nor by an end, the run has crashed."""
+def automation(*, silence: timedelta = SILENCE, name: str = NAME, flow_runs: str = "*") -> Automation:
+    """When a heartbeat is followed neither by another nor by an end, the run has crashed.
+
+    Parameters
+    ----------
+    silence : timedelta
+        How long after a heartbeat; Prefect sends them every 30 s at most.
+    name : str
+        Of the automation.
+    flow_runs : str
+        Names of the flow runs that it is for; a `*` at the end stands for anything.
+    """
     return Automation(
-        name=NAME,
+        name=name,
         description="A flow run whose heartbeats stopped is marked as crashed, so that what it had is done elsewhere.",
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
@@ -37,26 +47,31 @@ def automation() -> Automation:
                 "prefect.flow-run.Cancelled",
                 "prefect.flow-run.Cancelling",
             },
-            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match={"prefect.resource.id": "prefect.flow-run.*", "prefect.resource.name": flow_runs},
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
-            within=SILENCE,
+            within=silence,
         ),
         actions=[
             ChangeFlowRunState(
-                state=StateType.CRASHED, message=f"No heartbeat for {SILENCE.seconds} s: the process or its host is gone."
+                state=StateType.CRASHED, message=f"No heartbeat for {silence.seconds} s: the process or its host is gone."
             )
         ],
     )
 
 
-def main() -> None:
-    """Create the automation, or replace the one of its name."""
+def register(wanted: Automation) -> Automation:
+    """Create an automation, or replace the one of its name."""
     with get_client(sync_client=True) as client:
-        for existing in client.read_automations_by_name(NAME):
+        for existing in client.read_automations_by_name(wanted.name):
             client.delete_automation(existing.id)
-    made = automation().create()
+    return wanted.create()
+
+
+def main() -> None:
+    """Register it at the server that is configured."""
+    made = register(automation())
     sys.stdout.write(f"{made.name}: {made.id}\n")
 
 
