@@ -1,7 +1,11 @@
 """Worker pools as the engine: shards of a stage handed to deployments, so many at a time for each pool.
 
 A lane is a place in a pool for one shard at a time. All lanes take from one queue, so that a fast host does more. The store
-says what was done: whatever became of a shard's flow run, the chunks without a receipt go back into the queue.
+says what was done: whatever became of a shard's flow run, the chunks without a receipt go back into the queue, for another
+pool if there is one.
+
+A worker tells its server of a shard that ended, in whatever way. Of one that vanished with its worker nobody tells, so a shard
+also gives signs of life in the store.
 """
 
 from __future__ import annotations
@@ -12,26 +16,30 @@ import logging
 import queue
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
+from uuid import uuid4
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import arun_deployment
-from prefect.states import Cancelling
+from prefect.states import Cancelled, Cancelling, Crashed
 
 from emberharmony.errors import DamagedError, TerminalError
+from emberharmony.pipeline.retry import patiently
 from emberharmony.pipeline.run import RunRef, open_run
+from emberharmony.planning.chunks import as_ranges
 from flows.engine import PrefectEngine
+from flows.signs import expect_signs, last_sign, mark_unwanted
 
 SHARDS_PER_LANE = 4
 """Pieces for each lane: enough that a slow host keeps nobody waiting long, few enough that starting them costs little."""
 MAX_ATTEMPTS = 3
-START_TIMEOUT_S = 180.0
-"""A shard that no worker has taken by then goes to another pool; starting one takes 7 to 12 s."""
+TAKE_OVER_S = 30.0
+"""A shard that no worker has taken by then goes to another pool whose lane has nothing to do; workers ask every 10 s."""
 POLL_S = 1.0
 
 _FINAL_ERRORS = ("DataError", "PlanError", "TerminalError", "ParityError", "BackendUnavailableError")
@@ -42,9 +50,9 @@ _log = logging.getLogger(__name__)
 class Shard:
     """Chunks that are done in one flow run, and how often that was tried."""
 
-    number: int
     chunks: tuple[int, ...]
     attempt: int = 0
+    lost_by: str = ""  # deployment that had it last, and did not finish it
 
 
 @dataclass(frozen=True)
@@ -55,14 +63,30 @@ class Lane:
     number: int
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long a shard is waited for that does nothing."""
+
+    start_s: float = 180.0
+    silence_s: float = 60.0
+
+
 class LanesEngine(PrefectEngine):
     """Runs the chunks' stages as shards in worker pools, and everything else in the current flow run."""
 
-    def __init__(self, pools: Mapping[str, int], *, workers: int | None, shard_chunks: int | None = None) -> None:
+    def __init__(
+        self,
+        pools: Mapping[str, int],
+        *,
+        workers: int | None,
+        shard_chunks: int | None = None,
+        patience: Patience | None = None,
+    ) -> None:
         super().__init__("pools", workers=1, granularity="chunk")
         self._lanes = [Lane(f"shard/{pool}", number) for pool, lanes in pools.items() for number in range(lanes)]
         self._workers_of_shard = workers
         self._shard_chunks = shard_chunks
+        self._patience = patience or Patience()
 
     def each(self, stage: str, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
         """Hand out a stage of the given chunks, and yield them as their shards are done."""
@@ -70,9 +94,9 @@ class LanesEngine(PrefectEngine):
             return
         size = self._shard_chunks or max(1, len(chunks) // (SHARDS_PER_LANE * len(self._lanes)))
         shards = [tuple(chunks[i : i + size]) for i in range(0, len(chunks), size)]
-        work = _StageWork(stage, ref, shards, self._workers_of_shard)
+        work = _StageWork(stage, ref, shards, self._lanes, self._workers_of_shard, self._patience)
         context = contextvars.copy_context()  # the shards are to be seen as this flow run's own
-        thread = threading.Thread(target=context.run, args=(asyncio.run, work.do(self._lanes)), daemon=True)
+        thread = threading.Thread(target=context.run, args=(asyncio.run, work.do()), daemon=True)
         thread.start()
         try:
             while (item := work.done.get()) is not None:
@@ -87,30 +111,39 @@ class LanesEngine(PrefectEngine):
 class _StageWork:
     """One stage's queue, and the lanes that empty it."""
 
-    def __init__(self, stage: str, ref: RunRef, shards: Sequence[tuple[int, ...]], workers: int | None) -> None:
+    def __init__(
+        self,
+        stage: str,
+        ref: RunRef,
+        shards: Sequence[tuple[int, ...]],
+        lanes: Sequence[Lane],
+        workers: int | None,
+        patience: Patience,
+    ) -> None:
         self.done: queue.SimpleQueue[Sequence[int] | BaseException | None] = queue.SimpleQueue()
-        self._stage, self._ref, self._workers = stage, ref, workers
+        self._stage, self._ref, self._workers, self._patience = stage, ref, workers, patience
         self._run = open_run(ref)
-        self._numbers = count()
-        self._waiting = deque(Shard(next(self._numbers), chunks) for chunks in shards)
-        self._under_way = 0
+        self._waiting = deque(Shard(chunks) for chunks in shards)
+        self._lanes, self._open = lanes, set(lanes)
+        self._idle = set[Lane]()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
         """Have the lanes cancel what they have under way."""
         self._stopped.set()
 
-    async def do(self, lanes: Sequence[Lane]) -> None:
+    async def do(self) -> None:
         """Empty the queue over all lanes."""
         try:
+            expect_signs(self._ref)
             async with get_client() as client:
-                ends = await asyncio.gather(*(self._follow(lane, client) for lane in lanes), return_exceptions=True)
+                ends = await asyncio.gather(*(self._follow(lane, client) for lane in self._lanes), return_exceptions=True)
             for error in filter(None, ends):
                 raise error  # of the lane that failed, once all others have cancelled what they had under way
             if self._waiting and not self._stopped.is_set():
                 raise TerminalError(
-                    f"No worker took a shard of {self._stage} within {START_TIMEOUT_S:.0f} s. Start one in the pools of "
-                    f"{', '.join(sorted({lane.deployment for lane in lanes}))}: prefect worker start --pool NAME."
+                    f"No worker took a shard of {self._stage} within {self._patience.start_s:.0f} s. Start one in the pools "
+                    f"of {', '.join(sorted({lane.deployment for lane in self._lanes}))}: prefect worker start --pool NAME."
                 )
             self.done.put(None)
         except BaseException as error:  # noqa: BLE001 - raised again in the flow's own thread
@@ -118,22 +151,33 @@ class _StageWork:
             self.done.put(error)
 
     async def _follow(self, lane: Lane, client: PrefectClient) -> None:
-        while not self._stopped.is_set():
-            if not self._waiting:
-                if not self._under_way:
-                    return
-                await asyncio.sleep(POLL_S)  # what another lane has may come back
-                continue
-            shard = self._waiting.popleft()
-            self._under_way += 1
-            try:
+        try:
+            while not self._stopped.is_set():
+                shard = self._next(lane)
+                if shard is None:
+                    self._idle.add(lane)
+                    if self._idle == self._open and not self._waiting:
+                        return
+                    await asyncio.sleep(POLL_S)  # what another lane has may come back
+                    continue
+                self._idle.discard(lane)
                 if not await self._try(shard, lane, client):
                     return
-            except BaseException:
-                self._stopped.set()
-                raise
-            finally:
-                self._under_way -= 1
+        except BaseException:
+            self._stopped.set()
+            raise
+        finally:
+            self._open.discard(lane)
+            self._idle.discard(lane)
+
+    def _next(self, lane: Lane) -> Shard | None:
+        """Take a shard out of the queue; one that the lane's pool has lost is for another pool, while there is one."""
+        others = {open_lane.deployment for open_lane in self._open} - {lane.deployment}
+        for shard in self._waiting:
+            if not others or shard.lost_by != lane.deployment:
+                self._waiting.remove(shard)
+                return shard
+        return None
 
     async def _try(self, shard: Shard, lane: Lane, client: PrefectClient) -> bool:
         """Have a shard done; returns whether the lane may go on."""
@@ -144,16 +188,15 @@ class _StageWork:
             parameters={
                 "ref": self._ref.__dict__,
                 "stage": self._stage,
-                "chunks": list(shard.chunks),
+                "chunks": as_ranges(shard.chunks),
                 "workers": self._workers,
             },
             flow_run_name=f"{self._stage}-{shard.chunks[0]}-to-{shard.chunks[-1]}-attempt-{shard.attempt}",
-            # With the attempt in it: the same key would give back the run that failed.
-            idempotency_key=f"{self._ref.token}-{self._stage}-{shard.chunks[0]}-{shard.number}-{shard.attempt}",
+            idempotency_key=uuid4().hex,  # of this attempt: only the request itself may be repeated
             timeout=0,
         )
-        flow_run, taken = await self._wait(flow_run, client)
-        missing = {chunk.index for chunk in self._run.missing(self._stage)}
+        flow_run, taken = await self._wait(flow_run, lane, client)
+        missing = {chunk.index for chunk in await asyncio.to_thread(patiently, lambda: self._run.missing(self._stage))}
         finished = [chunk for chunk in shard.chunks if chunk not in missing]
         left = tuple(chunk for chunk in shard.chunks if chunk in missing)
         if finished:
@@ -163,23 +206,39 @@ class _StageWork:
                 self._judge(flow_run, shard, lane)
             else:
                 shard.attempt -= 1
-                _log.warning("Nobody took a shard of %s in %.0f s; the lane is closed.", lane.deployment, START_TIMEOUT_S)
-            self._waiting.append(Shard(next(self._numbers), left, shard.attempt))
+                _log.warning("Nobody took a shard of %s; the lane is closed for this stage.", lane.deployment)
+            self._waiting.append(Shard(left, shard.attempt, lane.deployment))
         return taken
 
-    async def _wait(self, flow_run: FlowRun, client: PrefectClient) -> tuple[FlowRun, bool]:
-        """Wait for the end of a flow run, and cancel it if nobody begins it or nobody wants it any more."""
-        waited = 0.0
+    async def _wait(self, flow_run: FlowRun, lane: Lane, client: PrefectClient) -> tuple[FlowRun, bool]:
+        """Wait for the end of a flow run; returns whether a worker has begun it.
+
+        If none does, if it falls silent, or if nobody wants it any more, it is given up.
+        """
+        name, seen, since = str(flow_run.id), (False, ""), time.monotonic()
         while True:
             state = flow_run.state
             if state and state.is_final():
                 return flow_run, True
             begun = state is not None and not (state.is_scheduled() or state.is_pending())
-            if self._stopped.is_set() or (not begun and waited >= START_TIMEOUT_S):
-                await client.set_flow_run_state(flow_run.id, Cancelling())
-                return flow_run, begun
+            now = begun, last_sign(self._ref, name) or ""
+            if now != seen:
+                seen, since = now, time.monotonic()
+            patience = self._patience.silence_s if begun else self._patience.start_s
+            if state and state.is_scheduled() and any(idle.deployment != lane.deployment for idle in self._idle):
+                patience = min(patience, TAKE_OVER_S)
+            end: State[Any] | None = None
+            if self._stopped.is_set():
+                end = Cancelling() if begun else Cancelled()
+            elif time.monotonic() - since >= patience and begun:
+                end = Crashed(message=f"No sign of life for {patience:.0f} s: its process or its host is gone.")
+            elif time.monotonic() - since >= patience:
+                end = Cancelled(message=f"No worker began it within {patience:.0f} s.")
+            if end is not None:
+                mark_unwanted(self._ref, name)
+                await client.set_flow_run_state(flow_run.id, end)
+                return await client.read_flow_run(flow_run.id), begun
             await asyncio.sleep(POLL_S)
-            waited += POLL_S
             flow_run = await client.read_flow_run(flow_run.id)
 
     def _judge(self, flow_run: FlowRun, shard: Shard, lane: Lane) -> None:
@@ -202,4 +261,9 @@ class _StageWork:
 def lanes_of(job: Any) -> LanesEngine:
     """The engine of a job that names worker pools."""
     runtime = job.runtime
-    return LanesEngine(runtime.pools, workers=runtime.workers, shard_chunks=runtime.shard_chunks)
+    return LanesEngine(
+        runtime.pools,
+        workers=runtime.workers,
+        shard_chunks=runtime.shard_chunks,
+        patience=Patience(runtime.start_timeout_s, runtime.silence_timeout_s),
+    )

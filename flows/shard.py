@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from prefect import flow
+from prefect.runtime import flow_run
+from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from emberharmony.pipeline.run import RunRef, open_run
+from emberharmony.planning.chunks import from_ranges
 from emberharmony.threads import available_cores, compute_threads, limit_compute_threads
 from flows.engine import PrefectEngine
+from flows.signs import giving_signs
 
 ChunkStageName = Literal["profile", "featurize", "project"]
 
 
 @flow(name="shard", persist_result=False)
-def shard(ref: RunRef, stage: ChunkStageName, chunks: list[int], workers: int | None = None) -> int:
+def shard(ref: RunRef, stage: ChunkStageName, chunks: list[tuple[int, int]], workers: int | None = None) -> Any:
     """Do one stage of the given chunks on the backend that this worker selects; returns how many were left to do.
 
     What is done already, by whomever, is not done again: a shard that another worker has begun can be given to this one.
+    It ends as cancelled if the run that waits for it has given it up.
 
     Parameters
     ----------
@@ -26,17 +31,22 @@ def shard(ref: RunRef, stage: ChunkStageName, chunks: list[int], workers: int | 
         The staged run, as the flow that staged it passes it on; its folder has to be reachable from here by the same path.
     stage : str
         "profile", "featurize" or "project".
-    chunks : list of int
-        Numbers of the chunks.
+    chunks : list of (int, int)
+        First and last number of each range of chunks.
     workers : int or None
         Chunks at a time; by default one for each core.
     """
     workers = workers or available_cores()
     run = open_run(ref)
     missing = {chunk.index for chunk in run.missing(stage)}
-    left = [chunk for chunk in chunks if chunk in missing]
-    with limit_compute_threads(max(1, compute_threads() // workers)), ThreadPoolTaskRunner(max_workers=workers) as runner:
+    left = [chunk for chunk in from_ranges(chunks) if chunk in missing]
+    with (
+        giving_signs(ref, flow_run.get_id()) as unwanted,
+        limit_compute_threads(max(1, compute_threads() // workers)),
+        ThreadPoolTaskRunner(max_workers=workers) as runner,
+    ):
         engine = PrefectEngine("shard", workers=workers, granularity="chunk", runner=runner)
         for _ in engine.each(stage, ref, left):
-            pass
+            if unwanted.is_set():
+                return Cancelled(message="The run that waits for this shard has given it up.")
     return len(left)

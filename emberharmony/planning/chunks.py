@@ -224,6 +224,34 @@ def time_at_rank(
     return int(inside[rank - (int(ends[place]) - bucket.n_rows)])
 
 
+def as_ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """First and last of every run of numbers that follow one another: what a few thousand chunks are told by, in few words.
+
+    Examples
+    --------
+    >>> as_ranges([0, 1, 2, 3, 7, 9, 10])
+    [(0, 3), (7, 7), (9, 10)]
+    """
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ranges
+
+
+def from_ranges(ranges: Iterable[tuple[int, int]]) -> list[int]:
+    """The numbers that `as_ranges` was given.
+
+    Examples
+    --------
+    >>> from_ranges([(0, 3), (7, 7), (9, 10)])
+    [0, 1, 2, 3, 7, 9, 10]
+    """
+    return [number for first, last in ranges for number in range(first, last + 1)]
+
+
 def _numbered(sizes: Sequence[int]) -> list[Chunk]:
     starts = np.concatenate([[0], np.cumsum(np.asarray(sizes, np.int64))]).tolist()
     return [Chunk(i, start, stop - start) for i, (start, stop) in enumerate(pairwise(starts))]

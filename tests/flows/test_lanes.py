@@ -20,11 +20,13 @@ from emberharmony.pipeline import stages
 from emberharmony.pipeline.plan import make_plan, stage_plan
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import run_chunk
+from emberharmony.planning.chunks import from_ranges
 from flows.compose import run_job
 from flows.config import parse_job
-from flows.lanes import MAX_ATTEMPTS, LanesEngine
+from flows.lanes import MAX_ATTEMPTS, LanesEngine, Patience
 from flows.local import PlainLoop
-from tests.faults.victims import contents, small_job
+from flows.signs import expect_signs, giving_signs, last_sign, mark_unwanted
+from tests.faults.victims import contents, small_job, wait_until
 
 Shard = SimpleNamespace  # pool, stage, chunks, key, parameters of one flow run
 
@@ -37,10 +39,12 @@ class Pools:
         self.shards: list[Shard] = []
         self.states: dict[Any, Any] = {}
         self.cancelled: list[Shard] = []
+        self.given_up: dict[Any, Any] = {}
         self._by_id: dict[Any, Shard] = {}
         self._threads: list[threading.Thread] = []
 
     async def arun_deployment(self, name, *, parameters, idempotency_key, **_):
+        parameters = parameters | {"chunks": from_ranges(parameters["chunks"])}
         shard = Shard(pool=name.removeprefix("shard/"), key=idempotency_key, **parameters)
         flow_run = SimpleNamespace(id=uuid4(), state=Scheduled())
         self.shards.append(shard)
@@ -56,8 +60,13 @@ class Pools:
         self._set(flow_run_id, Running())
         if fate is HANGS:
             return
-        for chunk in shard.chunks[:n_done]:
-            run_chunk(shard.stage, RunRef(**shard.ref), chunk)
+        ref = RunRef(**shard.ref)
+        with giving_signs(ref, str(flow_run_id)):
+            if fate is SLOW:
+                time.sleep(n_done)
+                fate, n_done = Completed(), None
+            for chunk in shard.chunks[:n_done]:
+                run_chunk(shard.stage, ref, chunk)
         self._set(flow_run_id, fate)
 
     def _set(self, flow_run_id, state):
@@ -68,6 +77,9 @@ class Pools:
         for thread in self._threads:
             thread.join()
 
+    def shard_of(self, flow_run_id):
+        return self._by_id[flow_run_id]
+
     @property
     def running(self):
         return [self._by_id[flow_run_id] for flow_run_id, state in self.states.items() if not state.is_final()]
@@ -76,9 +88,9 @@ class Pools:
         return SimpleNamespace(id=flow_run_id, state=self.states[flow_run_id])
 
     async def set_flow_run_state(self, flow_run_id, state):
-        assert state.name == "Cancelling"
+        self.given_up[flow_run_id] = state
         self.cancelled.append(self._by_id[flow_run_id])
-        self.states[flow_run_id] = Cancelled()
+        self.states[flow_run_id] = Cancelled() if state.is_cancelling() else state
 
     async def __aenter__(self):
         return self
@@ -87,13 +99,14 @@ class Pools:
         return None
 
 
-NEVER_TAKEN, HANGS = object(), object()
+NEVER_TAKEN, HANGS, SLOW = object(), object(), object()
+PATIENCE = Patience(start_s=0.3, silence_s=2.0)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr("flows.lanes.POLL_S", 0.01)
-    monkeypatch.setattr("flows.lanes.START_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("flows.signs.BEAT_S", 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +124,12 @@ def plain(folder) -> dict[str, str]:
 def through(monkeypatch, folder) -> Callable[..., dict[str, str]]:
     """Run the job through pools, and return what it published."""
 
-    def run(pools: Pools, lanes: dict[str, int] | None = None) -> dict[str, str]:
+    def run(pools: Pools, lanes: dict[str, int] | None = None, patience: Patience = PATIENCE) -> dict[str, str]:
         monkeypatch.setattr("flows.lanes.arun_deployment", pools.arun_deployment)
         monkeypatch.setattr("flows.lanes.get_client", lambda: pools)
         sink = folder / "result"
         shutil.rmtree(sink, ignore_errors=True)
-        engine = LanesEngine(lanes or {"cpu": 1, "gpu": 1}, workers=1, shard_chunks=2)
+        engine = LanesEngine(lanes or {"cpu": 1, "gpu": 1}, workers=1, shard_chunks=2, patience=patience)
         # The fits and publishing are task runs of the flow run that there is none of here.
         monkeypatch.setattr(engine, "fit_preprocessing", stages.fit_preprocessing_of)
         monkeypatch.setattr(engine, "fit_pca", stages.fit_pcas_of)
@@ -150,6 +163,7 @@ def test_what_a_pool_loses_is_done_again_and_no_more_than_that(through, plain, e
     lost, *others = pools.shards
     again = [shard for shard in others if shard.stage == lost.stage and set(shard.chunks) & set(lost.chunks)]
     assert [shard.chunks for shard in again] == [lost.chunks[1:]], "what its receipt says is done is not done again"
+    assert again[0].pool != lost.pool
     assert len({shard.key for shard in pools.shards}) == len(pools.shards), "a key used twice would give back the old run"
 
 
@@ -165,6 +179,45 @@ def test_a_host_that_loses_everything_is_made_up_for_by_the_other(through, plain
 
     assert through(Pools(fate)) == plain
     assert lost
+
+
+def test_a_shard_that_falls_silent_is_done_by_another_pool(through, plain):
+    """As when a host loses its power: nobody tells the server of it."""
+    pools = Pools(lambda shard: (HANGS, 0) if shard is pools.shards[0] else None)
+    assert through(pools) == plain
+    lost, *others = pools.shards
+    assert [shard.pool for shard in others if shard.chunks == lost.chunks and shard.stage == lost.stage] == ["gpu"]
+    ((given_up, state),) = [(pools.shard_of(flow_run), state) for flow_run, state in pools.given_up.items()]
+    assert given_up is lost
+    assert (state.name, state.message) == ("Crashed", "No sign of life for 2 s: its process or its host is gone.")
+
+
+def test_a_shard_that_gives_signs_of_life_is_waited_for(through, plain):
+    """The first one works twice as long as silence is borne."""
+    pools = Pools(lambda shard: (SLOW, 4.0) if shard is pools.shards[0] else None)
+    assert through(pools) == plain
+    assert pools.given_up == {}
+
+
+def test_what_nobody_has_begun_goes_to_a_pool_that_has_nothing_to_do(monkeypatch, through, plain):
+    monkeypatch.setattr("flows.lanes.TAKE_OVER_S", 0.2)
+    pools = Pools(lambda shard: (NEVER_TAKEN, 0) if shard.pool == "gpu" else None)
+    began = time.monotonic()
+    assert through(pools, patience=Patience(60.0, 60.0)) == plain
+    assert time.monotonic() - began < 30
+
+
+def test_a_shard_that_nobody_waits_for_any_more_stops(folder):
+    """Its worker may be gone, so that cancelling it in Prefect would reach nobody."""
+    ref = RunRef(str(folder))
+    expect_signs(ref)
+    with giving_signs(ref, "shard") as unwanted:
+        wait_until(lambda: last_sign(ref, "shard") is not None)
+        assert not unwanted.is_set()
+        mark_unwanted(ref, "shard")
+        assert unwanted.wait(5)
+    with giving_signs(ref, "shard") as unwanted:
+        assert unwanted.is_set(), "given up before it began"
 
 
 def test_a_shard_that_no_host_can_do_stops_the_run(through, folder):

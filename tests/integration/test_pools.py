@@ -6,22 +6,29 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling
 
 from deploy.local import ROOT, local_deployment, run_flights
 from emberharmony.backend import available_backends
 from flows.config import parse_job
 from flows.flights import demo_config, prepare_flights
 from flows.run import run
-from tests.faults.victims import wait_until
+from tests.faults.victims import contents, receipts, small_job, wait_until
+from tests.jobs import small_table, write_table
 
 pytestmark = [
     pytest.mark.xdist_group("pools"),
@@ -31,6 +38,8 @@ pytestmark = [
 ]
 
 CHUNK_ROWS = 60_000
+N_CHUNKS = 120
+HALF = N_CHUNKS // 2
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +57,39 @@ def home(tmp_path_factory) -> Path:
 def environment(home) -> Iterator[dict[str, str]]:
     with local_deployment(home) as environment:
         yield environment
+
+
+@pytest.fixture(scope="module")
+def client(environment) -> Iterator[SyncPrefectClient]:
+    with temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def many_chunks(home) -> Callable[..., dict[str, Any]]:
+    """A job of so many chunks that its shards, of little work each, take seconds; to the bit the same in every pool."""
+    write_table(small_table(20 * N_CHUNKS), home / "table.parquet", group_rows=20 * N_CHUNKS)
+    return lambda sink, runtime: small_job(home, sink=sink, runtime={"chunk_rows": 20, **runtime})
+
+
+@pytest.fixture(scope="module")
+def undisturbed(home, many_chunks) -> dict[str, str]:
+    run(parse_job(many_chunks("undisturbed", {"engine": "none", "workers": 1})))
+    return contents(home / "undisturbed")
+
+
+def children_of(flow_run: UUID, client: SyncPrefectClient) -> list[FlowRun]:
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id={"any_": [flow_run]}))
+
+
+def working(environment: dict[str, str]) -> dict[psutil.Process, UUID]:
+    """Processes of this server's flow runs, and which one each is of."""
+    found = {}
+    for process in psutil.process_iter(["environ"]):
+        known = process.info["environ"] or {}
+        if known.get("PREFECT_API_URL") == environment["PREFECT_API_URL"] and "PREFECT__FLOW_RUN_ID" in known:
+            found[process] = UUID(known["PREFECT__FLOW_RUN_ID"])
+    return found
 
 
 def plain(home: Path) -> Path:
@@ -88,35 +130,33 @@ def test_three_pools_publish_what_one_process_does(environment, home):
                 assert actual[name].equals(wanted[name]), f"{part}: {name}"
 
 
-def test_cancelling_a_flow_run_stops_its_work(environment, home):
-    from uuid import UUID
+RUNTIMES = [
+    {"engine": "processes", "workers": 2},
+    {"engine": "pools", "pools": {"cpu": 1, "gpu": 1}, "workers": 1, "shard_chunks": HALF},
+]
 
-    job = yaml.safe_load(demo_config().read_text())
-    job["sink"]["path"] = "data/cancelled"
-    job["runtime"] = {"engine": "processes", "workers": 2, "chunk_rows": 2_000, "backend": "numpy"}
-    prefect = [sys.executable, "-m", "prefect"]
-    command = [*prefect, "deployment", "run", "extract/flights", "--param", f"job={json.dumps(job)}"]
-    told = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    flow_run = UUID(next(line for line in told.splitlines() if "UUID:" in line).split("UUID:")[1].strip())
 
-    def done() -> int:
-        return len(list((home / "data/cancelled/.staging").glob("*/receipts/*/*.json")))
-
-    wait_until(lambda: done() >= 5, timeout_s=200)
-    working = [
-        process
-        for process in psutil.process_iter(["environ"])
-        if (process.info["environ"] or {}).get("PREFECT__FLOW_RUN_ID", "").replace("-", "") == flow_run.hex
-    ]
-    assert working
-    subprocess.run([*prefect, "flow-run", "cancel", str(flow_run)], env=environment, cwd=ROOT, check=True, capture_output=True)
-    _, alive = psutil.wait_procs(working, timeout=90)
+@pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime["engine"])
+def test_cancelling_a_flow_run_stops_its_work_and_the_next_one_goes_on(environment, client, many_chunks, undisturbed, runtime):
+    job = many_chunks(f"cancelled-{runtime['engine']}", runtime)
+    deployment = client.read_deployment_by_name("extract/flights")
+    flow_run = client.create_flow_run_from_deployment(deployment.id, parameters={"job": job})
+    wait_until(lambda: len(receipts(job)) >= 5, timeout_s=200)
+    processes = list(working(environment))
+    assert len(processes) >= 2
+    client.set_flow_run_state(flow_run.id, Cancelling())  # as `prefect flow-run cancel` does
+    _, alive = psutil.wait_procs(processes, timeout=90)
     assert not alive, "something runs on"
-    stopped_at = done()
-    assert stopped_at < 3 * 169
-    time.sleep(2)
-    assert done() == stopped_at
-    assert not (home / "data/cancelled/manifest.json").exists()
+    stopped_at = len(receipts(job))
+    assert stopped_at < 3 * N_CHUNKS
+    wait_until(lambda: client.read_flow_run(flow_run.id).state.is_final(), timeout_s=30)
+    ended = [client.read_flow_run(flow_run.id), *children_of(flow_run.id, client)]
+    assert {run.state.name for run in ended} <= {"Cancelled", "Completed"}
+    assert ended[0].state.is_cancelled()
+    assert len(receipts(job)) == stopped_at
+    assert not (Path(job["sink"]["path"]) / "manifest.json").exists()
+    run(parse_job(many_chunks(f"cancelled-{runtime['engine']}", {"engine": "none", "workers": 1})))
+    assert contents(Path(job["sink"]["path"])) == undisturbed
 
 
 def test_the_deployments_run_the_jobs_of_configs():
@@ -132,3 +172,42 @@ def test_the_deployments_run_the_jobs_of_configs():
         d["work_pool"]["name"]: d["work_pool"]["job_variables"]["env"]["EMBERHARMONY_BACKEND"] for d in deployments.values()
     }
     assert pools == {"control": "numpy", "cpu": "numpy", "gpu": "torch", "apple": "mlx"}
+
+
+def test_what_a_killed_shard_or_host_had_another_pool_does(environment, client, home, many_chunks, undisturbed):
+    """In one run: a shard's process is killed, and later one together with its worker, of which nobody tells the server."""
+    job = many_chunks("killed", {**RUNTIMES[1], "silence_timeout_s": 4})
+    path = home / "killed.yaml"  # JSON is YAML
+    path.write_text(json.dumps(job))
+    command = [sys.executable, "-c", "from flows.cli import main; main()", "run", str(path), "--quiet"]
+
+    def done(stage: str) -> int:
+        """Chunks of the second shard, which the second pool gets first."""
+        return sum(receipt.parent.name == stage and int(receipt.stem) >= HALF for receipt in receipts(job))
+
+    def in_the_middle_of(stage: str) -> psutil.Process:
+        wait_until(lambda: done(stage) >= 1, timeout_s=200)
+        (shard,) = [process for process in working(environment) if process.environ()["EMBERHARMONY_BACKEND"] == "torch"]
+        return shard
+
+    with subprocess.Popen(command, env=environment, cwd=home, stderr=subprocess.PIPE, text=True) as process:
+        in_the_middle_of("profile").kill()
+        left = [HALF - done("profile")]
+        shard = in_the_middle_of("project")
+        worker = psutil.Process(shard.ppid())
+        assert "local-gpu" in worker.cmdline()
+        worker.kill()
+        shard.kill()
+        left.append(HALF - done("project"))
+        _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert min(left) > 0
+    assert contents(home / "killed") == undisturbed
+    runs = client.read_flow_runs(flow_filter=FlowFilter(name={"any_": ["shard"]}))
+    shards = {run.name: run for run in runs if run.parameters["ref"]["staging"].startswith(job["sink"]["path"])}
+    for stage, told in (("profile", "Process exited with status code: -9"), ("project", "No sign of life for 4 s")):
+        lost = shards[f"{stage}-{HALF}-to-{N_CHUNKS - 1}-attempt-1"]
+        (again,) = [run for name, run in shards.items() if name.startswith(stage) and name.endswith("attempt-2")]
+        assert (lost.work_pool_name, again.work_pool_name) == ("gpu", "cpu")
+        assert (lost.state.name, again.state.name) == ("Crashed", "Completed")
+        assert lost.state.message.startswith(told)
