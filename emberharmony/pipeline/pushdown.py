@@ -40,9 +40,14 @@ def is_pushed_down(run: Run) -> bool:
             f"{run.spec.split_method}. Set `source.profile: stream`."
         )
     if run.spec.datetime.epoch:
-        raise PlanError("`source.profile: query` knows no times as numbers, which `datetime.epoch` asks for. Set `stream`.")
+        raise PlanError(
+            "`source.profile: query` knows no times as numbers, which `datetime.epoch` asks for. Set `source.profile: stream`."
+        )
     if run.spec.numbers.scale == "all":
-        raise PlanError("`source.profile: query` knows no cyclical features, which `numbers.scale: all` scales. Set `stream`.")
+        raise PlanError(
+            "`source.profile: query` knows no cyclical features, which `numbers.scale: all` scales. Set "
+            "`source.profile: stream`."
+        )
     floats = [c.name for c in run.roles.features if c.kind == "categorical" and _is_float(run.schema.field(c.name).type)]
     if floats:
         raise PlanError(
