@@ -13,7 +13,8 @@ from emberharmony.features.datetime import PARTS
 from emberharmony.features.preprocessing import FittedColumn
 from emberharmony.io.bigquery.connection import shared_clients
 from emberharmony.io.bigquery.load import Put
-from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec, PublishedRun
+from emberharmony.io.bigquery.runs import PublishedRun
+from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
 from emberharmony.io.bigquery.tables import OutputTable, Part
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.store import FileRecord, Store

@@ -27,7 +27,13 @@ Put = Callable[[Path, str], None]
 
 
 def load_by_upload(
-    clients: Clients, table: OutputTable, into: TableName, *, key: str, upload_bytes: int = _UPLOAD_BYTES
+    clients: Clients,
+    table: OutputTable,
+    into: TableName,
+    *,
+    key: str,
+    location: str | None = None,
+    upload_bytes: int = _UPLOAD_BYTES,
 ) -> None:
     """Load a table's parts from this machine's disk, some hundred megabytes a job."""
     groups = list(grouped(table.parts, max_bytes=upload_bytes))
@@ -48,11 +54,13 @@ def load_by_upload(
                         str(into),
                         size=path.stat().st_size,
                         job_id=job_id,
+                        location=location,
                         job_config=_config(clients, table),
                         num_retries=clients.retry.attempts,
                     )
 
-        run_once(clients, f"{key}-{number:05}", begin, doing=f"Loading part {number} of table {table.name!r}")
+        doing = f"Loading part {number} of table {table.name!r}"
+        run_once(clients, f"{key}-{number:05}", begin, doing=doing, location=location)
 
     with ThreadPoolExecutor(2, thread_name_prefix="bigquery-load") as pool:
         for future in [pool.submit(load, number, parts) for number, parts in enumerate(groups)]:
@@ -60,7 +68,14 @@ def load_by_upload(
 
 
 def load_by_bucket(
-    clients: Clients, table: OutputTable, into: TableName, *, key: str, staging: str, put: Put | None = None
+    clients: Clients,
+    table: OutputTable,
+    into: TableName,
+    *,
+    key: str,
+    staging: str,
+    location: str | None = None,
+    put: Put | None = None,
 ) -> list[str]:
     """Copy a table's parts to Cloud Storage, then load all of them by one job; returns where they lie."""
     if len(table.parts) > _MAX_URIS:
@@ -77,10 +92,10 @@ def load_by_bucket(
             for future in [pool.submit(_copy, table, parts, uri, put) for parts, uri in zip(groups, uris, strict=True)]:
                 future.result()
         return clients.jobs.load_table_from_uri(
-            uris, str(into), job_id=job_id, job_config=_config(clients, table), retry=rest_retry(clients)
+            uris, str(into), job_id=job_id, location=location, job_config=_config(clients, table), retry=rest_retry(clients)
         )
 
-    run_once(clients, key, begin, doing=f"Loading table {table.name!r} from {staging}")
+    run_once(clients, key, begin, doing=f"Loading table {table.name!r} from {staging}", location=location)
     return uris
 
 
@@ -109,20 +124,28 @@ def bucket_writer(clients: Clients) -> Put:
     return put
 
 
-def run_once(clients: Clients, key: str, begin: Callable[[str], Any], *, doing: str) -> Any:
+def run_once(
+    clients: Clients,
+    key: str,
+    begin: Callable[[str], Any],
+    *,
+    doing: str,
+    location: str | None = None,
+    first: int = 0,
+) -> Any:
     """Run the job that `begin` begins under an id made of `key`, unless a run of it has succeeded; returns that.
 
-    The id carries the number of the attempt. A job that exists is waited for rather than begun again; only after one
-    has failed is there a next, and only where the failure may pass is that one begun at once.
+    The id carries the number of the attempt, counted from `first`. A job that exists is waited for rather than begun again;
+    only after one has failed is there a next, and only where the failure may pass is that one begun at once.
     """
     failures = 0
-    for attempt in range(_MAX_ATTEMPTS):
+    for attempt in range(first, first + _MAX_ATTEMPTS):
         job_id = f"{key}-{attempt}"
-        earlier = find_job(clients, job_id, doing=doing)
+        earlier = find_job(clients, job_id, doing=doing, location=location)
         if earlier is not None and earlier.state == "DONE" and earlier.error_result:
             continue
         try:
-            return once(clients, job_id, lambda job_id=job_id: begin(job_id), doing=doing)
+            return once(clients, job_id, lambda job_id=job_id: begin(job_id), doing=doing, location=location)
         except TransientError as error:
             failures += 1
             if failures >= clients.retry.attempts:

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from emberharmony.io.bigquery.connection import Clients
-from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName, quote
 from emberharmony.io.bigquery.keys import KEY_TYPES
-from emberharmony.io.bigquery.queries import Value, rest_retry, run_query, table_of
+from emberharmony.io.bigquery.metadata import exists
+from emberharmony.io.bigquery.queries import Value, run_query, table_of
 
 _LOGGER = logging.getLogger(__name__)
 _LARGE_TABLE_BYTES: Final = 10**10
@@ -61,7 +61,7 @@ def materialised(
     text = json.dumps([sql, dict(parameters), _state_of(clients, checked), cluster], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:24]
     name = TableName(*into, f"emberharmony_{digest}")
-    if _exists(clients, name):
+    if exists(clients, name):
         return name
     run_query(
         clients,
@@ -97,15 +97,3 @@ def _state_of(clients: Clients, query: Any) -> list[tuple[str, str, int, int]]:
         streamed = table.streaming_buffer.estimated_rows if table.streaming_buffer else 0
         found.append((str(name), changed, int(table.num_rows or 0), int(streamed or 0)))
     return found
-
-
-def _exists(clients: Clients, name: TableName) -> bool:
-    from google.api_core import exceptions as api
-
-    try:
-        clients.jobs.get_table(str(name), retry=rest_retry(clients))
-    except api.NotFound:
-        return False
-    except google_errors() as error:
-        raise_explained(error, doing=f"Looking up {name}", permission="bigquery.tables.get")
-    return True

@@ -33,11 +33,13 @@ def run_query(
     doing: str,
     parameters: Mapping[str, Value] | None = None,
     job_id: str | None = None,
+    location: str | None = None,
     dry_run: bool = False,
 ) -> bigquery.QueryJob:
     """Run a statement and return its finished job.
 
-    With a `job_id` it runs once: if a job of this id exists, that one is waited for, and what it did stands.
+    With a `job_id` it runs once: if a job of this id exists, that one is waited for, and what it did stands. It is found by
+    where it ran, which is `location` or the connection's.
 
     Raises
     ------
@@ -57,17 +59,19 @@ def run_query(
 
     def begin() -> Any:
         # Google's own `job_retry` has a time limit of its own, whatever it is told, and starts statements under other ids.
-        return clients.jobs.query(sql, job_config=config, job_id=job_id, retry=rest_retry(clients), job_retry=None)
+        return clients.jobs.query(
+            sql, job_config=config, job_id=job_id, location=location, retry=rest_retry(clients), job_retry=None
+        )
 
     if job_id is not None:
-        job: bigquery.QueryJob = once(clients, job_id, begin, doing=doing)
+        job: bigquery.QueryJob = once(clients, job_id, begin, doing=doing, location=location)
     else:
         call = begin if dry_run else lambda: wait(clients, begin())
         job = retried(call, retry=clients.retry, doing=doing, permission=JOB_PERMISSION, sleep=clients.sleep)
     return job
 
 
-def once(clients: Clients, job_id: str, begin: Any, *, doing: str) -> Any:
+def once(clients: Clients, job_id: str, begin: Any, *, doing: str, location: str | None = None) -> Any:
     """Begin a job of this id, or find the one that an earlier attempt began; return it finished.
 
     Raises
@@ -83,7 +87,7 @@ def once(clients: Clients, job_id: str, begin: Any, *, doing: str) -> Any:
         try:
             job = begin()
         except api.Conflict:
-            job = clients.jobs.get_job(job_id, location=clients.connection.location, retry=retry)
+            job = clients.jobs.get_job(job_id, location=location or clients.connection.location, retry=retry)
         return wait(clients, job)
     except google_errors() as error:
         raise_explained(error, doing=doing, permission=JOB_PERMISSION)
@@ -98,12 +102,12 @@ def wait(clients: Clients, job: Any) -> Any:
     return job
 
 
-def find_job(clients: Clients, job_id: str, *, doing: str) -> Any | None:
+def find_job(clients: Clients, job_id: str, *, doing: str, location: str | None = None) -> Any | None:
     """Return a job by its id, or ``None`` if there never was one."""
     from google.api_core import exceptions as api
 
     try:
-        return clients.jobs.get_job(job_id, location=clients.connection.location, retry=rest_retry(clients))
+        return clients.jobs.get_job(job_id, location=location or clients.connection.location, retry=rest_retry(clients))
     except api.NotFound:
         return None
     except google_errors() as error:

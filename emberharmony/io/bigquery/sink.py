@@ -6,17 +6,20 @@ import datetime as dt
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Literal
+from functools import cached_property
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
-from emberharmony.errors import DataError, PlanError
+from emberharmony.errors import DataError, EmberharmonyError, PlanError
 from emberharmony.io.bigquery.append import append_rows
 from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, library
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName, checked_labels, quote
 from emberharmony.io.bigquery.load import Put, load_by_bucket, load_by_upload, run_once
+from emberharmony.io.bigquery.metadata import create, dataset_location, exists, remove
 from emberharmony.io.bigquery.queries import find_job, query_row, query_table, rest_retry, run_query, table_of
+from emberharmony.io.bigquery.runs import PublishedRun, line_of, runs_table
 from emberharmony.io.bigquery.tables import SPLIT, Granularity, OutputTable, bigquery_table
 
 _LOGGER = logging.getLogger(__name__)
@@ -71,18 +74,11 @@ class BigQuerySinkSpec:
             raise ValueError("`storage_write` needs no `staging`: rows are sent, not files. Leave one of the two out.")
 
 
-@dataclass(frozen=True)
-class PublishedRun:
-    """A run as its line in the table `runs` tells it."""
+class _Success(NamedTuple):
+    """A job that ran under an id of several attempts."""
 
-    fingerprint: str
-    source_rows: int
-    rows: Mapping[str, int]  # by split
-    windows: Mapping[str, Mapping[str, int]]  # by stride and split
-    features: int
-    config: Mapping[str, Any]
-    state: str  # where the fitted state lies
-    version: str
+    attempts: int  # up to it
+    ended: dt.datetime
 
 
 class BigQuerySink:
@@ -112,7 +108,8 @@ class BigQuerySink:
             If row counts differ, or the disposition does not allow to write; nothing was published then.
         """
         key = self._key(run.fingerprint, nonce)
-        todo = [table for table in tables if not self._is_published(table, key)]
+        attempts = {table.name: self._next_attempt(table, key) for table in tables}
+        todo = [table for table in tables if attempts[table.name] is not None]
         for table in todo:
             table.check_parts()
             self._check_target(table)
@@ -120,10 +117,18 @@ class BigQuerySink:
         for table in todo:
             self._count(table, staged[table.name])
         for table in todo:
-            self._publish(table, staged[table.name], key)
+            self._publish(table, staged[table.name], key, attempts[table.name] or 0)
         self._tell(tables, run, key)
         for name in staged.values():
-            self._clients.jobs.delete_table(str(name), not_found_ok=True, retry=rest_retry(self._clients))
+            try:
+                remove(self._clients, name)
+            except EmberharmonyError as error:
+                _LOGGER.warning("All is published, but a staging table stays until it expires in some days. %s", error)
+
+    @cached_property
+    def _location(self) -> str:
+        """Where jobs are begun and looked up: outside of the US and the EU, none is found without it."""
+        return self._clients.connection.location or dataset_location(self._clients, self.target("runs"))
 
     def target(self, table: str) -> TableName:
         """Return the full name of one of the run's tables."""
@@ -142,13 +147,10 @@ class BigQuerySink:
         for generation in range(_MAX_GENERATIONS):
             into = self._staging_table(table, key, generation)
             loading = f"{key}-{table.name}-load-{generation}"
-            exists = self._exists(into)
-            # A generation whose jobs ran, but whose table is gone, is spent: its jobs will not run again.
-            if not exists and find_job(self._clients, f"{loading}-00000-0", doing=f"Staging {table.name}") is not None:
-                continue
-            if not exists and find_job(self._clients, f"{loading}-0", doing=f"Staging {table.name}") is not None:
-                continue
-            if not exists:
+            if not exists(self._clients, into):
+                # A generation whose jobs ran, but whose table is gone, is spent: its jobs will not run again.
+                if self._job(f"{loading}-00000-0") is not None or self._job(f"{loading}-0") is not None:
+                    continue
                 self._create_staging(table, into)
             self._fill(table, into, loading)
             return into
@@ -161,9 +163,9 @@ class BigQuerySink:
             if not self._rows_of(into):
                 append_rows(clients, table, into, streams=spec.streams)
         elif spec.staging is not None:
-            load_by_bucket(clients, table, into, key=loading, staging=spec.staging, put=self._put)
+            load_by_bucket(clients, table, into, key=loading, staging=spec.staging, location=self._location, put=self._put)
         else:
-            load_by_upload(clients, table, into, key=loading)
+            load_by_upload(clients, table, into, key=loading, location=self._location)
 
     def _staging_table(self, table: OutputTable, key: str, generation: int) -> TableName:
         dataset = self._spec.staging_dataset or self._spec.dataset
@@ -173,7 +175,7 @@ class BigQuerySink:
     def _create_staging(self, table: OutputTable, into: TableName) -> None:
         made = bigquery_table(str(into), table, self._granularity(table), self._labels())
         made.expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=_STAGING_DAYS)
-        self._create(made)
+        create(self._clients, made)
 
     def _rows_of(self, name: TableName) -> int:
         sql = f"SELECT COUNT(*) AS n FROM {name.sql}"
@@ -187,7 +189,7 @@ class BigQuerySink:
         ).to_pylist()
         counts = dict.fromkeys(table.rows, 0) | {row["name"]: int(row["n"]) for row in found}
         if counts != dict(table.rows):
-            self._clients.jobs.delete_table(str(staged), not_found_ok=True, retry=rest_retry(self._clients))
+            remove(self._clients, staged)
             raise DataError(
                 f"Table {table.name!r} was staged with {counts} rows, the manifest says {dict(table.rows)}; nothing was "
                 f"published, and the staged rows were removed. Run the same command again to stage them anew."
@@ -195,18 +197,32 @@ class BigQuerySink:
 
     # ---- publishing --------------------------------------------------------------------------------------------------
 
-    def _is_published(self, table: OutputTable, key: str) -> bool:
-        attempt = 0
-        while (job := find_job(self._clients, f"{key}-{table.name}-publish-{attempt}", doing="Publishing")) is not None:
-            if job.state == "DONE" and not job.error_result:
-                return True
-            attempt += 1
-        return False
+    def _next_attempt(self, table: OutputTable, key: str) -> int | None:
+        """Return the attempt to publish with; ``None`` if one has succeeded, and its rows are still there."""
+        target = self.target(table.name)
+        earlier = self._succeeded(f"{key}-{table.name}-publish")
+        if earlier is None:
+            return 0
+        if table.n_rows and not self._holds_rows(target):
+            _LOGGER.warning("%s no longer holds the rows that this run published to it; they are published again.", target)
+            return earlier.attempts
+        adds = self._spec.write_disposition in ("append", "fail")
+        if adds and table_of(self._clients, target).created > earlier.ended:
+            raise DataError(
+                f"{target} was made after this run's rows were published to a table of that name, and nothing tells whether "
+                f"they are in it. Remove it to publish them anew, or set `sink.prefix`, or `sink.write_disposition: replace`."
+            )
+        level = logging.WARNING if adds else logging.INFO  # of the others, a run that begins anew has another key
+        _LOGGER.log(level, "This run's rows were published to %s before, and are not published twice.", target)
+        return None
+
+    def _holds_rows(self, target: TableName) -> bool:
+        return exists(self._clients, target) and self._rows_of(target) > 0
 
     def _check_target(self, table: OutputTable) -> None:
         """Refuse, before anything is sent, what publishing would be refused for."""
         target = self.target(table.name)
-        if not self._exists(target):
+        if not exists(self._clients, target):
             return
         there = table_of(self._clients, target)
         disposition = self._spec.write_disposition
@@ -229,18 +245,22 @@ class BigQuerySink:
                 f"`sink.partition_by` to what the table has, or remove the table first."
             )
 
-    def _publish(self, table: OutputTable, staged: TableName, key: str) -> None:
+    def _publish(self, table: OutputTable, staged: TableName, key: str, attempt: int) -> None:
         target = self.target(table.name)
         doing = f"Publishing {target}"
-        self._create(bigquery_table(str(target), table, self._granularity(table), self._labels()))
+        create(self._clients, bigquery_table(str(target), table, self._granularity(table), self._labels()))
         job_key = f"{key}-{table.name}-publish"
         if self._spec.write_disposition == "replace_partitions":
             sql = self._merge_sql(table, staged, target)
-            run_once(
-                self._clients, job_key, lambda job_id: run_query(self._clients, sql, doing=doing, job_id=job_id), doing=doing
-            )
+
+            def begin(job_id: str) -> Any:
+                return run_query(self._clients, sql, doing=doing, job_id=job_id, location=self._location)
         else:
-            run_once(self._clients, job_key, lambda job_id: self._copy(staged, target, job_id), doing=doing)
+
+            def begin(job_id: str) -> Any:
+                return self._copy(staged, target, job_id)
+
+        self._run_once(job_key, begin, doing=doing, first=attempt)
         self._describe(table, target)
 
     def _copy(self, staged: TableName, target: TableName, job_id: str) -> Any:
@@ -251,7 +271,12 @@ class BigQuerySink:
             write_disposition=write[self._spec.write_disposition], labels=dict(self._clients.connection.labels)
         )
         return self._clients.jobs.copy_table(
-            str(staged), str(target), job_id=job_id, job_config=config, retry=rest_retry(self._clients)
+            str(staged),
+            str(target),
+            job_id=job_id,
+            location=self._location,
+            job_config=config,
+            retry=rest_retry(self._clients),
         )
 
     def _merge_sql(self, table: OutputTable, staged: TableName, target: TableName) -> str:
@@ -299,33 +324,42 @@ class BigQuerySink:
 
     def _tell(self, tables: Sequence[OutputTable], run: PublishedRun, key: str) -> None:
         """Add the run's line to `runs`, once."""
-        bigquery = library("google.cloud.bigquery")
-        fields = [bigquery.SchemaField(name, kind, description=text) for name, kind, text in _RUN_COLUMNS]
-        line = {
-            "published_at": dt.datetime.now(dt.UTC).isoformat(),
-            "fingerprint": run.fingerprint,
-            "version": run.version,
-            "source_rows": run.source_rows,
-            "features": run.features,
-            "rows": json.dumps(dict(run.rows)),
-            "windows": json.dumps({stride: dict(counts) for stride, counts in run.windows.items()}),
-            "tables": json.dumps([str(self.target(table.name)) for table in tables]),
-            "write_disposition": self._spec.write_disposition,
-            "state": run.state,
-            "config": json.dumps(run.config, default=str),
-        }
         target = self.target("runs")
-        made = bigquery.Table(str(target), schema=fields)
-        made.description = "Every run that published here; a run's line is written last."
-        made.labels = self._labels()
-        self._create(made)
+        doing = f"Adding the run to {target}"
+        earlier = self._succeeded(f"{key}-runs")
+        if earlier is not None and self._holds_rows(target):
+            return
+        made = runs_table(target, self._labels())
+        create(self._clients, made)
+        line = line_of(run, [self.target(table.name) for table in tables], self._spec.write_disposition)
 
         def begin(job_id: str) -> Any:
             labels = dict(self._clients.connection.labels)
-            config = bigquery.LoadJobConfig(schema=fields, write_disposition="WRITE_APPEND", labels=labels)
-            return self._clients.jobs.load_table_from_json([line], str(target), job_id=job_id, job_config=config)
+            config = library("google.cloud.bigquery").LoadJobConfig(
+                schema=made.schema, write_disposition="WRITE_APPEND", labels=labels
+            )
+            return self._clients.jobs.load_table_from_json(
+                [line], str(target), job_id=job_id, location=self._location, job_config=config
+            )
 
-        run_once(self._clients, f"{key}-runs", begin, doing=f"Adding the run to {target}")
+        self._run_once(f"{key}-runs", begin, doing=doing, first=earlier.attempts if earlier else 0)
+
+    # ---- jobs --------------------------------------------------------------------------------------------------------
+
+    def _job(self, job_id: str) -> Any | None:
+        return find_job(self._clients, job_id, doing=f"Looking up job {job_id}", location=self._location)
+
+    def _succeeded(self, key: str) -> _Success | None:
+        """Return the last attempt at a job that succeeded, if any did."""
+        found, attempts = None, 0
+        while (job := self._job(f"{key}-{attempts}")) is not None:
+            attempts += 1
+            if job.state == "DONE" and not job.error_result:
+                found = _Success(attempts, job.ended)
+        return found
+
+    def _run_once(self, key: str, begin: Callable[[str], Any], *, doing: str, first: int) -> None:
+        run_once(self._clients, key, begin, doing=doing, location=self._location, first=first)
 
     # ---- small things ------------------------------------------------------------------------------------------------
 
@@ -336,7 +370,7 @@ class BigQuerySink:
         if wanted == "auto":
             if table.name not in self._granularities:
                 target = self.target(table.name)
-                there = _granularity_of(table_of(self._clients, target)) if self._exists(target) else None
+                there = _granularity_of(table_of(self._clients, target)) if exists(self._clients, target) else None
                 self._granularities[table.name] = there or table.finest_granularity(_MAX_PARTITIONS)
             return self._granularities[table.name]
         names: dict[str, Granularity] = {"hour": "HOUR", "day": "DAY", "month": "MONTH", "year": "YEAR"}
@@ -345,41 +379,8 @@ class BigQuerySink:
     def _labels(self) -> dict[str, str]:
         return {**self._clients.connection.labels, **self._spec.labels}
 
-    def _create(self, table: Any) -> None:
-        try:
-            self._clients.jobs.create_table(table, exists_ok=True, retry=rest_retry(self._clients))
-        except google_errors() as error:
-            name = f"{table.project}.{table.dataset_id}.{table.table_id}"
-            raise_explained(error, doing=f"Creating {name}", permission="bigquery.tables.create")
-
-    def _exists(self, name: TableName) -> bool:
-        from google.api_core import exceptions as api
-
-        try:
-            self._clients.jobs.get_table(str(name), retry=rest_retry(self._clients))
-        except api.NotFound:
-            return False
-        except google_errors() as error:
-            raise_explained(error, doing=f"Looking up {name}", permission="bigquery.tables.get")
-        return True
-
 
 def _granularity_of(there: Any) -> Granularity | None:
     has = there.time_partitioning
     granularity: Granularity | None = has.type_ if has else None
     return granularity
-
-
-_RUN_COLUMNS: Final = (
-    ("published_at", "TIMESTAMP", "When the run was published"),
-    ("fingerprint", "STRING", "Hash of source, settings and version: equal for equal results"),
-    ("version", "STRING", "Version of emberharmony"),
-    ("source_rows", "INT64", "Rows of the source"),
-    ("features", "INT64", "Number of features"),
-    ("rows", "STRING", "Rows by split, as JSON"),
-    ("windows", "STRING", "Windows by stride and split, as JSON"),
-    ("tables", "STRING", "Tables that the run published, as JSON"),
-    ("write_disposition", "STRING", "What became of rows that were there before"),
-    ("state", "STRING", "Where the fitted state lies"),
-    ("config", "STRING", "The run's settings, as JSON"),
-)

@@ -1,0 +1,50 @@
+"""Tables themselves: whether one is there, made, and removed again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emberharmony.io.bigquery.connection import Clients
+from emberharmony.io.bigquery.failures import google_errors, raise_explained
+from emberharmony.io.bigquery.identifiers import TableName
+from emberharmony.io.bigquery.queries import rest_retry
+
+
+def exists(clients: Clients, name: TableName) -> bool:
+    """Whether there is a table of this name."""
+    from google.api_core import exceptions as api
+
+    try:
+        clients.jobs.get_table(str(name), retry=rest_retry(clients))
+    except api.NotFound:
+        return False
+    except google_errors() as error:
+        raise_explained(error, doing=f"Looking up {name}", permission="bigquery.tables.get")
+    return True
+
+
+def create(clients: Clients, table: Any) -> None:
+    """Make a table, unless there is one of its name."""
+    try:
+        clients.jobs.create_table(table, exists_ok=True, retry=rest_retry(clients))
+    except google_errors() as error:
+        name = f"{table.project}.{table.dataset_id}.{table.table_id}"
+        raise_explained(error, doing=f"Creating {name}", permission="bigquery.tables.create")
+
+
+def remove(clients: Clients, name: TableName) -> None:
+    """Remove a table, if there is one of this name."""
+    try:
+        clients.jobs.delete_table(str(name), not_found_ok=True, retry=rest_retry(clients))
+    except google_errors() as error:
+        raise_explained(error, doing=f"Removing {name}", permission="bigquery.tables.delete")
+
+
+def dataset_location(clients: Clients, name: TableName) -> str:
+    """Return where the dataset of a table lies."""
+    dataset = f"{name.project}.{name.dataset}"
+    try:
+        location: str = clients.jobs.get_dataset(dataset, retry=rest_retry(clients)).location
+    except google_errors() as error:
+        raise_explained(error, doing=f"Looking up where dataset {dataset} lies", permission="bigquery.datasets.get")
+    return location

@@ -1,0 +1,116 @@
+"""Where a run's tables lie, and what becomes of them when they were removed by hand or cannot be."""
+# ruff: noqa: F401, F811 - fixtures of the sink's tests
+
+from __future__ import annotations
+
+import dataclasses
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from google.cloud import bigquery
+
+from emberharmony.errors import DataError, TerminalError
+from emberharmony.io.bigquery.sink import BigQuerySink
+from emberharmony.io.bigquery.tables import OutputTable
+from tests.integration.test_bigquery_sink import (
+    HttpFaults,
+    Published,
+    dataset,
+    expected,
+    make_run,
+    make_table,
+    open_with,
+    published,
+    spec,
+    table,
+)
+
+pytestmark = pytest.mark.xdist_group("bigquery")
+
+
+class Regional(HttpFaults):
+    """The jobs of one region, as BigQuery keeps them: found by who says where they ran, and by nobody else."""
+
+    def __init__(self, region: str):
+        super().__init__()
+        self.region = region
+        self.lookups: list[str | None] = []
+
+    def send(self, request, **settings):
+        address = urlsplit(request.url)
+        if request.method == "GET" and "/jobs/emberharmony-" in address.path:
+            said = parse_qs(address.query).get("location", [None])[0]
+            self.lookups.append(said)
+            if said != self.region:
+                answer = requests.Response()
+                answer.status_code, answer.request, answer.url, answer._content = 404, request, request.url, b"{}"
+                return answer
+        return super().send(request, **settings)
+
+
+def test_a_run_goes_on_outside_of_the_us(spec, table, connection, dataset, monkeypatch):
+    """Without a `location` the dataset's own is asked for, and jobs are begun and looked up there."""
+    far, http = bigquery.Dataset(f"{connection.project}.{dataset}_far"), Regional("europe-west3")
+    far.location = http.region
+    with connection.open() as clients:
+        clients.jobs.create_dataset(far)
+    nowhere = dataclasses.replace(connection, location=None)
+    spec = dataclasses.replace(spec, dataset=far.dataset_id, connection=nowhere, write_disposition="append")
+    describe = BigQuerySink._describe
+
+    def dies(self, *arguments):
+        raise KeyboardInterrupt
+
+    with open_with(spec, http) as clients:
+        monkeypatch.setattr(BigQuerySink, "_describe", dies)
+        with pytest.raises(KeyboardInterrupt):
+            BigQuerySink(spec, clients).publish([table], make_run(table))
+        monkeypatch.setattr(BigQuerySink, "_describe", describe)
+        BigQuerySink(spec, clients).publish([table], make_run(table))
+    assert Published(connection, far.dataset_id).rows() == expected(table)
+    begun = [body["jobReference"] for _, _, body in http.seen if set(body.get("configuration", ())) & {"load", "copy"}]
+    assert [job["location"] for job in begun] == [http.region] * 3
+    assert set(http.lookups) == {http.region}
+    assert sum(method == "GET" and path.endswith(far.dataset_id) for method, path, _ in http.seen) == 2  # once a run
+
+
+def test_rows_that_were_removed_by_hand_are_published_anew(spec, tmp_path, published, caplog):
+    spec = dataclasses.replace(spec, write_disposition="append")
+    first, second = (make_table(tmp_path / str(x), x=x) for x in (1, 2))
+    with spec.connection.open() as clients:
+
+        def publish(table, fingerprint):
+            BigQuerySink(spec, clients).publish([table], make_run(table, fingerprint))
+
+        publish(first, "f1")
+        clients.jobs.query(f"DELETE FROM `{spec.dataset}.features` WHERE TRUE").result()
+        publish(first, "f1")
+        assert published.rows() == expected(first)
+        for removed in ("features", "runs"):
+            clients.jobs.delete_table(f"{spec.dataset}.{removed}")
+        publish(first, "f1")
+        publish(first, "f1")
+        assert published.rows() == expected(first)
+        assert len(published.rows("runs")) == 1
+        assert caplog.text.count("no longer holds the rows") == 2
+        clients.jobs.delete_table(f"{spec.dataset}.features")
+        publish(second, "f2")
+        with pytest.raises(DataError, match="made after this run's rows were published"):
+            publish(first, "f1")
+        assert published.rows() == expected(second)
+
+
+def test_a_staging_table_that_may_not_be_removed(spec, table, published, caplog, monkeypatch):
+    """What is published stays published, and the rest is said; rows that were staged wrong are not called removed."""
+    http = HttpFaults()
+    http.broken["DELETE", "_features_0"] = [403, 403]
+    with open_with(spec, http) as clients:
+        BigQuerySink(spec, clients).publish([table], make_run(table))
+        assert published.rows() == expected(table)
+        assert "stays until it expires" in caplog.text
+        assert "bigquery.tables.delete is missing" in caplog.text
+        monkeypatch.setattr(OutputTable, "check_parts", lambda self: None)
+        wrong = dataclasses.replace(table, rows={**table.rows, "train": 299})
+        with pytest.raises(TerminalError, match=r"Removing .*_features_0 was refused"):
+            BigQuerySink(spec, clients).publish([wrong], make_run(table, "f2"))
