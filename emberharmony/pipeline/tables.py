@@ -12,7 +12,6 @@ from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import PARTS
 from emberharmony.features.preprocessing import FittedColumn
 from emberharmony.io.bigquery.connection import shared_clients
-from emberharmony.io.bigquery.load import Put
 from emberharmony.io.bigquery.runs import PublishedRun
 from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
 from emberharmony.io.bigquery.tables import OutputTable, Part
@@ -35,12 +34,12 @@ def note_sink(run: Run, sink: BigQuerySinkSpec) -> None:
     run.store.write_json(SINK, _adapter().dump_python(sink, mode="json"))
 
 
-def publish_tables(run: Run, manifest: Manifest, sink: Path, *, put: Put | None = None) -> None:
+def publish_tables(run: Run, manifest: Manifest, sink: Path) -> None:
     """Publish the run's tables where `note_sink` has written down, if anywhere; done twice, it is done once."""
     if not run.store.exists(SINK) or run.store.exists(_DONE):
         return
     spec: BigQuerySinkSpec = _adapter().validate_python(run.store.read_json(SINK))
-    target = BigQuerySink(spec, shared_clients(spec.connection), put=put)
+    target = BigQuerySink(spec, shared_clients(spec.connection))
     published = PublishedRun(
         fingerprint=manifest.fingerprint,
         source_rows=manifest.source_rows,

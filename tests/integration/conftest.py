@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import gcp_storage_emulator.storage
 import pyarrow.parquet as pq
 import pytest
+from gcp_storage_emulator.server import create_server
 
 from emberharmony.io.bigquery import BigQueryConnection, RetrySpec, TableName
 from emberharmony.io.bigquery.schema import table_fields
@@ -32,12 +34,23 @@ def bigquery_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server
 
 
 @pytest.fixture(scope="session")
-def connection(bigquery_server: server.Emulator) -> BigQueryConnection:
+def storage_server(bigquery_server: server.Emulator) -> Iterator[str]:
+    """Address of a Cloud Storage server with a bucket `staging`, whose files lie where the BigQuery server reads them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gcp_storage_emulator.storage, "STORAGE_DIR", bigquery_server.gcs.name)
+        port = server.free_port()
+        with create_server("127.0.0.1", port, default_bucket="staging", data_dir=str(bigquery_server.gcs.parent)):
+            yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def connection(bigquery_server: server.Emulator, storage_server: str) -> BigQueryConnection:
     return BigQueryConnection(
         project=bigquery_server.project,
         location="US",
         api_endpoint=bigquery_server.rest_url,
         grpc_endpoint=bigquery_server.grpc_address,
+        storage_endpoint=storage_server,
         insecure=True,
         labels={"suite": "integration"},
         retry=RetrySpec(attempts=4, first_wait_s=0.01, max_wait_s=0.05, request_deadline_s=20.0),

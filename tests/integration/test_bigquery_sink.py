@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-import shutil
 from collections import defaultdict
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -160,20 +159,10 @@ def by_method(request, spec) -> BigQuerySinkSpec:
     return dataclasses.replace(spec, **METHODS[request.param])
 
 
-@pytest.fixture
-def put(bigquery_server):
-    def copy(path: Path, uri: str) -> None:
-        target = bigquery_server.gcs / uri.removeprefix("gs://")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-
-    return copy
-
-
-def test_rows_columns_and_layout(by_method, table, published, put, connection, dataset):
+def test_rows_columns_and_layout(by_method, table, published, connection, dataset):
     http = HttpFaults()
     with open_with(by_method, http) as clients:
-        BigQuerySink(by_method, clients, put=put).publish([table], make_run(table))
+        BigQuerySink(by_method, clients).publish([table], make_run(table))
         there = clients.jobs.get_table(f"{dataset}.features")
         line = next(iter(clients.jobs.query(f"SELECT * FROM `{dataset}.runs`").result()))
     assert published.rows() == expected(table)
@@ -190,11 +179,11 @@ def test_rows_columns_and_layout(by_method, table, published, put, connection, d
         assert job["configuration"]["labels"] == {"suite": "integration"}
 
 
-def test_twice_is_once(by_method, table, published, put):
+def test_twice_is_once(by_method, table, published):
     by_method = dataclasses.replace(by_method, write_disposition="append")
     with by_method.connection.open() as clients:
         for _ in range(2):
-            BigQuerySink(by_method, clients, put=put).publish([table], make_run(table))
+            BigQuerySink(by_method, clients).publish([table], make_run(table))
     assert published.rows() == expected(table)
     assert len(published.rows("runs")) == 1
 
@@ -205,7 +194,7 @@ STEPS = ("_stage", "_count", "_publish", "_describe", "_tell")
 @pytest.mark.parametrize("by_method", ["upload", "storage_write"], indirect=True)
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_death_at_any_step_loses_and_doubles_nothing(by_method, table, published, put, step, after, monkeypatch):
+def test_death_at_any_step_loses_and_doubles_nothing(by_method, table, published, step, after, monkeypatch):
     """Killed before or after a step, and started again: the same rows, once."""
     by_method = dataclasses.replace(by_method, write_disposition="append")
     real = getattr(BigQuerySink, step)
@@ -216,27 +205,27 @@ def test_death_at_any_step_loses_and_doubles_nothing(by_method, table, published
         raise KeyboardInterrupt
 
     with by_method.connection.open() as clients:
-        sink = BigQuerySink(by_method, clients, put=put)
+        sink = BigQuerySink(by_method, clients)
         monkeypatch.setattr(BigQuerySink, step, dies)
         with pytest.raises(KeyboardInterrupt):
             sink.publish([table], make_run(table))
         if step in ("_stage", "_count"):
             assert "features" not in published.tables()
         monkeypatch.setattr(BigQuerySink, step, real)
-        BigQuerySink(by_method, clients, put=put).publish([table], make_run(table))
+        BigQuerySink(by_method, clients).publish([table], make_run(table))
     assert published.rows() == expected(table)
     assert len(published.rows("runs")) == 1
 
 
 @pytest.mark.parametrize("by_method", ["upload", "bucket"], indirect=True)
 @pytest.mark.parametrize("statuses", [[503, 0, 500], [-500]], ids=str)
-def test_an_answer_of_500_is_asked_again(by_method, table, published, put, statuses):
+def test_an_answer_of_500_is_asked_again(by_method, table, published, statuses):
     """Also where the job did begin and only its answer was lost: then the id is taken, and that job is waited for."""
     http = HttpFaults()
     http.broken["POST", "/jobs"] = list(statuses)
     by_method = dataclasses.replace(by_method, write_disposition="append")
     with open_with(by_method, http) as clients:
-        BigQuerySink(by_method, clients, put=put).publish([table], make_run(table))
+        BigQuerySink(by_method, clients).publish([table], make_run(table))
     assert published.rows() == expected(table)
     assert len(published.rows("runs")) == 1
 
@@ -274,18 +263,18 @@ def test_a_load_job_that_fails_is_a_new_attempt_later(spec, table, published, mo
     assert published.rows() == expected(table)
 
 
-def test_a_staging_table_that_was_lost_is_made_anew(by_method, table, published, put, monkeypatch):
+def test_a_staging_table_that_was_lost_is_made_anew(by_method, table, published, monkeypatch):
     with by_method.connection.open() as clients:
-        sink = BigQuerySink(by_method, clients, put=put)
+        sink = BigQuerySink(by_method, clients)
         key = sink._key("f1", "")
         clients.jobs.delete_table(str(sink._stage(table, key)))
         sink.publish([table], make_run(table))
     assert published.rows() == expected(table)
 
 
-def test_rows_that_do_not_match_the_manifest_are_not_published(by_method, table, published, put, monkeypatch):
+def test_rows_that_do_not_match_the_manifest_are_not_published(by_method, table, published, monkeypatch):
     with by_method.connection.open() as clients:
-        sink = BigQuerySink(by_method, clients, put=put)
+        sink = BigQuerySink(by_method, clients)
         wrong = dataclasses.replace(table, rows={**table.rows, "train": 299})
         with pytest.raises(DataError, match="manifest says"):
             sink.publish([wrong], make_run(table))

@@ -52,6 +52,8 @@ class BigQueryConnection:
     """Address of the REST API, for private networks: `https://bigquery-NAME.p.googleapis.com`."""
     grpc_endpoint: str | None = None
     """Address of the Storage APIs, `host:port`."""
+    storage_endpoint: str | None = None
+    """Address of Cloud Storage, where `sink.staging` lies: `https://storage-NAME.p.googleapis.com`."""
     insecure: bool = False
     """Plain text and, unless credentials are given, anonymous: for emulators at endpoints of your own."""
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -69,7 +71,7 @@ class BigQueryConnection:
             raise ValueError("Give `service_account_file` or `credentials_block`, not both.")
         if self.service_account_file is not None and _KEY_TEXT.search(str(self.service_account_file)):
             raise ValueError("`service_account_file` is the path of a key file, not its content, which has no place in a job.")
-        for endpoint in (self.api_endpoint, self.grpc_endpoint):
+        for endpoint in (self.api_endpoint, self.grpc_endpoint, self.storage_endpoint):
             if endpoint is not None and "@" in endpoint:
                 raise ValueError("An endpoint is an address without user or password; who connects is said apart from it.")
         if self.insecure and not (self.api_endpoint and self.grpc_endpoint):
@@ -91,7 +93,7 @@ class BigQueryConnection:
 
 
 class Clients:
-    """The three clients of one connection, each made when first used; closes what it opened."""
+    """The clients of one connection, each made when first used; closes what it opened."""
 
     def __init__(self, connection: BigQueryConnection, *, credentials: Any = None, interceptors: Sequence[Any] = ()) -> None:
         self.connection = connection
@@ -123,6 +125,16 @@ class Clients:
         return client
 
     @property
+    def storage(self) -> Any:
+        """Client of Cloud Storage."""
+        return self._once("storage", self._make_storage)
+
+    @property
+    def silence_s(self) -> float:
+        """How long one attempt at a REST call waits for a word of the server."""
+        return min(self.retry.silence_s, self.retry.request_deadline_s)
+
+    @property
     def reader(self) -> Any:
         """Client of the Storage Read API."""
         return self._once("reader", self._make_reader)
@@ -136,7 +148,7 @@ class Clients:
         """Close every client that was made."""
         with self._lock:
             for name, made in self._made.items():
-                if name == "jobs":
+                if name in ("jobs", "storage"):
                     made.close()
                 elif name in ("reader", "writer"):
                     made.transport.close()
@@ -149,19 +161,23 @@ class Clients:
             return self._made[name]
 
     def _make_jobs(self) -> Any:
-        module = library("google.cloud.bigquery")
-        connection = self.connection
+        return self._make_rest(
+            library("google.cloud.bigquery"), self.connection.api_endpoint, location=self.connection.location
+        )
+
+    def _make_storage(self) -> Any:
+        return self._make_rest(library("google.cloud.storage"), self.connection.storage_endpoint)
+
+    def _make_rest(self, module: Any, endpoint: str | None, **settings: Any) -> Any:
         credentials, project = self.identity()
         options: dict[str, Any] = {}
-        if connection.api_endpoint:
-            options["api_endpoint"] = connection.api_endpoint
-        if connection.quota_project:
-            options["quota_project_id"] = connection.quota_project
-        client = module.Client(
-            project=project, credentials=credentials, location=connection.location, client_options=options or None
-        )
+        if endpoint:
+            options["api_endpoint"] = endpoint
+        if self.connection.quota_project:
+            options["quota_project_id"] = self.connection.quota_project
+        client = module.Client(project=project, credentials=credentials, client_options=options or None, **settings)
         for scheme in ("https://", "http://"):
-            client._http.mount(scheme, _bounded_adapter(connection.retry))
+            client._http.mount(scheme, _bounded_adapter(self.silence_s))
         return client
 
     def _make_reader(self) -> Any:
@@ -201,10 +217,9 @@ class Clients:
         return found
 
 
-def _bounded_adapter(retry: RetrySpec) -> Any:
+def _bounded_adapter(limit: float) -> Any:
     """Return what sends REST requests; google's client sets most of them no time limit, and would wait for ever."""
     adapters = library("requests.adapters")
-    limit = min(retry.silence_s, retry.request_deadline_s)
 
     class Bounded(adapters.HTTPAdapter):  # type: ignore[misc, name-defined]
         def send(self, request: Any, *, timeout: Any = None, **settings: Any) -> Any:

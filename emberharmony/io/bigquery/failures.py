@@ -88,7 +88,7 @@ def is_transient(error: BaseException, /) -> bool:
     return isinstance(error, (*broken, api.RetryError, auth.TransportError, FutureTimeoutError))
 
 
-def explained(error: BaseException, /, *, doing: str, permission: str) -> EmberharmonyError:
+def explained(error: BaseException, /, *, doing: str, permission: str, bucket: str | None = None) -> EmberharmonyError:
     """Return the error to raise in place of a library's own.
 
     Parameters
@@ -99,6 +99,8 @@ def explained(error: BaseException, /, *, doing: str, permission: str) -> Emberh
         What was being done, with the table's name: "Reading my-project.flights.raw".
     permission : str
         What this needs in IAM; used where the answer does not name the missing one.
+    bucket : str, optional
+        What was spoken to, if it was Cloud Storage.
     """
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
@@ -106,6 +108,7 @@ def explained(error: BaseException, /, *, doing: str, permission: str) -> Emberh
     if isinstance(error, EmberharmonyError):
         return error
     text = _text(error)
+    says = f"{'BigQuery' if bucket is None else 'Cloud Storage'} says: {text}"
     if is_transient(error):
         return TransientError(f"{doing} failed for the moment, after every attempt allowed: {text}")
     if isinstance(error, api.Forbidden) and _reason(error) == "quotaExceeded":
@@ -113,15 +116,16 @@ def explained(error: BaseException, /, *, doing: str, permission: str) -> Emberh
     if isinstance(error, (api.Forbidden, api.PermissionDenied)):
         named = _PERMISSION.search(text)
         missing = named.group(1) if named else permission
+        where = "the table, dataset or project" if bucket is None else f"bucket {bucket!r} (role Storage Object User)"
         return TerminalError(
             f"{doing} was refused: permission {missing} is missing. Grant it to the account that the job runs as, "
-            f"on the table, dataset or project. BigQuery says: {text}"
+            f"on {where}. {says}"
         )
     if isinstance(error, api.NotFound):
-        return TerminalError(
-            f"{doing}: not found. Check project, dataset and table, and that `location` is the dataset's own. "
-            f"BigQuery says: {text}"
-        )
+        check = "project, dataset and table, and that `location` is the dataset's own"
+        if bucket is not None:
+            check = f"that bucket {bucket!r} is there, and `sink.staging`"
+        return TerminalError(f"{doing}: not found. Check {check}. {says}")
     if isinstance(error, (api.Unauthenticated, auth.GoogleAuthError)):
         return TerminalError(
             f"{doing}: Google did not accept the credentials ({text}). Renew them with "
@@ -132,13 +136,13 @@ def explained(error: BaseException, /, *, doing: str, permission: str) -> Emberh
     return TerminalError(f"{doing} failed: {text}")
 
 
-def raise_explained(error: BaseException, /, *, doing: str, permission: str) -> NoReturn:
+def raise_explained(error: BaseException, /, *, doing: str, permission: str, bucket: str | None = None) -> NoReturn:
     """Raise what `explained` returns, with the library's own error as its cause unless that would show a credential."""
     from google.auth import exceptions as auth
 
     hides = False
     cause: BaseException | None = error
-    told = explained(error, doing=doing, permission=permission)
+    told = explained(error, doing=doing, permission=permission, bucket=bucket)
     while cause is not None and not hides:
         # An authentication error carries the server's whole answer, and a traceback shows causes in full.
         hides = isinstance(cause, auth.GoogleAuthError) or bool(_SECRET.search(str(cause)))
@@ -183,6 +187,7 @@ def google_errors() -> tuple[type[BaseException], ...]:
         api.GoogleAPIError,
         auth.GoogleAuthError,
         media.InvalidResponse,
+        media.DataCorruption,
         http.RequestException,
         ConnectionError,
         FutureTimeoutError,
@@ -204,7 +209,9 @@ def _reason(error: BaseException) -> str:
 
 
 def _text(error: BaseException) -> str:
-    message = getattr(error, "message", None) or (error.args[0] if error.args else "")
+    # A second argument may be a server's whole answer; where it is a number, it is the status.
+    words = [word for word in error.args[:2] if word is error.args[0] or isinstance(word, int)]
+    message = getattr(error, "message", None) or " ".join(map(str, words))
     cause = getattr(error, "cause", None)  # what the last of google's own repetitions met
     last = f" ({_text(cause)})" if isinstance(cause, Exception) else ""
     return _SECRET.sub("***", f"{type(error).__name__}: {message}{last}")[:_MAX_TEXT]

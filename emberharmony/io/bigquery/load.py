@@ -8,11 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from emberharmony.errors import PlanError, TransientError
+from emberharmony.io.bigquery.bucket import upload
 from emberharmony.io.bigquery.connection import Clients, library
-from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.queries import find_job, once, rest_retry
 from emberharmony.io.bigquery.tables import OutputTable, Part, grouped, write_parquet
@@ -22,8 +21,6 @@ _UPLOAD_BYTES: Final = 256 * 2**20
 _MAX_JOBS: Final = 1_000  # BigQuery allows 1,500 load jobs for a table in a day
 _MAX_URIS: Final = 10_000
 _MAX_ATTEMPTS: Final = 50
-Put = Callable[[Path, str], None]
-"""Copies a file to a gs:// address."""
 
 
 def load_by_upload(
@@ -75,53 +72,32 @@ def load_by_bucket(
     key: str,
     staging: str,
     location: str | None = None,
-    put: Put | None = None,
-) -> list[str]:
-    """Copy a table's parts to Cloud Storage, then load all of them by one job; returns where they lie."""
+) -> None:
+    """Copy a table's parts to Cloud Storage, under `staging` and `key`, then load all of them by one job."""
     if len(table.parts) > _MAX_URIS:
         groups = list(grouped(table.parts, max_bytes=_UPLOAD_BYTES))
     else:
         groups = [[part] for part in table.parts]
     if len(groups) > _MAX_URIS:
         raise PlanError(f"Table {table.name!r} has {len(groups):,} files, over the {_MAX_URIS:,} of one load job.")
-    put = put or bucket_writer(clients)
     uris = [f"{staging.rstrip('/')}/{key}/{number:05}.parquet" for number in range(len(groups))]
 
     def begin(job_id: str) -> Any:
         with ThreadPoolExecutor(4, thread_name_prefix="bigquery-upload") as pool:
-            for future in [pool.submit(_copy, table, parts, uri, put) for parts, uri in zip(groups, uris, strict=True)]:
+            for future in [pool.submit(_copy, clients, table, parts, uri) for parts, uri in zip(groups, uris, strict=True)]:
                 future.result()
         return clients.jobs.load_table_from_uri(
             uris, str(into), job_id=job_id, location=location, job_config=_config(clients, table), retry=rest_retry(clients)
         )
 
     run_once(clients, key, begin, doing=f"Loading table {table.name!r} from {staging}", location=location)
-    return uris
 
 
-def _copy(table: OutputTable, parts: list[Part], uri: str, put: Put) -> None:
+def _copy(clients: Clients, table: OutputTable, parts: list[Part], uri: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         write_parquet(table, parts, path)
-        put(path, uri)
-
-
-def bucket_writer(clients: Clients) -> Put:
-    """Return what copies files to gs:// addresses, as the connection's own account."""
-    storage = library("google.cloud.storage")
-    credentials, project = clients.identity()
-    client = storage.Client(project=project, credentials=credentials)
-
-    def put(path: Path, uri: str) -> None:
-        address = urlsplit(uri)
-        try:
-            blob = client.bucket(address.netloc).blob(address.path.lstrip("/"))
-            # The content is a function of the name, so that writing it again is harmless.
-            blob.upload_from_filename(str(path), retry=library("google.cloud.storage.retry").DEFAULT_RETRY)
-        except google_errors() as error:
-            raise_explained(error, doing=f"Writing {uri}", permission="storage.objects.create")
-
-    return put
+        upload(clients, path, uri)
 
 
 def run_once(

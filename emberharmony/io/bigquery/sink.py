@@ -6,17 +6,18 @@ import datetime as dt
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from emberharmony.errors import DataError, EmberharmonyError, PlanError
 from emberharmony.io.bigquery.append import append_rows
+from emberharmony.io.bigquery.bucket import remove_all
 from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, library
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName, checked_labels, quote
-from emberharmony.io.bigquery.load import Put, load_by_bucket, load_by_upload, run_once
+from emberharmony.io.bigquery.load import load_by_bucket, load_by_upload, run_once
 from emberharmony.io.bigquery.metadata import create, dataset_location, exists, remove
 from emberharmony.io.bigquery.queries import find_job, query_row, query_table, rest_retry, run_query, table_of
 from emberharmony.io.bigquery.runs import PublishedRun, line_of, runs_table
@@ -84,10 +85,9 @@ class _Success(NamedTuple):
 class BigQuerySink:
     """Publishes the tables of one run; every step of it may be repeated."""
 
-    def __init__(self, spec: BigQuerySinkSpec, clients: Clients, *, put: Put | None = None) -> None:
+    def __init__(self, spec: BigQuerySinkSpec, clients: Clients) -> None:
         self._spec = spec
         self._clients = clients
-        self._put = put
         self._granularities: dict[str, Granularity] = {}
 
     def publish(self, tables: Sequence[OutputTable], run: PublishedRun, *, nonce: str = "") -> None:
@@ -119,11 +119,22 @@ class BigQuerySink:
         for table in todo:
             self._publish(table, staged[table.name], key, attempts[table.name] or 0)
         self._tell(tables, run, key)
-        for name in staged.values():
+        self._tidy(staged.values(), key)
+
+    def _tidy(self, staged: Iterable[TableName], key: str) -> None:
+        """Remove what publishing has left; what cannot be removed is said, and harms nobody."""
+        steps: list[tuple[str, Callable[[], object]]] = [
+            (f"the staging table {name} stays until it expires", partial(remove, self._clients, name)) for name in staged
+        ]
+        if self._spec.staging is not None:
+            # Also of an earlier attempt, which may have died here.
+            files = f"{self._spec.staging.rstrip('/')}/{key}-"
+            steps.append((f"files stay at {files}*", partial(remove_all, self._clients, files)))
+        for stays, step in steps:
             try:
-                remove(self._clients, name)
+                step()
             except EmberharmonyError as error:
-                _LOGGER.warning("All is published, but a staging table stays until it expires in some days. %s", error)
+                _LOGGER.warning("All is published, but %s: %s", stays, error)
 
     @cached_property
     def _location(self) -> str:
@@ -163,7 +174,7 @@ class BigQuerySink:
             if not self._rows_of(into):
                 append_rows(clients, table, into, streams=spec.streams)
         elif spec.staging is not None:
-            load_by_bucket(clients, table, into, key=loading, staging=spec.staging, location=self._location, put=self._put)
+            load_by_bucket(clients, table, into, key=loading, staging=spec.staging, location=self._location)
         else:
             load_by_upload(clients, table, into, key=loading, location=self._location)
 

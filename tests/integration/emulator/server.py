@@ -120,7 +120,8 @@ def _environment(home: Path) -> dict[str, str]:
     return {"HOME": str(home), "PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -138,7 +139,7 @@ def start(directory: Path, *, project: str = PROJECT) -> Emulator:
     directory.mkdir(parents=True, exist_ok=True)
     gcs = directory / "gcs"
     gcs.mkdir(exist_ok=True)
-    port, grpc_port = _free_port(), _free_port()
+    port, grpc_port = free_port(), free_port()
     command = [str(ENVIRONMENT / "bin" / "python"), "-c", "from local_bigquery.cli import main; main()", "serve"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--grpc-port", str(grpc_port)]
     command += ["--project", project, "--data-dir", str(directory / "data")]

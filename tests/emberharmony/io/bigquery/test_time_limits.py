@@ -7,13 +7,16 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from emberharmony.errors import TransientError
 from emberharmony.io.bigquery import BigQueryConnection, Clients, RetrySpec, TableName
 from emberharmony.io.bigquery.append import _commit, _unary
+from emberharmony.io.bigquery.bucket import remove_all, upload
 from emberharmony.io.bigquery.load import run_once
+from emberharmony.io.bigquery.metadata import dataset_location, remove
 from emberharmony.io.bigquery.queries import find_job, query_row, run_query, table_of
 from emberharmony.io.bigquery.read import read_rows
 
@@ -44,7 +47,12 @@ def silent() -> Iterator[str]:
 @pytest.fixture
 def clients(silent) -> Iterator[Clients]:
     connection = BigQueryConnection(
-        project="project-1", api_endpoint=f"http://{silent}", grpc_endpoint=silent, insecure=True, retry=LIMITS
+        project="project-1",
+        api_endpoint=f"http://{silent}",
+        grpc_endpoint=silent,
+        storage_endpoint=f"http://{silent}",
+        insecure=True,
+        retry=LIMITS,
     )
     with connection.open() as made:
         yield made
@@ -57,6 +65,10 @@ def load(clients: Clients, job_id: str):
 CALLS = {
     "look up a table": lambda clients: table_of(clients, TABLE),
     "look up a job": lambda clients: find_job(clients, "job", doing="Loading"),
+    "look up a dataset": lambda clients: dataset_location(clients, TABLE),
+    "remove a table": lambda clients: remove(clients, TABLE),
+    "upload": lambda clients: upload(clients, Path(__file__), "gs://bucket/file"),
+    "clear a bucket": lambda clients: remove_all(clients, "gs://bucket/folder/"),
     "query": lambda clients: query_row(clients, "SELECT 1", doing="Asking"),
     "dry run": lambda clients: run_query(clients, "SELECT 1", doing="Asking", dry_run=True),
     "query once": lambda clients: run_query(clients, "SELECT 1", doing="Asking", job_id="job"),
