@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,8 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
 
-from deploy.local import ROOT, local_deployment, run_flights
+from deploy import zombies
+from deploy.local import POOLS, ROOT, local_deployment, run_flights
 from emberharmony.backend import available_backends
 from flows.config import parse_job
 from flows.flights import demo_config, prepare_flights
@@ -172,6 +174,49 @@ def test_the_deployments_run_the_jobs_of_configs():
         d["work_pool"]["name"]: d["work_pool"]["job_variables"]["env"]["EMBERHARMONY_BACKEND"] for d in deployments.values()
     }
     assert pools == {"control": "numpy", "cpu": "numpy", "gpu": "torch", "apple": "mlx"}
+
+
+def test_the_server_has_everything_that_is_written_down(environment, client, home):
+    """Prefect ignores a setting it does not know, and drops a key of prefect.yaml that it does not: so all is read back."""
+    for written in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+        flow = {"weekly": "fit", "nightly": "apply", "plan": "plan", "flights": "extract"}.get(written["name"], "shard")
+        found = client.read_deployment_by_name(f"{flow}/{written['name']}")
+        assert (found.entrypoint, found.description) == (written["entrypoint"], written["description"])
+        assert (found.tags, found.parameters) == (written["tags"], written.get("parameters", {}))
+        assert (found.pull_steps, found.paused, found.work_pool_name) == ([], False, written["work_pool"]["name"])
+        assert found.job_variables == written["work_pool"]["job_variables"] | {"working_dir": str(home)}
+        schedules = [(each.schedule.cron, each.schedule.timezone, each.active) for each in found.schedules]
+        assert schedules == [tuple(each.values()) for each in written.get("schedules", [])]
+        limit, options = found.global_concurrency_limit, found.concurrency_options
+        told = {"limit": limit.limit, "collision_strategy": options.collision_strategy} if limit else None
+        assert told == written.get("concurrency_limit")
+    pools = {pool.name: (pool.type, pool.concurrency_limit) for pool in client.read_work_pools()}
+    assert pools == {name: ("process", limit) for name, limit in POOLS.items()}
+    settings = client.request("GET", "/admin/settings").json()["server"]
+    recorder = settings["services"]["task_run_recorder"]
+    assert (recorder["batch_size"], recorder["read_batch_size"]) == (100, 100)
+    assert (settings["events"]["retention_period"], settings["analytics_enabled"]) == ("P2D", False)
+    assert len(client.read_automations_by_name(zombies.NAME)) == 1
+
+
+def test_a_flow_run_that_was_killed_is_marked_as_crashed(environment, client):
+    """By the automation, of which only the silence is shorter here: no worker has seen this one die."""
+    zombies.register(zombies.automation(silence=timedelta(seconds=10), name="of-the-test", flow_runs="zombie"))
+    script = "from prefect import flow; flow(lambda: input(), name='zombie', flow_run_name='zombie')()"
+    with subprocess.Popen([sys.executable, "-c", script], env=environment, stdin=subprocess.PIPE) as process:
+        beats = {
+            "filter": {
+                "event": {"name": ["prefect.flow-run.heartbeat"]},
+                "resource": {"labels": {"prefect.resource.name": "zombie"}},
+            }
+        }
+        wait_until(lambda: client.request("POST", "/events/filter", json=beats).json()["total"])
+        process.kill()
+    (zombie,) = client.read_flow_runs(flow_run_filter=FlowRunFilter(name={"any_": ["zombie"]}))
+    assert zombie.state.is_running(), "nobody has told the server"
+    wait_until(lambda: not client.read_flow_run(zombie.id).state.is_running())
+    state = client.read_flow_run(zombie.id).state
+    assert (state.name, state.message) == ("Crashed", "No heartbeat for 10 s: the process or its host is gone.")
 
 
 def test_what_a_killed_shard_or_host_had_another_pool_does(environment, client, home, many_chunks, undisturbed):
