@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emberharmony.errors import DataError
+from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import TICKS_PER_DAY, ticks
 from emberharmony.io.folders import columns_of_folders
@@ -173,6 +173,10 @@ class ParquetSource:
             inside = present[(present >= start) & (present < stop)]
             counts += np.bincount((inside - start) // width, minlength=n_buckets)
         return counts
+
+    def within(self, column: str, start: int, stop: int) -> ParquetSource:
+        """Not asked of files: rows of one time are in the order in which they lie."""
+        raise PlanError(f"Rows of {self._spec.path} with the same {column!r} have no second order.")
 
     def times_between(self, time: str, start: int, stop: int) -> IntArray:
         """All times in ``[start, stop)``."""

@@ -31,6 +31,7 @@ class RowOrder:
     column: str
     resolution: int = 1  # ticks between two of its values that may differ: a day, of dates
     partitions: TimePartitions | None = None  # of the table by this column: a range within one is read without the others
+    then: RowOrder | None = None  # of rows alike in it, where chunks can be ranges of a second column
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ class Source(Protocol):
 
     def count_times(self, time: str, start: int, width: int, n_buckets: int) -> IntArray:
         """Rows per bucket of time, see `planning.chunks.CountTimes`."""
+        ...
+
+    def within(self, column: str, start: int, stop: int) -> Source:
+        """Only the rows in the range ``[start, stop)`` of a column; asked of tables whose rows have a second order."""
         ...
 
     def times_between(self, time: str, start: int, stop: int) -> IntArray:

@@ -7,7 +7,8 @@ import json
 import shutil
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow as pa
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
 from emberharmony.features.datetime import TICKS_PER_DAY
-from emberharmony.io.source import Source, TableInfo
+from emberharmony.io.source import RowOrder, Source, TableInfo
 from emberharmony.io.store import Store, as_safetensors
 from emberharmony.pipeline.run import PLAN_VERSION, RunRef, forget_runs
 from emberharmony.pipeline.spec import PipelineSpec, open_source
@@ -27,6 +28,7 @@ from emberharmony.splits import SPLITS, TimeBoundaries
 from emberharmony.typing import IntArray
 
 STAGING = ".staging"
+_COUNTS_AT_ONCE = 8  # queries, while the rows of crowded times are counted
 OLD = ".old-"
 """What the names of folders begin with that are being removed."""
 _TOGETHER = {"temporal": "; rows of equal time stay together", "hash": "; rows of equal keys stay together", "random": ""}
@@ -167,7 +169,9 @@ def stage_plan(plan: Plan, sink: Path, *, backend: str | None, anew: bool = Fals
         store.write(REPLACES, b"")
     chunks = {"first_row": cut[:, 0], "n_rows": cut[:, 1]}
     if not plan.in_order:
-        chunks["times"] = cut[:, 2:]
+        chunks["times"] = cut[:, 2:4]
+    if cut.shape[1] > 4:
+        chunks["ties"] = cut[:, 4:]
     store.write("chunks.safetensors", as_safetensors(chunks))
     store.write_json("plan.json", _as_json(plan))  # last: a plan that is there is whole
     forget_runs()
@@ -248,7 +252,29 @@ def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_
     )
     # A quarter of a million buckets would be 40 MB; chunks are filled to a sixteenth all the same.
     buckets = list(joined(fine, max_rows=chunk_rows // 16))
+    crowded = [bucket for bucket in buckets if order.then and bucket.n_rows > chunk_rows]
+    with ThreadPoolExecutor(_COUNTS_AT_ONCE) as pool:
+        parts = dict(zip(crowded, pool.map(lambda bucket: _parted(source, order, bucket, chunk_rows), crowded), strict=True))
+    buckets = [part for bucket in buckets for part in parts.get(bucket, [bucket])]
     return _Layout(None, buckets, span.n_null, order.resolution)
+
+
+def _parted(source: Source, order: RowOrder, crowd: TimeBucket, chunk_rows: int) -> list[TimeBucket]:
+    """The rows of a single time, by ranges of what breaks ties."""
+    then, inside = order.then, source.within(order.column, crowd.start, crowd.stop)
+    assert then is not None
+    span = inside.time_range(then.column)
+    if span.n_null:  # these rows are in no range
+        return [crowd]
+    fine = time_buckets(
+        lambda start, width, n_buckets: inside.count_times(then.column, start, width, n_buckets),
+        span.first,
+        span.last,
+        max_rows=max(chunk_rows // 2, 1),
+        resolution=then.resolution,
+    )
+    joint = joined(fine, max_rows=chunk_rows // 16)
+    return [replace(crowd, n_rows=part.n_rows, ties=(part.start, part.stop)) for part in joint]
 
 
 def _unit(table: TableInfo, time: str) -> str:
@@ -305,7 +331,8 @@ def _resident_bytes() -> int:
 
 
 def _cut(plan: Plan) -> IntArray:
-    return np.array([[c.first_row, c.n_rows, *(c.times or (0, 0))] for c in plan.chunks], np.int64)
+    cut = np.array([[c.first_row, c.n_rows, *(c.times or (0, 0)), *(c.ties or (0, 0))] for c in plan.chunks], np.int64)
+    return cut if any(chunk.ties for chunk in plan.chunks) else cut[:, :4].copy()
 
 
 def _digest(cut: IntArray) -> str:

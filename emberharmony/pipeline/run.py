@@ -146,12 +146,9 @@ class Run:
     def chunks(self) -> tuple[Chunk, ...]:
         """All chunks, in the job's order."""
         table = self.store.read_arrays("chunks.safetensors")
-        times = table.get("times")
-        columns = zip(table["first_row"].tolist(), table["n_rows"].tolist(), strict=True)
-        return tuple(
-            Chunk(i, first, n, None if times is None else (int(times[i, 0]), int(times[i, 1])))
-            for i, (first, n) in enumerate(columns)
-        )
+        first_rows, n_rows = (table[name].tolist() for name in ("first_row", "n_rows"))
+        times, ties = (_ranges(table.get(name), len(n_rows)) for name in ("times", "ties"))
+        return tuple(Chunk(i, *of) for i, of in enumerate(zip(first_rows, n_rows, times, ties, strict=True)))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -271,6 +268,11 @@ def at_the_door(ref: RunRef) -> Iterator[tuple[Run, str]]:
     with using_backend(ref.backend or get_backend()):
         backend = select()
         yield open_run(ref), f"{backend.name}:{backend.device}"
+
+
+def _ranges(table: IntArray | None, n: int) -> list[tuple[int, int] | None]:
+    """A range for each of `n` chunks; those that have none are empty."""
+    return [None] * n if table is None else [(start, stop) if start < stop else None for start, stop in table.tolist()]
 
 
 def _receipt_name(stage: str, chunk: int) -> str:

@@ -27,6 +27,7 @@ class Chunk:
     first_row: int
     n_rows: int
     times: tuple[int, int] | None = None  # [from, to) in ticks of the time column
+    ties: tuple[int, int] | None = None  # of rows of one time, [from, to) in ticks of the first column that breaks ties
 
     def __str__(self) -> str:
         """Name the chunk in messages."""
@@ -41,6 +42,7 @@ class TimeBucket:
     stop: int
     n_rows: int
     partition: int = 0  # first tick of the table's partition that holds them; 0 throughout where it has none
+    ties: tuple[int, int] | None = None  # of a single time, see `Chunk`: only these of its rows
 
 
 CountTimes = Callable[[int, int, int], IntArray]
@@ -73,6 +75,7 @@ def cut_times(buckets: Sequence[TimeBucket], chunk_rows: int) -> list[Chunk]:
     """Chunks of neighbouring buckets, at most `chunk_rows` rows each unless a single time has more.
 
     Whole partitions where they fit; one that is larger is cut into pieces about equal, none of which holds rows of another.
+    So is a time whose rows were counted by what breaks ties.
 
     Examples
     --------
@@ -85,7 +88,7 @@ def cut_times(buckets: Sequence[TimeBucket], chunk_rows: int) -> list[Chunk]:
     """
     pieces: list[list[TimeBucket]] = []
     room = 0  # rows that the last piece may still take: of whole partitions only
-    for _, group in groupby(buckets, key=lambda bucket: bucket.partition):
+    for _, group in groupby(buckets, key=lambda bucket: (bucket.partition, bucket.start if bucket.ties else None)):
         partition = list(group)
         n_rows = _n_rows(partition)
         if n_rows > chunk_rows:
@@ -99,7 +102,7 @@ def cut_times(buckets: Sequence[TimeBucket], chunk_rows: int) -> list[Chunk]:
             room -= n_rows
     ends = np.cumsum([0, *map(_n_rows, pieces)]).tolist()
     return [
-        Chunk(i, first, stop - first, (piece[0].start, piece[-1].stop))
+        Chunk(i, first, stop - first, (piece[0].start, piece[-1].stop), _ties_of(piece))
         for i, (piece, (first, stop)) in enumerate(zip(pieces, pairwise(ends), strict=True))
     ]
 
@@ -119,6 +122,11 @@ def _equal_pieces(buckets: Sequence[TimeBucket], chunk_rows: int) -> Iterator[li
         piece.append(bucket)
         open_rows += bucket.n_rows
     yield piece
+
+
+def _ties_of(piece: Sequence[TimeBucket]) -> tuple[int, int] | None:
+    first, last = piece[0].ties, piece[-1].ties
+    return (first[0], last[1]) if first and last else None
 
 
 def _n_rows(buckets: Iterable[TimeBucket]) -> int:

@@ -59,10 +59,11 @@ class MemoryPlan:
         plan = replace(self, chunk_bytes=max(self.chunk_bytes + more, profile_bytes(sizes, n_rows)))
         if plan.projected_bytes > self.allowed_bytes:
             raise PlanError(
-                f"{n_rows:,} rows have the same time, so that no chunk can part them; reading them together needs "
+                f"{n_rows:,} rows have the same time or key, so that no chunk can part them; reading them together needs "
                 f"{plan.projected_bytes / 2**30:.2f} GiB, over the {self.allowed_bytes / 2**30:.2f} GiB allowed by "
-                f"runtime.max_memory_gb. Raise it, lower runtime.workers (now {self.n_workers}), or order the rows by a "
-                f"finer time."
+                f"runtime.max_memory_gb. Raise it, lower runtime.workers (now {self.n_workers}), order the rows by a finer "
+                f"time, or, in BigQuery, begin source.order_by with a column of whole numbers or times that tells them apart "
+                f"and is never null."
             )
         return plan
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -16,7 +17,7 @@ from emberharmony.features.columns import ROW_NUMBER, FeatureColumn, kind_of
 from emberharmony.features.datetime import ticks
 from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, shared_clients
 from emberharmony.io.bigquery.identifiers import TableName, quote
-from emberharmony.io.bigquery.keys import Key
+from emberharmony.io.bigquery.keys import KEY_TYPES, Key
 from emberharmony.io.bigquery.materialise import ROW_HASH, materialised, statement, warn_of_scans, with_row_hash
 from emberharmony.io.bigquery.order import sort_rows
 from emberharmony.io.bigquery.profile import ProfileSpec, TableFigures, profile_table
@@ -109,6 +110,7 @@ class BigQuerySource:
     def __init__(self, spec: BigQuerySourceSpec, clients: Clients | None = None, *, by: str | None = None) -> None:
         self._spec = spec
         self._by = spec.pin.key if spec.pin else by
+        self._within = ""
         self._clients = clients or shared_clients(spec.connection)
 
     def pinned(self) -> BigQuerySourceSpec:
@@ -132,7 +134,7 @@ class BigQuerySource:
         partitions = self._partitions(key)
         if partitions is None and not self._is_copy:
             warn_of_scans(self._metadata, key.name)
-        return RowOrder(key.name, key.resolution, partitions)
+        return RowOrder(key.name, key.resolution, partitions, then=self._second_order(key.name))
 
     def row_groups(self, time: str | None) -> IntArray | None:
         """``None``: rows come in no order of their own."""
@@ -167,6 +169,12 @@ class BigQuerySource:
         counts[table["_eh_bucket"].to_numpy()] = table["_eh_n"].to_numpy()
         return counts
 
+    def within(self, column: str, start: int, stop: int) -> BigQuerySource:
+        """Only the rows in a range of a column."""
+        narrow = copy(self)
+        narrow._within = self._key(column).between(start, stop)
+        return narrow
+
     def times_between(self, time: str, start: int, stop: int) -> IntArray:
         """All times in ``[start, stop)``."""
         found = self._read([time], self._key(time).between(start, stop))[time]
@@ -183,7 +191,10 @@ class BigQuerySource:
         # Rows of one time differ in nothing that is asked for: no column is needed to tell them apart.
         ties = [name for name in self._tie_columns if name != by] if {*columns} - {by} else []
         names = list(dict.fromkeys([by, *ties, *columns]))
-        table = self._read(names, self._key(by).between(*chunk.times))
+        condition, second = self._key(by).between(*chunk.times), self._second_order(by)
+        if chunk.ties and second:
+            condition += f" AND {self._key(second.column).between(*chunk.ties)}"
+        table = self._read(names, condition)
         if table.num_rows != chunk.n_rows:
             raise DataError(
                 f"{self._name}: {chunk} was planned with {chunk.n_rows:,} rows and {table.num_rows:,} came; the table was "
@@ -359,6 +370,13 @@ class BigQuerySource:
             raise PlanError(_no_order(self._name))
         return key
 
+    def _second_order(self, by: str) -> RowOrder | None:
+        """Order of rows alike in column `by`: by the first of `order_by`, if chunks can be ranges of it."""
+        for name in [name for name in self._spec.order_by if name != by][:1]:
+            if bigquery_type(self._schema_of_all.field(name)) in KEY_TYPES:
+                return RowOrder(name, self._key(name).resolution)
+        return None
+
     def _partitions(self, key: Key) -> TimePartitions | None:
         """Partitions of the table by a column; those by the time of loading begin nowhere in it."""
         found = self._metadata.time_partitioning
@@ -374,8 +392,8 @@ class BigQuerySource:
 
     def _condition(self, condition: str = "") -> str:
         where = None if self._is_hashed else self._spec.where
-        parts = [part for part in (condition, f"({where}\n)" if where else "") if part]
-        return " AND ".join(parts) or "TRUE"
+        parts = (condition, self._within, f"({where}\n)" if where else "")
+        return " AND ".join(filter(None, parts)) or "TRUE"
 
     def _ask(self, columns: str) -> dict[str, Any]:
         sql = f"SELECT {columns}\nFROM {self._from}\nWHERE {self._condition()}"
