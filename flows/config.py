@@ -245,6 +245,8 @@ def _explain(detail: Any, data: Mapping[str, Any], model: type[AnyJob]) -> str:
     key = ".".join(location)
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{key} is not a known key.{_nearest(location[-1], _allowed(location[:-1], data, model))}"
+    if detail["type"] == "missing" and isinstance(detail["loc"][-1], int):
+        return f"{'.'.join(location[:-1])} is {detail['input']!r}: it takes more than {location[-1]} values."
     if detail["type"] in ("missing", "missing_argument"):
         return f"{key} is missing: {_describe(location)}"
     if detail["type"] == "value_error":
@@ -259,7 +261,7 @@ def _explain(detail: Any, data: Mapping[str, Any], model: type[AnyJob]) -> str:
     if detail["type"] == "dataclass_type" and "connection" not in location:
         hint = " For none, set `windows.strides: []`." if key == "windows" else ""
         return f"{key} is {detail['input']!r}: it is a section of {', '.join(_allowed(location, data, model))}.{hint}"
-    message = detail["msg"][0].lower() + detail["msg"][1:]
+    message = _TAKES.get(detail["type"], detail["msg"][0].lower() + detail["msg"][1:])
     if "connection" in location:
         return f"{key}: {message}. What was given is not shown; keys and tokens have no place in a job, only names and paths."
     return f"{key} is {detail['input']!r}: {message}."
@@ -273,6 +275,10 @@ def _nearest(name: str, allowed: Iterable[str], *, listed: bool = True) -> str:
 
 
 _KINDS = ("parquet", "bigquery")
+_TAKES = {
+    "tuple_type": "it takes a list, such as [a, b]",
+    "time_delta_parsing": "it takes a length of time, such as P7D, PT12H, or a number of seconds",
+}
 
 
 def _allowed(location: Sequence[str], data: Mapping[str, Any], model: type[AnyJob]) -> list[str]:

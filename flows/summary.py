@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from emberharmony.features.drift import is_major
 from flows.compose import Outcome
 
 MAX_NAMED = 5
 """Columns that a line of the summary names; the manifest has all of them."""
+MAX_REASONS = 10
+"""Lines for columns that make no features."""
 
 
 def explained_rows(outcome: Outcome) -> list[dict[str, object]]:
@@ -31,9 +33,7 @@ def summary_lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
     if manifest.left_out:
         yield "left out", f"{manifest.left_out:,} rows in the gaps between splits"
     yield "features", f"{len(manifest.features):,}: {_by_kind(outcome)}"
-    for column, reason in manifest.dropped.items():
-        if reason != "dropped by the configuration":
-            yield "", f"none of {column}: {reason}"
+    yield from _dropped(manifest.dropped)
     if manifest.nonfinite:
         yield "missing", _not_finite(manifest.nonfinite)
     for stride, counts in manifest.strides.items():
@@ -55,12 +55,29 @@ def summary_markdown(outcome: Outcome) -> str:
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
+def _dropped(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Columns that make no features, together if for one reason."""
+    columns: dict[str, list[str]] = {}
+    for column, reason in reasons.items():
+        if reason != "dropped by the configuration":
+            columns.setdefault(reason, []).append(column)
+    for reason, names in list(columns.items())[:MAX_REASONS]:
+        yield "", f"none of {_some(names)}: {reason}"
+    rest = sum(map(len, list(columns.values())[MAX_REASONS:]))
+    if rest:
+        yield "", f"none of {rest:,} more columns: manifest.json says why"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED:,} more columns" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
+
+
 def _not_finite(counts: Mapping[str, int]) -> str:
     """Columns with numbers that are none, the most of them first."""
     names = sorted(counts, key=lambda name: -counts[name])
-    texts = ", ".join(f"{name} ({counts[name]:,})" for name in names[:MAX_NAMED])
-    more = f" and {len(names) - MAX_NAMED} more columns" if len(names) > MAX_NAMED else ""
-    return f"{sum(counts.values()):,} training values are NaN or infinite and count as missing: {texts}{more}"
+    texts = _some([f"{name} ({counts[name]:,})" for name in names])
+    return f"{sum(counts.values()):,} training values are NaN or infinite and count as missing: {texts}"
 
 
 def _drifted(drift: Mapping[str, Mapping[str, float]]) -> str:

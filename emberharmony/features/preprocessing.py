@@ -20,6 +20,7 @@ from emberharmony.stats.categories import CategoryCounts, TopCategories, top_cat
 from emberharmony.typing import FeatureBlock
 
 _FEW_VALUES = 4096
+_FEW_REASONS = 5
 
 
 @dataclass(frozen=True)
@@ -134,15 +135,19 @@ def fit_preprocessing(
         else:
             fitted.append(_fit_column(column, profile, category_states, taken, categories, scale_all))
     if not fitted:
-        reasons = "; ".join(f"{column.name}: {column.reason}" for column in dropped)
-        raise DataError(f"No column of the training rows can be made a feature of ({reasons}).")
+        reasons = "; ".join(f"{column.name}: {column.reason}" for column in dropped[:_FEW_REASONS])
+        more = f"; and {len(dropped) - _FEW_REASONS:,} more columns" if len(dropped) > _FEW_REASONS else ""
+        raise DataError(
+            f"No column of the training rows can be made a feature of ({reasons}{more}). Look at the source, or let more in: "
+            f"see columns.drop, columns.passthrough and columns.high_null_threshold."
+        )
     return Preprocessing(tuple(fitted), tuple(dropped), cycles)
 
 
 def _reason_to_drop(column: FeatureColumn, profile: ColumnProfile, threshold: float) -> str | None:
     if profile.n_missing > threshold * profile.n_rows or profile.n_missing == profile.n_rows:
         share = profile.n_missing / profile.n_rows
-        return f"{share:.4g} of its training values are missing, more than high_null_threshold = {threshold:g}"
+        return f"{100 * share:.4g}% of its training values are missing, more than high_null_threshold = {threshold:g}"
     if column.kind == "numeric" and profile.moments.is_constant:
         value = profile.moments.minimum
         ids = "; whole numbers beyond 2**53 that differ in their last digits are one float64" if abs(value) >= 2**53 else ""

@@ -360,7 +360,8 @@ def _refuse_other_schema(schema: pa.Schema, file: _File, first: Path) -> None:
         types = [s.field(name).type if name in s.names else "missing" for s in (schema, other)]
         if types[0] != types[1]:
             raise DataError(
-                f"Column {name!r} is {types[0]} in {first} and {types[1]} in {file.path}; all files need one schema."
+                f"Column {name!r} is {types[0]} in {first} and {types[1]} in {file.path}; all files need one schema: "
+                f"write one of them again, or leave it out of source.path."
             )
 
 

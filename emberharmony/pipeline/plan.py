@@ -356,7 +356,8 @@ def check_split_sizes(rows: dict[str, int], spec: PipelineSpec) -> None:
     for split, fraction in zip(SPLITS, spec.split.fractions, strict=True):
         if fraction and rows[split] < spec.windows.size:
             raise PlanError(
-                f"The {split} split has {rows[split]:,} rows, fewer than one window of {spec.windows.size}. Lower "
+                f"The {split} split has {rows[split]:,} rows of {sum(rows.values()):,}, fewer than one window of "
+                f"{spec.windows.size}. Lower "
                 f"`windows.size`, or give that split a larger part of the rows "
                 f"(`split.fractions`{_TOGETHER[spec.split_method]})."
             )

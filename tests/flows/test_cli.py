@@ -123,6 +123,20 @@ def test_names_in_brackets_are_names(job):
     assert "price [EUR]  double" in run("plan", job).output
 
 
+def test_columns_left_out_for_one_reason_share_a_line(job):
+    table = small_table(200)
+    for i in range(30):
+        table = table.append_column(f"one_{i}", pa.array(np.ones(200)))
+    for i in range(12):
+        table = table.append_column(f"own_{i}", pa.array(np.full(200, i + 2.0)))
+    write_table(table, job.parent / "table.parquet", group_rows=50)
+    lines = [line.strip() for line in run("run", job, "--quiet").output.splitlines() if "none of" in line]
+    assert lines[0] == "none of one_0, one_1, one_2, one_3, one_4 and 25 more columns: constant in training (1)"
+    assert lines[1] == "none of own_0: constant in training (2)"
+    assert lines[-1] == "none of 3 more columns: manifest.json says why"
+    assert len(lines) == 11
+
+
 def test_a_pipe_gets_a_fact_on_a_line(job):
     """However narrow the terminal is that no one looks at."""
     printed = RUNNER.invoke(app, ["run", str(job), "--quiet"], env={"COLUMNS": "40"}).output

@@ -141,10 +141,10 @@ def test_what_is_dropped_and_why():
     assert {c.name: c.reason for c in fitted.dropped} == {
         "raw": "binary columns are not supported",
         "flat": "constant in training (7)",
-        "rare": "0.75 of its training values are missing, more than high_null_threshold = 0.6",
-        "rare_word": "0.75 of its training values are missing, more than high_null_threshold = 0.6",
-        "gone": "1 of its training values are missing, more than high_null_threshold = 0.6",
-        "infinite": "1 of its training values are missing, more than high_null_threshold = 0.6",
+        "rare": "75% of its training values are missing, more than high_null_threshold = 0.6",
+        "rare_word": "75% of its training values are missing, more than high_null_threshold = 0.6",
+        "gone": "100% of its training values are missing, more than high_null_threshold = 0.6",
+        "infinite": "100% of its training values are missing, more than high_null_threshold = 0.6",
     }
     assert [c.name for c in fit(table, threshold=0.75).columns if c.name.startswith("rare")] == ["rare_word"]  # rare: constant
     assert "gone" not in {c.name for c in fit(table, threshold=1.0).columns}

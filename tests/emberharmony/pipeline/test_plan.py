@@ -109,7 +109,7 @@ def test_refused_before_a_row_is_read(tmp_path, monkeypatch):
 def test_splits_smaller_than_a_window():
     spec = PipelineSpec(source=ParquetSourceSpec("t"), windows=WindowSpec(size=5))
     check_split_sizes({"train": 5, "validation": 5, "test": 5}, spec)
-    with pytest.raises(PlanError, match="The test split has 4 rows, fewer than one window of 5"):
+    with pytest.raises(PlanError, match="The test split has 4 rows of 14, fewer than one window of 5"):
         check_split_sizes({"train": 5, "validation": 5, "test": 4}, spec)
     none_wanted = PipelineSpec(source=ParquetSourceSpec("t"), split=SplitSpec(fractions=(0.8, 0.2, 0.0)))
     check_split_sizes({"train": 5, "validation": 5, "test": 0}, none_wanted)
