@@ -14,6 +14,8 @@ from emberharmony.typing import IntArray
 
 N_BUCKETS = 262_144
 """Buckets of time counted in one pass over a time column."""
+LAST_TICK = 2**63 - 1
+"""Largest 64-bit number: as the end of a range, whatever lies there belongs to it."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def _buckets(
         starts = [start + int(i) * width for i in places]
         of = partitions.starts(np.array(starts, np.int64)).tolist() if partitions else [0] * len(starts)
         for i, begins, partition in zip(places, starts, of, strict=True):
-            yield TimeBucket(begins, begins + width, int(part[i]), partition)
+            yield TimeBucket(begins, min(begins + width, LAST_TICK), int(part[i]), partition)
 
 
 def _bucket_width(span: int, grid: int, resolution: int) -> int:

@@ -152,6 +152,21 @@ def test_a_key_orders_a_job_without_time(spec, rows):
         assert part.drop_columns("row_number").replace_schema_metadata(None).equals(same)
 
 
+def test_a_key_of_64_bits_is_cut_too(spec, connection):
+    """Hashes as keys: differences of two of them are no 64-bit numbers."""
+    rng = np.random.default_rng(6)
+    hashes = [-(2**63), 2**63 - 1, *rng.integers(-(2**63), 2**63 - 1, 300).tolist()]
+    name = TableName(connection.project, "raw", "hashed")
+    with connection.open() as clients:
+        clients.jobs.query(f"CREATE OR REPLACE TABLE {name.sql} (id INT64)").result()
+        clients.jobs.query(f"INSERT INTO {name.sql} (id) VALUES {', '.join(f'({number})' for number in hashes)}").result()
+    spec = dataclasses.replace(spec, table=str(name), key="id")
+    chunks = make_plan(PipelineSpec(spec), Resources(chunk_rows=64)).chunks
+    found = [number for chunk in chunks for number in BigQuerySource(spec).read(chunk, ["id"], time=None)["id"].to_pylist()]
+    assert found == sorted(hashes)
+    assert len(chunks) >= 5
+
+
 def test_without_time_or_key_there_is_no_order(spec):
     with pytest.raises(PlanError, match=r"source\.key"):
         BigQuerySource(spec).order(None)

@@ -7,6 +7,7 @@ from typing import Final
 
 from emberharmony.errors import PlanError
 from emberharmony.io.bigquery.identifiers import quote, timestamp_literal
+from emberharmony.planning.chunks import LAST_TICK
 
 _DAY_S: Final = 86_400
 # 0001-01-01 and the first microsecond past 9999-12-31: there are no literals beyond.
@@ -58,7 +59,8 @@ class Key:
         '`id` >= 0 AND `id` < 10'
         """
         if self.kind not in _DAYS:
-            return f"{self.sql} >= {int(start)} AND {self.sql} < {int(stop)}"
+            end = f" AND {self.sql} < {int(stop)}" if stop < LAST_TICK else ""
+            return f"{self.sql} >= {int(start)}{end}"
         day = _DAYS[self.kind]
         if start >= _LAST_DAY * day or stop <= _FIRST_DAY * day:
             return "FALSE"
@@ -68,6 +70,16 @@ class Key:
         if stop < _LAST_DAY * day:
             bounds.append(f"{self.sql} < {self._literal(stop)}")
         return " AND ".join(bounds) or f"{self.sql} IS NOT NULL"
+
+    def bucket_sql(self, start: int, width: int, n_buckets: int) -> tuple[str, dict[str, int]]:
+        """Expression for the number of a value's bucket, and its parameters: buckets of `width` ticks from `start` on."""
+        ticks, half = self.ticks_sql, n_buckets // 2
+        parameters = {"start": start, "width": width}
+        if width * n_buckets <= LAST_TICK:
+            return f"DIV({ticks} - @start, @width)", parameters
+        # Hashes of 64 bits: a difference of two would overflow, of each half's it does not.
+        below, above = f"DIV({ticks} - @start, @width)", f"@half + DIV({ticks} - @middle, @width)"
+        return f"IF({ticks} < @middle, {below}, {above})", parameters | {"half": half, "middle": start + half * width}
 
     def _literal(self, tick: int) -> str:
         return timestamp_literal(-(-int(tick) // _DAY_S) if self.kind == "DATE" else int(tick), self.kind)

@@ -158,12 +158,12 @@ class BigQuerySource:
         """Rows per bucket of time, counted where the data is; scans the time column of the range."""
         column = self._key(time)
         where = self._condition(column.between(start, start + width * n_buckets))
+        bucket, parameters = column.bucket_sql(start, width, n_buckets)
         table = query_table(
             self._clients,
-            f"SELECT DIV(({column.ticks_sql} - @start), @width) AS _eh_bucket, COUNT(*) AS _eh_n\n"
-            f"FROM {self._from}\nWHERE {where}\nGROUP BY _eh_bucket",
+            f"SELECT {bucket} AS _eh_bucket, COUNT(*) AS _eh_n\nFROM {self._from}\nWHERE {where}\nGROUP BY _eh_bucket",
             doing=f"Counting the rows of {self._name} by {time}",
-            parameters={"start": start, "width": width},
+            parameters=parameters,
         )
         counts = np.zeros(n_buckets, np.int64)
         counts[table["_eh_bucket"].to_numpy()] = table["_eh_n"].to_numpy()
