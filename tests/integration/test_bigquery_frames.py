@@ -36,6 +36,7 @@ def session(connection):
 
     with pytest.MonkeyPatch.context() as patch, connection.open() as clients, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        clients.jobs.create_dataset("frames", exists_ok=True)
         reader = bigquery_storage_v1.BigQueryReadClient(transport=clients.reader.transport)
         writer = bigquery_storage_v1.BigQueryWriteClient(transport=clients.writer.transport)
         patch.setattr(providers.ClientsProvider, "bqstoragereadclient", property(lambda self: reader))
@@ -55,7 +56,7 @@ def session(connection):
         patch.setattr(datasets.AnonymousDatasetManager, "create_temp_table", create_temp_table)
 
         def create_session_table(self, schema, cluster_cols=()):
-            name = bigquery.TableReference.from_string(f"{connection.project}.raw.frame_{uuid.uuid4().hex}")
+            name = bigquery.TableReference.from_string(f"{connection.project}.frames.frame_{uuid.uuid4().hex}")
             self.bqclient.create_table(bigquery.Table(name, schema=list(schema)))
             return name
 
