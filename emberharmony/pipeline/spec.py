@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal
 
 from emberharmony import __version__
@@ -89,7 +90,9 @@ def pinned(spec: PipelineSpec) -> PipelineSpec:
     return replace(spec, source=BigQuerySource(source, by=by).pinned())
 
 
+@cache
 def _adapter() -> Any:
+    """What reads and writes the spec; made once, since that takes as long as a small job: 0.1 s."""
     from pydantic import TypeAdapter  # late: a library user who only computes does not need it
 
     return TypeAdapter(PipelineSpec)
