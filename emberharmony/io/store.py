@@ -91,8 +91,8 @@ class Store:
     content's hash, and its record finds it: of two workers that make the same part on different hardware neither touches the
     other's, whoever is late.
 
-    With `expected` the root is known to be there: if it is not, a share has vanished, which may pass, and nothing is made in
-    its place.
+    With `within`, a folder above it, the root is expected to be there, and is not made again. If it is not, it was removed by
+    whoever was done with it; or `within` is gone as well, or empty, since a share has vanished, which may pass.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class Store:
     """
 
     root: Path
-    expected: bool = False
+    within: Path | None = None
 
     def path(self, file: str | FileRecord) -> Path:
         """Where a file lies, or would."""
@@ -116,18 +116,26 @@ class Store:
         return self.path(name).exists()
 
     def check_there(self) -> None:
-        """Raise if the root has vanished.
+        """Raise if the root is expected and not there.
 
         Raises
         ------
         TransientError
-            If the root is expected and not there.
+            If a share has vanished.
+        TerminalError
+            If the root was removed.
         """
-        if self.expected and not self.root.exists():
-            raise TransientError(
-                f"{self.root} has vanished. If it lies on a share, mount it again; then run the same command again: it goes "
-                f"on where it stopped."
+        if self.within is None or self.root.exists():
+            return
+        if self.within.exists() and any(self.within.iterdir()):
+            raise TerminalError(
+                f"{self.root} was removed: another process has published its run, or started it anew. What was still to do "
+                f"here is not needed."
             )
+        raise TransientError(
+            f"{self.root} has vanished. If it lies on a share, mount it again; then run the same command again: it goes on "
+            f"where it stopped."
+        )
 
     def write(self, name: str, content: bytes | memoryview, *, once: bool = False) -> None:
         """Write a file by its name; with `once` the first of several writers wins, and the others change nothing."""
@@ -221,7 +229,7 @@ class Store:
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder below the root, and the root itself unless it is expected to be there."""
-        if not self.expected:
+        if self.within is None:
             folder.mkdir(parents=True, exist_ok=True)
         below = folder.relative_to(self.root).parts
         for depth in range(len(below)):

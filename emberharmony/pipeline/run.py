@@ -85,7 +85,7 @@ class Run:
     """A planned job: its spec, its chunks and what has been committed of it."""
 
     def __init__(self, staging: Path) -> None:
-        self.store = Store(staging, expected=True)
+        self.store = Store(staging, within=staging.parent.parent)
         self._plan = self.store.read_json("plan.json")
         self.spec = PipelineSpec.from_json(self._plan["spec"])
 

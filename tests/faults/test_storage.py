@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from emberharmony.errors import DamagedError, DataError, TransientError
+from emberharmony.errors import DamagedError, DataError, TerminalError, TransientError
 from emberharmony.io.store import Store
 from emberharmony.pipeline import publish
 from emberharmony.pipeline.chunk import PLAIN
@@ -152,11 +152,11 @@ def test_a_late_worker_adds_nothing_to_what_is_being_published(undisturbed, fold
     with pytest.raises(KeyboardInterrupt):
         run_job(parse_job(job), PlainLoop(1))
     (staging,) = sink.glob(".staging/*-*-*")
-    late = Store(staging, expected=True).keep("features/split=train/part-00000.parquet", b"late")
+    late = Store(staging, within=sink).keep("features/split=train/part-00000.parquet", b"late")
     assert run(job) == 0
     assert contents(sink) == undisturbed
-    with pytest.raises(TransientError, match="has vanished"):
-        Store(staging, expected=True).keep(late.name, b"later still")
+    with pytest.raises(TerminalError, match="was removed"):
+        Store(staging, within=sink).keep(late.name, b"later still")
     assert not staging.exists()
 
 

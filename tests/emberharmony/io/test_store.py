@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emberharmony.errors import TransientError
+from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.store import FileRecord, Store, prefixed
 
 
@@ -106,12 +106,18 @@ def test_two_workers_of_one_part_leave_each_other_alone(tmp_path):
 
 @pytest.mark.parametrize("write", [lambda store: store.write("a/b/c", b""), lambda store: store.keep("a/b/c", b"")])
 def test_a_late_writer_makes_no_folder_anew(tmp_path, write):
-    root = tmp_path / "staging"
+    sink, root = tmp_path / "sink", tmp_path / "sink/.staging/run"
     with pytest.raises(TransientError, match="has vanished"):
-        write(Store(root, expected=True))
-    assert not root.exists()
-    root.mkdir()
-    write(Store(root, expected=True))
+        write(Store(root, within=sink))
+    sink.mkdir()  # the mount point of a share that is away
+    with pytest.raises(TransientError, match="has vanished"):
+        write(Store(root, within=sink))
+    (sink / "manifest.json").touch()
+    with pytest.raises(TerminalError, match="was removed: its run has been published"):
+        write(Store(root, within=sink))
+    assert files(tmp_path) == ["sink/manifest.json"]
+    root.mkdir(parents=True)
+    write(Store(root, within=sink))
     assert (root / "a/b").is_dir()
     write(Store(tmp_path / "new/one"))
     assert (tmp_path / "new/one/a/b").is_dir()
