@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from flows.server import server_if_needed
-from tests.faults.victims import contents, contents_of_published, receipts, run, small_job, start, wait_until
+from tests.faults.victims import QUIET, contents, contents_of_published, receipts, run, small_job, start, wait_until
 
 pytestmark = [
     pytest.mark.xdist_group("prefect"),
@@ -28,7 +28,8 @@ pytestmark = [
 
 N_EVENTS = 14
 N_TIMES = 6
-N_RECEIPTS = 23  # of seven chunks, three each, and of two fits
+CHUNK_ROWS = 500
+N_RECEIPTS = 14  # of four chunks, three each, and of two fits
 
 statuses: dict[str, list[int]] = {"threads": [], "dask": []}
 """How the runs ended that were to be killed."""
@@ -43,28 +44,36 @@ def folder(tmp_path_factory) -> Path:
 def api() -> Iterator[str]:
     from prefect.settings import PREFECT_API_URL
 
-    with server_if_needed():
-        yield str(PREFECT_API_URL.value())
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in QUIET.items():
+            environment.setenv(name, value)
+        with server_if_needed():
+            yield str(PREFECT_API_URL.value())
 
 
 @pytest.fixture(scope="module")
-def cluster(api) -> Iterator[Any]:
+def cluster(api, expected) -> Iterator[Any]:
+    """Two worker processes, forked by the server of `victims`, which has imported all: spawned they take seconds each time."""
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        memory_limit=0,
-        dashboard_address="127.0.0.1:0",  # any: None means 8787, of which there is one
-        silence_logs="CRITICAL",
-    ) as cluster:
+    with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",  # any: None means 8787, of which there is one
+            silence_logs="CRITICAL",
+        ) as cluster,
+    ):
         yield cluster
 
 
 @pytest.fixture(scope="module")
 def expected(folder) -> dict[str, str]:
-    assert run(small_job(folder, sink="undisturbed")) == 0
+    assert run(small_job(folder, sink="undisturbed", runtime={"chunk_rows": CHUNK_ROWS})) == 0
     return contents(folder / "undisturbed")
 
 
@@ -88,12 +97,13 @@ def seconds(folder, api, cluster) -> dict[str, float]:
 
 
 def on_threads(folder: Path, sink: str) -> dict[str, Any]:
-    return small_job(folder, sink=sink, runtime={"engine": "threads", "workers": 2, "granularity": "chunk"})
+    runtime = {"engine": "threads", "workers": 2, "granularity": "chunk", "chunk_rows": CHUNK_ROWS}
+    return small_job(folder, sink=sink, runtime=runtime)
 
 
 def on_dask(folder: Path, sink: str, cluster: Any) -> dict[str, Any]:
-    runtime = {"engine": "dask", "address": cluster.scheduler_address, "workers": 2, "granularity": "chunk"}
-    return small_job(folder, sink=sink, runtime=runtime)
+    job = on_threads(folder, sink)
+    return job | {"runtime": job["runtime"] | {"engine": "dask", "address": cluster.scheduler_address}}
 
 
 def goes_on(job: dict[str, Any], point: int, status: int, api: str, expected: dict[str, str]) -> None:

@@ -13,17 +13,29 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from emberharmony.pipeline.spec import _adapter
 from flows.config import parse_job
 from tests.jobs import small_table, write_table
 
 N_ROWS = 1500
 CHUNK_ROWS = 250
 
+QUIET = {
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
+}
+"""What Prefect, and a server for many short runs, has to find in its environment when it is imported."""
+
 _servant = multiprocessing.get_context("forkserver")
 _servant.set_forkserver_preload(
-    ["flows.run", "flows.local", "flows.extract", "tests.faults.victims", "sklearn.decomposition", "prefect_dask"]
+    ["flows.run", "flows.local", "flows.extract", "tests.faults.victims", "sklearn.decomposition", "prefect_dask", "fastapi"]
 )
+
+
+_adapter()  # made here, in the server that forks, it is there in every victim
 
 
 def small_job(folder: Path, *, sink: str = "result", **changes: Any) -> dict[str, Any]:
@@ -54,7 +66,8 @@ def start(
     It kills itself before its `die_at`-th change of the file system, and tells `told` how many it made.
     """
     process = _servant.Process(target=_victim, args=(job, overwrite, die_at, told, api))
-    process.start()
+    with patch.dict(os.environ, QUIET):  # the first one starts the server that forks all of them
+        process.start()
     return process
 
 
@@ -102,7 +115,7 @@ def contents_of_published(sink: Path) -> dict[str, str]:
 
 
 def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path | None, api: str | None) -> None:
-    from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.run import run as run_here
 
@@ -123,7 +136,9 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
     # Prefect was imported before this process began, and has looked at its environment then.
     if api:
         os.environ["PREFECT_API_URL"] = api
-    with temporary_settings({PREFECT_API_URL: api, PREFECT_LOGGING_LEVEL: "ERROR"}) if api else nullcontext():
+    # At its end a flow run waits for its heartbeat to wake, up to a second.
+    settings = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    with temporary_settings(settings) if api else nullcontext():
         run_here(parse_job(job), overwrite=overwrite)
     if told:
         told.write_text(str(n_changes))
