@@ -48,9 +48,9 @@ class CategoryCounts:
     @classmethod
     def merge_all(cls, states: Iterable[Self], /) -> Self:
         """Return the state of all states' rows together, in one pass of grouping."""
-        tables = [state.table for state in states]
-        if not tables:
-            return cls.empty()
+        tables = [state.table for state in states if state.n_distinct]  # most columns have no categories, in every chunk
+        if len(tables) < 2:
+            return cls(tables[0]) if tables else cls.empty()
         grouped = pa.concat_tables(tables).group_by("value").aggregate([("count", "sum")])
         return cls(pa.table({"value": grouped["value"], "count": grouped["count_sum"]}, _SCHEMA))
 
