@@ -72,14 +72,17 @@ class Key:
         return " AND ".join(bounds) or f"{self.sql} IS NOT NULL"
 
     def bucket_sql(self, start: int, width: int, n_buckets: int) -> tuple[str, dict[str, int]]:
-        """Expression for the number of a value's bucket, and its parameters: buckets of `width` ticks from `start` on."""
-        ticks, half = self.ticks_sql, n_buckets // 2
-        parameters = {"start": start, "width": width}
+        """Expression for the number of a value's bucket, and its parameters: buckets of `width` ticks from `start` on.
+
+        Differences stand in parentheses: sqlglot, and the tests' server by it, takes ``DIV(a - b, c)`` for ``a - b // c``.
+        """
+        ticks, parameters = self.ticks_sql, {"start": start, "width": width}
         if width * n_buckets <= LAST_TICK:
-            return f"DIV({ticks} - @start, @width)", parameters
-        # Hashes of 64 bits: a difference of two would overflow, of each half's it does not.
-        below, above = f"DIV({ticks} - @start, @width)", f"@half + DIV({ticks} - @middle, @width)"
-        return f"IF({ticks} < @middle, {below}, {above})", parameters | {"half": half, "middle": start + half * width}
+            return f"DIV(({ticks} - @start), @width)", parameters
+        # Hashes of 64 bits: a difference of two would overflow, one within either half of the buckets does not.
+        below = f"DIV((LEAST({ticks}, @middle - 1) - @start), @width)"
+        above = f"DIV((GREATEST({ticks}, @middle) - @middle), @width) + IF({ticks} < @middle, 0, 1)"
+        return f"{below} + {above}", parameters | {"middle": start + n_buckets // 2 * width}
 
     def _literal(self, tick: int) -> str:
         return timestamp_literal(-(-int(tick) // _DAY_S) if self.kind == "DATE" else int(tick), self.kind)
