@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from prefect.events.worker import EventsWorker
 from prefect.exceptions import TerminationSignal
 from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -20,6 +22,8 @@ from flows.interrupt import hurry
 from tasks.processes import working_in_processes
 from tasks.stages import CHUNK_TASKS, fit_pca, fit_preprocessing, publish
 
+MAX_EVENTS_WAITING = 1000
+"""Events, three for a task run and 13 kB each, that may wait for the server before the next chunk waits for them."""
 MAX_STAGE_CHUNKS = 16
 """Up to so many chunks every step gets a task run of its own; beyond, the records would cost more than the work."""
 
@@ -43,6 +47,7 @@ class PrefectEngine:
         try:
             while True:
                 for chunk in waiting:
+                    _keep_pace_with_server()
                     alive[self._submit(stage, ref, chunk, granularity)] = chunk
                     if len(alive) >= self._window:
                         break
@@ -75,6 +80,17 @@ class PrefectEngine:
         if self._runner is None:
             return task.submit(ref, chunk, granularity)
         return self._runner.submit(task, {"ref": ref, "chunk": chunk, "granularity": granularity})
+
+
+def _keep_pace_with_server() -> None:
+    """Wait while too many events do, for a second at most: a server that is gone shall not stop the work.
+
+    Prefect queues what it tells its server without a bound. Where task runs are quicker than the server takes them, memory
+    would grow with their number, and what still waits at the end of the run would be lost.
+    """
+    events, end = EventsWorker.instance()._queue, time.monotonic() + 1.0
+    while events.qsize() > MAX_EVENTS_WAITING and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 @contextmanager

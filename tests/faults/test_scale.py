@@ -130,17 +130,27 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
     """As many task runs as a test may take; `python -m benchmarks.engines --chunks 20000` does them all, and shows memory."""
     from prefect import flow
     from prefect.context import FlowRunContext
+    from prefect.events.worker import EventsWorker
     from prefect.task_runners import ThreadPoolTaskRunner
 
     from flows.engine import PrefectEngine
     from flows.server import server_if_needed
 
-    monkeypatch.setattr("tasks.stages.run_chunk", lambda stage, ref, chunk, steps: None)
-    chunks = range(300, 700)  # small numbers are not kept anyway
+    monkeypatch.setattr("tasks.stages.run_chunk", lambda stage, ref, chunk, steps: time.sleep(0.002))
+    monkeypatch.setattr("flows.engine.MAX_EVENTS_WAITING", 50)
+    chunks = range(300, 600)  # small numbers are not kept anyway
+    submitted, unfinished, events = [], [], []
+
+    class Runner(ThreadPoolTaskRunner):
+        def submit(self, *args, **kwargs):
+            submitted.append(super().submit(*args, **kwargs))
+            unfinished.append(sum(not future.wrapped_future.done() for future in submitted))
+            events.append(EventsWorker.instance()._queue.qsize())
+            return submitted[-1]
 
     @flow
     def no_work() -> tuple[list[int], int, int, float]:
-        with ThreadPoolTaskRunner(max_workers=2) as runner:
+        with Runner(max_workers=2) as runner:
             engine = PrefectEngine("threads", workers=2, granularity="chunk", runner=runner)
             began = time.perf_counter()
             done = list(engine.each("profile", staged, chunks))
@@ -149,6 +159,8 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
 
     with server_if_needed():
         done, results_kept, events_kept, each_ms = no_work()
-    print(f"{len(chunks)} task runs on threads: {each_ms:.1f} ms each")
+    print(f"{len(chunks)} task runs on threads: {each_ms:.1f} ms each; at most {max(events)} events waited")
     assert sorted(done) == list(chunks)
     assert (results_kept, events_kept) == (0, 0)
+    assert max(unfinished) == 2 * 2, "a window of twice the workers, and it is used"
+    assert max(events) <= 50 + 3 * 2 * 2, "no more wait than were allowed to, and those of the task runs under way"
