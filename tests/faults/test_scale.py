@@ -6,6 +6,7 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import psutil
 import pyarrow as pa
@@ -139,11 +140,12 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
     monkeypatch.setattr("tasks.stages.run_chunk", lambda stage, ref, chunk, steps: time.sleep(0.002))
     monkeypatch.setattr("flows.engine.MAX_EVENTS_WAITING", 50)
     chunks = range(300, 600)  # small numbers are not kept anyway
-    submitted, unfinished, events = [], [], []
+    submitted, unfinished, events, sizes = [], [], [], []
 
     class Runner(ThreadPoolTaskRunner):
-        def submit(self, *args, **kwargs):
-            submitted.append(super().submit(*args, **kwargs))
+        def submit(self, task, parameters, **kwargs):
+            sizes.append(len(cloudpickle.dumps(parameters)))  # as Dask and Ray send them
+            submitted.append(super().submit(task, parameters, **kwargs))
             unfinished.append(sum(not future.wrapped_future.done() for future in submitted))
             events.append(EventsWorker.instance()._queue.qsize())
             return submitted[-1]
@@ -163,4 +165,5 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
     assert sorted(done) == list(chunks)
     assert (results_kept, events_kept) == (0, 0)
     assert max(unfinished) == 2 * 2, "a window of twice the workers, and it is used"
+    assert max(sizes) < 2048, "references are small, here of a job of 20,000 chunks"
     assert max(events) <= 50 + 3 * 2 * 2, "no more wait than were allowed to, and those of the task runs under way"

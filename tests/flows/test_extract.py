@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,13 +68,24 @@ def stages(runs: list[Any]) -> Counter[str]:
     return Counter(run.name.rsplit("-", 1)[0] for run in runs)
 
 
+def assert_small_and_without_data(runs: list[Any]) -> None:
+    """What the server has recorded: inputs are names and other task runs' ids, results stay where they are."""
+    for run in runs:
+        inputs = {name: [each.model_dump(mode="json") for each in given] for name, given in run.task_inputs.items()}
+        assert len(json.dumps(inputs)) < 2048, run.name
+        assert {each["input_type"] for given in inputs.values() for each in given} <= {"task_run"}, run.name
+        assert run.state.data is None, run.name
+
+
 def test_every_step_of_a_chunk_is_a_task_run_of_its_own(tmp_path: Path) -> None:
     source = write_table(small_table(1000), tmp_path / "t.parquet")
     outcome = extract(source, tmp_path / "flow", chunk_rows=500, granularity="stage")
     columns = {"time": "t", "target": "y", "drop": ["name"]}
     expected = run_small(source, tmp_path / "loop", columns=columns, windows=WINDOWS)
     assert_published_alike(read_published(tmp_path / "flow", outcome), expected)
-    counts = stages(asyncio.run(task_runs()))
+    runs = asyncio.run(task_runs())
+    assert_small_and_without_data(runs)
+    counts = stages(runs)
     n_chunks = counts["profile"]
     assert n_chunks >= 2, counts
     for name in ("featurize", "project"):
@@ -85,7 +97,9 @@ def test_every_step_of_a_chunk_is_a_task_run_of_its_own(tmp_path: Path) -> None:
 def test_a_chunk_is_one_task_run_where_there_are_many(tmp_path: Path) -> None:
     source = write_table(small_table(400), tmp_path / "t.parquet")
     extract(source, tmp_path / "flow", chunk_rows=20)
-    counts = stages(asyncio.run(task_runs()))
+    runs = asyncio.run(task_runs())
+    assert_small_and_without_data(runs)
+    counts = stages(runs)
     assert counts["featurize"] == 20
     assert counts["encode"] == 0
 

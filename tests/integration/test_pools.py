@@ -256,3 +256,4 @@ def test_what_a_killed_shard_or_host_had_another_pool_does(environment, client, 
         assert (lost.work_pool_name, again.work_pool_name) == ("gpu", "cpu")
         assert (lost.state.name, again.state.name) == ("Crashed", "Completed")
         assert lost.state.message.startswith(told)
+        assert len(json.dumps(lost.parameters)) < 2048
