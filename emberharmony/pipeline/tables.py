@@ -12,6 +12,8 @@ from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import PARTS
 from emberharmony.features.preprocessing import FittedColumn
 from emberharmony.io.bigquery.connection import shared_clients
+from emberharmony.io.bigquery.identifiers import TableName
+from emberharmony.io.bigquery.metadata import exists
 from emberharmony.io.bigquery.runs import PublishedRun
 from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
 from emberharmony.io.bigquery.tables import OutputTable, Part
@@ -64,7 +66,7 @@ def publish_tables(run: Run, manifest: Manifest, sink: Path) -> None:
 
 
 def check_same_tables(sink: Path, spec: BigQuerySinkSpec) -> None:
-    """Refuse a folder whose result was published to other tables than the job now names.
+    """Refuse a folder whose result was published to other tables than the job now names, or to tables that are gone.
 
     Raises
     ------
@@ -72,13 +74,17 @@ def check_same_tables(sink: Path, spec: BigQuerySinkSpec) -> None:
         If it was.
     """
     store = Store(sink)
-    there = store.read_json(PLACE).get("features") if store.exists(PLACE) else "no table at all"
-    wanted = str(BigQuerySink(spec, shared_clients(spec.connection)).target("features"))
+    places: dict[str, str] = store.read_json(PLACE) if store.exists(PLACE) else {}
+    clients = shared_clients(spec.connection)
+    there, wanted = places.get("features", "no table at all"), str(BigQuerySink(spec, clients).target("features"))
     if there != wanted:
         raise PlanError(
             f"{sink} holds the result as it was published to {there}, the job now names {wanted}. Give each its own "
             f"`sink.path`, or publish anew with --overwrite."
         )
+    gone = [place for place in places.values() if not exists(clients, TableName.parse(place))]
+    if gone:
+        raise PlanError(f"{sink} holds a result whose tables are gone: {', '.join(gone)}. Publish it anew with --overwrite.")
 
 
 def output_tables(run: Run, manifest: Manifest) -> Iterator[OutputTable]:

@@ -10,9 +10,11 @@ import pytest
 import requests
 from google.cloud import bigquery
 
-from emberharmony.errors import DataError, TerminalError
+from emberharmony.errors import DataError, PlanError, TerminalError
 from emberharmony.io.bigquery.sink import BigQuerySink
 from emberharmony.io.bigquery.tables import OutputTable
+from flows.config import parse_job
+from flows.run import run
 from tests.integration.test_bigquery_sink import (
     HttpFaults,
     Published,
@@ -25,6 +27,7 @@ from tests.integration.test_bigquery_sink import (
     spec,
     table,
 )
+from tests.jobs import small_table, write_table
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 
@@ -99,6 +102,35 @@ def test_rows_that_were_removed_by_hand_are_published_anew(spec, tmp_path, publi
         with pytest.raises(DataError, match="made after this run's rows were published"):
             publish(first, "f1")
         assert published.rows() == expected(second)
+
+
+def test_a_job_whose_table_was_removed(connection, dataset, tmp_path):
+    """Its folder still holds all of it: that is no reason to say that there is nothing to do."""
+    job = parse_job(
+        {
+            "source": {"path": str(write_table(small_table(600), tmp_path / "rows.parquet"))},
+            "columns": {"time": "t", "target": "y", "drop": ["name"]},
+            "windows": {"strides": [1]},
+            "sink": {
+                "type": "bigquery",
+                "dataset": dataset,
+                "path": str(tmp_path / "out"),
+                "write_disposition": "append",
+                "connection": dataclasses.asdict(connection),
+            },
+            "runtime": {"engine": "none", "backend": "numpy"},
+        }
+    )
+    run(job)
+    assert not run(job).did_work
+    with connection.open() as clients:
+        clients.jobs.delete_table(f"{dataset}.features")
+        with pytest.raises(PlanError, match=rf"are gone: \S+\.{dataset}\.features\. Publish it anew with --overwrite"):
+            run(job)
+        run(job, overwrite=True)
+        counts = {name: clients.jobs.get_table(f"{dataset}.{name}").num_rows for name in ("features", "windows_stride_1")}
+    assert counts == {"features": 600, "windows_stride_1": 600 - 3 * 4}
+    assert not run(job).did_work
 
 
 def test_a_staging_table_that_may_not_be_removed(spec, table, published, caplog, monkeypatch):
