@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from prefect.events.worker import EventsWorker
 from prefect.exceptions import TerminationSignal
 from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from emberharmony.errors import BackendUnavailableError
+from emberharmony.errors import BackendUnavailableError, TerminalError
 from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.run import RunRef
 from flows.config import AnyJob
@@ -101,6 +103,8 @@ def engine_of(job: AnyJob) -> Iterator[PrefectEngine]:
 
         yield lanes_of(job)
         return
+    if job.runtime.address:
+        _check_address(job.runtime.engine, job.runtime.address)
     with ExitStack() as stack:
         if job.runtime.engine == "processes":
             stack.enter_context(working_in_processes(job.workers))
@@ -128,6 +132,19 @@ def _runner_of(job: AnyJob) -> TaskRunner[Any]:
     if runtime.engine == "ray":
         return _ray_runner(job.workers, runtime.address)
     return ThreadPoolTaskRunner(max_workers=job.workers)
+
+
+def _check_address(engine: str, address: str) -> None:
+    """Refuse an address at which no one listens: clients try for half a minute, and end in tracebacks."""
+    place = urlsplit(address if "//" in address else f"//{address}")
+    try:
+        if place.hostname and place.port:  # Ray knows others, such as "auto"
+            socket.create_connection((place.hostname, place.port), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise TerminalError(
+            f"runtime.address is {address!r}, and nothing answers there: {str(error).lower()}. Start what `engine: {engine}` "
+            f"is to use, or leave the address out to have it started here."
+        ) from error
 
 
 def _dask_runner(workers: int, address: str | None) -> TaskRunner[Any]:

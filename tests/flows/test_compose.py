@@ -1,5 +1,6 @@
 """The job as a sentence: stages in order, progress told, what is done not done again."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emberharmony.errors import BackendUnavailableError, PlanError
+from emberharmony.errors import BackendUnavailableError, PlanError, TerminalError
 from flows.compose import peak_bytes, run_job
 from flows.config import parse_job
+from flows.engine import engine_of
 from flows.local import PlainLoop
 from tests.jobs import small_table, write_table
 
@@ -110,3 +112,14 @@ def test_the_peak_is_this_process_own():
     held = np.ones(60_000_000)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert 10 * 2**20 < int(done.stdout) < held.nbytes < peak_bytes()
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_an_address_at_which_no_one_listens(job, engine):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"  # taken, but not listened at
+        elsewhere = parse_job(job | {"runtime": {"engine": engine, "address": address}})
+        words = rf"runtime.address is '{address}', and nothing answers.*engine: {engine}"
+        with pytest.raises(TerminalError, match=words), engine_of(elsewhere):
+            pass
