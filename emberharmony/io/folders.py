@@ -1,15 +1,46 @@
-"""Columns that stand in the names of folders, as in ``year=2024/part.parquet``."""
+"""Files in folders, and the columns that stand in the folders' names, as in ``year=2024/part.parquet``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
 
+from emberharmony.errors import DataError
+
 _NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+def paths_of(pattern: str) -> tuple[list[Path], Path]:
+    """The files of a path or pattern, and the folder below which their folders' names tell of them.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    path = Path(pattern).expanduser()
+    is_pattern = not path.exists() and any(sign in pattern for sign in "*?[")
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*.parquet") if not any(part[0] in "._" for part in p.relative_to(path).parts))
+    elif is_pattern:
+        found = sorted(p for p in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if p.is_file())
+    else:
+        found = [path] if path.exists() else []
+    if not found:
+        what = "holds no *.parquet files" if path.is_dir() else "fits no file" if is_pattern else "does not exist"
+        raise DataError(f"The source {pattern} {what}. Check `source.path`; relative paths start at {Path.cwd()}.")
+    return found, _fixed_part(path) if is_pattern else path
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folder that all files of a pattern lie in."""
+    parts = list(takewhile(lambda part: not any(sign in part for sign in "*?["), pattern.parts))
+    return Path(*parts)
 
 
 def columns_of_folders(files: Sequence[Path], base: Path) -> dict[str, pa.Array]:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -18,7 +17,7 @@ import pyarrow.parquet as pq
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import TICKS_PER_DAY, ticks
-from emberharmony.io.folders import columns_of_folders
+from emberharmony.io.folders import columns_of_folders, paths_of
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.planning.chunks import Chunk
 from emberharmony.typing import IntArray
@@ -67,7 +66,7 @@ class ParquetSource:
 
     @cached_property
     def _found(self) -> tuple[list[Path], Path]:
-        return _paths(self._spec.path)
+        return paths_of(self._spec.path)
 
     @cached_property
     def _files(self) -> list[_File]:
@@ -129,6 +128,19 @@ class ParquetSource:
             return None
         kind = self._schema.field(time).type
         return RowOrder(time, TICKS_PER_DAY["s" if pa.types.is_date32(kind) else "ms"] if pa.types.is_date(kind) else 1)
+
+    def is_all_null(self, column: str) -> bool:
+        """Whether no row has a value in `column`, as far as the footers' statistics tell."""
+        names = self._files[0].metadata.schema.to_arrow_schema().names
+        type_ = self._schema.field(column).type
+        if column not in names or pa.types.is_nested(type_) or pa.types.is_null(type_):
+            return bool(pa.types.is_null(type_))
+        for group in self._groups:
+            metadata = self._files[group.file].metadata
+            statistics = metadata.row_group(group.number).column(_leaf(metadata, column, names.index(column))).statistics
+            if statistics is None or not statistics.has_null_count or statistics.null_count < group.n_rows:
+                return False
+        return True
 
     def row_groups(self, time: str | None) -> IntArray | None:
         """Rows of each row group if the groups follow one another in time (or no time is asked for)."""
@@ -302,28 +314,6 @@ class ParquetSource:
                     decoded = max(column.total_uncompressed_size / group.n_rows, _width(self._schema.field(name).type))
                     sizes[name] = max(sizes[name], decoded)
         return sizes
-
-
-def _paths(pattern: str) -> tuple[list[Path], Path]:
-    """The files, and the folder below which their folders' names tell of them."""
-    path = Path(pattern).expanduser()
-    is_pattern = not path.exists() and any(sign in pattern for sign in "*?[")
-    if path.is_dir():
-        found = sorted(p for p in path.rglob("*.parquet") if not any(part[0] in "._" for part in p.relative_to(path).parts))
-    elif is_pattern:
-        found = sorted(p for p in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if p.is_file())
-    else:
-        found = [path] if path.exists() else []
-    if not found:
-        what = "holds no *.parquet files" if path.is_dir() else "fits no file" if is_pattern else "does not exist"
-        raise DataError(f"The source {pattern} {what}. Check `source.path`; relative paths start at {Path.cwd()}.")
-    return found, _fixed_part(path) if is_pattern else path
-
-
-def _fixed_part(pattern: Path) -> Path:
-    """The folder that all files of a pattern lie in."""
-    parts = list(takewhile(lambda part: not any(sign in part for sign in "*?["), pattern.parts))
-    return Path(*parts)
 
 
 def _open_footer(path: Path) -> _File:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
 from emberharmony.features.datetime import TICKS_PER_DAY
+from emberharmony.io.parquet import ParquetSource
 from emberharmony.io.source import RowOrder, Source, TableInfo
 from emberharmony.io.store import Store, as_safetensors
 from emberharmony.pipeline.run import PLAN_VERSION, RunRef, forget_runs
@@ -80,12 +81,17 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
     PlanError
         If columns contradict the table, or memory does not suffice.
     DataError
-        If the table cannot be read, is empty, or has rows without a time that may not be dropped.
+        If the table cannot be read, is empty, has rows without a time that may not be dropped, or no target in any row.
     """
     source = open_source(spec.source)
     table = source.describe()
     _check_method(spec)
     roles = assign_roles(table.schema, spec.columns, also=spec.split.keys)
+    if roles.target and isinstance(source, ParquetSource) and source.is_all_null(roles.target):
+        raise DataError(
+            f"The target {roles.target!r} is null in every row: there is nothing to learn. Name another `columns.target`, or "
+            f"leave it out to make features alone."
+        )
     return plan_table(spec, resources, source, table, roles)
 
 

@@ -134,3 +134,18 @@ def test_categories_are_counted_before_a_small_table_is_refused(tmp_path, monkey
     monkeypatch.setattr("emberharmony.pipeline.vocabulary.MAX_COUNTED_BYTES", 1000)
     with pytest.raises(PlanError, match=r"up to 4\d\d now; see categories\.max_categories"):
         planned(path, **need)
+
+
+@pytest.mark.parametrize("target", [pa.nulls(200, pa.float64()), pa.nulls(200)], ids=["double", "null"])
+def test_a_target_without_a_value_is_refused(tmp_path, target):
+    table = small_table(200)
+    path = write_table(table.set_column(table.schema.get_field_index("y"), "y", target), tmp_path / "t.parquet", group_rows=70)
+    with pytest.raises(DataError, match=r"The target 'y' is null in every row.* Name another `columns.target`"):
+        planned(path)
+
+
+@pytest.mark.parametrize("target", [[None] * 199 + [1.0], [None] * 199 + [[1.0]]], ids=["double", "list"])
+def test_a_target_with_one_value_is_not(tmp_path, target):
+    table = small_table(200)
+    table = table.set_column(table.schema.get_field_index("y"), "y", pa.array(target))
+    assert planned(write_table(table, tmp_path / "t.parquet", group_rows=70)).n_rows == 200
