@@ -1,9 +1,10 @@
 """Rows from BigQuery's Storage Read API to features: rows/s, and how much of the time goes into waiting for the wire.
 
-    python -m benchmarks.bigquery_read [--copies 4] [--streams 1 4] [--rounds 3] [--chunk-rows 131072]
+    python -m benchmarks.bigquery_read [--copies 4] [--streams 1 4] [--workers 1 2] [--rounds 3] [--far 0.2]
 
 The server is the tests' emulator on this machine, fed with copies of the flights, and shares its cores: its rows/s say nothing
-of BigQuery itself. What carries over is the share of a chunk's time that this library's own work takes.
+of BigQuery itself. What carries over is the share of a chunk's time that this library's own work takes, and, where the server
+is made to look `--far` seconds away, how much of the wait several chunks at a time hide.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +32,7 @@ from emberharmony.pipeline.plan import Plan, Resources, make_plan, stage_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec, pinned
 from emberharmony.pipeline.stages import fit_preprocessing_of, run_chunk
+from emberharmony.planning.chunks import Chunk
 from flows.flights import prepare_flights
 from tests.integration.emulator import server
 
@@ -37,20 +40,17 @@ from tests.integration.emulator import server
 class Round(NamedTuple):
     """Seconds of one pass over all chunks."""
 
-    read: float  # until the rows are there, in order
+    total: float
     waiting: float  # of that, no stream had a message
-    features: float
-
-    @property
-    def total(self) -> float:
-        return self.read + self.features
+    features: float  # of all workers together
 
 
 class Waiting(grpc.UnaryStreamClientInterceptor, grpc.UnaryUnaryClientInterceptor):
     """Measures how long all open calls at once wait for the server: a message that is decoded meanwhile hides the wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, far_s: float) -> None:
         self.seconds = 0.0
+        self._far_s = far_s
         self._open = self._waiting = 0
         self._since = 0.0
         self._lock = threading.Lock()
@@ -83,6 +83,7 @@ class Waiting(grpc.UnaryStreamClientInterceptor, grpc.UnaryUnaryClientIntercepto
                 self._change(waiting=1)
                 try:
                     message = next(call, None)
+                    time.sleep(self._far_s)
                 finally:
                     self._change(waiting=-1)
                 if message is None:
@@ -96,6 +97,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Rows from the Storage Read API to features.")
     parser.add_argument("--copies", type=int, default=4, help="of the 336,776 flights")
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="chunks at a time")
+    parser.add_argument("--far", type=float, default=0.0, help="seconds that every message is made to take longer")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--chunk-rows", type=int, default=131_072)
     arguments = parser.parse_args()
@@ -128,15 +131,20 @@ def measure(emulator: server.Emulator, folder: Path, arguments: argparse.Namespa
     print(
         f"\n{plan.n_rows:,} rows in {n_chunks} chunks to {len(fitted.feature_names)} features; medians of {arguments.rounds}"
     )
-    for streams in arguments.streams:
-        rounds = [one_pass(plan, fitted, streams) for _ in range(arguments.rounds)]
-        middle = sorted(rounds, key=lambda it: it.total)[len(rounds) // 2]
-        spread = statistics.pstdev(it.total for it in rounds) / middle.total
-        print(
-            f"{streams} streams: {plan.n_rows / middle.total:,.0f} rows/s (± {spread:.0%}); waiting for the wire "
-            f"{middle.waiting / middle.total:.0%}, decoding and sorting {(middle.read - middle.waiting) / middle.total:.0%}, "
-            f"features {middle.features / middle.total:.0%}"
-        )
+    ways = [(workers, streams) for workers in arguments.workers for streams in arguments.streams]
+    rounds: dict[tuple[int, int], list[Round]] = {way: [] for way in ways}
+    for _ in range(arguments.rounds):  # turn about: what else the machine does hits all alike
+        for workers, streams in ways:
+            rounds[workers, streams].append(one_pass(plan, fitted, streams, workers, arguments.far))
+    for (workers, streams), passes in rounds.items():
+        middle = sorted(passes, key=lambda it: it.total)[len(passes) // 2]
+        spread = statistics.pstdev(it.total for it in passes) / middle.total
+        shares = f"all calls wait {middle.waiting / middle.total:.0%} of the time"
+        if workers == 1:
+            rest = middle.total - middle.waiting - middle.features
+            shares += f", decoding and sorting {rest / middle.total:.0%}, features {middle.features / middle.total:.0%}"
+        speed = f"{plan.n_rows / middle.total:,.0f} rows/s (± {spread:.0%})"
+        print(f"{workers} workers, {streams} streams each: {speed}; {shares}")
 
 
 def load(connection: BigQueryConnection, path: Path, copies: int) -> None:
@@ -159,22 +167,24 @@ def fit(plan: Plan, folder: Path) -> Preprocessing:
     return open_run(ref).preprocessing
 
 
-def one_pass(plan: Plan, fitted: Preprocessing, streams: int) -> Round:
+def one_pass(plan: Plan, fitted: Preprocessing, streams: int, workers: int, far_s: float) -> Round:
     source_spec = plan.spec.source
     assert isinstance(source_spec, BigQuerySourceSpec)
-    waiting = Waiting()
-    read = features = 0.0
+    waiting = Waiting(far_s)
     with source_spec.connection.open(interceptors=[waiting]) as clients:
         source = BigQuerySource(replace(source_spec, read=ReadSpec(streams=streams)), clients)
         source.describe()
-        for chunk in plan.chunks:
-            begun = time.perf_counter()
+
+        def features_of(chunk: Chunk) -> float:
             rows = source.read(chunk, list(plan.roles.to_read), time=plan.spec.columns.time)
             there = time.perf_counter()
             encode(rows, datetime_features(rows, fitted), fitted)
-            read += there - begun
-            features += time.perf_counter() - there
-    return Round(read, waiting.seconds, features)
+            return time.perf_counter() - there
+
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(workers) as pool:
+            features = sum(pool.map(features_of, plan.chunks))
+        return Round(time.perf_counter() - begun, waiting.seconds, features)
 
 
 if __name__ == "__main__":

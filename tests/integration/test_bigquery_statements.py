@@ -1,8 +1,9 @@
-"""Every statement and read session of whole jobs: GoogleSQL, and of one moment of the table."""
+"""What whole jobs ask a server for: statements in GoogleSQL, all of one moment of the table, chunks while others compute."""
 
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import pytest
 import sqlglot
@@ -10,6 +11,8 @@ from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadClient
 from sqlglot import exp
 
+from emberharmony.features import preprocessing
+from emberharmony.io.bigquery import source as source_module
 from flows.config import parse_job
 from flows.run import run
 
@@ -51,7 +54,7 @@ def job(connection, flights, path, *, source, sink, **changes):
         {
             "source": {"type": "bigquery", "where": "month = 1 AND day <= 3 -- three days"} | ways | source,
             "sink": {"path": str(path)} | sink,
-            "runtime": {"engine": "none", "workers": 1, "backend": "numpy"},
+            "runtime": {"engine": "none", "workers": 1, "backend": "numpy"} | changes.pop("runtime", {}),
         }
         | changes
     )
@@ -99,3 +102,30 @@ def test_from_a_query_that_nothing_orders(connection, flights, datasets, monkeyp
     assert moments_of(trees, copy) == {read_at}
     assert {session.table_modifiers.snapshot_time.isoformat() for session in recorder.sessions} == {read_at}
     assert {session.table.split("/")[-1] for session in recorder.sessions} == {copy}
+
+
+def test_chunks_are_read_while_others_are_computed(connection, flights, datasets, monkeypatch, tmp_path):
+    """The first chunk's features are held up until the rows of a later one have come."""
+    read_rows, encode = source_module.read_rows, preprocessing.encode
+    computing, came = threading.Event(), threading.Event()
+    first = threading.Lock()
+
+    def reads(*arguments, **settings):
+        rows = read_rows(*arguments, **settings)
+        if computing.is_set():
+            came.set()
+        return rows
+
+    def encodes(*arguments):
+        if first.acquire(blocking=False):
+            computing.set()
+            assert came.wait(30), "no chunk was read meanwhile"
+        return encode(*arguments)
+
+    monkeypatch.setattr(source_module, "read_rows", reads)
+    monkeypatch.setattr(preprocessing, "encode", encodes)
+    runtime = {"chunk_rows": 600, "workers": 2}
+    columns = {"time": "time_hour", "target": "arr_delay"}
+    source = {"table": str(flights.table)}
+    outcome = run(job(connection, flights, tmp_path / "out", source=source, sink={}, columns=columns, runtime=runtime))
+    assert sum(outcome.manifest.rows.values()) == 2_699
