@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from emberharmony.errors import TerminalError
@@ -48,6 +48,13 @@ class WorkerProcesses:
             f"A worker process died {MAX_LOST} times in a row, at {function.__name__}{args!r}. The system kills processes "
             f"that take too much memory: lower runtime.workers or runtime.chunk_rows, then run the same command again."
         )
+
+    def start(self) -> None:
+        """Start all of them now, rather than each with its first call: they import for half a second."""
+        pool = self._current()
+        with suppress(BrokenProcessPool):  # the first call finds out as well, and acts on it
+            for _ in range(self._n_processes):
+                pool.submit(_import_stages)
 
     def close(self) -> None:
         """Let the processes go, after what they are doing."""
@@ -84,11 +91,16 @@ def working_in_processes(n_processes: int) -> Iterator[None]:
     """Have the chunks' work done in so many processes."""
     global _processes
     _processes = WorkerProcesses(n_processes)
+    _processes.start()
     try:
         yield
     finally:
         _processes.close()
         _processes = None
+
+
+def _import_stages() -> None:
+    import emberharmony.pipeline.stages  # noqa: F401 - what the first call would otherwise wait for
 
 
 def _begin_worker() -> None:

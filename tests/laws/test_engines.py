@@ -75,6 +75,13 @@ def test_a_killed_worker_process_loses_nothing(plain, folder, engine):
     assert contents(Path(job["sink"]["path"])) == plain
 
 
+def test_processes_start_before_there_is_work():
+    from tasks.processes import working_in_processes
+
+    with working_in_processes(2):
+        wait_until(lambda: len(workers_of("processes")) == 2, timeout_s=10)
+
+
 def test_a_chunk_that_kills_every_worker_stops_the_run(folder):
     from emberharmony.errors import TerminalError
     from tasks.processes import WorkerProcesses
