@@ -8,10 +8,10 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +22,20 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.features import datetime
 from emberharmony.features.columns import ROW_NUMBER, ColumnSpec, kind_of
 from emberharmony.features.datetime import CyclicalSpec
+from emberharmony.features.prepared import ColumnTypes, PreparedData, SplitFrames
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
 from emberharmony.features.wall_times import wall_times
 from emberharmony.io.bigquery.connection import BigQueryConnection
+from emberharmony.io.bigquery.frames import (
+    is_time,
+    map_bigframe,
+    session_of,
+    split_by_times,
+    to_bigframe,
+    with_cyclical_features,
+)
 from emberharmony.io.bigquery.source import BigQuerySourceSpec
-from emberharmony.io.frames import batches_of, is_bigframe, map_bigframe, session_of, to_bigframe, write_batches
+from emberharmony.io.frames import batches_of, is_bigframe, write_batches
 from emberharmony.io.parquet import ParquetSourceSpec
 from emberharmony.io.parts import feature_part, read_part, table_of
 from emberharmony.pipeline.chunk import PLAIN
@@ -47,45 +56,6 @@ T = TypeVar("T")
 
 _NO_WINDOWS = WindowSpec(size=1, strides=(1,))
 _BIGQUERY_NAME = re.compile(r"[\w-]+(\.[\w$-]+){1,2}")
-
-
-class ColumnTypes(NamedTuple):
-    """Names of a table's columns by what is made of them."""
-
-    numeric: list[str]
-    datetime: list[str]
-    categorical: list[str]
-    struct: list[str]
-    boolean: list[str]
-    unsupported: list[str]  # arrays, bytes, …: dropped
-
-
-class SplitFrames(NamedTuple):
-    """A frame's rows, divided."""
-
-    train: pd.DataFrame
-    validation: pd.DataFrame
-    test: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class PreparedData:
-    """A table, ready for a model.
-
-    The frames hold the features, as float32, and then the target as it came. Their index is the index column's values, or the
-    row's number in the table. Of a bigframes DataFrame they are bigframes DataFrames of its session, with floats of 64 bits.
-    """
-
-    train: pd.DataFrame
-    validation: pd.DataFrame
-    test: pd.DataFrame
-    feature_names: tuple[str, ...]
-    state: Preprocessing  # fitted on the training rows
-
-    @property
-    def dropped(self) -> dict[str, str]:
-        """Columns that no feature is made of, and why."""
-        return {column.name: column.reason for column in self.state.dropped}
 
 
 class TerabyteFeatureExtractor:
@@ -253,6 +223,10 @@ class TerabyteFeatureExtractor:
 
     def _split_data(self, df: pd.DataFrame, index_col: str | None = None) -> SplitFrames:
         """Divide a frame's rows 80 / 10 / 10: by a column or index of times, in their order, else at random."""
+        if is_bigframe(df):
+            if not is_time(df, index_col):
+                raise DataError(f"A frame in BigQuery is divided by a column of times, and {index_col!r} is none of it.")
+            return SplitFrames(*split_by_times(df, str(index_col)))
         order, codes = np.arange(len(df)), None
         if index_col is not None:
             if index_col not in df.columns and index_col not in df.index.names:
@@ -274,8 +248,14 @@ class TerabyteFeatureExtractor:
 
         Sine and cosine of 2π·hour/23, 2π·dayofweek/6 (Monday is 0), 2π·(day−1)/30 and 2π·(month−1)/11, of the time as the
         column shows it, in its own time zone. Rows without a time have none. A column that is not there, or holds something
-        else, leaves the frame as it is, and a warning says which value.
+        else, leaves the frame as it is, and a warning says which value. Texts of a frame in BigQuery are not read: make them
+        times with `bigframes.pandas.to_datetime`.
         """
+        if is_bigframe(df):
+            if is_time(df, col):
+                return cast("pd.DataFrame", with_cyclical_features(df, col))
+            _log.warning("%r is no column of times of this frame in BigQuery; no features are made of it.", col)
+            return df
         times = wall_times(df, col)
         if times is None:
             return df

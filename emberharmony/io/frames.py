@@ -1,22 +1,16 @@
-"""Frames of a notebook as Parquet, which is what jobs read, and rows as frames of bigframes, whose rows are in BigQuery."""
+"""Frames of a notebook as Parquet, which is what jobs read."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
-from emberharmony.io.bigquery.identifiers import column_names
-from emberharmony.io.bigquery.tables import written_type
-
-_POSITION: Final = "emberharmony_position"
 
 
 def is_bigframe(table: object) -> bool:
@@ -54,63 +48,6 @@ def batches_of(table: Any, batch_rows: int) -> Iterator[pa.Table]:
             f"A table is a path of Parquet files, the name of a BigQuery table, a pandas, polars or bigframes DataFrame, or "
             f"an Arrow table; got {type(table).__module__}.{type(table).__qualname__}."
         )
-
-
-def session_of(table: object) -> Any:
-    """Return the session that a bigframes frame is of; ``None`` of anything else."""
-    return getattr(table, "_session", None) if is_bigframe(table) else None  # which has no public name
-
-
-def map_bigframe(frame: Any, function: Callable[[pa.Table], pa.Table], batch_rows: int) -> Any:
-    """Return what a function makes of a bigframes frame's rows, by batches: a frame of the same session, index and order."""
-    try:
-        names = list(frame.index.names)
-    except ValueError:  # NullIndexError: under partial ordering rows need none
-        names = []
-    levels = [f"emberharmony_level_{i}" if name is None else str(name) for i, name in enumerate(names)]
-    named = frame if levels == names else frame.rename_axis(levels)
-
-    def rows() -> Iterator[pa.Table]:
-        for batch in batches_of(named, batch_rows):
-            made = function(batch)
-            yield pa.table([*batch.select(levels).columns, *made.columns], names=[*levels, *made.column_names])
-
-    result = to_bigframe(rows(), session_of(frame), index=levels)
-    return result if levels == names else result.rename_axis(names)
-
-
-def to_bigframe(batches: Iterable[pa.Table], session: Any, *, index: Sequence[str] = ()) -> Any:
-    """Return rows, in their order, as a frame of a session of bigframes; the columns of `index` come first.
-
-    They go through a file and a load job into a table of the session's own, which goes when the session is closed: by whoever
-    opened it, never here. BigQuery keeps floats in 64 bits.
-    """
-    batches = iter(batches)
-    first = next(batches)
-    names = column_names(first.column_names)
-    with tempfile.TemporaryDirectory(prefix="emberharmony-") as folder:
-        path = Path(folder) / "rows.parquet"
-        write_batches(_positioned(chain([first], batches), names), path)
-        try:
-            frame = session.read_parquet(str(path), engine="bigquery")
-        except google_errors() as error:
-            raise_explained(error, doing="Loading rows into the frame's session", permission="bigquery.tables.create")
-    frame = frame.sort_values(_POSITION).drop(columns=_POSITION)
-    if index:
-        frame = frame.set_index(names[: len(index)]).rename_axis(list(index))
-    frame.columns = first.column_names[len(index) :]
-    return frame
-
-
-def _positioned(batches: Iterable[pa.Table], names: Sequence[str]) -> Iterator[pa.Table]:
-    """Rows as BigQuery takes them, and the place of each: a table there has no order."""
-    n_rows = 0
-    for batch in batches:
-        types = [written_type(column.type) for column in batch.schema]
-        schema = pa.schema([pa.field(name, kind) for name, kind in zip(names, types, strict=True)])
-        place = pa.array(range(n_rows, n_rows + batch.num_rows), pa.int64())
-        yield batch.rename_columns(list(names)).cast(schema, safe=False).append_column(_POSITION, place)
-        n_rows += batch.num_rows
 
 
 def write_batches(batches: Iterable[pa.Table], path: Path, *, limit: int | None = None) -> int:

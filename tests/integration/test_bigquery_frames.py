@@ -17,6 +17,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, bigquery_storage_v1
 
+from emberharmony.errors import DataError
 from emberharmony.features import TerabyteFeatureExtractor
 from emberharmony.features.columns import FeatureColumn
 from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
@@ -168,3 +169,24 @@ def test_features_keep_index_and_order(ordered, local, extractor):
         assert features.index.name == index.name
         np.testing.assert_array_equal(features.index.to_numpy(), index.to_numpy())
         np.testing.assert_allclose(features, expected, rtol=0, atol=1e-6)
+
+
+def test_times_are_circles_where_the_rows_are(ordered, local, extractor, caplog):
+    frame = ordered.assign(day=ordered["time_hour"].astype("date32[day][pyarrow]"))
+    rows = local.assign(day=local["time_hour"].dt.floor("D").dt.tz_localize(None))
+    for column in ("time_hour", "day"):
+        found = extractor._create_datetime_features(frame, column).drop(columns=list(frame.columns))
+        expected = extractor._create_datetime_features(rows, column).drop(columns=list(rows.columns))
+        assert found.columns.equals(expected.columns)
+        np.testing.assert_allclose(fetched(found), expected, rtol=0, atol=1e-6)
+    assert extractor._create_datetime_features(frame, "carrier") is frame
+    assert "'carrier' is no column of times" in caplog.text
+
+
+def test_a_frame_is_divided_where_it_is(ordered, local, extractor):
+    for ours, theirs in zip(
+        extractor._split_data(ordered, "time_hour"), extractor._split_data(local, "time_hour"), strict=True
+    ):
+        np.testing.assert_array_equal(ours["time_hour"].to_pandas().to_numpy(), theirs["time_hour"].to_numpy())
+    with pytest.raises(DataError, match="'carrier' is none of it"):
+        extractor._split_data(ordered, "carrier")
