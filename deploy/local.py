@@ -64,7 +64,7 @@ def local_worker(
 
 
 def run_flights(environment: Mapping[str, str], home: Path, runtime: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the whole job on the flights through `extract/flights`, and return its manifest."""
+    """Run the whole job on the flights, anew, through `extract/flights`, and return its manifest."""
     import yaml
 
     from flows.flights import demo_config, prepare_flights
@@ -72,7 +72,7 @@ def run_flights(environment: Mapping[str, str], home: Path, runtime: Mapping[str
     prepare_flights(home / "data/flights.parquet")
     job = yaml.safe_load(demo_config().read_text())
     job["runtime"] |= {"engine": "pools", "pools": {"cpu": 1, "gpu": 1, "apple": 1}, **runtime}
-    run_and_wait("extract/flights", {"job": job}, environment)
+    run_and_wait("extract/flights", {"job": job, "overwrite": True}, environment)
     manifest: dict[str, Any] = json.loads((home / "data/flights-features/manifest.json").read_text())
     return manifest
 
@@ -151,21 +151,32 @@ def main() -> None:
     )
     parser.add_argument("--keep", action="store_true", help="leave server and workers running until Ctrl-C")
     options = parser.parse_args()
-    home = options.home.resolve()
+    try:
+        _show(options.home.resolve(), keep=options.keep)
+    except KeyboardInterrupt:
+        raise SystemExit("\nStopped: server and workers have ended.") from None
+    except RuntimeError as error:
+        raise SystemExit(f"{error}\nWhat server and workers said is in {options.home}/*.log.") from None
+
+
+def _show(home: Path, *, keep: bool) -> None:
+    _say(f"Starting a Prefect server, the pools {', '.join(POOLS)} and a worker for each (half a minute)")
     with local_deployment(home) as environment:
-        sys.stdout.write(
-            f"Server, pools {', '.join(POOLS)} and their workers run; UI at {environment['PREFECT_API_URL'][:-4]}\n"
-        )
+        _say(f"They run; the UI is at {environment['PREFECT_API_URL'][:-4]}, and their logs are in {home}")
+        _say("Running extract/flights, which hands its chunks to cpu, gpu and apple (a minute or two)")
         manifest = run_flights(environment, home, {"chunk_rows": 40_000, "workers": 1})
-        sys.stdout.write(f"{manifest['source_rows']:,} flights -> {home / 'data/flights-features'}\n")
+        _say(f"{manifest['source_rows']:,} flights are in {home / 'data/flights-features'}; who computed what:")
         for stage, hosts in manifest["computed"].items():
-            sys.stdout.write(f"  {stage:<10} " + "; ".join(f"{who}: chunks {chunks}" for who, chunks in hosts.items()) + "\n")
-        sys.stdout.flush()
-        if options.keep:
-            sys.stdout.write("Ctrl-C ends server and workers.\n")
-            sys.stdout.flush()
-            with contextlib.suppress(KeyboardInterrupt):
-                signal.pause()
+            _say(f"  {stage:<10} " + "; ".join(f"{who}: chunks {chunks}" for who, chunks in hosts.items()))
+        if keep:
+            _say("Ctrl-C ends server and workers.")
+            signal.pause()
+        _say("Stopping server and workers; with --keep they run on, and the UI can be looked at.")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
