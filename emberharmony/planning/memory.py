@@ -6,6 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from emberharmony.errors import PlanError
+from emberharmony.stats.categories import MAX_MERGED_BYTES
 from emberharmony.stats.quantiles import MAX_BUCKETS
 
 DEFAULT_CHUNK_ROWS = 131_072
@@ -14,6 +15,7 @@ MAX_CHUNKS = 20_000
 runs and the manifest follow the number of chunks, not of rows."""
 _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the interpreter's own
 _VALUE_BYTES = 16  # a value or bucket, and its count
+_GROUPING = 9  # measured: counting categories takes so many times what is merged at once
 _PRODUCT_BYTES = 64 * 2**20  # lagged products of strides that share a period, see stats.window_gram
 
 
@@ -91,8 +93,10 @@ def profile_bytes(sizes: RowSizes, n_rows: int) -> int:
 
 
 def merge_bytes(sizes: RowSizes, n_rows: int) -> int:
-    """Bytes of merging the profiles of so many rows: what is merged, and a chunk's, of every column."""
-    return 2 * _VALUE_BYTES * sizes.n_numbers * min(n_rows, MAX_BUCKETS) + _BUFFERS_BYTES
+    """Bytes of merging the profiles of so many rows: every column's and a chunk's, and the categories of one column."""
+    numbers = 2 * _VALUE_BYTES * sizes.n_numbers * min(n_rows, MAX_BUCKETS)
+    categories = _GROUPING * min(MAX_MERGED_BYTES, int(sizes.category_bytes * n_rows))
+    return numbers + categories + int(3 * sizes.category_bytes * min(n_rows, DEFAULT_CHUNK_ROWS)) + _BUFFERS_BYTES
 
 
 def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:

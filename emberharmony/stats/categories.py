@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from emberharmony.stats.hashing import hash_strings
 from emberharmony.typing import Arrays
 
-MAX_VALUES_IN_MEMORY = 1_000_000
-"""Distinct values that a merge holds at once; more are counted in several passes over the chunks' states."""
+MAX_MERGED_BYTES = 16 * 2**20
+"""Distinct values and their counts that a merge holds at once; more are counted in several passes over the chunks' states."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ class CategoryCounts:
         """Number of distinct values."""
         return int(self.table.num_rows)
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of the values and their counts."""
+        return int(self.table.nbytes)
+
     def top(self, k: int, /) -> list[tuple[str, int]]:
         """Return the `k` most frequent values and their counts; equal counts come in the order of their values."""
         ordered = self.table.take(pc.sort_indices(self.table, sort_keys=[("count", "descending"), ("value", "ascending")])[:k])
@@ -101,35 +106,35 @@ class TopCategories(NamedTuple):
 
 
 def top_categories(
-    states: Callable[[], Iterable[CategoryCounts]], k: int, *, max_values: int = MAX_VALUES_IN_MEMORY
+    states: Callable[[], Iterable[CategoryCounts]], k: int, *, max_bytes: int = MAX_MERGED_BYTES
 ) -> TopCategories:
     """Merge the chunks' states and return the `k` most frequent values, in bounded memory.
 
     Every value belongs to one portion by its hash. As many passes over the states are made as keep one portion of all distinct
-    values within `max_values`: however many categories a column has, counting stays exact and memory bounded.
+    values within `max_bytes`: however many categories a column has, counting stays exact and memory bounded.
 
     Examples
     --------
     >>> chunks = [CategoryCounts.of(pa.array(["a", "b"])), CategoryCounts.of(pa.array(["b", "c"]))]
-    >>> top_categories(lambda: chunks, 2, max_values=1)
+    >>> top_categories(lambda: chunks, 2, max_bytes=20)
     TopCategories(values=[('b', 2), ('a', 1)], n_distinct=3)
     """
-    portions = max(1, -(-sum(state.n_distinct for state in states()) // max_values))
+    portions = max(1, -(-sum(state.n_bytes for state in states()) // max_bytes))
     best: list[tuple[str, int]] = []
     n_distinct = 0
     for number in range(portions):
-        counts = _merge_bounded((state.portion(number, portions) for state in states()), max_values)
+        counts = _merge_bounded((state.portion(number, portions) for state in states()), max_bytes)
         n_distinct += counts.n_distinct
         best = sorted(best + counts.top(k), key=lambda pair: (-pair[1], pair[0]))[:k]
     return TopCategories(best, n_distinct)
 
 
-def _merge_bounded(states: Iterable[CategoryCounts], max_values: int) -> CategoryCounts:
+def _merge_bounded(states: Iterable[CategoryCounts], max_bytes: int) -> CategoryCounts:
     """Merge states one batch at a time, so that their duplicates never pile up."""
     merged, batch, held = CategoryCounts.empty(), list[CategoryCounts](), 0
     for state in states:
         batch.append(state)
-        held += state.n_distinct
-        if held > max_values:
+        held += state.n_bytes
+        if held > max_bytes:
             merged, batch, held = CategoryCounts.merge_all([merged, *batch]), [], 0
     return CategoryCounts.merge_all([merged, *batch])

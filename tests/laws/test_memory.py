@@ -102,3 +102,14 @@ def test_small_tables_of_many_strings(tmp_path):
     table = pa.table({"t": pa.array(np.arange(2000), pa.timestamp("s")), "x0": rng.normal(size=2000), **values})
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=300)
     measured(tmp_path / "t.parquet", tmp_path / "out", 2000, categories={"max_categories": 100})
+
+
+def test_as_many_categories_as_rows(tmp_path):
+    """Merged a portion at a time, which is planned too."""
+    n_rows = 600_000
+    texts = pa.array([f"the one and only user of number {i:09d}" for i in range(n_rows)])
+    pq.write_table(
+        pa.table({"t": pa.array(np.arange(n_rows), pa.timestamp("s")), "s": texts, "x0": np.arange(n_rows) / 7}),
+        tmp_path / "t.parquet",
+    )
+    measured(tmp_path / "t.parquet", tmp_path / "out", 40_000, windows={"strides": []})

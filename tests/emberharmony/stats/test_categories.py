@@ -29,31 +29,31 @@ def state_of(chunk):
     return CategoryCounts.of(pa.array(chunk, pa.string()))
 
 
-@given(columns, st.integers(1, 8), st.integers(1, 30))
-def test_counts_are_exact_whatever_the_memory(chunks, k, max_values):
+@given(columns, st.integers(1, 8), st.integers(20, 600))
+def test_counts_are_exact_whatever_the_memory(chunks, k, max_bytes):
     states = [state_of(chunk) for chunk in chunks]
-    top = top_categories(lambda: states, k, max_values=max_values)
+    top = top_categories(lambda: states, k, max_bytes=max_bytes)
     assert (top.values, top.n_distinct) == expected_top(chunks, k)
 
 
-@given(columns, st.integers(1, 30))
-def test_no_merge_holds_much_more_than_its_bound(chunks, max_values):
+@given(columns, st.integers(20, 600))
+def test_no_merge_holds_much_more_than_its_bound(chunks, max_bytes):
     """Bounded: what is merged at once is at most the bound, a state, and what is merged already."""
     states = [state_of(chunk) for chunk in chunks]
-    largest = max((state.n_distinct for state in states), default=0)
+    largest = max((state.n_bytes for state in states), default=0)
     held = []
     merge_all = CategoryCounts.merge_all.__func__
 
     def watched(cls, parts):
         parts = list(parts)
-        held.append(sum(part.n_distinct for part in parts))
+        held.append(sum(part.n_bytes for part in parts))
         return merge_all(cls, parts)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CategoryCounts, "merge_all", classmethod(watched))
-        top_categories(lambda: states, 3, max_values=max_values)
-    # A portion holds about `max_values` of the distinct ones; by chance of the hash a few more.
-    assert max(held, default=0) <= 3 * max_values + largest + 8
+        top_categories(lambda: states, 3, max_bytes=max_bytes)
+    # A portion holds about `max_bytes` of the distinct ones; by chance of the hash a few more.
+    assert max(held, default=0) <= 3 * max_bytes + largest + 200
 
 
 @given(columns)
@@ -99,8 +99,8 @@ def test_many_distinct_values():
     rng = np.random.default_rng(0)
     chunks = [[f"v{i}" for i in rng.integers(0, 20_000, 5_000)] for _ in range(6)]
     states = [state_of(chunk) for chunk in chunks]
-    for max_values in (500, categories.MAX_VALUES_IN_MEMORY):
-        top = top_categories(lambda: states, 50, max_values=max_values)
+    for max_bytes in (10_000, categories.MAX_MERGED_BYTES):
+        top = top_categories(lambda: states, 50, max_bytes=max_bytes)
         assert (top.values, top.n_distinct) == expected_top(chunks, 50)
 
 
