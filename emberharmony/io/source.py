@@ -22,6 +22,7 @@ class TableInfo:
     identity: Mapping[str, Any]  # JSON; changes whenever the content does
     bytes_per_row: Mapping[str, float]  # by column, decoded
     always_read: tuple[str, ...] = ()  # columns that every chunk takes, asked for or not: they tell rows of one time apart
+    in_flight_bytes: int = 0  # besides its rows, while a chunk is read
 
 
 @dataclass(frozen=True)

@@ -327,6 +327,7 @@ def _row_sizes(
         in_order=in_order,
         n_numbers=sum(column.kind in counted for column in roles.features),
         category_bytes=sum(table.bytes_per_row[c.name] + 16 for c in roles.features if c.kind == "categorical"),
+        in_flight_bytes=table.in_flight_bytes,
     )
 
 

@@ -29,6 +29,7 @@ class RowSizes:
     in_order: bool
     n_numbers: int = 0  # columns that quantiles are counted of
     category_bytes: float = 0.0  # strings, and their counts
+    in_flight_bytes: int = 0  # of a chunk, while it is read
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class MemoryPlan:
         if n_rows <= self.chunk_rows:
             return self
         more = int((n_rows - self.chunk_rows) * row_peak_bytes(sizes))
-        plan = replace(self, chunk_bytes=max(self.chunk_bytes + more, profile_bytes(sizes, n_rows)))
+        profiled = sizes.in_flight_bytes + profile_bytes(sizes, n_rows)
+        plan = replace(self, chunk_bytes=max(self.chunk_bytes + more, profiled))
         if plan.projected_bytes > self.allowed_bytes:
             raise PlanError(
                 f"{n_rows:,} rows have the same time or key, so that no chunk can part them; reading them together needs "
@@ -138,7 +140,8 @@ def plan_memory(
     free = allowed_bytes - reserved_bytes
 
     def chunk_bytes(n_rows: int) -> int:
-        return max(fixed + int(n_rows * row_peak_bytes(sizes)), profile_bytes(sizes, n_rows))
+        stage = max(fixed + int(n_rows * row_peak_bytes(sizes)), profile_bytes(sizes, n_rows))
+        return sizes.in_flight_bytes + stage
 
     fitting = bisect_right(range(1, n_rows + 1), free / n_workers, key=chunk_bytes)  # rows of the largest chunk
     smallest = min(n_rows, 16 * window_size)

@@ -69,7 +69,7 @@ def test_what_cannot_be_parted_is_read_whole_or_refused(spec, order_by):
     pipeline = PipelineSpec(dataclasses.replace(spec, order_by=order_by), ColumnSpec(**COLUMNS))
     chunks = make_plan(pipeline, Resources(chunk_rows=300)).chunks
     assert [chunk.ties for chunk in chunks] == [None] * 4
-    memory = make_plan(pipeline, Resources(chunk_rows=300, workers=16)).memory
+    memory = make_plan(pipeline, Resources(chunk_rows=300, workers=16, max_memory_gb=64.0)).memory
     scarce = (memory.projected_bytes - 5_000_000) / 2**30  # half of what 600 rows more take in 16 workers
     with pytest.raises(PlanError, match=r"rows have the same time.*source\.order_by with a column of whole numbers"):
         make_plan(pipeline, Resources(chunk_rows=300, workers=16, max_memory_gb=scarce))

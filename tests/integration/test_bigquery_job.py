@@ -21,6 +21,7 @@ from emberharmony.pipeline import stages
 from flows.config import ApplyJob, Job, load_job, parse_job
 from flows.run import run
 from tests.integration.conftest import ROOT
+from tests.laws.test_memory import measured
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 
@@ -92,6 +93,13 @@ def test_flights_from_table_to_tables(settings, connection, flights, parquet_run
     moved = bigquery_job(settings, connection, flights, tmp_path / "out", dataset="elsewhere")
     with pytest.raises(PlanError, match="flights_out"):
         run(moved)
+
+
+def test_the_peak_is_within_the_plan(connection, flights, tmp_path):
+    """Law 7, with messages on their way."""
+    source = {"type": "bigquery", "table": str(flights.table), "key": "time_hour", "connection": connection_of(connection)}
+    job = {"columns": {"target": "arr_delay"}, "windows": {"strides": []}}
+    measured(source, tmp_path / "out", 131_072, max_memory_gb=2.0, **job)
 
 
 def test_the_example_names_every_section():

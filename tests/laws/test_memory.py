@@ -47,15 +47,17 @@ def write_stream(path: Path, n_rows: int, *, group_rows: int, order: str) -> Pat
     return path
 
 
-def measured(source: Path, sink: Path, chunk_rows: int, **sections) -> tuple[int, int]:
+def measured(
+    source: Path | dict, sink: Path, chunk_rows: int, *, max_memory_gb: float = MAX_MEMORY_GB, **sections
+) -> tuple[int, int]:
     """Peak and projection of a process that runs a job."""
     job = {
-        "source": {"path": str(source)},
+        "source": source if isinstance(source, dict) else {"path": str(source)},
         "sink": {"path": str(sink)},
         "columns": {"time": "t", "target": "x0"},
         "categories": {"max_categories": 10},
         "runtime": {
-            "engine": "none", "backend": "numpy", "workers": 1, "chunk_rows": chunk_rows, "max_memory_gb": MAX_MEMORY_GB,
+            "engine": "none", "backend": "numpy", "workers": 1, "chunk_rows": chunk_rows, "max_memory_gb": max_memory_gb,
         },
         **sections,
     }  # fmt: skip
@@ -65,7 +67,7 @@ def measured(source: Path, sink: Path, chunk_rows: int, **sections) -> tuple[int
     )
     assert done.returncode == 0, done.stderr
     peak, projected, _ = json.loads(done.stdout)
-    assert peak <= projected <= MAX_MEMORY_GB * 2**30, f"peak {peak / 2**20:.0f} MiB, projected {projected / 2**20:.0f}"
+    assert peak <= projected <= max_memory_gb * 2**30, f"peak {peak / 2**20:.0f} MiB, projected {projected / 2**20:.0f}"
     return peak, projected
 
 

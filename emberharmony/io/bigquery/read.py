@@ -23,6 +23,10 @@ _SESSION_PERMISSION: Final = "bigquery.readsessions.create"
 _DATA_PERMISSION: Final = "bigquery.tables.getData"
 
 
+_STREAM_BYTES: Final = 32 * 2**20
+"""Of one stream: messages on their way, their copies as they are taken apart, and what allocators keep of them."""
+
+
 @dataclass(frozen=True)
 class ReadSpec:
     """How a range is read.
@@ -42,6 +46,11 @@ class ReadSpec:
             raise ValueError(f"`streams` lies between 1 and 1,000, got {self.streams}.")
         if self.sessions < 1 or self.stall_s <= 0:
             raise ValueError(f"{self} makes no sense: at least one session, and time to read it.")
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """Bytes that reading a range takes besides its rows."""
+        return self.streams * _STREAM_BYTES
 
 
 class _SessionExpiredError(Exception):

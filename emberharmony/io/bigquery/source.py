@@ -124,9 +124,8 @@ class BigQuerySource:
         if n_rows == 0:
             raise DataError(f"{self._name} has no rows{' that meet `where`' if self._spec.where else ''}.")
         ties = tuple(name for name in self._tie_columns if name in self._schema.names)
-        return TableInfo(
-            self._schema, n_rows, self._identity(n_rows), bytes_per_row(self._schema, self._metadata), always_read=ties
-        )
+        widths = bytes_per_row(self._schema, self._metadata)
+        return TableInfo(self._schema, n_rows, self._identity(n_rows), widths, ties, self._spec.read.in_flight_bytes)
 
     def order(self, time: str | None) -> RowOrder:
         """By `time`, or, without one, by the key."""
