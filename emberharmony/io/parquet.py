@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import TICKS_PER_DAY, ticks
 from emberharmony.io.folders import columns_of_folders, paths_of
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
+from emberharmony.io.widths import decoded_widths, fixed_width, is_text
 from emberharmony.planning.chunks import Chunk
 from emberharmony.typing import IntArray
 
@@ -120,7 +121,8 @@ class ParquetSource:
             "columns": self._schema.names,
             **{f"folder {name}": values.to_pylist() for name, values in self._partitions.items()},
         }
-        return TableInfo(self._schema, n_rows, identity, self._bytes_per_row(n_rows))
+        stored = self._stored_bytes_per_row()
+        return TableInfo(self._schema, n_rows, identity, stored | self._text_widths(stored), stored_bytes_per_row=stored)
 
     def order(self, time: str | None) -> RowOrder | None:
         """By `time`; without one, the rows of files and row groups follow one another."""
@@ -301,7 +303,7 @@ class ParquetSource:
         low, high = (ticks(pa.array(values, type_))[0] for values in (lows, highs))
         return low, high, np.array(nulls, np.int64)
 
-    def _bytes_per_row(self, n_rows: int) -> dict[str, float]:
+    def _stored_bytes_per_row(self) -> dict[str, float]:
         sizes = dict.fromkeys(self._schema.names, 0.0)
         sizes |= {name: 8.0 + values.nbytes / len(values) for name, values in self._partitions.items() if name in sizes}
         for group in self._groups[:: max(1, len(self._groups) // 64)]:  # a sample of the footers is enough
@@ -310,9 +312,21 @@ class ParquetSource:
                 column = metadata.column(i)
                 name = column.path_in_schema.split(".")[0]
                 if name in sizes:
-                    # A dictionary decodes to full values: a string's offset alone takes four bytes.
-                    decoded = max(column.total_uncompressed_size / group.n_rows, _width(self._schema.field(name).type))
+                    decoded = max(column.total_uncompressed_size / group.n_rows, fixed_width(self._schema.field(name).type))
                     sizes[name] = max(sizes[name], decoded)
+        return sizes
+
+    def _text_widths(self, stored: Mapping[str, float]) -> dict[str, float]:
+        """Decoded bytes per row of texts, of which a footer tells what they take in a dictionary, by a few rows."""
+        sizes: dict[str, float] = {}
+        texts = [field.name for field in self._schema if is_text(field.type) and field.name not in self._partitions]
+        for group in self._groups[:: max(1, len(self._groups) // 2)][:2] if texts else []:
+            file = self._files[group.file]
+            try:
+                widths = decoded_widths(_unchanged(file), file.metadata, group.number, texts)
+            except (pa.ArrowException, OSError) as error:
+                raise _corrupt(file.path, error, f"row group {group.number}") from error
+            sizes |= {name: max(sizes.get(name, stored[name]), width) for name, width in widths.items()}
         return sizes
 
 
@@ -361,13 +375,6 @@ def _leaf(metadata: pq.FileMetaData, name: str, guess: int) -> int:
     if guess < group.num_columns and group.column(guess).path_in_schema == name:
         return guess
     return next(i for i in range(group.num_columns) if group.column(i).path_in_schema == name)
-
-
-def _width(type_: pa.DataType) -> float:
-    try:
-        return float(type_.bit_width) / 8
-    except ValueError:
-        return 16.0  # strings and nested values: offsets and a short text
 
 
 def _clip(table: pa.Table, first_row: int, start: int, stop: int) -> pa.Table:

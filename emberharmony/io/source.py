@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ class TableInfo:
     bytes_per_row: Mapping[str, float]  # by column, decoded
     always_read: tuple[str, ...] = ()  # columns that every chunk takes, asked for or not: they tell rows of one time apart
     in_flight_bytes: int = 0  # besides its rows, while a chunk is read
+    stored_bytes_per_row: Mapping[str, float] = field(default_factory=dict)  # where known: in files, equal values once
 
 
 @dataclass(frozen=True)

@@ -319,6 +319,7 @@ def _row_sizes(
     widths = [vocabulary[c.name] + 2 if c.name in vocabulary else width[c.kind] for c in roles.features]
     read = sum(table.bytes_per_row[name] for name in {*roles.to_read, *spec.split.keys, *table.always_read})
     carried = 8 + sum(table.bytes_per_row[name] for name in roles.carried)
+    stored = {**table.bytes_per_row, **table.stored_bytes_per_row}  # of what is counted, each value stands there once
     counted = ("numeric", "datetime") if spec.datetime.epoch else ("numeric",)
     return RowSizes(
         read,
@@ -326,7 +327,7 @@ def _row_sizes(
         n_features=sum(widths),
         in_order=in_order,
         n_numbers=sum(column.kind in counted for column in roles.features),
-        category_bytes=sum(table.bytes_per_row[c.name] + 16 for c in roles.features if c.kind == "categorical"),
+        category_bytes=sum(stored[c.name] + 16 for c in roles.features if c.kind == "categorical"),
         in_flight_bytes=table.in_flight_bytes,
     )
 

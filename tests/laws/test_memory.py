@@ -115,3 +115,13 @@ def test_as_many_categories_as_rows(tmp_path):
         tmp_path / "t.parquet",
     )
     measured(tmp_path / "t.parquet", tmp_path / "out", 40_000, windows={"strides": []})
+
+
+def test_long_texts_of_a_dictionary(tmp_path):
+    """A footer tells what 50 texts take, not what 100,000 rows of them do."""
+    rng = np.random.default_rng(0)
+    texts = np.array([f"{i:0200d}" for i in range(50)])
+    columns = {f"s{i}": pa.array(texts[rng.integers(0, 50, 100_000)]) for i in range(16)}
+    table = pa.table({"t": pa.array(np.arange(100_000), pa.timestamp("s")), "x0": rng.normal(size=100_000), **columns})
+    pq.write_table(table, tmp_path / "t.parquet")
+    measured(tmp_path / "t.parquet", tmp_path / "out", 40_000, windows={"strides": []})
