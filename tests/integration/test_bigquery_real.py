@@ -14,16 +14,19 @@ import os
 import uuid
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DataError, TerminalError
 from emberharmony.features import TerabyteFeatureExtractor
-from emberharmony.features.columns import FeatureColumn
+from emberharmony.features.columns import ColumnSpec, FeatureColumn
 from emberharmony.io.bigquery import BigQueryConnection, TableName
 from emberharmony.io.bigquery.bucket import remove_all
 from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
 from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+from emberharmony.pipeline.plan import Resources, make_plan
+from emberharmony.pipeline.spec import PipelineSpec
 from flows.config import Job, parse_job
 from flows.run import run
 from tests.integration.test_bigquery_sink import METHODS, Published, expected, make_run, make_table
@@ -39,6 +42,8 @@ pytestmark = [
         reason="the real BigQuery: set EMBERHARMONY_BIGQUERY_PROJECT and EMBERHARMONY_BIGQUERY_DATASET",
     ),
 ]
+
+DAY = 86_400_000_000
 
 ROWS = """
 SELECT TIMESTAMP_ADD(TIMESTAMP '2026-01-01', INTERVAL DIV(i, 3) MINUTE) AS t, i AS id, RAND() AS x,
@@ -91,6 +96,45 @@ def test_a_table_is_read_as_it_was(connection, table):
         assert source.count_times("t", span.first, span.last - span.first + 1, 1).tolist() == [20_000]
         rows = read_rows(clients, table, columns=["id"], snapshot=pinned.pin.read_at)
         assert sorted(rows["id"].to_pylist()) == list(range(1, 20_001))
+
+
+def test_chunks_are_partitions_and_pieces_of_them(connection, table):
+    """4,320 rows a day, three to a minute: whole days, then halves of them, then minutes that `id` parts."""
+    source = BigQuerySourceSpec(table=str(table), order_by=("id",), connection=connection)
+    for chunk_rows, n_chunks in ((5_000, 5), (2_500, 10)):
+        chunks = make_plan(PipelineSpec(source, ColumnSpec(time="t")), Resources(chunk_rows=chunk_rows)).chunks
+        assert len(chunks) == n_chunks
+        assert all(start // DAY == (stop - 1) // DAY for start, stop in (chunk.times for chunk in chunks))
+        rows = [BigQuerySource(source).read(chunk, ["id"], time="t")["id"].to_pylist() for chunk in chunks]
+        assert [number for part in rows for number in part] == list(range(1, 20_001))
+    few = dataclasses.replace(source, where="id <= 9")
+    chunks = make_plan(PipelineSpec(few, ColumnSpec(time="t")), Resources(chunk_rows=1)).chunks
+    assert [BigQuerySource(few).read(chunk, ["id"], time="t")["id"].to_pylist() for chunk in chunks] == [
+        [i] for i in range(1, 10)
+    ]
+
+
+def test_rows_that_nothing_orders(connection, table, prefix, tmp_path):
+    """Their copy is made again, and numbers them as before."""
+    source = {"type": "bigquery", "table": str(table), "temporary_dataset": DATASET, "where": "id <= 3000"}
+    numbers = []
+    for name in ("first", "second"):
+        job = {
+            "source": source | {"connection": dataclasses.asdict(connection)},
+            "sink": {"path": str(tmp_path / name)},
+            "columns": {"passthrough": ["id"]},
+            "windows": {"strides": []},
+            "runtime": {"engine": "none", "backend": "numpy", "workers": 1, "chunk_rows": 900},
+        }
+        outcome = run(parse_job(job))
+        rows = pq.read_table(tmp_path / name / "features", columns=["row_number", "id", "split"]).sort_by("row_number")
+        numbers.append(rows.to_pydict())
+        with connection.open() as clients:
+            copy = clients.jobs.get_table(outcome.manifest.spec["source"]["pin"]["table"])
+            assert copy.clustering_fields == ["_eh_row_hash"]
+            clients.jobs.delete_table(copy)
+    assert numbers[0] == numbers[1]
+    assert sorted(numbers[0]["id"]) == list(range(1, 3_001)) != numbers[0]["id"]
 
 
 def test_the_profile_is_accepted_and_measured(connection, table):

@@ -16,6 +16,7 @@ from emberharmony.errors import PlanError
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.schema import table_fields
 from flows.config import parse_job
+from flows.outlook import plan_report
 from flows.run import run
 from tests.faults import victims
 from tests.jobs import SPLITS, assert_published_alike, read_published, run_small, small_table, write_table
@@ -25,6 +26,7 @@ from tests.references import reference_job
 pytestmark = pytest.mark.xdist_group("bigquery")
 
 COLUMNS = {"target": "y", "passthrough": ["name"]}
+RANKED = "SELECT *, RANK() OVER (ORDER BY y) AS y_rank FROM unordered.one"
 NAMES = ["walk", "count", "flag", "color", "other", "y", "name"]
 
 
@@ -85,7 +87,6 @@ def in_read_order(rows: pa.Table, published) -> tuple[pa.Table, list[str]]:
 def test_every_row_comes_once_as_pandas_and_sklearn_make_it(rows, published):
     ordered, splits = in_read_order(rows, published)
     assert sorted(ordered["name"].to_pylist()) == sorted(rows["name"].to_pylist())
-    assert len(published.outcome.manifest.computed["featurize"]) == 1
     frame = ordered.to_pandas(types_mapper=NULLABLE.get)
     reference = reference_job(frame, target="y", passthrough=["name"], split=splits, strides=())
     assert published.feature_names == reference.feature_names
@@ -93,6 +94,13 @@ def test_every_row_comes_once_as_pandas_and_sklearn_make_it(rows, published):
         expected = reference.features[split]
         assert published.features[split]["row_number"].to_pylist() == expected["row_number"].tolist()
         np.testing.assert_allclose(published.block(split), expected[reference.feature_names], rtol=2e-6, atol=2e-6)
+
+
+def test_the_plan_says_how_rows_are_ordered(job, tmp_path):
+    lines = dict(plan_report(parse_job(job(tmp_path / "out"))).lines)
+    assert (lines["order"], lines["windows"]) == ("none: by a hash of what each row holds", "none")
+    keyed = dict(plan_report(parse_job(job(tmp_path / "out", source={"key": "y_rank", "query": RANKED, "table": None}))).lines)
+    assert keyed["order"] == "by y_rank"
 
 
 def test_the_result_depends_on_the_rows_alone(job, rows, published, tmp_path):
