@@ -25,7 +25,7 @@ from emberharmony.pipeline.retry import patiently
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.spec import pinned
 from emberharmony.pipeline.state import FittedState, read_state
-from emberharmony.pipeline.tables import check_same_tables, note_sink
+from emberharmony.pipeline.tables import check_same_tables, check_sink, note_sink
 from emberharmony.threads import compute_threads, limit_compute_threads
 from flows.config import AnyJob, ApplyJob, Job
 from flows.watch import Watcher, current_watcher
@@ -104,6 +104,8 @@ def run_job(job: AnyJob, engine: Engine, watcher: Watcher | None = None, *, over
         with only_run_at(sink):
             published = check_target(sink, plan.fingerprint, overwrite=overwrite)  # the run before us may just have ended
             if published is None:
+                if isinstance(job.sink, BigQuerySinkSpec):
+                    check_sink(job.sink)
                 ref = stage_plan(plan, sink, backend=job.backend if job.is_spread else backend, anew=overwrite)
                 ref = replace(ref, threads=job.worker_threads, parity=job.runtime.parity_check)
                 if state is not None:

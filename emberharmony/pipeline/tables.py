@@ -11,9 +11,10 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import PARTS
 from emberharmony.features.preprocessing import FittedColumn
+from emberharmony.io.bigquery.bucket import check_writable
 from emberharmony.io.bigquery.connection import shared_clients
 from emberharmony.io.bigquery.identifiers import TableName
-from emberharmony.io.bigquery.metadata import exists
+from emberharmony.io.bigquery.metadata import dataset_location, exists
 from emberharmony.io.bigquery.runs import PublishedRun
 from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
 from emberharmony.io.bigquery.tables import OutputTable, Part
@@ -29,6 +30,30 @@ PLACE = "state/bigquery.json"
 
 _DONE = "tables-published"
 _PARTS = dict(zip(PARTS, ("hour", "day of the week", "day of the month", "month"), strict=True))
+
+
+def check_sink(spec: BigQuerySinkSpec) -> None:
+    """Refuse a place that rows cannot be published to: before the work, not after it.
+
+    Raises
+    ------
+    PlanError
+        If datasets do not lie together, or not where the connection says.
+    TerminalError
+        If a dataset or bucket is not there, or not for this account.
+    """
+    clients = shared_clients(spec.connection)
+    target = BigQuerySink(spec, clients).target("features")
+    places = {f"Dataset {spec.dataset}": dataset_location(clients, target)}
+    if spec.staging_dataset is not None:
+        staging = TableName.parse(f"{spec.staging_dataset}.features", project=clients.project)
+        places[f"`sink.staging_dataset` {spec.staging_dataset}"] = dataset_location(clients, staging)
+    if spec.connection.location is not None:
+        places["`connection.location`"] = spec.connection.location
+    if len({place.casefold() for place in places.values()}) > 1:
+        raise PlanError(f"{', '.join(f'{what} is in {place}' for what, place in places.items())}: these have to be the same.")
+    if spec.staging is not None:
+        check_writable(clients, spec.staging)
 
 
 def note_sink(run: Run, sink: BigQuerySinkSpec) -> None:

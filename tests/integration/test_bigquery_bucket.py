@@ -9,7 +9,7 @@ import os
 import pytest
 
 from emberharmony.errors import TerminalError, TransientError
-from emberharmony.io.bigquery.bucket import remove_all, upload
+from emberharmony.io.bigquery.bucket import check_writable, remove_all, upload
 from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
 from tests.integration.test_bigquery_sink import (
     HttpFaults,
@@ -114,3 +114,11 @@ def test_a_bucket_that_is_not_there(staged, table, clients):
     nowhere = dataclasses.replace(staged, staging="gs://nowhere")
     with pytest.raises(TerminalError, match="Check that bucket 'nowhere' is there"):
         BigQuerySink(nowhere, clients).publish([table], make_run(table))
+
+
+def test_a_bucket_that_may_refuse_is_warned_of(clients, caplog, monkeypatch):
+    check_writable(clients, f"{BUCKET}/nightly")
+    assert not caplog.text
+    monkeypatch.setattr(type(clients.storage.bucket("staging")), "test_iam_permissions", lambda *_, **__: [])
+    check_writable(clients, f"{BUCKET}/nightly")
+    assert "does not hold storage.objects.create on all of bucket 'staging'" in caplog.text

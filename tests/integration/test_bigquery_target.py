@@ -13,7 +13,7 @@ from google.cloud import bigquery
 from emberharmony.errors import DataError, PlanError, TerminalError
 from emberharmony.io.bigquery.sink import BigQuerySink
 from emberharmony.io.bigquery.tables import OutputTable
-from flows.config import parse_job
+from flows.config import Job, parse_job
 from flows.run import run
 from tests.integration.test_bigquery_sink import (
     HttpFaults,
@@ -104,23 +104,44 @@ def test_rows_that_were_removed_by_hand_are_published_anew(spec, tmp_path, publi
         assert published.rows() == expected(second)
 
 
-def test_a_job_whose_table_was_removed(connection, dataset, tmp_path):
-    """Its folder still holds all of it: that is no reason to say that there is nothing to do."""
-    job = parse_job(
+def job_of(connection, tmp_path, **sink) -> Job:
+    at = {"type": "bigquery", "path": str(tmp_path / "out"), "connection": dataclasses.asdict(connection)}
+    return parse_job(
         {
             "source": {"path": str(write_table(small_table(600), tmp_path / "rows.parquet"))},
             "columns": {"time": "t", "target": "y", "drop": ["name"]},
             "windows": {"strides": [1]},
-            "sink": {
-                "type": "bigquery",
-                "dataset": dataset,
-                "path": str(tmp_path / "out"),
-                "write_disposition": "append",
-                "connection": dataclasses.asdict(connection),
-            },
+            "sink": {**at, **sink},
             "runtime": {"engine": "none", "backend": "numpy"},
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("sink", "error", "said"),
+    [
+        ({"dataset": "no_such_dataset"}, TerminalError, "no_such_dataset lies: not found"),
+        ({"staging": "gs://no-such-bucket/runs"}, TerminalError, "Check that bucket 'no-such-bucket' is there"),
+        (
+            {"staging_dataset": "asia"},
+            PlanError,
+            "staging_dataset` asia is in asia-east1, `connection.location` is in US",
+        ),
+    ],
+)
+def test_a_place_that_is_not_there_is_found_before_the_work(connection, dataset, tmp_path, sink, error, said):
+    asia = bigquery.Dataset(f"{connection.project}.asia")
+    asia.location = "asia-east1"
+    with connection.open() as clients:
+        clients.jobs.create_dataset(asia, exists_ok=True)
+    with pytest.raises(error, match=said):
+        run(job_of(connection, tmp_path, **{"dataset": dataset, **sink}))
+    assert not list((tmp_path / "out" / ".staging").glob("*/*"))
+
+
+def test_a_job_whose_table_was_removed(connection, dataset, tmp_path):
+    """Its folder still holds all of it: that is no reason to say that there is nothing to do."""
+    job = job_of(connection, tmp_path, dataset=dataset, write_disposition="append")
     run(job)
     assert not run(job).did_work
     with connection.open() as clients:

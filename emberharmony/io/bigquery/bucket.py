@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from emberharmony.io.bigquery.connection import Clients, library
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
 
+_LOGGER = logging.getLogger(__name__)
 _THREADS: Final = 8
 
 
@@ -34,6 +36,23 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         """The gs:// address."""
         return f"gs://{self.bucket}/{self.name}"
+
+
+def check_writable(clients: Clients, uri: str) -> None:
+    """Refuse a bucket that is not there, and warn of one that this account seems not to write to."""
+    at = Address.parse(uri)
+    wanted = "storage.objects.create"
+    try:
+        held = clients.storage.bucket(at.bucket).test_iam_permissions(
+            [wanted], timeout=clients.silence_s, retry=_retry(clients)
+        )
+    except google_errors() as error:
+        raise_explained(error, doing=f"Looking up {at}", permission=wanted, bucket=at.bucket)
+    if wanted not in held:
+        # No error: it may be granted for names that begin in some way.
+        _LOGGER.warning(
+            "This account does not hold %s on the whole of bucket %r; writing there may be refused.", wanted, at.bucket
+        )
 
 
 def upload(clients: Clients, path: Path, uri: str) -> None:
