@@ -121,4 +121,4 @@ def test_a_bucket_that_may_refuse_is_warned_of(clients, caplog, monkeypatch):
     assert not caplog.text
     monkeypatch.setattr(type(clients.storage.bucket("staging")), "test_iam_permissions", lambda *_, **__: [])
     check_writable(clients, f"{BUCKET}/nightly")
-    assert "does not hold storage.objects.create on all of bucket 'staging'" in caplog.text
+    assert "does not hold storage.objects.create on the whole of bucket 'staging'" in caplog.text
