@@ -6,6 +6,8 @@
 #   docker run --rm -e PREFECT_API_URL=http://server:4200/api -v /shared:/shared emberharmony            # pool cpu
 #   docker run --rm --gpus all -e POOL=gpu -e PREFECT_API_URL=... -v /shared:/shared emberharmony:cuda   # pool gpu
 #
+# /shared is the folder that every host reaches by that path (EMBERHARMONY_HOME, deploy/README.md); user 10001 has to be able to write there.
+#
 # Apple silicon works natively, not in a container: there is no Metal in one (docs/scale.md).
 
 ARG DEVICE=cpu
