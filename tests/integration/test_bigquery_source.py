@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from google.cloud import bigquery
 
 from emberharmony.errors import DataError, PlanError, TerminalError
 from emberharmony.features.columns import ColumnSpec
@@ -21,6 +22,7 @@ from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk, cut_times, time_buckets
+from emberharmony.planning.partitions import TimePartitions
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 
@@ -118,6 +120,25 @@ def test_where_and_columns(spec, rows):
     [chunk] = chunks_of(source, TIME, 10_000)
     part = source.read(chunk, ["distance"], time=TIME)
     assert sorted(part["distance"].to_pylist()) == sorted(wanted["distance"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    ("column", "granularity", "field", "expected"),
+    [
+        ("DATE", "MONTH", "t", TimePartitions("MONTH", "s")),
+        ("DATETIME", "HOUR", "T", TimePartitions("HOUR")),  # names of columns know no case
+        ("TIMESTAMP", "YEAR", "t", TimePartitions("YEAR")),
+        ("TIMESTAMP", "DAY", None, None),  # by the time of loading
+        ("TIMESTAMP", "DAY", "other", None),
+    ],
+)
+def test_how_a_table_is_partitioned(spec, connection, column, granularity, field, expected):
+    fields = [bigquery.SchemaField("t", column), bigquery.SchemaField("other", "TIMESTAMP")]
+    table = bigquery.Table(f"{connection.project}.raw.partitioned_{column}_{granularity}_{field}", fields)
+    table.time_partitioning = bigquery.TimePartitioning(type_=granularity, field=field)
+    with connection.open() as clients:
+        clients.jobs.create_table(table)
+    assert BigQuerySource(dataclasses.replace(spec, table=str(table.reference))).order("t").partitions == expected
 
 
 @pytest.mark.parametrize(("chunk_rows", "n_chunks"), [(20_000, 12 * 2 + 1), (60_000, 6)])

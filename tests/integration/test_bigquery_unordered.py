@@ -15,7 +15,7 @@ from google.cloud import bigquery
 from emberharmony.errors import PlanError
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.schema import table_fields
-from flows.config import parse_job
+from flows.config import ApplyJob, parse_job
 from flows.outlook import plan_report
 from flows.run import run
 from tests.faults import victims
@@ -111,6 +111,13 @@ def test_the_result_depends_on_the_rows_alone(job, rows, published, tmp_path):
     from_file = run_small(file, tmp_path / "file", columns=COLUMNS, windows={"strides": []})
     for split in SPLITS:
         assert from_file.features[split]["row_number"].equals(published.features[split]["row_number"])
+
+
+def test_a_state_is_applied_to_rows_that_nothing_orders(job, published, tmp_path):
+    applied = job(tmp_path / "applied", "other", chunk_rows=700) | {"state": published.outcome.sink}
+    run(parse_job({key: applied[key] for key in ("state", "source", "sink", "runtime")}, model=ApplyJob))
+    found = pq.read_table(tmp_path / "applied/features", partitioning=None).sort_by("row_number")
+    assert found.equals(pa.concat_tables(published.features.values()).sort_by("row_number").select(found.column_names))
 
 
 def test_killed_and_run_again_without_the_copy(job, published, connection, tmp_path):
