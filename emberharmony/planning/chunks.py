@@ -203,8 +203,9 @@ def joined(buckets: Iterable[TimeBucket], *, max_rows: int) -> Iterator[TimeBuck
 
     Examples
     --------
-    >>> list(joined([TimeBucket(0, 1, 3), TimeBucket(4, 5, 2), TimeBucket(5, 6, 2)], max_rows=5))
-    [TimeBucket(start=0, stop=5, n_rows=5), TimeBucket(start=5, stop=6, n_rows=2)]
+    >>> buckets = [TimeBucket(0, 1, 3), TimeBucket(4, 5, 2), TimeBucket(5, 6, 2)]
+    >>> [(bucket.start, bucket.stop, bucket.n_rows) for bucket in joined(buckets, max_rows=5)]
+    [(0, 5, 5), (5, 6, 2)]
     """
     open_bucket: TimeBucket | None = None
     for bucket in buckets:
