@@ -41,6 +41,8 @@ MAX_ATTEMPTS = 3
 TAKE_OVER_S = 30.0
 """A shard that no worker has taken by then goes to another pool whose lane has nothing to do; workers ask every 10 s."""
 POLL_S = 1.0
+END_TIMEOUT_S = 15.0
+"""How long a shard that was given up may take to end, before the run that waits for it goes on without knowing."""
 
 _FINAL_ERRORS = ("DataError", "PlanError", "TerminalError", "ParityError", "BackendUnavailableError")
 _log = logging.getLogger(__name__)
@@ -227,19 +229,24 @@ class _StageWork:
             patience = self._patience.silence_s if begun else self._patience.start_s
             if state and state.is_scheduled() and any(idle.deployment != lane.deployment for idle in self._idle):
                 patience = min(patience, TAKE_OVER_S)
-            end: State[Any] | None = None
-            if self._stopped.is_set():
-                end = Cancelling() if begun else Cancelled()
-            elif time.monotonic() - since >= patience and begun:
-                end = Crashed(message=f"No sign of life for {patience:.0f} s: its process or its host is gone.")
-            elif time.monotonic() - since >= patience:
-                end = Cancelled(message=f"No worker began it within {patience:.0f} s.")
-            if end is not None:
+            if self._stopped.is_set() or time.monotonic() - since >= patience:
                 mark_unwanted(self._ref, name)
-                await client.set_flow_run_state(flow_run.id, end)
-                return await client.read_flow_run(flow_run.id), begun
+                told = f"No sign of life for {patience:.0f} s: its process or its host is gone."
+                lost = begun and not self._stopped.is_set()
+                return await self._end(flow_run, Crashed(message=told) if lost else Cancelling(), client), begun
             await asyncio.sleep(POLL_S)
             flow_run = await client.read_flow_run(flow_run.id)
+
+    async def _end(self, flow_run: FlowRun, state: State[Any], client: PrefectClient) -> FlowRun:
+        """Give a flow run up, and wait until its worker has ended it, or is gone as well."""
+        await client.set_flow_run_state(flow_run.id, state)
+        for _ in range(round(END_TIMEOUT_S / POLL_S)):
+            flow_run = await client.read_flow_run(flow_run.id)
+            if flow_run.state and flow_run.state.is_final():
+                return flow_run
+            await asyncio.sleep(POLL_S)
+        await client.set_flow_run_state(flow_run.id, Cancelled(message="Given up; no worker answered."), force=True)
+        return await client.read_flow_run(flow_run.id)
 
     def _judge(self, flow_run: FlowRun, shard: Shard, lane: Lane) -> None:
         """Raise if a shard's failure would come again elsewhere."""

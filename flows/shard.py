@@ -37,16 +37,16 @@ def shard(ref: RunRef, stage: ChunkStageName, chunks: list[tuple[int, int]], wor
         Chunks at a time; by default one for each core.
     """
     workers = workers or available_cores()
-    run = open_run(ref)
-    missing = {chunk.index for chunk in run.missing(stage)}
-    left = [chunk for chunk in from_ranges(chunks) if chunk in missing]
     with (
         giving_signs(ref, flow_run.get_id()) as unwanted,
         limit_compute_threads(max(1, compute_threads() // workers)),
         ThreadPoolTaskRunner(max_workers=workers) as runner,
     ):
+        missing = {chunk.index for chunk in open_run(ref).missing(stage)}
+        left = [chunk for chunk in from_ranges(chunks) if chunk in missing]
         engine = PrefectEngine("shard", workers=workers, granularity="chunk", runner=runner)
-        for _ in engine.each(stage, ref, left):
+        for _ in engine.each(stage, ref, [] if unwanted.is_set() else left):
             if unwanted.is_set():
-                return Cancelled(message="The run that waits for this shard has given it up.")
-    return len(left)
+                break
+    # A flow run that was cancelled while its process started is begun all the same: Prefect lets it.
+    return Cancelled(message="The run that waits for this shard has given it up.") if unwanted.is_set() else len(left)

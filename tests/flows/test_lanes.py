@@ -87,7 +87,7 @@ class Pools:
     async def read_flow_run(self, flow_run_id):
         return SimpleNamespace(id=flow_run_id, state=self.states[flow_run_id])
 
-    async def set_flow_run_state(self, flow_run_id, state):
+    async def set_flow_run_state(self, flow_run_id, state, force=False):
         self.given_up[flow_run_id] = state
         self.cancelled.append(self._by_id[flow_run_id])
         self.states[flow_run_id] = Cancelled() if state.is_cancelling() else state

@@ -144,18 +144,14 @@ def test_cancelling_a_flow_run_stops_its_work_and_the_next_one_goes_on(environme
     deployment = client.read_deployment_by_name("extract/flights")
     flow_run = client.create_flow_run_from_deployment(deployment.id, parameters={"job": job})
     wait_until(lambda: len(receipts(job)) >= 5, timeout_s=200)
-    processes = list(working(environment))
-    assert len(processes) >= 2
     client.set_flow_run_state(flow_run.id, Cancelling())  # as `prefect flow-run cancel` does
-    _, alive = psutil.wait_procs(processes, timeout=90)
-    assert not alive, "something runs on"
+    wait_until(lambda: client.read_flow_run(flow_run.id).state.is_final(), timeout_s=90)
     stopped_at = len(receipts(job))
-    assert stopped_at < 3 * N_CHUNKS
-    wait_until(lambda: client.read_flow_run(flow_run.id).state.is_final(), timeout_s=30)
     ended = [client.read_flow_run(flow_run.id), *children_of(flow_run.id, client)]
-    assert {run.state.name for run in ended} <= {"Cancelled", "Completed"}
     assert ended[0].state.is_cancelled()
-    assert len(receipts(job)) == stopped_at
+    assert {run.state.name for run in ended} <= {"Cancelled", "Completed"}
+    wait_until(lambda: not working(environment), timeout_s=20)
+    assert len(receipts(job)) == stopped_at < 3 * N_CHUNKS, "something ran on"
     assert not (Path(job["sink"]["path"]) / "manifest.json").exists()
     run(parse_job(many_chunks(f"cancelled-{runtime['engine']}", {"engine": "none", "workers": 1})))
     assert contents(Path(job["sink"]["path"])) == undisturbed
@@ -221,7 +217,7 @@ def test_a_flow_run_that_was_killed_is_marked_as_crashed(environment, client):
 
 def test_what_a_killed_shard_or_host_had_another_pool_does(environment, client, home, many_chunks, undisturbed):
     """In one run: a shard's process is killed, and later one together with its worker, of which nobody tells the server."""
-    job = many_chunks("killed", {**RUNTIMES[1], "silence_timeout_s": 4})
+    job = many_chunks("killed", {**RUNTIMES[1], "silence_timeout_s": 10})
     path = home / "killed.yaml"  # JSON is YAML
     path.write_text(json.dumps(job))
     command = [sys.executable, "-c", "from flows.cli import main; main()", "run", str(path), "--quiet"]
@@ -250,9 +246,13 @@ def test_what_a_killed_shard_or_host_had_another_pool_does(environment, client, 
     assert contents(home / "killed") == undisturbed
     runs = client.read_flow_runs(flow_filter=FlowFilter(name={"any_": ["shard"]}))
     shards = {run.name: run for run in runs if run.parameters["ref"]["staging"].startswith(job["sink"]["path"])}
-    for stage, told in (("profile", "Process exited with status code: -9"), ("project", "No sign of life for 4 s")):
+    for stage, told in (("profile", "Process exited with status code: -9"), ("project", "No sign of life for 10 s")):
         lost = shards[f"{stage}-{HALF}-to-{N_CHUNKS - 1}-attempt-1"]
-        (again,) = [run for name, run in shards.items() if name.startswith(stage) and name.endswith("attempt-2")]
+        (again,) = [
+            run
+            for name, run in shards.items()
+            if name.startswith(stage) and name.endswith("attempt-2") and run.parameters["chunks"][0][0] >= HALF
+        ]
         assert (lost.work_pool_name, again.work_pool_name) == ("gpu", "cpu")
         assert (lost.state.name, again.state.name) == ("Crashed", "Completed")
         assert lost.state.message.startswith(told)
