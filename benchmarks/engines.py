@@ -1,22 +1,29 @@
 """Wall time of the whole job on every engine, Prefect's share of it, and what a second worker brings.
 
     python -m benchmarks.engines                         # a million rows; minutes
+    python -m benchmarks.engines --minute                # Prefect's share of a job of a minute, on threads; five minutes
     python -m benchmarks.engines --chunks 20000          # the scheduler alone: task runs of no work, time and memory of each
 
 Every run is a process of its own, with one compute thread for each worker. Start-up (imports, Prefect's server, processes)
-is in the wall time of the process, and shown apart from the job's own.
+is in the wall time of the process, and shown apart from the job's own. CPU is that of the process and all that it started;
+where others use the machine as well it says more than wall time.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
+import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -42,8 +49,17 @@ def make_table(path: Path, n_rows: int) -> None:
     pq.write_table(pa.table(columns), path, row_group_size=65_536)
 
 
-def run_job(table: Path, folder: Path, **runtime: object) -> tuple[float, float, float]:
-    """Wall time of the process, of the job in it, and the peak MiB of that process."""
+@dataclass(frozen=True)
+class Run:
+    """What one run took."""
+
+    wall: float  # of the process
+    seconds: float  # of the job in it
+    cpu: float
+    peak_mib: float
+
+
+def run_job(table: Path, folder: Path, **runtime: object) -> Run:
     sink = folder / f"out-{time.monotonic_ns()}"
     job = {
         "source": {"path": str(table)},
@@ -51,52 +67,96 @@ def run_job(table: Path, folder: Path, **runtime: object) -> tuple[float, float,
         "columns": {"time": "t"},
         "runtime": {"backend": "numpy", "chunk_rows": 65_536, "max_memory_gb": 8, "threads": 1} | runtime,
     }
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), _cpu_of_children()
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", RUN, json.dumps(job)], capture_output=True, text=True, env=environment, check=False
     )
     if done.returncode:
         raise SystemExit(done.stderr)
-    wall = time.perf_counter() - began
+    wall, cpu = time.perf_counter() - began, _cpu_of_children() - cpu
     told = json.loads(done.stdout.splitlines()[-1])
-    subprocess.run(["rm", "-rf", str(sink)], check=True)
-    return wall, told["seconds"], told["peak"] / 2**20
+    shutil.rmtree(sink)
+    return Run(wall, told["seconds"], cpu, told["peak"] / 2**20)
+
+
+def _cpu_of_children() -> float:
+    """CPU seconds of all processes that were started here and have ended, and of those that they waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def compare(n_rows: int) -> None:
+    engines = ["none", "threads", "processes", "dask"] + (["ray"] if importlib.util.find_spec("ray") else [])
+    cases = {f"{engine}, {n} worker{'s' * (n > 1)}": {"engine": engine, "workers": n} for engine in engines for n in (1, 2)}
+    cases["threads, 2, by stage"] = {"engine": "threads", "workers": 2, "granularity": "stage"}
+    found: dict[str, Run] = {}
+    together = float("inf")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        table = folder / "table.parquet"
+        table = Path(name) / "table.parquet"
         make_table(table, n_rows)
-        cases = [
-            ("none, 1 worker", {"engine": "none", "workers": 1}),
-            ("none, 2 workers", {"engine": "none", "workers": 2}),
-            ("threads, 1 worker", {"engine": "threads", "workers": 1}),
-            ("threads, 2 workers", {"engine": "threads", "workers": 2}),
-            ("threads, 2, by stage", {"engine": "threads", "workers": 2, "granularity": "stage"}),
-            ("processes, 1 worker", {"engine": "processes", "workers": 1}),
-            ("processes, 2 workers", {"engine": "processes", "workers": 2}),
-            ("dask, 1 worker", {"engine": "dask", "workers": 1}),
-            ("dask, 2 workers", {"engine": "dask", "workers": 2}),
-        ]
-        found: dict[str, tuple[float, float, float]] = {}
         for _ in range(2):  # turn about; the better of two
-            for label, runtime in cases:
-                result = run_job(table, folder, **{"granularity": "chunk"} | runtime)
-                found[label] = min(found.get(label, result), result)
+            for label, runtime in cases.items():
+                result = run_job(table, Path(name), **{"granularity": "chunk"} | runtime)
+                found[label] = min(found.get(label, result), result, key=lambda run: run.wall)
+            with ThreadPoolExecutor(2) as pool:
+                pair = list(pool.map(lambda _: run_job(table, Path(name), engine="none", workers=1), range(2)))
+            together = min(together, max(run.seconds for run in pair))
     chunks = -(-n_rows // 65_536)
     print(f"\n{n_rows:,} rows, {chunks} chunks, {3 * chunks} task runs; seconds")
-    print(f"{'engine':<22}{'process':>9}{'job':>9}{'start, stop':>13}{'peak MiB':>10}")
-    for label, (wall, seconds, peak) in found.items():
-        print(f"{label:<22}{wall:>9.1f}{seconds:>9.1f}{wall - seconds:>13.1f}{peak:>10.0f}")
+    print(f"{'engine':<22}{'process':>9}{'job':>9}{'start, stop':>13}{'CPU':>9}{'peak MiB':>10}")
+    for label, run in found.items():
+        around = run.wall - run.seconds
+        print(f"{label:<22}{run.wall:>9.1f}{run.seconds:>9.1f}{around:>13.1f}{run.cpu:>9.1f}{run.peak_mib:>10.0f}")
     for workers in (1, 2):
-        label = f"{workers} worker{'s' if workers > 1 else ''}"
-        plain, threads = found[f"none, {label}"][1], found[f"threads, {label}"][1]
+        label = f"{workers} worker{'s' * (workers > 1)}"
+        plain, threads = found[f"none, {label}"].seconds, found[f"threads, {label}"].seconds
         print(f"Prefect's share of the job, {label} on threads: {(threads - plain) / threads:.1%}")
-    for engine in ("none", "processes", "dask"):
-        one, two = found[f"{engine}, 1 worker"][1], found[f"{engine}, 2 workers"][1]
+    for engine in engines:
+        one, two = found[f"{engine}, 1 worker"].seconds, found[f"{engine}, 2 workers"].seconds
         print(f"one worker to two, {engine}: {one / two:.2f} x")
+    alone = found["none, 1 worker"].seconds
+    print(f"all that these cores have to give, two such jobs at once against one: {2 * alone / together:.2f} x")
+
+
+def minute(workers: int) -> None:
+    """A job of as many rows as the plain loop does in a minute, by a Prefect server that was up before and stays up."""
+    import psutil
+
+    from flows.server import server_if_needed
+
+    os.environ.update(_server_settings())
+    with tempfile.TemporaryDirectory() as name, server_if_needed():
+        from prefect.settings import PREFECT_API_URL
+
+        os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
+        table = Path(name) / "table.parquet"
+        make_table(table, 1_000_000)
+        chunks = {"workers": workers, "chunk_rows": None, "granularity": "auto"}  # what a user gets
+        tried = run_job(table, Path(name), engine="none", **chunks)
+        n_rows = round(60 / tried.seconds) * 1_000_000
+        make_table(table, n_rows)
+        servers = psutil.Process().children()  # none, where the environment names one that runs elsewhere
+
+        def cpu_of_server() -> float:
+            return sum(sum(server.cpu_times()[:2]) for server in servers)
+
+        found: dict[str, Run] = {}
+        for engine in ("none", "threads") * 2:  # turn about; the better of two
+            before = cpu_of_server()
+            run = run_job(table, Path(name), engine=engine, **chunks)
+            found[engine] = min(found.get(engine, run), run, key=lambda run: run.wall)
+            print(f"{engine:<10} {run.seconds:6.1f} s, {run.cpu:6.1f} s of CPU, ", end="")
+            print(f"{cpu_of_server() - before:4.1f} s of CPU of the server", flush=True)
+    plain, threads = found["none"], found["threads"]
+    print(f"{n_rows:,} rows, {workers} workers, {3 * -(-n_rows // 131_072)} task runs. Prefect's share on threads:")
+    job, process, cpu = (1 - getattr(plain, name) / getattr(threads, name) for name in ("seconds", "wall", "cpu"))
+    print(f"{job:.1%} of the job's wall time, {process:.1%} of the process's, {cpu:.1%} of its CPU time")
+
+
+def _server_settings() -> dict[str, str]:
+    lines = Path(__file__).parent.parent.joinpath("deploy/server.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def schedule(n_chunks: int) -> None:
@@ -130,6 +190,8 @@ def schedule(n_chunks: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--minute", action="store_true", help="only Prefect's share of a job of a minute")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="of --minute; by default one for each core")
     parser.add_argument("--chunks", type=int, help="only the scheduler, over so many chunks of no work")
     options = parser.parse_args()
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("prefect", "dask", "numpy", "pyarrow"))
@@ -138,6 +200,8 @@ def main() -> None:
         for name in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"):
             os.environ.setdefault(name, "ERROR")
         schedule(options.chunks)
+    elif options.minute:
+        minute(options.workers)
     else:
         compare(options.rows)
 
