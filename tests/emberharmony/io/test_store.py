@@ -113,7 +113,7 @@ def test_a_late_writer_makes_no_folder_anew(tmp_path, write):
     with pytest.raises(TransientError, match="has vanished"):
         write(Store(root, within=sink))
     (sink / "manifest.json").touch()
-    with pytest.raises(TerminalError, match="was removed: its run has been published"):
+    with pytest.raises(TerminalError, match="was removed: another process has published its run"):
         write(Store(root, within=sink))
     assert files(tmp_path) == ["sink/manifest.json"]
     root.mkdir(parents=True)
