@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import metadata
-from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ from emberharmony.pipeline.apply import measured_drift
 from emberharmony.pipeline.plan import OLD, REPLACES, STAGING, remove_staged
 from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run
 from emberharmony.pipeline.tables import PLACE, SINK, feature_descriptions, publish_tables
+from emberharmony.planning.chunks import as_ranges
 
 PUBLISHED = ("features", "windows", "state")
 
@@ -191,26 +191,22 @@ def _manifest(run: Run) -> Manifest:
         },
         backends=dict(backends),
         files=tuple(files),
-        computed={stage: {who: as_ranges(chunks) for who, chunks in by.items()} for stage, by in computed.items()},
+        computed={stage: {who: in_few_words(chunks) for who, chunks in by.items()} for stage, by in computed.items()},
         parity={"chunks": len(differences), "largest": max(differences)} if differences else {},
         drift=measured_drift(run) if run.spec.kind == "apply" else {},
         nonfinite={c.name: c.n_nonfinite for c in run.preprocessing.columns if c.n_nonfinite and run.spec.kind != "apply"},
     )
 
 
-def as_ranges(numbers: Sequence[int]) -> str:
+def in_few_words(numbers: Sequence[int]) -> str:
     """Rising numbers in a few words.
 
     Examples
     --------
-    >>> as_ranges([0, 1, 2, 5, 7, 8])
+    >>> in_few_words([0, 1, 2, 5, 7, 8])
     '0-2,5,7-8'
     """
-    if not numbers:
-        return ""
-    breaks = [i for i, (a, b) in enumerate(pairwise(numbers), start=1) if b != a + 1]
-    runs = [numbers[i:j] for i, j in pairwise([0, *breaks, len(numbers)])]
-    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in as_ranges(numbers))
 
 
 def _move(staged: Path, place: Path, *, n_bytes: int) -> None:

@@ -13,7 +13,7 @@ from emberharmony.backend import available_backends
 from emberharmony.errors import ParityError
 from emberharmony.pipeline.chunk import PLAIN
 from emberharmony.pipeline.parity import difference, is_checked
-from emberharmony.pipeline.publish import as_ranges
+from emberharmony.pipeline.publish import in_few_words
 from emberharmony.pipeline.stages import run_chunk
 from flows.compose import run_job
 from flows.config import parse_job
@@ -90,6 +90,6 @@ def test_differences():
 
 
 def test_ranges():
-    assert as_ranges([]) == ""
-    assert as_ranges([4]) == "4"
-    assert as_ranges([0, 1, 3, 4, 5, 9]) == "0-1,3-5,9"
+    assert in_few_words([]) == ""
+    assert in_few_words([4]) == "4"
+    assert in_few_words([0, 1, 3, 4, 5, 9]) == "0-1,3-5,9"
