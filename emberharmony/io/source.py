@@ -59,6 +59,10 @@ class Source(Protocol):
         """Order of a job by `time`, or, without one, by the table's key; ``None``: the rows have an order of their own."""
         ...
 
+    def is_all_null(self, column: str) -> bool:
+        """Whether metadata tell that no row has a value in `column`."""
+        ...
+
     def row_groups(self, time: str | None) -> IntArray | None:
         """Rows of each row group if the groups follow one another in the job's order; ``None`` if they do not."""
         ...

@@ -17,8 +17,7 @@ import pyarrow as pa
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
 from emberharmony.features.datetime import TICKS_PER_DAY
-from emberharmony.io.parquet import ParquetSource
-from emberharmony.io.source import RowOrder, Source, TableInfo
+from emberharmony.io.source import RowOrder, Source, TableInfo, TimeRange
 from emberharmony.io.store import Store, as_safetensors
 from emberharmony.pipeline.run import PLAN_VERSION, RunRef, forget_runs
 from emberharmony.pipeline.spec import PipelineSpec, open_source
@@ -87,7 +86,7 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
     table = source.describe()
     _check_method(spec)
     roles = assign_roles(table.schema, spec.columns, also=spec.split.keys)
-    if roles.target and isinstance(source, ParquetSource) and source.is_all_null(roles.target):
+    if roles.target and source.is_all_null(roles.target):
         raise DataError(
             f"The target {roles.target!r} is null in every row: there is nothing to learn. Name another `columns.target`, or "
             f"leave it out to make features alone."
@@ -245,19 +244,7 @@ def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_
             f"`columns.null_time: drop` to leave them out, or fill them in the source."
         )
 
-    def count(start: int, width: int, n_buckets: int) -> IntArray:
-        return source.count_times(by, start, width, n_buckets)
-
-    fine = time_buckets(
-        count,
-        span.first,
-        span.last,
-        max_rows=max(chunk_rows // 2, 1),
-        resolution=order.resolution,
-        partitions=order.partitions,
-    )
-    # A quarter of a million buckets would be 40 MB; chunks are filled to a sixteenth all the same.
-    buckets = list(joined(fine, max_rows=chunk_rows // 16))
+    buckets = _buckets(source, order, span, chunk_rows)
     crowded = [bucket for bucket in buckets if order.then and bucket.n_rows > chunk_rows]
     with ThreadPoolExecutor(_COUNTS_AT_ONCE) as pool:
         parts = dict(zip(crowded, pool.map(lambda bucket: _parted(source, order, bucket, chunk_rows), crowded), strict=True))
@@ -272,15 +259,21 @@ def _parted(source: Source, order: RowOrder, crowd: TimeBucket, chunk_rows: int)
     span = inside.time_range(then.column)
     if span.n_null:  # these rows are in no range
         return [crowd]
+    parts = _buckets(inside, then, span, chunk_rows)
+    return [replace(crowd, n_rows=part.n_rows, ties=(part.start, part.stop)) for part in parts]
+
+
+def _buckets(source: Source, order: RowOrder, span: TimeRange, chunk_rows: int) -> list[TimeBucket]:
+    """Rows by what orders them, counted finely enough for chunks to be filled to a sixteenth."""
     fine = time_buckets(
-        lambda start, width, n_buckets: inside.count_times(then.column, start, width, n_buckets),
+        lambda start, width, n_buckets: source.count_times(order.column, start, width, n_buckets),
         span.first,
         span.last,
         max_rows=max(chunk_rows // 2, 1),
-        resolution=then.resolution,
+        resolution=order.resolution,
+        partitions=order.partitions,
     )
-    joint = joined(fine, max_rows=chunk_rows // 16)
-    return [replace(crowd, n_rows=part.n_rows, ties=(part.start, part.stop)) for part in joint]
+    return list(joined(fine, max_rows=chunk_rows // 16))  # a quarter of a million buckets would be 40 MB
 
 
 def _unit(table: TableInfo, time: str) -> str:

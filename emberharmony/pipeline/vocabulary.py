@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 
 from emberharmony.features.categorical import strings
 from emberharmony.features.columns import ColumnRoles
-from emberharmony.io.parquet import ParquetSource
 from emberharmony.io.source import Source, TableInfo
 from emberharmony.planning.chunks import cut_rows
 
@@ -22,11 +21,11 @@ _ROWS_AT_ONCE = 16_384
 def vocabulary_bounds(source: Source, table: TableInfo, roles: ColumnRoles, *, max_categories: int) -> Mapping[str, int]:
     """Number of distinct values of every categorical column, or `max_categories` where there are more.
 
-    Reads these columns of a small Parquet table; of any other source it knows nothing.
+    Reads these columns of a small table whose rows have an order of their own (Parquet); of any other it knows nothing.
     """
     names = [column.name for column in roles.features if column.kind == "categorical"]
     n_bytes = table.n_rows * sum(table.bytes_per_row[name] for name in names)
-    groups = source.row_groups(None) if isinstance(source, ParquetSource) and n_bytes <= MAX_COUNTED_BYTES else None
+    groups = source.row_groups(None) if n_bytes <= MAX_COUNTED_BYTES else None
     if groups is None:
         return {}
     seen = {name: pa.array([], pa.large_string()) for name in names}

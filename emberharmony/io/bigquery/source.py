@@ -135,6 +135,10 @@ class BigQuerySource:
             warn_of_scans(self._metadata, key.name)
         return RowOrder(key.name, key.resolution, partitions, then=self._second_order(key.name))
 
+    def is_all_null(self, column: str) -> bool:
+        """Not told by a table's metadata."""
+        return False
+
     def row_groups(self, time: str | None) -> IntArray | None:
         """``None``: rows come in no order of their own."""
         return None
