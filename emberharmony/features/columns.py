@@ -168,9 +168,12 @@ def kind_of(type_: pa.DataType) -> Kind | None:
         return "numeric"
     if pt.is_timestamp(type_) or pt.is_date(type_):
         return "datetime"
-    if pt.is_string(type_) or pt.is_large_string(type_) or pt.is_string_view(type_):
-        return "categorical"
-    return None
+    return "categorical" if is_text(type_) else None
+
+
+def is_text(type_: pa.DataType) -> bool:
+    """Whether values are strings, in any of Arrow's layouts."""
+    return bool(pt.is_string(type_) or pt.is_large_string(type_) or pt.is_string_view(type_))
 
 
 def _family(type_: pa.DataType) -> str:

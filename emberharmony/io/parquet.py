@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError, PlanError
-from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.features.columns import ROW_NUMBER, is_text
 from emberharmony.features.datetime import TICKS_PER_DAY, ticks
 from emberharmony.io.folders import columns_of_folders, paths_of
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
-from emberharmony.io.widths import decoded_widths, fixed_width, is_text
+from emberharmony.io.widths import SHORT_TEXT_BYTES, decoded_widths, fixed_width
 from emberharmony.planning.chunks import Chunk
 from emberharmony.typing import IntArray
 
@@ -312,8 +312,8 @@ class ParquetSource:
                 column = metadata.column(i)
                 name = column.path_in_schema.split(".")[0]
                 if name in sizes:
-                    decoded = max(column.total_uncompressed_size / group.n_rows, fixed_width(self._schema.field(name).type))
-                    sizes[name] = max(sizes[name], decoded)
+                    width = fixed_width(self._schema.field(name).type) or SHORT_TEXT_BYTES
+                    sizes[name] = max(sizes[name], column.total_uncompressed_size / group.n_rows, width)
         return sizes
 
     def _text_widths(self, stored: Mapping[str, float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""How wide values are in memory, where a Parquet footer only tells what they take in a dictionary."""
+"""How wide values are in memory: by their type, or, of strings, by a few rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+SHORT_TEXT_BYTES = 16.0
+"""What a string takes at the least: offsets and a few letters."""
 
 _SAMPLE_ROWS = 1024
 
@@ -22,14 +25,9 @@ def decoded_widths(path: Path, metadata: pq.FileMetaData, group: int, columns: S
     return widths
 
 
-def is_text(type_: pa.DataType) -> bool:
-    """Whether values are strings, of any length."""
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
-
-
-def fixed_width(type_: pa.DataType) -> float:
-    """Bytes of a value, or, of strings and nested values, of offsets and a short text."""
+def fixed_width(type_: pa.DataType) -> float | None:
+    """Bytes of a value; ``None`` of strings and nested values."""
     try:
         return float(type_.bit_width) / 8
     except ValueError:
-        return 16.0
+        return None

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from emberharmony.errors import DataError
-from emberharmony.features.columns import ColumnRoles, FeatureColumn
+from emberharmony.features.columns import ColumnRoles, FeatureColumn, is_text
 from emberharmony.features.drift import baseline_of
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
@@ -170,7 +170,7 @@ def _family(type_: pa.DataType) -> str:
     """What two types have in common that hold the same values: width, unit and encoding are none of it."""
     if pt.is_dictionary(type_):
         type_ = type_.value_type
-    if pt.is_string(type_) or pt.is_large_string(type_) or pt.is_string_view(type_):
+    if is_text(type_):
         return "string"
     if pt.is_integer(type_):
         return "integer"

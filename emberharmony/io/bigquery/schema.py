@@ -9,7 +9,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from emberharmony.errors import DataError
+from emberharmony.features.columns import is_text
 from emberharmony.io.bigquery.connection import library
+from emberharmony.io.widths import SHORT_TEXT_BYTES, fixed_width
 
 TYPE_KEY: Final = b"bigquery_type"
 """Field metadata that keeps the column's own type, where Arrow has none for it."""
@@ -92,7 +94,7 @@ def _written_type(field: pa.Field) -> str:
         (pa.types.is_boolean, "BOOL"),
         (pa.types.is_integer, "INT64"),
         (pa.types.is_floating, "FLOAT64"),
-        (lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t), "STRING"),
+        (is_text, "STRING"),
         (lambda t: pa.types.is_timestamp(t) and t.tz is not None, "TIMESTAMP"),
         (pa.types.is_timestamp, "DATETIME"),
         (pa.types.is_date, "DATE"),
@@ -123,17 +125,10 @@ def _plain(field: Any) -> dict[str, Any]:
 
 def bytes_per_row(columns: pa.Schema, table: Any, /) -> dict[str, float]:
     """Return the bytes that a row's value of each of `columns` takes, decoded, as a table's metadata tell them."""
-    widths = {column.name: _fixed_width(column.type) for column in columns}
+    every = [fixed_width(column.type) for column in arrow_schema(table.schema)]
+    known = [max(width, 1.0) for width in every if width is not None]  # a BOOL takes a byte of what is told
     logical = (table.num_bytes or 0) / max(table.num_rows or 0, 1)
-    known = sum(_fixed_width(column.type) or 0.0 for column in arrow_schema(table.schema))
-    n_open = sum(_fixed_width(column.type) is None for column in arrow_schema(table.schema))
-    # What the numbers leave of a row's bytes is the strings'; an offset and a short text at the least.
-    rest = max(16.0, (logical - known) / max(n_open, 1) + 4.0)
-    return {name: rest if width is None else width for name, width in widths.items()}
-
-
-def _fixed_width(kind: pa.DataType) -> float | None:
-    try:
-        return max(float(kind.bit_width) / 8.0, 1.0)
-    except ValueError:
-        return None
+    # What the numbers leave of a row's bytes is the strings'.
+    rest = max(SHORT_TEXT_BYTES, (logical - sum(known)) / max(len(every) - len(known), 1) + 4.0)
+    widths = {column.name: fixed_width(column.type) for column in columns}
+    return {name: rest if width is None else max(width, 1.0) for name, width in widths.items()}
