@@ -16,7 +16,9 @@ from emberharmony.backend import select
 from emberharmony.threads import each_block
 from emberharmony.typing import FeatureBlock, FloatArray, IntArray
 
-PARTS = ("hour", "dayofweek", "day", "month")
+LARGEST = {"hour": 23, "dayofweek": 6, "day": 30, "month": 11}
+"""Of every part of a time, counted from zero: what `inclusive` cycles divide by."""
+PARTS = tuple(LARGEST)
 
 TICKS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _HOST_BLOCK_ROWS = 65_536  # what a block gathers stays in cache until it is turned
@@ -180,7 +182,7 @@ def _hour_table(days: IntArray, cycle: str) -> NDArray[np.float32]:
 
     An hour's features lie side by side: one look-up of 32 bytes takes half the time of eight look-ups of four.
     """
-    hours = np.tile(_circle(np.arange(24), 23 if cycle == "inclusive" else 24), len(days))
+    hours = np.tile(_circle(np.arange(24), LARGEST["hour"] if cycle == "inclusive" else 24), len(days))
     return np.ascontiguousarray(np.concatenate([hours, np.repeat(_day_table(days, cycle), 24, axis=1)]).T)
 
 
@@ -193,7 +195,8 @@ def _day_table(days: IntArray, cycle: str) -> NDArray[np.float32]:
     day_of_month = (date - first_of_month).astype(np.int64)
     month_of_year = month.astype(np.int64) % 12
     if cycle == "inclusive":
-        return np.concatenate([_circle(day_of_week, 6), _circle(day_of_month, 30), _circle(month_of_year, 11)])
+        parts = {"dayofweek": day_of_week, "day": day_of_month, "month": month_of_year}
+        return np.concatenate([_circle(position, LARGEST[part]) for part, position in parts.items()])
     days_in_month = ((month + 1).astype("datetime64[D]") - first_of_month).astype(np.int64)
     return np.concatenate([_circle(day_of_week, 7), _circle(day_of_month, days_in_month), _circle(month_of_year, 12)])
 

@@ -14,7 +14,7 @@ import pyarrow.types as pt
 
 from emberharmony.errors import DataError
 from emberharmony.features.columns import kind_of
-from emberharmony.features.datetime import PARTS, feature_names
+from emberharmony.features.datetime import LARGEST, feature_names
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import column_names
 from emberharmony.io.bigquery.tables import written_type
@@ -22,8 +22,8 @@ from emberharmony.io.frames import batches_of, is_bigframe, write_batches
 from emberharmony.splits import SplitSpec
 
 _POSITION: Final = "emberharmony_position"
-_CIRCLES: Final = {"hour": (0, 23), "dayofweek": (0, 6), "day": (1, 30), "month": (1, 11)}
-"""First value of each part of a time, and what the rest is divided by."""
+_FIRST: Final = {"hour": 0, "dayofweek": 0, "day": 1, "month": 1}
+"""What BigQuery counts each part of a time from."""
 
 
 def session_of(table: object) -> Any:
@@ -92,9 +92,8 @@ def with_cyclical_features(frame: Any, column: str) -> Any:
     """Return the frame with the eight features of a column of times; BigQuery computes them when they are asked for."""
     times = _times(frame, column).dt
     features = []
-    for part in PARTS:
-        first, last = _CIRCLES[part]
-        angle = (getattr(times, part) - first) * (2 * np.pi / last)
+    for part, largest in LARGEST.items():
+        angle = (getattr(times, part) - _FIRST[part]) * (2 * np.pi / largest)
         features += [np.sin(angle), np.cos(angle)]
     return frame.assign(**dict(zip(feature_names(column), features, strict=True)))
 
