@@ -123,9 +123,10 @@ def minute(workers: int) -> None:
     """A job of as many rows as the plain loop does in a minute, by a Prefect server that was up before and stays up."""
     import psutil
 
+    from deploy.local import ROOT, settings_of
     from flows.server import server_if_needed
 
-    os.environ.update(_server_settings())
+    os.environ.update(settings_of(ROOT / "deploy/server.env"))
     with tempfile.TemporaryDirectory() as name, server_if_needed():
         from prefect.settings import PREFECT_API_URL
 
@@ -152,11 +153,6 @@ def minute(workers: int) -> None:
     print(f"{n_rows:,} rows, {workers} workers, {3 * -(-n_rows // 131_072)} task runs. Prefect's share on threads:")
     job, process, cpu = (1 - getattr(plain, name) / getattr(threads, name) for name in ("seconds", "wall", "cpu"))
     print(f"{job:.1%} of the job's wall time, {process:.1%} of the process's, {cpu:.1%} of its CPU time")
-
-
-def _server_settings() -> dict[str, str]:
-    lines = Path(__file__).parent.parent.joinpath("deploy/server.env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def schedule(n_chunks: int) -> None:

@@ -37,7 +37,7 @@ def local_deployment(home: Path, pools: Mapping[str, int] | None = None) -> Iter
         port = free.getsockname()[1]
     environment = {
         **os.environ,
-        **_settings(ROOT / "deploy/server.env"),
+        **settings_of(ROOT / "deploy/server.env"),
         "PREFECT_HOME": str(home / ".prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_LOGGING_LEVEL": "WARNING",
@@ -103,7 +103,8 @@ def _prepare_server(api: str, pools: Mapping[str, int]) -> None:
         register(automation())
 
 
-def _settings(path: Path) -> dict[str, str]:
+def settings_of(path: Path) -> dict[str, str]:
+    """Return the variables that a file like `server.env` sets."""
     lines = [line.strip() for line in path.read_text().splitlines()]
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,7 @@ def _nonce(run: Run, spec: BigQuerySinkSpec) -> str:
     return str(run.store.read_json(name)["nonce"])
 
 
+@cache
 def _adapter() -> Any:
     from pydantic import TypeAdapter
 

@@ -21,7 +21,8 @@ from emberharmony.io.bigquery.load import load_by_bucket, load_by_upload, run_on
 from emberharmony.io.bigquery.metadata import create, dataset_location, exists, remove
 from emberharmony.io.bigquery.queries import find_job, query_row, query_table, rest_retry, run_query, table_of
 from emberharmony.io.bigquery.runs import PublishedRun, line_of, runs_table
-from emberharmony.io.bigquery.tables import SPLIT, Granularity, OutputTable, bigquery_table
+from emberharmony.io.bigquery.tables import SPLIT, OutputTable, bigquery_table
+from emberharmony.planning.partitions import Granularity
 
 _LOGGER = logging.getLogger(__name__)
 _STAGING_DAYS: Final = 3

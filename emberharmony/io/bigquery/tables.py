@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,9 +16,9 @@ from emberharmony.errors import DataError
 from emberharmony.io.bigquery.connection import library
 from emberharmony.io.bigquery.identifiers import column_names
 from emberharmony.io.bigquery.schema import table_fields
+from emberharmony.planning.partitions import Granularity
 
 SPLIT = "split"
-Granularity = Literal["HOUR", "DAY", "MONTH", "YEAR"]
 
 
 class Part(NamedTuple):
