@@ -10,17 +10,21 @@ from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.queries import rest_retry
 
 
-def exists(clients: Clients, name: TableName) -> bool:
-    """Whether there is a table of this name."""
+def find(clients: Clients, name: TableName) -> Any | None:
+    """Return the metadata of the table of this name, if there is one."""
     from google.api_core import exceptions as api
 
     try:
-        clients.jobs.get_table(str(name), retry=rest_retry(clients))
+        return clients.jobs.get_table(str(name), retry=rest_retry(clients))
     except api.NotFound:
-        return False
+        return None
     except google_errors() as error:
         raise_explained(error, doing=f"Looking up {name}", permission="bigquery.tables.get")
-    return True
+
+
+def exists(clients: Clients, name: TableName) -> bool:
+    """Whether there is a table of this name."""
+    return find(clients, name) is not None
 
 
 def create(clients: Clients, table: Any) -> None:

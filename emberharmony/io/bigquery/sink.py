@@ -18,7 +18,7 @@ from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, lib
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName, checked_labels, quote
 from emberharmony.io.bigquery.load import load_by_bucket, load_by_upload, run_once
-from emberharmony.io.bigquery.metadata import create, dataset_location, exists, remove
+from emberharmony.io.bigquery.metadata import create, dataset_location, exists, find, remove
 from emberharmony.io.bigquery.queries import find_job, query_row, query_table, rest_retry, run_query, table_of
 from emberharmony.io.bigquery.runs import PublishedRun, line_of, runs_table
 from emberharmony.io.bigquery.tables import SPLIT, OutputTable, bigquery_table
@@ -234,9 +234,9 @@ class BigQuerySink:
     def _check_target(self, table: OutputTable) -> None:
         """Refuse, before anything is sent, what publishing would be refused for."""
         target = self.target(table.name)
-        if not exists(self._clients, target):
+        there = find(self._clients, target)
+        if there is None:
             return
-        there = table_of(self._clients, target)
         disposition = self._spec.write_disposition
         if disposition == "fail" and there.num_rows:
             raise DataError(
@@ -381,9 +381,9 @@ class BigQuerySink:
             return None
         if wanted == "auto":
             if table.name not in self._granularities:
-                target = self.target(table.name)
-                there = _granularity_of(table_of(self._clients, target)) if exists(self._clients, target) else None
-                self._granularities[table.name] = there or table.finest_granularity(_MAX_PARTITIONS)
+                there = find(self._clients, self.target(table.name))
+                has = _granularity_of(there) if there else None
+                self._granularities[table.name] = has or table.finest_granularity(_MAX_PARTITIONS)
             return self._granularities[table.name]
         names: dict[str, Granularity] = {"hour": "HOUR", "day": "DAY", "month": "MONTH", "year": "YEAR"}
         return names[wanted]
