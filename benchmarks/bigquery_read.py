@@ -27,7 +27,8 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
 from emberharmony.io.bigquery import BigQueryConnection
 from emberharmony.io.bigquery.read import ReadSpec
-from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+from emberharmony.io.bigquery.source import BigQuerySource
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Plan, Resources, make_plan, stage_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec, pinned

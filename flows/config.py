@@ -18,7 +18,7 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec
 from emberharmony.io.bigquery.sink import BigQuerySinkSpec
-from emberharmony.io.bigquery.source import BigQuerySourceSpec
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.io.parquet import ParquetSourceSpec
 from emberharmony.pca import PCASpec
 from emberharmony.pipeline.plan import Resources

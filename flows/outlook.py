@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.errors import DataError
-from emberharmony.io.bigquery.source import BigQuerySourceSpec
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Plan, staging_of
 from emberharmony.pipeline.publish import check_target
 from emberharmony.splits import SPLITS

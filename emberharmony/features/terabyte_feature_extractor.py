@@ -34,7 +34,7 @@ from emberharmony.io.bigquery.frames import (
     to_bigframe,
     with_cyclical_features,
 )
-from emberharmony.io.bigquery.source import BigQuerySourceSpec
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.io.frames import batches_of, is_bigframe, write_batches
 from emberharmony.io.parquet import ParquetSourceSpec
 from emberharmony.io.parts import feature_part, read_part, table_of

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +16,7 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER, is_text
 from emberharmony.features.datetime import TICKS_PER_DAY, ticks
 from emberharmony.io.folders import columns_of_folders, paths_of
+from emberharmony.io.footers import FooteredFile, leaf, open_footer, refuse_other_schema, unchanged, unreadable
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.io.widths import SHORT_TEXT_BYTES, decoded_widths, fixed_width
 from emberharmony.planning.chunks import Chunk
@@ -42,14 +41,6 @@ class ParquetSourceSpec:
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
 
-class _File(NamedTuple):
-    path: Path
-    size: int
-    modified_ns: int
-    metadata: pq.FileMetaData
-    footer_digest: str
-
-
 class _Group(NamedTuple):
     """A row group: where it lies, and its first row's number in the whole table."""
 
@@ -70,11 +61,11 @@ class ParquetSource:
         return paths_of(self._spec.path)
 
     @cached_property
-    def _files(self) -> list[_File]:
-        files = [_open_footer(path) for path in self._found[0]]
+    def _files(self) -> list[FooteredFile]:
+        files = [open_footer(path) for path in self._found[0]]
         first = files[0].metadata.schema.to_arrow_schema()
         for file in files[1:]:
-            _refuse_other_schema(first, file, files[0].path)
+            refuse_other_schema(first, file, files[0].path)
         return files
 
     @cached_property
@@ -139,7 +130,7 @@ class ParquetSource:
             return bool(pa.types.is_null(type_))
         for group in self._groups:
             metadata = self._files[group.file].metadata
-            statistics = metadata.row_group(group.number).column(_leaf(metadata, column, names.index(column))).statistics
+            statistics = metadata.row_group(group.number).column(leaf(metadata, column, names.index(column))).statistics
             if statistics is None or not statistics.has_null_count or statistics.null_count < group.n_rows:
                 return False
         return True
@@ -247,7 +238,7 @@ class ParquetSource:
 
         columns = [name for name in columns if name not in partitions]
         try:
-            with _unchanged(file).open("rb") as handle:
+            with unchanged(file).open("rb") as handle:
                 if at_once is None or group.n_rows <= max(at_once, _MIN_BATCH_ROWS):
                     parquet = pq.ParquetFile(handle, metadata=file.metadata)
                     yield whole(parquet.read_row_group(group.number, columns, use_threads=False)), group.first_row
@@ -261,7 +252,7 @@ class ParquetSource:
                     if stop is not None and first >= stop:
                         return
         except (pa.ArrowException, OSError) as error:
-            raise _corrupt(file.path, error, f"row group {group.number}") from error
+            raise unreadable(file.path, error, f"row group {group.number}") from error
 
     def _ticks(self, group: _Group, time: str) -> tuple[IntArray, int]:
         """The group's times that are not null, and how many are."""
@@ -292,7 +283,7 @@ class ParquetSource:
         lows, highs, nulls = [], [], []
         for group in self._groups:
             metadata = self._files[group.file].metadata
-            column = metadata.row_group(group.number).column(_leaf(metadata, time, position))
+            column = metadata.row_group(group.number).column(leaf(metadata, time, position))
             statistics = column.statistics
             if statistics is None or not statistics.has_min_max or not statistics.has_null_count:
                 return None
@@ -323,58 +314,11 @@ class ParquetSource:
         for group in self._groups[:: max(1, len(self._groups) // 2)][:2] if texts else []:
             file = self._files[group.file]
             try:
-                widths = decoded_widths(_unchanged(file), file.metadata, group.number, texts)
+                widths = decoded_widths(unchanged(file), file.metadata, group.number, texts)
             except (pa.ArrowException, OSError) as error:
-                raise _corrupt(file.path, error, f"row group {group.number}") from error
+                raise unreadable(file.path, error, f"row group {group.number}") from error
             sizes |= {name: max(sizes.get(name, stored[name]), width) for name, width in widths.items()}
         return sizes
-
-
-def _open_footer(path: Path) -> _File:
-    try:
-        status = path.stat()
-        with path.open("rb") as handle:
-            metadata = pq.read_metadata(handle)
-            handle.seek(-8, os.SEEK_END)
-            length = int.from_bytes(handle.read(4), "little")
-            handle.seek(-8 - length, os.SEEK_END)
-            digest = hashlib.sha256(handle.read(length)).hexdigest()[:32]
-    except (pa.ArrowException, OSError) as error:
-        raise _corrupt(path, error, "footer") from error
-    return _File(path, status.st_size, status.st_mtime_ns, metadata, digest)
-
-
-def _corrupt(path: Path, error: Exception, where: str) -> DataError:
-    if isinstance(error, PermissionError):
-        return DataError(f"{path} cannot be read: permission denied. Give this user the right to read it.")
-    reason = str(error).splitlines()[0].rstrip(".")
-    return DataError(f"{path} cannot be read as Parquet, at its {where}: {reason}. Write the file again, or leave it out.")
-
-
-def _unchanged(file: _File) -> Path:
-    status = file.path.stat()
-    if (status.st_size, status.st_mtime_ns) != (file.size, file.modified_ns):
-        raise DataError(f"{file.path} was changed while the job ran; nothing was published. Start again with --overwrite.")
-    return file.path
-
-
-def _refuse_other_schema(schema: pa.Schema, file: _File, first: Path) -> None:
-    other = file.metadata.schema.to_arrow_schema()
-    for name in dict.fromkeys([*schema.names, *other.names]):
-        types = [s.field(name).type if name in s.names else "missing" for s in (schema, other)]
-        if types[0] != types[1]:
-            raise DataError(
-                f"Column {name!r} is {types[0]} in {first} and {types[1]} in {file.path}; all files need one schema: "
-                f"write one of them again, or leave it out of source.path."
-            )
-
-
-def _leaf(metadata: pq.FileMetaData, name: str, guess: int) -> int:
-    """Index of a top-level column among the leaves, which nested columns before it push further."""
-    group = metadata.row_group(0)
-    if guess < group.num_columns and group.column(guess).path_in_schema == name:
-        return guess
-    return next(i for i in range(group.num_columns) if group.column(i).path_in_schema == name)
 
 
 def _clip(table: pa.Table, first_row: int, start: int, stop: int) -> pa.Table:

@@ -12,7 +12,8 @@ from emberharmony.features.columns import FeatureColumn
 from emberharmony.features.datetime import ticks
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.bigquery.profile import ColumnFigures, ProfileSpec
-from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+from emberharmony.io.bigquery.source import BigQuerySource
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.pipeline.run import Run
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SplitCodes, TimeBoundaries, split_by_time

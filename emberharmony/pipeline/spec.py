@@ -15,7 +15,8 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec
 from emberharmony.io.bigquery.materialise import ROW_HASH
-from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+from emberharmony.io.bigquery.source import BigQuerySource
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.io.parquet import ParquetSource, ParquetSourceSpec
 from emberharmony.io.source import Source
 from emberharmony.pca import PCASpec

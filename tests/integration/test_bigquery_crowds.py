@@ -10,7 +10,8 @@ import pytest
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.bigquery import TableName
-from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+from emberharmony.io.bigquery.source import BigQuerySource
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan, stage_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec

@@ -21,7 +21,8 @@ from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.keys import Key
 from emberharmony.io.bigquery.profile import ProfileSpec, profile_sql
 from emberharmony.io.bigquery.schema import table_fields
-from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+from emberharmony.io.bigquery.source import BigQuerySource
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 

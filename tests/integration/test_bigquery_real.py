@@ -24,7 +24,8 @@ from emberharmony.io.bigquery import BigQueryConnection, TableName
 from emberharmony.io.bigquery.bucket import remove_all
 from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
-from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+from emberharmony.io.bigquery.source import BigQuerySource
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.spec import PipelineSpec
 from flows.config import Job, parse_job

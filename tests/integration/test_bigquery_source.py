@@ -18,7 +18,8 @@ from emberharmony.features.datetime import ticks
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery import source as source_module
 from emberharmony.io.bigquery.order import sort_rows
-from emberharmony.io.bigquery.source import BigQuerySource, BigQuerySourceSpec
+from emberharmony.io.bigquery.source import BigQuerySource
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk, cut_times, time_buckets

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,87 +15,20 @@ import pyarrow as pa
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER, FeatureColumn, kind_of
 from emberharmony.features.datetime import ticks
-from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, shared_clients
+from emberharmony.io.bigquery.connection import Clients, shared_clients
 from emberharmony.io.bigquery.identifiers import TableName, quote
 from emberharmony.io.bigquery.keys import KEY_TYPES, Key
 from emberharmony.io.bigquery.materialise import ROW_HASH, materialised, statement, warn_of_scans, with_row_hash
 from emberharmony.io.bigquery.order import sort_rows
 from emberharmony.io.bigquery.profile import ProfileSpec, TableFigures, profile_table
 from emberharmony.io.bigquery.queries import query_row, query_table, table_of
-from emberharmony.io.bigquery.read import ReadSpec, read_rows
+from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.bigquery.schema import arrow_schema, bigquery_type, bytes_per_row, schema_text
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec, Pin
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.partitions import TimePartitions
 from emberharmony.typing import IntArray
-
-
-@dataclass(frozen=True)
-class Pin:
-    """The table that is read, and when, as the plan found them: every worker reads alike, whatever is written meanwhile."""
-
-    table: str  # of a view or query: the copy
-    read_at: dt.datetime
-    content: str  # what tells this content of the table from another one
-    key: str | None = None  # column of the copy that orders rows which nothing else does
-
-
-@dataclass(frozen=True)
-class BigQuerySourceSpec:
-    """A table, a view or a query, and which of its rows and columns the job knows.
-
-    `where` and `query` are the user's own SQL, and run as they stand with the user's rights; everything else is quoted or
-    travels as a parameter. Rows of the same time are told apart by `order_by`, or by all columns. Chunks are ranges of the
-    time column, or of the `key` in a job without one; rows that have neither are copied once, with a hash of what they hold.
-    """
-
-    type: Literal["bigquery"] = "bigquery"
-    """The kind of source."""
-    table: str | None = None
-    """A table or view, `project.dataset.table`; or give a `query`."""
-    query: str | None = None
-    """A SELECT of your own, instead of a `table`."""
-    parameters: Mapping[str, int | float | str | bool] = field(default_factory=dict, hash=False)
-    """Values of `@name` in `query`."""
-    where: str | None = None
-    """A condition of your own, in SQL: only rows that meet it are read."""
-    columns: tuple[str, ...] | None = None
-    """The only columns that are read and billed; by default all."""
-    order_by: tuple[str, ...] = ()
-    """Columns that tell rows of the same time apart; by default all do, which must be read for it."""
-    key: str | None = None
-    """Column of whole numbers or times that chunks are ranges of, in a job without `columns.time`."""
-    snapshot_time: dt.datetime | None = None
-    """The moment at which the table is read, with its zone; by default that of the plan."""
-    temporary_dataset: str | None = None
-    """Dataset for copies that expire: of views, of queries, and of tables without time and key."""
-    temporary_hours: float = 24.0
-    """How long what was materialised is kept, from 0.1 to 720."""
-    pin: Pin | None = None
-    """Set by the plan, not by you."""
-    profile: Literal["stream", "query"] = "stream"
-    """Profile the rows as they are read, exactly, or by one statement: cheaper, medians and rare categories approximate."""
-    read: ReadSpec = field(default_factory=ReadSpec)
-    """How a range is read."""
-    connection: BigQueryConnection = field(default_factory=BigQueryConnection)
-    """How to reach BigQuery."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        if (self.table is None) == (self.query is None):
-            raise ValueError("A BigQuery source is either a `table` (or view) or a `query`; give one of the two.")
-        if self.parameters and self.query is None:
-            raise ValueError("`parameters` are those of `query`; a table has none.")
-        if self.snapshot_time is not None and self.snapshot_time.tzinfo is None:
-            raise ValueError(f"snapshot_time {self.snapshot_time} has no time zone; write it with one, such as ...Z.")
-        if self.snapshot_time is not None and self.query is not None:
-            raise ValueError("`snapshot_time` is of a `table`; in a `query`, write FOR SYSTEM_TIME AS OF behind its tables.")
-        if not 0.1 <= self.temporary_hours <= 24 * 30:
-            raise ValueError(f"temporary_hours lies between 0.1 and 720, got {self.temporary_hours}.")
-        for name in (*(self.columns or ()), *self.order_by, *filter(None, [self.key])):
-            quote(name)
 
 
 class BigQuerySource:
