@@ -1,15 +1,10 @@
-"""Bad input, bad jobs and bad machines, through the console script: a clear word, an exit status, and nothing published.
+"""Bad input and bad jobs, through the console script: a clear word, an exit status, and nothing published.
 
 What is no error is a choice: it is said in the summary and written in the manifest.
 """
 
-import ctypes
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,66 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.integration.refusals import assert_done, assert_refused, run, run_config
 from tests.jobs import small_table, write_table
 
 N_ROWS = 400
-TIMEOUT_S = 120
 
 
 @pytest.fixture
 def table():
     return small_table(N_ROWS)
-
-
-def run(source, sink, *, preexec_fn=None, **job):
-    """Run a job through the console script, in a process of its own."""
-    whole = {
-        "source": {"path": str(source)},
-        "sink": {"path": str(sink)},
-        "columns": {"time": "t"},
-        "runtime": {"engine": "none", "backend": "numpy"},
-    } | job
-    config = Path(source).parent / "job.yaml"
-    config.write_text(yaml.safe_dump(whole))
-    return run_config(config, preexec_fn=preexec_fn)
-
-
-def run_config(config, *options, preexec_fn=None):
-    command = [str(Path(sys.executable).with_name("emberharmony")), "run", str(config), *options]
-    environment = {**os.environ, "PREFECT_HOME": str(Path(config).parent / "prefect"), "COLUMNS": "100"}
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment, preexec_fn=preexec_fn, check=False
-    )
-
-
-def assert_refused(result, sink, *words):
-    """One paragraph that holds the words, no traceback, exit status not zero, nothing that a reader would find."""
-    said = f"{result.stdout}\n{result.stderr}"
-    assert result.returncode not in (0, None), said
-    assert result.returncode > 0, f"killed by signal {-result.returncode}: {said}"
-    assert "Traceback" not in said, said
-    errors = [paragraph for paragraph in re.split(r"\n\s*\n", result.stderr.strip()) if "error" in paragraph]
-    assert len(errors) == 1, said
-    # Lines before it tell what was under way; the error is the last thing said, in few words.
-    error = errors[0][errors[0].index("error") :]
-    assert len(error.splitlines()) <= 6, said
-    assert "error" in error.splitlines()[0]
-    for word in words:
-        assert re.search(word, error, re.IGNORECASE), f"{word!r} is not in: {error}"
-    assert not published(sink), said
-
-
-def published(sink):
-    try:
-        return sorted(path.name for path in Path(sink).iterdir() if not path.name.startswith("."))
-    except OSError:
-        return []
-
-
-def assert_done(result, sink):
-    assert result.returncode == 0, result.stderr
-    assert "Traceback" not in result.stderr
-    return json.loads((sink / "manifest.json").read_text())
 
 
 # ---- the table -----------------------------------------------------------------------------------------------------------
@@ -365,89 +309,3 @@ def test_a_refused_run_withdraws_nothing(table, tmp_path):
     run(source, tmp_path / "out", windows={"size": 500})
     assert run_config(tmp_path / "job.yaml", "--overwrite").returncode == 1
     assert json.loads((tmp_path / "out" / "manifest.json").read_text()) == first
-
-
-# ---- the machine ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of its own that is full after some kilobytes."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.strip() or 'not root'}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_full_disk(table, tmp_path, tiny_disk):
-    source = write_table(table, tmp_path / "table.parquet")
-    assert_refused(run(source, tiny_disk / "out"), tiny_disk / "out", "no space|full", str(tiny_disk))
-
-
-def test_full_disk_then_room(table, tmp_path, tiny_disk):
-    """The run goes on where it stopped once there is room."""
-    source = write_table(table, tmp_path / "table.parquet")
-    assert run(source, tiny_disk / "out").returncode == 1
-    subprocess.run(["mount", "-o", "remount,size=64m", str(tiny_disk)], check=True)
-    assert_done(run_config(tmp_path / "job.yaml"), tiny_disk / "out")
-
-
-def bound_by_permissions():
-    """Let even root be refused what the file's mode refuses its owner."""
-    if os.geteuid() == 0:
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-        PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
-        for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
-            if prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
-                raise OSError(ctypes.get_errno(), "prctl")
-
-
-@pytest.fixture
-def permissions(tmp_path):
-    """What makes a process obey file modes; not every container lets root give up its powers."""
-    if not sys.platform.startswith("linux"):
-        pytest.skip("asks Linux to bind root to permissions")
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o555)
-    try:
-        probe = subprocess.run(
-            ["touch", str(closed / "file")], capture_output=True, preexec_fn=bound_by_permissions, check=False
-        )
-    except subprocess.SubprocessError:
-        pytest.skip("root cannot be bound to permissions here")
-    if probe.returncode == 0:
-        pytest.skip("this machine does not enforce permissions")
-    return bound_by_permissions
-
-
-def test_no_permission_to_write(table, tmp_path, permissions):
-    source = write_table(table, tmp_path / "table.parquet")
-    sink = tmp_path / "closed" / "out"
-    result = run(source, sink, preexec_fn=permissions)
-    assert_refused(result, sink, "permission", "closed")
-
-
-def test_no_permission_to_read(table, tmp_path, permissions):
-    source = write_table(table, tmp_path / "table.parquet")
-    source.chmod(0)
-    result = run(source, tmp_path / "out", preexec_fn=permissions)
-    assert_refused(result, tmp_path / "out", "permission", r"table\.parquet")
-
-
-def test_a_sink_below_a_file(table, tmp_path):
-    source = write_table(table, tmp_path / "table.parquet")
-    (tmp_path / "file").write_text("not a folder")
-    result = run(source, tmp_path / "file" / "out")
-    assert_refused(result, tmp_path / "file" / "out", "file")
-
-
-def test_a_sink_that_is_a_file(table, tmp_path):
-    source = write_table(table, tmp_path / "table.parquet")
-    (tmp_path / "out").write_text("mine")
-    assert_refused(run(source, tmp_path / "out"), tmp_path / "out", "out")
-    assert (tmp_path / "out").read_text() == "mine"
