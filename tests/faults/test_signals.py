@@ -52,7 +52,7 @@ def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed, folder
         began = time.monotonic()
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + number, said
     assert time.monotonic() - began < 8
     advice = f"Stopped. What is done is kept in {job['sink']['path']}; run the same command again to go on where it stopped."
     lines = said.strip().splitlines()
