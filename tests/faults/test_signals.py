@@ -71,6 +71,34 @@ def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed, folder
     assert contents(Path(job["sink"]["path"])) == contents(folder / "undisturbed-40")
 
 
+IN_A_SERIALIZER = """
+import os, signal, time
+from flows.engine import PrefectEngine
+from flows.cli import main
+from pydantic import BaseModel, model_serializer
+
+class Interrupted(BaseModel):
+    @model_serializer
+    def within(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+PrefectEngine._submit = lambda *_: Interrupted().model_dump()
+main()
+"""
+
+
+def test_a_signal_that_comes_in_a_serializer_stops_the_command(folder):
+    """Pydantic makes a failure of serializing out of what Prefect's handler raises."""
+    job = small_job(folder, sink="serializer", runtime={"engine": "threads"})
+    arguments = command(job, folder)
+    arguments[2] = IN_A_SERIALIZER
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert "Stopped. What is done is kept in" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_killed_command_takes_its_server_along(folder):
     job = small_job(folder, sink="killed-server", runtime={"engine": "threads", "chunk_rows": 40})
     with subprocess.Popen(command(job, folder), start_new_session=True) as process:
