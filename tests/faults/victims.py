@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import json
 import multiprocessing
@@ -75,7 +76,10 @@ def run(job: dict[str, Any], **options: Any) -> int:
     """Run a job to its end, or its death; returns the exit status, negative for a signal."""
     process = start(job, **options)
     process.join(120)
-    assert process.exitcode is not None, "the run hangs"
+    if process.exitcode is None:
+        os.kill(process.pid, signal.SIGABRT)  # it tells where each of its threads is, and ends
+        process.join()
+        raise AssertionError("the run hung")
     return int(process.exitcode)
 
 
@@ -115,6 +119,7 @@ def contents_of_published(sink: Path) -> dict[str, str]:
 
 
 def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path | None, api: str | None) -> None:
+    faulthandler.enable()
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.run import run as run_here
