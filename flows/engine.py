@@ -6,9 +6,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from prefect.events.worker import EventsWorker
 from prefect.exceptions import TerminationSignal
 from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from pydantic_core import PydanticSerializationError
 
 from emberharmony.errors import BackendUnavailableError, TerminalError
 from emberharmony.io.manifest import Manifest
@@ -109,42 +109,37 @@ def engine_of(job: AnyJob) -> Iterator[PrefectEngine]:
     with ExitStack() as stack:
         if job.runtime.engine == "processes":
             stack.enter_context(working_in_processes(job.workers))
-        listen = stack.enter_context(_hearing_sigterm())
-        runner = stack.enter_context(_runner_of(job))
-        listen()  # Ray puts a handler of its own in the place, which ends the process without a word
+        stack.enter_context(_sigterm_told())
+        with _our_sigterm():
+            runner = stack.enter_context(_runner_of(job))
         runtime = job.runtime
         yield PrefectEngine(runtime.engine, workers=job.workers, granularity=runtime.granularity, runner=runner)
 
 
 @contextmanager
-def _hearing_sigterm() -> Iterator[Callable[[], None]]:
-    """Let SIGTERM end the block as such, whatever is made of it inside; yields what puts the handler in its place again.
-
-    Prefect's handler raises, and what it raises within a serializer comes out of pydantic as a failure to serialize.
-    """
-    handler, is_main = signal.getsignal(signal.SIGTERM), threading.current_thread() is threading.main_thread()
-    heard = threading.Event()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        heard.set()
-        if callable(handler):
-            handler(number, frame)
-
-    def listen() -> None:
-        if is_main and handler is not None:
-            signal.signal(signal.SIGTERM, note if callable(handler) else handler)
-
-    listen()
+def _our_sigterm() -> Iterator[None]:
+    """Keep the handler of SIGTERM: Ray puts one of its own in its place, which ends the process without a word."""
+    handler = signal.getsignal(signal.SIGTERM)
     try:
-        yield listen
-    except Exception as error:
-        if not heard.is_set():
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def _sigterm_told() -> Iterator[None]:
+    """Raise SIGTERM as what it is: pydantic makes a failure to serialize out of what Prefect's handler raises within it.
+
+    A handler of our own would know without looking at words, but Prefect takes no cancelling while its own is away.
+    """
+    try:
+        yield
+    except PydanticSerializationError as error:
+        if TerminationSignal.__name__ not in str(error):
             raise
         hurry()
         raise TerminationSignal(signal.SIGTERM) from error
-    finally:
-        if is_main and handler is not None:
-            signal.signal(signal.SIGTERM, handler)
 
 
 def _runner_of(job: AnyJob) -> TaskRunner[Any]:
