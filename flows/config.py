@@ -88,7 +88,8 @@ class Runtime(BaseModel):
     )
     granularity: Literal["stage", "chunk", "auto"] = Field(
         "auto",
-        description="Prefect task runs for every step of a chunk, one for each chunk and stage, or by the number of chunks.",
+        description="Prefect task runs: one for every step of a chunk; one for a stage of a chunk, or of several quick ones; "
+        "or by the number of chunks.",
     )
 
     @model_validator(mode="after")

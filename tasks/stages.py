@@ -1,6 +1,9 @@
-"""The stages: one task run for each chunk and stage, its steps nested in it where they are worth a record."""
+"""The stages: a task run for a stage of one chunk or of a few, its steps nested in it where they are worth a record."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from prefect import task
 
@@ -30,33 +33,44 @@ WATCHED = Steps(
 """The steps as nested task runs, which the Prefect UI shows by name."""
 
 
-def _work(stage: str, ref: RunRef, chunk: int, granularity: str) -> None:
+def _work(stage: str, ref: RunRef, first: int, last: int, granularity: str) -> None:
     processes = worker_processes()
-    if processes is not None:
-        processes.call(run_chunk, stage, ref, chunk)
-    else:
-        run_chunk(stage, ref, chunk, WATCHED if granularity == "stage" else PLAIN)
+    for chunk in range(first, last + 1):
+        if processes is not None:
+            processes.call(run_chunk, stage, ref, chunk)
+        else:
+            run_chunk(stage, ref, chunk, WATCHED if granularity == "stage" else PLAIN)
+
+
+def _named(stage: str) -> Callable[[dict[str, Any]], str]:
+    """Name task runs after their chunks: `profile-7`, `profile-8-to-11`."""
+
+    def name(parameters: dict[str, Any]) -> str:
+        first, last = parameters["first"], parameters["last"]
+        return f"{stage}-{first}" if first == last else f"{stage}-{first}-to-{last}"
+
+    return name
 
 
 # They return nothing: the flow run would keep every result, with its state, for as long as it lasts.
 
 
-@task(name="profile-chunk", task_run_name="profile-{chunk}", **STAGE)
-def profile_chunk(ref: RunRef, chunk: int, granularity: str) -> None:
-    """Profile the training rows of one chunk."""
-    _work("profile", ref, chunk, granularity)
+@task(name="profile-chunks", task_run_name=_named("profile"), **STAGE)
+def profile_chunks(ref: RunRef, first: int, last: int, granularity: str) -> None:
+    """Profile the training rows of chunks `first` to `last`."""
+    _work("profile", ref, first, last, granularity)
 
 
-@task(name="featurize-chunk", task_run_name="featurize-{chunk}", **STAGE)
-def featurize_chunk(ref: RunRef, chunk: int, granularity: str) -> None:
-    """Turn one chunk into its feature parts and its windows' state."""
-    _work("featurize", ref, chunk, granularity)
+@task(name="featurize-chunks", task_run_name=_named("featurize"), **STAGE)
+def featurize_chunks(ref: RunRef, first: int, last: int, granularity: str) -> None:
+    """Turn chunks `first` to `last` into their feature parts and their windows' states."""
+    _work("featurize", ref, first, last, granularity)
 
 
-@task(name="project-chunk", task_run_name="project-{chunk}", **STAGE)
-def project_chunk(ref: RunRef, chunk: int, granularity: str) -> None:
-    """Write the scores of the windows that begin in one chunk."""
-    _work("project", ref, chunk, granularity)
+@task(name="project-chunks", task_run_name=_named("project"), **STAGE)
+def project_chunks(ref: RunRef, first: int, last: int, granularity: str) -> None:
+    """Write the scores of the windows that begin in chunks `first` to `last`."""
+    _work("project", ref, first, last, granularity)
 
 
 @task(name="fit-preprocessing", **STAGE)
@@ -77,4 +91,4 @@ def publish(ref: RunRef, sink: str) -> Manifest:
     return publish_of(ref, sink)
 
 
-CHUNK_TASKS = {"profile": profile_chunk, "featurize": featurize_chunk, "project": project_chunk}
+CHUNK_TASKS = {"profile": profile_chunks, "featurize": featurize_chunks, "project": project_chunks}

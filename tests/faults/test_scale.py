@@ -137,7 +137,7 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
     from flows.engine import PrefectEngine
     from flows.server import server_if_needed
 
-    monkeypatch.setattr("tasks.stages.run_chunk", lambda stage, ref, chunk, steps: time.sleep(0.002))
+    monkeypatch.setattr("tasks.stages.run_chunk", lambda *_: time.sleep(0.002))
     monkeypatch.setattr("flows.engine.MAX_EVENTS_WAITING", 50)
     chunks = range(300, 600)  # small numbers are not kept anyway
     submitted, unfinished, events, sizes = [], [], [], []
@@ -153,7 +153,7 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
     @flow
     def no_work() -> tuple[list[int], int, int, float]:
         with Runner(max_workers=2) as runner:
-            engine = PrefectEngine("threads", workers=2, granularity="chunk", runner=runner)
+            engine = PrefectEngine("threads", workers=2, granularity="chunk", runner=runner, task_run_s=0)
             began = time.perf_counter()
             done = list(engine.each("profile", staged, chunks))
             each_ms = (time.perf_counter() - began) / len(chunks) * 1e3

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +95,46 @@ def test_every_step_of_a_chunk_is_a_task_run_of_its_own(tmp_path: Path) -> None:
         assert counts[name] >= 1, counts
 
 
-def test_a_chunk_is_one_task_run_where_there_are_many(tmp_path: Path) -> None:
+def chunks_of(name: str) -> range:
+    """The chunks after which a task run is named: `featurize-7`, `featurize-8-to-11`."""
+    numbers = [int(word) for word in name.split("-") if word.isdecimal()]
+    return range(numbers[0], numbers[-1] + 1)
+
+
+def test_quick_chunks_share_task_runs_where_there_are_many(tmp_path: Path) -> None:
     source = write_table(small_table(400), tmp_path / "t.parquet")
-    extract(source, tmp_path / "flow", chunk_rows=20)
+    extract(source, tmp_path / "flow", chunk_rows=10)
     runs = asyncio.run(task_runs())
     assert_small_and_without_data(runs)
-    counts = stages(runs)
-    assert counts["featurize"] == 20
-    assert counts["encode"] == 0
+    assert stages(runs)["encode"] == 0
+    for stage in ("profile", "featurize", "project"):
+        portions = [chunks_of(run.name) for run in runs if run.name.startswith(f"{stage}-")]
+        assert sorted(chain(*portions)) == list(range(40))
+        assert len(portions) < 30
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.1, 1.0, 5.0])
+def test_a_task_run_gets_what_takes_two_seconds_and_less_at_the_end(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    from flows import engine
+
+    now, waiting, sizes = 0.0, 1000, []
+    monkeypatch.setattr(engine.time, "monotonic", lambda: now)
+    pace = engine._Pace(2.0, workers=2)
+    while waiting:  # two workers, so that a chunk is done in half its time
+        sizes.append(pace.size(waiting))
+        waiting -= sizes[-1]
+        now += sizes[-1] * seconds / 2
+        pace.advance(sizes[-1])
+    assert sizes[0] == sizes[-1] == 1
+    assert max(sizes) == max(1, min(round(2 / seconds), 999 // 8))
+    assert sizes[1:] == sorted(sizes[1:], reverse=True)
+
+
+def test_chunks_of_one_task_run_follow_one_another() -> None:
+    from flows.engine import _take
+
+    waiting = deque([0, 1, 2, 3, 7, 8])
+    assert [_take(waiting, 3) for _ in range(3)] == [range(3), range(3, 4), range(7, 9)]
 
 
 def test_the_run_leaves_progress_summary_and_explained_variance(tmp_path: Path) -> None:
