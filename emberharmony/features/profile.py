@@ -13,7 +13,7 @@ from emberharmony.features import categorical, datetime, numeric
 from emberharmony.features.columns import FeatureColumn
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.moments import Moments
-from emberharmony.stats.quantiles import Quantiles
+from emberharmony.stats.quantiles import Quantiles, QuantileSum
 from emberharmony.typing import Arrays
 
 
@@ -108,6 +108,22 @@ class ColumnProfile:
     def _states(self) -> Mapping[str, Moments | Quantiles | CategoryCounts]:
         cycles = {f"cycle{i}": moments for i, moments in enumerate(self.cycles)}
         return {"moments": self.moments, "quantiles": self.quantiles, "categories": self.categories, **cycles}
+
+
+class ProfileSum:
+    """Adds profiles of one column up, of as many chunks as there are."""
+
+    def __init__(self) -> None:
+        self._profile, self._quantiles = ColumnProfile.empty(), QuantileSum()
+
+    def add(self, profile: ColumnProfile, /) -> None:
+        """Add one more chunk's profile."""
+        self._quantiles.add(profile.quantiles)
+        self._profile = self._profile.merge(replace(profile, quantiles=self._profile.quantiles))
+
+    def profile(self) -> ColumnProfile:
+        """Return the profile of all rows."""
+        return replace(self._profile, quantiles=self._quantiles.state())
 
 
 def _of(arrays: Arrays, name: str) -> Arrays:

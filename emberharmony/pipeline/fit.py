@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from emberharmony.features.preprocessing import Preprocessing, fit_preprocessing
-from emberharmony.features.profile import ColumnProfile
+from emberharmony.features.profile import ColumnProfile, ProfileSum
 from emberharmony.io.parts import block_of, feature_part, read_part
 from emberharmony.io.store import FileRecord, by_prefix, prefixed
 from emberharmony.pca import WindowPCA
@@ -80,12 +80,12 @@ def fit_pcas(run: Run, backend: str) -> dict[int, WindowPCA]:
 
 def _merged_profiles(run: Run, files: Mapping[str, FileRecord]) -> dict[str, ColumnProfile]:
     """Every column's profile over all chunks; the categories, which may be many, stay where they are."""
-    merged = [ColumnProfile.empty() for _ in run.roles.features]
+    sums = {column.name: ProfileSum() for column in run.roles.features}
     for chunk in run.chunks:
         states = by_prefix(run.store.read_arrays(files[profile_name(chunk.index)]))
-        for i, profile in enumerate(merged):  # in place: two lists would be twice the memory
-            merged[i] = profile.merge(ColumnProfile.from_arrays(states[str(i)]))
-    return dict(zip((column.name for column in run.roles.features), merged, strict=True))
+        for i, total in enumerate(sums.values()):
+            total.add(ColumnProfile.from_arrays(states[str(i)]))
+    return {name: total.profile() for name, total in sums.items()}
 
 
 def _category_states(run: Run, files: Mapping[str, FileRecord], column: int) -> Iterator[CategoryCounts]:

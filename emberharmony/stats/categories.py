@@ -33,7 +33,7 @@ class CategoryCounts:
     @classmethod
     def empty(cls) -> Self:
         """Return the state of no rows."""
-        return cls(_SCHEMA.empty_table())
+        return cls(_NOTHING)
 
     @classmethod
     def of(cls, column: pa.Array | pa.ChunkedArray, /) -> Self:
@@ -43,7 +43,7 @@ class CategoryCounts:
 
     def merge(self, other: Self, /) -> Self:
         """Return the state of both states' rows together."""
-        return self.merge_all([self, other])
+        return self.merge_all([self, other]) if self.n_distinct and other.n_distinct else self if self.n_distinct else other
 
     @classmethod
     def merge_all(cls, states: Iterable[Self], /) -> Self:
@@ -89,6 +89,8 @@ class CategoryCounts:
     @classmethod
     def from_arrays(cls, arrays: Arrays, /) -> Self:
         """Return the state that `to_arrays` wrote."""
+        if not len(arrays["ends"]):
+            return cls.empty()
         offsets = np.concatenate([[0], arrays["ends"]]).astype(np.int64)
         buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(arrays["text"].tobytes())]
         values = pa.Array.from_buffers(pa.large_string(), len(arrays["ends"]), buffers)
@@ -96,6 +98,7 @@ class CategoryCounts:
 
 
 _SCHEMA = pa.schema([("value", pa.large_string()), ("count", pa.int64())])
+_NOTHING = _SCHEMA.empty_table()
 
 
 class TopCategories(NamedTuple):

@@ -64,6 +64,8 @@ class Quantiles:
 
     def merge(self, other: Self, /) -> Self:
         """Return the state of both states' rows together."""
+        if not len(self.keys) or not len(other.keys):
+            return self if len(self.keys) else other
         if self.exact and other.exact:
             return type(self)(*_added(self, other))._bounded()
         halvings = max(self.halvings, other.halvings)
@@ -138,6 +140,81 @@ class Quantiles:
     def from_arrays(cls, arrays: Arrays, /) -> Self:
         """Return the state that `to_arrays` wrote."""
         return cls(arrays["keys"], arrays["counts"], int(arrays["halvings"][0]))
+
+
+class QuantileSum:
+    """Adds states up, many times faster than merging them one by one; the result is the same.
+
+    Buckets are added in place, in a table of all buckets between the extremes, as long as it takes no more than a state of so
+    many rows may. Of numbers of too many sizes, and of few distinct ones, states are merged.
+
+    Examples
+    --------
+    >>> total = QuantileSum()
+    >>> for x in ([3.0, 1.0], [2.0, 10.0]):
+    ...     total.add(Quantiles.of(np.array(x)))
+    >>> total.state().median()
+    2.5
+    """
+
+    def __init__(self) -> None:
+        self._merged = Quantiles.empty()
+        self._below, self._above = _BucketTable(), _BucketTable()
+        self._n_rows = 0  # in the tables
+        self._fits = True
+
+    def add(self, state: Quantiles, /) -> None:
+        """Add the rows of one more state."""
+        if self._fits and not state.exact and not state.halvings:
+            n_rows, zero = self._n_rows + state.count, int(np.searchsorted(state.keys, 0))
+            below, above = state.keys[:zero], state.keys[zero:]
+            if self._below.span_with(below) + self._above.span_with(above) <= 2 * min(n_rows, MAX_BUCKETS):
+                self._below.add(below, state.counts[:zero])
+                self._above.add(above, state.counts[zero:])
+                self._n_rows = n_rows
+                return
+            self._merged, self._fits = self.state(), False
+            self._below, self._above, self._n_rows = _BucketTable(), _BucketTable(), 0
+        self._merged = self._merged.merge(state)
+
+    def state(self) -> Quantiles:
+        """Return the state of all rows added."""
+        if not self._n_rows:
+            return self._merged
+        (below, fewer), (above, more) = self._below.counted(), self._above.counted()
+        return self._merged.merge(Quantiles(np.concatenate([below, above]), np.concatenate([fewer, more]))._bounded())
+
+
+class _BucketTable:
+    """Counts of all buckets of one sign between the lowest and the highest that occur."""
+
+    def __init__(self) -> None:
+        self._low, self._counts = 0, np.empty(0, np.int64)
+
+    def span_with(self, keys: IntArray | FloatArray) -> int:
+        """Number of buckets if these, sorted, were added."""
+        low, stop = self._range_with(keys)
+        return stop - low
+
+    def add(self, keys: IntArray | FloatArray, counts: IntArray) -> None:
+        """Count distinct, sorted buckets."""
+        low, stop = self._range_with(keys)
+        if stop - low > len(self._counts):
+            grown = np.zeros(stop - low, np.int64)
+            begin = self._low - low if len(self._counts) else 0
+            grown[begin : begin + len(self._counts)] = self._counts
+            self._low, self._counts = low, grown
+        self._counts[np.asarray(keys, np.int64) - low] += counts
+
+    def counted(self) -> tuple[IntArray, IntArray]:
+        """Sorted buckets that occur, and their counts."""
+        found = np.flatnonzero(self._counts)
+        return found + self._low, self._counts[found]
+
+    def _range_with(self, keys: IntArray | FloatArray) -> tuple[int, int]:
+        ends = [self._low, self._low + len(self._counts)] if len(self._counts) else []
+        ends += [int(keys[0]), int(keys[-1]) + 1] if len(keys) else []
+        return (min(ends), max(ends)) if ends else (0, 0)
 
 
 def _run_starts(ordered: FloatArray | IntArray) -> IntArray:

@@ -25,6 +25,13 @@ def merged(chunks):
     return reduce(Quantiles.merge, map(Quantiles.of, chunks), Quantiles.empty())
 
 
+def added_up(states):
+    total = quantiles.QuantileSum()
+    for state in states:
+        total.add(state)
+    return total.state()
+
+
 def rows_around(x, q):
     """The two rows of sorted `x` between which the quantile lies."""
     x, position = np.sort(x), q * (len(x) - 1)
@@ -54,6 +61,7 @@ def test_any_chunks_in_any_order_give_the_same_state(data, x, limit, looked_at, 
         chunks = list(map(Quantiles.of, np.split(x[order], cuts)))
         assert same(reduce(Quantiles.merge, chunks, Quantiles.empty()), whole)
         assert same(reduce(lambda a, b: b.merge(a), chunks), whole)  # from the right
+        assert same(added_up(chunks), whole)
         while len(chunks) > 1:  # as a tree
             chunks = [reduce(Quantiles.merge, chunks[i : i + 2]) for i in range(0, len(chunks), 2)]
         assert same(chunks[0], whole)
@@ -87,6 +95,7 @@ def test_large_columns(draw):
         expected = np.quantile(x, q)
         assert state.quantile(q) == pytest.approx(expected, rel=1e-3), q
     assert same(state, merged(np.array_split(x[::-1], 4)))
+    assert same(state, added_up(map(Quantiles.of, np.array_split(x[::-1], 4))))
     assert same(state, Quantiles._sorted(x))  # whether buckets are counted as rows come, or of sorted rows
 
 
@@ -95,6 +104,7 @@ def test_numbers_of_every_size_stay_within_a_megabyte():
     x = np.random.default_rng(0).integers(0, 2**63 - 2**52, 400_000).view(np.float64)
     x = np.where(np.arange(len(x)) % 2, x, -x)
     state = merged(np.array_split(x, 5))
+    assert same(state, added_up(map(Quantiles.of, np.array_split(x, 5))))
     assert len(state.keys) <= quantiles.MAX_BUCKETS
     assert state.count == len(x)
     for q in (0.01, 0.25, 0.75, 0.99):
