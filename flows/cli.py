@@ -137,7 +137,13 @@ def main() -> None:
 
     try:
         app()
-    except EmberharmonyError as error:
+    except (EmberharmonyError, OSError) as error:
+        if isinstance(error, OSError):
+            if error.filename is None:
+                raise  # it is not about a file, and may be ours
+            from emberharmony.io.storage_errors import told
+
+            error = told(error)
         from flows.console import show_error
 
         show_error(error)

@@ -27,7 +27,7 @@ from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
 
-Folder = Annotated[str, AfterValidator(os.path.expanduser)]
+Folder = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
 """A path, in which ``~`` is the user's home: no shell has looked at a job file."""
 
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from emberharmony.errors import DataError
+from emberharmony.io.storage_errors import PASSING, told
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
@@ -21,8 +22,22 @@ def paths_of(pattern: str) -> tuple[list[Path], Path]:
     Raises
     ------
     DataError
-        If there is none.
+        If there is none, or the system refuses to look.
+    TransientError
+        If they lie on a share that is away.
     """
+    try:
+        return _paths_of(pattern)
+    except OSError as error:
+        if error.errno in PASSING:
+            raise told(error, pattern) from error
+        raise DataError(
+            f"The source {pattern} cannot be read: {(error.strerror or str(error)).lower()}. Check `source.path`, and "
+            f"that this user may read it."
+        ) from error
+
+
+def _paths_of(pattern: str) -> tuple[list[Path], Path]:
     path = Path(pattern).expanduser()
     is_pattern = not path.exists() and any(sign in pattern for sign in "*?[")
     if path.is_dir():

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emberharmony.errors import DataError
+from emberharmony.errors import DataError, TerminalError, TransientError
+from emberharmony.io.storage_errors import PASSING, told
 
 
 class FooteredFile(NamedTuple):
@@ -38,8 +39,10 @@ def open_footer(path: Path) -> FooteredFile:
     return FooteredFile(path, status.st_size, status.st_mtime_ns, metadata, digest)
 
 
-def unreadable(path: Path, error: Exception, where: str) -> DataError:
-    """Return the error to raise in place of Arrow's own."""
+def unreadable(path: Path, error: Exception, where: str) -> DataError | TransientError | TerminalError:
+    """Return the error to raise in place of Arrow's or the system's own."""
+    if isinstance(error, OSError) and error.errno in PASSING:
+        return told(error, path)
     if isinstance(error, PermissionError):
         return DataError(f"{path} cannot be read: permission denied. Give this user the right to read it.")
     reason = str(error).splitlines()[0].rstrip(".")

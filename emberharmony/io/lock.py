@@ -13,6 +13,7 @@ from platform import node
 from typing import IO
 
 from emberharmony.errors import TerminalError
+from emberharmony.io.storage_errors import explained
 
 
 @contextmanager
@@ -24,9 +25,10 @@ def locked(path: Path) -> Iterator[None]:
     Raises
     ------
     TerminalError
-        If another process holds it; the message names the process.
+        If another process holds it, whose name the message tells, or the system has no locks there.
     """
-    handle = _take(path)
+    with explained(path):
+        handle = _take(path)
     try:
         yield
     finally:

@@ -18,20 +18,12 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from emberharmony.errors import DamagedError, TerminalError, TransientError
+from emberharmony.io.storage_errors import told
 from emberharmony.typing import Arrays
 
 UNFINISHED = ".unfinished"
 """Folder, under a store's root, of files that are being written."""
 
-_PASSING = frozenset(
-    getattr(errno, name)
-    for name in (
-        *("EIO", "ESTALE", "ENOTCONN", "ENODEV", "ETIMEDOUT", "ECONNRESET"),
-        *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
-    )
-    if hasattr(errno, name)
-)
-"""What the system says of a share that is away for a while."""
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK})
 """What it says where a file cannot have a second name."""
 
@@ -113,7 +105,8 @@ class Store:
 
     def exists(self, name: str) -> bool:
         """Whether the file was written, whole."""
-        return self.path(name).exists()
+        with self._explained(self.path(name)):
+            return self.path(name).exists()
 
     def check_there(self) -> None:
         """Raise if the root is expected and not there.
@@ -241,25 +234,9 @@ class Store:
         try:
             yield
         except OSError as error:
-            if error.errno in _PASSING:
-                raise TransientError(f"{target} cannot be reached: {error.strerror}.") from error
             if isinstance(error, FileNotFoundError):
                 self.check_there()
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise TerminalError(
-                    f"The disk is full: {target} could not be written. Free space or choose another `sink.path`, then run the "
-                    f"same command again; it goes on where it stopped."
-                ) from error
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                reason = (error.strerror or "permission denied").lower()
-                raise TerminalError(
-                    f"{target} cannot be written: {reason}. Choose a `sink.path` that this user may write to."
-                ) from error
-            if error.errno in (errno.ENOTDIR, errno.EEXIST):
-                raise TerminalError(
-                    f"{target} cannot be written: a part of its path is a file, not a folder. Choose another `sink.path`."
-                ) from error
-            raise
+            raise told(error, target) from error
 
 
 def as_safetensors(arrays: Arrays) -> bytes:

@@ -18,6 +18,7 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
 from emberharmony.features.datetime import TICKS_PER_DAY
 from emberharmony.io.source import RowOrder, Source, TableInfo, TimeRange
+from emberharmony.io.storage_errors import explained
 from emberharmony.io.store import Store, as_safetensors
 from emberharmony.pipeline.run import PLAN_VERSION, RunRef, forget_runs
 from emberharmony.pipeline.spec import PipelineSpec, open_source
@@ -160,6 +161,7 @@ def plan_table(
     )
 
 
+@explained()
 def stage_plan(plan: Plan, sink: Path, *, backend: str | None, anew: bool = False) -> RunRef:
     """Write the plan into its staging folder, or find it there from an interrupted run; returns what tasks are told.
 
@@ -193,6 +195,7 @@ def staging_of(plan: Plan, sink: Path) -> Path:
     return sink / STAGING / f"{plan.fingerprint}-{len(plan.chunks)}-{_digest(_cut(plan))}"
 
 
+@explained()
 def staged_chunk_rows(sink: Path, fingerprint: str) -> int | None:
     """Chunk size of an interrupted run of the same job, if there is one.
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from emberharmony import __version__
 from emberharmony.errors import DamagedError, DataError, TerminalError
 from emberharmony.io.manifest import MANIFEST, Manifest, WindowCounts, read_manifest
+from emberharmony.io.storage_errors import explained
 from emberharmony.io.store import UNFINISHED, FileRecord, Store
 from emberharmony.pipeline.apply import measured_drift
 from emberharmony.pipeline.plan import OLD, REPLACES, STAGING, remove_staged
@@ -59,6 +60,7 @@ def is_decided(run: Run) -> bool:
     return run.store.exists(MANIFEST)
 
 
+@explained()
 def publish(run: Run, sink: Path) -> Manifest:
     """Check that every part is there, write the manifest, and move all of it from staging to its place.
 

@@ -1,5 +1,6 @@
 """The console script: what it takes, what it says, and how it ends."""
 
+import errno
 import json
 
 import numpy as np
@@ -169,3 +170,15 @@ def test_an_unknown_backend_of_the_environment_is_told_as_such(job, monkeypatch,
         main()
     assert end.value.code == 1
     assert capsys.readouterr().err.startswith("error: EMBERHARMONY_BACKEND: Unknown backend 'nunpy'; the library knows numpy,")
+
+
+@pytest.mark.parametrize("name", ["table.parquet", None])
+def test_the_last_resort_is_for_files_only(monkeypatch, capsys, name):
+    """What the system says of a file is told in a line; another error of its kind may be ours, and shows where it is from."""
+    error = OSError(errno.EBUSY, "Device or resource busy", name)
+    monkeypatch.setattr("flows.cli.app", lambda: (_ for _ in ()).throw(error))
+    with pytest.raises(SystemExit if name else OSError) as caught:
+        main()
+    if name:
+        assert caught.value.code == 1
+        assert "error: table.parquet cannot be used: device or resource busy." in capsys.readouterr().err

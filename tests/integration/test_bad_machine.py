@@ -97,3 +97,17 @@ def test_a_sink_that_is_a_file(table, tmp_path):
     (tmp_path / "out").write_text("mine")
     assert_refused(run(source, tmp_path / "out"), tmp_path / "out", "out")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_read_only_disk(table, tmp_path, tiny_disk):
+    source = write_table(table, tmp_path / "table.parquet")
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    assert_refused(run(source, tiny_disk / "out"), tiny_disk / "out", "read-only", str(tiny_disk / "out"), "sink.path")
+
+
+@pytest.mark.parametrize(
+    ("sink", "reason"), [("/proc/x", "no such file or directory"), ("n" * 300, "file name too long")], ids=["kernel", "long"]
+)
+def test_a_sink_that_no_disk_would_take(table, tmp_path, sink, reason):
+    source = write_table(table, tmp_path / "table.parquet")
+    assert_refused(run(source, tmp_path / sink), tmp_path / sink, sink, reason, "choose another path")

@@ -1,0 +1,70 @@
+"""What the system says of a disk or a share, told in words: what may pass, what will not, and what to do."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emberharmony.errors import TerminalError, TransientError
+
+PASSING = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EIO", "ESTALE", "ENOTCONN", "ENODEV", "ETIMEDOUT", "ECONNRESET"),
+        *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
+    )
+    if hasattr(errno, name)
+)
+"""What the system says of a share that is away for a while."""
+
+
+def told(error: OSError, target: str | Path | None = None) -> TransientError | TerminalError:
+    """Return the error to raise in place of the system's own; without a `target` it names the system's path.
+
+    Examples
+    --------
+    >>> print(told(OSError(errno.EROFS, "Read-only file system", "out/a")))
+    out/a cannot be written: read-only file system. Choose a `sink.path` that this user may write to.
+    """
+    place = target or error.filename2 or error.filename or "A file"
+    reason = (error.strerror or str(error)).lower()
+    if error.errno in PASSING:
+        return TransientError(
+            f"{place} cannot be reached: {reason}. If it lies on a share, mount it again; then run the same command again: it "
+            f"goes on where it stopped."
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = "The disk is full" if error.errno == errno.ENOSPC else "This user's quota of the disk is used up"
+        return TerminalError(
+            f"{what}: {place} could not be written. Free space or choose another `sink.path`, then run the "
+            f"same command again; it goes on where it stopped."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return TerminalError(f"{place} cannot be written: {reason}. Choose a `sink.path` that this user may write to.")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return TerminalError(
+            f"{place} cannot be written: a part of its path is a file, or a link to nothing, not a folder. Choose another "
+            f"`sink.path`."
+        )
+    return TerminalError(
+        f"{place} cannot be used: {reason}. Mend that or choose another path, then run the same command again."
+    )
+
+
+@contextmanager
+def explained(target: str | Path | None = None) -> Iterator[None]:
+    """Tell failures that may pass from those that will not, and what to do about them.
+
+    Raises
+    ------
+    TransientError
+        If trying again may help.
+    TerminalError
+        If it will not.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise told(error, target) from error
