@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from multiprocessing.synchronize import Event
 from typing import Any
 
 from emberharmony.errors import TerminalError
@@ -29,6 +30,9 @@ class WorkerProcesses:
         self._n_processes = n_processes
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
+        # Not forked: torch and MLX hang in a child that was forked after their first use.
+        self._context = multiprocessing.get_context("spawn")
+        self._begun = self._context.Event()  # by any process of any pool
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what `function` returns in one of the processes.
@@ -36,7 +40,7 @@ class WorkerProcesses:
         Raises
         ------
         TerminalError
-            If the process died `MAX_LOST` times.
+            If the process died `MAX_LOST` times, or none could be started.
         """
         for _ in range(MAX_LOST):
             pool = self._current()
@@ -44,6 +48,12 @@ class WorkerProcesses:
                 return pool.submit(function, *args).result()
             except BrokenProcessPool:
                 self._discard(pool)  # every call that was under way comes here, and is done again
+        if not self._begun.is_set():
+            raise TerminalError(
+                "No worker process could start: each imports the script that this process runs, and died of it. With "
+                '`engine: processes` a script may call run(...) only below `if __name__ == "__main__":`, and is a '
+                "file. Put the call there; or use the command `emberharmony run`, or another runtime.engine."
+            )
         raise TerminalError(
             f"A worker process died {MAX_LOST} times in a row, at {function.__name__}{args!r}. The system kills processes "
             f"that take too much memory: lower runtime.workers or runtime.chunk_rows, then run the same command again."
@@ -66,9 +76,9 @@ class WorkerProcesses:
     def _current(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
-                # Not forked: torch and MLX hang in a child that was forked after their first use.
-                context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(self._n_processes, mp_context=context, initializer=_begin_worker)
+                self._pool = ProcessPoolExecutor(
+                    self._n_processes, mp_context=self._context, initializer=_begin_worker, initargs=(self._begun,)
+                )
             return self._pool
 
     def _discard(self, pool: ProcessPoolExecutor) -> None:
@@ -103,7 +113,8 @@ def _import_stages() -> None:
     import emberharmony.pipeline.stages  # noqa: F401 - what the first call would otherwise wait for
 
 
-def _begin_worker() -> None:
+def _begin_worker(begun: Event) -> None:
+    begun.set()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

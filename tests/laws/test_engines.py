@@ -95,6 +95,28 @@ def test_a_chunk_that_kills_every_worker_stops_the_run(folder):
         processes.close()
 
 
+@pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "not guarded"])
+def test_a_script_without_a_guard_is_told_of_it(tmp_path, guarded):
+    import subprocess
+    import sys
+
+    script = tmp_path / "script.py"
+    guard = 'if __name__ == "__main__":' if guarded else "if True:"
+    lines = ["processes = WorkerProcesses(1)", "print(processes.call(len, 'four'))", "processes.close()"]
+    script.write_text(
+        "\n    ".join(["from tasks.processes import WorkerProcesses", guard, *lines]).replace("\n    if", "\nif")
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
+    if guarded:
+        assert done.stdout == "4\n", done.stderr
+    else:
+        assert done.returncode == 1
+        said = done.stderr.splitlines()[-1]
+        assert "No worker process could start" in said
+        assert '`if __name__ == "__main__":`' in said
+        assert "too much memory" not in said
+
+
 def test_a_process_engine_whose_parent_is_killed_leaves_no_worker(folder):
     import json
     import subprocess
