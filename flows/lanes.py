@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -33,6 +34,7 @@ from emberharmony.pipeline.retry import patiently
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.planning.chunks import as_ranges
 from flows.engine import PrefectEngine
+from flows.outages import through_outages
 from flows.signs import expect_signs, last_sign, mark_unwanted
 
 SHARDS_PER_LANE = 4
@@ -184,7 +186,8 @@ class _StageWork:
     async def _try(self, shard: Shard, lane: Lane, client: PrefectClient) -> bool:
         """Have a shard done; returns whether the lane may go on."""
         shard.attempt += 1
-        flow_run = await arun_deployment(
+        begin = partial(
+            arun_deployment,
             lane.deployment,
             client=client,
             parameters={
@@ -197,6 +200,7 @@ class _StageWork:
             idempotency_key=uuid4().hex,  # of this attempt: only the request itself may be repeated
             timeout=0,
         )
+        flow_run = await through_outages(begin)
         flow_run, taken = await self._wait(flow_run, lane, client)
         missing = {chunk.index for chunk in await asyncio.to_thread(patiently, lambda: self._run.missing(self._stage))}
         finished = [chunk for chunk in shard.chunks if chunk not in missing]
@@ -235,18 +239,21 @@ class _StageWork:
                 lost = begun and not self._stopped.is_set()
                 return await self._end(flow_run, Crashed(message=told) if lost else Cancelling(), client), begun
             await asyncio.sleep(POLL_S)
-            flow_run = await client.read_flow_run(flow_run.id)
+            asked = time.monotonic()
+            flow_run = await through_outages(partial(client.read_flow_run, flow_run.id))
+            since += time.monotonic() - asked  # no shard is to blame for a server that was away
 
     async def _end(self, flow_run: FlowRun, state: State[Any], client: PrefectClient) -> FlowRun:
         """Give a flow run up, and wait until its worker has ended it, or is gone as well."""
-        await client.set_flow_run_state(flow_run.id, state)
+        await through_outages(partial(client.set_flow_run_state, flow_run.id, state))
         for _ in range(round(END_TIMEOUT_S / POLL_S)):
-            flow_run = await client.read_flow_run(flow_run.id)
+            flow_run = await through_outages(partial(client.read_flow_run, flow_run.id))
             if flow_run.state and flow_run.state.is_final():
                 return flow_run
             await asyncio.sleep(POLL_S)
-        await client.set_flow_run_state(flow_run.id, Cancelled(message="Given up; no worker answered."), force=True)
-        return await client.read_flow_run(flow_run.id)
+        given_up = Cancelled(message="Given up; no worker answered.")
+        await through_outages(partial(client.set_flow_run_state, flow_run.id, given_up, force=True))
+        return await through_outages(partial(client.read_flow_run, flow_run.id))
 
     def _judge(self, flow_run: FlowRun, shard: Shard, lane: Lane) -> None:
         """Raise if a shard's failure would come again elsewhere."""

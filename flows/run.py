@@ -16,6 +16,8 @@ _QUIET: Mapping[str, str] = {
     "PREFECT_LOGGING_LEVEL": "WARNING",
     # A job that fails says why once, in its own words and without a traceback.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    # Each event that a server does not take would be shown, with all that is in it.
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
@@ -39,16 +41,28 @@ def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False)
         return run_job(job, PlainLoop(job.workers), watcher, overwrite=overwrite)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    again = "the same command" + (" without --overwrite" if overwrite else "")
+    advice = (
+        f"What is done is kept in {job.sink.path}. Run {again} again when the server is back, or go on without Prefect: "
+        f"--set runtime.engine=none."
+    )
     with server_if_needed(), watching(watcher or current_watcher()):
-        if isinstance(job, ApplyJob):
-            from flows.apply import apply
+        from flows.outages import outages_told  # Prefect is imported while its server starts
 
-            return apply(job, overwrite)
-        if isinstance(job, FitJob):
-            from flows.fit import fit
+        with outages_told(advice, at_end=True):
+            return _as_flow_run(job, overwrite=overwrite)
 
-            return fit(job, overwrite)
-        from flows.extract import extract
 
-        assert isinstance(job, Job)
-        return extract(job, overwrite)
+def _as_flow_run(job: AnyJob, *, overwrite: bool) -> Outcome:
+    if isinstance(job, ApplyJob):
+        from flows.apply import apply
+
+        return apply(job, overwrite)
+    if isinstance(job, FitJob):
+        from flows.fit import fit
+
+        return fit(job, overwrite)
+    from flows.extract import extract
+
+    assert isinstance(job, Job)
+    return extract(job, overwrite)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from emberharmony.errors import TransientError
@@ -21,10 +21,16 @@ _log = logging.getLogger(__name__)
 
 def patiently(work: Callable[[], T], *, sleep: Callable[[float], None] = time.sleep) -> T:
     """Do `work`, and after a `TransientError` again, three times, with growing waits between."""
-    for delay in RETRY_DELAYS_S:
+    for wait in waits():
         try:
             return work()
         except TransientError as error:
-            _log.info("Trying again in %.0f s: %s", delay, error)
-            sleep(delay * (1 + RETRY_JITTER * random.random()))
+            _log.info("Trying again in %.0f s: %s", wait, error)
+            sleep(wait)
     return work()
+
+
+def waits() -> Iterator[float]:
+    """Seconds to wait before each further try."""
+    for delay in RETRY_DELAYS_S:
+        yield delay * (1 + RETRY_JITTER * random.random())

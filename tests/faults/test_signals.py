@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -108,6 +109,21 @@ def test_a_killed_command_takes_its_server_along(folder):
         process.kill()
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
+
+
+def test_a_server_that_does_not_answer_is_named(folder):
+    job = small_job(folder, sink="no-server", runtime={"engine": "threads"})
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # and nobody listens
+        api = f"http://127.0.0.1:{free.getsockname()[1]}/api"
+        environment = os.environ | {"PREFECT_API_URL": api.replace("//", "//user:secret@")}
+        done = subprocess.run(command(job, folder), env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"error: The Prefect server at {api} does not answer ([Errno 111] Connection refused)." in done.stderr
+    assert "Run the same command again when the server is back" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
+    assert not (Path(job["sink"]["path"]) / "manifest.json").exists()
 
 
 def test_of_two_runs_at_once_one_works_and_the_other_says_so(undisturbed, folder):

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled
 
@@ -190,6 +191,20 @@ def test_a_shard_that_falls_silent_is_done_by_another_pool(through, plain):
     ((given_up, state),) = [(pools.shard_of(flow_run), state) for flow_run, state in pools.given_up.items()]
     assert given_up is lost
     assert (state.name, state.message) == ("Crashed", "No sign of life for 2 s: its process or its host is gone.")
+
+
+def test_a_server_that_is_away_for_a_while_is_asked_again(monkeypatch, through, plain):
+    monkeypatch.setattr("emberharmony.pipeline.retry.RETRY_DELAYS_S", (0.01, 0.01, 0.01))
+    pools, failures = Pools(), iter(range(3))
+
+    async def read_flow_run(flow_run_id):
+        if next(failures, None) is not None:
+            raise httpx.ConnectError("[Errno 111] Connection refused")
+        return await Pools.read_flow_run(pools, flow_run_id)
+
+    monkeypatch.setattr(pools, "read_flow_run", read_flow_run)
+    assert through(pools) == plain
+    assert next(failures, None) is None
 
 
 def test_a_shard_that_gives_signs_of_life_is_waited_for(through, plain):

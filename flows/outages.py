@@ -1,0 +1,91 @@
+"""A Prefect server that does not answer: for a while, which costs no work, or not any more, which is told.
+
+Prefect's client asks again for a minute by itself, where it has reached its server before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+import httpx
+from prefect.events.worker import EventsWorker
+from prefect.settings import PREFECT_API_URL
+
+from emberharmony.errors import TransientError
+from emberharmony.pipeline.retry import waits
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+def is_outage(error: httpx.HTTPError) -> bool:
+    """Whether the server was not there, or in no state to answer; what it refuses, it refuses for good."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code >= 500
+    return isinstance(error, httpx.TransportError)
+
+
+async def through_outages(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask the server, and where it does not answer again, as patiently as storage is.
+
+    Raises
+    ------
+    TransientError
+        If it did not answer at last.
+    """
+    for wait in waits():
+        try:
+            return await ask()
+        except httpx.HTTPError as error:
+            if not is_outage(error):
+                raise
+            _log.warning("%s It is asked again in %.0f s.", _told(error), wait)
+            await asyncio.sleep(wait)
+    with outages_told():
+        return await ask()
+
+
+@contextmanager
+def outages_told(advice: str = "", *, at_end: bool = False) -> Iterator[None]:
+    """Say it in our own words if the server does not answer, and how to go on.
+
+    Parameters
+    ----------
+    advice : str
+        What to do about it.
+    at_end : bool
+        Whether nothing follows: then the server is not told either what waits to be told.
+
+    Raises
+    ------
+    TransientError
+        In place of the client's error.
+    """
+    try:
+        yield
+    except httpx.HTTPError as error:
+        if not is_outage(error):
+            raise
+        if at_end:
+            _forget_what_waits()
+        raise TransientError(f"{_told(error)} {advice}".strip()) from error
+
+
+def _forget_what_waits() -> None:
+    """Drop events and logs: before the process may end, Prefect would try for ten seconds with each of hundreds."""
+    for service in list(EventsWorker._instances.values()):  # of all kinds
+        with suppress(queue.Empty):
+            while True:
+                service._queue.get_nowait()
+
+
+def _told(error: httpx.HTTPError) -> str:
+    reason = f"status {error.response.status_code}" if isinstance(error, httpx.HTTPStatusError) else str(error)
+    address = httpx.URL(str(PREFECT_API_URL.value())).copy_with(userinfo=b"")
+    return f"The Prefect server at {address} does not answer ({reason})."
