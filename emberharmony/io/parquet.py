@@ -123,17 +123,21 @@ class ParquetSource:
         return RowOrder(time, TICKS_PER_DAY["s" if pa.types.is_date32(kind) else "ms"] if pa.types.is_date(kind) else 1)
 
     def is_all_null(self, column: str) -> bool:
-        """Whether no row has a value in `column`, as far as the footers' statistics tell."""
+        """Whether no row has a value in `column`; where a footer does not tell, rows are read until one has."""
         names = self._files[0].metadata.schema.to_arrow_schema().names
         type_ = self._schema.field(column).type
         if column not in names or pa.types.is_nested(type_) or pa.types.is_null(type_):
             return bool(pa.types.is_null(type_))
+        untold = []
         for group in self._groups:
             metadata = self._files[group.file].metadata
             statistics = metadata.row_group(group.number).column(leaf(metadata, column, names.index(column))).statistics
-            if statistics is None or not statistics.has_null_count or statistics.null_count < group.n_rows:
+            if statistics is None or not statistics.has_null_count:
+                untold.append(group)
+            elif statistics.null_count < group.n_rows:
                 return False
-        return True
+        batches = (rows for group in untold for rows, _ in self._batches(group, [column], _MIN_BATCH_ROWS))
+        return all(rows[column].null_count == rows.num_rows for rows in batches)
 
     def row_groups(self, time: str | None) -> IntArray | None:
         """Rows of each row group if the groups follow one another in time (or no time is asked for)."""

@@ -60,7 +60,7 @@ class Source(Protocol):
         ...
 
     def is_all_null(self, column: str) -> bool:
-        """Whether metadata tell that no row has a value in `column`."""
+        """Whether it is known that no row has a value in `column`; a source that would pay for the answer says no."""
         ...
 
     def row_groups(self, time: str | None) -> IntArray | None:

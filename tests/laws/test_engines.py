@@ -103,9 +103,7 @@ def test_a_script_without_a_guard_is_told_of_it(tmp_path, guarded):
     script = tmp_path / "script.py"
     guard = 'if __name__ == "__main__":' if guarded else "if True:"
     lines = ["processes = WorkerProcesses(1)", "print(processes.call(len, 'four'))", "processes.close()"]
-    script.write_text(
-        "\n    ".join(["from tasks.processes import WorkerProcesses", guard, *lines]).replace("\n    if", "\nif")
-    )
+    script.write_text("from tasks.processes import WorkerProcesses\n" + "\n    ".join([guard, *lines]))
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
     if guarded:
         assert done.stdout == "4\n", done.stderr
