@@ -98,7 +98,7 @@ class CategoryCounts:
 
 
 _SCHEMA = pa.schema([("value", pa.large_string()), ("count", pa.int64())])
-_NOTHING = _SCHEMA.empty_table()
+_NOTHING = pa.Table.from_batches([], _SCHEMA)  # not `empty_table`, which imports pandas
 
 
 class TopCategories(NamedTuple):
