@@ -25,7 +25,7 @@ from typing import Any
 from uuid import uuid4
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, WorkerStatus
 from prefect.deployments import arun_deployment
 from prefect.states import Cancelled, Cancelling, Crashed
 
@@ -145,9 +145,10 @@ class _StageWork:
             for error in filter(None, ends):
                 raise error  # of the lane that failed, once all others have cancelled what they had under way
             if self._waiting and not self._stopped.is_set():
+                pools = ", ".join(sorted({lane.deployment for lane in self._lanes}))
                 raise TerminalError(
-                    f"No worker took a shard of {self._stage} within {self._patience.start_s:.0f} s. Start one in the pools "
-                    f"of {', '.join(sorted({lane.deployment for lane in self._lanes}))}: prefect worker start --pool NAME."
+                    f"No worker took a shard of {self._stage} within {self._patience.start_s:.0f} s, and none is online. "
+                    f"Start one in the pools of {pools}: prefect worker start --pool NAME."
                 )
             self.done.put(None)
         except BaseException as error:  # noqa: BLE001 - raised again in the flow's own thread
@@ -219,7 +220,7 @@ class _StageWork:
     async def _wait(self, flow_run: FlowRun, lane: Lane, client: PrefectClient) -> tuple[FlowRun, bool]:
         """Wait for the end of a flow run; returns whether a worker has begun it.
 
-        If none does, if it falls silent, or if nobody wants it any more, it is given up.
+        If none does though its pool has no other work, if it falls silent, or if nobody wants it any more, it is given up.
         """
         name, seen, since = str(flow_run.id), (False, ""), time.monotonic()
         while True:
@@ -233,7 +234,11 @@ class _StageWork:
             patience = self._patience.silence_s if begun else self._patience.start_s
             if state and state.is_scheduled() and any(idle.deployment != lane.deployment for idle in self._idle):
                 patience = min(patience, TAKE_OVER_S)
-            if self._stopped.is_set() or time.monotonic() - since >= patience:
+            late = time.monotonic() - since >= patience
+            if late and state and state.is_scheduled() and patience == self._patience.start_s:
+                late = not await self._is_served(flow_run, client)
+                since = time.monotonic()
+            if self._stopped.is_set() or late:
                 mark_unwanted(self._ref, name)
                 told = f"No sign of life for {patience:.0f} s: its process or its host is gone."
                 lost = begun and not self._stopped.is_set()
@@ -242,6 +247,15 @@ class _StageWork:
             asked = time.monotonic()
             flow_run = await through_outages(partial(client.read_flow_run, flow_run.id))
             since += time.monotonic() - asked  # no shard is to blame for a server that was away
+
+    async def _is_served(self, flow_run: FlowRun, client: PrefectClient) -> bool:
+        """Whether the pool of a flow run has a worker: then what waits there waits for its turn."""
+        pool = flow_run.work_pool_name or ""
+        workers = await through_outages(partial(client.read_workers_for_work_pool, pool))
+        online = any(worker.status == WorkerStatus.ONLINE for worker in workers)
+        if online:
+            _log.warning("The pool %s is busy: its workers are online, and %s waits for its turn.", pool, flow_run.name)
+        return online
 
     async def _end(self, flow_run: FlowRun, state: State[Any], client: PrefectClient) -> FlowRun:
         """Give a flow run up, and wait until its worker has ended it, or is gone as well."""

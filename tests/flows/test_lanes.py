@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prefect.client.schemas.objects import WorkerStatus
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled
 
 from emberharmony.errors import TerminalError
@@ -41,6 +42,7 @@ class Pools:
         self.states: dict[Any, Any] = {}
         self.cancelled: list[Shard] = []
         self.given_up: dict[Any, Any] = {}
+        self.workers: list[SimpleNamespace] = []
         self._by_id: dict[Any, Shard] = {}
         self._threads: list[threading.Thread] = []
 
@@ -58,6 +60,9 @@ class Pools:
         fate, n_done = self.fate(shard) or (Completed(), None)
         if fate is NEVER_TAKEN:
             return
+        if fate is TAKEN_LATE:
+            time.sleep(n_done)
+            fate, n_done = Completed(), None
         self._set(flow_run_id, Running())
         if fate is HANGS:
             return
@@ -86,7 +91,11 @@ class Pools:
         return [self._by_id[flow_run_id] for flow_run_id, state in self.states.items() if not state.is_final()]
 
     async def read_flow_run(self, flow_run_id):
-        return SimpleNamespace(id=flow_run_id, state=self.states[flow_run_id])
+        return SimpleNamespace(id=flow_run_id, name="shard", work_pool_name="cpu", state=self.states[flow_run_id])
+
+    async def read_workers_for_work_pool(self, name):
+        assert name == "cpu"
+        return self.workers
 
     async def set_flow_run_state(self, flow_run_id, state, force=False):
         self.given_up[flow_run_id] = state
@@ -100,7 +109,7 @@ class Pools:
         return None
 
 
-NEVER_TAKEN, HANGS, SLOW = object(), object(), object()
+NEVER_TAKEN, TAKEN_LATE, HANGS, SLOW = object(), object(), object(), object()
 PATIENCE = Patience(start_s=0.3, silence_s=2.0)
 
 
@@ -260,6 +269,13 @@ def test_a_pool_without_a_worker_is_closed_and_the_other_does_it_all(through, pl
     pools = Pools(lambda shard: (NEVER_TAKEN, 0) if shard.pool == "gpu" else None)
     assert through(pools) == plain
     assert {shard.pool for shard in pools.cancelled} == {"gpu"}, "else its worker would begin them once it comes"
+
+
+def test_a_pool_whose_workers_have_other_work_is_waited_for(through, plain):
+    pools = Pools(lambda shard: (TAKEN_LATE, 2 * PATIENCE.start_s) if len(pools.shards) == 1 else None)
+    pools.workers = [SimpleNamespace(status=WorkerStatus.OFFLINE), SimpleNamespace(status=WorkerStatus.ONLINE)]
+    assert through(pools, lanes={"cpu": 1}) == plain
+    assert not pools.given_up
 
 
 def test_pools_without_any_worker_are_named(through):
