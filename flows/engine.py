@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -180,7 +180,7 @@ def _sigterm_told() -> Iterator[None]:
         raise TerminationSignal(signal.SIGTERM) from error
 
 
-def _runner_of(job: AnyJob) -> TaskRunner[Any]:
+def _runner_of(job: AnyJob) -> AbstractContextManager[TaskRunner[Any]]:
     runtime = job.runtime
     if runtime.engine == "dask":
         return _dask_runner(job.workers, runtime.address)
@@ -202,24 +202,30 @@ def _check_address(engine: str, address: str) -> None:
         ) from error
 
 
-def _dask_runner(workers: int, address: str | None) -> TaskRunner[Any]:
+@contextmanager
+def _dask_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
     try:
+        import dask
         from prefect_dask import DaskTaskRunner
     except ImportError as error:
         raise _missing("dask", error) from error
     if address:
-        return DaskTaskRunner(address=address)
+        with DaskTaskRunner(address=address) as runner:
+            yield runner
+        return
+    # Dask's own setting has every large array mapped anew, page by page: up to three times the time of a chunk.
+    usual_allocation = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
     # One task at a time in each process, and no limit of Dask's own: the plan has counted the memory.
-    return DaskTaskRunner(
-        cluster_kwargs={
-            "n_workers": workers,
-            "threads_per_worker": 1,
-            "processes": True,
-            "memory_limit": 0,
-            "dashboard_address": "127.0.0.1:0",  # any: None means 8787, of which there is one
-            "silence_logs": "ERROR",
-        }
-    )
+    cluster = {
+        "n_workers": workers,
+        "threads_per_worker": 1,
+        "processes": True,
+        "memory_limit": 0,
+        "dashboard_address": "127.0.0.1:0",  # any: None means 8787, of which there is one
+        "silence_logs": "ERROR",
+    }
+    with dask.config.set(usual_allocation), DaskTaskRunner(cluster_kwargs=cluster) as runner:
+        yield runner
 
 
 def _ray_runner(workers: int, address: str | None) -> TaskRunner[Any]:
