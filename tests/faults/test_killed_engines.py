@@ -58,7 +58,12 @@ def cluster(api, expected) -> Iterator[Any]:
     from distributed import LocalCluster
 
     with (
-        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
+        dask.config.set(
+            {
+                "distributed.worker.multiprocessing-method": "forkserver",
+                "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,  # set in this process too, for all tests
+            }
+        ),
         LocalCluster(
             n_workers=2,
             threads_per_worker=1,
