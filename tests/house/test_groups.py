@@ -1,0 +1,12 @@
+"""Tests of a group run one after another in one process: what the others share, a server or a folder, would be torn apart."""
+
+import os
+
+import pytest
+
+pytestmark = pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process runs all tests")
+
+
+@pytest.mark.xdist_group("a-group")
+def test_groups_are_known_to_what_shares_out_the_tests(request):
+    assert request.node.nodeid.endswith("@a-group")  # what xdist goes by
