@@ -10,7 +10,9 @@ from prefect import task
 from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.chunk import PLAIN, Steps
 from emberharmony.pipeline.run import RunRef
+from emberharmony.pipeline.spec import spec_adapter
 from emberharmony.pipeline.stages import fit_pcas_of, fit_preprocessing_of, publish_of, run_chunk
+from emberharmony.pipeline.tables import sink_adapter
 from tasks.chunk_read import chunk_read
 from tasks.datetime_features import add_datetime_features
 from tasks.encode import encode_rows
@@ -20,6 +22,11 @@ from tasks.processes import worker_processes
 from tasks.split import split_rows
 from tasks.windowing import count_windows
 from tasks.write import write_rows
+
+# Made here, before Prefect starts threads: pydantic parses sources for them, and in Python 3.11 two threads that parse at a
+# time end in a SystemError now and then (python/cpython#106905).
+spec_adapter()
+sink_adapter()
 
 WATCHED = Steps(
     read_chunk=chunk_read,

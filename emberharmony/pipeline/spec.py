@@ -50,13 +50,13 @@ class PipelineSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as JSON can hold it."""
-        data: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        data: dict[str, Any] = spec_adapter().dump_python(self, mode="json")
         return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any], /) -> PipelineSpec:
         """Return the spec that `to_json` wrote."""
-        spec: PipelineSpec = _adapter().validate_python(data)
+        spec: PipelineSpec = spec_adapter().validate_python(data)
         return spec
 
     def fingerprint(self, identity: object) -> str:
@@ -92,7 +92,7 @@ def pinned(spec: PipelineSpec) -> PipelineSpec:
 
 
 @cache
-def _adapter() -> Any:
+def spec_adapter() -> Any:
     """What reads and writes the spec; made once, since that takes as long as a small job: 0.1 s."""
     from pydantic import TypeAdapter  # late: a library user who only computes does not need it
 

@@ -59,14 +59,14 @@ def check_sink(spec: BigQuerySinkSpec) -> None:
 
 def note_sink(run: Run, sink: BigQuerySinkSpec) -> None:
     """Write down where the run's tables go, for whichever worker publishes."""
-    run.store.write_json(SINK, _adapter().dump_python(sink, mode="json"))
+    run.store.write_json(SINK, sink_adapter().dump_python(sink, mode="json"))
 
 
 def publish_tables(run: Run, manifest: Manifest, sink: Path) -> None:
     """Publish the run's tables where `note_sink` has written down, if anywhere; done twice, it is done once."""
     if not run.store.exists(SINK) or run.store.exists(_DONE):
         return
-    spec: BigQuerySinkSpec = _adapter().validate_python(run.store.read_json(SINK))
+    spec: BigQuerySinkSpec = sink_adapter().validate_python(run.store.read_json(SINK))
     target = BigQuerySink(spec, shared_clients(spec.connection))
     published = PublishedRun(
         fingerprint=manifest.fingerprint,
@@ -185,7 +185,8 @@ def _nonce(run: Run, spec: BigQuerySinkSpec) -> str:
 
 
 @cache
-def _adapter() -> Any:
+def sink_adapter() -> Any:
+    """What reads and writes a sink's spec, made once."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(BigQuerySinkSpec)

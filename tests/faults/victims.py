@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from emberharmony.pipeline.spec import _adapter
 from flows.config import parse_job
 from tests.jobs import small_table, write_table
 
@@ -34,9 +33,6 @@ _servant = multiprocessing.get_context("forkserver")
 _servant.set_forkserver_preload(
     ["flows.run", "flows.local", "flows.extract", "tests.faults.victims", "sklearn.decomposition", "prefect_dask", "fastapi"]
 )
-
-
-_adapter()  # made here, in the server that forks, it is there in every victim
 
 
 def small_job(folder: Path, *, sink: str = "result", **changes: Any) -> dict[str, Any]:
