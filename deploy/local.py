@@ -21,6 +21,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parent.parent
 POOLS = {"control": 1, "cpu": 1, "gpu": 1, "apple": 1}
@@ -46,13 +47,21 @@ def local_deployment(home: Path, pools: Mapping[str, int] | None = None) -> Iter
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_process(["prefect", "server", "start", "--port", str(port)], environment, home / "server.log"))
-        _wait_until_ready(environment["PREFECT_API_URL"], home / "server.log")
+        stack.enter_context(local_server(environment, home / "server.log"))
         _prepare_server(environment["PREFECT_API_URL"], pools)
         _prefect(["--no-prompt", "deploy", "--all"], environment)
         for pool, limit in pools.items():
             stack.enter_context(local_worker(pool, limit, environment, home / f"worker-{pool}.log"))
         yield environment
+
+
+@contextlib.contextmanager
+def local_server(environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a server on this machine, wait until it answers, and stop it at the end of the block."""
+    api = environment["PREFECT_API_URL"]
+    with _process(["prefect", "server", "start", "--port", str(urlsplit(api).port)], environment, log) as process:
+        _wait_until_ready(api, log)
+        yield process
 
 
 def local_worker(

@@ -6,10 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import numpy as np
@@ -24,7 +27,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
 
 from deploy import zombies
-from deploy.local import POOLS, ROOT, local_deployment, run_flights
+from deploy.local import POOLS, ROOT, local_deployment, local_server, local_worker, run_flights
 from emberharmony.backend import available_backends
 from flows.config import parse_job
 from flows.flights import demo_config, prepare_flights
@@ -62,6 +65,13 @@ def environment(home) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
+def replaced(environment) -> Iterator[ExitStack]:
+    """What takes the place of a killed server or worker, for the tests that follow as well."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
 def client(environment) -> Iterator[SyncPrefectClient]:
     with temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
         yield client
@@ -92,6 +102,19 @@ def working(environment: dict[str, str]) -> dict[psutil.Process, UUID]:
         if known.get("PREFECT_API_URL") == environment["PREFECT_API_URL"] and "PREFECT__FLOW_RUN_ID" in known:
             found[process] = UUID(known["PREFECT__FLOW_RUN_ID"])
     return found
+
+
+def server_of(environment: dict[str, str]) -> psutil.Process:
+    """The process that answers at this server's address."""
+    port = urlsplit(environment["PREFECT_API_URL"]).port
+    (server,) = {each.pid for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr.port == port}
+    return psutil.Process(server)
+
+
+def shards_of(job: dict[str, Any], client: SyncPrefectClient) -> dict[str, FlowRun]:
+    """Flow runs of a job's shards, by name."""
+    runs = client.read_flow_runs(flow_filter=FlowFilter(name={"any_": ["shard"]}))
+    return {run.name: run for run in runs if run.parameters["ref"]["staging"].startswith(job["sink"]["path"])}
 
 
 def plain(home: Path) -> Path:
@@ -244,8 +267,7 @@ def test_what_a_killed_shard_or_host_had_another_pool_does(environment, client, 
     assert process.returncode == 0, said
     assert min(left) > 0
     assert contents(home / "killed") == undisturbed
-    runs = client.read_flow_runs(flow_filter=FlowFilter(name={"any_": ["shard"]}))
-    shards = {run.name: run for run in runs if run.parameters["ref"]["staging"].startswith(job["sink"]["path"])}
+    shards = shards_of(job, client)
     for stage, told in (("profile", "Process exited with status code: -9"), ("project", "No sign of life for 10 s")):
         lost = shards[f"{stage}-{HALF}-to-{N_CHUNKS - 1}-attempt-1"]
         (again,) = [
@@ -257,3 +279,34 @@ def test_what_a_killed_shard_or_host_had_another_pool_does(environment, client, 
         assert (lost.state.name, again.state.name) == ("Crashed", "Completed")
         assert lost.state.message.startswith(told)
         assert len(json.dumps(lost.parameters)) < 2048
+
+
+def test_a_shard_needs_neither_its_worker_nor_the_server_to_go_on(
+    environment, replaced, client, home, many_chunks, undisturbed
+):
+    """In one run: a worker is killed, its shard is not; and later the server is, for a while."""
+    job = many_chunks("restarted", RUNTIMES[1])
+    path = home / "restarted.yaml"
+    path.write_text(json.dumps(job))
+    command = [sys.executable, "-c", "from flows.cli import main; main()", "run", str(path), "--quiet"]
+
+    def halves_begun(stage: str) -> int:
+        return len({int(receipt.stem) // HALF for receipt in receipts(job) if receipt.parent.name == stage})
+
+    with subprocess.Popen(command, env=environment, cwd=home, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: halves_begun("profile") == 2, timeout_s=200)
+        shard, *_ = working(environment)
+        worker = psutil.Process(shard.ppid())
+        pool = worker.cmdline()[worker.cmdline().index("--pool") + 1]
+        worker.kill()
+        replaced.enter_context(local_worker(pool, POOLS[pool], environment, home / "worker-again.log"))
+        wait_until(lambda: halves_begun("project") == 2, timeout_s=200)
+        server_of(environment).kill()
+        time.sleep(10)
+        replaced.enter_context(local_server(environment, home / "server-again.log"))
+        _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert contents(home / "restarted") == undisturbed
+    ended = {name: run.state.name for name, run in shards_of(job, client).items()}
+    assert len(ended) == 6
+    assert {name: state for name, state in ended.items() if state != "Completed"} == {}
