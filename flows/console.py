@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -78,10 +80,34 @@ class ProgressBars:
         self._name = ""
 
 
+class _Warnings(logging.Handler):
+    """Prints warnings above the bars: of Prefect's own output an ad hoc run shows nothing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _err.print(f"[yellow]warning:[/] {_escaped(record.getMessage())}")
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Show what is logged of outages, retries and busy pools, which would look as if nothing happened."""
+    handler = _Warnings(logging.WARNING)
+    loggers = [logging.getLogger(package) for package in ("emberharmony", "flows", "tasks")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
 def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool) -> None:
     """Run a job, show how far it is, and end with what was read and written."""
     again = "the same command" + (" without --overwrite" if overwrite else "")
-    with stoppable(f"Stopped. What is done is kept in {job.sink.path}; run {again} again to go on where it stopped."):
+    with (
+        warnings_shown(),
+        stoppable(f"Stopped. What is done is kept in {job.sink.path}; run {again} again to go on where it stopped."),
+    ):
         if quiet:
             outcome = run(job, overwrite=overwrite)
         else:

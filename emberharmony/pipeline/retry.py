@@ -25,7 +25,7 @@ def patiently(work: Callable[[], T], *, sleep: Callable[[float], None] = time.sl
         try:
             return work()
         except TransientError as error:
-            _log.info("Trying again in %.0f s: %s", wait, error)
+            _log.warning("%s It is tried again in %.0f s.", error, wait)
             sleep(wait)
     return work()
 

@@ -11,6 +11,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from emberharmony import __version__
+from emberharmony.errors import TransientError
+from emberharmony.pipeline.stages import run_chunk
 from flows.cli import app, main
 from tests.jobs import small_table, write_table
 
@@ -150,6 +152,21 @@ def test_a_screen_gets_columns(job, monkeypatch):
     printed = run("run", job, "--quiet").output
     assert "stride 1  156 train, 16 validation, 16 test windows;" in printed
     assert all(len(line) <= 60 for line in printed.splitlines())
+
+
+def test_what_is_tried_again_is_told(job, monkeypatch, capsys):
+    failures = [TransientError("The share [nfs] is away.")]
+
+    def once_away(*arguments):
+        if failures:
+            raise failures.pop()
+        return run_chunk(*arguments)
+
+    monkeypatch.setattr("flows.local.run_chunk", once_away)
+    monkeypatch.setattr("sys.argv", ["emberharmony", "run", str(job), "--quiet"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert capsys.readouterr().err.startswith("warning: The share [nfs] is away. It is tried again in ")
 
 
 def test_backends_that_are_missing_tell_how_to_install_them(monkeypatch):
