@@ -16,7 +16,7 @@ import httpx
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL
 
-from emberharmony.errors import TransientError
+from emberharmony.errors import TerminalError, TransientError
 from emberharmony.pipeline.retry import waits
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ async def through_outages(ask: Callable[[], Awaitable[T]]) -> T:
 
 @contextmanager
 def outages_told(advice: str = "", *, at_end: bool = False) -> Iterator[None]:
-    """Say it in our own words if the server does not answer, and how to go on.
+    """Say it in our own words if the server does not answer, or refuses, and how to go on.
 
     Parameters
     ----------
@@ -64,16 +64,16 @@ def outages_told(advice: str = "", *, at_end: bool = False) -> Iterator[None]:
 
     Raises
     ------
-    TransientError
+    TransientError, TerminalError
         In place of the client's error.
     """
     try:
         yield
     except httpx.HTTPError as error:
-        if not is_outage(error):
-            raise
         if at_end:
             _forget_what_waits()
+        if isinstance(error, httpx.HTTPStatusError) and not is_outage(error):
+            raise TerminalError(_refusal(error)) from error
         raise TransientError(f"{_told(error)} {advice}".strip()) from error
 
 
@@ -87,5 +87,21 @@ def _forget_what_waits() -> None:
 
 def _told(error: httpx.HTTPError) -> str:
     reason = f"status {error.response.status_code}" if isinstance(error, httpx.HTTPStatusError) else str(error)
-    address = httpx.URL(str(PREFECT_API_URL.value())).copy_with(userinfo=b"")
-    return f"The Prefect server at {address} does not answer ({reason})."
+    return f"The Prefect server at {_address()} does not answer ({reason})."
+
+
+def _refusal(error: httpx.HTTPStatusError) -> str:
+    request, status = error.request, error.response.status_code
+    advice = {
+        401: "Set PREFECT_API_KEY for Prefect Cloud, or PREFECT_API_AUTH_STRING for a server with a password.",
+        403: "Its key, PREFECT_API_KEY, does not allow this in this workspace.",
+        404: "Is that its API? A server's own PREFECT_API_URL ends in /api.",
+    }.get(status, "Are client and server of the same version? See prefect version.")
+    return (
+        f"The Prefect server at {_address()} refuses {request.method} {request.url.path} (status {status}). {advice} "
+        f"Or go on without Prefect: --set runtime.engine=none."
+    )
+
+
+def _address() -> httpx.URL:
+    return httpx.URL(str(PREFECT_API_URL.value())).copy_with(userinfo=b"")
