@@ -27,7 +27,18 @@ from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
 
-Folder = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
+
+def _folder(path: str) -> str:
+    if "\0" in path:
+        raise ValueError("no path holds a NUL character")
+    path = os.path.expanduser(path)  # noqa: PTH111 - Path's raises where there is no such user
+    resolved = Path(path).resolve()
+    if resolved == resolved.parent:
+        raise ValueError("a result gets a folder of its own, not the root of the file system")
+    return path
+
+
+Folder = Annotated[str, Field(min_length=1), AfterValidator(_folder)]
 """A path, in which ``~`` is the user's home: no shell has looked at a job file."""
 
 
