@@ -70,11 +70,13 @@ def outages_told(advice: str = "", *, at_end: bool = False) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        if at_end:
-            _forget_what_waits()
-        if isinstance(error, httpx.HTTPStatusError) and not is_outage(error):
+        if is_outage(error):
+            if at_end:
+                _forget_what_waits()
+            raise TransientError(f"{_told(error)} {advice}".strip()) from error
+        if isinstance(error, httpx.HTTPStatusError):
             raise TerminalError(_refusal(error)) from error
-        raise TransientError(f"{_told(error)} {advice}".strip()) from error
+        raise
 
 
 def _forget_what_waits() -> None:

@@ -4,11 +4,13 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from emberharmony.errors import TerminalError, TransientError
 from flows.config import parse_job
+from flows.outages import outages_told
 from flows.run import run
 from tests.faults.victims import small_job
 from tests.jobs import small_table, write_table
@@ -50,6 +52,11 @@ def test_a_server_that_refuses_is_told_with_what_to_set(job, status, message):
             run(job)
         server.shutdown()
     assert "secret" not in str(told.value)
+
+
+def test_only_what_an_outage_is_is_told_as_one():
+    with pytest.raises(httpx.TooManyRedirects), outages_told():
+        raise httpx.TooManyRedirects("21 of them")
 
 
 def test_a_server_that_is_not_there_is_told_with_how_to_go_on(job):

@@ -117,6 +117,13 @@ def shards_of(job: dict[str, Any], client: SyncPrefectClient) -> dict[str, FlowR
     return {run.name: run for run in runs if run.parameters["ref"]["staging"].startswith(job["sink"]["path"])}
 
 
+def run_from_a_shell(job: dict[str, Any], environment: dict[str, str], home: Path) -> subprocess.Popen[str]:
+    path = home / "job.yaml"  # JSON is YAML
+    path.write_text(json.dumps(job))
+    command = [sys.executable, "-c", "from flows.cli import main; main()", "run", str(path), "--quiet"]
+    return subprocess.Popen(command, env=environment, cwd=home, stderr=subprocess.PIPE, text=True)
+
+
 def plain(home: Path) -> Path:
     job = yaml.safe_load(demo_config().read_text())
     job["source"]["path"] = str(home / "data/flights.parquet")
@@ -241,9 +248,6 @@ def test_a_flow_run_that_was_killed_is_marked_as_crashed(environment, client):
 def test_what_a_killed_shard_or_host_had_another_pool_does(environment, replaced, client, home, many_chunks, undisturbed):
     """In one run: a shard's process is killed, and later one together with its worker, of which nobody tells the server."""
     job = many_chunks("killed", {**RUNTIMES[1], "silence_timeout_s": 10})
-    path = home / "killed.yaml"  # JSON is YAML
-    path.write_text(json.dumps(job))
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "run", str(path), "--quiet"]
 
     def done(stage: str) -> int:
         """Chunks of the second shard, which the second pool gets first."""
@@ -254,7 +258,7 @@ def test_what_a_killed_shard_or_host_had_another_pool_does(environment, replaced
         (shard,) = [process for process in working(environment) if process.environ()["EMBERHARMONY_BACKEND"] == "torch"]
         return shard
 
-    with subprocess.Popen(command, env=environment, cwd=home, stderr=subprocess.PIPE, text=True) as process:
+    with run_from_a_shell(job, environment, home) as process:
         in_the_middle_of("profile").kill()
         left = [HALF - done("profile")]
         shard = in_the_middle_of("project")
@@ -287,14 +291,11 @@ def test_a_shard_needs_neither_its_worker_nor_the_server_to_go_on(
 ):
     """In one run: a worker is killed, its shard is not; and later the server is, for a while."""
     job = many_chunks("restarted", RUNTIMES[1])
-    path = home / "restarted.yaml"
-    path.write_text(json.dumps(job))
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "run", str(path), "--quiet"]
 
     def halves_begun(stage: str) -> int:
         return len({int(receipt.stem) // HALF for receipt in receipts(job) if receipt.parent.name == stage})
 
-    with subprocess.Popen(command, env=environment, cwd=home, stderr=subprocess.PIPE, text=True) as process:
+    with run_from_a_shell(job, environment, home) as process:
         wait_until(lambda: halves_begun("profile") == 2, timeout_s=200)
         shard, *_ = working(environment)
         worker = psutil.Process(shard.ppid())
