@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
@@ -241,7 +242,7 @@ class Store:
 
 def as_safetensors(arrays: Arrays) -> bytes:
     """Named arrays as the bytes of a safetensors file."""
-    content: bytes = safetensors.numpy.save({key: array.copy(order="C") for key, array in arrays.items()})
+    content: bytes = safetensors.numpy.save({key: np.asarray(array, order="C") for key, array in arrays.items()})
     return content
 
 

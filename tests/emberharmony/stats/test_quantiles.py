@@ -136,3 +136,16 @@ def test_what_has_no_quantile():
 def test_survives_its_codec(n):
     state = Quantiles.of(np.random.default_rng(0).normal(size=n))
     assert same(Quantiles.from_arrays(state.to_arrays()), state)
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 65_536, 2**32, 2**62])
+def test_its_codec_keeps_every_count(count):
+    ends = np.array([-np.finfo(np.float64).max, -5e-324, 5e-324, np.finfo(np.float64).max])
+    keys = quantiles._counted_in_buckets(ends)[0]
+    state = Quantiles(keys, np.full(len(keys), count))
+    assert same(Quantiles.from_arrays(state.to_arrays()), state)
+
+
+def test_its_codec_writes_six_bytes_a_bucket_at_most_for_small_counts():
+    state = Quantiles.of(np.random.default_rng(0).normal(size=20_000))
+    assert sum(array.nbytes for array in state.to_arrays().values()) <= 6 * len(state.keys) + 8
