@@ -186,7 +186,9 @@ def _runner_of(job: AnyJob) -> AbstractContextManager[TaskRunner[Any]]:
         return _dask_runner(job.workers, runtime.address)
     if runtime.engine == "ray":
         return _ray_runner(job.workers, runtime.address)
-    return ThreadPoolTaskRunner(max_workers=job.workers)
+    # Where processes do the work, twice as many threads wait for them: none is idle while task runs end and begin.
+    threads = 2 * job.workers if runtime.engine == "processes" else job.workers
+    return ThreadPoolTaskRunner(max_workers=threads)
 
 
 def _check_address(engine: str, address: str) -> None:
