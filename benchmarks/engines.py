@@ -1,12 +1,14 @@
 """Wall time of the whole job on every engine, Prefect's share of it, and what a second worker brings.
 
     python -m benchmarks.engines                         # a million rows; minutes
-    python -m benchmarks.engines --minute                # Prefect's share of a job of a minute, on threads; five minutes
+    python -m benchmarks.engines --minute                # Prefect's share of a job of a minute, on threads; seven minutes
+    python -m benchmarks.engines --scaling               # a second worker process in a job of a minute; six minutes
     python -m benchmarks.engines --chunks 20000          # the scheduler alone: task runs of no work, time and memory of each
 
 Every run is a process of its own, with one compute thread for each worker. Start-up (imports, Prefect's server, processes)
 is in the wall time of the process, and shown apart from the job's own. CPU is that of the process and all that it started;
-where others use the machine as well it says more than wall time.
+where others use the machine as well it says more than wall time. A long job writes gigabytes: `TMPDIR=/dev/shm` has it written
+to memory, where the disk is slower than the cores.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
@@ -120,7 +123,24 @@ def compare(n_rows: int) -> None:
 
 
 def minute(workers: int) -> None:
-    """A job of as many rows as the plain loop does in a minute, by a Prefect server that was up before and stays up."""
+    """Prefect's share of a job of a minute, on threads."""
+    plain, threads = _jobs_of_a_minute({"plain loop": ("none", workers), "threads": ("threads", workers)})
+    print("Prefect's share on threads:")
+    job, process, cpu = (1 - getattr(plain, name) / getattr(threads, name) for name in ("seconds", "wall", "cpu"))
+    print(f"{job:.1%} of the job's wall time, {process:.1%} of the process's, {cpu:.1%} of its CPU time")
+
+
+def scaling() -> None:
+    """What a second worker process brings in a job that takes one of them a minute."""
+    one, two = _jobs_of_a_minute({f"processes, {n}": ("processes", n) for n in (1, 2)})
+    print(f"one worker process to two: {one.seconds / two.seconds:.2f} x (job), {one.wall / two.wall:.2f} x (process)")
+
+
+def _jobs_of_a_minute(sides: Mapping[str, tuple[str, int]], *, rounds: int = 3) -> list[Run]:
+    """The median run of each side, an engine with its workers, by a Prefect server that was up before and stays up.
+
+    The table has as many rows as the plain loop, with the first side's workers, does in a minute.
+    """
     import psutil
 
     from deploy.local import ROOT, settings_of
@@ -132,27 +152,28 @@ def minute(workers: int) -> None:
 
         os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
         table = Path(name) / "table.parquet"
-        make_table(table, 1_000_000)
-        chunks = {"workers": workers, "chunk_rows": None, "granularity": "auto"}  # what a user gets
-        tried = run_job(table, Path(name), engine="none", **chunks)
-        n_rows = round(60 / tried.seconds) * 1_000_000
-        make_table(table, n_rows)
         servers = psutil.Process().children()  # none, where the environment names one that runs elsewhere
+
+        def job(engine: str, workers: int) -> Run:  # with all else as a user gets it
+            return run_job(table, Path(name), engine=engine, workers=workers, chunk_rows=None, granularity="auto")
 
         def cpu_of_server() -> float:
             return sum(sum(server.cpu_times()[:2]) for server in servers)
 
-        found: dict[str, Run] = {}
-        for engine in ("none", "threads") * 2:  # turn about; the better of two
-            before = cpu_of_server()
-            run = run_job(table, Path(name), engine=engine, **chunks)
-            found[engine] = min(found.get(engine, run), run, key=lambda run: run.wall)
-            print(f"{engine:<10} {run.seconds:6.1f} s, {run.cpu:6.1f} s of CPU, ", end="")
-            print(f"{cpu_of_server() - before:4.1f} s of CPU of the server", flush=True)
-    plain, threads = found["none"], found["threads"]
-    print(f"{n_rows:,} rows, {workers} workers, {-(-n_rows // 131_072)} chunks. Prefect's share on threads:")
-    job, process, cpu = (1 - getattr(plain, name) / getattr(threads, name) for name in ("seconds", "wall", "cpu"))
-    print(f"{job:.1%} of the job's wall time, {process:.1%} of the process's, {cpu:.1%} of its CPU time")
+        make_table(table, 1_000_000)
+        tried = job("none", next(iter(sides.values()))[1])
+        n_rows = round(60 / tried.seconds) * 1_000_000
+        make_table(table, n_rows)
+        print(f"{n_rows:,} rows, {-(-n_rows // 131_072)} chunks", flush=True)
+        found: dict[str, list[Run]] = {label: [] for label in sides}
+        for _ in range(rounds):  # turn about
+            for label, side in sides.items():
+                before = cpu_of_server()
+                run = job(*side)
+                found[label].append(run)
+                print(f"{label:<14} {run.seconds:6.1f} s, {run.cpu:6.1f} s of CPU, ", end="")
+                print(f"{cpu_of_server() - before:4.1f} s of CPU of the server", flush=True)
+    return [sorted(runs, key=lambda run: run.seconds)[rounds // 2] for runs in found.values()]
 
 
 def schedule(n_chunks: int) -> None:
@@ -187,6 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--minute", action="store_true", help="only Prefect's share of a job of a minute")
+    parser.add_argument("--scaling", action="store_true", help="only one worker process against two, in a job of a minute")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="of --minute; by default one for each core")
     parser.add_argument("--chunks", type=int, help="only the scheduler, over so many chunks of no work")
     options = parser.parse_args()
@@ -198,6 +220,8 @@ def main() -> None:
         schedule(options.chunks)
     elif options.minute:
         minute(options.workers)
+    elif options.scaling:
+        scaling()
     else:
         compare(options.rows)
 
