@@ -112,7 +112,7 @@ class _Pace:
         """Chunks for the next task run; one each while nothing is known of their pace."""
         worker_s = self._workers * (time.monotonic() - self._began)
         by_time = round(self._n_done / worker_s * self._task_run_s) if self._n_done else 1
-        return max(1, min(by_time, n_waiting // (4 * self._workers)))
+        return max(1, min(by_time, n_waiting // (2 * self._workers)))  # "factoring", by Hummel, Schonberg, Flynn 1992
 
 
 def _take(waiting: deque[int], n_chunks: int) -> range:

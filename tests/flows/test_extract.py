@@ -126,7 +126,7 @@ def test_a_task_run_gets_what_takes_two_seconds_and_less_at_the_end(monkeypatch:
         now += sizes[-1] * seconds / 2
         pace.advance(sizes[-1])
     assert sizes[0] == sizes[-1] == 1
-    assert max(sizes) == max(1, min(round(2 / seconds), 999 // 8))
+    assert max(sizes) == max(1, min(round(2 / seconds), 999 // 4))
     assert sizes[1:] == sorted(sizes[1:], reverse=True)
 
 
