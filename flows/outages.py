@@ -69,8 +69,10 @@ def outages_told(advice: str = "", *, at_end: bool = False) -> Iterator[None]:
     """
     try:
         yield
-    except httpx.HTTPError as error:
-        if is_outage(error):
+    except (httpx.HTTPError, RuntimeError) as raised:
+        # A client that compares versions first says in a RuntimeError what kept it from that.
+        error = raised if isinstance(raised, httpx.HTTPError) else raised.__cause__
+        if isinstance(error, httpx.HTTPError) and is_outage(error):
             if at_end:
                 _forget_what_waits()
             raise TransientError(f"{_told(error)} {advice}".strip()) from error
