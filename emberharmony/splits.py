@@ -81,6 +81,18 @@ class TimeBoundaries:
     test: int
     gap: int = 0
 
+    @classmethod
+    def of(cls, ordered: IntArray, spec: SplitSpec) -> TimeBoundaries:
+        """Return the boundaries among these times, which are in order.
+
+        Examples
+        --------
+        >>> TimeBoundaries.of(np.arange(0, 100, 10), SplitSpec())
+        TimeBoundaries(validation=80, test=90, gap=0)
+        """
+        never = int(np.iinfo(np.int64).max)
+        return cls(*(int(ordered[rank]) if rank < len(ordered) else never for rank in spec.ranks(len(ordered))))
+
 
 def split_by_time(ticks: IntArray, boundaries: TimeBoundaries) -> SplitCodes:
     """Code of each row's split: 0, 1, 2 in the order of `SPLITS`, or `LEFT_OUT`.

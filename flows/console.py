@@ -20,7 +20,7 @@ from flows.compose import Outcome
 from flows.config import AnyJob, ApplyJob, Job
 from flows.interrupt import stoppable
 from flows.outlook import plan_report
-from flows.run import run
+from flows.run import run, same_command
 from flows.settings import settings_markdown
 from flows.summary import summary_lines
 
@@ -103,7 +103,7 @@ def warnings_shown() -> Iterator[None]:
 
 def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool) -> None:
     """Run a job, show how far it is, and end with what was read and written."""
-    again = "the same command" + (" without --overwrite" if overwrite else "")
+    again = same_command(overwrite)
     with (
         warnings_shown(),
         stoppable(f"Stopped. What is done is kept in {job.sink.path}; run {again} again to go on where it stopped."),

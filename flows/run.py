@@ -41,16 +41,20 @@ def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False)
         return run_job(job, PlainLoop(job.workers), watcher, overwrite=overwrite)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    again = "the same command" + (" without --overwrite" if overwrite else "")
     advice = (
-        f"What is done is kept in {job.sink.path}. Run {again} again when the server is back, or go on without Prefect: "
-        f"--set runtime.engine=none."
+        f"What is done is kept in {job.sink.path}. Run {same_command(overwrite)} again when the server is back, or go on "
+        f"without Prefect: --set runtime.engine=none."
     )
     with server_if_needed(), watching(watcher or current_watcher()):
         from flows.outages import outages_told  # Prefect is imported while its server starts
 
         with outages_told(advice, at_end=True):
             return _as_flow_run(job, overwrite=overwrite)
+
+
+def same_command(overwrite: bool) -> str:
+    """What to run again, in words, to go on where a run stopped: `--overwrite` would begin anew."""
+    return "the same command" + (" without --overwrite" if overwrite else "")
 
 
 def _as_flow_run(job: AnyJob, *, overwrite: bool) -> Outcome:

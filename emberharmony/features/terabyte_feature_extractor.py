@@ -43,8 +43,8 @@ from emberharmony.pipeline.plan import Resources, make_plan, stage_plan
 from emberharmony.pipeline.run import Run, open_run
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
 from emberharmony.pipeline.stages import fit_preprocessing_of, run_chunk
-from emberharmony.splits import SPLITS, SplitCodes, SplitSpec, TimeBoundaries, split_at_random, split_by_time
-from emberharmony.typing import FeatureBlock, IntArray
+from emberharmony.splits import SPLITS, SplitSpec, TimeBoundaries, split_at_random, split_by_time
+from emberharmony.typing import FeatureBlock
 from emberharmony.windows import WindowSpec
 
 if TYPE_CHECKING:
@@ -238,7 +238,9 @@ class TerabyteFeatureExtractor:
                     raise DataError(
                         f"{times.null_count:,} rows have no time in {index_col!r}, so they have no place in the order."
                     )
-                order, codes = _by_time(datetime.ticks(times)[0])
+                ticks = datetime.ticks(times)[0]
+                order = np.argsort(ticks, kind="stable")
+                codes = split_by_time(ticks[order], TimeBoundaries.of(ticks[order], SplitSpec()))
         if codes is None:
             codes = split_at_random(order, SplitSpec())
         return SplitFrames(*(df.iloc[order[codes == i]] for i in range(len(SPLITS))))
@@ -392,12 +394,3 @@ def _frame(run: Run, split: str, index_col: str | None, session: Any) -> pd.Data
     else:
         frame = to_bigframe(parts, session, index=[index])
     return frame
-
-
-def _by_time(numbers: IntArray) -> tuple[IntArray, SplitCodes]:
-    """Order of times, and the codes of the rows in that order."""
-    order = np.argsort(numbers, kind="stable")
-    ordered = numbers[order]
-    never = int(np.iinfo(np.int64).max)
-    validation, test = (int(ordered[rank]) if rank < len(ordered) else never for rank in SplitSpec().ranks(len(ordered)))
-    return order, split_by_time(ordered, TimeBoundaries(validation, test))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DataError
+from emberharmony.features.matrix_batch import COPY_ROWS, MatrixBatch
 from emberharmony.io.spool import MatrixFile, RowSpool
-from emberharmony.ops.convert import to_numpy
 from emberharmony.pca import PCASpec, WindowPCA
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.typing import FeatureBlock, FloatArray
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 Scores = NDArray[np.float32]  # (n_windows, n_components)
-_COPY_ROWS = 65_536
 
 
 class TerabyteTemporalStrideProcessor:
@@ -161,13 +160,13 @@ class TerabyteTemporalStrideProcessor:
         The first batch fits the models if nothing has; after that they stay as they are.
         """
         with self._computing():
-            rows = _matrix(data, 0, None)
+            rows = MatrixBatch.of(data, 0, None)
             if not self._fitted:
                 with _Spool() as spool:
                     self._fit(self._spooled([data], spool, one_series=True), spool.shift)
             shift = self._shift
-            _check_width(rows, len(shift), 0)
-            return self._project(_overlapping(_blocks(rows, shift, self.batch_size), self._windows.halo))
+            rows.check_width(len(shift), 0)
+            return self._project(_overlapping(rows.blocks(shift, self.batch_size), self._windows.halo))
 
     def get_explained_variance(self, stride: int) -> float:
         """Return the share of the variance of a stride's windows that its components hold together."""
@@ -209,7 +208,7 @@ class TerabyteTemporalStrideProcessor:
             counted = stop
 
         for number, batch in enumerate(batches):
-            rows = _matrix(batch, number, spool.names)
+            rows = MatrixBatch.of(batch, number, spool.names)
             if not len(rows.values):
                 continue
             spool.add(rows, number, new_series=not one_series)
@@ -241,13 +240,13 @@ class TerabyteTemporalStrideProcessor:
     def _continued(self, batches: Iterable[Any], tail: _Tail) -> dict[int, Scores]:
         """Scores of the windows that end in the batches, by the models that are there; one pass."""
         shift = self._shift
-        last = tail.first, next(_blocks(_Rows(tail.rows, tail.names), shift, _COPY_ROWS), None)
+        last = tail.first, next(MatrixBatch(tail.rows, tail.names).blocks(shift, COPY_ROWS), None)
 
         def blocks() -> Iterator[FeatureBlock]:
             for number, batch in enumerate(batches):
-                rows = _matrix(batch, number, tail.names)
-                _check_width(rows, len(shift), number)
-                yield from _blocks(rows, shift, self.batch_size)
+                rows = MatrixBatch.of(batch, number, tail.names)
+                rows.check_width(len(shift), number)
+                yield from rows.blocks(shift, self.batch_size)
 
         def remembered() -> Iterator[tuple[int, FeatureBlock]]:
             nonlocal last
@@ -299,14 +298,6 @@ class _Fitted:
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """A batch as a matrix of shape ``(n_rows, n_features)``, and its columns' names if it has some."""
-
-    values: NDArray[Any]
-    names: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
 class _Tail:
     """The last rows of an open series."""
 
@@ -329,14 +320,14 @@ class _Spool(RowSpool):
         self.shift: FloatArray = np.empty(0)
         self.names: tuple[str, ...] | None = None
 
-    def add(self, rows: _Rows, number: int, *, new_series: bool) -> None:
+    def add(self, rows: MatrixBatch, number: int, *, new_series: bool) -> None:
         """Append a batch; the first one says what its columns are and how far they lie from zero."""
         if not self.n_rows:
             self.names, self.shift = rows.names, rows.values.mean(axis=0, dtype=np.float64)
-        _check_width(rows, len(self.shift), number)
+        rows.check_width(len(self.shift), number)
         if new_series or not self.series:
             self.series.append((self.n_rows, self.n_rows))
-        for block in _blocks(rows, self.shift, _COPY_ROWS):
+        for block in rows.blocks(self.shift, COPY_ROWS):
             self.append(block)
         self.series[-1] = (self.series[-1][0], self.n_rows)
 
@@ -355,50 +346,3 @@ def _overlapping(
         yield start, rows
         kept = max(rows.shape[1] - halo, 0)
         start, before = start + kept, rows[:, kept:]
-
-
-def _blocks(rows: _Rows, shift: FloatArray, n_rows: int) -> Iterator[FeatureBlock]:
-    for begin in range(0, len(rows.values), n_rows):
-        yield np.ascontiguousarray((rows.values[begin : begin + n_rows] - shift).astype(np.float32).T)
-
-
-def _matrix(batch: Any, number: int, names: tuple[str, ...] | None) -> _Rows:
-    """A batch as a matrix of finite numbers.
-
-    Raises
-    ------
-    DataError
-        If it is none; the message names batch and column.
-    """
-    found = _names(batch)
-    if names and found and names != found:
-        raise DataError(f"Batch {number} has the columns {', '.join(found)}; the ones before it have {', '.join(names)}.")
-    values = to_numpy(batch)
-    if values.ndim == 1:
-        values = values[:, None]
-    if values.ndim != 2 or values.dtype.kind == "c":
-        raise DataError(
-            f"Batch {number} is {values.dtype} of shape {values.shape}; rows x features of real numbers are needed."
-        )
-    for begin in range(0, len(values), _COPY_ROWS):
-        finite = np.isfinite(values[begin : begin + _COPY_ROWS]).all(axis=0)
-        if not finite.all():
-            column = int(np.argmin(finite))
-            raise DataError(
-                f"Batch {number} has missing or infinite values in column {found[column] if found else column}; fill them "
-                f"first, as TerabyteFeatureExtractor.prepare_data does."
-            )
-    return _Rows(values, found)
-
-
-def _names(batch: Any) -> tuple[str, ...] | None:
-    """Columns' names of pandas and polars frames and Arrow tables."""
-    names = getattr(batch, "column_names", None)
-    if names is None and hasattr(batch, "dtypes"):
-        names = getattr(batch, "columns", None)
-    return None if names is None else tuple(map(str, names))
-
-
-def _check_width(rows: _Rows, n_features: int, number: int) -> None:
-    if rows.values.shape[1] != n_features:
-        raise DataError(f"Batch {number} has {rows.values.shape[1]} columns; the ones before it have {n_features}.")
