@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -82,16 +83,17 @@ class TimeBoundaries:
     gap: int = 0
 
     @classmethod
-    def of(cls, ordered: IntArray, spec: SplitSpec) -> TimeBoundaries:
-        """Return the boundaries among these times, which are in order.
+    def of(cls, spec: SplitSpec, n_rows: int, time_at: Callable[[int], int], gap: int = 0) -> TimeBoundaries:
+        """Return the boundaries of so many rows, of which `time_at` gives the time at a rank in their order.
 
         Examples
         --------
-        >>> TimeBoundaries.of(np.arange(0, 100, 10), SplitSpec())
-        TimeBoundaries(validation=80, test=90, gap=0)
+        >>> TimeBoundaries.of(SplitSpec(), 10, lambda rank: 100 * rank)
+        TimeBoundaries(validation=800, test=900, gap=0)
         """
-        never = int(np.iinfo(np.int64).max)
-        return cls(*(int(ordered[rank]) if rank < len(ordered) else never for rank in spec.ranks(len(ordered))))
+        never = int(np.iinfo(np.int64).max)  # no row is that late: the split is empty on purpose
+        validation, test = (time_at(rank) if rank < n_rows else never for rank in spec.ranks(n_rows))
+        return cls(validation, test, gap)
 
 
 def split_by_time(ticks: IntArray, boundaries: TimeBoundaries) -> SplitCodes:

@@ -240,7 +240,9 @@ class TerabyteFeatureExtractor:
                     )
                 ticks = datetime.ticks(times)[0]
                 order = np.argsort(ticks, kind="stable")
-                codes = split_by_time(ticks[order], TimeBoundaries.of(ticks[order], SplitSpec()))
+                ordered = ticks[order]
+                boundaries = TimeBoundaries.of(SplitSpec(), len(ordered), lambda rank: int(ordered[rank]))
+                codes = split_by_time(ordered, boundaries)
         if codes is None:
             codes = split_at_random(order, SplitSpec())
         return SplitFrames(*(df.iloc[order[codes == i]] for i in range(len(SPLITS))))

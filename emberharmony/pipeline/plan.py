@@ -291,8 +291,6 @@ def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _L
     gap = round(spec.split.gap.total_seconds() * TICKS_PER_DAY[_unit(table, time)] / 86_400)
 
     def at_rank(rank: int) -> int:
-        if rank >= n_rows:
-            return int(np.iinfo(np.int64).max)  # no row is that late: the split is empty on purpose
         if layout.groups is None:
             return time_at_rank(
                 layout.buckets,
@@ -303,8 +301,7 @@ def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _L
         times, first_row = source.times_of_rows(time, rank, rank + 1)
         return int(np.sort(times)[rank - first_row])
 
-    validation, test = (at_rank(rank) for rank in spec.split.ranks(n_rows))
-    return TimeBoundaries(validation, test, gap)
+    return TimeBoundaries.of(spec.split, n_rows, at_rank, gap)
 
 
 def _row_sizes(
