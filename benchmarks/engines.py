@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
@@ -124,7 +124,7 @@ def compare(n_rows: int) -> None:
 
 def minute(workers: int) -> None:
     """Prefect's share of a job of a minute, on threads."""
-    plain, threads = _jobs_of_a_minute({"plain loop": ("none", workers), "threads": ("threads", workers)})
+    plain, threads = _jobs_of_a_minute([("none", workers), ("threads", workers)])
     print("Prefect's share on threads:")
     job, process, cpu = (1 - getattr(plain, name) / getattr(threads, name) for name in ("seconds", "wall", "cpu"))
     print(f"{job:.1%} of the job's wall time, {process:.1%} of the process's, {cpu:.1%} of its CPU time")
@@ -132,11 +132,11 @@ def minute(workers: int) -> None:
 
 def scaling() -> None:
     """What a second worker process brings in a job that takes one of them a minute."""
-    one, two = _jobs_of_a_minute({f"processes, {n}": ("processes", n) for n in (1, 2)})
+    one, two = _jobs_of_a_minute([("processes", 1), ("processes", 2)])
     print(f"one worker process to two: {one.seconds / two.seconds:.2f} x (job), {one.wall / two.wall:.2f} x (process)")
 
 
-def _jobs_of_a_minute(sides: Mapping[str, tuple[str, int]], *, rounds: int = 3) -> list[Run]:
+def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> list[Run]:
     """The median run of each side, an engine with its workers, by a Prefect server that was up before and stays up.
 
     The table has as many rows as the plain loop, with the first side's workers, does in a minute.
@@ -161,19 +161,19 @@ def _jobs_of_a_minute(sides: Mapping[str, tuple[str, int]], *, rounds: int = 3) 
             return sum(sum(server.cpu_times()[:2]) for server in servers)
 
         make_table(table, 1_000_000)
-        tried = job("none", next(iter(sides.values()))[1])
+        tried = job("none", sides[0][1])
         n_rows = round(60 / tried.seconds) * 1_000_000
         make_table(table, n_rows)
         print(f"{n_rows:,} rows, {-(-n_rows // 131_072)} chunks", flush=True)
-        found: dict[str, list[Run]] = {label: [] for label in sides}
+        found: list[list[Run]] = [[] for _ in sides]
         for _ in range(rounds):  # turn about
-            for label, side in sides.items():
+            for runs, (engine, workers) in zip(found, sides, strict=True):
                 before = cpu_of_server()
-                run = job(*side)
-                found[label].append(run)
-                print(f"{label:<14} {run.seconds:6.1f} s, {run.cpu:6.1f} s of CPU, ", end="")
+                run = job(engine, workers)
+                runs.append(run)
+                print(f"{engine:<9}, {workers} {run.seconds:6.1f} s, {run.cpu:6.1f} s of CPU, ", end="")
                 print(f"{cpu_of_server() - before:4.1f} s of CPU of the server", flush=True)
-    return [sorted(runs, key=lambda run: run.seconds)[rounds // 2] for runs in found.values()]
+    return [sorted(runs, key=lambda run: run.seconds)[rounds // 2] for runs in found]
 
 
 def schedule(n_chunks: int) -> None:
