@@ -204,30 +204,12 @@ def _check_address(engine: str, address: str) -> None:
         ) from error
 
 
-@contextmanager
-def _dask_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
+def _dask_runner(workers: int, address: str | None) -> AbstractContextManager[TaskRunner[Any]]:
     try:
-        import dask
-        from prefect_dask import DaskTaskRunner
+        from flows.cluster import dask_runner
     except ImportError as error:
         raise _missing("dask", error) from error
-    if address:
-        with DaskTaskRunner(address=address) as runner:
-            yield runner
-        return
-    # Dask's own setting has every large array mapped anew, page by page: up to three times the time of a chunk.
-    usual_allocation = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
-    # One task at a time in each process, and no limit of Dask's own: the plan has counted the memory.
-    cluster = {
-        "n_workers": workers,
-        "threads_per_worker": 1,
-        "processes": True,
-        "memory_limit": 0,
-        "dashboard_address": "127.0.0.1:0",  # any: None means 8787, of which there is one
-        "silence_logs": "ERROR",
-    }
-    with dask.config.set(usual_allocation), DaskTaskRunner(cluster_kwargs=cluster) as runner:
-        yield runner
+    return dask_runner(workers, address)
 
 
 def _ray_runner(workers: int, address: str | None) -> TaskRunner[Any]:

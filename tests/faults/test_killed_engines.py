@@ -15,16 +15,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from flows.server import server_if_needed
-from tests.faults.victims import QUIET, contents, contents_of_published, receipts, run, small_job, start, wait_until
+from tests.faults.victims import (
+    QUIET,
+    Cluster,
+    contents,
+    contents_of_published,
+    dask_cluster,
+    receipts,
+    run,
+    small_job,
+    start,
+    wait_until,
+)
 
-pytestmark = [
-    pytest.mark.xdist_group("prefect"),
-    pytest.mark.filterwarnings("default"),  # Dask's own
-]
+pytestmark = pytest.mark.xdist_group("prefect")
 
 N_EVENTS = 14
 N_TIMES = 6
@@ -52,27 +59,8 @@ def api() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def cluster(api, expected) -> Iterator[Any]:
-    """Two worker processes, forked by the server of `victims`, which has imported all: spawned they take seconds each time."""
-    import dask
-    from distributed import LocalCluster
-
-    with (
-        dask.config.set(
-            {
-                "distributed.worker.multiprocessing-method": "forkserver",
-                "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,  # set in this process too, for all tests
-            }
-        ),
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",  # any: None means 8787, of which there is one
-            silence_logs="CRITICAL",
-        ) as cluster,
-    ):
+def cluster() -> Iterator[Cluster]:
+    with dask_cluster(2) as cluster:
         yield cluster
 
 
@@ -106,9 +94,9 @@ def on_threads(folder: Path, sink: str) -> dict[str, Any]:
     return small_job(folder, sink=sink, runtime=runtime)
 
 
-def on_dask(folder: Path, sink: str, cluster: Any) -> dict[str, Any]:
+def on_dask(folder: Path, sink: str, cluster: Cluster) -> dict[str, Any]:
     job = on_threads(folder, sink)
-    return job | {"runtime": job["runtime"] | {"engine": "dask", "address": cluster.scheduler_address}}
+    return job | {"runtime": job["runtime"] | {"engine": "dask", "address": cluster.address}}
 
 
 def goes_on(job: dict[str, Any], point: int, status: int, api: str, expected: dict[str, str]) -> None:
@@ -157,12 +145,11 @@ def test_most_of_them_were_killed():
         assert ended.count(-signal.SIGKILL) >= len(ended) / 2, engine
 
 
-def kill(process: Any, cluster: Any | None) -> int:
+def kill(process: Any, cluster: Cluster | None) -> int:
     """Kill a run and, if given, the workers that compute for it, all in the same moment; returns how the run ended."""
     process.kill()
     if cluster:
-        for nanny in cluster.workers.values():
-            if nanny.pid:  # else it is about to start its worker again
-                psutil.Process(nanny.pid).kill()
+        for worker in cluster.workers():
+            worker.kill()
     process.join()
     return int(process.exitcode)

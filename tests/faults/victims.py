@@ -10,11 +10,14 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+
+import psutil
 
 from flows.config import parse_job
 from tests.jobs import small_table, write_table
@@ -77,6 +80,53 @@ def run(job: dict[str, Any], **options: Any) -> int:
         process.join()
         raise AssertionError("the run hung")
     return int(process.exitcode)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Dask cluster with a process of its own."""
+
+    address: str
+    pid: int
+
+    def workers(self) -> list[psutil.Process]:
+        """Its worker processes: the server that forks them is the child of the cluster's process."""
+        return [worker for server in psutil.Process(self.pid).children() for worker in server.children()]
+
+
+@contextmanager
+def dask_cluster(workers: int) -> Iterator[Cluster]:
+    """Worker processes forked by a server that has imported all: spawned they take seconds each time.
+
+    Their nannies live in another process than the tests: starting a process asks for the state of all children, and of two
+    threads that ask for one's exit status at once, one gets 255 (`multiprocessing.popen_forkserver`).
+    """
+    ours, its = multiprocessing.Pipe()
+    process = _servant.Process(target=_host_cluster, args=(workers, its))
+    process.start()
+    try:
+        cluster = Cluster(ours.recv(), process.pid)
+        assert len(cluster.workers()) == workers
+        yield cluster
+    finally:
+        ours.send("end")
+        process.join(60)
+    assert process.exitcode == 0
+
+
+def _host_cluster(workers: int, asked: Any) -> None:
+    import dask
+    from distributed import LocalCluster
+
+    from flows.cluster import DASK_SETTINGS, local_cluster
+
+    forked = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with (
+        dask.config.set(DASK_SETTINGS | forked),
+        LocalCluster(**local_cluster(workers) | {"silence_logs": "CRITICAL"}) as cluster,
+    ):
+        asked.send(cluster.scheduler_address)
+        asked.recv()
 
 
 def contents(sink: Path) -> dict[str, str]:
