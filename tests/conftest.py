@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from emberharmony.backend import available_backends, using_backend
+from emberharmony.backend import using_backend
+from tests.backends import BACKENDS, on_device
 
 # Prefect servers of tests report to nobody; the first write of that report also found the database locked now and then.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -27,15 +28,11 @@ settings.register_profile(
 settings.load_profile("house")
 
 
-@pytest.fixture(params=["numpy", "torch", "mlx"])
+@pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of a backend, which is the default one inside the test."""
     name: str = request.param
-    if name not in available_backends():
-        pytest.skip(f"{name} is not installed")
-    # The CPU, also where there is a GPU: the suite asks for double precision.
-    name = name if name == "numpy" else f"{name}:cpu"
-    with using_backend(name):
+    with using_backend(on_device(name)):
         yield name
 
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emberharmony.backend import available_backends
 from flows.compose import Outcome, run_job
 from flows.config import ApplyJob, FitJob, parse_job
 from flows.local import PlainLoop
+from tests.backends import BACKENDS, on_device
 from tests.jobs import Published, run_small, small_table, write_table
 
 JOB: dict[str, Any] = {
@@ -88,14 +88,12 @@ def test_without_windows(tmp_path):
         assert_same(tmp_path / f"applied-{state}", plain, "test")
 
 
-@pytest.mark.parametrize("backend", ["torch", "mlx"])
+@pytest.mark.parametrize("backend", BACKENDS[1:])
 def test_law_6_on_another_backend(tmp_path, backend):
-    if backend not in available_backends():
-        pytest.skip(f"{backend} is not installed")
     table = small_table(600)
     published = run_small(write_table(table, tmp_path / "all.parquet"), tmp_path / "run", **JOB)
     some = write_table(rows_of(table, published, "train"), tmp_path / "train.parquet")
-    apply_to(some, tmp_path / "run", tmp_path / "applied", backend=backend)
+    apply_to(some, tmp_path / "run", tmp_path / "applied", backend=on_device(backend))
     features = parts(tmp_path / "applied/features/split=apply")
     for name in published.feature_names:
         np.testing.assert_allclose(features[name], published.features["train"][name], atol=1e-5)

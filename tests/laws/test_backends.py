@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from emberharmony.backend import available_backends
 from flows.flights import demo_config
+from tests.backends import BACKENDS, on_device, told
 from tests.jobs import SPLITS, assert_published_alike, run_small, small_table, write_table
 
-OTHERS = [name for name in ("torch", "mlx") if name in available_backends()]
+OTHERS = BACKENDS[1:]
 COLUMNS = {"time": "t", "target": "y", "passthrough": ["name"]}
 JOBS = {
     "temporal": {"columns": COLUMNS},
@@ -39,10 +39,10 @@ def test_backends_publish_the_same(tmp_path, other, job):
     job = job | {"pca": {"components": 4}}
     results = {
         name: run_small(source, tmp_path / name, runtime={"backend": backend, "chunk_rows": 400}, **job)
-        for name, backend in (("numpy", "numpy"), ("other", f"{other}:cpu"))
+        for name, backend in (("numpy", "numpy"), ("other", on_device(other)))
     }
     assert_published_alike(results["other"], results["numpy"], atol=1e-5, rtol=1e-5)
-    assert list(results["other"].manifest["backends"]) == [f"{other}:cpu"]
+    assert list(results["other"].manifest["backends"]) == [told(other)]
     cyclical = [name for name in results["numpy"].feature_names if name.startswith(("t_", "other_sin", "other_cos", "color_"))]
     assert len(cyclical) > 16
     if job.get("numbers", {}).get("scale") != "all":
@@ -59,5 +59,5 @@ def test_the_flights_on_every_backend(flights, tmp_path, other):
     job = {name: section for name, section in job.items() if name not in ("source", "sink", "runtime")}
     job |= {"categories": {"max_categories": 20}, "pca": {"components": 8}}
     a = run_small(source, tmp_path / "numpy", **job)
-    b = run_small(source, tmp_path / other, runtime={"backend": f"{other}:cpu"}, **job)
+    b = run_small(source, tmp_path / other, runtime={"backend": on_device(other)}, **job)
     assert_published_alike(b, a, atol=1e-5, rtol=1e-5)

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emberharmony import ops
-from emberharmony.backend import available_backends, using_backend
+from emberharmony.backend import using_backend
 from emberharmony.ops import Tensor
+from tests.backends import BACKENDS, on_device
 from tests.ops_cases import CASES
 from tests.ops_cases.arguments import Arg, D
 
@@ -62,13 +63,12 @@ def uses_complex128(x: Any) -> bool:
     return isinstance(values, (np.ndarray, np.generic)) and values.dtype == np.complex128
 
 
-@pytest.mark.parametrize("backend", ["numpy", "torch", "mlx"])
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", sorted(CASES))
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
 @given(data=st.data())
 def test_same_as_strict(name: str, backend: str, data: Any) -> None:
-    if backend not in available_backends():
-        pytest.skip(f"{backend} is not installed")
+    device = on_device(backend)
     args, keywords = CASES[name](data.draw)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy warns of NaN and infinity, which are wanted here
@@ -79,6 +79,6 @@ def test_same_as_strict(name: str, backend: str, data: Any) -> None:
         promoted = np.empty(0, np.result_type(*arrays) if arrays else None)  # complex64 beside float64
         if backend == "mlx" and uses_complex128([*args, *keywords.values(), want, promoted]):
             return
-        with using_backend(backend if backend == "numpy" else f"{backend}:cpu"):
+        with using_backend(device):
             got = function(ops, name)(*(given_to(ops, a) for a in args), **{k: given_to(ops, v) for k, v in keywords.items()})
             assert_same(got, want, f"{name}(*{args}, **{keywords})")

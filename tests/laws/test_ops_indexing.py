@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from emberharmony import ops
-from emberharmony.backend import available_backends, using_backend
+from emberharmony.backend import using_backend
+from tests.backends import BACKENDS, on_device
 
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64", "complex64",
           "complex128"]  # fmt: skip
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
 LAW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
-BACKENDS = pytest.mark.parametrize("backend", ["numpy", "torch", "mlx"])
+EVERY_BACKEND = pytest.mark.parametrize("backend", BACKENDS)
 
 
 @st.composite
@@ -31,9 +32,7 @@ def tensor(values: np.ndarray) -> ops.Tensor:
 
 
 def used(backend: str) -> Any:
-    if backend not in available_backends():
-        pytest.skip(f"{backend} is not installed")
-    return using_backend(backend if backend == "numpy" else f"{backend}:cpu")
+    return using_backend(on_device(backend))
 
 
 def assert_same(x: ops.Tensor, values: np.ndarray) -> None:
@@ -42,7 +41,7 @@ def assert_same(x: ops.Tensor, values: np.ndarray) -> None:
     np.testing.assert_array_equal(x.numpy(), values)
 
 
-@BACKENDS
+@EVERY_BACKEND
 @LAW
 @given(data=st.data())
 def test_read(backend: str, data: Any) -> None:
@@ -52,7 +51,7 @@ def test_read(backend: str, data: Any) -> None:
         assert_same(tensor(values)[key], values[key])
 
 
-@BACKENDS
+@EVERY_BACKEND
 @LAW
 @given(data=st.data())
 def test_write(backend: str, data: Any) -> None:
@@ -69,7 +68,7 @@ def test_write(backend: str, data: Any) -> None:
         assert_same(untouched, values)
 
 
-@BACKENDS
+@EVERY_BACKEND
 @LAW
 @given(data=st.data())
 def test_read_by_mask(backend: str, data: Any) -> None:
@@ -79,7 +78,7 @@ def test_read_by_mask(backend: str, data: Any) -> None:
         assert_same(tensor(values)[tensor(mask)], values[mask])
 
 
-@BACKENDS
+@EVERY_BACKEND
 @LAW
 @given(data=st.data())
 def test_write_by_mask(backend: str, data: Any) -> None:
@@ -94,7 +93,7 @@ def test_write_by_mask(backend: str, data: Any) -> None:
         assert_same(x, changed)
 
 
-@BACKENDS
+@EVERY_BACKEND
 @LAW
 @given(data=st.data())
 def test_read_by_integers(backend: str, data: Any) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from emberharmony import ops
-from emberharmony.backend import available_backends, using_backend
+from emberharmony.backend import using_backend
 from emberharmony.ops import elementwise, logic
+from tests.backends import BACKENDS, on_device
 
 FLOATS = [
     0.0,
@@ -104,14 +105,12 @@ def same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("backend", ["torch", "mlx"])
 @pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_as_on_numpy(name: str, dtype: str, backend: str) -> None:
-    if backend not in available_backends():
-        pytest.skip(f"{backend} is not installed")
     if backend == "mlx" and dtype == "complex128":
         pytest.skip("mlx has no complex128")
     results = []
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # NumPy warns of NaN and infinity, which are wanted here
-        for used in ("numpy", f"{backend}:cpu"):
+        for used in ("numpy", on_device(backend)):
             with using_backend(used):
                 results.append(getattr(ops, name)(*map(ops.asarray, arguments(name, dtype))).numpy())
         want, got = results
@@ -121,11 +120,11 @@ def test_as_on_numpy(name: str, dtype: str, backend: str) -> None:
     assert not wrong.any(), where
 
 
-@pytest.mark.parametrize("backend", ["numpy", "torch", "mlx"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_floor_divide_at_infinity(backend: str) -> None:
     """The standard's own cases, in which NumPy follows the remainder instead."""
     inf = np.inf
-    with using_backend(backend if backend == "numpy" else f"{backend}:cpu"), np.errstate(all="ignore"):
+    with using_backend(on_device(backend)), np.errstate(all="ignore"):
         x1 = ops.asarray([inf, inf, -inf, -inf, 1.0, -1.0, 1.0, -1.0])
         x2 = ops.asarray([1.0, -1.0, 1.0, -1.0, inf, inf, -inf, -inf])
         got = ops.floor_divide(x1, x2).numpy()
@@ -134,12 +133,12 @@ def test_floor_divide_at_infinity(backend: str) -> None:
     assert (got[4:] == 0).all()
 
 
-@pytest.mark.parametrize("backend", ["numpy", "torch", "mlx"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_complex_expm1_at_infinity(backend: str) -> None:
     """The standard's own cases, in which NumPy's formula gives NaN."""
     inf, nan = np.inf, np.nan
     z = [complex(inf, 0.0), complex(-inf, inf), complex(-inf, nan), complex(inf, inf), complex(inf, nan), complex(nan, 0.0)]
-    with using_backend(backend if backend == "numpy" else f"{backend}:cpu"), np.errstate(all="ignore"):
+    with using_backend(on_device(backend)), np.errstate(all="ignore"):
         got = ops.expm1(ops.asarray(np.array(z, np.complex64))).numpy()
     np.testing.assert_array_equal(got.real, [inf, -1, -1, inf, inf, nan])
     np.testing.assert_array_equal(got.imag, [0, 0, 0, nan, nan, 0])
@@ -155,12 +154,12 @@ ROOTS = [
 ]
 
 
-@pytest.mark.parametrize("backend", ["numpy", "torch", "mlx"])
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("base", "exponent", "want"), ROOTS)
 def test_power_is_no_square_root(base: float, exponent: float, want: float, dtype: str, backend: str) -> None:
     """Libraries take a root for an exponent of 0.5, which turns -inf into NaN and keeps the sign of -0."""
-    with using_backend(backend if backend == "numpy" else f"{backend}:cpu"), np.errstate(all="ignore"):
+    with using_backend(on_device(backend)), np.errstate(all="ignore"):
         x, y = ops.asarray(base, dtype=dtype), ops.asarray(exponent, dtype=dtype)
         vector = ops.asarray([base] * 9, dtype=dtype)
         for got in (ops.pow(x, y), x**exponent, base**y, vector**exponent, vector**y):
@@ -170,11 +169,11 @@ def test_power_is_no_square_root(base: float, exponent: float, want: float, dtyp
             assert not np.signbit(values).any()
 
 
-@pytest.mark.parametrize("backend", ["numpy", "torch", "mlx"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_number_divided_by_tensor_is_rounded_once(backend: str) -> None:
     """Not as the number times the reciprocal, which also overflows at the smallest numbers."""
     values = np.array([3.0, 7.0, 10.0, 49.0, 5e-324, 1e-310])
-    with using_backend(backend if backend == "numpy" else f"{backend}:cpu"):
+    with using_backend(on_device(backend)):
         x = ops.asarray(values)
         np.testing.assert_array_equal((0.0 / x).numpy(), 0.0 / values)
         np.testing.assert_array_equal((5.0 / x[:4]).numpy(), 5.0 / values[:4])
@@ -183,7 +182,7 @@ def test_number_divided_by_tensor_is_rounded_once(backend: str) -> None:
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 def test_complex_acos_of_zero(backend: str, dtype: str) -> None:
-    with using_backend(backend if backend == "numpy" else f"{backend}:cpu"):
+    with using_backend(on_device(backend)):
         got = ops.acos(ops.asarray([0j, complex(-0.0, 0.0)], dtype=dtype)).numpy()
     np.testing.assert_allclose(got.real, np.pi / 2, rtol=1e-6)
     np.testing.assert_array_equal(got.imag, [0.0, 0.0])

@@ -12,18 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emberharmony.backend import available_backends, get_backend
+from emberharmony.backend import get_backend
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features import TerabyteFeatureExtractor, TerabyteTemporalStrideProcessor
+from tests.backends import BACKENDS, on_device
 from tests.jobs import small_table, write_table
 from tests.references import reference_job
 
 
-@pytest.fixture(params=["numpy", "torch", "mlx"])
+@pytest.fixture(params=BACKENDS)
 def backend(request):
-    if request.param not in available_backends():
-        pytest.skip(f"{request.param} is not installed")
-    return request.param
+    return on_device(request.param)
 
 
 @pytest.fixture(scope="module")

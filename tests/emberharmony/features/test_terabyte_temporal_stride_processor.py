@@ -15,18 +15,15 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
 from emberharmony import ops
-from emberharmony.backend import available_backends, get_backend
+from emberharmony.backend import get_backend
 from emberharmony.errors import BackendUnavailableError, DataError, PlanError
 from emberharmony.features import TerabyteTemporalStrideProcessor
-
-BACKENDS = ["numpy", "torch", "mlx"]
+from tests.backends import BACKENDS, on_device
 
 
 @pytest.fixture(params=BACKENDS)
 def backend(request):
-    if request.param not in available_backends():
-        pytest.skip(f"{request.param} is not installed")
-    return request.param
+    return on_device(request.param)
 
 
 def rows_of(n_rows, n_features=3, seed=0):

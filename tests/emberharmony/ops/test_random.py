@@ -11,6 +11,7 @@ from scipy import stats
 from emberharmony import ops
 from emberharmony.backend import set_random_seed, using_backend
 from emberharmony.ops.random import Generator, uniform_at
+from tests.backends import BACKENDS, on_device
 
 
 def words(rows, seed):
@@ -60,8 +61,8 @@ def test_any_chunking_on_any_backend(what):
     draw = DRAWS[what]
     with using_backend("numpy"):
         want = draw(Generator(11), 1000).numpy()
-    for backend in ("numpy", "torch:cpu", "mlx:cpu"):
-        with using_backend(backend):
+    for backend in BACKENDS:
+        with using_backend(on_device(backend)):
             g = Generator(11)
             parts = [draw(g, n).numpy() for n in (1, 2, 997)]
             np.testing.assert_array_equal(np.concatenate(parts), want)
