@@ -27,7 +27,7 @@ $(BIN)/python:
 	@"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/.core: $(LOCK) | $(BIN)/python
-	@echo "Installing the core, at the locked versions (half a minute)"
+	@echo "Installing the core, at the locked versions (a minute)"
 	@$(PIP) --editable '.[demo]'
 	@touch $@
 

@@ -171,7 +171,7 @@ def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> l
                 before = cpu_of_server()
                 run = job(engine, workers)
                 runs.append(run)
-                print(f"{engine:<9}, {workers} {run.seconds:6.1f} s, {run.cpu:6.1f} s of CPU, ", end="")
+                print(f"{f'{engine}, {workers}':<14}{run.seconds:6.1f} s, {run.cpu:6.1f} s of CPU, ", end="")
                 print(f"{cpu_of_server() - before:4.1f} s of CPU of the server", flush=True)
     return [sorted(runs, key=lambda run: run.seconds)[rounds // 2] for runs in found]
 
