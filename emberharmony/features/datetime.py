@@ -197,7 +197,7 @@ def _day_table(days: IntArray, cycle: str) -> NDArray[np.float32]:
     if cycle == "inclusive":
         parts = {"dayofweek": day_of_week, "day": day_of_month, "month": month_of_year}
         return np.concatenate([_circle(position, LARGEST[part]) for part, position in parts.items()])
-    days_in_month = ((month + 1).astype("datetime64[D]") - first_of_month).astype(np.int64)
+    days_in_month = ((month + np.timedelta64(1, "M")).astype("datetime64[D]") - first_of_month).astype(np.int64)
     return np.concatenate([_circle(day_of_week, 7), _circle(day_of_month, days_in_month), _circle(month_of_year, 12)])
 
 
