@@ -116,6 +116,8 @@ def test_as_on_numpy(name: str, dtype: str, backend: str) -> None:
         want, got = results
         assert got.dtype == want.dtype
         wrong = ~same(got, want)
+        if name in ("maximum", "minimum"):  # of zeros of both signs the standard lets either be the one
+            wrong &= (got != 0) | (want != 0)
     where = [tuple(a[wrong][0] for a in arguments(name, dtype)), got[wrong][0], want[wrong][0]] if wrong.any() else []
     assert not wrong.any(), where
 

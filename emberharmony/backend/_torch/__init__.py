@@ -14,8 +14,8 @@ import torch
 from array_api_compat.torch import (  # isort: skip
     all, any, astype, broadcast_to, ceil, concat, conj, empty, expand_dims,
     eye, floor, full, imag, isfinite, isinf, isnan, logical_not, meshgrid, moveaxis, ones,
-    permute_dims, positive, real, reshape, roll, signbit, squeeze, stack, tile, trunc,
-    unstack, where, zeros,
+    permute_dims, positive, real, reshape, signbit, squeeze, stack, tile, trunc,
+    unstack, zeros,
 )  # fmt: skip
 
 from emberharmony.backend import _numpy
@@ -52,7 +52,7 @@ from emberharmony.backend._torch.arrays import (
     use_device,
     widest_float,
 )
-from emberharmony.backend._torch.indexing import INDEX, getitem, setitem
+from emberharmony.backend._torch.indexing import INDEX, check_indices, getitem, setitem
 
 __all__ = [
     "ARRAY", "DEFAULT_COMPLEX", "DEFAULT_FLOAT", "DISCRETE", "DTYPES", "MAX_DIMENSIONS", "NAME", "abs", "acos", "acosh", "add",
@@ -89,10 +89,22 @@ def _guarded(
 
 def _of_one(native: Callable[[Any], Any], on_host: Callable[[Any], Any], /, also: Any = ()) -> Callable[[Any], Any]:
     """As `_guarded`, for the functions of one tensor, whose overhead counts most."""
-    elsewhere: dict[Any, Callable[[Any], Any]] = dict.fromkeys((*STORED_ONLY, *also), host(on_host))
+    return _by_dtype(native, dict.fromkeys((*STORED_ONLY, *also), host(on_host)))
 
+
+def _by_dtype(native: Callable[[Any], Any], others: dict[Any, Callable[[Any], Any]], /) -> Callable[[Any], Any]:
     def call(x: Any, /) -> Any:
-        return elsewhere.get(x.dtype, native)(x)
+        return others.get(x.dtype, native)(x)
+
+    return call
+
+
+def _unless_away(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
+    """`native` on the CPU; what accelerators lack, or get wrong, goes through NumPy from there."""
+    through_host = host(on_host)
+
+    def call(x: Any, /, *args: Any, **keywords: Any) -> Any:
+        return (native if x.device.type == "cpu" else through_host)(x, *args, **keywords)
 
     return call
 
@@ -112,17 +124,20 @@ def _pair(function: Callable[..., Any], /) -> Callable[..., Any]:
 
 # -- elements
 
-acosh, asin, asinh, atan, atanh, cos, cosh, exp = (
-    torch.acosh, torch.asin, torch.asinh, torch.atan, torch.atanh, torch.cos, torch.cosh, torch.exp,
-)  # fmt: skip
-log, log2, log10, sin, sinh, sqrt, tan, tanh = (
-    torch.log, torch.log2, torch.log10, torch.sin, torch.sinh, torch.sqrt, torch.tan, torch.tanh,
+atan, atanh, exp, log, log2, log10, sqrt = (
+    torch.atan, torch.atanh, torch.exp, torch.log, torch.log2, torch.log10, torch.sqrt,
 )  # fmt: skip
 # Complex ones lose infinities and signs of zeros in torch.
 acos, expm1, log1p, reciprocal = (
     _of_one(getattr(torch, name), getattr(_numpy, name), COMPLEX) for name in ("acos", "expm1", "log1p", "reciprocal")
 )
 
+
+# On CUDA so do these.
+acosh, asin, asinh, cos, cosh, sin, sinh, tan, tanh = (
+    _by_dtype(getattr(torch, name), dict.fromkeys(COMPLEX, _unless_away(getattr(torch, name), getattr(_numpy, name))))
+    for name in ("acosh", "asin", "asinh", "cos", "cosh", "sin", "sinh", "tan", "tanh")
+)
 
 # torch forgets the signs of complex zeros.
 abs, bitwise_invert, negative, sign, square = (
@@ -245,13 +260,26 @@ sum, prod, cumulative_sum, cumulative_prod, _trace = (
         (_compat, _numpy, "cumulative_prod"), (_compat.linalg, _numpy.linalg, "trace"),
     )
 )  # fmt: skip
-argmax, argmin, count_nonzero, diff, max, min, matmul, nonzero, take_along_axis, tensordot, tril, triu, vecdot = (
+argmax, argmin, count_nonzero, diff, max, min, nonzero, tril, triu = (
     _guarded(getattr(_compat, name), getattr(_numpy, name))
-    for name in (
-        "argmax", "argmin", "count_nonzero", "diff", "max", "min", "matmul", "nonzero", "take_along_axis", "tensordot", "tril",
-        "triu", "vecdot",
-    )
-)  # fmt: skip
+    for name in ("argmax", "argmin", "count_nonzero", "diff", "max", "min", "nonzero", "tril", "triu")
+)
+
+
+def _product(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
+    """Sums of products. Accelerators have none of integers."""
+    on_cpu = _guarded(native, on_host)
+    of_integers = _unless_away(on_cpu, on_host)
+
+    def call(x1: Any, x2: Any, /, **keywords: Any) -> Any:
+        return (native if x1.dtype in INEXACT else of_integers)(x1, x2, **keywords)
+
+    return call
+
+
+matmul, tensordot, vecdot = (
+    _product(getattr(_compat, name), getattr(_numpy, name)) for name in ("matmul", "tensordot", "vecdot")
+)
 
 # -- the rest
 
@@ -263,7 +291,9 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None,
 
 
 linspace = _compat.linspace
-clip, flip, repeat = (_guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("clip", "flip", "repeat"))
+clip, flip, repeat, roll = (
+    _guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("clip", "flip", "repeat", "roll")
+)
 sort, argsort = (_guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("sort", "argsort"))
 # torch's own lose NaNs, counts and first positions (https://github.com/pytorch/pytorch/issues/36748, 94106).
 unique_all, unique_counts, unique_inverse, unique_values = (
@@ -272,10 +302,22 @@ unique_all, unique_counts, unique_inverse, unique_values = (
 
 
 def _take(x: Any, indices: Any, /, *, axis: int = 0) -> Any:
+    check_indices(indices, x.shape[axis])
     return _compat.take(x, indices if indices.dtype in INDEX else indices.long(), axis=axis)
 
 
-take = _guarded(_take, _numpy.take)
+def _take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
+    check_indices(indices, x.shape[axis])
+    return _compat.take_along_axis(x, indices, axis=axis)
+
+
+take, take_along_axis = _guarded(_take, _numpy.take), _guarded(_take_along_axis, _numpy.take_along_axis)
+_where_on_host = host(_numpy.where)
+
+
+def where(condition: Any, x1: Any, x2: Any, /) -> Any:
+    stored_only = builtins.any(isinstance(x, torch.Tensor) and x.dtype in STORED_ONLY for x in (x1, x2))
+    return (_where_on_host if stored_only else _compat.where)(condition, x1, x2)
 
 
 def _searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Any:
@@ -293,7 +335,7 @@ _l = _compat.linalg
 linalg = SimpleNamespace(
     cholesky=_l.cholesky, cross=_guarded(_l.cross, _numpy.linalg.cross), det=_l.det, diagonal=_diagonal, eigh=_l.eigh,
     eigvalsh=_l.eigvalsh, inv=_l.inv, matrix_norm=_l.matrix_norm, matrix_power=_l.matrix_power, matrix_rank=_l.matrix_rank,
-    matrix_transpose=_l.matrix_transpose, outer=_l.outer, pinv=_l.pinv, qr=_l.qr, slogdet=_l.slogdet, solve=_l.solve,
-    svd=_l.svd, svdvals=_l.svdvals, trace=_trace, vector_norm=_l.vector_norm,
+    matrix_transpose=_l.matrix_transpose, outer=_guarded(_l.outer, _numpy.linalg.outer), pinv=_l.pinv, qr=_l.qr,
+    slogdet=_l.slogdet, solve=_l.solve, svd=_l.svd, svdvals=_l.svdvals, trace=_trace, vector_norm=_l.vector_norm,
 )  # fmt: skip
 fft = _compat.fft

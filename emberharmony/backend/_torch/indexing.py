@@ -19,6 +19,7 @@ def getitem(x: Any, key: Any, /) -> Any:
         return from_host(to_numpy(x)[to_host(key)], x.device)
     if (type(key) is slice and key.step is None) or type(key) is int:
         return x[key]
+    _check_bounds(x, key)
     key, reversed_axes, rest = _without_negative_steps(x, key)
     out = x[key]
     if reversed_axes:
@@ -32,6 +33,7 @@ def setitem(x: Any, key: Any, value: Any, /) -> Any:
         changed = np.array(to_numpy(x))
         changed[to_host(key)] = to_host(value)
         return x.copy_(torch.from_numpy(changed))
+    _check_bounds(x, key)
     key, reversed_axes, rest = _without_negative_steps(x, key)
     if reversed_axes:
         if rest is not None:
@@ -42,6 +44,30 @@ def setitem(x: Any, key: Any, value: Any, /) -> Any:
     else:
         x[key] = value
     return x
+
+
+def check_indices(indices: Any, length: int, /) -> None:
+    """An IndexError for what an accelerator would not tell, or would tell by giving up all further work of the process."""
+    if indices.device.type == "cpu" or not indices.numel():
+        return
+    low, high = (int(end) for end in torch.aminmax(indices.long()))
+    if not -length <= low <= high < length:
+        wrong = high if high >= length else low
+        raise IndexError(f"Index {wrong} is out of bounds for an axis of length {length}.")
+
+
+def _check_bounds(x: Any, key: Any) -> None:
+    if x.device.type == "cpu":
+        return
+    parts, axis = key if isinstance(key, tuple) else (key,), 0
+    for i, part in enumerate(parts):
+        if part is Ellipsis:
+            axis = x.ndim - builtins.sum(_axes_consumed(p) for p in parts[i + 1 :])
+        elif isinstance(part, (torch.Tensor, np.ndarray, list)) and axis < x.ndim:
+            indices = torch.as_tensor(part, device=x.device)
+            if indices.dtype is not torch.bool:
+                check_indices(indices, x.shape[axis])
+        axis += _axes_consumed(part)
 
 
 def _has_empty_mask(key: Any) -> bool:
