@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_DEFAULT_COMPONENTS = 32
 
-_HOST_BLOCK_WINDOWS = 2_048  # their rows, scores and products stay in cache
+_HOST_BLOCK_WINDOWS = 4_096  # their rows, scores and products stay in cache
 _DEVICE_BLOCK_WINDOWS = 262_144
 _PRODUCT_DEPTH = 256  # enough of a sum to one product that adding products costs little beside them
 _SAME_LOADING = 1e-4  # far above what rounding does to a loading, also in float32

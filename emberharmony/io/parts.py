@@ -14,6 +14,7 @@ from emberharmony.io.store import FileRecord, Store
 from emberharmony.typing import FeatureBlock
 
 ROWS_PER_GROUP = 131_072
+_WRITE_BUFFER_BYTES = 2**20  # pages are kilobytes: one at a time, threads would queue for the interpreter
 
 
 def feature_part(split: str, chunk: int) -> str:
@@ -65,10 +66,10 @@ class Encoding(NamedTuple):
 def write_part(store: Store, name: str, table: pa.Table, encoding: Encoding) -> FileRecord:
     """Write one part."""
     packed = {*encoding.dictionary, *encoding.sparse}
-    with store.keeping(name) as file:
+    with store.keeping(name) as file, pa.BufferedOutputStream(pa.PythonFile(file, mode="w"), _WRITE_BUFFER_BYTES) as stream:
         pq.write_table(
             table,
-            pa.PythonFile(file, mode="w"),
+            stream,
             row_group_size=ROWS_PER_GROUP,
             use_dictionary=list(encoding.dictionary),
             compression={column: "lz4" if column in packed else "none" for column in table.column_names},

@@ -70,6 +70,9 @@ class HashingFile:
     def flush(self) -> None:
         """Do nothing: the end of the block flushes."""
 
+    def close(self) -> None:
+        """Do nothing: the end of the block closes."""
+
     @property
     def record(self) -> FileRecord:
         """The record of what was written so far."""

@@ -190,8 +190,8 @@ def _lagged_products(rows: FeatureBlock, period: int, reaches: Mapping[int, int]
     Returns arrays of shape ``(width, reaches[p] * width)``. Each is summed by one thread, block after block: their number
     changes no last bit.
     """
-    n_rows, width = rows.shape[1], rows.shape[0] + 1
-    n_lines = max((_HOST_BLOCK_ROWS if on_host() else _DEVICE_BLOCK_ROWS) // period, 4)
+    n_rows, width, here = rows.shape[1], rows.shape[0] + 1, on_host()
+    n_lines = max((_HOST_BLOCK_ROWS if here else _DEVICE_BLOCK_ROWS) // period, 4)
     block_rows = n_lines * period
     sums = {p: np.zeros((width, reach * width)) for p, reach in reaches.items()}
 
@@ -204,7 +204,7 @@ def _lagged_products(rows: FeatureBlock, period: int, reaches: Mapping[int, int]
                 lines = ops.reshape(flat[p * width : (p + block_rows) * width], (n_lines, period * width))
                 sums[p] += (lines[:, :width].mT @ lines[:, : reaches[p] * width]).numpy()
 
-    n_threads = compute_threads() if n_rows > block_rows else 1
+    n_threads = compute_threads() if here and n_rows > block_rows else 1  # each would send a device all rows again
     places = list(reaches)
     each_block(add_up, [places[i::n_threads] for i in range(n_threads)])
     return sums
