@@ -107,14 +107,16 @@ def run_job(job: AnyJob, engine: Engine, watcher: Watcher | None = None, *, over
                 if isinstance(job.sink, BigQuerySinkSpec):
                     check_sink(job.sink)
                 ref = stage_plan(plan, sink, backend=job.backend if job.is_spread else backend, anew=overwrite)
-                ref = replace(ref, threads=job.worker_threads, parity=job.runtime.parity_check)
+                workers = min(plan.memory.n_workers, len(plan.chunks))
+                ref = replace(ref, threads=job.threads_of(workers), parity=job.runtime.parity_check)
+                ref = replace(ref, workers=plan.memory.most_workers)
                 if state is not None:
                     stage_fitted(state, open_run(ref))
                 if isinstance(job.sink, BigQuerySinkSpec):
                     note_sink(open_run(ref), job.sink)
                 watcher.planned(plan, backend)
-                with limit_compute_threads(max(1, compute_threads() // job.workers)):
-                    return outcome(carry_out(ref, sink, engine, watcher, workers=job.workers), did_work=True)
+                with limit_compute_threads(max(1, compute_threads() // workers)):
+                    return outcome(carry_out(ref, sink, engine, watcher, workers=workers), did_work=True)
     if isinstance(job.sink, BigQuerySinkSpec):
         check_same_tables(sink, job.sink)
     elif (sink / STAGING).exists():

@@ -76,7 +76,9 @@ class Runtime(BaseModel):
     backend: str = Field(
         "auto", description="numpy, torch or mlx, with a device if wanted (torch:cuda:1); auto: the best here."
     )
-    workers: int | None = Field(None, ge=1, description="Chunks at a time; by default the number of cores.")
+    workers: int | None = Field(
+        None, ge=1, description="Chunks at a time; by default one for each core, or as many as memory allows."
+    )
     threads: int | None = Field(
         None, ge=1, description="Compute threads of each worker; by default this machine's cores shared out, elsewhere one."
     )
@@ -127,7 +129,7 @@ class AnyJob(BaseModel):
 
     @property
     def workers(self) -> int:
-        """Chunks at a time."""
+        """Chunks at a time, at most."""
         return self.runtime.workers or available_cores()
 
     @property
@@ -135,18 +137,18 @@ class AnyJob(BaseModel):
         """Whether the work is done elsewhere, by workers that select their own backend."""
         return self.runtime.address is not None or self.runtime.engine == "pools"
 
-    @property
-    def worker_threads(self) -> int | None:
-        """Compute threads of every worker process; ``None`` where the work is done in this one."""
+    def threads_of(self, workers: int) -> int | None:
+        """Compute threads of each of so many worker processes; ``None`` where the work is done in this one."""
         if self.runtime.engine in ("none", "threads", "pools"):  # a shard shares out the cores of its own host
             return None
-        return self.runtime.threads or (1 if self.is_spread else max(1, available_cores() // self.workers))
+        return self.runtime.threads or (1 if self.is_spread else max(1, available_cores() // workers))
 
     @property
     def resources(self) -> Resources:
         """What the plan may use."""
         runtime = self.runtime
-        return Resources(runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend)
+        may_be_fewer = runtime.workers is None
+        return Resources(runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend, may_be_fewer)
 
 
 class Job(AnyJob):

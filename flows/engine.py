@@ -57,12 +57,15 @@ class PrefectEngine:
         granularity = self._granularity
         if granularity == "auto":
             granularity = "stage" if len(chunks) <= MAX_STAGE_CHUNKS else "chunk"
-        pace = _Pace(0.0 if granularity == "stage" else self._task_run_s, self._workers)
+        workers = min(self._workers, ref.workers or self._workers)
+        # The runner takes up one task run for each of its workers: where memory allows fewer, none waits there.
+        at_once = workers if workers < self._workers else 2 * workers
+        pace = _Pace(0.0 if granularity == "stage" else self._task_run_s, workers)
         waiting = deque(chunks)
         alive: dict[Any, range] = {}
         try:
             while waiting or alive:
-                while waiting and len(alive) < 2 * self._workers:
+                while waiting and len(alive) < at_once:
                     _keep_pace_with_server()
                     portion = _take(waiting, pace.size(len(waiting)))
                     alive[self._submit(stage, ref, portion, granularity)] = portion

@@ -21,18 +21,19 @@ class PlainLoop:
 
     def each(self, stage: str, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
         """Run a stage of the given chunks; with several workers a bounded number of them at a time."""
-        if self._workers == 1:
+        workers = min(self._workers, ref.workers or self._workers)
+        if workers == 1:
             for chunk in chunks:
                 _run_chunk(stage, ref, chunk)
                 yield chunk
             return
-        with ThreadPoolExecutor(self._workers) as pool:
+        with ThreadPoolExecutor(workers) as pool:
             running: dict[Future[int], int] = {}
             waiting = iter(chunks)
             try:
                 for chunk in waiting:
                     running[pool.submit(_run_chunk, stage, ref, chunk)] = chunk
-                    if len(running) < 2 * self._workers:
+                    if len(running) < 2 * workers:
                         continue
                     yield from _finished(running)
                 while running:

@@ -34,9 +34,9 @@ def shard(ref: RunRef, stage: ChunkStageName, chunks: list[tuple[int, int]], wor
     chunks : list of (int, int)
         First and last number of each range of chunks.
     workers : int or None
-        Chunks at a time; by default one for each core.
+        Chunks at a time; by default one for each core, or as many as memory allows.
     """
-    workers = workers or available_cores()
+    workers = workers or min(available_cores(), ref.workers or available_cores())
     with (
         giving_signs(ref, flow_run.get_id()) as unwanted,
         limit_compute_threads(max(1, compute_threads() // workers)),

@@ -45,6 +45,7 @@ class Resources:
     max_memory_gb: float = 4.0
     workers: int = 1
     backend: str | None = None
+    may_be_fewer: bool = False  # workers, where memory is scarce
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def plan_table(
             n_workers=resources.workers,
             reserved_bytes=reserved,
             allowed_bytes=int(resources.max_memory_gb * 2**30),
+            may_be_fewer=resources.may_be_fewer,
         )
 
     def planned(*, in_order: bool) -> tuple[RowSizes, MemoryPlan]:

@@ -49,6 +49,7 @@ class RunRef:
     token: str = ""  # told apart from an earlier run in the same place, which a worker may still remember
     threads: int | None = None  # compute threads of a worker process; None: the process that runs the job has set them
     parity: float = 0.0  # share of the chunks that are computed on NumPy as well
+    workers: int | None = None  # chunks for which a process has memory at a time
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,17 @@ class MemoryPlan:
     fixed_bytes: int  # merges and fits
     n_workers: int
     allowed_bytes: int
+    may_be_fewer: bool = False  # workers, where memory is scarce
 
     @property
     def projected_bytes(self) -> int:
         """Peak of the whole process."""
         return self.reserved_bytes + max(self.n_workers * self.chunk_bytes, self.fixed_bytes)
+
+    @property
+    def most_workers(self) -> int:
+        """Chunks for which there is memory at a time, on a host of any number of cores."""
+        return (self.allowed_bytes - self.reserved_bytes) // self.chunk_bytes
 
     def with_chunk(self, n_rows: int, sizes: RowSizes) -> MemoryPlan:
         """Return the plan with room for a chunk that turned out to be of `n_rows`: rows of one time cannot be parted.
@@ -61,11 +67,13 @@ class MemoryPlan:
         more = int((n_rows - self.chunk_rows) * row_peak_bytes(sizes))
         profiled = sizes.in_flight_bytes + profile_bytes(sizes, n_rows)
         plan = replace(self, chunk_bytes=max(self.chunk_bytes + more, profiled))
+        if self.may_be_fewer:
+            plan = replace(plan, n_workers=max(1, min(plan.n_workers, plan.most_workers)))
         if plan.projected_bytes > self.allowed_bytes:
             raise PlanError(
                 f"{n_rows:,} rows have the same time or key, so that no chunk can part them; reading them together needs "
                 f"{plan.projected_bytes / 2**30:.2f} GiB, over the {self.allowed_bytes / 2**30:.2f} GiB allowed by "
-                f"runtime.max_memory_gb. Raise it, lower runtime.workers (now {self.n_workers}), order the rows by a finer "
+                f"runtime.max_memory_gb. Raise it, {_fewer(self.n_workers)}order the rows by a finer "
                 f"time, or, in BigQuery, begin source.order_by with a column of whole numbers or times that tells them apart "
                 f"and is never null."
             )
@@ -127,8 +135,12 @@ def plan_memory(
     n_workers: int,
     reserved_bytes: int,
     allowed_bytes: int,
+    may_be_fewer: bool = False,
 ) -> MemoryPlan:
     """Choose the chunk size, or check the one asked for.
+
+    Where there `may_be_fewer` than `n_workers`, there are as many as leave each at least as much memory for rows as its
+    chunk takes besides.
 
     Raises
     ------
@@ -143,14 +155,18 @@ def plan_memory(
         stage = max(fixed + int(n_rows * row_peak_bytes(sizes)), profile_bytes(sizes, n_rows))
         return sizes.in_flight_bytes + stage
 
+    if may_be_fewer and chunk_rows is None:
+        n_workers = max(1, min(n_workers, free // (2 * chunk_bytes(0))))
+    elif may_be_fewer:
+        n_workers = max(1, min(n_workers, free // chunk_bytes(min(chunk_rows or n_rows, n_rows))))
     fitting = bisect_right(range(1, n_rows + 1), free / n_workers, key=chunk_bytes)  # rows of the largest chunk
     smallest = min(n_rows, 16 * window_size)
     if fit > free or fitting < smallest:
         needed = reserved_bytes + max(fit, n_workers * chunk_bytes(smallest))
         raise PlanError(
             f"This job needs at least {needed / 2**30:.2f} GiB ({reserved_bytes / 2**30:.2f} of them in use before it "
-            f"starts), over the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, lower "
-            f"runtime.workers (now {n_workers}), lower windows.size (now {window_size:,}), or make fewer features (up to "
+            f"starts), over the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, "
+            f"{_fewer(n_workers)}lower windows.size (now {window_size:,}), or make fewer features (up to "
             f"{sizes.n_features:,} now; see categories.max_categories and columns.drop)."
         )
     wanted = max(DEFAULT_CHUNK_ROWS, -(-n_rows // MAX_CHUNKS))
@@ -162,7 +178,11 @@ def plan_memory(
             f"runtime.max_memory_gb leaves to each of {n_workers} workers. Lower runtime.chunk_rows to {fitting:,}, or raise "
             f"runtime.max_memory_gb."
         )
-    return MemoryPlan(rows, reserved_bytes, chunk_bytes(rows), fit, n_workers, allowed_bytes)
+    return MemoryPlan(rows, reserved_bytes, chunk_bytes(rows), fit, n_workers, allowed_bytes, may_be_fewer)
+
+
+def _fewer(n_workers: int) -> str:
+    return f"lower runtime.workers (now {n_workers}), " if n_workers > 1 else ""
 
 
 def _gram_bytes(sizes: RowSizes, window_size: int) -> int:

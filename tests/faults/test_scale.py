@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import cloudpickle
@@ -140,7 +141,7 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
     monkeypatch.setattr("tasks.stages.run_chunk", lambda *_: time.sleep(0.002))
     monkeypatch.setattr("flows.engine.MAX_EVENTS_WAITING", 50)
     chunks = range(300, 600)  # small numbers are not kept anyway
-    submitted, unfinished, events, sizes = [], [], [], []
+    submitted, unfinished, events, sizes, at_once = [], [], [], [], []
 
     class Runner(ThreadPoolTaskRunner):
         def submit(self, task, parameters, **kwargs):
@@ -157,13 +158,18 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
             began = time.perf_counter()
             done = list(engine.each("profile", staged, chunks))
             each_ms = (time.perf_counter() - began) / len(chunks) * 1e3
+            at_once.append(max(unfinished))
+            unfinished.clear()
+            submitted.clear()
+            done += engine.each("profile", replace(staged, workers=1), [600, 601, 602])
+            at_once.append(max(unfinished))
             return done, len(FlowRunContext.get().run_results), len(runner._cancel_events), each_ms
 
     with server_if_needed():
         done, results_kept, events_kept, each_ms = no_work()
     print(f"{len(chunks)} task runs on threads: {each_ms:.1f} ms each; at most {max(events)} events waited")
-    assert sorted(done) == list(chunks)
+    assert sorted(done) == [*chunks, 600, 601, 602]
     assert (results_kept, events_kept) == (0, 0)
-    assert max(unfinished) == 2 * 2, "a window of twice the workers, and it is used"
+    assert at_once == [2 * 2, 1], "a window of twice the workers, and it is used; or the chunks that have memory"
     assert max(sizes) < 2048, "references are small, here of a job of 20,000 chunks"
     assert max(events) <= 50 + 3 * 2 * 2, "no more wait than were allowed to, and those of the task runs under way"

@@ -3,13 +3,15 @@
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from emberharmony.errors import BackendUnavailableError, PlanError, TerminalError
-from flows.compose import peak_bytes, run_job
+from emberharmony.pipeline.stages import run_chunk
+from flows.compose import peak_bytes, plan_job, run_job
 from flows.config import parse_job
 from flows.engine import engine_of
 from flows.local import PlainLoop
@@ -59,6 +61,28 @@ def test_stages_come_in_order_and_end_whole(job, workers):
     assert outcome.backend == "numpy:cpu"
     assert outcome.seconds > 0
     assert outcome.rows_per_second == pytest.approx(300 / outcome.seconds)
+
+
+def test_no_more_chunks_at_a_time_than_have_memory(job, monkeypatch):
+    """On a machine of many cores, where nobody asked for so many workers."""
+    running, most = set(), []
+
+    def counted(stage, ref, chunk):
+        running.add(chunk)
+        most.append(len(running))
+        time.sleep(0.01)
+        run_chunk(stage, ref, chunk)
+        running.discard(chunk)
+
+    monkeypatch.setattr("flows.local.run_chunk", counted)
+    monkeypatch.setattr("flows.config.available_cores", lambda: 64)
+    del job["runtime"]["workers"]
+    planned = plan_job(parse_job(job)).plan.memory
+    job["runtime"]["max_memory_gb"] = (planned.reserved_bytes + 2.5 * planned.chunk_bytes) / 2**30
+    whole = parse_job(job)
+    outcome = run_job(whole, PlainLoop(whole.workers))
+    assert max(most) == 2
+    assert outcome.projected_bytes < planned.projected_bytes
 
 
 def test_a_result_that_is_there_is_not_made_again(job):

@@ -53,13 +53,17 @@ sizes_drawn = st.builds(
     st.one_of(st.none(), st.integers(1, 10**7)),
     st.integers(1, 16),
     st.integers(2**28, 2**35),
+    st.booleans(),
 )
-def test_what_is_planned_is_allowed(sizes, n_rows, chunk_rows, n_workers, allowed):
+def test_what_is_planned_is_allowed(sizes, n_rows, chunk_rows, n_workers, allowed, may_be_fewer):
+    asked = {"n_rows": n_rows, "chunk_rows": chunk_rows, "n_workers": n_workers, "allowed_bytes": allowed}
     try:
-        memory = plan(sizes, n_rows=n_rows, chunk_rows=chunk_rows, n_workers=n_workers, allowed_bytes=allowed)
+        memory = plan(sizes, **asked, may_be_fewer=may_be_fewer)
     except PlanError:
         return  # its words are looked at below
     assert memory.projected_bytes <= allowed
+    assert memory.n_workers <= memory.most_workers
+    assert memory.n_workers == n_workers or may_be_fewer
     assert 1 <= memory.chunk_rows <= n_rows
     assert memory.chunk_rows <= (chunk_rows or max(DEFAULT_CHUNK_ROWS, -(-n_rows // MAX_CHUNKS)))
     assert memory.chunk_rows == min(chunk_rows or DEFAULT_CHUNK_ROWS, n_rows) or chunk_rows is None
@@ -110,8 +114,9 @@ def test_refused_with_both_numbers_and_the_way_out(too_much):
     message = str(refusal.value)
     needed, _, allowed = map(float, re.findall(r"(\d+\.\d\d) ", message)[:3])
     assert needed > allowed == pytest.approx(too_much.get("allowed_bytes", 4 * GB) / GB, abs=0.01)
-    for way_out in ("runtime.max_memory_gb", "runtime.workers", "windows.size", "categories.max_categories", "columns.drop"):
+    for way_out in ("runtime.max_memory_gb", "windows.size", "categories.max_categories", "columns.drop"):
         assert way_out in message
+    assert ("runtime.workers" in message) == ("n_workers" in too_much), "one worker cannot be fewer"
 
 
 def test_profiles_are_planned():
@@ -123,6 +128,34 @@ def test_profiles_are_planned():
     assert merged[0] < merged[1] == merged[2] >= 5000 * 16 * MAX_BUCKETS
     with pytest.raises(PlanError, match="A chunk of 60,000 rows needs"):
         plan(wide, **given_ | {"n_rows": 10**6}, chunk_rows=60_000)
+
+
+@pytest.mark.parametrize("chunk_rows", [None, 200_000])
+def test_as_many_workers_as_memory_allows(chunk_rows):
+    """By default a machine of many cores does what one of few does; workers that were asked for are had, or refused."""
+    few, many = (plan(n_workers=n, chunk_rows=chunk_rows, may_be_fewer=True) for n in (2, 64))
+    assert few.n_workers == 2
+    assert 2 < many.n_workers < 64
+    assert many.projected_bytes <= 4 * GB < many.projected_bytes + many.chunk_bytes or chunk_rows is None
+    assert many.n_workers <= many.most_workers
+    assert many.chunk_rows >= (chunk_rows or 50_000), "no crumbs"
+    with pytest.raises(PlanError, match=r"runtime\.workers"):
+        plan(n_workers=64, chunk_rows=chunk_rows)
+
+
+def test_one_worker_is_not_told_to_be_fewer():
+    with pytest.raises(PlanError, match=r"over the 0\.25 GiB") as refusal:
+        plan(n_workers=64, allowed_bytes=2**28, may_be_fewer=True)
+    assert "runtime.workers" not in str(refusal.value)
+
+
+def test_rows_of_one_time_leave_memory_to_fewer_workers():
+    planned = plan(n_workers=8, may_be_fewer=True)
+    crowded = planned.with_chunk(4_000_000, SIZES)
+    assert 1 <= crowded.n_workers < planned.n_workers == 8
+    assert crowded.projected_bytes <= 4 * GB
+    with pytest.raises(PlanError, match=r"lower runtime\.workers \(now 8\)"):
+        plan(n_workers=8).with_chunk(4_000_000, SIZES)
 
 
 def test_small_tables_need_little():
