@@ -107,6 +107,9 @@ class Steps:
 
 
 PLAIN = Steps()
+_STATE_WORTH = 2
+"""Windows' matrices may take so many times the bytes of their rows. They cost space, but are made by all workers and merged at
+the speed of reading; rows that are left to the fit are read again and multiplied by one process."""
 
 
 def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
@@ -235,10 +238,10 @@ def feature_encoding(fitted: Preprocessing) -> Encoding:
 
 
 def state_pays(run: Run, n_bytes: int) -> bool:
-    """Whether so many bytes of training rows are more than the matrices made of them; fewer are better merged as they are."""
+    """Whether matrices are worth making of so many bytes of training rows; fewer are merged as they are, by the fit alone."""
     windows = run.spec.windows
     n_features = len(run.preprocessing.feature_names)
-    return n_bytes > (windows.size * (n_features + 1)) ** 2 * len(windows.strides) * 8
+    return _STATE_WORTH * n_bytes > (windows.size * (n_features + 1)) ** 2 * len(windows.strides) * 8
 
 
 def _receipt(

@@ -191,17 +191,16 @@ def _lagged_products(rows: FeatureBlock, period: int, reaches: Mapping[int, int]
     changes no last bit.
     """
     n_rows, width, here = rows.shape[1], rows.shape[0] + 1, on_host()
-    n_lines = max((_HOST_BLOCK_ROWS if here else _DEVICE_BLOCK_ROWS) // period, 4)
-    block_rows = n_lines * period
+    block_rows = max((_HOST_BLOCK_ROWS if here else _DEVICE_BLOCK_ROWS) // period, 4) * period
     sums = {p: np.zeros((width, reach * width)) for p, reach in reaches.items()}
 
     def add_up(some: Sequence[int]) -> None:
         for begin in range(0, n_rows, block_rows):
+            n = min(block_rows, _ceil_to(n_rows - begin, period))
             # A period more than the block's own rows: the last of them meet the rows after it.
-            table = rows_with_ones(rows[:, begin : begin + block_rows + period], block_rows + period)
-            flat = ops.reshape(table, (-1,))
+            flat = ops.reshape(rows_with_ones(rows[:, begin : begin + n + period], n + period), (-1,))
             for p in some:
-                lines = ops.reshape(flat[p * width : (p + block_rows) * width], (n_lines, period * width))
+                lines = ops.reshape(flat[p * width : (p + n) * width], (n // period, period * width))
                 sums[p] += (lines[:, :width].mT @ lines[:, : reaches[p] * width]).numpy()
 
     n_threads = compute_threads() if here and n_rows > block_rows else 1  # each would send a device all rows again
