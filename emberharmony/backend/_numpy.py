@@ -22,7 +22,8 @@ from array_api_compat.numpy import (  # isort: skip
 from emberharmony.backend import _dtypes
 
 __all__ = [
-    "ARRAY", "DEFAULT_COMPLEX", "DEFAULT_FLOAT", "DISCRETE", "DTYPES", "MAX_DIMENSIONS", "NAME", "abs", "acos", "acosh", "add",
+    "ARRAY", "DEFAULT_COMPLEX", "DEFAULT_FLOAT", "DISCRETE", "DTYPES", "MAX_DIMENSIONS", "MEMORY_ERRORS", "NAME",
+    "abs", "acos", "acosh", "add",
     "all", "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh",
     "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
     "broadcast_to", "cast", "ceil", "clip", "concat", "conj", "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod",
@@ -44,6 +45,7 @@ ARRAY = np.ndarray | np.generic
 DTYPES = {d.dtype: d for d in _dtypes.ALL}
 DISCRETE = frozenset(d.dtype for d in _dtypes.ALL if "floating" not in d.kind)
 DEFAULT_FLOAT = _dtypes.float64
+MEMORY_ERRORS: tuple[type[Exception], ...] = (MemoryError,)
 DEFAULT_COMPLEX = _dtypes.complex128
 MAX_DIMENSIONS = 64
 

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from platform import node
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
 from emberharmony.backend import get_backend, select, using_backend
-from emberharmony.errors import DamagedError, DataError
+from emberharmony.errors import DamagedError, DataError, TransientError
 from emberharmony.features.columns import ColumnRoles, DroppedColumn, FeatureColumn
 from emberharmony.features.drift import Baseline
 from emberharmony.features.preprocessing import Preprocessing
@@ -263,12 +264,25 @@ def at_the_door(ref: RunRef) -> Iterator[tuple[Run, str]]:
     ------
     (Run, str)
         The run, and the backend and device that computes, for the receipt.
+
+    Raises
+    ------
+    TransientError
+        If the memory of that device is used up, which passes when other chunks on it are done.
     """
     if ref.threads is not None:
         limit_worker_threads(ref.threads)
     with using_backend(ref.backend or get_backend()):
         backend = select()
-        yield open_run(ref), f"{backend.name}:{backend.device}"
+        place = f"{backend.name}:{backend.device}"
+        try:
+            yield open_run(ref), place
+        except backend.xp.MEMORY_ERRORS as error:
+            what = ". ".join(str(error).split(". ")[:2])  # torch goes on about its allocator
+            raise TransientError(
+                f"Memory is used up, where {place} computes on host {node()}: {what}. Fewer chunks at a time need less: lower "
+                f"runtime.workers, or runtime.chunk_rows if it is one already."
+            ) from error
 
 
 def _ranges(table: IntArray | None, n: int) -> list[tuple[int, int] | None]:

@@ -25,6 +25,7 @@ from emberharmony.backend._mlx.arrays import (
     DTYPES,
     INEXACT,
     MAX_DIMENSIONS,
+    MEMORY_ERRORS,
     NAME,
     asarray,
     cast,
@@ -51,7 +52,8 @@ from emberharmony.backend._mlx.arrays import (
 from emberharmony.backend._mlx.indexing import check_indices, getitem, setitem
 
 __all__ = [
-    "ARRAY", "DEFAULT_COMPLEX", "DEFAULT_FLOAT", "DISCRETE", "DTYPES", "MAX_DIMENSIONS", "NAME", "abs", "acos", "acosh", "add",
+    "ARRAY", "DEFAULT_COMPLEX", "DEFAULT_FLOAT", "DISCRETE", "DTYPES", "MAX_DIMENSIONS", "MEMORY_ERRORS", "NAME",
+    "abs", "acos", "acosh", "add",
     "all", "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh",
     "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
     "broadcast_to", "cast", "ceil", "clip", "concat", "conj", "copysign", "cos", "cosh", "count_nonzero", "cumulative_prod",

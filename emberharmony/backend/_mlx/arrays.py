@@ -15,6 +15,7 @@ NAME = "mlx"
 ARRAY = mx.array
 DTYPES = {getattr(mx, "bool_" if d.name == "bool" else d.name): d for d in _dtypes.ALL if d is not _dtypes.complex128}
 DEFAULT_FLOAT = _dtypes.float32
+MEMORY_ERRORS: tuple[type[Exception], ...] = (MemoryError,)  # MLX has no error of its own for it
 DEFAULT_COMPLEX = _dtypes.complex64
 MAX_DIMENSIONS = 10  # what its kernels for views of any strides take
 

@@ -16,6 +16,7 @@ NAME = "torch"
 ARRAY = torch.Tensor
 DTYPES = {getattr(torch, d.name): d for d in _dtypes.ALL}
 DEFAULT_FLOAT = _dtypes.float32
+MEMORY_ERRORS: tuple[type[Exception], ...] = (torch.OutOfMemoryError, MemoryError)
 DEFAULT_COMPLEX = _dtypes.complex64
 MAX_DIMENSIONS = 64
 
