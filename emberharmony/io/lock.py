@@ -32,8 +32,11 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # before it is let go: whoever waits for this very file finds that it is gone
-        handle.close()
+        # On a share that is or was away each of these may fail, which says nothing of the work: the lock ends with the handle.
+        with suppress(OSError):
+            path.unlink(missing_ok=True)  # before it is let go: whoever waits for this very file finds that it is gone
+        with suppress(OSError):
+            handle.close()
         with suppress(OSError):
             path.parent.rmdir()  # if nothing else is in it
 

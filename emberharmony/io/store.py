@@ -10,11 +10,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
@@ -27,6 +27,12 @@ UNFINISHED = ".unfinished"
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK})
 """What it says where a file cannot have a second name."""
+
+_SAFETENSORS_DTYPES = {"BOOL": np.dtype(np.bool_)} | {
+    f"{kind}{8 * n_bytes}": np.dtype(f"<{kind.lower()}{n_bytes}")
+    for kind, sizes in {"I": (1, 2, 4, 8), "U": (1, 2, 4, 8), "F": (2, 4, 8)}.items()
+    for n_bytes in sizes
+}
 
 
 @dataclass(frozen=True)
@@ -176,8 +182,8 @@ class Store:
     def read_arrays(self, file: str | FileRecord, *, prefix: str = "") -> Arrays:
         """Return the arrays whose names begin with `prefix`, without it; the others are not read."""
         path = self.path(file)
-        with self._explained(path), safetensors.safe_open(path, framework="numpy") as arrays:
-            return {key.removeprefix(prefix): arrays.get_tensor(key) for key in arrays.keys() if key.startswith(prefix)}  # noqa: SIM118
+        with self._explained(path), path.open("rb") as handle:
+            return {key.removeprefix(prefix): array for key, array in _safetensors_in(handle, prefix)}
 
     def holds(self, record: FileRecord) -> bool:
         """Whether a file is there and hashes to what its record says."""
@@ -247,6 +253,23 @@ def as_safetensors(arrays: Arrays) -> bytes:
     """Named arrays as the bytes of a safetensors file."""
     content: bytes = safetensors.numpy.save({key: np.asarray(array, order="C") for key, array in arrays.items()})
     return content
+
+
+def _safetensors_in(handle: BufferedReader, prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Names and arrays of a safetensors file. The library maps the file, and where a share is gone that ends the process.
+
+    After eight bytes that tell its length comes a JSON object of every array's dtype, shape and place in the rest
+    (https://github.com/huggingface/safetensors#format).
+    """
+    length = int.from_bytes(handle.read(8), "little")
+    header = json.loads(handle.read(length))
+    for name, entry in header.items():
+        if name.startswith(prefix) and name != "__metadata__":
+            array = np.empty(entry["shape"], _SAFETENSORS_DTYPES[entry["dtype"]])
+            handle.seek(8 + length + entry["data_offsets"][0])
+            if array.nbytes and handle.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
+                raise OSError(errno.EIO, "the file ends too early", handle.name)
+            yield name, array
 
 
 def _as_json(content: Any) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from emberharmony.errors import DataError, TerminalError, TransientError
 from emberharmony.io.folders import paths_of
 from emberharmony.io.footers import open_footer
+from emberharmony.io.lock import locked
 from emberharmony.io.storage_errors import explained, told
 from emberharmony.io.store import Store
 from emberharmony.pipeline.retry import patiently
@@ -98,3 +99,17 @@ def test_a_source_that_is_away_is_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr("emberharmony.io.footers.pq.read_metadata", away)
     with pytest.raises(TransientError, match=r"table\.parquet cannot be reached: stale file handle"):
         open_footer(tmp_path / "table.parquet")
+
+
+def test_a_lock_on_a_share_that_goes_away_says_nothing_of_the_work(tmp_path, monkeypatch):
+    """Seen with sshfs: the share was back and the work done, but the lock's old handle could not be closed."""
+
+    def away(path, **_):
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    with monkeypatch.context() as patch, locked(tmp_path / "staging" / "lock"):
+        patch.setattr(Path, "unlink", away)
+    lock = tmp_path / "staging" / "lock"
+    with locked(lock), pytest.raises(TerminalError, match="Another run is at work"), locked(lock):
+        pytest.fail("two held it")
+    assert not (tmp_path / "staging").exists()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from emberharmony.errors import TerminalError, TransientError
-from emberharmony.io.store import FileRecord, Store, prefixed
+from emberharmony.io.store import FileRecord, Store, as_safetensors, prefixed
 
 
 def files(root):
@@ -40,6 +41,31 @@ def test_a_record_tells_size_and_hash(tmp_path):
     assert store.read(file.record) == b"onetwo"
     assert files(tmp_path) == [f"a/x-{digest[:16]}.bin"]
     assert store.keep("y", b"onetwo").sha256 == digest
+
+
+DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (2, 0, 3)], ids=str)
+def test_arrays_are_what_the_library_reads(tmp_path, shape):
+    values = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    arrays = {f"{dtype}/{letter}": (values + 1).astype(dtype) for dtype in DTYPES for letter in "ab"}
+    store = Store(tmp_path)
+    record = store.keep_arrays("x.safetensors", arrays)
+    got, expected = store.read_arrays(record), safetensors.numpy.load_file(store.path(record))
+    assert got.keys() == expected.keys() == arrays.keys()
+    for name, array in expected.items():
+        assert (got[name].dtype, got[name].shape) == (array.dtype, array.shape)
+        np.testing.assert_array_equal(got[name], array)
+        assert got[name].flags.writeable
+    assert sorted(store.read_arrays(record, prefix="int8/")) == ["a", "b"]
+
+
+def test_arrays_of_a_file_that_ends_too_early(tmp_path):
+    store = Store(tmp_path)
+    store.write("x", as_safetensors({"a": np.arange(5)})[:-1])
+    with pytest.raises(TransientError, match="x cannot be reached: the file ends too early"):
+        store.read_arrays("x")
 
 
 def test_json_and_arrays(tmp_path):
