@@ -11,7 +11,7 @@ from emberharmony import ops
 from emberharmony.errors import PlanError
 from emberharmony.stats.rows import compute_dtype, on_host
 from emberharmony.stats.window_gram import WindowGram
-from emberharmony.threads import each_block, one_blas_thread
+from emberharmony.threads import each_block, one_blas_thread, threads_for
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray
 
 if TYPE_CHECKING:
@@ -159,7 +159,8 @@ class WindowPCA:
                 scores = scores + loadings[:, some.start * self.n_features : some.stop * self.n_features] @ taken
             out[:, begin : begin + n] = ops.astype(scores, ops.float32).numpy()
 
-        each_block(score, range(0, count, step))
+        window_bytes = 8 * (at_once * self.n_features + self.n_features + 3 * self.n_components)
+        each_block(score, range(0, count, step), n_threads=threads_for(step * window_bytes))
         return out
 
     def to_sklearn(self) -> PCA:

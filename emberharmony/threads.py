@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _limit: int | None = None
+_BLOCKS_BYTES = 48 * 2**20  # of a worker's threads: the plan has as much for matrix products, which are made at other times
 
 
 def available_cores() -> int:
@@ -77,9 +78,14 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-def each_block(work: Callable[[T], None], blocks: Sequence[T]) -> None:
+def threads_for(block_bytes: int) -> int:
+    """Threads that may each hold a block of so many bytes: all, or as many as the memory plan has room for in a worker."""
+    return max(1, min(compute_threads(), _BLOCKS_BYTES // block_bytes))
+
+
+def each_block(work: Callable[[T], None], blocks: Sequence[T], *, n_threads: int | None = None) -> None:
     """Do `work` for every block, on as many threads as a computation may use; their products use one thread each."""
-    n_threads = min(compute_threads(), len(blocks))
+    n_threads = min(n_threads or compute_threads(), len(blocks))
     if n_threads < 2:
         for block in blocks:
             work(block)

@@ -49,8 +49,9 @@ class Moments:
             return cls.empty()
         with np.errstate(over="ignore", invalid="ignore"):  # squares of 1e200 are infinite: whoever fits will say so
             mean = float(x.mean())
-            deviation = x - mean
-            return cls(len(x), mean, float(deviation @ deviation), float(x.min()), float(x.max()))
+            # Not as a product: BLAS shares that out among threads, whose number would decide the last bit.
+            squares = np.square(x - mean)
+            return cls(len(x), mean, float(squares.sum()), float(x.min()), float(x.max()))
 
     def merge(self, other: Self, /) -> Self:
         """Return the state of both states' rows together."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from emberharmony import ops
 from emberharmony.stats.rows import on_host, rows_with_ones
-from emberharmony.threads import compute_threads, each_block
+from emberharmony.threads import each_block, threads_for
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray
 
 _MAX_PRODUCT_BYTES = 64 * 2**20  # of the products of strides that share a period
@@ -203,7 +203,8 @@ def _lagged_products(rows: FeatureBlock, period: int, reaches: Mapping[int, int]
                 lines = ops.reshape(flat[p * width : (p + n) * width], (n // period, period * width))
                 sums[p] += (lines[:, :width].mT @ lines[:, : reaches[p] * width]).numpy()
 
-    n_threads = compute_threads() if here and n_rows > block_rows else 1  # each would send a device all rows again
+    # Each turns all rows, a block at a time, for its own places; it would send a device all of them again.
+    n_threads = threads_for(12 * width * block_rows) if here and n_rows > block_rows else 1
     places = list(reaches)
     each_block(add_up, [places[i::n_threads] for i in range(n_threads)])
     return sums

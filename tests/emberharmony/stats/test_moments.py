@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from emberharmony.stats import Moments
+from emberharmony.threads import limit_compute_threads
 
 values = st.floats(-1e6, 1e6, width=64)
 
@@ -79,3 +80,13 @@ def test_almost_constant_is_not_constant():
 def test_survives_its_codec(x):
     state = Moments.of(x)
     assert Moments.from_arrays(state.to_arrays()) == state
+
+
+def test_threads_change_no_last_bit():
+    """BLAS would share out a product of 100,000 values among its threads."""
+    x = np.random.default_rng(0).normal(1e3, 5.0, 100_000)
+    states = []
+    for n_threads in (1, 2, 3):
+        with limit_compute_threads(n_threads):
+            states.append(Moments.of(x))
+    assert states[0] == states[1] == states[2]

@@ -70,7 +70,6 @@ def test_whatever_the_blocks_and_periods(backend, monkeypatch, block, longest, n
     monkeypatch.setattr(window_gram, "_HOST_BLOCK_ROWS", block)
     monkeypatch.setattr(window_gram, "_MAX_PERIOD", longest)
     monkeypatch.setattr(threads, "compute_threads", lambda: n_threads)
-    monkeypatch.setattr(window_gram, "compute_threads", lambda: n_threads)
     rows = random_rows(2, 333)
     for start in (0, 4):
         for state in WindowGram.of_strides(rows, start=start, size=4, strides=[1, 2, 3, 7]):
@@ -82,7 +81,6 @@ def test_threads_change_no_last_bit(monkeypatch):
     grams = []
     for n_threads in (1, 2, 3):
         monkeypatch.setattr(threads, "compute_threads", lambda n=n_threads: n)
-        monkeypatch.setattr(window_gram, "compute_threads", lambda n=n_threads: n)
         grams.append(WindowGram.of(rows, start=0, size=5, stride=3).gram)
     np.testing.assert_array_equal(grams[1], grams[0])
     np.testing.assert_array_equal(grams[2], grams[0])
