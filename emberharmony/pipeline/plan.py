@@ -26,6 +26,7 @@ from emberharmony.pipeline.vocabulary import vocabulary_bounds
 from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank, time_buckets
 from emberharmony.planning.memory import MemoryPlan, RowSizes, plan_memory
 from emberharmony.splits import SPLITS, TimeBoundaries
+from emberharmony.threads import compute_threads
 from emberharmony.typing import IntArray
 
 STAGING = ".staging"
@@ -120,6 +121,7 @@ def plan_table(
             reserved_bytes=reserved,
             allowed_bytes=int(resources.max_memory_gb * 2**30),
             may_be_fewer=resources.may_be_fewer,
+            n_threads=compute_threads(),
         )
 
     def planned(*, in_order: bool) -> tuple[RowSizes, MemoryPlan]:

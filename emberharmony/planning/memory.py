@@ -17,6 +17,7 @@ _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the 
 _VALUE_BYTES = 16  # a value or bucket, and its count
 _GROUPING = 9  # measured: counting categories takes so many times what is merged at once
 _PRODUCT_BYTES = 64 * 2**20  # lagged products of strides that share a period, see stats.window_gram
+_THREADS_BYTES = 96 * 2**20  # measured: blocks of several compute threads of a worker, twice what `threads_for` allows them
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,12 @@ def plan_memory(
     reserved_bytes: int,
     allowed_bytes: int,
     may_be_fewer: bool = False,
+    n_threads: int = 1,
 ) -> MemoryPlan:
     """Choose the chunk size, or check the one asked for.
 
     Where there `may_be_fewer` than `n_workers`, there are as many as leave each at least as much memory for rows as its
-    chunk takes besides.
+    chunk takes besides. The workers share `n_threads` compute threads.
 
     Raises
     ------
@@ -152,13 +154,17 @@ def plan_memory(
     free = allowed_bytes - reserved_bytes
 
     def chunk_bytes(n_rows: int) -> int:
-        stage = max(fixed + int(n_rows * row_peak_bytes(sizes)), profile_bytes(sizes, n_rows))
+        blocks = _THREADS_BYTES if n_strides and n_threads > n_workers else 0
+        stage = max(fixed + blocks + int(n_rows * row_peak_bytes(sizes)), profile_bytes(sizes, n_rows))
         return sizes.in_flight_bytes + stage
 
-    if may_be_fewer and chunk_rows is None:
-        n_workers = max(1, min(n_workers, free // (2 * chunk_bytes(0))))
-    elif may_be_fewer:
-        n_workers = max(1, min(n_workers, free // chunk_bytes(min(chunk_rows or n_rows, n_rows))))
+    def with_memory(most: int) -> int:
+        each = 2 * chunk_bytes(0) if chunk_rows is None else chunk_bytes(min(chunk_rows, n_rows))
+        return max(1, min(most, free // each))
+
+    if may_be_fewer:
+        n_workers = with_memory(n_workers)
+        n_workers = with_memory(n_workers)  # those that are left have several threads each
     fitting = bisect_right(range(1, n_rows + 1), free / n_workers, key=chunk_bytes)  # rows of the largest chunk
     smallest = min(n_rows, 16 * window_size)
     if fit > free or fitting < smallest:

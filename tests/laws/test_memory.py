@@ -20,7 +20,9 @@ import json, sys
 from flows.compose import run_job
 from flows.config import parse_job
 from flows.local import PlainLoop
+from emberharmony import threads
 
+threads.available_cores = lambda: int(sys.argv[2])
 outcome = run_job(parse_job(json.loads(sys.argv[1])), PlainLoop(1))
 print(json.dumps([outcome.peak_bytes, outcome.projected_bytes, outcome.manifest.source_rows]))
 """
@@ -48,7 +50,7 @@ def write_stream(path: Path, n_rows: int, *, group_rows: int, order: str) -> Pat
 
 
 def measured(
-    source: Path | dict, sink: Path, chunk_rows: int, *, max_memory_gb: float = MAX_MEMORY_GB, **sections
+    source: Path | dict, sink: Path, chunk_rows: int, *, max_memory_gb: float = MAX_MEMORY_GB, cores: int = 1, **sections
 ) -> tuple[int, int]:
     """Peak and projection of a process that runs a job."""
     job = {
@@ -61,14 +63,20 @@ def measured(
         },
         **sections,
     }  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", JOB, json.dumps(job)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    environment = os.environ | {"OMP_NUM_THREADS": str(cores)}
+    command = [sys.executable, "-c", JOB, json.dumps(job), str(cores)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     peak, projected, _ = json.loads(done.stdout)
     assert peak <= projected <= max_memory_gb * 2**30, f"peak {peak / 2**20:.0f} MiB, projected {projected / 2**20:.0f}"
     return peak, projected
+
+
+def test_one_worker_on_a_host_of_many_cores(tmp_path):
+    """Each of its threads holds a block of its own: of 16 they were a quarter of a GiB beside the plan."""
+    source = write_stream(tmp_path / "table.parquet", 60_000, group_rows=30_000, order="sorted")
+    wide = {"categories": {"max_categories": 200}, "windows": {"strides": [1, 3]}}
+    measured(source, tmp_path / "out", 60_000, max_memory_gb=2.0, cores=16, **wide)
 
 
 @pytest.mark.parametrize("order", ["sorted", "shuffled"])

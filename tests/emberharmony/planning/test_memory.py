@@ -143,6 +143,15 @@ def test_as_many_workers_as_memory_allows(chunk_rows):
         plan(n_workers=64, chunk_rows=chunk_rows)
 
 
+def test_threads_that_a_worker_does_not_share_are_planned():
+    alone, with_others = plan(chunk_rows=100_000), plan(chunk_rows=100_000, n_threads=4)
+    assert with_others.chunk_bytes == alone.chunk_bytes + 96 * 2**20
+    assert plan(chunk_rows=100_000, n_workers=4, n_threads=4).chunk_bytes == alone.chunk_bytes
+    fewer = plan(n_workers=64, n_threads=64, may_be_fewer=True)
+    assert 1 < fewer.n_workers < 64
+    assert fewer.chunk_rows > 50_000
+
+
 def test_one_worker_is_not_told_to_be_fewer():
     with pytest.raises(PlanError, match=r"over the 0\.25 GiB") as refusal:
         plan(n_workers=64, allowed_bytes=2**28, may_be_fewer=True)
