@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _limit: int | None = None
-_BLOCKS_BYTES = 48 * 2**20  # of a worker's threads: the plan has as much for matrix products, which are made at other times
+BLOCKS_BYTES = 48 * 2**20
+"""What the blocks of a worker's threads may take together; the memory plan counts it where there are several of them."""
 
 
 def available_cores() -> int:
@@ -80,7 +81,7 @@ def one_blas_thread() -> Iterator[None]:
 
 def threads_for(block_bytes: int) -> int:
     """Threads that may each hold a block of so many bytes: all, or as many as the memory plan has room for in a worker."""
-    return max(1, min(compute_threads(), _BLOCKS_BYTES // block_bytes))
+    return max(1, min(compute_threads(), BLOCKS_BYTES // block_bytes))
 
 
 def each_block(work: Callable[[T], None], blocks: Sequence[T], *, n_threads: int | None = None) -> None:

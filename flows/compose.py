@@ -108,8 +108,8 @@ def run_job(job: AnyJob, engine: Engine, watcher: Watcher | None = None, *, over
                     check_sink(job.sink)
                 ref = stage_plan(plan, sink, backend=job.backend if job.is_spread else backend, anew=overwrite)
                 workers = min(plan.memory.n_workers, len(plan.chunks))
-                ref = replace(ref, threads=job.threads_of(workers), parity=job.runtime.parity_check)
-                ref = replace(ref, workers=plan.memory.most_workers)
+                threads, memory_for = job.threads_of(workers), plan.memory.most_workers
+                ref = replace(ref, threads=threads, parity=job.runtime.parity_check, workers=memory_for)
                 if state is not None:
                     stage_fitted(state, open_run(ref))
                 if isinstance(job.sink, BigQuerySinkSpec):

@@ -57,7 +57,7 @@ class PrefectEngine:
         granularity = self._granularity
         if granularity == "auto":
             granularity = "stage" if len(chunks) <= MAX_STAGE_CHUNKS else "chunk"
-        workers = min(self._workers, ref.workers or self._workers)
+        workers = ref.workers_of(self._workers)
         # The runner takes up one task run for each of its workers: where memory allows fewer, none waits there.
         at_once = workers if workers < self._workers else 2 * workers
         pace = _Pace(0.0 if granularity == "stage" else self._task_run_s, workers)

@@ -21,7 +21,7 @@ class PlainLoop:
 
     def each(self, stage: str, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
         """Run a stage of the given chunks; with several workers a bounded number of them at a time."""
-        workers = min(self._workers, ref.workers or self._workers)
+        workers = ref.workers_of(self._workers)
         if workers == 1:
             for chunk in chunks:
                 _run_chunk(stage, ref, chunk)

@@ -36,7 +36,7 @@ def shard(ref: RunRef, stage: ChunkStageName, chunks: list[tuple[int, int]], wor
     workers : int or None
         Chunks at a time; by default one for each core, or as many as memory allows.
     """
-    workers = workers or min(available_cores(), ref.workers or available_cores())
+    workers = workers or ref.workers_of(available_cores())
     with (
         giving_signs(ref, flow_run.get_id()) as unwanted,
         limit_compute_threads(max(1, compute_threads() // workers)),

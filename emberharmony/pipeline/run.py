@@ -52,6 +52,10 @@ class RunRef:
     parity: float = 0.0  # share of the chunks that are computed on NumPy as well
     workers: int | None = None  # chunks for which a process has memory at a time
 
+    def workers_of(self, most: int) -> int:
+        """As many of a process's workers as have memory for a chunk."""
+        return min(most, self.workers or most)
+
 
 @dataclass(frozen=True)
 class Receipt:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from emberharmony.errors import PlanError
 from emberharmony.stats.categories import MAX_MERGED_BYTES
 from emberharmony.stats.quantiles import MAX_BUCKETS
+from emberharmony.threads import BLOCKS_BYTES
 
 DEFAULT_CHUNK_ROWS = 131_072
 MAX_CHUNKS = 20_000
@@ -17,7 +18,7 @@ _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the 
 _VALUE_BYTES = 16  # a value or bucket, and its count
 _GROUPING = 9  # measured: counting categories takes so many times what is merged at once
 _PRODUCT_BYTES = 64 * 2**20  # lagged products of strides that share a period, see stats.window_gram
-_THREADS_BYTES = 96 * 2**20  # measured: blocks of several compute threads of a worker, twice what `threads_for` allows them
+_THREADS_BYTES = 2 * BLOCKS_BYTES  # measured: blocks of several threads, and what the allocator keeps for each of them
 
 
 @dataclass(frozen=True)
