@@ -28,12 +28,20 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: --set windows.size=8. May be repeated."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is published there, and start anew.")]
+VerifyOption = Annotated[
+    bool,
+    typer.Option("--verify", help="Compare the checksums of a result that is published already."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")]
 
 
 @app.command()
 def run(
-    config: ConfigArgument, set_: SetOption = None, overwrite: OverwriteOption = False, quiet: QuietOption = False
+    config: ConfigArgument,
+    set_: SetOption = None,
+    overwrite: OverwriteOption = False,
+    verify: VerifyOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Run a job: plan, profile, fit, featurize, fit PCA, project, publish.
 
@@ -42,7 +50,7 @@ def run(
     from flows.config import load_job
     from flows.console import run_and_show
 
-    run_and_show(load_job(config, set_ or ()), overwrite=overwrite, quiet=quiet)
+    run_and_show(load_job(config, set_ or ()), overwrite=overwrite, verify=verify, quiet=quiet)
 
 
 @app.command()
@@ -56,13 +64,17 @@ def plan(config: ConfigArgument, set_: SetOption = None) -> None:
 
 @app.command()
 def fit(
-    config: ConfigArgument, set_: SetOption = None, overwrite: OverwriteOption = False, quiet: QuietOption = False
+    config: ConfigArgument,
+    set_: SetOption = None,
+    overwrite: OverwriteOption = False,
+    verify: VerifyOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Fit a job's features and PCAs, and publish only what was fitted, for `apply`."""
     from flows.config import FitJob, load_job
     from flows.console import run_and_show
 
-    run_and_show(load_job(config, set_ or (), FitJob), overwrite=overwrite, quiet=quiet)
+    run_and_show(load_job(config, set_ or (), FitJob), overwrite=overwrite, verify=verify, quiet=quiet)
 
 
 @app.command()
@@ -73,13 +85,14 @@ def apply(
     ],
     set_: SetOption = None,
     overwrite: OverwriteOption = False,
+    verify: VerifyOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Make the same features, windows and scores of other rows, by what `run` or `fit` has fitted, and measure drift."""
     from flows.config import ApplyJob, load_job
     from flows.console import run_and_show
 
-    run_and_show(load_job(config, set_ or (), ApplyJob), overwrite=overwrite, quiet=quiet)
+    run_and_show(load_job(config, set_ or (), ApplyJob), overwrite=overwrite, verify=verify, quiet=quiet)
 
 
 @app.command()

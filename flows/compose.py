@@ -14,18 +14,23 @@ from typing import NamedTuple, Protocol
 
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DamagedError, PlanError, TerminalError
+from emberharmony.io.access import Access, make_folder
 from emberharmony.io.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.lock import locked
-from emberharmony.io.manifest import Manifest, read_manifest
+from emberharmony.io.manifest import MANIFEST, Manifest
+from emberharmony.io.storage_errors import explained
 from emberharmony.io.store import Store
 from emberharmony.pipeline.apply import applying, plan_apply, stage_fitted
-from emberharmony.pipeline.plan import STAGING, Plan, Resources, make_plan, stage_plan, staged_chunk_rows
-from emberharmony.pipeline.publish import check_target, drop_damaged, is_decided, take_back, tidy
+from emberharmony.pipeline.commit import half_committed, roll_back
+from emberharmony.pipeline.plan import Plan, Resources, make_plan
+from emberharmony.pipeline.publish import drop_damaged, is_decided, take_back, tidy
 from emberharmony.pipeline.retry import patiently
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.spec import pinned
+from emberharmony.pipeline.staging import STAGING, stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state
 from emberharmony.pipeline.tables import check_same_tables, check_sink, note_sink
+from emberharmony.pipeline.target import check_target
 from emberharmony.threads import compute_threads, limit_compute_threads
 from flows.config import AnyJob, ApplyJob, Job
 from flows.watch import Watcher, current_watcher
@@ -78,7 +83,9 @@ class Outcome:
         return self.manifest.source_rows / self.seconds if self.seconds else 0.0
 
 
-def run_job(job: AnyJob, engine: Engine, watcher: Watcher | None = None, *, overwrite: bool = False) -> Outcome:
+def run_job(
+    job: AnyJob, engine: Engine, watcher: Watcher | None = None, *, overwrite: bool = False, verify: bool = False
+) -> Outcome:
     """Plan, profile, fit, featurize, fit PCA, project, publish; what an earlier run has committed is not done again.
 
     A `FitJob` ends after the fit of the PCAs, an `ApplyJob` needs neither profile nor fits.
@@ -99,14 +106,15 @@ def run_job(job: AnyJob, engine: Engine, watcher: Watcher | None = None, *, over
         outputs = _outputs(job, manifest)
         return Outcome(manifest, job.sink.path, outputs, engine.name, backend, did_work, seconds, peak_bytes(), projected)
 
-    published = check_target(sink, plan.fingerprint, overwrite=overwrite)
+    published = _published(job, plan, overwrite=overwrite, verify=verify)
     if published is None:
-        with only_run_at(sink):
+        with only_run_at(sink, job.sink.mode):
             published = check_target(sink, plan.fingerprint, overwrite=overwrite)  # the run before us may just have ended
             if published is None:
                 if isinstance(job.sink, BigQuerySinkSpec):
                     check_sink(job.sink)
-                ref = stage_plan(plan, sink, backend=job.backend if job.is_spread else backend, anew=overwrite)
+                chosen = job.backend if job.is_spread else backend
+                ref = stage_plan(plan, sink, backend=chosen, anew=overwrite, access=job.sink.mode)
                 workers = min(plan.memory.n_workers, len(plan.chunks))
                 threads, memory_for = job.threads_of(workers), plan.memory.most_workers
                 ref = replace(ref, threads=threads, parity=job.runtime.parity_check, workers=memory_for)
@@ -120,15 +128,24 @@ def run_job(job: AnyJob, engine: Engine, watcher: Watcher | None = None, *, over
     if isinstance(job.sink, BigQuerySinkSpec):
         check_same_tables(sink, job.sink)
     elif (sink / STAGING).exists():
-        with suppress(TerminalError), only_run_at(sink):  # whoever is at work there tidies up by himself
+        with suppress(TerminalError), only_run_at(sink, job.sink.mode):  # whoever is at work there tidies up by himself
             tidy(sink, of=plan.fingerprint)  # a run that was killed at its very end
     return outcome(published, did_work=False)
 
 
-def is_published(job: AnyJob) -> bool:
+def is_published(job: AnyJob, *, verify: bool = False) -> bool:
     """Whether the job's very result is at its sink already; where nothing is, that costs nothing to find out."""
+    if not (Path(job.sink.path) / MANIFEST).exists():
+        return False
+    return _published(job, plan_job(job).plan, overwrite=False, verify=verify) is not None
+
+
+def _published(job: AnyJob, plan: Plan, *, overwrite: bool, verify: bool) -> Manifest | None:
     sink = Path(job.sink.path)
-    return read_manifest(sink) is not None and check_target(sink, plan_job(job).plan.fingerprint, overwrite=False) is not None
+    if half_committed(sink):
+        with only_run_at(sink, job.sink.mode):
+            roll_back(sink, but=plan.fingerprint)
+    return check_target(sink, plan.fingerprint, overwrite=overwrite, verify=verify)
 
 
 def carry_out(ref: RunRef, sink: Path, engine: Engine, watcher: Watcher, *, workers: int) -> Manifest:
@@ -163,14 +180,17 @@ def carry_out(ref: RunRef, sink: Path, engine: Engine, watcher: Watcher, *, work
 
 
 @contextmanager
-def only_run_at(sink: Path) -> Iterator[None]:
-    """Hold the sink's lock, so that no other run stages or publishes there.
+def only_run_at(sink: Path, access: Access) -> Iterator[None]:
+    """Hold the sink's lock, so that no other run stages or publishes there; makes the sink's folder with the given access.
 
     Raises
     ------
     TerminalError
         If another run does, or nothing can be written there.
     """
+    with explained():
+        for folder in (sink, sink / STAGING):
+            make_folder(folder, access)
     Store(sink / STAGING).check_writable()
     with locked(sink / STAGING / "lock"):
         yield

@@ -17,6 +17,7 @@ from emberharmony.features.categorical import CategorySpec
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec
+from emberharmony.io.access import ACCESS_MEANING, Access
 from emberharmony.io.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.io.parquet import ParquetSourceSpec
@@ -49,6 +50,7 @@ class ParquetSink(BaseModel):
 
     type: Literal["parquet"] = Field("parquet", description="The kind of sink.")
     path: Folder = Field(description="Folder of the result; staged in it, under .staging, until all of it is there.")
+    mode: Access = Field("private", description=ACCESS_MEANING)
 
 
 def kind_of_place(value: Any) -> str:

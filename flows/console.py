@@ -101,7 +101,7 @@ def warnings_shown() -> Iterator[None]:
             logger.removeHandler(handler)
 
 
-def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool) -> None:
+def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = False) -> None:
     """Run a job, show how far it is, and end with what was read and written."""
     again = same_command(overwrite)
     with (
@@ -109,10 +109,10 @@ def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool) -> None:
         stoppable(f"Stopped. What is done is kept in {job.sink.path}; run {again} again to go on where it stopped."),
     ):
         if quiet:
-            outcome = run(job, overwrite=overwrite)
+            outcome = run(job, overwrite=overwrite, verify=verify)
         else:
             with ProgressBars() as bars:
-                outcome = run(job, bars, overwrite=overwrite)
+                outcome = run(job, bars, overwrite=overwrite, verify=verify)
     show_outcome(outcome)
 
 

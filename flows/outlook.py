@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from emberharmony.errors import DataError
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
-from emberharmony.pipeline.plan import Plan, staging_of
-from emberharmony.pipeline.publish import check_target
+from emberharmony.pipeline.plan import Plan
+from emberharmony.pipeline.staging import staging_of
+from emberharmony.pipeline.target import check_target
 from emberharmony.splits import SPLITS
 from flows.compose import plan_job
 from flows.config import AnyJob

@@ -28,7 +28,7 @@ _QUIET: Mapping[str, str] = {
 }
 
 
-def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False) -> Outcome:
+def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False, verify: bool = False) -> Outcome:
     """Run a job; ``engine: none`` needs no Prefect, every other engine is a flow run.
 
     Raises
@@ -37,8 +37,8 @@ def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False)
         If the job cannot be done; nothing was published then.
     """
     # A job with nothing to do needs no Prefect either, whose server takes seconds to start.
-    if job.runtime.engine == "none" or (not overwrite and is_published(job)):
-        return run_job(job, PlainLoop(job.workers), watcher, overwrite=overwrite)
+    if job.runtime.engine == "none" or (not overwrite and is_published(job, verify=verify)):
+        return run_job(job, PlainLoop(job.workers), watcher, overwrite=overwrite, verify=verify)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     advice = (

@@ -39,10 +39,11 @@ from emberharmony.io.frames import batches_of, is_bigframe, write_batches
 from emberharmony.io.parquet import ParquetSourceSpec
 from emberharmony.io.parts import feature_part, read_part, table_of
 from emberharmony.pipeline.chunk import PLAIN
-from emberharmony.pipeline.plan import Resources, make_plan, stage_plan
+from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import Run, open_run
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
 from emberharmony.pipeline.stages import fit_preprocessing_of, run_chunk
+from emberharmony.pipeline.staging import stage_plan
 from emberharmony.splits import SPLITS, SplitSpec, TimeBoundaries, split_at_random, split_by_time
 from emberharmony.typing import FeatureBlock
 from emberharmony.windows import WindowSpec

@@ -85,13 +85,15 @@ def read_manifest(folder: Path) -> Manifest | None:
     store = Store(folder)
     if not store.exists(MANIFEST):
         return None
-    data = store.read_json(MANIFEST)
-    if data.get("version") != MANIFEST_VERSION:
-        raise DataError(
-            f"{folder / MANIFEST} is of version {data.get('version')}, this library reads version {MANIFEST_VERSION}. "
-            f"Publish anew with --overwrite."
-        )
     try:
-        return Manifest.from_json(data)
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{folder / MANIFEST} is not whole ({error}). Publish anew with --overwrite.") from error
+        data = store.read_json(MANIFEST)
+        version = data.get("version")
+        if version == MANIFEST_VERSION:
+            return Manifest.from_json(data)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error).splitlines()[0][:100]
+        raise DataError(f"{folder / MANIFEST} is damaged ({reason}). Publish anew with --overwrite.") from error
+    raise DataError(
+        f"{folder / MANIFEST} has version {version!r:.50}, this library reads version {MANIFEST_VERSION}. Publish anew with "
+        f"--overwrite."
+    )

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -19,6 +19,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from emberharmony.errors import DamagedError, TerminalError, TransientError
+from emberharmony.io.access import PRIVATE, make_folder, mode_of, set_mode
 from emberharmony.io.storage_errors import told
 from emberharmony.typing import Arrays
 
@@ -26,7 +27,10 @@ UNFINISHED = ".unfinished"
 """Folder, under a store's root, of files that are being written."""
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK})
-"""What it says where a file cannot have a second name."""
+"""Errors raised where hard links are not supported."""
+
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""Errors raised where folders cannot be synced; network file systems sync them by themselves."""
 
 _SAFETENSORS_DTYPES = {"BOOL": np.dtype(np.bool_)} | {
     f"{kind}{8 * n_bytes}": np.dtype(f"<{kind.lower()}{n_bytes}")
@@ -92,6 +96,8 @@ class Store:
     A file that is *written* has a name; writing it again replaces it. A file that is *kept* lies under its name and its
     content's hash, and its record finds it: of two workers that make the same part on different hardware neither touches the
     other's, whoever is late.
+
+    A file is on disk, not only in memory, before it gets its name. Files and folders can be read by whoever can read the root.
 
     With `within`, a folder above it, the root is expected to be there, and is not made again. If it is not, it was removed by
     whoever was done with it; or `within` is gone as well, or empty, since a share has vanished, which may pass.
@@ -190,10 +196,7 @@ class Store:
         path = self.path(record)
         with self._explained(path):
             try:
-                with path.open("rb") as handle:
-                    if os.fstat(handle.fileno()).st_size != record.n_bytes:
-                        return False
-                    return hashlib.file_digest(handle, "sha256").hexdigest() == record.sha256
+                return path.stat().st_size == record.n_bytes and file_hash(path) == record.sha256
             except FileNotFoundError:
                 self.check_there()
                 return False
@@ -211,8 +214,15 @@ class Store:
 
     def check_writable(self) -> None:
         """Find out now, not after an hour's work, that nothing can be written here."""
-        self.write(".writable", b"")
-        self.path(".writable").unlink()
+        name = f".writable-{uuid.uuid4().hex[:12]}"  # of this call alone: two runs may start at the same moment
+        self.write(name, b"")
+        self.path(name).unlink()
+
+    def sync_folders(self, records: Iterable[FileRecord]) -> None:
+        """Make the names of kept files durable: after a power failure the files are found under them."""
+        for folder in {self.path(record).parent for record in records}:
+            with self._explained(folder):
+                sync_folder(folder)
 
     @contextmanager
     def _making(self, name: str, put: Callable[[Path, FileRecord], object]) -> Iterator[HashingFile]:
@@ -220,23 +230,29 @@ class Store:
         target = self.path(name)
         unfinished = self.root / UNFINISHED / f"{target.name}.{uuid.uuid4().hex[:12]}"
         with self._explained(target):
-            self._make_folder(target.parent)
-            self._make_folder(unfinished.parent)
+            self.make_folder(target.parent)
+            self.make_folder(unfinished.parent)
             try:
-                with unfinished.open("wb") as handle:
+                with open(unfinished, "xb", opener=_private) as handle:
+                    set_mode(handle.fileno(), mode_of(self.root) & 0o666)
                     file = HashingFile(name, handle)
                     yield file
+                    handle.flush()
+                    os.fsync(handle.fileno())
                 put(unfinished, file.record)
             finally:
                 unfinished.unlink(missing_ok=True)
 
-    def _make_folder(self, folder: Path) -> None:
+    def make_folder(self, folder: Path) -> None:
         """Make a folder below the root, and the root itself unless it is expected to be there."""
         if self.within is None:
-            folder.mkdir(parents=True, exist_ok=True)
-        below = folder.relative_to(self.root).parts
+            make_folder(self.root)
+        below, mode = folder.relative_to(self.root).parts, mode_of(self.root)
         for depth in range(len(below)):
-            self.root.joinpath(*below[: depth + 1]).mkdir(exist_ok=True)
+            made = self.root.joinpath(*below[: depth + 1])
+            if not made.exists():
+                made.mkdir(mode=PRIVATE, exist_ok=True)
+                set_mode(made, mode)
 
     @contextmanager
     def _explained(self, target: Path) -> Iterator[None]:
@@ -247,6 +263,28 @@ class Store:
             if isinstance(error, FileNotFoundError):
                 self.check_there()
             raise told(error, target) from error
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Write a folder's list of names to disk, where the file system can."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def as_safetensors(arrays: Arrays) -> bytes:

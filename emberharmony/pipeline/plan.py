@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import shutil
-import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +13,6 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
 from emberharmony.features.datetime import TICKS_PER_DAY
 from emberharmony.io.source import RowOrder, Source, TableInfo, TimeRange
-from emberharmony.io.storage_errors import explained
-from emberharmony.io.store import Store, as_safetensors
-from emberharmony.pipeline.run import PLAN_VERSION, RunRef, forget_runs
 from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.pipeline.vocabulary import vocabulary_bounds
 from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank, time_buckets
@@ -29,13 +21,8 @@ from emberharmony.splits import SPLITS, TimeBoundaries
 from emberharmony.threads import compute_threads
 from emberharmony.typing import IntArray
 
-STAGING = ".staging"
 _COUNTS_AT_ONCE = 8  # queries, while the rows of crowded times are counted
-OLD = ".old-"
-"""What the names of folders begin with that are being removed."""
 _TOGETHER = {"temporal": "; rows of equal time stay together", "hash": "; rows of equal keys stay together", "random": ""}
-REPLACES = "replaces"
-"""Mark, in a staged run, that what is published may be replaced by it."""
 
 
 @dataclass(frozen=True)
@@ -165,70 +152,6 @@ def plan_table(
     )
 
 
-@explained()
-def stage_plan(plan: Plan, sink: Path, *, backend: str | None, anew: bool = False) -> RunRef:
-    """Write the plan into its staging folder, or find it there from an interrupted run; returns what tasks are told.
-
-    The folder's name holds the fingerprint and the chunks, so that only the same work is ever taken up again. A run that
-    replaces what is published says so in its folder, so that it can be taken up without being told again.
-    """
-    store, cut = Store(staging_of(plan, sink)), _cut(plan)
-    if anew and store.root.exists():
-        remove_staged(store.root)
-    store.check_writable()
-    if anew:
-        store.write(REPLACES, b"")
-    chunks = {"first_row": cut[:, 0], "n_rows": cut[:, 1]}
-    if not plan.in_order:
-        chunks["times"] = cut[:, 2:4]
-    if cut.shape[1] > 4:
-        chunks["ties"] = cut[:, 4:]
-    store.write("chunks.safetensors", as_safetensors(chunks))
-    store.write_json("plan.json", _as_json(plan))  # last: a plan that is there is whole
-    forget_runs()
-    return RunRef(str(store.root.absolute()), backend, token=uuid.uuid4().hex[:8])
-
-
-def remove_staged(folder: Path) -> None:
-    """Remove a folder of staging, out of the way first: half of it must not look like a run, nor a late worker get in."""
-    shutil.rmtree(folder.rename(folder.with_name(f"{OLD}{uuid.uuid4().hex[:8]}")))
-
-
-def staging_of(plan: Plan, sink: Path) -> Path:
-    """Folder in which a plan is carried out: the name holds the fingerprint and the chunks."""
-    return sink / STAGING / f"{plan.fingerprint}-{len(plan.chunks)}-{_digest(_cut(plan))}"
-
-
-@explained()
-def staged_chunk_rows(sink: Path, fingerprint: str) -> int | None:
-    """Chunk size of an interrupted run of the same job, if there is one.
-
-    The size that fits depends on what memory was in use when the job was planned; a run that is taken up keeps the one it had.
-    """
-    plans = (sink / STAGING).glob(f"{fingerprint}-*/plan.json")
-    newest = max(plans, key=lambda path: path.stat().st_mtime_ns, default=None)
-    return None if newest is None else int(json.loads(newest.read_bytes())["facts"]["chunk_rows"])
-
-
-def _as_json(plan: Plan) -> dict[str, object]:
-    return {
-        "version": PLAN_VERSION,
-        "fingerprint": plan.fingerprint,
-        "spec": plan.spec.to_json(),
-        "schema": base64.b64encode(plan.table.schema.serialize()).decode(),
-        "roles": asdict(plan.roles),
-        "n_rows": plan.n_rows,
-        "boundaries": asdict(plan.boundaries) if plan.boundaries else None,
-        "facts": {
-            "source_rows": plan.table.n_rows,
-            "null_times": plan.n_null_times,
-            "in_order": plan.in_order,
-            "chunk_rows": plan.memory.chunk_rows,
-            "projected_bytes": plan.memory.projected_bytes,
-        },
-    }
-
-
 def _check_method(spec: PipelineSpec) -> None:
     if spec.split_method == "temporal" and spec.columns.time is None:
         raise PlanError(
@@ -333,17 +256,6 @@ def _resident_bytes() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
-
-
-def _cut(plan: Plan) -> IntArray:
-    cut = np.array([[c.first_row, c.n_rows, *(c.times or (0, 0)), *(c.ties or (0, 0))] for c in plan.chunks], np.int64)
-    return cut if any(chunk.ties for chunk in plan.chunks) else cut[:, :4].copy()
-
-
-def _digest(cut: IntArray) -> str:
-    import hashlib
-
-    return hashlib.sha256(cut.tobytes()).hexdigest()[:8]
 
 
 def check_split_sizes(rows: dict[str, int], spec: PipelineSpec) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
+import logging
+import shutil
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -15,44 +17,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony import __version__
-from emberharmony.errors import DamagedError, DataError, TerminalError
+from emberharmony.errors import DamagedError, DataError
 from emberharmony.io.manifest import MANIFEST, Manifest, WindowCounts, read_manifest
 from emberharmony.io.storage_errors import explained
 from emberharmony.io.store import UNFINISHED, FileRecord, Store
 from emberharmony.pipeline.apply import measured_drift
-from emberharmony.pipeline.plan import OLD, REPLACES, STAGING, remove_staged
+from emberharmony.pipeline.commit import check_staged, check_writable, commit
 from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run
-from emberharmony.pipeline.tables import PLACE, SINK, feature_descriptions, publish_tables
+from emberharmony.pipeline.staging import STAGING, remove_staged, removed_runs, staged_runs
+from emberharmony.pipeline.tables import feature_descriptions, publish_tables
+from emberharmony.pipeline.target import PUBLISHED, refuse_foreign
 from emberharmony.planning.chunks import as_ranges
+from emberharmony.threads import compute_threads
 
-PUBLISHED = ("features", "windows", "state")
-
-
-def check_target(sink: Path, fingerprint: str, *, overwrite: bool) -> Manifest | None:
-    """Return the manifest if this very result is published there already.
-
-    Raises
-    ------
-    DataError
-        If something else is there that may not be overwritten.
-    """
-    manifest = read_manifest(sink)
-    if manifest is not None and manifest.fingerprint == fingerprint and not overwrite:
-        return manifest
-    if overwrite or _taken_up(sink, fingerprint):
-        return None
-    if manifest is not None:
-        raise DataError(
-            f"{sink} holds the result of another job or of other data (fingerprint {manifest.fingerprint}, this one is "
-            f"{fingerprint}). Choose another `sink.path`, or replace it with --overwrite."
-        )
-    foreign = [name for name in PUBLISHED if (sink / name).exists()]
-    if foreign:
-        raise DataError(
-            f"{sink} holds {', '.join(foreign)} without a manifest, which no finished run leaves behind. Choose another "
-            f"`sink.path`, or replace them with --overwrite."
-        )
-    return None
+_log = logging.getLogger(__name__)
 
 
 def is_decided(run: Run) -> bool:
@@ -62,44 +40,61 @@ def is_decided(run: Run) -> bool:
 
 @explained()
 def publish(run: Run, sink: Path) -> Manifest:
-    """Check that every part is there, write the manifest, and move all of it from staging to its place.
+    """Write the manifest of the whole run into staging, which decides that it is published, and commit it.
 
-    Killed in the middle and called again, it goes on where it stopped: the manifest in staging is the decision, the one in
-    place the announcement. A worker that is late by then finds nothing in its way, and is in nobody's.
+    Killed in the middle and called again, it goes on where it stopped. A worker that is late by then finds nothing in its way,
+    and is in nobody's.
 
     Raises
     ------
     DamagedError
-        If a file is not what its record says; nothing was published then.
+        If a staged file is not what its record says; nothing was published, and what is damaged has to be made again.
+    DataError, TerminalError
+        If the sink holds files that no run wrote, or cannot be written; nothing was published.
     """
     if not is_decided(run):
+        refuse_foreign(sink)
+        check_writable(sink)
         run.store.write_json(MANIFEST, _manifest(run).to_json())
-    manifest = read_manifest(run.store.root)
-    assert manifest is not None
+    manifest = _decided(run)
+    try:
+        folders = check_staged(run.store, manifest, sink)
+    except DamagedError:
+        drop_damaged(run, n_threads=compute_threads())
+        raise
     if run.spec.kind != "fit":
         publish_tables(run, manifest, sink)
-    # From here on what was published before is withdrawn: a reader sees all of a run, or nothing.
-    (sink / MANIFEST).unlink(missing_ok=True)
-    names = {file.name for file in manifest.files}
-    for folder in {name.rpartition("/")[0] for name in names}:
-        (sink / folder).mkdir(parents=True, exist_ok=True)
-    for file in manifest.files:
-        _move(run.store.path(file), sink / file.name, n_bytes=file.n_bytes)
-    if run.store.exists(SINK):
-        names.add(PLACE)
-        if run.store.exists(PLACE):
-            run.store.path(PLACE).replace(sink / PLACE)
-    _remove_others(sink, names)
-    run.store.path(MANIFEST).replace(sink / MANIFEST)
-    tidy(sink)
+    commit(run.store, manifest, sink, folders)
+    try:
+        tidy(sink)
+    except OSError as error:  # what is published is published
+        _log.warning("%s could not be removed: %s.", error.filename or sink / STAGING, (error.strerror or "").lower())
+    return manifest
+
+
+def _decided(run: Run) -> Manifest:
+    try:
+        manifest = read_manifest(run.store.root)
+    except DataError as error:
+        run.store.path(MANIFEST).unlink()
+        raise DamagedError(f"{run.store.path(MANIFEST)} was damaged; it is written again.") from error
+    assert manifest is not None
     return manifest
 
 
 def tidy(sink: Path, *, of: str = "") -> None:
     """Remove what is staged at a sink, all of it or of one fingerprint; only whoever holds the sink's lock may do so."""
-    for pattern in (f"{of}*", f"{OLD}*", UNFINISHED):
-        for path in filter(Path.is_dir, (sink / STAGING).glob(pattern)):
-            remove_staged(path)
+    for run in staged_runs(sink):
+        if run.name.startswith(of):
+            remove_staged(run)
+    for run in removed_runs(sink):
+        shutil.rmtree(run, ignore_errors=True)
+    unfinished = Store(sink / STAGING).root / UNFINISHED
+    if unfinished.is_dir() and not unfinished.is_symlink():
+        for path in unfinished.glob(".writable-*"):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.rmdir()
 
 
 def drop_damaged(run: Run, *, n_threads: int = 1) -> int:
@@ -117,18 +112,10 @@ def drop_damaged(run: Run, *, n_threads: int = 1) -> int:
 
 
 def take_back(run: Run, name: str) -> None:
-    """Take back the stage that kept a file under this name.
-
-    Raises
-    ------
-    DamagedError
-        If no stage says that it has written it.
-    """
+    """Invalidate the stage that wrote the file that is kept under this name, if any still claims to have done so."""
     for path in run.store.path("receipts").glob("*/*.json"):
         if any(file.kept_as == name for file in Receipt.from_json(json.loads(path.read_bytes())).files):
             path.unlink()
-            return
-    raise DamagedError(f"{run.store.path(name)} is missing, and nothing says how to make it again. Use --overwrite.")
 
 
 def _holds(run: Run, receipt: Path) -> bool:
@@ -136,11 +123,6 @@ def _holds(run: Run, receipt: Path) -> bool:
         return all(run.store.holds(file) for file in Receipt.from_json(json.loads(receipt.read_bytes())).files)
     except (ValueError, TypeError, KeyError):  # not JSON, or not a receipt
         return False
-
-
-def _taken_up(sink: Path, fingerprint: str) -> bool:
-    """Whether a run with this fingerprint was interrupted while it published, or while it was to replace what is there."""
-    return any(any((sink / STAGING).glob(f"{fingerprint}-*/{name}")) for name in (MANIFEST, REPLACES))
 
 
 def _manifest(run: Run) -> Manifest:
@@ -209,26 +191,6 @@ def in_few_words(numbers: Sequence[int]) -> str:
     '0-2,5,7-8'
     """
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in as_ranges(numbers))
-
-
-def _move(staged: Path, place: Path, *, n_bytes: int) -> None:
-    """Move a file, unless it was moved before we were killed."""
-    if staged.exists():
-        staged.replace(place)
-    elif not place.exists() or place.stat().st_size != n_bytes:
-        raise TerminalError(f"{staged} vanished while it was published. Run the same command again with --overwrite.")
-
-
-def _remove_others(sink: Path, names: Collection[str]) -> None:
-    """Remove what an older result has left in the published folders."""
-    for published in PUBLISHED:
-        for name, _, files in os.walk(sink / published, topdown=False):
-            folder = Path(name)
-            for path in map(folder.joinpath, files):
-                if path.relative_to(sink).as_posix() not in names:
-                    path.unlink()
-            if not any(folder.iterdir()):
-                folder.rmdir()
 
 
 def _check_sizes(store: Store, files: list[FileRecord]) -> None:

@@ -197,6 +197,7 @@ class Run:
 
     def commit(self, receipt: Receipt) -> None:
         """Mark a stage of a chunk as done, unless somebody was quicker: what others have begun to build on stays."""
+        self.store.sync_folders(receipt.files)
         self.store.write_json(_receipt_name(receipt.stage, receipt.chunk), asdict(receipt), once=True)
 
     def committed(self, stage: str, chunk: int) -> Receipt | None:

@@ -17,9 +17,10 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.parquet import ParquetSourceSpec
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.pipeline import plan as planning
-from emberharmony.pipeline.plan import Resources, make_plan, stage_plan
+from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import Receipt, RunRef, open_run
 from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.memory import MAX_CHUNKS
 from emberharmony.windows import WindowSpec
 from flows.local import PlainLoop

@@ -16,7 +16,7 @@ import pytest
 
 from emberharmony.errors import DamagedError, DataError, TerminalError, TransientError
 from emberharmony.io.store import Store
-from emberharmony.pipeline import publish
+from emberharmony.pipeline import commit
 from emberharmony.pipeline.chunk import PLAIN
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.stages import CHUNK_STAGES
@@ -137,18 +137,18 @@ def test_a_late_worker_changes_nothing(undisturbed, folder, commits):
 
 
 def test_a_late_worker_adds_nothing_to_what_is_being_published(undisturbed, folder, monkeypatch):
-    """Publishing that was interrupted between two moves goes on, and what a worker has written since is no part of it."""
+    """Publishing that was interrupted between two folders goes on, and what a worker has written since is no part of it."""
     job = small_job(folder, sink="late for publishing")
-    sink, moves = Path(job["sink"]["path"]), count(1)
+    sink, swaps = Path(job["sink"]["path"]), count(1)
 
-    move = publish._move
+    swap = commit._swap
 
-    def interrupted(*args, **kwargs):
-        if next(moves) > 9:
+    def interrupted(*args):
+        if next(swaps) > 1:
             raise KeyboardInterrupt
-        move(*args, **kwargs)
+        swap(*args)
 
-    monkeypatch.setattr(publish, "_move", interrupted)
+    monkeypatch.setattr(commit, "_swap", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_job(parse_job(job), PlainLoop(1))
     (staging,) = sink.glob(".staging/*-*-*")

@@ -168,6 +168,7 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
     faulthandler.enable()
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    from emberharmony.pipeline import commit
     from flows.run import run as run_here
 
     n_changes = 0
@@ -184,6 +185,7 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
 
     for name in ("link", "replace", "rename", "unlink", "rmdir"):
         setattr(os, name, watched(getattr(os, name)))
+    commit.exchange = watched(commit.exchange)
     # Prefect was imported before this process began, and has looked at its environment then.
     if api:
         os.environ["PREFECT_API_URL"] = api

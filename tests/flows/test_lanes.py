@@ -19,9 +19,10 @@ from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Sched
 
 from emberharmony.errors import TerminalError
 from emberharmony.pipeline import stages
-from emberharmony.pipeline.plan import make_plan, stage_plan
+from emberharmony.pipeline.plan import make_plan
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import run_chunk
+from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.chunks import from_ranges
 from flows.compose import run_job
 from flows.config import parse_job

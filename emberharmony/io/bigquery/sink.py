@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from emberharmony.errors import DataError, EmberharmonyError, PlanError
+from emberharmony.io.access import Access
 from emberharmony.io.bigquery.append import append_rows
 from emberharmony.io.bigquery.bucket import remove_all
 from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, library
@@ -45,6 +46,8 @@ class BigQuerySinkSpec:
     """This machine's folder for staging, fitted state and manifest."""
     type: Literal["bigquery"] = "bigquery"
     """The kind of sink."""
+    mode: Access = "private"
+    """Who may read this machine's folder: its owner, the owner's group as well, or whoever the process's umask allows."""
     prefix: str = ""
     """What the tables' names begin with."""
     write_disposition: Disposition = "replace"

@@ -88,7 +88,7 @@ def test_none_where_there_is_none(tmp_path):
 
 def test_another_version_is_refused(published, tmp_path):
     (tmp_path / MANIFEST).write_text(json.dumps(published.manifest | {"version": 99}))
-    with pytest.raises(DataError, match=r"is of version 99, this library reads version \d"):
+    with pytest.raises(DataError, match=r"has version 99, this library reads version \d"):
         read_manifest(tmp_path)
 
 

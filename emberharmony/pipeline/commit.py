@@ -1,0 +1,202 @@
+"""The commit of a result: whole folders change places with those that readers look into, and the manifest follows.
+
+The files of a run are first assembled in staging, below `ASSEMBLED`, under the names that they are published by. Then each
+published folder is exchanged with the one in place, which keeps the old result below `ASSEMBLED` until the manifest is there.
+A commit that fails puts the old folders back; one that was killed goes on, or is rolled back by the next run of another job:
+a journal tells which folders had changed places by then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from emberharmony.errors import DamagedError, TerminalError
+from emberharmony.io.exchange import exchange
+from emberharmony.io.manifest import MANIFEST, Manifest
+from emberharmony.io.store import FileRecord, Store, file_hash, sync_folder
+from emberharmony.pipeline.staging import staged_runs
+from emberharmony.pipeline.tables import PLACE
+from emberharmony.pipeline.target import PUBLISHED, foreign_files, owned_names, refuse_foreign
+
+ASSEMBLED = "published"
+"""Folder, in a staged run, of the result's folders: the new ones before they are in place, the old ones after that."""
+
+JOURNAL = "committing.json"
+"""File, in a staged run, of the assembled folders' inode numbers, which a folder keeps wherever it is moved."""
+
+_HASH_THREADS = 4
+
+
+def check_staged(store: Store, manifest: Manifest, sink: Path) -> list[str]:
+    """Compare a run's files with the checksums in its manifest; returns the folders that are still to be put in place.
+
+    Raises
+    ------
+    DamagedError
+        If files are missing or were changed. The old result is in place, and the run is open again.
+    """
+    in_place = _in_place(store, sink)
+    damaged = _damaged(store, manifest.files, dict.fromkeys(in_place, sink))
+    if damaged:
+        _reopen(store, manifest, sink, in_place)
+        raise DamagedError(
+            f"{len(damaged)} staged files are missing or were changed since this job wrote them, such as "
+            f"{store.path(damaged[0])}; nothing was published.",
+            damaged[0].kept_as,
+        )
+    return [folder for folder in PUBLISHED if folder not in in_place]
+
+
+def commit(store: Store, manifest: Manifest, sink: Path, folders: Sequence[str]) -> None:
+    """Put a staged run's folders and its manifest in place of those of an older result.
+
+    Raises
+    ------
+    DataError, TerminalError
+        If the sink holds files that no run wrote, or cannot be written. The old result is in place.
+    """
+    refuse_foreign(sink)
+    check_writable(sink)
+    owned = owned_names(sink)
+    _assemble(store, [file for file in manifest.files if _folder_of(file.name) in folders])
+    if not store.exists(JOURNAL):
+        assembled = {folder: store.root / ASSEMBLED / folder for folder in PUBLISHED}
+        store.write_json(JOURNAL, {folder: path.stat().st_ino for folder, path in assembled.items() if path.exists()})
+    swapped = list[str]()
+    try:
+        for folder in folders:
+            _swap(store, folder, sink)
+            swapped.append(folder)
+        sync_folder(sink)
+        store.path(MANIFEST).replace(sink / MANIFEST)
+    except OSError:
+        for folder in reversed(swapped):
+            _swap(store, folder, sink)
+        raise
+    sync_folder(sink)
+    _keep_foreign(store.root / ASSEMBLED, sink, owned)
+
+
+def check_writable(sink: Path) -> None:
+    """Find out whether the published folders can be replaced, before anything is taken away.
+
+    Raises
+    ------
+    TerminalError
+        If this user may not.
+    """
+    for folder in (sink, *(sink / name for name in PUBLISHED)):
+        if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+            raise TerminalError(
+                f"{folder} cannot be replaced: this user may not write there. Nothing was changed. Let this user write there, "
+                f"or choose another `sink.path`."
+            )
+
+
+def roll_back(sink: Path, *, but: str) -> None:
+    """Put back the old folders where another job's run was killed between its first exchange and its manifest.
+
+    Parameters
+    ----------
+    sink : Path
+        Folder of the result; the caller holds its lock.
+    but : str
+        Fingerprint of the job at hand, whose own commit goes on instead.
+    """
+    for folder in half_committed(sink):
+        if folder.name.startswith(f"{but}-"):
+            continue
+        store = Store(folder, within=sink)
+        for name in _in_place(store, sink):
+            _swap(store, name, sink)
+        store.path(JOURNAL).unlink()
+
+
+def half_committed(sink: Path) -> list[Path]:
+    """Staged runs whose commit has begun and has not ended."""
+    return [run for run in staged_runs(sink) if (run / MANIFEST).exists() and (run / JOURNAL).exists()]
+
+
+def _in_place(store: Store, sink: Path) -> set[str]:
+    """Folders that an earlier attempt of this run has put in place."""
+    if not store.exists(JOURNAL):
+        return set()
+    assembled: dict[str, int] = store.read_json(JOURNAL)
+    return {folder for folder in PUBLISHED if assembled.get(folder) == _inode(sink / folder)}
+
+
+def _inode(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _damaged(store: Store, files: Sequence[FileRecord], in_place: Mapping[str, Path]) -> list[FileRecord]:
+    """Files that are not what their records say, wherever an earlier attempt has moved them."""
+
+    def is_whole(file: FileRecord) -> bool:
+        assembled = in_place.get(_folder_of(file.name), store.root / ASSEMBLED) / file.name
+        return any(path.exists() and file_hash(path) == file.sha256 for path in (store.path(file), assembled))
+
+    with ThreadPoolExecutor(_HASH_THREADS) as pool:
+        return [file for file, whole in zip(files, pool.map(is_whole, files), strict=True) if not whole]
+
+
+def _assemble(store: Store, files: list[FileRecord]) -> None:
+    """Move kept files to the names that they are published by; those that were moved before stay."""
+    folders = {store.root / ASSEMBLED}
+    for kept, name in _names(store, files):
+        if kept.exists():
+            place = store.root / ASSEMBLED / name
+            store.make_folder(place.parent)
+            kept.replace(place)
+            folders.update(place.parents[: len(Path(name).parts) - 1])
+    store.make_folder(store.root / ASSEMBLED)
+    for folder in folders:
+        sync_folder(folder)
+
+
+def _names(store: Store, files: Iterable[FileRecord]) -> list[tuple[Path, str]]:
+    """Where files are kept, and the names that they are published by."""
+    return [*((store.path(file), file.name) for file in files), (store.path(PLACE), PLACE)]
+
+
+def _swap(store: Store, folder: str, sink: Path) -> None:
+    """Let the published folder and the one below `ASSEMBLED` change places, whichever exist; its own inverse."""
+    staged, place = store.root / ASSEMBLED / folder, sink / folder
+    if staged.exists() and place.exists():
+        exchange(staged, place)
+    elif staged.exists():
+        staged.rename(place)
+    elif place.exists():
+        place.rename(staged)
+
+
+def _reopen(store: Store, manifest: Manifest, sink: Path, in_place: set[str]) -> None:
+    """Take the decision to publish back: the old folders in place, the run's files under the names that they are kept by."""
+    for folder in in_place:
+        _swap(store, folder, sink)
+    for kept, name in _names(store, manifest.files):
+        assembled = store.root / ASSEMBLED / name
+        if assembled.exists() and not kept.exists():
+            store.make_folder(kept.parent)
+            assembled.replace(kept)
+    for name in (MANIFEST, JOURNAL):
+        store.path(name).unlink(missing_ok=True)
+
+
+def _keep_foreign(old: Path, sink: Path, owned: set[str]) -> None:
+    """Put files that somebody added to the old folders while they were exchanged into the new ones."""
+    for name in list(foreign_files(old, owned)):
+        with suppress(OSError):
+            (sink / name).parent.mkdir(exist_ok=True)
+            (old / name).rename(sink / name)
+
+
+def _folder_of(name: str) -> str:
+    return name.partition("/")[0]
