@@ -29,7 +29,7 @@ from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.spec import pinned
 from emberharmony.pipeline.staging import STAGING, stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state
-from emberharmony.pipeline.tables import check_same_tables, check_sink, note_sink
+from emberharmony.pipeline.tables import check_columns, check_same_tables, check_sink, note_sink
 from emberharmony.pipeline.target import check_target
 from emberharmony.threads import compute_threads, limit_compute_threads
 from flows.config import AnyJob, ApplyJob, Job
@@ -204,7 +204,20 @@ class PlannedJob(NamedTuple):
 
 
 def plan_job(job: AnyJob) -> PlannedJob:
-    """Plan a job of any kind."""
+    """Plan a job of any kind.
+
+    Raises
+    ------
+    EmberharmonyError
+        If it cannot be done, or its result not be published.
+    """
+    planned = _planned(job)
+    if isinstance(job.sink, BigQuerySinkSpec) and planned.plan.spec.kind != "fit":
+        check_columns(planned.plan.table.schema, planned.plan.roles)
+    return planned
+
+
+def _planned(job: AnyJob) -> PlannedJob:
     if isinstance(job, ApplyJob):
         state = read_state(Path(job.state))
         spec = pinned(applying(state, job.source))

@@ -32,6 +32,7 @@ from emberharmony.io.store import FileRecord, Store, prefixed
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.pushdown import is_pushed_down, profile_by_query, split_without_reading
 from emberharmony.pipeline.run import Receipt, Run
+from emberharmony.pipeline.tables import check_values
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SPLITS, SplitCodes, split_at_random, split_by_hash, split_by_time
 from emberharmony.stats.hashing import hash_rows
@@ -149,6 +150,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     if kind == "fit" and not run.split_rows[chunk.index, in_train]:
         return _receipt(run, "featurize", chunk, np.empty(0, np.int8), [], backend, began)
     rows = steps.read_chunk(run, chunk, list(dict.fromkeys([*run.roles.to_read, *run.spec.split.keys])))
+    check_values(run, rows)
     codes = steps.split(run, rows)
     if kind == "fit":  # nothing is published of the other splits
         rows, codes = rows.filter(pa.array(codes == in_train)), codes[codes == in_train]

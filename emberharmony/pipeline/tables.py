@@ -8,17 +8,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from emberharmony.errors import DataError, PlanError
-from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.features.columns import ROW_NUMBER, ColumnRoles
 from emberharmony.features.datetime import PARTS
 from emberharmony.features.preprocessing import FittedColumn
 from emberharmony.io.bigquery.bucket import check_writable
+from emberharmony.io.bigquery.column_types import converted, is_exact, why_not_written, written_as
 from emberharmony.io.bigquery.connection import shared_clients
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.metadata import dataset_location, exists
 from emberharmony.io.bigquery.runs import PublishedRun
 from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
-from emberharmony.io.bigquery.tables import OutputTable, Part
+from emberharmony.io.bigquery.tables import OWN_COLUMNS, OutputTable, Part
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.store import FileRecord, Store
 from emberharmony.pipeline.run import Run
@@ -57,6 +60,43 @@ def check_sink(spec: BigQuerySinkSpec) -> None:
         check_writable(clients, spec.staging)
 
 
+def check_columns(schema: pa.Schema, roles: ColumnRoles) -> None:
+    """Refuse carried columns that BigQuery has no type for, or another column of that name.
+
+    Raises
+    ------
+    PlanError
+        If there is one; the message names it.
+    """
+    for name in roles.carried:
+        kind = schema.field(name).type
+        if name.casefold() in OWN_COLUMNS:
+            raise PlanError(
+                f"Column {name!r} would be carried into tables that have a column {name.casefold()!r} of their own: BigQuery "
+                f"ignores case. Rename it in the source, or do not carry it."
+            )
+        if written_as(kind) is None:
+            raise PlanError(
+                f"Column {name!r} is of type {kind}, which is not written to BigQuery: {why_not_written(kind)}. Convert it in "
+                f"the source, leave it out of `columns.passthrough`, or publish to `sink.type: parquet`."
+            )
+
+
+def check_values(run: Run, rows: pa.Table) -> None:
+    """Refuse carried values that BigQuery cannot hold, where they are first read rather than when they are published.
+
+    Raises
+    ------
+    DataError
+        If there is one; the message names it.
+    """
+    if run.spec.kind == "fit" or not run.store.exists(SINK):
+        return
+    for name in run.roles.carried:
+        if not is_exact(rows.schema.field(name).type):
+            converted(rows[name], name)
+
+
 def note_sink(run: Run, sink: BigQuerySinkSpec) -> None:
     """Write down where the run's tables go, for whichever worker publishes."""
     run.store.write_json(SINK, sink_adapter().dump_python(sink, mode="json"))
@@ -77,6 +117,7 @@ def publish_tables(run: Run, manifest: Manifest, sink: Path) -> None:
         config=manifest.spec,
         state=str((sink / "state").absolute()),
         version=manifest.versions["emberharmony"],
+        drift=manifest.drift,
     )
     tables = list(output_tables(run, manifest))
     empty = [table.name for table in tables if not table.parts]
@@ -122,6 +163,7 @@ def output_tables(run: Run, manifest: Manifest) -> Iterator[OutputTable]:
         "features",
         _parts(run, manifest.files, "features/"),
         manifest.rows,
+        run_id=manifest.fingerprint,
         time=roles.time,
         description=f"Features of run {manifest.fingerprint}, one row for each row of the source",
         descriptions=carried | feature_descriptions(run.preprocessing.columns),
@@ -132,6 +174,7 @@ def output_tables(run: Run, manifest: Manifest) -> Iterator[OutputTable]:
             f"windows_stride_{stride}",
             _parts(run, manifest.files, f"windows/stride={stride}/"),
             counts.windows,
+            run_id=manifest.fingerprint,
             time="end_time" if roles.time else None,
             description=f"Windows of {size} rows of run {manifest.fingerprint}, one every {stride}, as {counts.components} "
             f"principal components that explain {counts.explained:.1%} of the training windows' variance",

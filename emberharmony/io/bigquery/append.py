@@ -10,6 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from emberharmony.errors import TerminalError, TransientError
+from emberharmony.io.bigquery.column_types import written_as
 from emberharmony.io.bigquery.connection import Clients, library
 from emberharmony.io.bigquery.failures import google_errors, is_transient, raise_explained, retried
 from emberharmony.io.bigquery.identifiers import TableName
@@ -140,9 +141,9 @@ def _commit(clients: Clients, into: TableName, streams: list[str], doing: str) -
 
 
 def _for_arrow(rows: pa.Table) -> pa.Table:
-    """Columns as the Storage Write API wants them: FLOAT64 as such, where load jobs take floats of 32 bits."""
-    columns = [column.with_type(pa.float64()) if pa.types.is_float32(column.type) else column for column in rows.schema]
-    return rows.cast(pa.schema(columns))
+    """Return rows in the types of the Storage Write API, which takes fewer than load jobs do."""
+    written = [(column, written_as(column.type)) for column in rows.schema]
+    return rows.cast(pa.schema([column.with_type(of.in_streams) if of else column for column, of in written]))
 
 
 def _rows_per_request(rows: pa.Table, request_bytes: int) -> int:

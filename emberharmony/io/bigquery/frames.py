@@ -15,9 +15,9 @@ import pyarrow.types as pt
 from emberharmony.errors import DataError
 from emberharmony.features.columns import kind_of
 from emberharmony.features.datetime import LARGEST, feature_names
+from emberharmony.io.bigquery.column_types import converted, written_as
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import column_names
-from emberharmony.io.bigquery.tables import written_type
 from emberharmony.io.frames import batches_of, is_bigframe, write_batches
 from emberharmony.splits import SplitSpec
 
@@ -76,10 +76,12 @@ def _positioned(batches: Iterable[pa.Table], names: Sequence[str]) -> Iterator[p
     """Rows as BigQuery takes them, and the place of each: a table there has no order."""
     n_rows = 0
     for batch in batches:
-        types = [written_type(column.type) for column in batch.schema]
-        schema = pa.schema([pa.field(name, kind) for name, kind in zip(names, types, strict=True)])
+        columns = [  # nested ones as they are: the session decides about them
+            column if written_as(column.type) is None else converted(column, name)
+            for name, column in zip(batch.column_names, batch.columns, strict=True)
+        ]
         place = pa.array(np.arange(n_rows, n_rows + batch.num_rows))
-        yield batch.rename_columns(list(names)).cast(schema, safe=False).append_column(_POSITION, place)
+        yield pa.table(columns, names=list(names)).append_column(_POSITION, place)
         n_rows += batch.num_rows
 
 

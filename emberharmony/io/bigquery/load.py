@@ -135,6 +135,8 @@ def _config(clients: Clients, table: OutputTable) -> Any:
     bigquery = library("google.cloud.bigquery")
     return bigquery.LoadJobConfig(
         source_format=bigquery.SourceFormat.PARQUET,
+        # Without BIGNUMERIC among them, wide decimals are refused, although the table declares it.
+        decimal_target_types=["NUMERIC", "BIGNUMERIC"],
         write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
         create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
         schema=table.fields(),

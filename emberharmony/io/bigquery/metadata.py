@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.queries import rest_retry
+
+_MAX_CHANGES: Final = 5  # by others, while a column is added
 
 
 def find(clients: Clients, name: TableName) -> Any | None:
@@ -34,6 +37,26 @@ def create(clients: Clients, table: Any) -> None:
     except google_errors() as error:
         name = f"{table.project}.{table.dataset_id}.{table.table_id}"
         raise_explained(error, doing=f"Creating {name}", permission="bigquery.tables.create")
+
+
+def add_columns(clients: Clients, name: TableName, fields: Sequence[Any]) -> None:
+    """Give a table those of the columns `fields` that it lacks; they are null in its rows."""
+    from google.api_core import exceptions as api
+
+    for left in reversed(range(_MAX_CHANGES)):
+        table = find(clients, name)
+        known = {column.name.casefold() for column in table.schema} if table else set()
+        missing = [column for column in fields if column.name.casefold() not in known]
+        if table is None or not missing:
+            return
+        table.schema = [*table.schema, *missing]
+        try:
+            clients.jobs.update_table(table, ["schema"], retry=rest_retry(clients))
+            return
+        except google_errors() as error:
+            # Somebody has changed the table since it was looked up, and may have added them.
+            if not (isinstance(error, api.PreconditionFailed) and left):
+                raise_explained(error, doing=f"Adding columns to {name}", permission="bigquery.tables.update")
 
 
 def remove(clients: Clients, name: TableName) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from emberharmony.io.bigquery.connection import library
@@ -16,7 +16,7 @@ from emberharmony.io.bigquery.identifiers import TableName
 class PublishedRun:
     """A run as its line in the table `runs` tells it."""
 
-    fingerprint: str
+    fingerprint: str  # the run's id
     source_rows: int
     rows: Mapping[str, int]  # by split
     windows: Mapping[str, Mapping[str, int]]  # by stride and split
@@ -24,6 +24,7 @@ class PublishedRun:
     config: Mapping[str, Any]
     state: str  # where the fitted state lies
     version: str
+    drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by column
 
 
 def runs_table(name: TableName, labels: Mapping[str, str]) -> Any:
@@ -51,6 +52,8 @@ def line_of(run: PublishedRun, tables: Sequence[TableName], write_disposition: s
         "write_disposition": write_disposition,
         "state": run.state,
         "config": json.dumps(run.config, default=str),
+        "run_id": run.fingerprint,
+        "drift": json.dumps({column: dict(moved) for column, moved in run.drift.items()}),
     }
 
 
@@ -66,4 +69,6 @@ _COLUMNS: Final = (
     ("write_disposition", "STRING", "What became of rows that were there before"),
     ("state", "STRING", "Where the fitted state lies"),
     ("config", "STRING", "The run's settings, as JSON"),
+    ("run_id", "STRING", "Id of the run, as in its rows"),
+    ("drift", "STRING", "How far each column has moved from the training rows, as JSON; empty unless a state was applied"),
 )

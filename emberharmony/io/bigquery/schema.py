@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from emberharmony.errors import DataError
-from emberharmony.features.columns import is_text
+from emberharmony.io.bigquery.column_types import why_not_written, written_as
 from emberharmony.io.bigquery.connection import library
 from emberharmony.io.widths import SHORT_TEXT_BYTES, fixed_width
 
@@ -78,7 +78,7 @@ def table_fields(
     return [
         bigquery.SchemaField(
             name,
-            _written_type(field),
+            _type_of(field),
             mode="REQUIRED" if field.name in never_null else "NULLABLE",
             description=descriptions.get(field.name, "")[:1024] or None,
         )
@@ -86,27 +86,13 @@ def table_fields(
     ]
 
 
-def _written_type(field: pa.Field) -> str:
-    kind = field.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    tests = (
-        (pa.types.is_boolean, "BOOL"),
-        (pa.types.is_integer, "INT64"),
-        (pa.types.is_floating, "FLOAT64"),
-        (is_text, "STRING"),
-        (lambda t: pa.types.is_timestamp(t) and t.tz is not None, "TIMESTAMP"),
-        (pa.types.is_timestamp, "DATETIME"),
-        (pa.types.is_date, "DATE"),
-        (pa.types.is_time, "TIME"),
-        (pa.types.is_decimal128, "NUMERIC"),
-        (pa.types.is_decimal256, "BIGNUMERIC"),
-        (lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t), "BYTES"),
-    )
-    for holds, name in tests:
-        if holds(kind):
-            return name
-    raise DataError(f"Column {field.name!r} has the Arrow type {field.type}, which is not written to BigQuery.")
+def _type_of(field: pa.Field) -> str:
+    written = written_as(field.type)
+    if written is None:
+        raise DataError(
+            f"Column {field.name!r} is of type {field.type}, which is not written to BigQuery: {why_not_written(field.type)}."
+        )
+    return written.bigquery
 
 
 def schema_text(fields: Sequence[Any], /) -> str:

@@ -19,10 +19,11 @@ from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, lib
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName, checked_labels, quote
 from emberharmony.io.bigquery.load import load_by_bucket, load_by_upload, run_once
-from emberharmony.io.bigquery.metadata import create, dataset_location, exists, find, remove
+from emberharmony.io.bigquery.metadata import add_columns, create, dataset_location, exists, find, remove
 from emberharmony.io.bigquery.queries import find_job, query_row, query_table, rest_retry, run_query, table_of
 from emberharmony.io.bigquery.runs import PublishedRun, line_of, runs_table
 from emberharmony.io.bigquery.tables import SPLIT, OutputTable, bigquery_table
+from emberharmony.io.bigquery.target import check_fit, granularity_of
 from emberharmony.planning.partitions import Granularity
 
 _LOGGER = logging.getLogger(__name__)
@@ -240,30 +241,14 @@ class BigQuerySink:
         there = find(self._clients, target)
         if there is None:
             return
-        disposition = self._spec.write_disposition
-        if disposition == "fail" and there.num_rows:
-            raise DataError(
-                f"{target} has {there.num_rows:,} rows, and `sink.write_disposition` is `fail`. Choose another dataset or "
-                f"prefix, or `replace` or `append`."
-            )
-        if disposition in ("append", "replace_partitions"):
-            missing = {name.casefold() for name in table.names} ^ {column.name.casefold() for column in there.schema}
-            if missing:
-                raise DataError(
-                    f"{target} and this run differ in the columns {', '.join(sorted(missing))}. Use the fitted state of the "
-                    f"run that made the table (`apply`), or `sink.write_disposition: replace`."
-                )
-        has, wanted = _granularity_of(there), self._granularity(table)
-        if has != wanted:
-            raise DataError(
-                f"{target} is partitioned by {(has or 'nothing').lower()}, this run by {(wanted or 'nothing').lower()}. Set "
-                f"`sink.partition_by` to what the table has, or remove the table first."
-            )
+        check_fit(target, there, table, self._spec.write_disposition, self._granularity(table))
 
     def _publish(self, table: OutputTable, staged: TableName, key: str, attempt: int) -> None:
         target = self.target(table.name)
         doing = f"Publishing {target}"
         create(self._clients, bigquery_table(str(target), table, self._granularity(table), self._labels()))
+        if self._spec.write_disposition != "replace":  # which replaces the columns, too
+            add_columns(self._clients, target, table.own_fields())
         job_key = f"{key}-{table.name}-publish"
         if self._spec.write_disposition == "replace_partitions":
             sql = self._merge_sql(table, staged, target)
@@ -351,7 +336,10 @@ class BigQuerySink:
         def begin(job_id: str) -> Any:
             labels = dict(self._clients.connection.labels)
             config = library("google.cloud.bigquery").LoadJobConfig(
-                schema=made.schema, write_disposition="WRITE_APPEND", labels=labels
+                schema=made.schema,
+                write_disposition="WRITE_APPEND",
+                schema_update_options=["ALLOW_FIELD_ADDITION"],  # to a table that an earlier version has made
+                labels=labels,
             )
             return self._clients.jobs.load_table_from_json(
                 [line], str(target), job_id=job_id, location=self._location, job_config=config
@@ -385,7 +373,7 @@ class BigQuerySink:
         if wanted == "auto":
             if table.name not in self._granularities:
                 there = find(self._clients, self.target(table.name))
-                has = _granularity_of(there) if there else None
+                has = granularity_of(there) if there else None
                 self._granularities[table.name] = has or table.finest_granularity(_MAX_PARTITIONS)
             return self._granularities[table.name]
         names: dict[str, Granularity] = {"hour": "HOUR", "day": "DAY", "month": "MONTH", "year": "YEAR"}
@@ -393,9 +381,3 @@ class BigQuerySink:
 
     def _labels(self) -> dict[str, str]:
         return {**self._clients.connection.labels, **self._spec.labels}
-
-
-def _granularity_of(there: Any) -> Granularity | None:
-    has = there.time_partitioning
-    granularity: Granularity | None = has.type_ if has else None
-    return granularity

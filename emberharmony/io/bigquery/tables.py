@@ -10,15 +10,18 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow.types as pt
 
 from emberharmony.errors import DataError
+from emberharmony.io.bigquery.column_types import converted, written_as
 from emberharmony.io.bigquery.connection import library
 from emberharmony.io.bigquery.identifiers import column_names
 from emberharmony.io.bigquery.schema import table_fields
 from emberharmony.planning.partitions import Granularity
 
 SPLIT = "split"
+RUN_ID = "run_id"
+OWN_COLUMNS = (SPLIT, RUN_ID)
+"""Columns of every table, behind those of its parts."""
 
 
 class Part(NamedTuple):
@@ -35,6 +38,7 @@ class OutputTable:
     name: str
     parts: tuple[Part, ...]
     rows: Mapping[str, int]  # by split, as the manifest has them
+    run_id: str = ""
     time: str | None = None  # column to partition by
     entity: str | None = None
     description: str = ""
@@ -47,15 +51,17 @@ class OutputTable:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """Columns as they are written: those of the parts, and the split."""
+        """Columns as they are written: those of the parts, the split and the run's id."""
         schema = pq.read_schema(self.parts[0].path).remove_metadata()
-        columns = [pa.field(column.name, written_type(column.type)) for column in schema]
-        return pa.schema([*columns, pa.field(SPLIT, pa.string())])
+        columns = [pa.field(column.name, _in_files(column)) for column in schema]
+        return pa.schema([*columns, *(pa.field(name, pa.string()) for name in OWN_COLUMNS)])
 
     @cached_property
     def names(self) -> list[str]:
-        """Names of the columns in BigQuery, which takes fewer and tells no case apart."""
-        return column_names(self.schema.names)
+        """Names of the columns in BigQuery, which allows fewer and ignores case; `OWN_COLUMNS` keep theirs."""
+        n_own = len(OWN_COLUMNS)
+        names = column_names([*OWN_COLUMNS, *self.schema.names[:-n_own]])
+        return [*names[n_own:], *OWN_COLUMNS]
 
     def column(self, name: str) -> str:
         """Name in BigQuery of one column."""
@@ -65,18 +71,25 @@ class OutputTable:
     @property
     def clustering(self) -> list[str]:
         """Columns to cluster by."""
-        return [self.column(name) for name in (self.entity, SPLIT) if name]
+        return [*([self.column(self.entity)] if self.entity else []), SPLIT]
 
     def fields(self) -> list[Any]:
         """The `SchemaField`s, in order, each with what the column is."""
-        descriptions = {SPLIT: "train, validation or test", **self.descriptions}
-        return table_fields(self.schema, self.names, descriptions)
+        n_own = len(OWN_COLUMNS)
+        of_parts = pa.schema(list(self.schema)[:-n_own])
+        return [*table_fields(of_parts, self.names[:-n_own], self.descriptions), *self.own_fields()]
+
+    def own_fields(self) -> list[Any]:
+        """The `SchemaField`s of `OWN_COLUMNS`."""
+        descriptions = {SPLIT: "train, validation, test or apply", RUN_ID: "Id of the run, whose line is in the table `runs`"}
+        return table_fields(pa.schema([(name, pa.string()) for name in OWN_COLUMNS]), OWN_COLUMNS, descriptions)
 
     def read(self, part: Part) -> pa.Table:
-        """Return a part's rows as they are written."""
+        """Return a part's rows as they are written; no value is changed."""
         table = pq.read_table(part.path, partitioning=None)
-        table = table.append_column(SPLIT, pa.array([part.split] * table.num_rows, pa.string()))
-        return table.rename_columns(self.names).cast(self.named_schema, safe=False)
+        columns = [converted(column, name) for name, column in zip(table.column_names, table.columns, strict=True)]
+        own = [pa.repeat(value, table.num_rows) for value in (part.split, self.run_id)]
+        return pa.Table.from_arrays([*columns, *own], schema=self.named_schema)
 
     @cached_property
     def named_schema(self) -> pa.Schema:
@@ -116,29 +129,9 @@ class OutputTable:
             )
 
 
-def written_type(kind: pa.DataType) -> pa.DataType:
-    """Arrow type that a column is written as: BigQuery has microseconds, 64 bits and plain strings.
-
-    Examples
-    --------
-    >>> written_type(pa.timestamp("ns", "Europe/Berlin")), written_type(pa.dictionary(pa.int8(), pa.large_string()))
-    (TimestampType(timestamp[us, tz=UTC]), DataType(string))
-    """
-    if pt.is_dictionary(kind):
-        return written_type(kind.value_type)
-    if pt.is_timestamp(kind):
-        return pa.timestamp("us", "UTC" if kind.tz else None)
-    if pt.is_date(kind):
-        return pa.date32()
-    if pt.is_time(kind):
-        return pa.time64("us")
-    if pt.is_integer(kind):
-        return pa.int64()
-    if pt.is_floating(kind):
-        return pa.float64() if pt.is_float64(kind) else pa.float32()
-    if pt.is_large_string(kind) or pt.is_string_view(kind):
-        return pa.string()
-    return kind
+def _in_files(column: pa.Field) -> pa.DataType:
+    written = written_as(column.type)
+    return column.type if written is None else written.in_files  # what is not written is refused when it is declared
 
 
 def grouped(parts: Sequence[Part], *, max_bytes: int) -> Iterator[list[Part]]:
