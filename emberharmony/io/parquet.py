@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER, is_text
 from emberharmony.features.datetime import TICKS_PER_DAY, ticks
-from emberharmony.io.folders import columns_of_folders, paths_of
+from emberharmony.io.folders import columns_of_folders, paths_of, would_take_in
 from emberharmony.io.footers import FooteredFile, leaf, open_footer, refuse_other_schema, unchanged, unreadable
+from emberharmony.io.local_paths import checked_path
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.io.widths import SHORT_TEXT_BYTES, decoded_widths, fixed_width
 from emberharmony.planning.chunks import Chunk
@@ -39,6 +40,10 @@ class ParquetSourceSpec:
     """The only columns that the job knows; by default all."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    def __post_init__(self) -> None:
+        """Refuse what is no path of this machine."""
+        checked_path(self.path)
 
 
 class _Group(NamedTuple):
@@ -100,6 +105,14 @@ class ParquetSource:
         if unknown:
             raise DataError(f"source.columns names {', '.join(unknown)}, which {self._files[0].path} does not have.")
         return pa.schema([schema.field(name) for name in schema.names if name in self._spec.columns])
+
+    def local_files(self) -> Sequence[Path]:
+        """Files that the table is read from."""
+        return self._found[0]
+
+    def would_read(self, file: Path) -> bool:
+        """Whether a file at this path would be part of the table."""
+        return would_take_in(self._spec.path, file)
 
     def describe(self) -> TableInfo:
         """Return the table's description, from its footers alone."""

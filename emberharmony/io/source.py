@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -50,6 +51,14 @@ class Source(Protocol):
 
     Times are ticks: integers in the unit of the time column's Arrow type (dates: seconds).
     """
+
+    def local_files(self) -> Sequence[Path]:
+        """Files on this machine that the table is read from."""
+        ...
+
+    def would_read(self, file: Path) -> bool:
+        """Whether a Parquet file at this path, if there were one, would be part of the table."""
+        ...
 
     def describe(self) -> TableInfo:
         """Return the table's description, from metadata alone."""

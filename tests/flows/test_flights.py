@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from emberharmony.errors import DataError
 from flows.flights import N_FLIGHTS, ROW_GROUP_ROWS, prepare_flights
 
 
@@ -49,9 +50,14 @@ def test_is_made_once(path):
     assert path.stat().st_mtime_ns == written
 
 
-def test_a_cut_off_file_is_made_again(path, tmp_path):
-    cut = tmp_path / "flights.parquet"
-    cut.write_bytes(path.read_bytes()[:1000])
-    prepare_flights(cut)
-    assert pq.read_metadata(cut).num_rows == N_FLIGHTS
+def test_a_file_that_is_not_the_demos_is_refused_and_stays(path, tmp_path):
+    mine = pa.table({"x": [1]})
+    others = {"cut off": path.read_bytes()[:1000], "empty": b"", "a table": pa.BufferOutputStream()}
+    pq.write_table(mine, others["a table"])
+    others["a table"] = others["a table"].getvalue().to_pybytes()
+    for content in others.values():
+        (tmp_path / "flights.parquet").write_bytes(content)
+        with pytest.raises(DataError, match="is there already and is not the demo's table"):
+            prepare_flights(tmp_path / "flights.parquet")
+        assert (tmp_path / "flights.parquet").read_bytes() == content
     assert [entry.name for entry in tmp_path.iterdir()] == ["flights.parquet"]

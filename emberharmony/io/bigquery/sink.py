@@ -24,6 +24,7 @@ from emberharmony.io.bigquery.queries import find_job, query_row, query_table, r
 from emberharmony.io.bigquery.runs import PublishedRun, line_of, runs_table
 from emberharmony.io.bigquery.tables import SPLIT, OutputTable, bigquery_table
 from emberharmony.io.bigquery.target import check_fit, granularity_of
+from emberharmony.io.local_paths import checked_folder
 from emberharmony.planning.partitions import Granularity
 
 _LOGGER = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class BigQuerySinkSpec:
         """Refuse what cannot be meant."""
         TableName.parse(f"{self.dataset}.{self.prefix}features", project="any-project")
         checked_labels(dict(self.labels))
+        object.__setattr__(self, "path", checked_folder(self.path))
         if self.staging is not None and not self.staging.startswith("gs://"):
             raise ValueError(f"`staging` is an address in Cloud Storage, such as gs://bucket/folder; got {self.staging!r}.")
         if self.staging is not None and self.method == "storage_write":

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,14 @@ class BigQuerySource:
         if partitions is None and not self._is_copy:
             warn_of_scans(self._metadata, key.name)
         return RowOrder(key.name, key.resolution, partitions, then=self._second_order(key.name))
+
+    def local_files(self) -> Sequence[Path]:
+        """None: the table lies in BigQuery."""
+        return ()
+
+    def would_read(self, file: Path) -> bool:
+        """No: the table lies in BigQuery."""
+        return False
 
     def is_all_null(self, column: str) -> bool:
         """Not told by a table's metadata."""

@@ -1,0 +1,88 @@
+"""Paths on this machine, as people write them in a job."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from emberharmony.errors import PlanError
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+
+
+def checked_path(path: str, *, key: str = "") -> str:
+    """Return a path with ``~`` expanded; addresses of other stores are refused.
+
+    Parameters
+    ----------
+    path : str
+        The path, as it was given.
+    key : str
+        The setting or argument that it was given for, which an error begins with.
+
+    Raises
+    ------
+    PlanError
+        If it is no path of this machine: a URL, an empty text, one with a NUL character, or the home of an unknown user.
+
+    Examples
+    --------
+    >>> checked_path("data/flights.parquet", key="source.path")
+    'data/flights.parquet'
+    >>> checked_path("gs://bucket/flights.parquet", key="source.path")
+    Traceback (most recent call last):
+    emberharmony.errors.PlanError: source.path: 'gs://bucket/flights.parquet' is an address of another store (gs://). Only ...
+    """
+    reason = _refused(path)
+    if reason:
+        raise PlanError(f"{key}: {reason}" if key else reason)
+    return _expanded(path)
+
+
+def checked_folder(path: str, *, key: str = "") -> str:
+    """Return the path of a folder that a job gets for itself.
+
+    Raises
+    ------
+    PlanError
+        If it is no path of this machine, or the root of its file system.
+    """
+    path = checked_path(path, key=key)
+    resolved = Path(path).resolve()
+    if resolved == resolved.parent:
+        reason = f"{path!r} is the root of the file system; give a folder of its own."
+        raise PlanError(f"{key}: {reason}" if key else reason)
+    return path
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies below it, once links are followed.
+
+    Examples
+    --------
+    >>> is_within(Path("data/out/features"), Path("data/out")), is_within(Path("data/output"), Path("data/out"))
+    (True, False)
+    """
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _refused(path: str) -> str:
+    """Why a text is no path of this machine, or an empty text."""
+    scheme = _SCHEME.match(path)
+    if scheme:
+        return (
+            f"{path!r} is an address of another store ({scheme[1].lower()}://). Only paths on this machine are supported: "
+            f"mount or copy what is there, and give its path."
+        )
+    if not path.strip():
+        return "the path is empty."
+    if "\0" in path:
+        return f"{path!r} holds a NUL character, which no path does."
+    if _expanded(path).startswith("~") and not Path(path).exists():
+        return f"{path!r}: there is no user {path.partition('/')[0][1:]!r} on this machine. Give the whole path."
+    return ""
+
+
+def _expanded(path: str) -> str:
+    return os.path.expanduser(path)  # noqa: PTH111 - Path's raises where there is no such user

@@ -1,0 +1,71 @@
+"""Where a job reads and writes: its source, its sink, its state and the results of others keep out of each other's way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emberharmony.errors import PlanError
+from emberharmony.io.local_paths import is_within
+from emberharmony.io.manifest import MANIFEST
+from emberharmony.io.source import Source
+from emberharmony.pipeline.staging import STAGING
+from emberharmony.pipeline.target import PUBLISHED
+
+_FUTURE_PARTS = ("features/split=train/part-00000.parquet", "windows/stride=1/split=train/part-00000.parquet")
+
+
+def check_places(sink: Path, source: Source, *, state: Path | None = None) -> None:
+    """Refuse a job that would read its own result, or write into what it reads or what another job has published.
+
+    Parameters
+    ----------
+    sink : Path
+        Folder of the result.
+    source : Source
+        The table that is read.
+    state : Path, optional
+        Folder of the fitted state that is applied.
+
+    Raises
+    ------
+    PlanError
+        If two of these places lie within each other.
+    """
+    _check_source(sink, source)
+    if state is not None:
+        _check_state(sink, state)
+    for folder in (sink.resolve(), *sink.resolve().parents):
+        if folder.name in (*PUBLISHED, STAGING) and _is_result(folder.parent):
+            raise PlanError(
+                f"sink.path is {sink}, inside {folder}, which belongs to the result in {folder.parent}. Choose a folder "
+                f"outside of it."
+            )
+
+
+def _check_source(sink: Path, source: Source) -> None:
+    files = source.local_files()
+    # Folders are few, and resolving a path takes as long as looking at its file.
+    within = {folder for folder in {file.parent for file in files} if is_within(folder, sink)}
+    inside = next((file for file in files if file.parent in within or (file.is_symlink() and is_within(file, sink))), None)
+    if inside is not None:
+        raise PlanError(
+            f"The source {inside} lies inside sink.path, {sink}. Choose a folder that holds nothing of the source."
+        )
+    if any(source.would_read(sink / part) for part in _FUTURE_PARTS):
+        raise PlanError(
+            f"sink.path is {sink}, and source.path takes in what lies there: the next run would read this one's result. "
+            f"Choose a folder outside of the source."
+        )
+
+
+def _check_state(sink: Path, state: Path) -> None:
+    result = state.parent if state.name == "state" and (state.parent / MANIFEST).exists() else state
+    if is_within(result, sink):
+        raise PlanError(
+            f"sink.path is {sink}, and the state that is applied is in {state}: the result would replace what fitted it. "
+            f"Choose another folder."
+        )
+
+
+def _is_result(folder: Path) -> bool:
+    return (folder / MANIFEST).exists() or (folder / STAGING).exists()
