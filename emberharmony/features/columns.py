@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 import pyarrow.types as pt
 
+from emberharmony.arrow import is_category, plain_type
 from emberharmony.errors import PlanError
 
 Kind = Literal["numeric", "boolean", "datetime", "categorical"]
@@ -159,21 +160,23 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
 
 
 def kind_of(type_: pa.DataType) -> Kind | None:
-    """What features are made of an Arrow type; ``None`` for types that are not supported."""
+    """What features are made of an Arrow type; ``None`` for types that are not supported.
+
+    Examples
+    --------
+    >>> kind_of(pa.int8()), kind_of(pa.dictionary(pa.int8(), pa.int64())), kind_of(pa.duration("s"))
+    ('numeric', 'categorical', None)
+    """
+    type_ = plain_type(type_)
     if pt.is_dictionary(type_):
-        return "categorical" if kind_of(type_.value_type) == "categorical" else None
+        return "categorical"
     if pt.is_boolean(type_):
         return "boolean"
     if pt.is_integer(type_) or pt.is_floating(type_) or pt.is_decimal(type_):
         return "numeric"
     if pt.is_timestamp(type_) or pt.is_date(type_):
         return "datetime"
-    return "categorical" if is_text(type_) else None
-
-
-def is_text(type_: pa.DataType) -> bool:
-    """Whether values are strings, in any of Arrow's layouts."""
-    return bool(pt.is_string(type_) or pt.is_large_string(type_) or pt.is_string_view(type_))
+    return "categorical" if is_category(type_) else None
 
 
 def _family(type_: pa.DataType) -> str:

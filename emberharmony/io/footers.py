@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError, TerminalError, TransientError
+from emberharmony.io.decoding import decoded_schema, number_categories
 from emberharmony.io.storage_errors import PASSING, told
+
+_SIGNATURE_BYTES = 28
+"""What follows a footer in plain text of a file with encrypted columns: Arrow aborts the process where one is looked at."""
 
 
 class FooteredFile(NamedTuple):
@@ -22,21 +26,50 @@ class FooteredFile(NamedTuple):
     modified_ns: int
     metadata: pq.FileMetaData
     footer_digest: str
+    schema: pa.Schema
+    """Names and types as the columns are decoded."""
+    number_categories: frozenset[str]
+    """Columns of numbers that were a dictionary when the file was written."""
 
 
 def open_footer(path: Path) -> FooteredFile:
-    """Read a file's footer, and what tells the file from another one."""
+    """Read a file's footer, and what tells the file from another one.
+
+    Raises
+    ------
+    DataError
+        If it is damaged or encrypted.
+    """
     try:
         status = path.stat()
         with path.open("rb") as handle:
+            length, magic = _tail(handle)
+            if magic == b"PARE":
+                raise _encrypted(path)
             metadata = pq.read_metadata(handle)
-            handle.seek(-8, os.SEEK_END)
-            length = int.from_bytes(handle.read(4), "little")
             handle.seek(-8 - length, os.SEEK_END)
             digest = hashlib.sha256(handle.read(length)).hexdigest()[:32]
-    except (pa.ArrowException, OSError) as error:
+        if length - metadata.serialized_size == _SIGNATURE_BYTES:
+            raise _encrypted(path)
+        schema, categories = decoded_schema(metadata), number_categories(metadata)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise unreadable(path, error, "footer") from error
-    return FooteredFile(path, status.st_size, status.st_mtime_ns, metadata, digest)
+    return FooteredFile(path, status.st_size, status.st_mtime_ns, metadata, digest, schema, categories)
+
+
+def _tail(handle: BinaryIO) -> tuple[int, bytes]:
+    """Length of the footer, and the four bytes that end a file."""
+    handle.seek(0, os.SEEK_END)
+    handle.seek(-min(handle.tell(), 8), os.SEEK_END)
+    tail = handle.read(8)
+    return int.from_bytes(tail[:4], "little"), tail[4:]
+
+
+def _encrypted(path: Path) -> DataError:
+    return DataError(
+        f"{path} is encrypted, in part or as a whole (Parquet modular encryption), and cannot be read. Write it without "
+        f"encryption, or leave it out of source.path."
+    )
 
 
 def unreadable(path: Path, error: Exception, where: str) -> DataError | TransientError | TerminalError:
@@ -59,7 +92,7 @@ def unchanged(file: FooteredFile) -> Path:
 
 def refuse_other_schema(schema: pa.Schema, file: FooteredFile, first: Path) -> None:
     """Refuse a file whose columns are not those of the first one."""
-    other = file.metadata.schema.to_arrow_schema()
+    other = file.schema
     for name in dict.fromkeys([*schema.names, *other.names]):
         types = [s.field(name).type if name in s.names else "missing" for s in (schema, other)]
         if types[0] != types[1]:
@@ -69,9 +102,14 @@ def refuse_other_schema(schema: pa.Schema, file: FooteredFile, first: Path) -> N
             )
 
 
-def leaf(metadata: pq.FileMetaData, name: str, guess: int) -> int:
-    """Index of a top-level column among the leaves, which nested columns before it push further."""
-    group = metadata.row_group(0)
-    if guess < group.num_columns and group.column(guess).path_in_schema == name:
-        return guess
-    return next(i for i in range(group.num_columns) if group.column(i).path_in_schema == name)
+def leaves(file: FooteredFile) -> list[str]:
+    """Return the top-level column of every leaf of a file, in the order of its column chunks.
+
+    By the schema, not by the leaves' paths: the path of ``b`` in a struct ``a`` is that of a column named ``a.b``.
+    """
+    return [field.name for field in file.schema for _ in range(_n_leaves(field.type))]
+
+
+def _n_leaves(type_: pa.DataType) -> int:
+    children = [type_.field(i).type for i in range(type_.num_fields)]
+    return sum(map(_n_leaves, children)) if children else 1

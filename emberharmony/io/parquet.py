@@ -10,13 +10,14 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from emberharmony.arrow import is_text
 from emberharmony.errors import DataError, PlanError
-from emberharmony.features.columns import ROW_NUMBER, is_text
+from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import TICKS_PER_DAY, ticks
+from emberharmony.io.decoding import damaged_column, decoded, open_parquet
 from emberharmony.io.folders import columns_of_folders, paths_of, would_take_in
-from emberharmony.io.footers import FooteredFile, leaf, open_footer, refuse_other_schema, unchanged, unreadable
+from emberharmony.io.footers import FooteredFile, leaves, open_footer, refuse_other_schema, unchanged, unreadable
 from emberharmony.io.local_paths import checked_path
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.io.widths import SHORT_TEXT_BYTES, decoded_widths, fixed_width
@@ -25,7 +26,6 @@ from emberharmony.typing import IntArray
 
 _MIN_BATCH_ROWS = 16_384
 _MAX_BATCH_ROWS = 65_536
-_READ_BUFFER_BYTES = 2**18
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,14 @@ class ParquetSource:
     @cached_property
     def _files(self) -> list[FooteredFile]:
         files = [open_footer(path) for path in self._found[0]]
-        first = files[0].metadata.schema.to_arrow_schema()
         for file in files[1:]:
-            refuse_other_schema(first, file, files[0].path)
+            refuse_other_schema(files[0].schema, file, files[0].path)
         return files
+
+    @cached_property
+    def _leaves(self) -> list[str]:
+        """The column of every leaf, the same in all files."""
+        return leaves(self._files[0])
 
     @cached_property
     def _groups(self) -> list[_Group]:
@@ -87,16 +91,19 @@ class ParquetSource:
     @cached_property
     def _partitions(self) -> dict[str, pa.Array]:
         """A value for each file of every column that stands in the folders' names and not in the files."""
-        own = self._files[0].metadata.schema.to_arrow_schema().names
+        own = self._files[0].schema.names
         found = columns_of_folders(*self._found)
         return {name: values for name, values in found.items() if name not in own}
 
     @cached_property
     def _schema(self) -> pa.Schema:
-        schema = self._files[0].metadata.schema.to_arrow_schema().remove_metadata()
+        schema = self._files[0].schema
         twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
         if twice:
             raise DataError(f"{self._files[0].path} has several columns named {', '.join(twice)}; give each its own name.")
+        for name in sorted(frozenset().union(*(file.number_categories for file in self._files))):
+            values = schema.field(name)
+            schema = schema.set(schema.names.index(name), values.with_type(pa.dictionary(pa.int32(), values.type)))
         for name, values in self._partitions.items():
             schema = schema.append(pa.field(name, values.type))
         if self._spec.columns is None:
@@ -137,14 +144,14 @@ class ParquetSource:
 
     def is_all_null(self, column: str) -> bool:
         """Whether no row has a value in `column`; where a footer does not tell, rows are read until one has."""
-        names = self._files[0].metadata.schema.to_arrow_schema().names
+        names = self._files[0].schema.names
         type_ = self._schema.field(column).type
         if column not in names or pa.types.is_nested(type_) or pa.types.is_null(type_):
             return bool(pa.types.is_null(type_))
-        untold = []
+        untold, leaf = [], self._leaves.index(column)
         for group in self._groups:
             metadata = self._files[group.file].metadata
-            statistics = metadata.row_group(group.number).column(leaf(metadata, column, names.index(column))).statistics
+            statistics = metadata.row_group(group.number).column(leaf).statistics
             if statistics is None or not statistics.has_null_count:
                 untold.append(group)
             elif statistics.null_count < group.n_rows:
@@ -254,22 +261,26 @@ class ParquetSource:
             return table
 
         columns = [name for name in columns if name not in partitions]
-        try:
-            with unchanged(file).open("rb") as handle:
+        with unchanged(file).open("rb") as handle:
+            try:
                 if at_once is None or group.n_rows <= max(at_once, _MIN_BATCH_ROWS):
-                    parquet = pq.ParquetFile(handle, metadata=file.metadata)
-                    yield whole(parquet.read_row_group(group.number, columns, use_threads=False)), group.first_row
+                    parquet = open_parquet(handle, file.metadata)
+                    rows = parquet.read_row_group(group.number, columns, use_threads=False)
+                    yield whole(decoded(rows.select(columns), self._schema, file.path)), group.first_row
                     return
-                # Without a buffer a column's whole, still compressed chunk would be read at its first page.
-                parquet = pq.ParquetFile(handle, metadata=file.metadata, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
+                parquet = open_parquet(handle, file.metadata, piecewise=True)
                 first, batch_rows = group.first_row, min(max(at_once, _MIN_BATCH_ROWS), _MAX_BATCH_ROWS)
                 for batch in parquet.iter_batches(batch_rows, [group.number], columns, use_threads=False):
-                    yield whole(pa.Table.from_batches([batch])), first
+                    yield whole(decoded(pa.Table.from_batches([batch]).select(columns), self._schema, file.path)), first
                     first += batch.num_rows
                     if stop is not None and first >= stop:
                         return
-        except (pa.ArrowException, OSError) as error:
-            raise unreadable(file.path, error, f"row group {group.number}") from error
+            except (pa.ArrowException, OSError) as error:
+                where = f"row group {group.number}"
+                if not isinstance(error, OSError) or error.errno is None:  # not the system's
+                    damaged = damaged_column(handle, file.metadata, group.number, columns)
+                    where += f", column {damaged!r}" if damaged else ""
+                raise unreadable(file.path, error, where) from error
 
     def _ticks(self, group: _Group, time: str) -> tuple[IntArray, int]:
         """The group's times that are not null, and how many are."""
@@ -296,12 +307,11 @@ class ParquetSource:
 
     def _read_statistics(self, time: str) -> tuple[IntArray, IntArray, IntArray] | None:
         type_ = self._schema.field(time).type
-        position = self._files[0].metadata.schema.to_arrow_schema().names.index(time)
+        leaf = self._leaves.index(time)
         lows, highs, nulls = [], [], []
         for group in self._groups:
             metadata = self._files[group.file].metadata
-            column = metadata.row_group(group.number).column(leaf(metadata, time, position))
-            statistics = column.statistics
+            statistics = metadata.row_group(group.number).column(leaf).statistics
             if statistics is None or not statistics.has_min_max or not statistics.has_null_count:
                 return None
             lows.append(statistics.min)
@@ -316,12 +326,10 @@ class ParquetSource:
         sizes |= {name: 8.0 + values.nbytes / len(values) for name, values in self._partitions.items() if name in sizes}
         for group in self._groups[:: max(1, len(self._groups) // 64)]:  # a sample of the footers is enough
             metadata = self._files[group.file].metadata.row_group(group.number)
-            for i in range(metadata.num_columns):
-                column = metadata.column(i)
-                name = column.path_in_schema.split(".")[0]
+            for i, name in enumerate(self._leaves):
                 if name in sizes:
                     width = fixed_width(self._schema.field(name).type) or SHORT_TEXT_BYTES
-                    sizes[name] = max(sizes[name], column.total_uncompressed_size / group.n_rows, width)
+                    sizes[name] = max(sizes[name], metadata.column(i).total_uncompressed_size / group.n_rows, width)
         return sizes
 
     def _text_widths(self, stored: Mapping[str, float]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from emberharmony.io.decoding import number_categories
 from emberharmony.io.store import FileRecord, Store
 from emberharmony.typing import FeatureBlock
 
@@ -88,7 +89,11 @@ def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = 
     """
     store.check(record)
     with store.path(record).open("rb") as handle:
-        return pq.ParquetFile(handle).read(columns, use_threads=False)
+        parquet = pq.ParquetFile(handle)
+        table = parquet.read(columns, use_threads=False)
+    for name in number_categories(parquet.metadata) & {*table.column_names}:
+        table = table.set_column(table.column_names.index(name), name, table[name].dictionary_encode())
+    return table
 
 
 def write_edges(store: Store, name: str, edges: Mapping[str, pa.Table]) -> FileRecord:

@@ -29,6 +29,9 @@ def decoded_widths(path: Path, metadata: pq.FileMetaData, group: int, columns: S
 
 def fixed_width(type_: pa.DataType) -> float | None:
     """Bytes of a value; ``None`` of strings and nested values."""
+    if pa.types.is_dictionary(type_):
+        values = fixed_width(type_.value_type)
+        return None if values is None else values + float(type_.index_type.bit_width) / 8
     try:
         return float(type_.bit_width) / 8
     except ValueError:

@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pt
 
+from emberharmony.arrow import is_text
 from emberharmony.errors import DataError
-from emberharmony.features.columns import ColumnRoles, FeatureColumn, is_text
+from emberharmony.features.columns import ColumnRoles, FeatureColumn
 from emberharmony.features.drift import baseline_of
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from emberharmony.arrow import is_text
 from emberharmony.errors import DataError
-from emberharmony.features.columns import is_text
 
 
 @dataclass(frozen=True)

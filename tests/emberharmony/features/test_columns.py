@@ -29,10 +29,13 @@ SCHEMA = pa.schema(
         *((t, "datetime") for t in (pa.timestamp("ns"), pa.timestamp("s", "UTC"), pa.date32(), pa.date64())),
         *(
             (t, "categorical")
-            for t in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()))
+            for t in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()), pa.json_())
         ),
+        (pa.dictionary(pa.int8(), pa.int64()), "categorical"),  # as a pandas Categorical of numbers
+        (pa.dictionary(pa.int8(), pa.date32()), "datetime"),
+        (pa.run_end_encoded(pa.int32(), pa.float32()), "numeric"),
         *((t, None) for t in (pa.binary(), pa.time32("s"), pa.duration("s"), pa.list_(pa.int8()), pa.null())),
-        (pa.dictionary(pa.int8(), pa.int64()), None),
+        *((t, None) for t in (pa.binary_view(), pa.uuid(), pa.month_day_nano_interval())),
     ],
     ids=str,
 )

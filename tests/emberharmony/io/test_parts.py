@@ -81,3 +81,12 @@ def test_edges_of_dictionaries_that_differ(tmp_path):
     tables = [pa.table({"row_number": pa.array([i], pa.int64()), "tag": tag}) for i, tag in enumerate(tags)]
     record = write_edges(store, "e.arrow", dict(zip(("train", "validation", "test"), tables, strict=True)))
     assert [read_edges(store, record, name)["tag"].to_pylist() for name in ("train", "test")] == [["tag 0"], ["tag 2"]]
+
+
+def test_categories_of_numbers_are_read_as_they_were_written(tmp_path):
+    """So that rows of a part and of a chunk's edges are of one type."""
+    store = Store(tmp_path)
+    carried = pa.table({"c": pa.array([7, None, 7]).dictionary_encode(), "y": [1, 2, 3]})
+    record = write_part(store, "part.parquet", carried, Encoding())
+    assert read_part(store, record).equals(carried)
+    assert read_part(store, record, ["y"]).column_names == ["y"]

@@ -1,0 +1,143 @@
+"""Arrow types and columns in the plain layouts that every kernel of Arrow takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+
+def is_text(type_: pa.DataType) -> bool:
+    """Whether values are strings, in any of Arrow's layouts."""
+    return bool(pt.is_string(type_) or pt.is_large_string(type_) or pt.is_string_view(type_))
+
+
+def plain_type(type_: pa.DataType) -> pa.DataType:
+    """Return the type that `plain` gives the values of a column.
+
+    Views and run-end encoded values become ordinary ones, and extension types their storage. A dictionary of texts, numbers or
+    booleans stays one: its values are categories. Of anything else (times, say) it is only an encoding.
+
+    Examples
+    --------
+    >>> plain_type(pa.string_view()), plain_type(pa.dictionary(pa.int8(), pa.string_view()))
+    (DataType(large_string), DictionaryType(dictionary<values=large_string, indices=int8, ordered=0>))
+    >>> plain_type(pa.dictionary(pa.int8(), pa.date32())), plain_type(pa.json_())
+    (DataType(date32[day]), DataType(string))
+    """
+    if isinstance(type_, pa.BaseExtensionType):
+        return plain_type(type_.storage_type)
+    if pt.is_run_end_encoded(type_):
+        return plain_type(type_.value_type)
+    if pt.is_string_view(type_):
+        return pa.large_string()
+    if pt.is_binary_view(type_):
+        return pa.large_binary()
+    if pt.is_dictionary(type_):
+        values = plain_type(type_.value_type)
+        return pa.dictionary(type_.index_type, values, type_.ordered) if is_category(values) else values
+    return _plain_nested(type_)
+
+
+def is_category(type_: pa.DataType) -> bool:
+    """Whether values can be categories: texts, numbers and booleans."""
+    return bool(
+        is_text(type_) or pt.is_boolean(type_) or pt.is_integer(type_) or pt.is_floating(type_) or pt.is_decimal(type_)
+    )
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with the types of `plain`, without metadata."""
+    return pa.schema([pa.field(field.name, plain_type(field.type), field.nullable) for field in schema])
+
+
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column in the layout of `plain_type`; one that has it already is returned as it is.
+
+    Examples
+    --------
+    >>> plain(pa.chunked_array([pa.array(["a", None], pa.string_view())])).type
+    DataType(large_string)
+    """
+    type_ = plain_type(column.type)
+    return column if type_ == column.type else pa.chunked_array([_plain_array(chunk) for chunk in column.chunks], type_)
+
+
+def plain_table(table: pa.Table) -> pa.Table:
+    """Return a table of plain columns."""
+    for i, field in enumerate(table.schema):
+        if plain_type(field.type) != field.type:
+            table = table.set_column(i, field.name, plain(table.column(i)))
+    return table
+
+
+def invalid_text(column: pa.ChunkedArray) -> bytes | None:
+    r"""Return the first text of a column that is not UTF-8; ``None`` if there is none.
+
+    Examples
+    --------
+    >>> latin = pa.array([b"tea", b"caf\xe9"]).view(pa.string())
+    >>> invalid_text(pa.chunked_array([latin]))
+    b'caf\xe9'
+    """
+    if pt.is_primitive(column.type):
+        return None
+    for chunk in column.chunks:
+        if not _is_ascii(chunk):
+            try:
+                chunk.validate(full=True)
+            except pa.ArrowInvalid:
+                return next(_undecodable(chunk), b"")
+    return None
+
+
+def _plain_nested(type_: pa.DataType) -> pa.DataType:
+    """Return a nested type with plain children; every other type as it is."""
+    if pt.is_struct(type_):
+        return pa.struct([pa.field(f.name, plain_type(f.type), f.nullable) for f in type_.fields])
+    if pt.is_map(type_):
+        return pa.map_(plain_type(type_.key_type), plain_type(type_.item_type), type_.keys_sorted)
+    if pt.is_fixed_size_list(type_):
+        return pa.list_(_plain_item(type_), type_.list_size)
+    if pt.is_list(type_) or pt.is_list_view(type_):
+        return pa.list_(_plain_item(type_))
+    if pt.is_large_list(type_) or pt.is_large_list_view(type_):
+        return pa.large_list(_plain_item(type_))
+    return type_
+
+
+def _plain_item(type_: pa.DataType) -> pa.Field:
+    return type_.value_field.with_type(plain_type(type_.value_type))
+
+
+def _plain_array(array: pa.Array) -> pa.Array:
+    if isinstance(array, pa.ExtensionArray):
+        return _plain_array(array.storage)
+    if pt.is_run_end_encoded(array.type):
+        return _plain_array(pc.run_end_decode(array))
+    if pt.is_dictionary(array.type):
+        array = pa.DictionaryArray.from_arrays(array.indices, _plain_array(array.dictionary), ordered=array.type.ordered)
+        return array if is_category(array.type.value_type) else array.dictionary_decode()
+    return array.cast(plain_type(array.type))
+
+
+def _is_ascii(array: pa.Array) -> bool:
+    """Whether a column of texts holds nothing but ASCII: a pass over its bytes, several times faster than decoding them."""
+    values = array.dictionary if pt.is_dictionary(array.type) else array
+    if not (pt.is_string(values.type) or pt.is_large_string(values.type)):
+        return False
+    data = values.buffers()[2]
+    return data is None or not len(data) or int(np.frombuffer(data, np.uint8).max()) < 128
+
+
+def _undecodable(array: pa.Array) -> Iterator[bytes]:
+    values = array.dictionary if pt.is_dictionary(array.type) else array
+    if is_text(values.type):
+        for value in values.cast(pa.large_binary() if pt.is_large_string(values.type) else pa.binary()):
+            try:
+                (value.as_py() or b"").decode()
+            except UnicodeDecodeError:
+                yield value.as_py()
