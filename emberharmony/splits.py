@@ -18,6 +18,8 @@ from emberharmony.typing import IntArray
 SPLITS = ("train", "validation", "test")
 LEFT_OUT = -1
 """Code of rows that a gap leaves out of every split."""
+NEVER = 2**63
+"""Boundary, later than any tick, of a split that is empty on purpose."""
 
 SplitCodes = NDArray[np.int8]
 
@@ -91,8 +93,7 @@ class TimeBoundaries:
         >>> TimeBoundaries.of(SplitSpec(), 10, lambda rank: 100 * rank)
         TimeBoundaries(validation=800, test=900, gap=0)
         """
-        never = int(np.iinfo(np.int64).max)  # no row is that late: the split is empty on purpose
-        validation, test = (time_at(rank) if rank < n_rows else never for rank in spec.ranks(n_rows))
+        validation, test = (time_at(rank) if rank < n_rows else NEVER for rank in spec.ranks(n_rows))
         return cls(validation, test, gap)
 
 
@@ -106,9 +107,9 @@ def split_by_time(ticks: IntArray, boundaries: TimeBoundaries) -> SplitCodes:
     """
     first, second, gap = boundaries.validation, boundaries.test, boundaries.gap
     codes = (ticks >= first).astype(np.int8) + (ticks >= second).astype(np.int8)
-    if gap:
-        near = ((ticks >= first - gap) & (ticks < first)) | ((ticks >= second - gap) & (ticks < second))
-        codes[near] = LEFT_OUT
+    for boundary in (first, second) if gap else ():
+        if boundary != NEVER:
+            codes[(ticks >= boundary - gap) & (ticks < boundary)] = LEFT_OUT
     return codes
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.staging import staging_of
 from emberharmony.pipeline.target import check_target
-from emberharmony.splits import SPLITS
+from emberharmony.planning.chunks import LAST_TICK
+from emberharmony.splits import NEVER, SPLITS
 from flows.compose import plan_job
 from flows.config import AnyJob
 
@@ -109,12 +109,13 @@ def _split(plan: Plan) -> str:
 
 
 def _moment(ticks: int, type_: pa.DataType) -> str:
-    if ticks == np.iinfo(np.int64).max:
+    if ticks == NEVER:
         return "no row"
     unit = "s" if pa.types.is_date32(type_) else "ms" if pa.types.is_date64(type_) else type_.unit
-    moment = np.datetime64(ticks, unit).astype("datetime64[us]").astype(dt.datetime)
+    # NumPy's, which has years of any number; its smallest one means no time.
+    moment = np.datetime_as_string(np.datetime64(max(ticks, -LAST_TICK), unit), unit="s", casting="unsafe")
     zone = " UTC" if pa.types.is_timestamp(type_) and type_.tz else ""
-    return f"{moment:%Y-%m-%d %H:%M:%S}{zone}"
+    return f"{str(moment).replace('T', ' ')}{zone}"
 
 
 def _target(job: AnyJob, plan: Plan) -> str:

@@ -21,7 +21,7 @@ from emberharmony.io.footers import FooteredFile, leaves, open_footer, refuse_ot
 from emberharmony.io.local_paths import checked_path
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.io.widths import SHORT_TEXT_BYTES, decoded_widths, fixed_width
-from emberharmony.planning.chunks import Chunk
+from emberharmony.planning.chunks import LAST_TICK, Chunk, count_in_buckets, in_range
 from emberharmony.typing import IntArray
 
 _MIN_BATCH_ROWS = 16_384
@@ -174,7 +174,7 @@ class ParquetSource:
     def is_sorted_within(self, time: str, chunk_rows: int) -> bool:
         """Whether row groups of more than `chunk_rows` rows are in time order inside."""
         large = [group for group in self._groups if group.n_rows > chunk_rows]
-        return all(bool((np.diff(self._ticks(group, time)[0]) >= 0).all()) for group in large)
+        return all(_is_sorted(self._ticks(group, time)[0]) for group in large)
 
     def time_range(self, time: str) -> TimeRange:
         """First and last time, from the footers where they have statistics, else from the column."""
@@ -198,9 +198,7 @@ class ParquetSource:
         counts = np.zeros(n_buckets, np.int64)
         stop = start + width * n_buckets
         for group in self._groups_between(time, start, stop):
-            present, _ = self._ticks(group, time)
-            inside = present[(present >= start) & (present < stop)]
-            counts += np.bincount((inside - start) // width, minlength=n_buckets)
+            counts += count_in_buckets(self._ticks(group, time)[0], start, width, n_buckets)
         return counts
 
     def within(self, column: str, start: int, stop: int) -> ParquetSource:
@@ -212,7 +210,7 @@ class ParquetSource:
         found = [np.empty(0, np.int64)]
         for group in self._groups_between(time, start, stop):
             present, _ = self._ticks(group, time)
-            found.append(present[(present >= start) & (present < stop)])
+            found.append(present[in_range(present, start, stop)])
         return np.concatenate(found)
 
     def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
@@ -293,7 +291,8 @@ class ParquetSource:
         if ranges is None:
             return self._groups
         first, last, _ = ranges
-        return [self._groups[i] for i in np.flatnonzero((first < stop) & (last >= start))]
+        no_end = stop >= LAST_TICK  # see `in_range`
+        return [self._groups[i] for i in np.flatnonzero((last >= start) & ((first < stop) | no_end))]
 
     def _group_times(self, time: str) -> tuple[IntArray, IntArray, IntArray] | None:
         """First time, last time and nulls of every row group by its statistics; ``None`` if one has none."""
@@ -306,7 +305,7 @@ class ParquetSource:
         return {}
 
     def _read_statistics(self, time: str) -> tuple[IntArray, IntArray, IntArray] | None:
-        type_ = self._schema.field(time).type
+        scale = TICKS_PER_DAY["s"] if pa.types.is_date(self._schema.field(time).type) else 1  # files hold days
         leaf = self._leaves.index(time)
         lows, highs, nulls = [], [], []
         for group in self._groups:
@@ -314,12 +313,12 @@ class ParquetSource:
             statistics = metadata.row_group(group.number).column(leaf).statistics
             if statistics is None or not statistics.has_min_max or not statistics.has_null_count:
                 return None
-            lows.append(statistics.min)
-            highs.append(statistics.max)
+            # As they are stored: Python has no times before the year 1 or after 9999, and no nanoseconds.
+            lows.append(statistics.min_raw * scale)
+            highs.append(statistics.max_raw * scale)
             nulls.append(statistics.null_count)
-        # With their own type: left to itself Arrow cuts nanoseconds off, and the last rows would lie past the end.
-        low, high = (ticks(pa.array(values, type_))[0] for values in (lows, highs))
-        return low, high, np.array(nulls, np.int64)
+        low, high, n_null = (np.array(values, np.int64) for values in (lows, highs, nulls))
+        return low, high, n_null
 
     def _stored_bytes_per_row(self) -> dict[str, float]:
         sizes = dict.fromkeys(self._schema.names, 0.0)
@@ -353,7 +352,7 @@ def _clip(table: pa.Table, first_row: int, start: int, stop: int) -> pa.Table:
 
 def _within(table: pa.Table, first_row: int, time: str, start: int, stop: int) -> pa.Table:
     numbers, missing, _ = ticks(table[time])
-    inside = (numbers >= start) & (numbers < stop)
+    inside = in_range(numbers, start, stop)
     if missing is not None:
         inside &= ~missing
     return _numbered(table.filter(pa.array(inside)), first_row + np.flatnonzero(inside))
@@ -366,6 +365,10 @@ def _numbered(table: pa.Table, row_numbers: IntArray) -> pa.Table:
 def _sorted(table: pa.Table, time: str) -> pa.Table:
     """Rows in time order, equal times in source order; a table in order already is returned as it is."""
     numbers, _, _ = ticks(table[time])
-    if bool((numbers[1:] >= numbers[:-1]).all()):
+    if _is_sorted(numbers):
         return table
     return table.take(pa.array(np.argsort(numbers, kind="stable")))
+
+
+def _is_sorted(numbers: IntArray) -> bool:
+    return bool((numbers[1:] >= numbers[:-1]).all())

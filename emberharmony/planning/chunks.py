@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emberharmony.errors import PlanError
 from emberharmony.planning.partitions import TimePartitions
@@ -15,7 +16,7 @@ from emberharmony.typing import IntArray
 N_BUCKETS = 262_144
 """Buckets of time counted in one pass over a time column."""
 LAST_TICK = 2**63 - 1
-"""Largest 64-bit number: as the end of a range, whatever lies there belongs to it."""
+"""Largest 64-bit number. A range ``[start, LAST_TICK)`` has no end: times at `LAST_TICK` itself belong to it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,31 @@ class TimeBucket:
     n_rows: int
     partition: int = 0  # first tick of the table's partition that holds them; 0 throughout where it has none
     ties: tuple[int, int] | None = None  # of a single time, see `Chunk`: only these of its rows
+
+
+def in_range(ticks: IntArray, start: int, stop: int) -> NDArray[np.bool_]:
+    """Which times are in the range ``[start, stop)`` of a bucket or chunk.
+
+    Examples
+    --------
+    >>> in_range(np.array([1, 2, LAST_TICK]), 2, LAST_TICK).tolist()
+    [False, True, True]
+    """
+    return ticks >= start if stop >= LAST_TICK else (ticks >= start) & (ticks < stop)
+
+
+def count_in_buckets(ticks: IntArray, start: int, width: int, n_buckets: int) -> IntArray:
+    """How many times lie in each of the buckets ``[start + i * width, start + (i + 1) * width)``.
+
+    Examples
+    --------
+    >>> count_in_buckets(np.array([-(2**63), 0, 2**63 - 1]), -(2**63), 2**62, 4).tolist()
+    [1, 0, 1, 1]
+    """
+    inside = ticks[(ticks >= start) & (ticks < start + width * n_buckets)]
+    # Without a sign: a difference of two times may be larger than any time.
+    distance = inside.view(np.uint64) - np.uint64(start % 2**64)
+    return np.bincount((distance // np.uint64(width)).astype(np.int64), minlength=n_buckets)
 
 
 CountTimes = Callable[[int, int, int], IntArray]
@@ -151,7 +177,21 @@ def time_buckets(
     span of centuries needs wider ones.
     """
     grid = partitions.grid if partitions else resolution
-    yield from _buckets(count, first - first % grid if partitions else first, last, max_rows, resolution, grid, partitions)
+    begin = first - first % grid if partitions else first
+    yield from _without_end(_buckets(count, begin, last, max_rows, resolution, grid, partitions))
+
+
+def _without_end(buckets: Iterable[TimeBucket]) -> Iterator[TimeBucket]:
+    """The buckets, with rows at `LAST_TICK` in the one that ends there: a range of their own they cannot have."""
+    held: TimeBucket | None = None
+    for bucket in buckets:
+        if held is not None and held.stop == LAST_TICK:
+            bucket = replace(held, n_rows=held.n_rows + bucket.n_rows)
+        elif held is not None:
+            yield held
+        held = bucket
+    if held is not None:
+        yield held
 
 
 def _buckets(
@@ -229,7 +269,7 @@ def time_at_rank(
         raise PlanError(f"There is no row at rank {rank} among {ends[-1] if len(ends) else 0}.")
     place = int(np.searchsorted(ends, rank, side="right"))
     bucket = buckets[place]
-    if bucket.stop - bucket.start == resolution:
+    if bucket.stop - bucket.start == resolution and bucket.stop < LAST_TICK:
         return bucket.start
     inside = np.sort(times_between(bucket.start, bucket.stop))
     return int(inside[rank - (int(ends[place]) - bucket.n_rows)])

@@ -87,6 +87,22 @@ def test_empty_splits_on_purpose():
     assert split_by_hash(top, SplitSpec(method="hash", keys=("k",), fractions=(1.0, 0.0, 0.0))).tolist() == [0]
 
 
+@pytest.mark.parametrize("gap", [0, 5])
+def test_the_last_tick_is_in_no_split_that_is_empty_on_purpose(gap):
+    """DuckDB and Postgres write infinity as the largest integer."""
+    ticks = np.array([0, 10, 2**63 - 1])
+    spec = SplitSpec(fractions=(0.5, 0.5, 0.0))
+    boundaries = TimeBoundaries.of(spec, 3, lambda rank: int(ticks[rank]), gap)
+    assert split_by_time(ticks, boundaries).tolist() == [0, 1, 1]
+    boundaries = TimeBoundaries.of(SplitSpec(fractions=(1.0, 0.0, 0.0)), 3, lambda rank: int(ticks[rank]), gap)
+    assert split_by_time(ticks, boundaries).tolist() == [0, 0, 0]
+
+
+def test_a_gap_before_the_first_tick():
+    ticks = np.array([-(2**63), 0, 1])
+    assert split_by_time(ticks, TimeBoundaries(-(2**63) + 1, 1, gap=10**18)).tolist() == [LEFT_OUT, LEFT_OUT, 2]
+
+
 def test_random_splits_do_not_change():
     """They are part of what was published."""
     codes = split_at_random(np.arange(30), SplitSpec(method="random", seed=7))

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emberharmony.features import datetime as module
-from emberharmony.features.datetime import CyclicalSpec, cyclical_block, cyclical_features, feature_names, local_ticks, ticks
+from emberharmony.features.datetime import (
+    TICKS_PER_DAY,
+    CyclicalSpec,
+    cyclical_block,
+    cyclical_features,
+    feature_names,
+    local_ticks,
+    ticks,
+)
 
 
 def formula(times, cycle="inclusive"):
@@ -56,6 +64,26 @@ def test_a_date_for_never(backend, unit):
     """Dates that stand for "never" are centuries away: further than nanoseconds can tell apart in one int64."""
     times = pd.to_datetime(["1900-03-04 05:00", "2262-04-10 07:00", "1999-12-31 23:00", "1677-10-01 12:00"]).as_unit(unit)
     assert_follows(cyclical_features(times.asi8, unit=unit, cycle="calendar"), times, "calendar")
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("cycle", ["inclusive", "calendar"])
+@pytest.mark.parametrize("stray", [False, True])
+def test_the_first_and_last_tick(backend, unit, cycle, stray):
+    """Infinity and NaT, as other writers store them: their date is that of a year that the calendar repeats after 400."""
+    day = TICKS_PER_DAY[unit]
+    numbers = np.array([-(2**63), -(2**63) + 1, *([2**63 - 2, 2**63 - 1, 0] if stray else [])], np.int64)
+    cycles = np.array([int(n) // day % 146_097 * 86_400 + int(n) % day // (day // 86_400) for n in numbers])
+    assert_follows(cyclical_features(numbers, unit=unit, cycle=cycle), cycles.astype("M8[s]"), cycle)
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+@pytest.mark.parametrize("time_zone", ["America/New_York", "Asia/Kathmandu"])
+def test_local_times_at_the_ends_do_not_wrap(unit, time_zone):
+    numbers = [-(2**63), -(2**63) + 5, 0, 2**63 - 5, 2**63 - 1]
+    local, _, _ = local_ticks(pa.chunked_array([pa.array(numbers, pa.timestamp(unit, "UTC"))]), time_zone)
+    assert all(abs(int(a) - b) < TICKS_PER_DAY[unit] for a, b in zip(local, numbers, strict=True))
+    assert local[2] == {"America/New_York": -5 * 3600, "Asia/Kathmandu": 19_800}[time_zone] * TICKS_PER_DAY[unit] // 86_400
 
 
 def test_more_days_than_a_table(backend):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -111,6 +112,27 @@ def test_footers_tell_times_to_the_tick(tmp_path, unit, statistics):
     assert (span.first, span.last) == (scale * first, scale * (first + 99))
     assert len(reader.times_between("t", scale * first, scale * (first + 10))) == 10
     assert reader.count_times("t", scale * first, scale * 10, 10).tolist() == [10] * 10
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+@pytest.mark.parametrize("type_", [pa.timestamp("ms"), pa.timestamp("us", "UTC"), pa.timestamp("ns"), pa.date32()], ids=str)
+def test_times_that_python_does_not_have(tmp_path, type_, statistics):
+    """Years before 1 and after 9999, and the smallest and largest integer, as other writers store NaT and infinity."""
+    bits = type_.bit_width
+    numbers = [2 ** (bits - 1) - 1, 5, -719_200, 2_932_897, -(2 ** (bits - 1)), 2 ** (bits - 1) - 2, 0]
+    t = pa.array(numbers, pa.int32() if bits == 32 else pa.int64()).cast(type_)
+    pq.write_table(pa.table({"t": t, "x": range(7)}), tmp_path / "t.parquet", row_group_size=2, write_statistics=statistics)
+    reader = source(tmp_path / "t.parquet")
+    scale = 86_400 if bits == 32 else 1
+    span = reader.time_range("t")
+    assert (span.first, span.last, span.n_null) == (scale * min(numbers), scale * max(numbers), 0)
+    assert not reader.is_sorted_within("t", 1)
+    resolution = reader.order("t").resolution
+    count = partial(reader.count_times, "t")
+    chunks = cut_times(list(time_buckets(count, span.first, span.last, max_rows=1, resolution=resolution)), 2)
+    rows = pa.concat_tables([reader.read(chunk, ["t", "x"], time="t") for chunk in chunks])
+    assert rows["x"].to_pylist() == np.argsort(numbers).tolist()
+    assert rows["t"].combine_chunks().view(pa.int32() if bits == 32 else pa.int64()).to_pylist() == sorted(numbers)
 
 
 def test_null_times(tmp_path):

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from emberharmony.errors import PlanError
 from emberharmony.planning import chunks as module
-from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank, time_buckets
+from emberharmony.planning.chunks import (
+    LAST_TICK,
+    Chunk,
+    TimeBucket,
+    count_in_buckets,
+    cut_rows,
+    cut_times,
+    in_range,
+    joined,
+    time_at_rank,
+    time_buckets,
+)
 from emberharmony.planning.partitions import TimePartitions
 
 
@@ -195,3 +206,28 @@ def test_a_stray_time_far_away_costs_no_more_passes():
     assert sum(bucket.n_rows for bucket in buckets) == len(ticks)
     assert all(bucket.start // day == (bucket.stop - 1) // day for bucket in buckets[:-1])
     assert len(calls) <= 3
+
+
+ENDS = [-(2**63), -(2**63) + 1, -1, 0, 1, 2**62, LAST_TICK - 2, LAST_TICK - 1, LAST_TICK]
+
+
+@pytest.mark.parametrize("n_buckets", [2, 3, 8])
+@given(ticks=st.lists(st.sampled_from(ENDS), min_size=1, max_size=30), data=st.data())
+def test_times_of_all_of_64_bits(n_buckets, ticks, data):
+    """Differences of these overflow, and no range ends behind the last one."""
+    ticks = np.array(sorted(ticks), np.int64)
+
+    def count(start, width, n):
+        exact = [sum(start + i * width <= int(t) < start + (i + 1) * width for t in ticks) for i in range(n)]
+        counts = count_in_buckets(ticks, start, width, n)
+        assert counts.tolist() == exact
+        return counts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "N_BUCKETS", n_buckets)
+        buckets = list(time_buckets(count, int(ticks[0]), int(ticks[-1]), max_rows=2))
+    seen = [ticks[in_range(ticks, bucket.start, bucket.stop)] for bucket in buckets]
+    assert [len(inside) for inside in seen] == [bucket.n_rows for bucket in buckets]
+    assert np.concatenate(seen).tolist() == ticks.tolist()
+    rank = data.draw(st.integers(0, len(ticks) - 1))
+    assert time_at_rank(buckets, rank, lambda start, stop: ticks[in_range(ticks, start, stop)]) == ticks[rank]
