@@ -27,6 +27,10 @@ class TerminalError(EmberharmonyError):
     """The outside world refused for good; never retried."""
 
 
+class MissingLibraryError(TerminalError, ImportError):
+    """An optional library that the job needs is not installed; the message says how to install it."""
+
+
 class DamagedError(EmberharmonyError):
     """A file in staging is not what its record says; whoever runs the job makes it again."""
 

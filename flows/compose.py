@@ -15,7 +15,9 @@ from typing import NamedTuple, Protocol
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DamagedError, PlanError, TerminalError
 from emberharmony.io.access import Access, make_folder
+from emberharmony.io.bigquery.connection import shared_clients
 from emberharmony.io.bigquery.sink import BigQuerySinkSpec
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.io.lock import locked
 from emberharmony.io.manifest import MANIFEST, Manifest
 from emberharmony.io.storage_errors import explained
@@ -147,6 +149,20 @@ def _published(job: AnyJob, plan: Plan, *, overwrite: bool, verify: bool) -> Man
         with only_run_at(sink, job.sink.mode):
             roll_back(sink, but=plan.fingerprint)
     return check_target(sink, plan.fingerprint, overwrite=overwrite, verify=verify)
+
+
+def check_credentials(job: AnyJob) -> None:
+    """Refuse a job without the credentials that it needs, before a server is started for it.
+
+    Raises
+    ------
+    TerminalError
+        If they are not there, or cannot be used.
+    """
+    for place in (job.source, job.sink):
+        # A block is kept in Prefect, which has to be there first.
+        if isinstance(place, (BigQuerySourceSpec, BigQuerySinkSpec)) and place.connection.credentials_block is None:
+            shared_clients(place.connection).identity()
 
 
 def carry_out(ref: RunRef, sink: Path, engine: Engine, watcher: Watcher, *, workers: int) -> Manifest:

@@ -11,9 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.errors import DataError
+from emberharmony.io.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.staging import staging_of
+from emberharmony.pipeline.tables import check_sink
 from emberharmony.pipeline.target import check_target
 from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.splits import NEVER, SPLITS
@@ -54,6 +56,8 @@ def plan_report(job: AnyJob) -> PlanReport:
         If it could not be done.
     """
     plan, _ = plan_job(job)
+    if isinstance(job.sink, BigQuerySinkSpec):
+        check_sink(job.sink)
     return PlanReport(tuple(_lines(job, plan)), tuple(_columns(plan)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from flows.compose import Outcome, is_published, run_job
+from flows.compose import Outcome, check_credentials, is_published, run_job
 from flows.config import AnyJob, ApplyJob, FitJob, Job
 from flows.local import PlainLoop
 from flows.server import server_if_needed
@@ -39,6 +39,7 @@ def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False,
     # A job with nothing to do needs no Prefect either, whose server takes seconds to start.
     if job.runtime.engine == "none" or (not overwrite and is_published(job, verify=verify)):
         return run_job(job, PlainLoop(job.workers), watcher, overwrite=overwrite, verify=verify)
+    check_credentials(job)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     advice = (

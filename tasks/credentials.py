@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emberharmony.errors import TerminalError
+from emberharmony.errors import TerminalError, TransientError
 
 
 def load_gcp_credentials(name: str) -> Any:
@@ -14,6 +14,8 @@ def load_gcp_credentials(name: str) -> Any:
     ------
     TerminalError
         If prefect-gcp is not installed, or there is no such block.
+    TransientError
+        If Prefect does not answer.
     """
     try:
         from prefect_gcp import GcpCredentials
@@ -22,8 +24,15 @@ def load_gcp_credentials(name: str) -> Any:
             f"The credentials block {name!r} needs prefect-gcp, which cannot be imported ({error}). Install it with: "
             "pip install prefect-gcp"
         ) from error
+    from httpx import HTTPError
+
     try:
         block = GcpCredentials.load(name)
+    except HTTPError as error:
+        raise TransientError(
+            f"Prefect did not give the credentials block {name!r} ({type(error).__name__}). Check that PREFECT_API_URL names "
+            f"a server that runs."
+        ) from error
     except ValueError as error:
         raise TerminalError(
             f"Prefect has no GcpCredentials block {name!r}. Create it in Prefect's UI under Blocks, or name another one in "

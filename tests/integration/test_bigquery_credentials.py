@@ -6,11 +6,12 @@ import importlib
 import sys
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
 import tasks
-from emberharmony.errors import TerminalError
+from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.bigquery import BigQueryConnection
 from emberharmony.io.bigquery import connection as connection_module
 from emberharmony.io.bigquery.connection import find_credentials
@@ -44,6 +45,15 @@ def test_a_block(blocks):
     assert find_credentials(connection) == (blocks["prod"], "mine")
     with pytest.raises(TerminalError, match="no GcpCredentials block 'test'"):
         find_credentials(BigQueryConnection(project="mine", credentials_block="test"))
+
+
+def test_prefect_that_does_not_answer(monkeypatch):
+    def load(name):
+        raise httpx.ConnectError("refused")
+
+    monkeypatch.setitem(sys.modules, "prefect_gcp", SimpleNamespace(GcpCredentials=SimpleNamespace(load=load)))
+    with pytest.raises(TransientError, match=r"'prod'.*PREFECT_API_URL"):
+        find_credentials(BigQueryConnection(project="mine", credentials_block="prod"))
 
 
 def test_without_prefect_gcp(monkeypatch):

@@ -103,7 +103,9 @@ def test_the_peak_is_within_the_plan(connection, flights, tmp_path):
 
 
 def test_the_example_names_every_section():
-    job = load_job(ROOT / "configs" / "bigquery.yaml", ["source.connection.project=my-project"])
+    job = load_job(
+        ROOT / "configs" / "bigquery.yaml", ["source.connection.project=my-project", "source.table=my-project.flights.raw"]
+    )
     assert (job.source.connection.project, job.sink.dataset) == ("my-project", "FEATURES")
 
 

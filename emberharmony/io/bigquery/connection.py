@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from emberharmony.errors import TerminalError
+from emberharmony.errors import EmberharmonyError, MissingLibraryError, TerminalError
 from emberharmony.io.bigquery.failures import RetrySpec
-from emberharmony.io.bigquery.identifiers import checked_labels
+from emberharmony.io.bigquery.identifiers import checked_labels, checked_location, checked_project, of_setting
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -71,9 +71,15 @@ class BigQueryConnection:
             raise ValueError("Give `service_account_file` or `credentials_block`, not both.")
         if self.service_account_file is not None and _KEY_TEXT.search(str(self.service_account_file)):
             raise ValueError("`service_account_file` is the path of a key file, not its content, which has no place in a job.")
-        for endpoint in (self.api_endpoint, self.grpc_endpoint, self.storage_endpoint):
-            if endpoint is not None and "@" in endpoint:
-                raise ValueError("An endpoint is an address without user or password; who connects is said apart from it.")
+        checks = {"project": checked_project, "quota_project": checked_project, "location": checked_location}
+        for name, check in checks.items():
+            if (value := getattr(self, name)) is not None:
+                with of_setting(name):
+                    check(value)
+        for name in ("api_endpoint", "grpc_endpoint", "storage_endpoint"):
+            _check_endpoint(name, getattr(self, name))
+        if self.maximum_bytes_billed is not None and self.maximum_bytes_billed <= 0:
+            raise ValueError(f"`maximum_bytes_billed` is a number of bytes above 0, got {self.maximum_bytes_billed}.")
         if self.insecure and not (self.api_endpoint and self.grpc_endpoint):
             raise ValueError("`insecure` is for endpoints of your own: set `api_endpoint` and `grpc_endpoint` with it.")
         if self.insecure and not self.project:
@@ -90,6 +96,18 @@ class BigQueryConnection:
             Around every call of the Storage APIs.
         """
         return Clients(self, credentials=credentials, interceptors=interceptors)
+
+
+def _check_endpoint(name: str, endpoint: str | None) -> None:
+    if endpoint is None:
+        return
+    if "@" in endpoint:
+        raise ValueError("An endpoint is an address without user or password; who connects is said apart from it.")
+    is_url = endpoint.startswith(("https://", "http://"))
+    if name == "grpc_endpoint" and is_url:
+        raise ValueError("`grpc_endpoint` is host:port, without https://.")
+    if name != "grpc_endpoint" and not is_url:
+        raise ValueError(f"`{name}` begins with https://, such as https://bigquery-NAME.p.googleapis.com.")
 
 
 class Clients:
@@ -170,6 +188,10 @@ class Clients:
 
     def _make_rest(self, module: Any, endpoint: str | None, **settings: Any) -> Any:
         credentials, project = self.identity()
+        if project is None:
+            raise TerminalError(
+                "The credentials belong to no project: set `connection.project` to the one that runs and pays for the jobs."
+            )
         options: dict[str, Any] = {}
         if endpoint:
             options["api_endpoint"] = endpoint
@@ -253,39 +275,14 @@ def find_credentials(connection: BigQueryConnection, given: Any = None) -> tuple
     TerminalError
         If there are none, with what to do about it.
     """
-    auth = library("google.auth")
     exceptions = library("google.auth.exceptions")
-    project = connection.project
     try:
-        if connection.credentials_block is not None and given is None:
-            given = _load_block(connection.credentials_block)
-        if given is not None:
-            credentials = library("google.auth.credentials").with_scopes_if_required(given, [SCOPE])
-            project = project or getattr(credentials, "project_id", None)
-        elif connection.service_account_file is not None:
-            accounts = library("google.oauth2.service_account")
-            credentials = accounts.Credentials.from_service_account_file(str(connection.service_account_file), scopes=[SCOPE])
-            project = project or credentials.project_id
-        elif connection.insecure:
-            credentials = library("google.auth.credentials").AnonymousCredentials()
-        else:
-            credentials, found = auth.default(scopes=[SCOPE], quota_project_id=connection.quota_project)
-            project = project or found
-    except (OSError, ValueError) as error:
-        # The reason stays out of the message: a malformed key file's text could be in it.
-        if connection.credentials_block is not None:
-            what, need = f"credentials block {connection.credentials_block!r}", "holds the whole key"
-        else:
-            named = connection.service_account_file or os.environ.get(_DEFAULT_FILE)
-            what, need = f"service account file {str(named)!r}", "exists, is readable, and is a key file"
-        raise TerminalError(
-            f"The {what} cannot be used ({type(error).__name__}): check that it {need} of Google Cloud."
-        ) from None
-    except exceptions.DefaultCredentialsError as error:
-        raise TerminalError(
-            f"No Google credentials were found{_named_file()}. Run `gcloud auth application-default login`, set "
-            "GOOGLE_APPLICATION_CREDENTIALS, or give `service_account_file`."
-        ) from error
+        credentials, project = _loaded(connection, given)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, exceptions.GoogleAuthError) as error:
+        if isinstance(error, EmberharmonyError):
+            raise
+        # Neither the reason's text nor its cause: what a malformed key file holds could be in them.
+        raise TerminalError(_why_unusable(connection, error)) from None
     if connection.impersonate:
         impersonated = library("google.auth.impersonated_credentials")
         credentials = impersonated.Credentials(
@@ -293,12 +290,42 @@ def find_credentials(connection: BigQueryConnection, given: Any = None) -> tuple
         )
     if connection.quota_project and hasattr(credentials, "with_quota_project"):
         credentials = credentials.with_quota_project(connection.quota_project)
-    return credentials, project
+    return credentials, connection.project or project
 
 
-def _named_file() -> str:
-    path = os.environ.get(_DEFAULT_FILE)
-    return f" (GOOGLE_APPLICATION_CREDENTIALS names {path!r})" if path else ""
+def _loaded(connection: BigQueryConnection, given: Any) -> tuple[Any, str | None]:
+    """Return the credentials and their own project; what it raises is Google's."""
+    if connection.credentials_block is not None and given is None:
+        given = _load_block(connection.credentials_block)
+    if given is not None:
+        credentials = library("google.auth.credentials").with_scopes_if_required(given, [SCOPE])
+        return credentials, getattr(credentials, "project_id", None)
+    if connection.service_account_file is not None:
+        accounts = library("google.oauth2.service_account")
+        credentials = accounts.Credentials.from_service_account_file(str(connection.service_account_file), scopes=[SCOPE])
+        return credentials, credentials.project_id
+    if connection.insecure:
+        return library("google.auth.credentials").AnonymousCredentials(), None
+    found: tuple[Any, str | None] = library("google.auth").default(scopes=[SCOPE], quota_project_id=connection.quota_project)
+    return found
+
+
+def _why_unusable(connection: BigQueryConnection, error: Exception) -> str:
+    reason = f"cannot be used ({type(error).__name__}): check that it"
+    if connection.credentials_block is not None:
+        return f"The credentials block {connection.credentials_block!r} {reason} holds the whole key of Google Cloud."
+    if connection.service_account_file is not None:
+        path = str(connection.service_account_file)
+        return f"The service account file {path!r} {reason} exists, is readable, and is a key file of Google Cloud."
+    if named := os.environ.get(_DEFAULT_FILE):
+        return (
+            f"The file {named!r}, which {_DEFAULT_FILE} names, {reason} exists, is readable, and is a key file of Google "
+            f"Cloud, or unset the variable and run `gcloud auth application-default login`."
+        )
+    return (
+        f"No Google credentials were found. Run `gcloud auth application-default login`, set {_DEFAULT_FILE}, or give "
+        f"`service_account_file`."
+    )
 
 
 def _load_block(name: str) -> Any:
@@ -322,6 +349,6 @@ def library(name: str, /) -> Any:
         with _importing:
             return import_module(name)
     except ImportError as error:
-        raise ImportError(
+        raise MissingLibraryError(
             f"BigQuery needs {name}, which cannot be imported ({error}). Install it with: pip install 'emberharmony[bigquery]'"
         ) from error

@@ -104,6 +104,7 @@ def explained(error: BaseException, /, *, doing: str, permission: str, bucket: s
     """
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
+    from requests import exceptions as http
 
     if isinstance(error, EmberharmonyError):
         return error
@@ -130,6 +131,11 @@ def explained(error: BaseException, /, *, doing: str, permission: str, bucket: s
         return TerminalError(
             f"{doing}: Google did not accept the credentials ({text}). Renew them with "
             "`gcloud auth application-default login`, or check the service account's key file or impersonation."
+        )
+    if isinstance(error, http.JSONDecodeError):
+        return TerminalError(
+            f"{doing}: what answered is not {'BigQuery' if bucket is None else 'Cloud Storage'}. Check the endpoints in "
+            f"`connection`, and whether a proxy stands in the way."
         )
     if isinstance(error, (api.BadRequest, api.InvalidArgument)):
         return TerminalError(f"{doing} is not a valid request: {text}")

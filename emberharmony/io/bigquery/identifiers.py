@@ -5,14 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from emberharmony.errors import PlanError
+
+ANY_PROJECT = "any-project"
+"""Stands for the project of the credentials, where names are checked before there are any."""
 _PROJECT = re.compile(r"(?:[a-z0-9][a-z0-9.-]*:)?[a-z][a-z0-9-]{1,61}[a-z0-9]")
 _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
 _TABLE_CATEGORIES = {"Pc", "Pd", "Zs"}  # connectors, dashes, spaces; letters, marks and numbers are all allowed
 _COLUMN_FORBIDDEN = frozenset('!"$()*,./;?@[\\]^`{}~')
 _RESERVED_PREFIXES = ("_TABLE_", "_FILE_", "_PARTITION", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER", "_CHANGE_")
+_LOCATION = re.compile(r"[A-Za-z]{2}|[A-Za-z]+(?:-[A-Za-z0-9]+)+")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 _LABEL = re.compile(r"[\w-]{0,63}")
 
@@ -33,23 +39,32 @@ class TableName:
     table: str
 
     def __post_init__(self) -> None:
-        if not _PROJECT.fullmatch(self.project):
-            raise ValueError(f"{self.project!r} is not a Google Cloud project id.")
-        if not _DATASET.fullmatch(self.dataset):
-            raise ValueError(f"{self.dataset!r} is not a BigQuery dataset: letters, digits and underscores only.")
+        checked_project(self.project)
+        checked_dataset(self.dataset)
         if not _is_table_id(self.table):
-            raise ValueError(f"{self.table!r} is not a BigQuery table: letters, digits, underscores, dashes and spaces.")
+            raise PlanError(
+                f"{_shown(self.table)} is not a BigQuery table: letters, digits, underscores, dashes and spaces."
+                f"{_what_instead(self.table)}"
+            )
 
     @classmethod
     def parse(cls, name: str, *, project: str | None = None, dataset: str | None = None) -> TableName:
-        """Read ``project.dataset.table``; a part that is left out comes from the arguments."""
+        """Read ``project.dataset.table``; a part that is left out comes from the arguments.
+
+        Raises
+        ------
+        PlanError
+            If that is no name of a table.
+        """
+        if "`" in name:
+            raise PlanError(f"{_shown(name)} is quoted as in a query: write the table's name without backticks.")
         parts = name.strip().rsplit(".", 2)
         if len(parts) == 1 and dataset is not None:
             parts = [dataset, *parts]
         if len(parts) == 2 and project is not None:
             parts = [project, *parts]
         if len(parts) != 3:
-            raise ValueError(f"{name!r} does not name a table: write project.dataset.table.")
+            raise PlanError(f"{_shown(name)} does not name a table: write project.dataset.table.")
         return cls(*parts)
 
     def __str__(self) -> str:
@@ -70,6 +85,90 @@ class TableName:
         return TableName(self.project, self.dataset, table)
 
 
+@contextmanager
+def of_setting(name: str) -> Iterator[None]:
+    """Begin the message of a refusal with the name of the setting that it is about."""
+    try:
+        yield
+    except PlanError as error:
+        raise PlanError(f"`{name}`: {error}") from None
+
+
+def checked_project(project: str, /) -> str:
+    """Return a project's id.
+
+    Raises
+    ------
+    PlanError
+        If it is not the id of a project.
+    """
+    if not _PROJECT.fullmatch(project):
+        raise PlanError(
+            f"{_shown(project)} is not the id of a Google Cloud project: lower case letters, digits and dashes, three at "
+            f"least, such as my-project-123. `gcloud projects list` prints yours."
+        )
+    return project
+
+
+def checked_dataset(dataset: str, /) -> str:
+    """Return the name of a dataset without its project.
+
+    Raises
+    ------
+    PlanError
+        If it is none.
+    """
+    if not _DATASET.fullmatch(dataset):
+        legacy = " A colon is of legacy SQL: write project.dataset.table." if ":" in dataset else ""
+        raise PlanError(f"{_shown(dataset)} is not a BigQuery dataset: letters, digits and underscores only.{legacy}")
+    return dataset
+
+
+def parse_dataset(name: str, /, *, project: str) -> tuple[str, str]:
+    """Return project and dataset of ``project.dataset``, or of ``dataset`` in a project.
+
+    Raises
+    ------
+    PlanError
+        If that is no name of a dataset.
+
+    Examples
+    --------
+    >>> parse_dataset("scratch", project="my-project"), parse_dataset("other-project.scratch", project="my-project")
+    (('my-project', 'scratch'), ('other-project', 'scratch'))
+    """
+    before, _, dataset = name.strip().rpartition(".")
+    return checked_project(before or project), checked_dataset(dataset)
+
+
+def checked_location(location: str, /) -> str:
+    """Return where datasets are.
+
+    Raises
+    ------
+    PlanError
+        If no location is written like this.
+    """
+    if not _LOCATION.fullmatch(location):
+        raise PlanError(f"{_shown(location)} is not a location of BigQuery: write US, EU, or a region such as europe-west4.")
+    return location
+
+
+def _what_instead(table: str) -> str:
+    if "*" in table:
+        return " For many tables, give a `query`: SELECT * FROM `project.dataset.prefix_*`."
+    if "$" in table:
+        return " For one partition, name the table and set `where` to a condition on the column that it is partitioned by."
+    if "@" in table:
+        return " For an earlier moment, name the table and set `snapshot_time`."
+    return ""
+
+
+def _shown(text: str) -> str:
+    """Text for a message; not all of one that is no name, but perhaps a key that was pasted in its place."""
+    return repr(text) if len(text) <= 60 and text.isprintable() else f"What begins with {text[:8]!r}"
+
+
 def _is_table_id(name: str) -> bool:
     categories = {unicodedata.category(character) for character in name}
     return 0 < len(name.encode()) <= 1024 and all(c[0] in "LMN" or c in _TABLE_CATEGORIES for c in categories)
@@ -80,7 +179,7 @@ def quote(column: str, /) -> str:
 
     Raises
     ------
-    ValueError
+    PlanError
         If BigQuery allows no column of this name.
 
     Examples
@@ -93,7 +192,7 @@ def quote(column: str, /) -> str:
 
 def _checked_field(name: str) -> str:
     if not name or len(name) > 300 or _COLUMN_FORBIDDEN & set(name) or not name.isprintable():
-        raise ValueError(f"{name!r} is not a BigQuery column name.")
+        raise PlanError(f"{name!r} is not a BigQuery column name.")
     return name
 
 
@@ -145,7 +244,7 @@ def timestamp_literal(ticks: int, kind: str, /) -> str:
 def checked_job_id(name: str, /) -> str:
     """Return a job's id, or say why it cannot be one."""
     if not _JOB_ID.fullmatch(name):
-        raise ValueError(f"{name!r} is not a BigQuery job id: letters, digits, underscores and dashes, at most 1,024.")
+        raise PlanError(f"{name!r} is not a BigQuery job id: letters, digits, underscores and dashes, at most 1,024.")
     return name
 
 
@@ -153,7 +252,7 @@ def checked_labels(labels: dict[str, str], /) -> dict[str, str]:
     """Return labels as BigQuery takes them, or say which it would refuse."""
     for key, value in labels.items():
         if not key or key != key.lower() or not _LABEL.fullmatch(key) or not key[0].isalpha():
-            raise ValueError(f"{key!r} is not a label's key: lower case letters, digits, _ and -, a letter first, at most 63.")
+            raise PlanError(f"{key!r} is not a label's key: lower case letters, digits, _ and -, a letter first, at most 63.")
         if value != value.lower() or not _LABEL.fullmatch(value):
-            raise ValueError(f"{value!r} is not the value of label {key!r}: lower case letters, digits, _ and -, at most 63.")
+            raise PlanError(f"{value!r} is not the value of label {key!r}: lower case letters, digits, _ and -, at most 63.")
     return labels

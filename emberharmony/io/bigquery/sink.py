@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -17,7 +18,7 @@ from emberharmony.io.bigquery.append import append_rows
 from emberharmony.io.bigquery.bucket import remove_all
 from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, library
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
-from emberharmony.io.bigquery.identifiers import TableName, checked_labels, quote
+from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, checked_labels, parse_dataset, quote
 from emberharmony.io.bigquery.load import load_by_bucket, load_by_upload, run_once
 from emberharmony.io.bigquery.metadata import add_columns, create, dataset_location, exists, find, remove
 from emberharmony.io.bigquery.queries import find_job, query_row, query_table, rest_retry, run_query, table_of
@@ -28,6 +29,7 @@ from emberharmony.io.local_paths import checked_folder
 from emberharmony.planning.partitions import Granularity
 
 _LOGGER = logging.getLogger(__name__)
+_BUCKET: Final = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:/|$)")
 _STAGING_DAYS: Final = 3
 _MAX_PARTITIONS: Final = 4_000  # that one job may touch
 _MAX_GENERATIONS: Final = 100
@@ -73,10 +75,13 @@ class BigQuerySinkSpec:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        TableName.parse(f"{self.dataset}.{self.prefix}features", project="any-project")
+        project = self.connection.project or ANY_PROJECT
+        TableName.parse(f"{self.dataset}.{self.prefix}features", project=project)
+        if self.staging_dataset is not None:
+            parse_dataset(self.staging_dataset, project=project)
         checked_labels(dict(self.labels))
         object.__setattr__(self, "path", checked_folder(self.path))
-        if self.staging is not None and not self.staging.startswith("gs://"):
+        if self.staging is not None and not _BUCKET.match(self.staging):
             raise ValueError(f"`staging` is an address in Cloud Storage, such as gs://bucket/folder; got {self.staging!r}.")
         if self.staging is not None and self.method == "storage_write":
             raise ValueError("`storage_write` needs no `staging`: rows are sent, not files. Leave one of the two out.")

@@ -17,7 +17,7 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER, FeatureColumn, kind_of
 from emberharmony.features.datetime import ticks
 from emberharmony.io.bigquery.connection import Clients, shared_clients
-from emberharmony.io.bigquery.identifiers import TableName, quote
+from emberharmony.io.bigquery.identifiers import TableName, parse_dataset, quote
 from emberharmony.io.bigquery.keys import KEY_TYPES, Key
 from emberharmony.io.bigquery.materialise import ROW_HASH, materialised, statement, warn_of_scans, with_row_hash
 from emberharmony.io.bigquery.order import sort_rows
@@ -222,12 +222,11 @@ class BigQuerySource:
                 "Views and queries are materialised before they are read, since every chunk would run them again: set "
                 "`source.temporary_dataset` to a dataset in the same location that this job may create tables in."
             )
-        dataset = spec.temporary_dataset.rpartition(".")
         return materialised(
             self._clients,
             self._sql,
             spec.parameters,
-            into=(dataset[0] or self._clients.project, dataset[2]),
+            into=parse_dataset(spec.temporary_dataset, project=self._clients.project),
             hours=spec.temporary_hours,
             cluster_by=self._by,
         )

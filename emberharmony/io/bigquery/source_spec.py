@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from emberharmony.io.bigquery.connection import BigQueryConnection
-from emberharmony.io.bigquery.identifiers import quote
+from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, parse_dataset, quote
 from emberharmony.io.bigquery.read import ReadSpec
 
 
@@ -68,6 +68,12 @@ class BigQuerySourceSpec:
         """Refuse what cannot be meant."""
         if (self.table is None) == (self.query is None):
             raise ValueError("A BigQuery source is either a `table` (or view) or a `query`; give one of the two.")
+        if self.table is not None:
+            TableName.parse(self.table, project=self.connection.project or ANY_PROJECT)
+        if self.query is not None and not self.query.strip():
+            raise ValueError("`query` is empty; write a SELECT, or name a `table`.")
+        if self.temporary_dataset is not None:
+            parse_dataset(self.temporary_dataset, project=self.connection.project or ANY_PROJECT)
         if self.parameters and self.query is None:
             raise ValueError("`parameters` are those of `query`; a table has none.")
         if self.snapshot_time is not None and self.snapshot_time.tzinfo is None:

@@ -89,6 +89,36 @@ def test_a_bad_key_file_is_named_and_not_shown(tmp_path):
         find_credentials(BigQueryConnection(service_account_file=tmp_path / "nowhere.json"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '"text"',
+        "{}",
+        "not JSON",
+        '{"type": "service_account", "private_key": 5}',
+        '{"type": "authorized_user"}',
+        '{"type": "external_account", "audience": 7}',
+        "\xff\x00binary",
+    ],
+)
+@pytest.mark.parametrize("named_by", ["setting", "variable"])
+def test_a_malformed_file_is_named_in_words(tmp_path, monkeypatch, text, named_by):
+    path = tmp_path / "key.json"
+    path.write_text(text, encoding="latin-1")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    connection = BigQueryConnection(service_account_file=path) if named_by == "setting" else BigQueryConnection()
+    with pytest.raises(TerminalError, match=r"key\.json.*cannot be used.*key file of Google Cloud"):
+        find_credentials(connection)
+
+
+def test_credentials_of_no_project(monkeypatch):
+    monkeypatch.setattr(google.auth, "default", lambda **_: (AnonymousCredentials(), None))
+    with BigQueryConnection().open() as clients, pytest.raises(TerminalError, match=r"set `connection\.project`"):
+        _ = clients.jobs
+
+
 def test_impersonation(key_file):
     connection = BigQueryConnection(service_account_file=key_file, impersonate="robot@p.iam.gserviceaccount.com")
     credentials, _ = find_credentials(connection)
@@ -144,6 +174,12 @@ def test_a_private_endpoint_speaks_tls():
         {"insecure": True, "api_endpoint": "x", "grpc_endpoint": "y"},
         {"service_account_file": "x", "credentials_block": "y"},
         {"labels": {"A": "b"}},
+        {"project": "PROJECT"},
+        {"quota_project": "p"},
+        {"location": "U S"},
+        {"maximum_bytes_billed": 0},
+        {"api_endpoint": "localhost:9050"},
+        {"grpc_endpoint": "https://storage.p.googleapis.com"},
     ],
 )
 def test_contradictions(wrong):
@@ -163,7 +199,7 @@ import emberharmony.io.bigquery.source, emberharmony.io.bigquery.sink, emberharm
 assert not [name for name in sys.modules if name.startswith(("google.", "grpc"))]
 from emberharmony.io.bigquery import BigQueryConnection
 try:
-    BigQueryConnection(project="p", insecure=True, api_endpoint="http://x", grpc_endpoint="y").open().jobs
+    BigQueryConnection(project="p-1", insecure=True, api_endpoint="http://x", grpc_endpoint="y").open().jobs
 except ImportError as error:
     assert "pip install 'emberharmony[bigquery]'" in str(error), error
 else:

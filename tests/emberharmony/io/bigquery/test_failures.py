@@ -46,6 +46,7 @@ def test_what_may_pass_is_transient(error):
         (api.BadRequest("Syntax error at [1:2]"), r"Syntax error at \[1:2\]"),
         (auth.RefreshError("invalid_grant", {"token": "secret"}), "application-default login"),
         (requests.exceptions.SSLError("certificate"), "certificate"),
+        (requests.exceptions.JSONDecodeError("Expecting value", "<html>", 0), "not BigQuery.*endpoints"),
     ],
     ids=lambda value: type(value).__name__,
 )

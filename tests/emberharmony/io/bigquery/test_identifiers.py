@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
+from emberharmony.errors import PlanError
 from emberharmony.io.bigquery.identifiers import (
     TableName,
     checked_job_id,
@@ -23,11 +24,35 @@ from emberharmony.io.bigquery.keys import Key
 
 @pytest.mark.parametrize(
     "name",
-    ["a-b.c.d`; DROP TABLE x; --", "a-b.c d.e", "A-B.c.d", "a-b.c.", "d", "a-b..d", "a-b.c.d$20260101", ""],
+    ["a-b.c.d; DROP TABLE x; --", "`a-b.c.d`; --", "a-b.c d.e", "A-B.c.d", "a-b.c.", "d", "a-b..d", "a-b.c.d$20260101", ""],
 )
 def test_names_that_are_none_are_refused(name):
-    with pytest.raises(ValueError, match="not"):
+    with pytest.raises(PlanError, match=r"not|without"):
         TableName.parse(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("sales", "write project.dataset.table"),
+        ("`a-b.c.d`", "without backticks"),
+        ("a-b.c.events_*", "give a `query`"),
+        ("a-b.c.d$20260101", "set `where`"),
+        ("a-b.c.d@-3600000", "set `snapshot_time`"),
+        ("a-b:c.d", "legacy SQL"),
+        ("PROJECT.c.d", "gcloud projects list"),
+        ("p.c.d", "not the id of a Google Cloud project"),
+    ],
+)
+def test_a_refusal_says_what_to_write(name, said):
+    with pytest.raises(PlanError, match=said):
+        TableName.parse(name, project="a-b")
+
+
+def test_a_key_in_the_place_of_a_name_is_not_repeated():
+    with pytest.raises(PlanError) as caught:
+        TableName.parse("-----BEGIN PRIVATE KEY-----\nc2VjcmV0", project="a-b")
+    assert "c2VjcmV0" not in str(caught.value)
 
 
 def test_a_domain_may_stand_before_the_project():
