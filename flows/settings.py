@@ -138,7 +138,7 @@ def _values(setting: Mapping[str, Any]) -> str:
         return number + _PLURALS[inner[0]["type"]]
     if setting["type"] == "object":
         values = setting["additionalProperties"]
-        return f"names, each with a {_values(values)}"
+        return f"names, each with a {_values(values) if isinstance(values, dict) else 'value'}"
     return _WORDS.get(setting.get("format", setting["type"]), setting["type"]) + _bounds(setting)
 
 

@@ -17,7 +17,7 @@ from flows.settings import settings_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "job.md"
 PLACES = {"source": {"type": "parquet", "path": "x"}, "sink": {"type": "parquet", "path": "y"}}
-BIGQUERY = {"source": {"type": "bigquery", "table": "a.b.c"}, "sink": {"type": "bigquery", "dataset": "d", "path": "y"}}
+BIGQUERY = {"source": {"type": "bigquery", "table": "a-b.c.d"}, "sink": {"type": "bigquery", "dataset": "d", "path": "y"}}
 
 
 def keys_of(section, place=""):

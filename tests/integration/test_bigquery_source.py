@@ -214,9 +214,10 @@ def test_a_worker_reads_what_was_planned(spec, connection, rows):
 
 
 def test_a_query_is_materialised_once(spec, connection, flights):
-    query = f"SELECT {TIME}, distance FROM {flights.table.sql} WHERE carrier = @carrier -- a comment"
+    query = f"SELECT {TIME}, distance FROM {flights.table.sql} WHERE carrier = @carrier AND {TIME} < @end -- a comment"
+    parameters = {"carrier": "HA", "end": dt.datetime(2014, 1, 2, tzinfo=dt.UTC)}
     spec = dataclasses.replace(
-        spec, table=None, query=query, parameters={"carrier": "HA"}, temporary_dataset="raw", temporary_hours=2.0
+        spec, table=None, query=query, parameters=parameters, temporary_dataset="raw", temporary_hours=2.0
     )
     first, second = BigQuerySource(spec), BigQuerySource(spec)
     assert first.describe().n_rows == 342
@@ -229,7 +230,7 @@ def test_a_query_is_materialised_once(spec, connection, flights):
     assert dt.timedelta(hours=1.9) < left < dt.timedelta(hours=2.1)
     [chunk] = chunks_of(BigQuerySource(planned), TIME, 10_000)
     assert BigQuerySource(planned).read(chunk, ["distance"], time=TIME)["distance"].to_pylist() == [4983] * 342
-    other = dataclasses.replace(spec, parameters={"carrier": "AS"})
+    other = dataclasses.replace(spec, parameters=parameters | {"carrier": "AS"})
     assert BigQuerySource(other).describe().n_rows == 714
 
 

@@ -6,13 +6,15 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.bigquery.identifiers import TableName, quote
 from emberharmony.io.bigquery.keys import KEY_TYPES
 from emberharmony.io.bigquery.metadata import exists
-from emberharmony.io.bigquery.queries import Value, run_query, table_of
+from emberharmony.io.bigquery.parameters import Value
+from emberharmony.io.bigquery.queries import run_query, table_of
 
 _LOGGER = logging.getLogger(__name__)
 _LARGE_TABLE_BYTES: Final = 10**10
@@ -58,7 +60,7 @@ def materialised(
     checked = run_query(clients, sql, doing="Checking the query", parameters=parameters, dry_run=True)  # which is free
     types = {field.name: field.field_type for field in checked.schema or ()}
     cluster = f"CLUSTER BY {quote(cluster_by)}\n" if cluster_by and types.get(cluster_by) in KEY_TYPES else ""
-    text = json.dumps([sql, dict(parameters), _state_of(clients, checked), cluster], sort_keys=True)
+    text = json.dumps([sql, dict(parameters), _state_of(clients, checked), cluster], sort_keys=True, default=asdict)
     digest = hashlib.sha256(text.encode()).hexdigest()[:24]
     name = TableName(*into, f"emberharmony_{digest}")
     if exists(clients, name):

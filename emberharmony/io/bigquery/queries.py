@@ -11,6 +11,7 @@ from emberharmony.errors import TerminalError
 from emberharmony.io.bigquery.connection import Clients, library
 from emberharmony.io.bigquery.failures import google_errors, raise_explained, retried
 from emberharmony.io.bigquery.identifiers import TableName, checked_job_id
+from emberharmony.io.bigquery.parameters import Value, typed
 from emberharmony.io.bigquery.read import read_rows
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 JOB_PERMISSION: Final = "bigquery.jobs.create"
 _MAX_REST_ROWS: Final = 20_000  # more come faster as Arrow, through the Storage Read API
-Value = int | float | str | bool
 
 
 def rest_retry(clients: Clients) -> Any:
@@ -136,10 +136,10 @@ def query_row(clients: Clients, sql: str, *, doing: str, parameters: Mapping[str
 
 
 def _parameter(module: Any, name: str, value: Value | Sequence[Value]) -> Any:
-    kinds = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING"}
-    if isinstance(value, (list, tuple)):
-        return module.ArrayQueryParameter(name, kinds[type(value[0])] if value else "STRING", list(value))
-    return module.ScalarQueryParameter(name, kinds[type(value)], value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return module.ArrayQueryParameter(name, typed(value[0]).type if value else "STRING", list(value))
+    scalar = typed(value)
+    return module.ScalarQueryParameter(name, scalar.type, scalar.value)
 
 
 def table_of(clients: Clients, table: TableName) -> Any:

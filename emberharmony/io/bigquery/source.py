@@ -21,6 +21,7 @@ from emberharmony.io.bigquery.identifiers import TableName, parse_dataset, quote
 from emberharmony.io.bigquery.keys import KEY_TYPES, Key
 from emberharmony.io.bigquery.materialise import ROW_HASH, materialised, statement, warn_of_scans, with_row_hash
 from emberharmony.io.bigquery.order import sort_rows
+from emberharmony.io.bigquery.parameters import checked_parameters
 from emberharmony.io.bigquery.profile import ProfileSpec, TableFigures, profile_table
 from emberharmony.io.bigquery.queries import query_row, query_table, table_of
 from emberharmony.io.bigquery.read import read_rows
@@ -225,7 +226,7 @@ class BigQuerySource:
         return materialised(
             self._clients,
             self._sql,
-            spec.parameters,
+            checked_parameters(spec.parameters),
             into=parse_dataset(spec.temporary_dataset, project=self._clients.project),
             hours=spec.temporary_hours,
             cluster_by=self._by,

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, parse_dataset, quote
+from emberharmony.io.bigquery.parameters import checked_parameters
 from emberharmony.io.bigquery.read import ReadSpec
 
 
@@ -37,8 +38,8 @@ class BigQuerySourceSpec:
     """A table or view, `project.dataset.table`; or give a `query`."""
     query: str | None = None
     """A SELECT of your own, instead of a `table`."""
-    parameters: Mapping[str, int | float | str | bool] = field(default_factory=dict, hash=False)
-    """Values of `@name` in `query`."""
+    parameters: Mapping[str, object] = field(default_factory=dict, hash=False)
+    """Values of `@name` in `query`; dates and times as they are, other types as `{type: NUMERIC, value: '0.1'}`."""
     where: str | None = None
     """A condition of your own, in SQL: only rows that meet it are read."""
     columns: tuple[str, ...] | None = None
@@ -76,6 +77,7 @@ class BigQuerySourceSpec:
             parse_dataset(self.temporary_dataset, project=self.connection.project or ANY_PROJECT)
         if self.parameters and self.query is None:
             raise ValueError("`parameters` are those of `query`; a table has none.")
+        object.__setattr__(self, "parameters", checked_parameters(self.parameters))
         if self.snapshot_time is not None and self.snapshot_time.tzinfo is None:
             raise ValueError(f"snapshot_time {self.snapshot_time} has no time zone; write it with one, such as ...Z.")
         if self.snapshot_time is not None and self.query is not None:
