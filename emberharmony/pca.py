@@ -9,6 +9,7 @@ import numpy as np
 
 from emberharmony import ops
 from emberharmony.errors import PlanError
+from emberharmony.stats.eigenspaces import leading_eigenvectors
 from emberharmony.stats.rows import compute_dtype, on_host
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.threads import each_block, one_blas_thread, threads_for
@@ -68,8 +69,8 @@ def n_components(spec: PCASpec, *, size: int, n_features: int, n_windows: int) -
 class WindowPCA:
     """Fitted principal components of the windows of one stride.
 
-    Signs are fixed: the largest loading of every component is positive (the first of those within 0.01 % of it), so that
-    runs agree.
+    Runs agree: the largest loading of every component is positive (the first of those within 0.01 % of it), and components of
+    equal variance are the canonical basis of their eigenspace (see `stats.eigenspaces`).
     """
 
     size: int
@@ -89,8 +90,6 @@ class WindowPCA:
         PlanError
             If there are fewer than two windows, or fewer than the components asked for.
         """
-        from scipy.linalg import eigh  # late: only the fit needs SciPy
-
         count, mean, scatter = _centred(state)
         if count < 2:
             raise PlanError(
@@ -99,12 +98,13 @@ class WindowPCA:
             )
         width = len(mean)
         k = n_components(spec, size=state.size, n_features=width // state.size, n_windows=count)
-        covariance = scatter / (count - 1)
+        scatter /= count - 1
+        total = float(np.trace(scatter))
+        largest = float(np.diag(state.gram).max()) / count  # mean square, whose rounding the scatter keeps
         with one_blas_thread():  # its steps wait for memory: a second thread gains nothing, and could change last bits
-            values, vectors = eigh(covariance, subset_by_index=(width - k, width - 1), driver="evr")
-        components = _with_fixed_signs(vectors.T[::-1])
-        variance = np.maximum(values[::-1], 0.0)  # rounding may leave a zero eigenvalue a little below zero
-        return cls(state.size, state.stride, count, mean, components, variance, float(np.trace(covariance)))
+            values, vectors = leading_eigenvectors(scatter, k=k, rounding=_rounding(), scale=largest)
+        variance = np.maximum(values, 0.0)  # rounding may leave a zero eigenvalue a little below zero
+        return cls(state.size, state.stride, count, mean, _with_fixed_signs(vectors), variance, total)
 
     @property
     def n_components(self) -> int:
@@ -206,6 +206,11 @@ def _centred(state: WindowGram) -> tuple[int, FloatArray, FloatArray]:
     mean = total / max(count, 1)
     scatter = state.gram[np.ix_(is_value, is_value)] - np.outer(total, mean)
     return count, mean, scatter
+
+
+def _rounding() -> float:
+    """Rounding errors of eigenvalues, relative to the numbers that were added up, with a margin of 50."""
+    return 1e-12 if compute_dtype() == ops.float64 else 1e-5
 
 
 def _with_fixed_signs(components: FloatArray) -> FloatArray:

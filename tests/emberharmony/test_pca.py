@@ -1,10 +1,14 @@
 """Windowed PCA against scikit-learn on windows that are built."""
 
+from functools import reduce
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
 from emberharmony import pca as module
+from emberharmony.backend import using_backend
 from emberharmony.errors import PlanError
 from emberharmony.pca import PCASpec, WindowPCA, n_components
 from emberharmony.stats import WindowGram
@@ -74,6 +78,51 @@ def test_equals_scikit_learn(backend, family, size, stride):
     np.testing.assert_allclose(scores[sure], signs * reference.transform(windows).T[sure], atol=2e-5 * np.sqrt(scale))
     # All of them, whatever the directions: scores are centred windows times the loadings.
     np.testing.assert_allclose(scores, (pca.components @ (windows - pca.mean).T), atol=2e-5 * np.sqrt(scale))
+
+
+DEGENERATE = ["balanced", "scaled", "times", "identical", "constant", "rank", "all_constant"]
+
+
+def degenerate(family, n_rows=1_200):
+    """Rows whose covariance has equal eigenvalues, as real tables give them."""
+    rng, number = np.random.default_rng(5), np.arange(n_rows)
+    x = rng.normal(size=(3, n_rows)).astype(np.float32)
+    one_hot = (rng.permutation(number) % 6 == np.arange(6)[:, None]).astype(np.float32)
+    hour = 2 * np.pi * (number % 24) / 24
+    times = np.stack([np.sin(hour), np.cos(hour)]).astype(np.float32)
+    tables = {
+        "balanced": [one_hot],
+        "scaled": [(one_hot - 1 / 6) / np.sqrt(5 / 36), x[:1]],
+        "times": [times, times, x[:1]],
+        "identical": [x, x, -x[:1]],
+        "constant": [np.full((3, n_rows), [[1.0], [0.0], [2.5]]), one_hot],
+        "rank": [rng.normal(size=(7, 2)) @ x[:2]],
+        "all_constant": [np.full((4, n_rows), [[1.0], [0.1], [-3.3], [0.0]])],
+    }
+    return np.concatenate(tables[family]).astype(np.float32)
+
+
+@pytest.mark.parametrize("family", DEGENERATE)
+@pytest.mark.parametrize(("size", "stride"), [(1, 1), (3, 2)])
+def test_equal_variances_do_not_turn_with_chunks_and_backends(backend, family, size, stride):
+    """Whatever the number of components, which may part an eigenspace."""
+    rows = degenerate(family)
+    with using_backend("numpy"):
+        state = WindowGram.of(rows, start=0, size=size, stride=stride)
+    wholes = {}
+    for k in sorted({1, 3, size * len(rows) // 2, size * len(rows)}):
+        with using_backend("numpy"):
+            wholes[k] = WindowPCA.fit(state, PCASpec(k))
+        np.testing.assert_allclose(wholes[k].components @ wholes[k].components.T, np.eye(k), atol=1e-9)
+    expected = {k: projected(whole, rows) for k, whole in wholes.items()}
+    for chunk in (1_200, 411, 97):
+        ends = [*range(0, 1_200, chunk), 1_200]
+        parts = [WindowGram.of(rows[:, a:b], start=a, size=size, stride=stride) for a, b in pairwise(ends)]
+        merged = reduce(WindowGram.merge, parts)
+        for k, whole in wholes.items():
+            pca = WindowPCA.fit(merged, PCASpec(k))
+            np.testing.assert_allclose(pca.components, whole.components, atol=1e-7)
+            np.testing.assert_allclose(projected(pca, rows), expected[k], atol=1e-6)
 
 
 def test_largest_loading_is_positive():

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from emberharmony.pipeline import fit
 from flows.flights import demo_config
 from flows.local import PlainLoop
+from tests.backends import BACKENDS, on_device
 from tests.jobs import SPLITS, Published, assert_published_alike, run_small, small_table, write_table
 
 COLUMNS = {"time": "t", "target": "y", "passthrough": ["name"]}
@@ -229,6 +230,24 @@ def test_whether_states_pay_is_no_matter(tmp_path, monkeypatch):
         results.append(run_small(source, tmp_path / str(limit), **job))
     assert fit.state_pays(None, 1) is False
     assert_published_alike(results[1], results[0])
+
+
+@pytest.mark.parametrize("other", BACKENDS)
+def test_equal_eigenvalues(tmp_path, monkeypatch, other):
+    """Balanced categories have principal components of equal variance: any basis of theirs would do, but it is always one."""
+    number = np.arange(1_500)
+    codes = {"three": number % 3, "four": number // 3 % 4, "ten": number // 12 % 10, "same": number // 3 % 4}
+    columns = {name: pa.array([f"v{v}" for v in values]) for name, values in codes.items()}
+    table = pa.table({"t": pa.array(number, pa.timestamp("us")), "y": number / 7, **columns})
+    source = write_table(table, tmp_path / "s.parquet", group_rows=100)
+    job = {"columns": {"time": "t", "target": "y"}, "windows": {"size": 1, "strides": [1]}, "numbers": {"scale": "all"}}
+    for module in ("emberharmony.pipeline.chunk", "emberharmony.pipeline.fit"):
+        monkeypatch.setattr(f"{module}.state_pays", lambda run, n_bytes: True)  # else short chunks are joined again
+    for components in (4, 20):  # of three and two equal ones; and of a null space
+        job["pca"] = {"components": components}
+        whole = run_small(source, tmp_path / "whole", **job)
+        runtime = {"backend": on_device(other), "chunk_rows": 130}
+        assert_published_alike(run_small(source, tmp_path / "o", runtime=runtime, **job), whole)
 
 
 FLIGHT_CHUNKS = [1_000, 2_501, 5_000, 7_919, 10_000, 16_384, 21_001, 26_000, 33_333, 40_000]

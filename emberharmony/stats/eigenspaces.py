@@ -1,0 +1,125 @@
+"""Leading eigenvectors of a covariance matrix that rounding does not turn.
+
+Eigenvectors of equal eigenvalues are any orthonormal basis of their eigenspace: the last bits of the matrix decide which one
+an eigensolver returns. Only the eigenspace is well-defined, so its basis is chosen by a rule that depends on the space alone.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from emberharmony.typing import FloatArray
+
+# Eigenvalues closer than this count as equal, relative to the larger one: rounding features to float32 parts variances that
+# are equal on paper by some 1e-7 of themselves.
+_SAME_RELATIVE = 1e-6
+# Relative to the geometric mean with the largest eigenvalue: below this gap, errors of 1e-15 of the largest eigenvalue turn
+# eigenvectors so far that scores change by 1e-7 of the largest standard deviation.
+_SAME_SCORES = 1e-8
+# The golden ratio is far from every ratio of small whole numbers, and structured data give such ratios.
+_NEARLY_LONGEST = (math.sqrt(5.0) - 1.0) / 2.0
+
+
+def leading_eigenvectors(
+    matrix: FloatArray, /, *, k: int, rounding: float = 1e-12, scale: float = 0.0
+) -> tuple[FloatArray, FloatArray]:
+    """Largest eigenvalues and their eigenvectors, with a canonical basis for every eigenspace.
+
+    Parameters
+    ----------
+    matrix : array of shape (n, n)
+        Symmetric and positive semidefinite, up to rounding.
+    k : int
+        Number of eigenvectors, at most `n`. It may cut through an eigenspace.
+    rounding : float
+        Rounding errors of the eigenvalues, relative to the largest of them or to `scale`, with a margin.
+    scale : float
+        Largest of the numbers that the matrix is a difference of.
+
+    Returns
+    -------
+    values : array of shape (k,)
+        Largest first.
+    vectors : array of shape (k, n)
+        Orthonormal rows, their signs arbitrary.
+
+    Examples
+    --------
+    >>> values, vectors = leading_eigenvectors(np.diag([2.0, 3.0, 2.0]), k=2)
+    >>> values.round(9).tolist(), np.abs(vectors).round(9).tolist()
+    ([3.0, 2.0], [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    """
+    values, vectors = _whole_eigenspaces(matrix, k, rounding, scale)
+    basis = vectors.T[:k].copy()
+    for begin, end in pairwise(_borders(values, rounding, scale)):
+        if end - begin > 1 and begin < k:
+            basis[begin:end] = canonical_basis(vectors[:, begin:end], n=min(end, k) - begin)
+    return values[:k], basis
+
+
+def canonical_basis(vectors: FloatArray, /, *, n: int) -> FloatArray:
+    """First `n` vectors of an orthonormal basis that depends on the space alone, not on the basis it is given by.
+
+    Coordinate axes are projected onto the space and made orthogonal one after the other, as in a pivoted Cholesky
+    factorisation of the projector. The next axis is the first one of which nearly as much is left as of any: symmetric data
+    leave equally much of several, and rounding must not choose among them.
+
+    Parameters
+    ----------
+    vectors : array of shape (n_axes, dimension)
+        Orthonormal columns that span the space.
+    n : int
+        At most `dimension`.
+
+    Returns
+    -------
+    array of shape (n, n_axes)
+
+    Examples
+    --------
+    >>> turned = np.array([[0.6, 0.8], [0.8, -0.6], [0.0, 0.0]])
+    >>> np.abs(canonical_basis(turned, n=2)).round(9).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    rest = vectors.copy()  # of every axis, in the given basis
+    chosen = np.empty((n, vectors.shape[1]))
+    for i in range(n):
+        squared = np.einsum("ij,ij->i", rest, rest)
+        direction = rest[(squared >= _NEARLY_LONGEST * squared.max()).argmax()].copy()
+        direction -= (chosen[:i] @ direction) @ chosen[:i]  # again: subtracting the others has left rounding errors
+        direction /= np.linalg.norm(direction)
+        rest -= np.outer(rest @ direction, direction)
+        chosen[i] = direction
+    basis: FloatArray = chosen @ vectors.T
+    return basis
+
+
+def _whole_eigenspaces(matrix: FloatArray, k: int, rounding: float, scale: float) -> tuple[FloatArray, FloatArray]:
+    """At least `k` leading eigenvalues and eigenvectors (as columns), and as many more as their last eigenspace has."""
+    from scipy.linalg import eigh  # late: only the fit needs SciPy
+
+    n = len(matrix)
+    values, vectors = _leading(matrix, min(k + 1, n))  # one more tells whether the last eigenspace goes on
+    if k + 1 >= n or k in _borders(values, rounding, scale):
+        return values, vectors
+    every = eigh(matrix, eigvals_only=True, driver="evr")[::-1]
+    return _leading(matrix, next(border for border in _borders(every, rounding, scale) if border >= k))
+
+
+def _leading(matrix: FloatArray, k: int) -> tuple[FloatArray, FloatArray]:
+    from scipy.linalg import eigh
+
+    n = len(matrix)
+    values, vectors = eigh(matrix, subset_by_index=(n - k, n - 1) if k < n else None, driver="evr")
+    return values[::-1], vectors[:, ::-1]
+
+
+def _borders(values: FloatArray, rounding: float, scale: float) -> list[int]:
+    """Numbers of the eigenvalues, largest first, with which an eigenspace begins, and the number of them all."""
+    largest, above = max(float(values[0]), 0.0), np.maximum(values[:-1], 0.0)
+    same = np.maximum(_SAME_RELATIVE * above, _SAME_SCORES * np.sqrt(above * largest))
+    same = np.maximum(same, rounding * max(largest, scale))
+    return [0, *(np.flatnonzero(above - values[1:] > same) + 1).tolist(), len(values)]
