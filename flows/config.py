@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from emberharmony.errors import PlanError
@@ -21,12 +19,16 @@ from emberharmony.io.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.io.local_paths import checked_folder
 from emberharmony.io.parquet import ParquetSourceSpec
+from emberharmony.messages import listed, shortened, shown
 from emberharmony.pca import PCASpec
 from emberharmony.pipeline.plan import Resources
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
+from flows.job_errors import explain
+from flows.job_file import parse_value, read_job_file
+from flows.strict_schema import strict_validator
 
 Folder = Annotated[str, AfterValidator(checked_folder)]
 """A path, in which ``~`` is the user's home: no shell has looked at a job file."""
@@ -78,15 +80,18 @@ class Runtime(BaseModel):
     )
     shard_chunks: int | None = Field(None, ge=1, description="Chunks of a shard; by default a quarter of a lane's part.")
     start_timeout_s: float = Field(
-        180.0, gt=0, description="Seconds in which a worker has to begin a shard, before another pool gets it."
+        180.0, gt=0, le=1e6, description="Seconds in which a worker has to begin a shard, before another pool gets it."
     )
     silence_timeout_s: float = Field(
         60.0,
         ge=2,
+        le=1e6,
         description="Seconds without a sign of life from a shard's process, after which another pool does what is left.",
     )
     parity_check: float = Field(0.0, ge=0, le=1, description="Share of the chunks that NumPy computes too, to compare.")
-    max_memory_gb: float = Field(4.0, gt=0, description="Bound of the whole process in GiB; the plan keeps to it or refuses.")
+    max_memory_gb: float = Field(
+        4.0, gt=0, le=100_000, description="Bound of the whole process in GiB; the plan keeps to it or refuses."
+    )
     chunk_rows: int | None = Field(
         None, ge=1, description="Rows that one task reads; by default what memory allows, at most 131,072."
     )
@@ -112,6 +117,16 @@ class AnyJob(BaseModel):
     source: Source
     sink: Sink
     runtime: Runtime = Runtime()
+
+    @classmethod
+    def check_command(cls, data: Mapping[str, Any], path: Path) -> None:
+        """Refuse a job of another command, and name that.
+
+        Raises
+        ------
+        PlanError
+            If the job is one.
+        """
 
     @property
     def backend(self) -> str | None:
@@ -145,6 +160,8 @@ class AnyJob(BaseModel):
 class Job(AnyJob):
     """The whole job: everything the pipeline is told."""
 
+    command: ClassVar[str] = "run"
+
     columns: ColumnSpec = ColumnSpec()
     datetime: CyclicalSpec = CyclicalSpec()
     categories: CategorySpec = CategorySpec()
@@ -159,9 +176,20 @@ class Job(AnyJob):
         names = [field.name for field in dataclasses.fields(PipelineSpec) if field.name in type(self).model_fields]
         return PipelineSpec(**{name: getattr(self, name) for name in names})
 
+    @classmethod
+    def check_command(cls, data: Mapping[str, Any], path: Path) -> None:
+        """Refuse a job that names a state: another command applies it."""
+        if "state" in data:
+            raise PlanError(
+                f"{path} names a `state` to apply, so it is no job of `emberharmony {cls.command}`. Run: "
+                f"emberharmony apply {path}"
+            )
+
 
 class FitJob(Job):
     """The first half of a job: told as much, it publishes only what it has fitted."""
+
+    command: ClassVar[str] = "fit"
 
     @property
     def spec(self) -> PipelineSpec:
@@ -172,9 +200,22 @@ class FitJob(Job):
 class ApplyJob(AnyJob):
     """The second half: the same features, windows and scores of other rows, by a state that was fitted before."""
 
+    of_state: ClassVar[tuple[str, ...]] = tuple(name for name in Job.model_fields if name not in AnyJob.model_fields)
+    """Sections that the fitted state holds."""
+
     state: Folder = Field(
         description="Folder where a job of `run` or `fit` has published; every other setting is in its state."
     )
+
+    @classmethod
+    def check_command(cls, data: Mapping[str, Any], path: Path) -> None:
+        """Refuse a job that has its own settings, and no state to take them from."""
+        settings = [name for name in data if name in cls.of_state]
+        if settings and "state" not in data:
+            raise PlanError(
+                f"{path} has {listed(settings)} and names no `state`, so it is a job of `emberharmony run` or `fit`. To apply "
+                f"what it has fitted, write a job of `state`, `source` and `sink`, such as configs/flights-apply.yaml."
+            )
 
 
 JobT = TypeVar("JobT", bound=AnyJob)
@@ -186,9 +227,12 @@ def load_job(path: Path, overrides: Sequence[str] = (), model: type[JobT] = Job)
     Raises
     ------
     PlanError
-        If the file cannot be read, or a key or value in it is not what a job has; the message names the key.
+        If the file cannot be read, is a job of another command, or holds a key or value that a job does not have; the message
+        names the key.
     """
-    return parse_job(_read(path, overrides, model), where=str(path), model=model)
+    data = _read(path, overrides, model)
+    model.check_command(data, path)
+    return parse_job(data, where=str(path), model=model)
 
 
 def load_any(path: Path, overrides: Sequence[str] = ()) -> Job | ApplyJob:
@@ -197,13 +241,25 @@ def load_any(path: Path, overrides: Sequence[str] = ()) -> Job | ApplyJob:
     return parse_job(data, where=str(path), model=ApplyJob if "state" in data else Job)
 
 
-def _read(path: Path, overrides: Sequence[str], model: type[AnyJob]) -> dict[str, Any]:
+def parse_job(data: Mapping[str, Any], *, where: str = "the job", model: type[JobT] = Job) -> JobT:  # type: ignore[assignment]
+    """Check a job that was read already.
+
+    Numbers, texts and booleans are not converted into one another: ``size: yes`` is no 1.
+
+    Raises
+    ------
+    PlanError
+        If a key or value is not what a job has.
+    """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
-    except OSError as error:
-        raise PlanError(f"The job file {path} cannot be read: {(error.strerror or str(error)).lower()}.") from error
-    except yaml.YAMLError as error:
-        raise PlanError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        job: JobT = strict_validator(model).validate_python(data)
+    except ValidationError as error:
+        raise PlanError(explain(error, data, model, where)) from error
+    return job
+
+
+def _read(path: Path, overrides: Sequence[str], model: type[AnyJob]) -> dict[str, Any]:
+    data = read_job_file(path)
     if not isinstance(data, dict):
         raise PlanError(
             f"{path} has to hold the sections of a job ({', '.join(model.model_fields)}), not {type(data).__name__}."
@@ -214,120 +270,18 @@ def _read(path: Path, overrides: Sequence[str], model: type[AnyJob]) -> dict[str
     return data
 
 
-def parse_job(data: Mapping[str, Any], *, where: str = "the job", model: type[JobT] = Job) -> JobT:  # type: ignore[assignment]
-    """Check a job that was read already.
-
-    Raises
-    ------
-    PlanError
-        If a key or value is not what a job has.
-    """
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        lines = [_explain(detail, data, model) for detail in error.errors()]
-        raise PlanError(f"{where}: " + "\n".join(dict.fromkeys(lines))) from error
-
-
 def _override(data: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     *sections, name = key.strip().split(".")
-    if not equals or not name:
-        raise PlanError(f"--set takes section.key=value, such as windows.size=8; got {override!r}.")
+    if not equals or not all((*sections, name)):
+        raise PlanError(f"--set takes section.key=value, such as windows.size=8; got {shown(override)}.")
     for section in sections:
         data = data.setdefault(section, {})
         if not isinstance(data, dict):
-            raise PlanError(f"--set {override}: {section!r} is a value, not a section.")
+            raise PlanError(f"--set {shortened(override)}: {shown(section)} is a value, not a section.")
     try:
-        data[name] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise PlanError(f"--set {override}: {text!r} is not a value that YAML knows; quote it if it is a text.") from error
-
-
-def _explain(detail: Any, data: Mapping[str, Any], model: type[AnyJob]) -> str:
-    """One validation error in words: which key, what is allowed, and the nearest name."""
-    location = [str(part) for part in detail["loc"] if str(part) not in ("parquet", "bigquery")]
-    key = ".".join(location)
-    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{key} is not a known key.{_nearest(location[-1], _allowed(location[:-1], data, model))}"
-    if detail["type"] == "missing" and isinstance(detail["loc"][-1], int):
-        return f"{'.'.join(location[:-1])} is {detail['input']!r}: it takes more than {location[-1]} values."
-    if detail["type"] in ("missing", "missing_argument"):
-        return f"{key} is missing: {_describe(location)}"
-    if detail["type"] == "value_error":
-        return f"{key}: {detail['ctx']['error']}"
-    if detail["type"] == "union_tag_invalid":
-        given = detail["ctx"]["tag"]
-        return f"{key}.type is {given!r}; allowed: 'parquet' or 'bigquery'.{_nearest(given, _KINDS, listed=False)}"
-    if detail["type"] == "literal_error":
-        allowed = detail["ctx"]["expected"]
-        choices = [choice.strip("' ") for choice in allowed.replace(" or ", ",").split(",")]
-        return f"{key} is {detail['input']!r}; allowed: {allowed}.{_nearest(str(detail['input']), choices, listed=False)}"
-    if detail["type"] == "dataclass_type" and "connection" not in location:
-        hint = " For none, set `windows.strides: []`." if key == "windows" else ""
-        return f"{key} is {detail['input']!r}: it is a section of {', '.join(_allowed(location, data, model))}.{hint}"
-    message = _TAKES.get(detail["type"], detail["msg"][0].lower() + detail["msg"][1:])
-    if "connection" in location:
-        return f"{key}: {message}. What was given is not shown; keys and tokens have no place in a job, only names and paths."
-    return f"{key} is {detail['input']!r}: {message}."
-
-
-def _nearest(name: str, allowed: Iterable[str], *, listed: bool = True) -> str:
-    allowed = list(allowed)
-    near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return hint + (f" Allowed: {', '.join(allowed)}." if listed and allowed else "")
-
-
-_KINDS = ("parquet", "bigquery")
-_TAKES = {
-    "tuple_type": "it takes a list, such as [a, b]",
-    "time_delta_parsing": "it takes a length of time, such as P7D, PT12H, or a number of seconds",
-}
-
-
-def _allowed(location: Sequence[str], data: Mapping[str, Any], model: type[AnyJob]) -> list[str]:
-    """Keys that the section at `location` may have; of a source or sink, those of its type."""
-    section: Any = model
-    given: Any = data
-    for name in location:
-        given = given.get(name, {}) if isinstance(given, dict) else {}
-        options = [get_args(option)[:2] for option in get_args(_fields(section).get(name))]
-        kinds = {tag.tag: option for option, tag in options} if options else {}
-        section = kinds.get(kind_of_place(given)) if kinds else _fields(section).get(name)
-    return list(_fields(section))
-
-
-def _fields(section: Any) -> dict[str, Any]:
-    """Names and types of a section's keys."""
-    if isinstance(section, type) and issubclass(section, BaseModel):
-        return {name: field.annotation for name, field in section.model_fields.items()}
-    if dataclasses.is_dataclass(section):
-        hints = get_type_hints(section)
-        return {field.name: hints[field.name] for field in dataclasses.fields(section)}
-    return {}
-
-
-def _describe(location: Sequence[str]) -> str:
-    needed = {
-        "source": "where the table is, such as `source: {type: parquet, path: data/flights.parquet}`.",
-        "sink": "where the result goes, such as `sink: {type: parquet, path: data/features}`.",
-        "state": "where a job was published, such as `state: data/flights-features`.",
-        "path": "a file or folder.",
-    }
-    return needed.get(location[-1], "it has no default.")
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A loader that refuses a key given twice, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is no name of a key", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+        data[name] = parse_value(text)
+    except PlanError as error:
+        raise PlanError(
+            f"--set {shortened(override)}: {shown(text)} is not a value that YAML knows ({error}); quote it if it is a text."
+        ) from error

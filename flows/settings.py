@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from emberharmony.errors import PlanError
+from emberharmony.messages import nearest, shown
 from flows.config import ApplyJob, Job, kind_of_place
 
 _INTRO = """\
@@ -67,9 +67,9 @@ def settings_markdown(section: str | None = None) -> str:
         texts = [text for title, text in zip(titles, texts, strict=True) if _is_in(section, title)]
         if not texts:
             names = [*dict.fromkeys(place for found in sections.values() for place in found.places), "state"]
-            near = difflib.get_close_matches(section, names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise PlanError(f"A job has no section {section!r}.{hint} It has: {', '.join(names)}.")
+            near = nearest(section, names)
+            hint = f" Did you mean {near!r}?" if near else ""
+            raise PlanError(f"A job has no section {shown(section)}.{hint} It has: {', '.join(names)}.")
     return "\n".join(texts).rstrip()
 
 
@@ -144,7 +144,7 @@ def _values(setting: Mapping[str, Any]) -> str:
 
 def _bounds(setting: Mapping[str, Any]) -> str:
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {setting[name]:g}" for name, sign in signs.items() if name in setting]
+    bounds = [f"{sign} {setting[name]:,.15g}" for name, sign in signs.items() if name in setting]
     return f" {', '.join(bounds)}" if bounds else ""
 
 

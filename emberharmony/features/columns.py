@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pyarrow.types as pt
 
 from emberharmony.arrow import is_category, plain_type
 from emberharmony.errors import PlanError
+from emberharmony.messages import did_you_mean, listed, shown
 
 Kind = Literal["numeric", "boolean", "datetime", "categorical"]
 ROW_NUMBER = "row_number"
@@ -125,7 +125,7 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
     named = [spec.time, spec.target, *spec.drop, *spec.categorical, *spec.passthrough, *also]
     for name in filter(None, named):
         if name not in schema.names:
-            raise PlanError(f"Column {name!r} is not in the table.{_did_you_mean(name, schema.names)}")
+            raise PlanError(f"Column {shown(name)} is not in the table.{did_you_mean(name, schema.names)}")
     if ROW_NUMBER in schema.names and ROW_NUMBER not in spec.drop:
         raise PlanError(f"The name {ROW_NUMBER!r} is kept for the row's number in the source; rename or `drop` that column.")
     for name in filter(None, [spec.time, spec.target, *spec.passthrough]):
@@ -155,7 +155,10 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
         else:
             features.append(FeatureColumn(field.name, kind))
     if not features:
-        raise PlanError("No column is left to make features of; the table has " + (", ".join(schema.names) or "no columns."))
+        raise PlanError(
+            "No column is left to make features of; the table has "
+            + (f"{listed(schema.names)}." if schema.names else "no columns.")
+        )
     return ColumnRoles(tuple(features), spec.time, spec.target, spec.passthrough, tuple(dropped))
 
 
@@ -185,8 +188,3 @@ def _family(type_: pa.DataType) -> str:
     if pt.is_nested(type_):
         return "array"
     return str(type_)
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else f" It has: {', '.join(known)}."

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberharmony.errors import DataError
+from emberharmony.messages import listed
 from emberharmony.ops.convert import to_numpy
 from emberharmony.typing import FeatureBlock, FloatArray
 
@@ -35,7 +36,7 @@ class MatrixBatch:
         """
         found = _names(batch)
         if names and found and names != found:
-            raise DataError(f"Batch {number} has the columns {', '.join(found)}; the ones before it have {', '.join(names)}.")
+            raise DataError(f"Batch {number} has the columns {listed(found)}; the ones before it have {listed(names)}.")
         values = to_numpy(batch)
         if values.ndim == 1:
             values = values[:, None]

@@ -38,6 +38,7 @@ from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.io.frames import batches_of, is_bigframe, write_batches
 from emberharmony.io.parquet import ParquetSourceSpec
 from emberharmony.io.parts import feature_part, read_part, table_of
+from emberharmony.messages import listed
 from emberharmony.pipeline.chunk import PLAIN
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import Run, open_run
@@ -281,7 +282,7 @@ class TerabyteFeatureExtractor:
     def _encoded(self, rows: pa.Table, state: Preprocessing) -> FeatureBlock:
         missing = [column.name for column in state.columns if column.name not in rows.column_names]
         if missing:
-            raise DataError(f"The frame lacks {', '.join(missing)}, which features are made of.")
+            raise DataError(f"The frame lacks {listed(missing)}, which features are made of.")
         with self._computing():
             return encode(rows, datetime_features(rows, state), state)
 
@@ -341,7 +342,7 @@ class TerabyteFeatureExtractor:
             for rows in batches_of(table, self.chunk_size):
                 unknown = sorted(set(columns or ()) - set(rows.column_names))
                 if unknown:
-                    raise DataError(f"The frame does not have {', '.join(unknown)}. It has: {', '.join(rows.column_names)}.")
+                    raise DataError(f"The frame does not have {listed(unknown)}. It has: {listed(rows.column_names)}.")
                 yield rows.select(list(columns)) if columns else rows
             return
         source = _in_order(self._named(table, index_col))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
+from emberharmony.messages import listed
 
 
 def is_bigframe(table: object) -> bool:
@@ -80,7 +81,7 @@ def _of_pandas(frame: Any) -> pa.Table:
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise DataError(f"The frame has more than one column of the name {', '.join(twice)}; rename all but one.")
+        raise DataError(f"The frame has more than one column of the name {listed(twice)}; rename all but one.")
     try:
         # A named index is a column that pandas keeps apart; an unnamed one says nothing.
         named = any(name is not None for name in frame.index.names)

@@ -21,6 +21,7 @@ from emberharmony.io.footers import FooteredFile, leaves, open_footer, refuse_ot
 from emberharmony.io.local_paths import checked_path
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.io.widths import SHORT_TEXT_BYTES, decoded_widths, fixed_width
+from emberharmony.messages import listed
 from emberharmony.planning.chunks import LAST_TICK, Chunk, count_in_buckets, in_range
 from emberharmony.typing import IntArray
 
@@ -100,7 +101,7 @@ class ParquetSource:
         schema = self._files[0].schema
         twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
         if twice:
-            raise DataError(f"{self._files[0].path} has several columns named {', '.join(twice)}; give each its own name.")
+            raise DataError(f"{self._files[0].path} has several columns named {listed(twice)}; give each its own name.")
         for name in sorted(frozenset().union(*(file.number_categories for file in self._files))):
             values = schema.field(name)
             schema = schema.set(schema.names.index(name), values.with_type(pa.dictionary(pa.int32(), values.type)))
@@ -110,7 +111,7 @@ class ParquetSource:
             return schema
         unknown = [name for name in self._spec.columns if name not in schema.names]
         if unknown:
-            raise DataError(f"source.columns names {', '.join(unknown)}, which {self._files[0].path} does not have.")
+            raise DataError(f"source.columns names {listed(unknown)}, which {self._files[0].path} does not have.")
         return pa.schema([schema.field(name) for name in schema.names if name in self._spec.columns])
 
     def local_files(self) -> Sequence[Path]:

@@ -14,6 +14,7 @@ from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.bigquery.profile import ColumnFigures, ProfileSpec
 from emberharmony.io.bigquery.source import BigQuerySource
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
+from emberharmony.messages import listed
 from emberharmony.pipeline.run import Run
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SplitCodes, TimeBoundaries, split_by_time
@@ -52,7 +53,7 @@ def is_pushed_down(run: Run) -> bool:
     floats = [c.name for c in run.roles.features if c.kind == "categorical" and _is_float(run.schema.field(c.name).type)]
     if floats:
         raise PlanError(
-            f"BigQuery writes fractions otherwise than this library: no categories of {', '.join(floats)} can be counted "
+            f"BigQuery writes fractions otherwise than this library: no categories of {listed(floats)} can be counted "
             f"there. Set `source.profile: stream`."
         )
     return True

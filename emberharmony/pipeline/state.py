@@ -22,6 +22,7 @@ from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.manifest import MANIFEST, read_manifest
 from emberharmony.io.store import FileRecord
+from emberharmony.messages import listed
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.stats.categories import CategoryCounts
@@ -127,7 +128,7 @@ def roles_in(state: FittedState, schema: pa.Schema) -> ColumnRoles:
     if wrong:
         raise DataError(
             f"The table is not like the one that the state was fitted on (fingerprint {state.fingerprint}): "
-            f"{'; '.join(wrong)}. Bring it back to that schema, or fit a new state on tables like this one."
+            f"{listed(wrong, by='; ')}. Bring it back to that schema, or fit a new state on tables like this one."
         )
     columns = state.spec.columns
     fitted = state.preprocessing

@@ -114,3 +114,17 @@ def test_row_number_is_kept():
     with pytest.raises(PlanError, match=r"'row_number' is kept .* or `drop` that column"):
         assign_roles(schema, ColumnSpec())
     assert "row_number" not in assign_roles(schema, ColumnSpec(drop=("row_number",))).to_read
+
+
+def test_a_name_that_many_columns_do_not_have():
+    """Of 5,000 names a message lists a few."""
+    schema = pa.schema([(f"column {i:04}", pa.float64()) for i in range(5_000)])
+    with pytest.raises(PlanError) as refused:
+        assign_roles(schema, ColumnSpec(target="y"))
+    assert str(refused.value).startswith("Column 'y' is not in the table. It has: column 0000, column 0001, ")
+    assert str(refused.value).endswith(" and 4,990 more.")
+    with pytest.raises(PlanError, match=r"Did you mean 'column 4999'\?"):
+        assign_roles(schema, ColumnSpec(target="colunm 4999"))
+    with pytest.raises(PlanError) as refused:
+        assign_roles(schema, ColumnSpec(target="y" * 100_000))
+    assert len(str(refused.value)) < 1_000

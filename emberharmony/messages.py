@@ -1,0 +1,103 @@
+"""Names and values in messages: few enough, short enough, and safe to print."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import reprlib
+from collections.abc import Iterable
+
+MAX_NAMES = 10
+"""Names that a message lists."""
+MAX_VALUE_CHARS = 120
+"""Characters of a value that a message shows."""
+_MAX_COMPARED_CHARS = 100  # of names that are compared to find the nearest: its cost grows with their square
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = MAX_VALUE_CHARS
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 6
+_REPR.maxlevel = 3
+
+
+def listed(names: Iterable[str], *, most: int = MAX_NAMES, of: str = "", by: str = ", ") -> str:
+    """Names with commas, or `by`, between them; of many, the first ones and how many more there are.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"])
+    'a, b, c'
+    >>> listed(map(str, range(5_000)), most=3, of="columns")
+    '0, 1, 2 and 4,997 more columns'
+    """
+    names = list(names)
+    more = f" and {len(names) - most:,} more" + (f" {of}" if of else "") if len(names) > most else ""
+    return by.join(shortened(name) for name in names[:most]) + more
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, cut where it is long; dates and times as they stand in a file.
+
+    Examples
+    --------
+    >>> shown("yes"), shown(dt.date(2026, 1, 31)), len(shown("x" * 1_000_000))
+    ("'yes'", '2026-01-31', 120)
+    """
+    if isinstance(value, dt.date):
+        return str(value)
+    try:
+        return shortened(_REPR.repr(value))
+    except ValueError:  # an integer of more digits than Python writes
+        return f"a {type(value).__name__} of too many digits"
+
+
+def shortened(text: str, most: int = MAX_VALUE_CHARS) -> str:
+    """A text, with its middle left out where it is longer than `most` characters.
+
+    Examples
+    --------
+    >>> shortened("abcdefghij", 7)
+    'ab...ij'
+    """
+    if len(text) <= most:
+        return text
+    kept = (most - 3) // 2
+    return f"{text[:kept]}...{text[-kept:]}"
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known name that is most like `name`, if one is.
+
+    Examples
+    --------
+    >>> nearest("colour", ["size", "color"]), nearest("colour", ["size"])
+    ('color', None)
+    """
+    names = {known_name[:_MAX_COMPARED_CHARS]: known_name for known_name in known}
+    near = difflib.get_close_matches(name[:_MAX_COMPARED_CHARS], names, n=1, cutoff=cutoff)
+    return names[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The sentence after the one that says that there is no such name: the nearest one, or those that there are.
+
+    Examples
+    --------
+    >>> did_you_mean("colour", ["color", "size"]), did_you_mean("x", ["color", "size"])
+    (" Did you mean 'color'?", ' It has: color, size.')
+    """
+    known = list(known)
+    near = nearest(name, known)
+    return f" Did you mean {shown(near)}?" if near is not None else f" It has: {listed(known)}."
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""A text for a terminal: control characters, and others that are not seen, as escapes.
+
+    Examples
+    --------
+    >>> print(printable("a\x1b[2Jb\tc\u202e"))
+    a\x1b[2Jb\tc\u202e
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)

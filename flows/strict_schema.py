@@ -1,0 +1,39 @@
+"""Validation that does not convert numbers, texts and booleans into one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import SchemaValidator
+
+_STRICT: Mapping[str, Mapping[str, Any]] = {
+    "str": {},
+    "bool": {},
+    "int": {"ge": -(2**63), "le": 2**63 - 1},
+    "float": {"allow_inf_nan": False},
+}
+"""Types of plain values, and what holds for every value of each."""
+
+
+@cache
+def strict_validator(model: type[BaseModel]) -> SchemaValidator:
+    """What checks a model's data as it comes from a file: lists may be tuples, but ``yes`` is no 1 and ``"5"`` no 5.
+
+    Pydantic's own strict mode would also refuse a list where a tuple is wanted, and a mapping where a dataclass is.
+    """
+    # Without the last argument, which is private, pydantic_core takes the lenient validators that the models carry.
+    return SchemaValidator(_strict(model.__pydantic_core_schema__), None, False)
+
+
+def _strict(schema: Any) -> Any:
+    """A schema of pydantic_core with its plain values made strict."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(_strict(part) for part in schema)
+    if not isinstance(schema, dict):
+        return schema
+    strict = {key: part if key in ("default", "metadata") else _strict(part) for key, part in schema.items()}
+    kind = schema.get("type")
+    return {**_STRICT[kind], **strict, "strict": True} if isinstance(kind, str) and kind in _STRICT else strict
