@@ -19,6 +19,7 @@ ROW_NUMBER = "row_number"
 """Column of every feature part: the row's number in the source."""
 SPLIT = "split"
 """Column that a reader of the parts finds in the names of their folders."""
+_UNNAMED_INDEX = re.compile("__index_level_[0-9]+__")
 _OF_WINDOWS = re.compile("stride|first_row|last_row|start_time|end_time|pc_[0-9]+")
 
 
@@ -150,6 +151,8 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
             if kind not in ("numeric", "boolean", "categorical"):
                 raise PlanError(f"Column {field.name!r} is of type {field.type}; no categories can be made of it.")
             features.append(FeatureColumn(field.name, "categorical"))
+        elif _UNNAMED_INDEX.fullmatch(field.name) and field.name != spec.time:
+            dropped.append(DroppedColumn(field.name, "the unnamed index of a pandas frame"))
         elif kind is None:
             dropped.append(DroppedColumn(field.name, f"{_family(field.type)} columns are not supported"))
         else:

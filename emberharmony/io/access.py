@@ -26,14 +26,11 @@ def make_folder(folder: Path, access: Access = "private") -> None:
     ...     oct(Path(root, "result").stat().st_mode & 0o777)
     '0o750'
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists():
         return
     mode = _FOLDER_MODES.get(access)
-    if mode is None:
-        folder.mkdir(exist_ok=True)
-    else:
-        folder.mkdir(mode=PRIVATE, exist_ok=True)
+    folder.mkdir(mode=0o777 if mode is None else PRIVATE, parents=True, exist_ok=True)
+    if mode is not None:
         set_mode(folder, mode)
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from emberharmony.errors import DataError, TerminalError, TransientError
 from emberharmony.io.decoding import decoded_schema, number_categories
 from emberharmony.io.storage_errors import PASSING, told
+from emberharmony.messages import listed
 
 _SIGNATURE_BYTES = 28
 """What follows a footer in plain text of a file with encrypted columns: Arrow aborts the process where one is looked at."""
@@ -38,7 +39,7 @@ def open_footer(path: Path) -> FooteredFile:
     Raises
     ------
     DataError
-        If it is damaged or encrypted.
+        If it is damaged or encrypted, or has two columns of one name.
     """
     try:
         status = path.stat()
@@ -54,6 +55,15 @@ def open_footer(path: Path) -> FooteredFile:
         schema, categories = decoded_schema(metadata), number_categories(metadata)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise unreadable(path, error, "footer") from error
+    n_rows = sum(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+    if n_rows != metadata.num_rows:
+        raise DataError(
+            f"{path} is damaged: its footer tells of {metadata.num_rows:,} rows, its row groups of {n_rows:,}. Write the file "
+            f"again, or leave it out."
+        )
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path} has several columns named {listed(twice)}; give each its own name.")
     return FooteredFile(path, status.st_size, status.st_mtime_ns, metadata, digest, schema, categories)
 
 

@@ -83,8 +83,9 @@ def _of_pandas(frame: Any) -> pa.Table:
         twice = sorted({name for name in names if names.count(name) > 1})
         raise DataError(f"The frame has more than one column of the name {listed(twice)}; rename all but one.")
     try:
-        # A named index is a column that pandas keeps apart; an unnamed one says nothing.
+        # A named index is a column that pandas keeps apart; an unnamed one says nothing, nor one that is named like a column.
         named = any(name is not None for name in frame.index.names)
-        return pa.Table.from_pandas(frame, preserve_index=named)
+        taken = any(str(name) in names for name in frame.index.names)
+        return pa.Table.from_pandas(frame, preserve_index=named and not taken)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"The frame does not become a table: {error}. Give that column one type.") from error

@@ -15,9 +15,11 @@ from emberharmony.arrow import is_text
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import TICKS_PER_DAY, ticks
+from emberharmony.features.table_types import FROM_FOLDERS
 from emberharmony.io.decoding import damaged_column, decoded, open_parquet
-from emberharmony.io.folders import columns_of_folders, paths_of, would_take_in
+from emberharmony.io.folders import columns_of_folders
 from emberharmony.io.footers import FooteredFile, leaves, open_footer, refuse_other_schema, unchanged, unreadable
+from emberharmony.io.listing import ListedFile, list_files, would_take_in
 from emberharmony.io.local_paths import checked_path
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange
 from emberharmony.io.widths import SHORT_TEXT_BYTES, decoded_widths, fixed_width
@@ -33,8 +35,8 @@ _MAX_BATCH_ROWS = 65_536
 class ParquetSourceSpec:
     """A Parquet file or many of one schema; folders named ``key=value`` give their files' rows a column."""
 
-    path: str
-    """A file, a folder (its `*.parquet` files at any depth, in the order of their names), or a glob pattern."""
+    path: str | tuple[str, ...]
+    """A file, a folder (its Parquet files at any depth, in the order of their names), a glob pattern, or a list of such."""
     type: Literal["parquet"] = "parquet"
     """The kind of source."""
     columns: tuple[str, ...] | None = None
@@ -44,7 +46,20 @@ class ParquetSourceSpec:
 
     def __post_init__(self) -> None:
         """Refuse what is no path of this machine."""
-        checked_path(self.path)
+        if not self.path:
+            raise PlanError("the list of paths is empty; name a file, a folder or a pattern.")
+        for place in self.places:
+            checked_path(place)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every path, folder or pattern."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+    def __str__(self) -> str:
+        """Name the table."""
+        first, *others = self.places
+        return f"{first} and {len(others):,} more" if others else first
 
 
 class _Group(NamedTuple):
@@ -63,12 +78,12 @@ class ParquetSource:
         self._spec = spec
 
     @cached_property
-    def _found(self) -> tuple[list[Path], Path]:
-        return paths_of(self._spec.path)
+    def _listed(self) -> list[ListedFile]:
+        return list_files(self._spec.places)
 
     @cached_property
     def _files(self) -> list[FooteredFile]:
-        files = [open_footer(path) for path in self._found[0]]
+        files = [open_footer(file.path) for file in self._listed]
         for file in files[1:]:
             refuse_other_schema(files[0].schema, file, files[0].path)
         return files
@@ -93,20 +108,17 @@ class ParquetSource:
     def _partitions(self) -> dict[str, pa.Array]:
         """A value for each file of every column that stands in the folders' names and not in the files."""
         own = self._files[0].schema.names
-        found = columns_of_folders(*self._found)
+        found = columns_of_folders(self._listed)
         return {name: values for name, values in found.items() if name not in own}
 
     @cached_property
     def _schema(self) -> pa.Schema:
         schema = self._files[0].schema
-        twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
-        if twice:
-            raise DataError(f"{self._files[0].path} has several columns named {listed(twice)}; give each its own name.")
         for name in sorted(frozenset().union(*(file.number_categories for file in self._files))):
             values = schema.field(name)
             schema = schema.set(schema.names.index(name), values.with_type(pa.dictionary(pa.int32(), values.type)))
         for name, values in self._partitions.items():
-            schema = schema.append(pa.field(name, values.type))
+            schema = schema.append(pa.field(name, values.type, metadata=FROM_FOLDERS))
         if self._spec.columns is None:
             return schema
         unknown = [name for name in self._spec.columns if name not in schema.names]
@@ -116,20 +128,20 @@ class ParquetSource:
 
     def local_files(self) -> Sequence[Path]:
         """Files that the table is read from."""
-        return self._found[0]
+        return [file.path for file in self._listed]
 
     def would_read(self, file: Path) -> bool:
         """Whether a file at this path would be part of the table."""
-        return would_take_in(self._spec.path, file)
+        return any(would_take_in(place, file) for place in self._spec.places)
 
     def describe(self) -> TableInfo:
         """Return the table's description, from its footers alone."""
         n_rows = sum(file.metadata.num_rows for file in self._files)
         if n_rows == 0:
-            raise DataError(f"The table {self._spec.path} has no rows; there is nothing to make features of.")
+            raise DataError(f"The table {self._spec} has no rows; there is nothing to make features of.")
         identity = {
             "type": "parquet",
-            "files": [[f.path.name, f.size, f.footer_digest] for f in self._files],
+            "files": [[f.path.name, f.size, f.modified_ns, f.footer_digest] for f in self._files],
             "columns": self._schema.names,
             **{f"folder {name}": values.to_pylist() for name, values in self._partitions.items()},
         }
@@ -204,7 +216,7 @@ class ParquetSource:
 
     def within(self, column: str, start: int, stop: int) -> ParquetSource:
         """Not asked of files: rows of one time are in the order in which they lie."""
-        raise PlanError(f"Rows of {self._spec.path} with the same {column!r} have no second order.")
+        raise PlanError(f"Rows of {self._spec} with the same {column!r} have no second order.")
 
     def times_between(self, time: str, start: int, stop: int) -> IntArray:
         """All times in ``[start, stop)``."""
@@ -239,7 +251,7 @@ class ParquetSource:
         table = pa.concat_tables([piece for piece in pieces if piece.num_rows])
         if table.num_rows != chunk.n_rows:
             raise DataError(
-                f"{self._spec.path}: {chunk} was planned with {chunk.n_rows:,} rows and has {table.num_rows:,}; the files "
+                f"{self._spec}: {chunk} was planned with {chunk.n_rows:,} rows and has {table.num_rows:,}; the files "
                 f"have changed since the plan. Start again with --overwrite."
             )
         return (table if time is None else _sorted(table, time)).select([ROW_NUMBER, *columns])

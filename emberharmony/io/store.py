@@ -215,7 +215,8 @@ class Store:
     def check_writable(self) -> None:
         """Find out now, not after an hour's work, that nothing can be written here."""
         name = f".writable-{uuid.uuid4().hex[:12]}"  # of this call alone: two runs may start at the same moment
-        self.write(name, b"")
+        with self._making(name, lambda unfinished, _: unfinished.replace(self.path(name)), told=self.root):
+            pass
         self.path(name).unlink()
 
     def sync_folders(self, records: Iterable[FileRecord]) -> None:
@@ -225,11 +226,16 @@ class Store:
                 sync_folder(folder)
 
     @contextmanager
-    def _making(self, name: str, put: Callable[[Path, FileRecord], object]) -> Iterator[HashingFile]:
-        """Write in a folder apart, so that a killed writer leaves nothing among the files; `put` what is whole in place."""
+    def _making(
+        self, name: str, put: Callable[[Path, FileRecord], object], *, told: Path | None = None
+    ) -> Iterator[HashingFile]:
+        """Write in a folder apart, so that a killed writer leaves nothing among the files; `put` what is whole in place.
+
+        Errors name the file, or the path `told`.
+        """
         target = self.path(name)
         unfinished = self.root / UNFINISHED / f"{target.name}.{uuid.uuid4().hex[:12]}"
-        with self._explained(target):
+        with self._explained(told or target):
             self.make_folder(target.parent)
             self.make_folder(unfinished.parent)
             try:

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.types as pt
 
-from emberharmony.arrow import is_text
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnRoles, FeatureColumn
 from emberharmony.features.drift import baseline_of
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
+from emberharmony.features.table_types import type_differences
 from emberharmony.io.manifest import MANIFEST, read_manifest
 from emberharmony.io.store import FileRecord
 from emberharmony.messages import listed
@@ -118,13 +117,7 @@ def roles_in(state: FittedState, schema: pa.Schema) -> ColumnRoles:
     DataError
         If a column is missing, or is of another type; the message names all of them.
     """
-    wrong = []
-    for field in state.schema:
-        if field.name not in schema.names:
-            if field.name != state.target:
-                wrong.append(f"{field.name!r} is missing (it was {field.type})")
-        elif _family(schema.field(field.name).type) != _family(field.type):
-            wrong.append(f"{field.name!r} is {schema.field(field.name).type} (it was {field.type})")
+    wrong = type_differences(state.schema, schema, optional={state.target})
     if wrong:
         raise DataError(
             f"The table is not like the one that the state was fitted on (fingerprint {state.fingerprint}): "
@@ -166,21 +159,3 @@ def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DataError(f"{place} cannot be read as a state ({error}); publish it anew.") from error
     return FittedState(files, job["fingerprint"], spec, fitted, schema, job["target"])
-
-
-def _family(type_: pa.DataType) -> str:
-    """What two types have in common that hold the same values: width, unit and encoding are none of it."""
-    if pt.is_dictionary(type_):
-        type_ = type_.value_type
-    if is_text(type_):
-        return "string"
-    if pt.is_integer(type_):
-        return "integer"
-    if pt.is_floating(type_):
-        return "floating"
-    if pt.is_timestamp(type_):
-        return "timestamp with a zone" if type_.tz else "timestamp"
-    for family, is_one in {"date": pt.is_date, "decimal": pt.is_decimal}.items():
-        if is_one(type_):
-            return family
-    return str(type_)

@@ -218,6 +218,21 @@ def test_a_source_replaced_while_the_job_runs_is_refused(folder, tmp_path):
     assert not (tmp_path / "result/manifest.json").exists()
 
 
+def test_labels_put_in_another_order_between_two_attempts(tmp_path):
+    """Neither the size nor the footer of the file changes; the second attempt takes nothing over from the first."""
+    source, table = tmp_path / "table.parquet", small_table(1500)
+    options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    pq.write_table(table, source, **options)
+    job = small_job(tmp_path, sink="result")
+    with pytest.raises(KeyboardInterrupt):
+        run_job(parse_job(job), Between("project", _interrupt))
+    corrected = table.set_column(table.column_names.index("y"), "y", table["y"].combine_chunks()[::-1])
+    pq.write_table(corrected, source, **options)
+    run_job(parse_job(job), PlainLoop(1))
+    rows = pq.read_table(tmp_path / "result/features", columns=["row_number", "y"], partitioning=None).sort_by("row_number")
+    assert rows["y"].combine_chunks().equals(corrected["y"].combine_chunks())
+
+
 def test_a_worker_that_opens_another_table_than_was_planned_refuses_it(folder, tmp_path):
     """A process that comes late opens the source itself: same name, same number of rows, other content."""
     from emberharmony.pipeline.run import forget_runs

@@ -128,3 +128,12 @@ def test_a_name_that_many_columns_do_not_have():
     with pytest.raises(PlanError) as refused:
         assign_roles(schema, ColumnSpec(target="y" * 100_000))
     assert len(str(refused.value)) < 1_000
+
+
+def test_the_unnamed_index_of_a_pandas_frame_is_no_feature():
+    schema = pa.schema({"x": pa.float64(), "__index_level_0__": pa.int64(), "__index_level_1__x": pa.int64()})
+    roles = assign_roles(schema, ColumnSpec())
+    assert [column.name for column in roles.features] == ["x", "__index_level_1__x"]
+    assert [column.reason for column in roles.dropped] == ["the unnamed index of a pandas frame"]
+    asked = assign_roles(schema, ColumnSpec(categorical=("__index_level_0__",)))
+    assert "__index_level_0__" in [column.name for column in asked.features], "a column that is asked for is taken"

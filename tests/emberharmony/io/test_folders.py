@@ -1,5 +1,6 @@
 """Columns in folders' names, against what pyarrow's own datasets read."""
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,8 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.io.folders import columns_of_folders
+from emberharmony.io.listing import ListedFile
 from emberharmony.io.parquet import ParquetSource, ParquetSourceSpec
 from emberharmony.planning.chunks import Chunk
+from flows.compose import run_job
+from flows.config import ApplyJob, parse_job
+from flows.local import PlainLoop
 from tests.jobs import run_small, small_table
 
 
@@ -61,10 +66,48 @@ def test_the_value_decides_the_table(folder):
     ],
 )
 def test_values(values, expected):
-    files = [Path("t") / f"k={value}" / "a.parquet" for value in values]
-    assert columns_of_folders(files, Path("t"))["k"].to_pylist() == expected
+    files = [ListedFile(Path("t") / f"k={value}" / "a.parquet", Path("t")) for value in values]
+    assert columns_of_folders(files)["k"].to_pylist() == expected
 
 
-def test_a_file_by_itself_and_a_folder_above_give_none():
-    assert columns_of_folders([Path("k=1/a.parquet")], Path("k=1/a.parquet")) == {}
-    assert columns_of_folders([Path("k=1/a.parquet")], Path("k=1")) == {}
+def test_what_is_escaped_is_unescaped_after_it_is_split(tmp_path):
+    (tmp_path / "t/a%3Db=1%2F2").mkdir(parents=True)
+    pq.write_table(pa.table({"x": [1.0]}), tmp_path / "t/a%3Db=1%2F2/p.parquet")
+    expected = ds.dataset(tmp_path / "t", partitioning="hive").to_table()
+    source = ParquetSource(ParquetSourceSpec(str(tmp_path / "t")))
+    assert source.describe().schema.names == expected.column_names == ["x", "a=b"]
+    assert source.read(Chunk(0, 0, 1), ["a=b"], time=None)["a=b"].to_pylist() == ["1/2"]
+
+
+@pytest.mark.parametrize(
+    "place", ["", "city=Rome", "city=Rome/year=2023", "city=Rome/year=2023/*.parquet", "city=Rome/*/p0.parquet"]
+)
+def test_the_columns_do_not_depend_on_what_is_named(folder, place):
+    rows = ParquetSource(ParquetSourceSpec(str(folder / place)))
+    n_rows = rows.describe().n_rows
+    read = rows.read(Chunk(0, 0, n_rows), ["city", "year"], time=None)
+    assert ("Rome", 2023) in set(zip(read["city"].to_pylist(), read["year"].to_pylist(), strict=True))
+
+
+@pytest.mark.parametrize("file", ["k=1/a.parquet", "x/k=1/a.parquet", "k=0/x/k=1/a.parquet"])
+def test_a_file_has_the_columns_of_the_folders_right_above_it(file):
+    assert columns_of_folders([ListedFile(Path(file), Path(file).parent)])["k"].to_pylist() == [1]
+    assert columns_of_folders([ListedFile(Path("k=1/x/a.parquet"), Path("k=1/x"))]) == {}
+
+
+def test_a_state_is_applied_to_one_day(tmp_path):
+    """Fitted on all days, whose names are texts; applied to a folder, and a file, whose own name looks like a number."""
+    for day in ("1", "2", "rest"):
+        (tmp_path / f"in/day={day}").mkdir(parents=True)
+        table = small_table(120, seed=len(day)).append_column("x", pa.array(range(120)))
+        pq.write_table(table.drop_columns("name"), tmp_path / f"in/day={day}/a.parquet")
+    job = {"columns": {"categorical": []}, "windows": {"strides": []}}
+    fitted = run_small(tmp_path / "in", tmp_path / "out", **job)
+    assert {"day_1", "day_2", "day_rest"} <= set(fitted.feature_names)
+    for place in ("in/day=2", "in/day=2/a.parquet"):
+        shutil.rmtree(tmp_path / "applied", ignore_errors=True)
+        places = {"source": {"path": str(tmp_path / place)}, "sink": {"path": str(tmp_path / "applied")}}
+        applied = parse_job(places | {"state": str(tmp_path / "out"), "runtime": {"engine": "none"}}, model=ApplyJob)
+        run_job(applied, PlainLoop(1))
+        rows = pq.read_table(tmp_path / "applied/features/split=apply/part-00000.parquet", partitioning=None)
+        assert (set(rows["day_2"].to_pylist()), set(rows["day_1"].to_pylist())) == ({1.0}, {0.0})

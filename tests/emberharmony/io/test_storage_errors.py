@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from emberharmony.errors import DataError, TerminalError, TransientError
-from emberharmony.io.folders import paths_of
 from emberharmony.io.footers import open_footer
+from emberharmony.io.listing import list_files
 from emberharmony.io.lock import locked
 from emberharmony.io.storage_errors import explained, told
 from emberharmony.io.store import Store
@@ -49,8 +49,7 @@ def test_places_where_nothing_can_be_written(tmp_path):
 @linux
 def test_a_folder_of_the_kernel():
     assert refused(Path("/proc/x")) == (
-        "/proc/x/.writable cannot be used: no such file or directory. Mend that or choose another path, then run the same "
-        "command again."
+        "/proc/x cannot be used: no such file or directory. Mend that or choose another path, then run the same command again."
     )
 
 
@@ -86,7 +85,7 @@ def test_of_a_move_the_target_is_named():
 
 def test_a_source_that_the_system_cannot_look_up(tmp_path):
     with pytest.raises(DataError, match=r"^The source .*n cannot be read: file name too long\. Check `source\.path`"):
-        paths_of(str(tmp_path / ("n" * 300)))
+        list_files([str(tmp_path / ("n" * 300))])
 
 
 def test_a_source_that_is_away_is_waited_for(tmp_path, monkeypatch):
