@@ -21,7 +21,7 @@ from emberharmony.io.folders import columns_of_folders
 from emberharmony.io.footers import FooteredFile, leaves, open_footer, refuse_other_schema, unchanged, unreadable
 from emberharmony.io.listing import ListedFile, list_files, would_take_in
 from emberharmony.io.local_paths import checked_path
-from emberharmony.io.source import RowOrder, TableInfo, TimeRange
+from emberharmony.io.source import RowOrder, TableInfo, TimeRange, no_rows
 from emberharmony.io.widths import SHORT_TEXT_BYTES, decoded_widths, fixed_width
 from emberharmony.messages import listed
 from emberharmony.planning.chunks import LAST_TICK, Chunk, count_in_buckets, in_range
@@ -137,8 +137,6 @@ class ParquetSource:
     def describe(self) -> TableInfo:
         """Return the table's description, from its footers alone."""
         n_rows = sum(file.metadata.num_rows for file in self._files)
-        if n_rows == 0:
-            raise DataError(f"The table {self._spec} has no rows; there is nothing to make features of.")
         identity = {
             "type": "parquet",
             "files": [[f.path.name, f.size, f.modified_ns, f.footer_digest] for f in self._files],
@@ -146,7 +144,14 @@ class ParquetSource:
             **{f"folder {name}": values.to_pylist() for name, values in self._partitions.items()},
         }
         stored = self._stored_bytes_per_row()
-        return TableInfo(self._schema, n_rows, identity, stored | self._text_widths(stored), stored_bytes_per_row=stored)
+        return TableInfo(
+            self._schema,
+            n_rows,
+            identity,
+            stored | self._text_widths(stored),
+            stored_bytes_per_row=stored,
+            name=f"The table {self._spec}",
+        )
 
     def order(self, time: str | None) -> RowOrder | None:
         """By `time`; without one, the rows of files and row groups follow one another."""
@@ -234,6 +239,8 @@ class ParquetSource:
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None) -> pa.Table:
         """Exactly the chunk's rows, sorted by time if there is one, with their row numbers."""
         names = list(dict.fromkeys([*columns, time] if time else columns))
+        if not chunk.n_rows:
+            return no_rows(self._schema, columns)
         if chunk.times is None:
             start, stop = chunk.first_row, chunk.first_row + chunk.n_rows
             groups = [g for g in self._groups if g.first_row < stop and g.first_row + g.n_rows > start]

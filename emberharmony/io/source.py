@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.partitions import TimePartitions
 from emberharmony.typing import IntArray
@@ -25,6 +26,7 @@ class TableInfo:
     always_read: tuple[str, ...] = ()  # columns that every chunk takes, asked for or not: they tell rows of one time apart
     in_flight_bytes: int = 0  # besides its rows, while a chunk is read
     stored_bytes_per_row: Mapping[str, float] = field(default_factory=dict)  # where known: in files, equal values once
+    name: str = "The table"  # in messages
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class TimeRange:
     n_null: int
 
 
+def no_rows(schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
+    """Return what `Source.read` returns of a chunk without rows."""
+    return pa.schema([pa.field(ROW_NUMBER, pa.int64()), *map(schema.field, columns)]).empty_table()
+
+
 class Source(Protocol):
     """A table that can be read chunk by chunk.
 
@@ -61,7 +68,7 @@ class Source(Protocol):
         ...
 
     def describe(self) -> TableInfo:
-        """Return the table's description, from metadata alone."""
+        """Return the table's description, from metadata alone; it may have no rows."""
         ...
 
     def order(self, time: str | None) -> RowOrder | None:

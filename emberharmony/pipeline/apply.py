@@ -50,7 +50,9 @@ def stage_fitted(state: FittedState, run: Run) -> None:
 
 
 def measured_drift(run: Run) -> dict[str, dict[str, float]]:
-    """How far every column has moved from the training rows, from what the chunks have counted."""
+    """How far every column has moved from the training rows, from what the chunks have counted; empty without rows."""
+    if not run.n_rows:
+        return {}
     files = [run.file("featurize", chunk.index, drift_name(chunk.index)) for chunk in run.chunks]
     columns = run.preprocessing.columns
     return {column.name: drift(column, run.baselines[column.name], _merged(run, files, i)) for i, column in enumerate(columns)}

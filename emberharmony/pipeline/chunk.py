@@ -184,13 +184,16 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
     files, spec = [], run.spec.windows
     n_windows = {f"{stride}/{name}": 0 for stride in spec.strides for name in run.splits}
     for i, name in enumerate(run.splits):
-        if not featurized.rows[name]:
+        n_rows = int(run.series_starts[-1, i])
+        # A series that is shorter than a window leaves a part without rows, so that readers find the columns.
+        is_short = run.spec.kind == "apply" and n_rows < spec.size and not chunk.index
+        if not featurized.rows[name] and not is_short:
             continue
         stretch = _with_halo(run, chunk, name, _read_stretch(run, featurized, name))
         start, stop = (int(run.series_starts[chunk.index + at, i]) for at in (0, 1))
         for stride, pca in run.pcas.items():
-            starts = window_starts(spec.size, stride, start=start, stop=stop, n_rows=int(run.series_starts[-1, i]))
-            if not starts:
+            starts = window_starts(spec.size, stride, start=start, stop=stop, n_rows=n_rows)
+            if not starts and not is_short:
                 continue
             scores = steps.project(pca, stretch, starts)
             table = table_of(_window_columns(run, stretch, starts), component_names(pca), scores)

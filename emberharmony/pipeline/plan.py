@@ -15,7 +15,7 @@ from emberharmony.features.datetime import TICKS_PER_DAY
 from emberharmony.io.source import RowOrder, Source, TableInfo, TimeRange
 from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.pipeline.vocabulary import vocabulary_bounds
-from emberharmony.planning.chunks import Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank, time_buckets
+from emberharmony.planning.chunks import NO_ROWS, Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank, time_buckets
 from emberharmony.planning.memory import MemoryPlan, RowSizes, plan_memory
 from emberharmony.splits import SPLITS, TimeBoundaries
 from emberharmony.threads import compute_threads
@@ -74,6 +74,8 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
     """
     source = open_source(spec.source)
     table = source.describe()
+    if not table.n_rows:
+        raise DataError(f"{table.name} has no rows; there is nothing to fit features on.")
     _check_method(spec)
     roles = assign_roles(table.schema, spec.columns, also=spec.split.keys)
     if roles.target and source.is_all_null(roles.target):
@@ -93,14 +95,14 @@ def plan_table(
     vocabulary: Mapping[str, int] | None = None,
 ) -> Plan:
     """Plan a job whose columns' roles are known, and of a state the sizes of its vocabularies."""
-    groups = source.row_groups(spec.columns.time)
+    groups = source.row_groups(spec.columns.time) if table.n_rows else np.empty(0, np.int64)
     reserved = _resident_bytes()
 
     def plan_with(vocabulary: Mapping[str, int], *, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
         sizes = _row_sizes(table, roles, spec, vocabulary, in_order=in_order)
         return sizes, plan_memory(
             sizes,
-            n_rows=table.n_rows,
+            n_rows=max(table.n_rows, 1),
             chunk_rows=resources.chunk_rows,
             window_size=spec.windows.size,
             n_strides=len(spec.windows.strides),
@@ -126,7 +128,7 @@ def plan_table(
             return plan_with(counted, in_order=in_order)
 
     sizes, memory = planned(in_order=groups is not None)
-    layout = _lay_out(source, spec, groups, memory.chunk_rows)
+    layout = _lay_out(source, spec, groups, memory.chunk_rows) if table.n_rows else _Layout(groups, [], 0)
     if groups is not None and layout.groups is None:  # row groups in order, but not the rows inside
         sizes, memory = planned(in_order=False)
         layout = _lay_out(source, spec, None, memory.chunk_rows)
@@ -135,7 +137,7 @@ def plan_table(
         memory = memory.with_chunk(max(chunk.n_rows for chunk in chunks), sizes)
         n_rows = sum(bucket.n_rows for bucket in layout.buckets)
     else:
-        chunks = cut_rows(layout.groups, memory.chunk_rows)
+        chunks = cut_rows(layout.groups, memory.chunk_rows) or [NO_ROWS]
         n_rows = table.n_rows
     by_time = spec.kind != "apply" and spec.split_method == "temporal"
     return Plan(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from emberharmony.errors import DataError, PlanError
+from emberharmony.errors import PlanError
 from emberharmony.features.columns import ROW_NUMBER, ColumnRoles
 from emberharmony.features.datetime import PARTS
 from emberharmony.features.preprocessing import FittedColumn
@@ -120,13 +120,6 @@ def publish_tables(run: Run, manifest: Manifest, sink: Path) -> None:
         drift=manifest.drift,
     )
     tables = list(output_tables(run, manifest))
-    empty = [table.name for table in tables if not table.parts]
-    if empty and spec.write_disposition == "replace":
-        raise DataError(
-            f"The run has no rows for {', '.join(empty)}: its splits are shorter than a window. Nothing was published, since "
-            f"rows of an earlier run would stay there. Give it more rows, or set `sink.write_disposition: append`."
-        )
-    tables = [table for table in tables if table.parts]
     target.publish(tables, published, nonce=_nonce(run, spec))
     run.store.write_json(PLACE, {table.name: str(target.target(table.name)) for table in tables})
     run.store.write(_DONE, b"")  # from here on files may be moved away, and need not be read again

@@ -37,6 +37,10 @@ class Chunk:
         return f"chunk {self.index} (rows {self.first_row:,} to {self.first_row + self.n_rows:,})"
 
 
+NO_ROWS = Chunk(0, 0, 0)
+"""The one chunk of a table without rows: its stages write parts without rows, so that readers find the columns."""
+
+
 @dataclass(frozen=True)
 class TimeBucket:
     """Times ``[start, stop)`` in ticks, and how many rows have one."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -92,6 +93,48 @@ def test_fewer_rows_than_a_window_are_features_all_the_same(state, table, tmp_pa
     outcome = apply_to(write_table(table.slice(0, 3), tmp_path / "new.parquet"), state, tmp_path / "applied")
     assert parts(tmp_path / "applied/features/split=apply").num_rows == 3
     assert outcome.manifest.strides["1"].windows == {"apply": 0}
+    assert {table.num_rows for _, table in published_tables(tmp_path / "applied", "windows")} == {0}
+
+
+@pytest.mark.parametrize("group_rows", [1, None], ids=["no row groups", "one row group"])
+def test_a_day_of_no_rows_is_a_result_of_no_rows(state, table, tmp_path, group_rows):
+    """Its parts hold the columns that those of any day hold, so that all days are read as one table."""
+    day = table.slice(0, 0)
+    if group_rows:
+        pq.ParquetWriter(tmp_path / "day.parquet", day.schema).close()
+    else:
+        pq.write_table(day, tmp_path / "day.parquet")
+    job = parse_job(fields(state, tmp_path / "day.parquet", tmp_path / "none"), model=ApplyJob)
+    assert dict(plan_report(job).lines)["chunks"] == "1 of 0 to 0 rows"
+    outcome = run_job(job, PlainLoop())
+    apply_to(write_table(table, tmp_path / "full.parquet"), state, tmp_path / "full")
+    for folder in ("features", "windows"):
+        none, full = (dict(published_tables(tmp_path / name, folder)) for name in ("none", "full"))
+        assert none.keys() == full.keys()
+        assert {name: found.schema for name, found in none.items()} == {name: found.schema for name, found in full.items()}
+        assert pq.read_table(tmp_path / "none" / folder).num_rows == 0
+    assert dict(outcome.manifest.rows) == {"apply": 0}
+    assert outcome.manifest.drift == {}
+    summary = list(summary_lines(outcome))
+    assert ("rows", "0 read; 0 apply") in summary
+    assert "drift" not in dict(summary)
+    assert not run_job(job, PlainLoop()).did_work
+
+
+@pytest.mark.parametrize("model", [Job, FitJob])
+def test_nothing_is_fitted_on_no_rows(table, tmp_path, model):
+    source = write_table(table.slice(0, 0), tmp_path / "day.parquet")
+    data = {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "out")}, "runtime": RUNTIME}
+    with pytest.raises(DataError, match=r"day\.parquet has no rows"):
+        run_job(parse_job(data | {"columns": {"time": "t"}}, model=model), PlainLoop())
+
+
+def published_tables(sink: Path, folder: str) -> list[tuple[str, pa.Table]]:
+    """The rows of each folder of parts, by its name."""
+    return [
+        (str(path.relative_to(sink)), pq.read_table(path, partitioning=None))
+        for path in sorted((sink / folder).rglob("split=*"))
+    ]
 
 
 def test_drift_is_measured_and_told(state, table, tmp_path):

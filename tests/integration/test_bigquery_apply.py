@@ -76,6 +76,29 @@ def test_apply_from_table_to_tables(fitted, connection, flights, tmp_path):
     assert not run_job(parse_job(job, model=ApplyJob), PlainLoop()).did_work
 
 
+def test_a_day_of_no_rows_leaves_tables_without_rows(fitted, connection, flights, tmp_path):
+    """In place of the rows that were there."""
+    with connection.open() as clients:
+        clients.jobs.create_dataset("none_applied", exists_ok=True)
+    at = dataclasses.asdict(connection)
+    counts = {}
+    for month in (2, 13):
+        source = {"type": "bigquery", "table": str(flights.table), "where": f"month = {month} AND day < 2", "connection": at}
+        sink = {"type": "bigquery", "path": str(tmp_path / str(month)), "dataset": "none_applied", "connection": at}
+        outcome = run_job(
+            parse_job({"state": str(fitted), "source": source, "sink": sink, "runtime": RUNTIME}, model=ApplyJob), PlainLoop()
+        )
+        with connection.open() as clients:
+            for table in ("features", "windows_stride_2", "runs"):
+                there = clients.jobs.get_table(f"none_applied.{table}")
+                counts[month, table] = (there.num_rows, [field.name for field in there.schema])
+    assert dict(outcome.manifest.rows) == {"apply": 0}
+    for table in ("features", "windows_stride_2"):
+        assert counts[2, table][0] > 100
+        assert counts[13, table] == (0, counts[2, table][1])
+    assert counts[13, "runs"][0] == 2
+
+
 def test_a_table_of_another_schema_is_refused(fitted, connection, flights, tmp_path):
     source = {"type": "bigquery", "table": str(flights.table), "connection": dataclasses.asdict(connection)}
     source["columns"] = ["time_hour", "carrier"]

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from emberharmony.errors import DataError, TerminalError
+from emberharmony.errors import TerminalError
 from emberharmony.features import TerabyteFeatureExtractor
 from emberharmony.features.columns import ColumnSpec, FeatureColumn
 from emberharmony.io.bigquery import BigQueryConnection, TableName
@@ -240,8 +240,8 @@ def test_a_frame_in_a_frame_out(connection, table):
     assert features.index.tolist() == list(range(1, 20_001))
 
 
-@pytest.mark.parametrize(("name", "error"), [("no_such_table", TerminalError), (None, DataError)])
-def test_refusals(connection, table, name, error):
-    name = f"{DATASET}.{name}" if name else str(table)
-    with pytest.raises(error):
-        BigQuerySource(BigQuerySourceSpec(table=name, where="t < TIMESTAMP '1999-01-01'", connection=connection)).describe()
+def test_no_table_and_no_rows(connection, table):
+    spec = BigQuerySourceSpec(table=str(table), where="t < TIMESTAMP '1999-01-01'", connection=connection)
+    assert BigQuerySource(spec).describe().n_rows == 0
+    with pytest.raises(TerminalError):
+        BigQuerySource(dataclasses.replace(spec, table=f"{DATASET}.no_such_table")).describe()

@@ -86,7 +86,7 @@ def make_table(folder: Path, *, name: str = "features", first_day: int = 1, days
     times = [start + DAY * (i / 100) for i in range(n)]
     table = pa.table(
         {
-            "row_number": pa.array(range(n)),
+            "row_number": pa.array(range(n), pa.int64()),
             "t": pa.array(times, pa.timestamp("us", "UTC")),
             "carrier_AA": pa.array(np.full(n, x, np.float32)),
             "carrier_aa": pa.array(np.arange(n, dtype=np.float32)),
@@ -393,6 +393,18 @@ def test_tables_of_an_earlier_version_get_the_new_columns(spec, tmp_path, publis
         runs = clients.jobs.query(f"SELECT fingerprint, run_id, drift FROM `{dataset}.runs` ORDER BY fingerprint").result()
         assert [tuple(row) for row in runs] == [("f0", None, None), ("f2", "f2", '{"x": {"psi": 0.5}}')]
     assert published.rows() == [(-1, None, None, None, "train", None), *expected(table)]
+
+
+@pytest.mark.parametrize("disposition", ["append", "replace_partitions"])
+def test_a_run_of_no_rows_adds_none(spec, table, published, tmp_path, disposition, caplog):
+    spec = dataclasses.replace(spec, write_disposition=disposition)
+    none = make_table(tmp_path / "none", days=0)
+    with spec.connection.open() as clients:
+        BigQuerySink(spec, clients).publish([table], make_run(table))
+        BigQuerySink(spec, clients).publish([none], make_run(none, "f2"))
+    assert published.rows() == expected(table)
+    assert len(published.rows("runs")) == 2
+    assert ("those of an earlier run stay" in caplog.text) == (disposition == "replace_partitions")
 
 
 def test_other_columns_are_not_appended(spec, table, published, tmp_path):

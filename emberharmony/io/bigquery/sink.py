@@ -181,6 +181,8 @@ class BigQuerySink:
 
     def _fill(self, table: OutputTable, into: TableName, loading: str) -> None:
         clients, spec = self._clients, self._spec
+        if not table.n_rows:
+            return
         if spec.method == "storage_write":
             # One commit covers all rows: there are all of them or none.
             if not self._rows_of(into):
@@ -256,6 +258,9 @@ class BigQuerySink:
         create(self._clients, bigquery_table(str(target), table, self._granularity(table), self._labels()))
         if self._spec.write_disposition != "replace":  # which replaces the columns, too
             add_columns(self._clients, target, table.own_fields())
+        if self._spec.write_disposition == "replace_partitions" and not table.n_rows:
+            _LOGGER.warning("%s: this run has no rows, and so replaces none: those of an earlier run stay.", target)
+            return
         job_key = f"{key}-{table.name}-publish"
         if self._spec.write_disposition == "replace_partitions":
             sql = self._merge_sql(table, staged, target)

@@ -27,7 +27,7 @@ from emberharmony.io.bigquery.queries import query_row, query_table, table_of
 from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.bigquery.schema import arrow_schema, bigquery_type, bytes_per_row, schema_text
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec, Pin
-from emberharmony.io.source import RowOrder, TableInfo, TimeRange
+from emberharmony.io.source import RowOrder, TableInfo, TimeRange, no_rows
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.partitions import TimePartitions
 from emberharmony.typing import IntArray
@@ -56,11 +56,17 @@ class BigQuerySource:
     def describe(self) -> TableInfo:
         """Return the table's description; counts its rows, which is free where there is no `where`."""
         n_rows = int(self._ask("COUNT(*) AS n")["n"])
-        if n_rows == 0:
-            raise DataError(f"{self._name} has no rows{' that meet `where`' if self._spec.where else ''}.")
         ties = tuple(name for name in self._tie_columns if name in self._schema.names)
         widths = bytes_per_row(self._schema, self._metadata)
-        return TableInfo(self._schema, n_rows, self._identity(n_rows), widths, ties, self._spec.read.in_flight_bytes)
+        return TableInfo(
+            self._schema,
+            n_rows,
+            self._identity(n_rows),
+            widths,
+            ties,
+            self._spec.read.in_flight_bytes,
+            name=f"{self._name}, where {self._spec.where}," if self._spec.where else self._name,
+        )
 
     def order(self, time: str | None) -> RowOrder:
         """By `time`, or, without one, by the key."""
@@ -132,6 +138,8 @@ class BigQuerySource:
 
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None) -> pa.Table:
         """Exactly the chunk's rows in the job's order (time, then the columns that break ties), with their row numbers."""
+        if not chunk.n_rows:
+            return no_rows(self._schema, columns)
         by = time or self._key_name
         assert chunk.times is not None
         # Rows of one time differ in nothing that is asked for: no column is needed to tell them apart.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from emberharmony.errors import DataError
 from emberharmony.io.parquet import ParquetSource, ParquetSourceSpec
-from emberharmony.planning.chunks import Chunk, cut_rows, cut_times, time_buckets
+from emberharmony.planning.chunks import NO_ROWS, Chunk, cut_rows, cut_times, time_buckets
 from tests.jobs import small_table, write_table
 
 
@@ -182,13 +182,17 @@ def test_which_files(tmp_path):
     assert source(tmp_path / "b.parquet").describe().n_rows == 10
 
 
+def test_a_table_without_rows(tmp_path):
+    none = source(write_table(small_table(5).slice(0, 0), tmp_path / "empty.parquet"))
+    assert none.describe().n_rows == 0
+    assert none.read(NO_ROWS, ["name", "walk"], time="t").schema.names == ["row_number", "name", "walk"]
+
+
 def test_what_cannot_be_read(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.parquet does not exist\. Check `source\.path`"):
         source(tmp_path / "nowhere.parquet").describe()
     with pytest.raises(DataError, match=r"holds no Parquet files"):
         source(tmp_path).describe()
-    with pytest.raises(DataError, match="has no rows"):
-        source(write_table(small_table(5).slice(0, 0), tmp_path / "empty.parquet")).describe()
     (tmp_path / "corrupt.parquet").write_bytes(b"PAR1" + b"x" * 100)
     with pytest.raises(DataError, match=r"corrupt\.parquet cannot be read as Parquet, at its footer"):
         source(tmp_path / "corrupt.parquet").describe()
