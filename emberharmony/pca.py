@@ -10,6 +10,7 @@ import numpy as np
 from emberharmony import ops
 from emberharmony.errors import PlanError
 from emberharmony.stats.eigenspaces import leading_eigenvectors
+from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.rows import compute_dtype, on_host
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.threads import each_block, one_blas_thread, threads_for
@@ -162,6 +163,11 @@ class WindowPCA:
         window_bytes = 8 * (at_once * self.n_features + self.n_features + 3 * self.n_components)
         each_block(score, range(0, count, step), n_threads=threads_for(step * window_bytes))
         return out
+
+    def explained_squares(self, scores: FeatureBlock, rows: FeatureBlock, /, *, first: int) -> ExplainedSquares:
+        """How far windows lie from the fitted mean, and how much of that `scores` hold, which `project` made of these rows."""
+        mean = self.mean.reshape(self.size, self.n_features)
+        return ExplainedSquares.of(scores, rows, mean, first=first, stride=self.stride)
 
     def to_sklearn(self) -> PCA:
         """Return the same model as a fitted scikit-learn ``PCA``, for windows flattened row by row."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from emberharmony.features.drift import is_major
+from emberharmony.io.manifest import WindowCounts
 from flows.compose import Outcome
 
 MAX_NAMED = 5
@@ -38,7 +39,7 @@ def summary_lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield "missing", _not_finite(manifest.nonfinite)
     for stride, counts in manifest.strides.items():
         windows = ", ".join(f"{n:,} {split}" for split, n in counts.windows.items())
-        yield f"stride {stride}", f"{windows} windows; {counts.components} components explain {counts.explained:.1%}"
+        yield f"stride {stride}", f"{windows} windows; {_explained(counts)}"
     if manifest.drift:
         yield "drift", _drifted(manifest.drift)
     yield "backend", ", ".join(manifest.backends)
@@ -53,6 +54,13 @@ def summary_markdown(outcome: Outcome) -> str:
     outputs = ", ".join(f"`{output}`" for output in outcome.outputs)
     lines = [f"| {label} | {text} |" for label, text in [*summary_lines(outcome), ("output", outputs)]]
     return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _explained(counts: WindowCounts) -> str:
+    fitted = f"{counts.explained:.1%} of the training windows' variance"
+    if counts.applied_explained is None:
+        return f"{counts.components} components explain {fitted}"
+    return f"{counts.components} components explain {counts.applied_explained:.1%} of their variance, {fitted}"
 
 
 def _dropped(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -20,11 +20,12 @@ class WindowCounts:
 
     windows: Mapping[str, int]  # by split
     components: int
-    explained_variance_ratio: tuple[float, ...]
+    explained_variance_ratio: tuple[float, ...]  # of the training windows
+    applied_explained: float | None = None  # of the windows that a state is applied to, about the fitted mean
 
     @property
     def explained(self) -> float:
-        """Share of the variance that all components hold together."""
+        """Share of the training windows' variance that all components hold together."""
         return sum(self.explained_variance_ratio)
 
 
@@ -67,7 +68,7 @@ class Manifest:
     def from_json(cls, data: dict[str, Any], /) -> Self:
         """Return the manifest that `to_json` wrote."""
         strides = {
-            stride: WindowCounts(counts["windows"], counts["components"], tuple(counts["explained_variance_ratio"]))
+            stride: WindowCounts(**{**counts, "explained_variance_ratio": tuple(counts["explained_variance_ratio"])})
             for stride, counts in data["strides"].items()
         }
         files = tuple(FileRecord(**file) for file in data["files"])

@@ -35,6 +35,7 @@ from emberharmony.pipeline.run import Receipt, Run
 from emberharmony.pipeline.tables import check_values
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SPLITS, SplitCodes, split_at_random, split_by_hash, split_by_time
+from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.hashing import hash_rows
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.typing import Arrays, FeatureBlock
@@ -183,6 +184,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         raise DamagedError(f"{chunk} is to be projected, and is not featurized.")
     files, spec = [], run.spec.windows
     n_windows = {f"{stride}/{name}": 0 for stride in spec.strides for name in run.splits}
+    explained = dict[str, ExplainedSquares]()
     for i, name in enumerate(run.splits):
         n_rows = int(run.series_starts[-1, i])
         # A series that is shorter than a window leaves a part without rows, so that readers find the columns.
@@ -199,7 +201,10 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             table = table_of(_window_columns(run, stretch, starts), component_names(pca), scores)
             files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))
             n_windows[f"{stride}/{name}"] = len(starts)
-    return Receipt("project", chunk.index, n_windows, tuple(files), backend, time.perf_counter() - began)
+            if run.spec.kind == "apply":
+                explained[str(stride)] = pca.explained_squares(scores, stretch.block, first=starts.start - stretch.start)
+    seconds = time.perf_counter() - began
+    return Receipt("project", chunk.index, n_windows, tuple(files), backend, seconds, explained=explained)
 
 
 def profile_name(chunk: int) -> str:

@@ -28,6 +28,7 @@ from emberharmony.pipeline.staging import STAGING, remove_staged, removed_runs, 
 from emberharmony.pipeline.tables import feature_descriptions, publish_tables
 from emberharmony.pipeline.target import PUBLISHED, refuse_foreign
 from emberharmony.planning.chunks import as_ranges
+from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.threads import compute_threads
 
 _log = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ def _manifest(run: Run) -> Manifest:
     files, backends, left_out = list[FileRecord](), Counter[str](), 0
     computed: dict[str, dict[str, list[int]]] = {}
     differences: list[float] = []
+    explained = {str(stride): ExplainedSquares() for stride in run.spec.windows.strides}
     windows = {stride: dict.fromkeys(run.splits, 0) for stride in run.spec.windows.strides}
     wanted = ("state",) if run.spec.kind == "fit" else PUBLISHED
     for stage in run.chunk_stages:
@@ -145,6 +147,8 @@ def _manifest(run: Run) -> Manifest:
                 for key, n_windows in receipt.rows.items():
                     stride, split = key.split("/")
                     windows[int(stride)][split] += n_windows
+                for stride, squares in receipt.explained.items():
+                    explained[stride] = explained[stride].merge(squares)
     for stage in (FIT, FIT_PCA):
         fitted = run.committed(stage, 0)
         if fitted:
@@ -170,7 +174,12 @@ def _manifest(run: Run) -> Manifest:
         dropped={column.name: column.reason for column in run.preprocessing.dropped},
         schema=_schema_of(run.store, features[0]) if features else {},
         strides={
-            str(stride): WindowCounts(windows[stride], pca.n_components, tuple(pca.explained_variance_ratio.tolist()))
+            str(stride): WindowCounts(
+                windows=windows[stride],
+                components=pca.n_components,
+                explained_variance_ratio=tuple(pca.explained_variance_ratio.tolist()),
+                applied_explained=explained[str(stride)].share,
+            )
             for stride, pca in pcas.items()
         },
         backends=dict(backends),

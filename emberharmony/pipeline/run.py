@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from platform import node
@@ -25,6 +25,7 @@ from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SPLITS, TimeBoundaries
+from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.threads import limit_worker_threads
 from emberharmony.typing import IntArray
 
@@ -70,6 +71,9 @@ class Receipt:
     left_out: int = 0  # rows in no split
     host: str = ""  # that computed it
     parity: float | None = None  # largest difference to NumPy, where it was computed there as well
+    explained: Mapping[str, ExplainedSquares] = field(
+        default_factory=dict
+    )  # by stride, of the rows that a state is applied to
 
     def find(self, name: str) -> FileRecord | None:
         """Return the record of the file of that name, if the stage has written one."""
@@ -78,7 +82,9 @@ class Receipt:
     @classmethod
     def from_json(cls, data: dict[str, Any], /) -> Self:
         """Return the receipt that was written as JSON."""
-        return cls(**{**data, "files": tuple(FileRecord(**file) for file in data["files"])})
+        explained = {stride: ExplainedSquares(**squares) for stride, squares in data.get("explained", {}).items()}
+        files = tuple(FileRecord(**file) for file in data["files"])
+        return cls(**{**data, "files": files, "explained": explained})
 
 
 def chunk_stages(spec: PipelineSpec) -> tuple[str, ...]:

@@ -153,6 +153,15 @@ def test_drift_is_measured_and_told(state, table, tmp_path):
     whole = apply_to(source, state, tmp_path / "whole")
     for name, found in drift.items():
         assert found == pytest.approx(whole.manifest.drift[name]), name
+    for stride, counts in whole.manifest.strides.items():
+        assert counts.applied_explained == pytest.approx(outcome.manifest.strides[stride].applied_explained)
+        # Rows far off the mean in one direction: less is left to the other components than in the training rows.
+        assert counts.applied_explained > counts.explained + 0.05
+        told = dict(summary_lines(whole))[f"stride {stride}"]
+        assert (
+            f"components explain {counts.applied_explained:.1%} of their variance, {counts.explained:.1%} of the training"
+            in told
+        )
 
 
 # ---- states that are none ----------------------------------------------------------------------------------------------

@@ -65,6 +65,10 @@ def test_law_6(tmp_path, order, chunk_rows):
         assert_same(tmp_path / f"applied-{split}", published, split)
         assert dict(outcome.manifest.rows) == {"apply": published.features[split].num_rows}
         assert outcome.manifest.kind == "apply"
+        for counts in outcome.manifest.strides.values():
+            if split == "train":  # whose variance the components were fitted to
+                assert counts.applied_explained == pytest.approx(counts.explained, rel=1e-4)
+            assert 0 < counts.applied_explained <= 1
 
 
 def test_without_windows(tmp_path):

@@ -37,6 +37,13 @@ def test_survives_json(published, sink):
     assert all(isinstance(file, FileRecord) for file in manifest.files)
 
 
+def test_fields_that_an_older_manifest_lacks_have_defaults(published):
+    data = json.loads(json.dumps(published.manifest))
+    for counts in data["strides"].values():
+        del counts["applied_explained"]
+    assert Manifest.from_json(data) == published.outcome.manifest
+
+
 def test_says_what_is_there(published, sink):
     import hashlib
 
