@@ -32,7 +32,7 @@ from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.spec import open_source, pinned
 from emberharmony.pipeline.staging import STAGING, stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state
-from emberharmony.pipeline.tables import check_columns, check_same_tables, check_sink, note_sink
+from emberharmony.pipeline.tables import check_columns, check_same_tables, check_sink, note_sink, rows_accumulate
 from emberharmony.pipeline.target import check_target
 from emberharmony.threads import compute_threads, limit_compute_threads
 from flows.config import AnyJob, ApplyJob, Job
@@ -112,7 +112,7 @@ def run_job(
     published = _published(job, plan, overwrite=overwrite, verify=verify)
     if published is None:
         with only_run_at(sink, job.sink.mode):
-            published = check_target(sink, plan.fingerprint, overwrite=overwrite)  # the run before us may just have ended
+            published = target_of(job, plan, overwrite=overwrite)  # the run before us may just have ended
             if published is None:
                 if isinstance(job.sink, BigQuerySinkSpec):
                     check_sink(job.sink)
@@ -148,7 +148,14 @@ def _published(job: AnyJob, plan: Plan, *, overwrite: bool, verify: bool) -> Man
     if half_committed(sink):
         with only_run_at(sink, job.sink.mode):
             roll_back(sink, but=plan.fingerprint)
-    return check_target(sink, plan.fingerprint, overwrite=overwrite, verify=verify)
+    return target_of(job, plan, overwrite=overwrite, verify=verify)
+
+
+def target_of(job: AnyJob, plan: Plan, *, overwrite: bool = False, verify: bool = False) -> Manifest | None:
+    """Return the manifest if the job's very result is published already; see `check_target`."""
+    sink = Path(job.sink.path)
+    accumulates = isinstance(job.sink, BigQuerySinkSpec) and rows_accumulate(sink, job.sink)
+    return check_target(sink, plan.fingerprint, overwrite=overwrite, accumulates=accumulates, verify=verify)
 
 
 def check_credentials(job: AnyJob) -> None:

@@ -13,13 +13,13 @@ import pyarrow as pa
 from emberharmony.errors import DataError
 from emberharmony.io.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
+from emberharmony.io.manifest import MANIFEST
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.staging import staging_of
 from emberharmony.pipeline.tables import check_sink
-from emberharmony.pipeline.target import check_target
 from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.splits import NEVER, SPLITS
-from flows.compose import plan_job
+from flows.compose import plan_job, target_of
 from flows.config import AnyJob
 
 
@@ -125,12 +125,15 @@ def _moment(ticks: int, type_: pa.DataType) -> str:
 def _target(job: AnyJob, plan: Plan) -> str:
     sink = Path(job.sink.path)
     try:
-        if check_target(sink, plan.fingerprint, overwrite=False) is not None:
+        if target_of(job, plan) is not None:
             return "holds this very result; there is nothing to do"
     except DataError as error:
         return f"would be refused. {error}"
     done = len(list((staging_of(plan, sink) / "receipts").glob("*/*.json")))
-    return f"an interrupted run goes on, {done:,} stages of chunks are done" if done else "nothing is there yet"
+    if done:
+        return f"an interrupted run goes on, {done:,} stages of chunks are done"
+    earlier = (sink / MANIFEST).exists()
+    return "an earlier run's result makes way; its rows stay in BigQuery" if earlier else "nothing is there yet"
 
 
 def _columns(plan: Plan) -> Iterator[ColumnLine]:

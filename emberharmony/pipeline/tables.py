@@ -125,6 +125,16 @@ def publish_tables(run: Run, manifest: Manifest, sink: Path) -> None:
     run.store.write(_DONE, b"")  # from here on files may be moved away, and need not be read again
 
 
+def rows_accumulate(sink: Path, spec: BigQuerySinkSpec) -> bool:
+    """Whether the rows of the result at a sink are in the tables that the job adds to, and stay there."""
+    if spec.write_disposition not in ("append", "replace_partitions"):
+        return False
+    places = _places(sink)
+    if not places:
+        return False
+    return places.get("features") == str(BigQuerySink(spec, shared_clients(spec.connection)).target("features"))
+
+
 def check_same_tables(sink: Path, spec: BigQuerySinkSpec) -> None:
     """Refuse a folder whose result was published to other tables than the job now names, or to tables that are gone.
 
@@ -133,8 +143,7 @@ def check_same_tables(sink: Path, spec: BigQuerySinkSpec) -> None:
     PlanError
         If it was.
     """
-    store = Store(sink)
-    places: dict[str, str] = store.read_json(PLACE) if store.exists(PLACE) else {}
+    places = _places(sink)
     clients = shared_clients(spec.connection)
     there, wanted = places.get("features", "no table at all"), str(BigQuerySink(spec, clients).target("features"))
     if there != wanted:
@@ -145,6 +154,16 @@ def check_same_tables(sink: Path, spec: BigQuerySinkSpec) -> None:
     gone = [place for place in places.values() if not exists(clients, TableName.parse(place))]
     if gone:
         raise PlanError(f"{sink} holds a result whose tables are gone: {', '.join(gone)}. Publish it anew with --overwrite.")
+
+
+def _places(sink: Path) -> dict[str, str]:
+    """Tables that the result at a sink was published to; none where that is not known."""
+    store = Store(sink)
+    try:
+        places: dict[str, str] = store.read_json(PLACE) if store.exists(PLACE) else {}
+    except ValueError:
+        return {}
+    return places
 
 
 def output_tables(run: Run, manifest: Manifest) -> Iterator[OutputTable]:

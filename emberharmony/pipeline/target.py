@@ -30,7 +30,9 @@ _MANY = 1000
 _SHOWN = 3
 
 
-def check_target(sink: Path, fingerprint: str, *, overwrite: bool, verify: bool = False) -> Manifest | None:
+def check_target(
+    sink: Path, fingerprint: str, *, overwrite: bool, accumulates: bool = False, verify: bool = False
+) -> Manifest | None:
     """Return the manifest if this very result is published there already.
 
     Parameters
@@ -40,7 +42,9 @@ def check_target(sink: Path, fingerprint: str, *, overwrite: bool, verify: bool 
     fingerprint : str
         Fingerprint of the planned job.
     overwrite : bool
-        Whether the result of another job may be replaced.
+        Whether any result may be replaced, this very one as well.
+    accumulates : bool
+        Whether the rows of the result that is there stay elsewhere, so that another job's may take its place here.
     verify : bool
         Compare the checksums of what is published, not only the sizes.
 
@@ -56,7 +60,7 @@ def check_target(sink: Path, fingerprint: str, *, overwrite: bool, verify: bool 
         if manifest is not None and manifest.fingerprint == fingerprint:
             _check_published(sink, manifest, verify=verify)
             return manifest
-        if manifest is not None:
+        if manifest is not None and not accumulates:
             raise DataError(
                 f"{sink} holds the result of another job or of other data (fingerprint {manifest.fingerprint}, this one is "
                 f"{fingerprint}). Choose another `sink.path`, or replace it with --overwrite."

@@ -18,6 +18,7 @@ from emberharmony.io.bigquery.read import read_rows
 from flows.compose import run_job
 from flows.config import ApplyJob, FitJob, parse_job
 from flows.local import PlainLoop
+from flows.outlook import plan_report
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 
@@ -97,6 +98,36 @@ def test_a_day_of_no_rows_leaves_tables_without_rows(fitted, connection, flights
         assert counts[2, table][0] > 100
         assert counts[13, table] == (0, counts[2, table][1])
     assert counts[13, "runs"][0] == 2
+
+
+def test_nights_are_appended_at_one_place(fitted, connection, flights, tmp_path):
+    """Without --overwrite: the rows of earlier nights stay in BigQuery, whatever becomes of this machine's folder."""
+    for dataset in ("nights", "other_nights"):
+        with connection.open() as clients:
+            clients.jobs.create_dataset(dataset, exists_ok=True)
+    at = dataclasses.asdict(connection)
+
+    def night(day: int, dataset: str = "nights", disposition: str = "append") -> ApplyJob:
+        source = {"type": "bigquery", "table": str(flights.table), "where": f"month = 2 AND day = {day}", "connection": at}
+        sink = {"type": "bigquery", "path": str(tmp_path / "out"), "dataset": dataset, "connection": at}
+        job = {"state": str(fitted), "source": source, "sink": sink | {"write_disposition": disposition}, "runtime": RUNTIME}
+        return parse_job(job, model=ApplyJob)
+
+    def rows() -> dict[str, int]:
+        with connection.open() as clients:
+            found = clients.jobs.query("SELECT run_id, COUNT(*) FROM nights.features GROUP BY run_id").result()
+            return {row[0]: row[1] for row in found}
+
+    ran = {day: run_job(night(day), PlainLoop()).manifest for day in (1, 2)}
+    expected = {manifest.fingerprint: manifest.source_rows for manifest in ran.values()}
+    assert rows() == expected
+    assert "its rows stay in BigQuery" in dict(plan_report(night(1)).lines)["sink"]
+    assert run_job(night(1), PlainLoop()).did_work  # this machine has nothing of it any more
+    assert rows() == expected
+    assert not run_job(night(1), PlainLoop()).did_work
+    for other in (night(2, dataset="other_nights"), night(2, disposition="replace")):
+        with pytest.raises(DataError, match="--overwrite"):
+            run_job(other, PlainLoop())
 
 
 def test_a_table_of_another_schema_is_refused(fitted, connection, flights, tmp_path):

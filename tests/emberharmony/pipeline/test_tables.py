@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DataError, PlanError
-from emberharmony.pipeline.tables import check_values
+from emberharmony.io.bigquery.connection import BigQueryConnection
+from emberharmony.io.bigquery.sink import BigQuerySinkSpec
+from emberharmony.pipeline.tables import check_values, rows_accumulate
 from flows.compose import plan_job
 from flows.config import FitJob, Job, parse_job
 
@@ -71,3 +73,28 @@ def test_values_are_checked_where_they_are_read():
     check_values(run(), rows.slice(0, 1))
     check_values(run(kind="fit"), rows)
     check_values(run(to_bigquery=False), rows)
+
+
+@pytest.mark.parametrize(
+    ("published_to", "disposition", "expected"),
+    [
+        ('{"features": "my-project.out.features"}', "append", True),
+        ('{"features": "my-project.out.features"}', "replace_partitions", True),
+        ('{"features": "my-project.out.features"}', "replace", False),
+        ('{"features": "my-project.elsewhere.features"}', "append", False),
+        (None, "append", False),
+        ("cut off", "append", False),
+    ],
+)
+def test_whose_rows_stay_in_bigquery(tmp_path, published_to, disposition, expected):
+    """Only then may another job's folder be replaced here: of any other, its rows might be nowhere else."""
+    if published_to is not None:
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state" / "bigquery.json").write_text(published_to)
+    spec = BigQuerySinkSpec(
+        dataset="out",
+        path=str(tmp_path),
+        write_disposition=disposition,
+        connection=BigQueryConnection(project="my-project"),
+    )
+    assert rows_accumulate(tmp_path, spec) is expected
