@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -147,17 +147,28 @@ def version(
 def main() -> None:
     """Run the console script; errors made for the user are shown without a traceback."""
     from emberharmony.errors import EmberharmonyError
+    from flows.streams import OutputError, output_errors, prepare_streams
 
+    prepare_streams()
     try:
         app()
-    except (EmberharmonyError, OSError) as error:
-        if isinstance(error, OSError):
-            if error.filename is None:
-                raise  # it is not about a file, and may be ours
+    except EmberharmonyError as error:
+        _end(error)
+    except OSError as error:
+        if error.filename is not None:
             from emberharmony.io.storage_errors import told
 
-            error = told(error)
-        from flows.console import show_error
+            _end(told(error))
+        try:
+            with output_errors():  # what could not be printed cannot be printed now
+                typer.echo()
+        except OutputError as lost:
+            _end(lost)
+        raise  # it is not about a file, and may be ours
 
-        show_error(error)
-        raise SystemExit(1) from None
+
+def _end(error: Exception) -> NoReturn:
+    from flows.console import show_error
+
+    show_error(error)
+    raise SystemExit(1) from None

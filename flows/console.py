@@ -15,6 +15,7 @@ from rich.text import Text
 
 from emberharmony.backend import backend_report
 from emberharmony.errors import PlanError
+from emberharmony.messages import printable
 from emberharmony.pipeline.plan import Plan
 from flows.compose import Outcome
 from flows.config import AnyJob, ApplyJob, Job
@@ -22,10 +23,20 @@ from flows.interrupt import stoppable
 from flows.outlook import plan_report
 from flows.run import run, same_command
 from flows.settings import settings_markdown
+from flows.streams import OutputError, StandardError, output_errors
 from flows.summary import summary_lines
 
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _OutputConsole(Console):
+    """A console for standard output; what a closed pipe means is for its user to say."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled, rather than end the process."""
+        raise
+
+
+_out = _OutputConsole(highlight=False, soft_wrap=True)
+_err = Console(file=StandardError(), highlight=False, soft_wrap=True)
 
 
 class ProgressBars:
@@ -84,7 +95,7 @@ class _Warnings(logging.Handler):
     """Prints warnings above the bars: of Prefect's own output an ad hoc run shows nothing."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _err.print(f"[yellow]warning:[/] {_escaped(record.getMessage())}")
+        _warn(record.getMessage())
 
 
 @contextmanager
@@ -113,14 +124,20 @@ def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = Fa
         else:
             with ProgressBars() as bars:
                 outcome = run(job, bars, overwrite=overwrite, verify=verify)
-    show_outcome(outcome)
+    try:
+        with output_errors():
+            show_outcome(outcome)
+    except OutputError as error:
+        if not isinstance(error.__cause__, BrokenPipeError):  # whoever reads has read enough
+            _warn(f"{outcome.sink} is published, but standard output takes no summary: {error.reason}.")
 
 
 def show_outcome(outcome: Outcome) -> None:
     """Print what a run came to."""
     if not outcome.did_work:
         fingerprint = outcome.manifest.fingerprint
-        _out.print(f"Nothing to do: {outcome.sink} holds this very result (fingerprint {fingerprint}).", markup=False)
+        text = f"Nothing to do: {outcome.sink} holds this very result (fingerprint {fingerprint})."
+        _out.print(printable(text), markup=False)
     outputs = [("" if i else "output", output) for i, output in enumerate(outcome.outputs)]
     _print_lines([*summary_lines(outcome), *outputs])
 
@@ -149,7 +166,7 @@ def show_backends() -> None:
     for row in report:
         double = "" if row.float64 is None else "yes" if row.float64 else "no"
         device = row.default_device or ", ".join(row.devices)
-        rows.append(("→" if row.chosen else "", row.name, row.version or "not installed", device, double, row.reason))
+        rows.append(("*" if row.chosen else "", row.name, row.version or "not installed", device, double, row.reason))
     _print_aligned(rows)
 
 
@@ -160,13 +177,14 @@ def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
         return
     table = Table.grid(padding=(0, 2))
     for line in lines:
-        table.add_row(*map(Text, line))  # texts, not markup: columns may be named "[x]"
+        table.add_row(*(Text(printable(cell)) for cell in line))  # texts, not markup: columns may be named "[x]"
     _out.print(table)
 
 
 def _print_aligned(lines: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
+    printed = [[printable(cell) for cell in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*printed, strict=True)]
+    for line in printed:
         _out.print("  ".join(map(str.ljust, line, widths)).rstrip(), markup=False)
 
 
@@ -175,7 +193,11 @@ def show_error(error: Exception) -> None:
     _err.print(f"[bold red]error:[/] {_escaped(error)}")
 
 
+def _warn(message: str) -> None:
+    _err.print(f"[yellow]warning:[/] {_escaped(message)}")
+
+
 def _escaped(text: object) -> str:
     from rich.markup import escape
 
-    return escape(str(text))
+    return escape(printable(str(text), keep="\n"))

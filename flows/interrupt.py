@@ -7,8 +7,10 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+from emberharmony.messages import printable
 
 GRACE_S = 4.0
 """How long threads may take to end a chunk, and Prefect to record the end of the run."""
@@ -81,6 +83,7 @@ def _leave(status: int) -> None:
             child.terminate()
         except psutil.NoSuchProcess:
             continue
-    sys.stderr.write(f"\n{_advice}\n")
-    sys.stderr.flush()
+    with suppress(OSError, ValueError, AttributeError):  # nobody may be there to read it any more
+        sys.stderr.write(f"\n{printable(_advice or '')}\n")
+        sys.stderr.flush()
     os._exit(status)

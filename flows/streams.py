@@ -1,0 +1,105 @@
+"""The standard streams: printing to whatever they are, a terminal, a pipe, a full disk, or nothing at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+from emberharmony.errors import EmberharmonyError
+
+
+class OutputError(EmberharmonyError):
+    """Standard output takes nothing any more."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Say what is wrong with the stream."""
+        return f"Standard output cannot be written: {self.reason}."
+
+
+def prepare_streams() -> None:
+    """Make the standard streams usable, whatever the shell has made of them; called once, where a command begins.
+
+    A closed one becomes the null device: its number would go to the next file that is opened, and be printed into. Characters
+    that a stream's encoding lacks are escaped. ``COLUMNS=0`` is what some shells set without a terminal; it means no width.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if os.environ.get("COLUMNS", "").strip().lstrip("0") == "":
+        os.environ.pop("COLUMNS", None)
+
+
+@contextmanager
+def output_errors() -> Iterator[None]:
+    """Translate the errors of a stream that is printed to; nothing else may be done in the block.
+
+    Raises
+    ------
+    OutputError
+        If the stream is full or closed; what is printed to it later is lost without an error. Its cause is a
+        ``BrokenPipeError`` where a pipe's reader has ended.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: the stream object is closed
+        discard(sys.stdout)
+        raise OutputError((getattr(error, "strerror", None) or str(error)).lower()) from error
+
+
+def discard(stream: TextIO | None) -> None:
+    """Let the null device take what is written to a stream from now on, also what the interpreter flushes at its end."""
+    with suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())  # type: ignore[union-attr] - None has no fileno
+        os.close(null)
+
+
+class StandardError(io.TextIOBase):
+    """Standard error, as it is when it is written to. What it does not take is lost: no run fails for want of a screen."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The stream's encoding."""
+        return getattr(sys.stderr, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        """Write a text, if it can be written."""
+        with self._tried():
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what was written, if it can be."""
+        with self._tried():
+            sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return sys.stderr is not None and sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        """The stream's descriptor."""
+        return sys.stderr.fileno()
+
+    @contextmanager
+    def _tried(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, AttributeError):  # full, closed, or None
+            discard(sys.stderr)
