@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from emberharmony import ops
+from emberharmony.arrow import plain
 from emberharmony.typing import FeatureBlock
 
 
@@ -62,12 +64,49 @@ def told_apart(names: list[str], taken: set[str]) -> tuple[str, ...]:
 
 
 def strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """A column as strings: what categories are made of, also of numbers and booleans; NaN is null."""
+    """A column as strings: what categories and hash keys are made of, also of numbers and booleans; NaN is null.
+
+    Equal numbers have one text, whatever their type: 1.0 is ``1``, as -0.0 is ``0`` and a decimal 1.50 is ``1.5``.
+
+    Examples
+    --------
+    >>> strings(pa.array([-0.0, 12345678901.0, 0.5, float("nan")])).to_pylist()
+    ['0', '12345678901', '0.5', None]
+    """
+    if isinstance(column, pa.Array):
+        return strings(pa.chunked_array([column])).combine_chunks()
+    column = plain(column)
     if pt.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pt.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), None, column)
+        return _float_texts(column)
+    if pt.is_decimal(column.type):
+        return _decimal_texts(column)
+    if pt.is_timestamp(column.type) and column.type.tz is not None:
+        column = column.cast(pa.timestamp(column.type.unit, "UTC"))  # a zone that this machine does not know has no texts
     return column.cast(pa.large_string())
+
+
+def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    column = column.cast(pa.float32()) if pt.is_float16(column.type) else column
+    column = pc.if_else(pc.is_nan(column), None, column)
+    is_whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), 2.0**63))
+    whole = pc.if_else(is_whole, column, 0.0).cast(pa.int64())
+    return pc.if_else(is_whole, whole.cast(pa.large_string()), column.cast(pa.large_string()))
+
+
+def _decimal_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Without the zeros at the end, which a column has by its scale."""
+    wide = column if pt.is_decimal256(column.type) else column.cast(pa.decimal128(column.type.precision, column.type.scale))
+    encoded = wide.dictionary_encode().combine_chunks()
+    texts = pa.array([_decimal_text(value) for value in encoded.dictionary.to_pylist()], pa.large_string())
+    encoded = pa.DictionaryArray.from_arrays(encoded.indices, texts)
+    return pa.chunked_array([encoded.dictionary_decode()])
+
+
+def _decimal_text(value: Decimal) -> str:
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def codes(column: pa.Array | pa.ChunkedArray, vocabulary: tuple[str, ...]) -> NDArray[np.int32]:

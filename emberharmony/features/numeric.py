@@ -47,6 +47,8 @@ class Scaling:
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> FloatArray:
     """A numeric or boolean column as float64 of shape ``(n_rows,)``, with NaN for null."""
+    if pt.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
     if pt.is_boolean(column.type):
         column = column.cast(pa.int8())
     values = column.cast(pa.float64(), safe=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.types as pt
 
+from emberharmony.arrow import is_text
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnRoles, FeatureColumn
 from emberharmony.features.drift import baseline_of
@@ -27,6 +30,7 @@ from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.stats.categories import CategoryCounts
 
 STATE_VERSION = 1
+_OLD_TEXT = re.compile(r"\.\d*0$|^-0$|E|e\+1[0-8]$")  # 1.50, -0, 1E-7, 1e+10: see `features.categorical.strings`
 JOB, BASELINE, PREPROCESSING, PCAS = "job.json", "baseline.json", "preprocessing.json", "pca.safetensors"
 
 
@@ -158,4 +162,18 @@ def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
         raise
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DataError(f"{place} cannot be read as a state ({error}); publish it anew.") from error
+    _refuse_old_texts(place, schema, fitted)
     return FittedState(files, job["fingerprint"], spec, fitted, schema, job["target"])
+
+
+def _refuse_old_texts(place: Path, schema: pa.Schema, fitted: Preprocessing) -> None:
+    """Refuse a state whose categories of numbers have texts that equal numbers no longer have."""
+    for column in fitted.columns:
+        type_ = schema.field(column.name).type
+        if is_text(type_.value_type if pt.is_dictionary(type_) else type_):
+            continue
+        for value in filter(_OLD_TEXT.search, column.vocabulary):
+            raise DataError(
+                f"{place} was fitted by a version that wrote numbers as categories in another way ({value!r} of column "
+                f"{column.name!r}), and would not know them again. Fit a new state."
+            )

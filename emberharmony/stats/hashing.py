@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def hash_strings(column: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
-    """Hash a column of strings; null hashes as a value of its own.
+    """Hash a column of strings; null hashes as the text ``None``.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -194,6 +195,17 @@ def test_a_state_of_another_version_is_refused(state, table, tmp_path):
         apply_to(tmp_path / "t.parquet", copy, tmp_path / "applied")
     with pytest.raises(DataError, match="is not the folder of a published result"):
         apply_to(tmp_path / "t.parquet", tmp_path, tmp_path / "applied")
+
+
+@pytest.mark.parametrize("old", ["1.50", "-0", "1E-7", "1.5e+10"])
+def test_a_state_with_other_texts_of_numbers_is_refused(state, table, tmp_path, old):
+    copy = shutil.copytree(state / "state", tmp_path / "copy")
+    fitted = json.loads((copy / "preprocessing.json").read_text())
+    (column,) = (column for column in fitted["columns"] if column["name"] == "count")
+    column |= {"kind": "categorical", "vocabulary": ["1", old, "1.5", "1e+20"]}
+    (copy / "preprocessing.json").write_text(json.dumps(fitted))
+    with pytest.raises(DataError, match=f"{re.escape(repr(old))} of column 'count'.* Fit a new state"):
+        apply_to(write_table(table, tmp_path / "t.parquet"), copy, tmp_path / "applied")
 
 
 # ---- again and again ---------------------------------------------------------------------------------------------------
