@@ -19,6 +19,7 @@ ROW_NUMBER = "row_number"
 """Column of every feature part: the row's number in the source."""
 SPLIT = "split"
 """Column that a reader of the parts finds in the names of their folders."""
+_MAX_NAMED = 5
 _UNNAMED_INDEX = re.compile("__index_level_[0-9]+__")
 _OF_WINDOWS = re.compile("stride|first_row|last_row|start_time|end_time|pc_[0-9]+")
 
@@ -158,10 +159,7 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
         else:
             features.append(FeatureColumn(field.name, kind))
     if not features:
-        raise PlanError(
-            "No column is left to make features of; the table has "
-            + (f"{listed(schema.names)}." if schema.names else "no columns.")
-        )
+        raise PlanError(f"No column is left to make features of: {_reasons(dropped, [*spec.passthrough, spec.target])}.")
     return ColumnRoles(tuple(features), spec.time, spec.target, spec.passthrough, tuple(dropped))
 
 
@@ -185,9 +183,26 @@ def kind_of(type_: pa.DataType) -> Kind | None:
     return "categorical" if is_category(type_) else None
 
 
+def _reasons(dropped: list[DroppedColumn], carried: list[str | None]) -> str:
+    """Why columns make no features, those of one reason together."""
+    names: dict[str, list[str]] = {}
+    for column in dropped:
+        names.setdefault(column.reason, []).append(column.name)
+    for name in filter(None, carried):
+        names.setdefault("carried along as target or passthrough", []).append(name)
+    texts = []
+    for reason, of in names.items():
+        texts.append(f"{listed(of, most=_MAX_NAMED)} ({reason})")
+    rest = sum(map(len, list(names.values())[_MAX_NAMED:]))
+    more = f"; and {rest:,} more column{'s' if rest > 1 else ''}" if rest else ""
+    return ("; ".join(texts[:_MAX_NAMED]) + more) or "the table has none"
+
+
 def _family(type_: pa.DataType) -> str:
     if pt.is_struct(type_):
         return "struct"
+    if pt.is_map(type_):
+        return "map"
     if pt.is_nested(type_):
         return "array"
     return str(type_)

@@ -71,7 +71,7 @@ def test_every_column_has_one_role():
         (ColumnSpec(time="x"), (), "The time column 'x' is of type float; it has to be a timestamp or a date"),
         (ColumnSpec(categorical=("day",)), (), "Column 'day' is of type date32.*no categories can be made of it"),
         (ColumnSpec(), ("list",), "Column 'list' is of type list.*cannot be a key of a hash split"),
-        (ColumnSpec(drop=tuple(SCHEMA.names)), (), "No column is left to make features of; the table has id, t"),
+        (ColumnSpec(drop=tuple(SCHEMA.names)), (), "No column is left to make features of: id, t, day, x, flag and 4 more"),
     ],
 )
 def test_what_cannot_be(spec, also, message):
@@ -137,3 +137,26 @@ def test_the_unnamed_index_of_a_pandas_frame_is_no_feature():
     assert [column.reason for column in roles.dropped] == ["the unnamed index of a pandas frame"]
     asked = assign_roles(schema, ColumnSpec(categorical=("__index_level_0__",)))
     assert "__index_level_0__" in [column.name for column in asked.features], "a column that is asked for is taken"
+
+
+def test_a_table_without_features_says_which_columns_and_why():
+    schema = pa.schema(
+        {
+            **{f"raw{i}": pa.binary() for i in range(7)},
+            "took": pa.duration("s"),
+            "id": pa.uuid(),
+            "m": pa.map_(pa.string(), pa.int8()),
+            "y": pa.int64(),
+            "k": pa.int64(),
+            "x": pa.int64(),
+        }
+    )
+    with pytest.raises(PlanError) as refused:
+        assign_roles(schema, ColumnSpec(target="y", passthrough=("k",), drop=("x",)))
+    assert str(refused.value) == (
+        "No column is left to make features of: raw0, raw1, raw2, raw3, raw4 and 2 more (binary columns are not supported); "
+        "took (duration[s] columns are not supported); id (extension<arrow.uuid> columns are not supported); "
+        "m (map columns are not supported); x (dropped by the configuration); and 2 more columns."
+    )
+    with pytest.raises(PlanError, match="the table has none"):
+        assign_roles(pa.schema([]), ColumnSpec())
