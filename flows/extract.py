@@ -8,7 +8,7 @@ from flows.artifacts import ArtifactWatcher, publish_summary
 from flows.compose import Outcome, run_job
 from flows.config import Job
 from flows.engine import engine_of
-from flows.watch import current_watcher
+from flows.watch import current_watcher, note_outcome
 
 
 @flow(name="extract", persist_result=False)
@@ -25,5 +25,6 @@ def extract(job: Job, overwrite: bool = False) -> Outcome:
     """
     with engine_of(job) as engine:
         outcome = run_job(job, engine, ArtifactWatcher(current_watcher()), overwrite=overwrite)
+    note_outcome(outcome)
     publish_summary(outcome)
     return outcome

@@ -8,7 +8,7 @@ from flows.artifacts import ArtifactWatcher, publish_summary
 from flows.compose import Outcome, run_job
 from flows.config import FitJob
 from flows.engine import engine_of
-from flows.watch import current_watcher
+from flows.watch import current_watcher, note_outcome
 
 
 @flow(name="fit", persist_result=False)
@@ -24,5 +24,6 @@ def fit(job: FitJob, overwrite: bool = False) -> Outcome:
     """
     with engine_of(job) as engine:
         outcome = run_job(job, engine, ArtifactWatcher(current_watcher()), overwrite=overwrite)
+    note_outcome(outcome)
     publish_summary(outcome)
     return outcome

@@ -24,6 +24,10 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
+class OutageError(TransientError):
+    """The Prefect server does not answer."""
+
+
 def is_outage(error: httpx.HTTPError) -> bool:
     """Whether the server was not there, or in no state to answer; what it refuses, it refuses for good."""
     if isinstance(error, httpx.HTTPStatusError):
@@ -36,7 +40,7 @@ async def through_outages(ask: Callable[[], Awaitable[T]]) -> T:
 
     Raises
     ------
-    TransientError
+    OutageError
         If it did not answer at last.
     """
     for wait in waits():
@@ -64,7 +68,7 @@ def outages_told(advice: str = "", *, at_end: bool = False) -> Iterator[None]:
 
     Raises
     ------
-    TransientError, TerminalError
+    OutageError, TerminalError
         In place of the client's error.
     """
     try:
@@ -75,7 +79,7 @@ def outages_told(advice: str = "", *, at_end: bool = False) -> Iterator[None]:
         if isinstance(error, httpx.HTTPError) and is_outage(error):
             if at_end:
                 _forget_what_waits()
-            raise TransientError(f"{_told(error)} {advice}".strip()) from error
+            raise OutageError(f"{_told(error)} {advice}".strip()) from error
         if isinstance(error, httpx.HTTPStatusError):
             raise TerminalError(_refusal(error)) from error
         raise
@@ -90,8 +94,12 @@ def _forget_what_waits() -> None:
 
 
 def _told(error: httpx.HTTPError) -> str:
-    reason = f"status {error.response.status_code}" if isinstance(error, httpx.HTTPStatusError) else str(error)
-    return f"The Prefect server at {_address()} does not answer ({reason})."
+    reason = (
+        f"status {error.response.status_code}"
+        if isinstance(error, httpx.HTTPStatusError)
+        else str(error) or type(error).__name__
+    )
+    return f"The Prefect server at {shown_address()} does not answer ({reason})."
 
 
 def _refusal(error: httpx.HTTPStatusError) -> str:
@@ -102,10 +110,11 @@ def _refusal(error: httpx.HTTPStatusError) -> str:
         404: "Is that its API? A server's own PREFECT_API_URL ends in /api.",
     }.get(status, "Are client and server of the same version? See prefect version.")
     return (
-        f"The Prefect server at {_address()} refuses {request.method} {request.url.path} (status {status}). {advice} "
+        f"The Prefect server at {shown_address()} refuses {request.method} {request.url.path} (status {status}). {advice} "
         f"Or go on without Prefect: --set runtime.engine=none."
     )
 
 
-def _address() -> httpx.URL:
+def shown_address() -> httpx.URL:
+    """The address of the server, without credentials."""
     return httpx.URL(str(PREFECT_API_URL.value())).copy_with(userinfo=b"")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 
+from emberharmony.errors import TerminalError
 from flows.compose import Outcome, check_credentials, is_published, run_job
 from flows.config import AnyJob, ApplyJob, FitJob, Job
 from flows.local import PlainLoop
-from flows.server import server_if_needed
+from flows.server import is_configured, server_if_needed
 from flows.watch import Watcher, current_watcher, watching
 
 _QUIET: Mapping[str, str] = {
@@ -18,14 +20,12 @@ _QUIET: Mapping[str, str] = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     # Each event that a server does not take would be shown, with all that is in it.
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
-    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
     "PREFECT_CLI_WRAP_LINES": "false",
-    # Measured: a quarter of the server's time for each task run.
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
 }
+
+_log = logging.getLogger(__name__)
 
 
 def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False, verify: bool = False) -> Outcome:
@@ -35,6 +35,10 @@ def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False,
     ------
     EmberharmonyError
         If the job cannot be done; nothing was published then.
+
+    Notes
+    -----
+    A Prefect server that goes away after the result was published is a warning: the store says what is done.
     """
     # A job with nothing to do needs no Prefect either, whose server takes seconds to start.
     if job.runtime.engine == "none" or (not overwrite and is_published(job, verify=verify)):
@@ -46,11 +50,22 @@ def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False,
         f"What is done is kept in {job.sink.path}. Run {same_command(overwrite)} again when the server is back, or go on "
         f"without Prefect: --set runtime.engine=none."
     )
-    with server_if_needed(), watching(watcher or current_watcher()):
-        from flows.outages import outages_told  # Prefect is imported while its server starts
+    if job.runtime.engine == "pools" and not is_configured():
+        raise TerminalError(
+            "engine: pools hands chunks to the workers of a Prefect server, and none is configured. Set PREFECT_API_URL to "
+            "one that is set up as in deploy/README.md, or choose another runtime.engine."
+        )
+    with server_if_needed(advice), watching(watcher or current_watcher()) as outcomes:
+        from flows.outages import OutageError, outages_told  # Prefect is imported while its server starts
 
-        with outages_told(advice, at_end=True):
-            return _as_flow_run(job, overwrite=overwrite)
+        try:
+            with outages_told(at_end=True):
+                return _as_flow_run(job, overwrite=overwrite)
+        except OutageError as outage:
+            if not outcomes:
+                raise OutageError(f"{outage} {advice}") from outage
+            _log.warning("%s The result is published; the server was not told.", outage)
+            return outcomes[-1]
 
 
 def same_command(overwrite: bool) -> str:

@@ -30,11 +30,7 @@ def prepare_streams() -> None:
     A closed one becomes the null device: its number would go to the next file that is opened, and be printed into. Characters
     that a stream's encoding lacks are escaped. ``COLUMNS=0`` is what some shells set without a terminal; it means no width.
     """
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+    occupy_descriptors()
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
@@ -43,6 +39,15 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
     if os.environ.get("COLUMNS", "").strip().lstrip("0") == "":
         os.environ.pop("COLUMNS", None)
+
+
+def occupy_descriptors() -> None:
+    """Open the null device where a standard stream is closed."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
 
 
 @contextmanager

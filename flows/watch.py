@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from emberharmony.pipeline.plan import Plan
+
+if TYPE_CHECKING:
+    from flows.compose import Outcome
 
 
 class Watcher(Protocol):
@@ -40,6 +43,7 @@ class Unwatched:
 
 
 _watcher: ContextVar[Watcher | None] = ContextVar("emberharmony_watcher", default=None)
+_outcomes: ContextVar[list[Outcome] | None] = ContextVar("emberharmony_outcomes", default=None)
 
 
 def current_watcher() -> Watcher:
@@ -47,11 +51,20 @@ def current_watcher() -> Watcher:
     return _watcher.get() or Unwatched()
 
 
+def note_outcome(outcome: Outcome) -> None:
+    """Tell whoever watches this context that a job is done; its flow run may yet fail to reach its server."""
+    outcomes = _outcomes.get()
+    if outcomes is not None:
+        outcomes.append(outcome)
+
+
 @contextmanager
-def watching(watcher: Watcher) -> Iterator[None]:
-    """Show jobs of this context to `watcher`, which a flow's parameters could not carry."""
-    token = _watcher.set(watcher)
+def watching(watcher: Watcher) -> Iterator[list[Outcome]]:
+    """Show jobs of this context to `watcher`, which a flow's parameters could not carry; yields the outcomes of those done."""
+    outcomes: list[Outcome] = []
+    tokens = _watcher.set(watcher), _outcomes.set(outcomes)
     try:
-        yield
+        yield outcomes
     finally:
-        _watcher.reset(token)
+        _watcher.reset(tokens[0])
+        _outcomes.reset(tokens[1])

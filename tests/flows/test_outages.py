@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -12,6 +13,7 @@ from emberharmony.errors import TerminalError, TransientError
 from flows.config import parse_job
 from flows.outages import outages_told
 from flows.run import run
+from flows.watch import note_outcome
 from tests.faults.victims import small_job
 from tests.jobs import small_table, write_table
 
@@ -65,3 +67,21 @@ def test_a_server_that_is_not_there_is_told_with_how_to_go_on(job):
         nowhere = {PREFECT_API_URL: f"http://127.0.0.1:{nobody.getsockname()[1]}/api", PREFECT_CLIENT_MAX_RETRIES: 0}
         with temporary_settings(nowhere), pytest.raises(TransientError, match=r"does not answer .* runtime\.engine=none"):
             run(job)
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_an_outage_after_the_result_was_published_is_a_warning(job, monkeypatch, caplog, published):
+    def flow_run(*_, **__):
+        if published:
+            note_outcome("the outcome")
+        raise httpx.ConnectError("refused")
+
+    monkeypatch.setattr("flows.run.server_if_needed", lambda advice: nullcontext())
+    monkeypatch.setattr("flows.run._as_flow_run", flow_run)
+    with temporary_settings({PREFECT_API_URL: "http://somewhere:4200/api"}):
+        if published:
+            assert run(job) == "the outcome"
+            assert "somewhere:4200/api does not answer (refused). The result is published" in caplog.text
+        else:
+            with pytest.raises(TransientError, match="Run the same command again when the server is back"):
+                run(job)

@@ -172,3 +172,23 @@ def test_standard_streams_that_are_closed(job, closed, printed):
     assert done.stderr == ""
     manifest = json.loads((job.parent / "out/manifest.json").read_text())
     assert all((job.parent / "out" / file["name"]).stat().st_size == file["n_bytes"] for file in manifest["files"])
+
+
+CLOSED = """
+import os, socket, sys
+from flows.streams import occupy_descriptors
+for number in {closed}:
+    os.close(number)
+occupy_descriptors()
+with open(sys.argv[1], "w") as file, socket.socket() as listener:
+    for number in {closed}:
+        os.write(number, b"a library's last words")
+    file.write(str(min(file.fileno(), listener.fileno()) > 2))
+"""
+
+
+@pytest.mark.parametrize("closed", [[0], [0, 1, 2]], ids=str)
+def test_no_file_or_socket_takes_the_number_of_a_closed_stream(tmp_path, closed):
+    told = tmp_path / "told"
+    subprocess.run([sys.executable, "-c", CLOSED.format(closed=closed), told], check=True)
+    assert told.read_text() == "True"

@@ -77,6 +77,23 @@ def test_a_killed_worker_process_loses_nothing(plain, folder, engine):
     assert contents(Path(job["sink"]["path"])) == plain
 
 
+def test_a_killed_server_is_started_again_and_loses_nothing(plain, folder, caplog):
+    job = small_job(folder, sink="killed-server", runtime={"engine": "threads", "workers": 1, "granularity": "chunk"})
+
+    def kill() -> None:
+        wait_until(lambda: len(receipts(job)) >= 2, timeout_s=100)
+        for child in psutil.Process().children():
+            if "server_process" in " ".join(child.cmdline()):
+                child.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    run(parse_job(job))
+    killer.join()
+    assert caplog.text.count("It is started again.") == 1
+    assert contents(Path(job["sink"]["path"])) == plain
+
+
 def test_processes_start_before_there_is_work():
     from tasks.processes import working_in_processes
 

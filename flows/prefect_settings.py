@@ -1,0 +1,151 @@
+"""Prefect's settings, which it reads when it is imported: what is wrong with them is said in words."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+import tomllib
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
+from typing import Any
+
+from emberharmony.errors import TerminalError
+
+BUILT_IN_PROFILES = ("ephemeral", "local", "cloud", "test")
+_SECRET = re.compile("KEY|AUTH|SECRET|PASSWORD|URL|HEADERS")
+"""Parts of the names of variables whose values are not shown."""
+
+
+def prefect_home() -> Path:
+    """The folder of Prefect's database and profiles."""
+    return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+
+
+def settings_files() -> list[Path]:
+    """The files from which Prefect takes settings here."""
+    files = [_profiles_path(), Path("prefect.toml"), Path(".env"), Path("pyproject.toml")]
+    return [path for path in files if os.path.lexists(path)]
+
+
+def _profiles_path() -> Path:
+    return Path(os.environ.get("PREFECT_PROFILES_PATH") or prefect_home() / "profiles.toml")
+
+
+def load_prefect() -> None:
+    """Import Prefect, and check the settings with which it runs.
+
+    Raises
+    ------
+    TerminalError
+        If a file or a variable is wrong; the message names it.
+    """
+    _check_files()
+    try:
+        _import()
+    except ImportError:
+        raise
+    except Exception as error:
+        raise TerminalError(f"{_said(error)} Correct it, or go on without Prefect: --set runtime.engine=none.") from error
+
+
+def _import() -> None:
+    with _told_if_successful(), warnings.catch_warnings():
+        # Nothing that a run needs is kept there.
+        warnings.filterwarnings("ignore", "Failed to create the Prefect home directory", UserWarning)
+        import prefect.settings
+
+        prefect.settings.Settings()
+
+
+@contextmanager
+def _told_if_successful() -> Iterator[None]:
+    """Drop what Prefect prints of its settings while it is imported, if an error says it better."""
+    said = io.StringIO()
+    with redirect_stderr(said):
+        yield
+    if said.getvalue() and sys.stderr:
+        sys.stderr.write(said.getvalue())
+
+
+def _check_files() -> None:
+    """Refuse a file that cannot be read, and a profile that does not exist: Prefect would use another one."""
+    profiles: Mapping[str, Any] = {}
+    active = None
+    for path in settings_files():
+        settings = _read(path)
+        if path == _profiles_path():
+            profiles, active = settings.get("profiles", {}), settings.get("active")
+            if not isinstance(profiles, dict) or not all(isinstance(profile, dict) for profile in profiles.values()):
+                raise TerminalError(
+                    f"Prefect's settings in {path.absolute()} cannot be read: a profile is a table, [profiles.NAME], that "
+                    f"sets variables. Correct the file."
+                )
+    name = os.environ.get("PREFECT_PROFILE") or active
+    if name is not None and name not in profiles and name not in BUILT_IN_PROFILES:
+        by = "PREFECT_PROFILE" if os.environ.get("PREFECT_PROFILE") else f"`active` in {_profiles_path().absolute()}"
+        known = ", ".join(dict.fromkeys([*profiles, *BUILT_IN_PROFILES]))
+        raise TerminalError(f"{by} names Prefect's profile {name!r}, which does not exist. Name one of these: {known}.")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text) if path.suffix == ".toml" else {}
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise TerminalError(f"Prefect's settings in {path.absolute()} cannot be read: {reason}. Correct the file.") from error
+
+
+def _said(error: Exception) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        if first["loc"]:
+            return _refused(_names(error.title, str(first["loc"][0])), first["msg"], first["input"])
+        error = ValueError(first["msg"])
+    field = re.match(r'error parsing value for field "(\w+)"', str(error))
+    if field:
+        set_ = [name for name in os.environ if name.startswith("PREFECT_") and name.endswith(field[1].upper())]
+        if set_:
+            return _refused(set_, "a value of several parts is written as JSON", os.environ[set_[0]])
+    files = ", ".join(str(path.absolute()) for path in settings_files())
+    return f"Prefect cannot read its settings, the variables PREFECT_*{files and f' and {files}'}: {error}."
+
+
+def _refused(names: list[str], reason: str, value: Any) -> str:
+    """Say which setting Prefect refuses, by the name under which it was set, and where."""
+    name = next((name for name in names if name in os.environ), names[0])
+    value = os.environ.get(name, value)  # as it was written
+    shown = f" = {value!r}" if isinstance(value, str | int | float) and not _SECRET.search(name) else ""
+    place = "" if name in os.environ else _place(names)
+    return f"Prefect does not accept {name}{shown}{place}: {reason[:1].lower()}{reason[1:]}."
+
+
+def _place(names: Iterable[str]) -> str:
+    for path in settings_files():
+        text = path.read_text(encoding="utf-8").upper()
+        # In its own files a setting is named by its section and the rest.
+        if any(name in text or name.rpartition("_")[2] in text for name in names):
+            return f" (set in {path.absolute()})"
+    return ""
+
+
+def _names(model: str, field: str) -> list[str]:
+    """The variables that set a field of one of Prefect's models of settings."""
+    base = sys.modules["prefect.settings.base"].PrefectBaseSettings
+    found = next((cls for cls in _subclasses(base) if cls.__name__ == model), base)
+    own = f"{found.model_config.get('env_prefix') or 'PREFECT_'}{field}"
+    known = found.model_fields.get(field)
+    aliases = getattr(known and known.validation_alias, "choices", [])
+    return list(dict.fromkeys(name.upper() for name in [own, *(a for a in aliases if isinstance(a, str))]))
+
+
+def _subclasses(cls: Any) -> Iterable[Any]:
+    for one in cls.__subclasses__():
+        yield one
+        yield from _subclasses(one)

@@ -1,0 +1,40 @@
+"""The process of a temporary Prefect server: started by its path, with a socket and the folder of its database.
+
+It needs nothing but Prefect, so that it runs in any folder, whether this package is installed or not.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import threading
+
+
+def main() -> None:
+    """Serve until told to stop, or until the process that started this one is gone."""
+    import uvicorn
+
+    socket_number, folder = int(sys.argv[1]), sys.argv[2]
+    app = "prefect.server.api.server:create_app"
+    server = uvicorn.Server(uvicorn.Config(app, factory=True, fd=socket_number, log_level="critical", lifespan="on"))
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    def stop_with_parent() -> None:
+        sys.stdin.buffer.read()
+        stop()
+
+    # uvicorn takes SIGTERM only while it serves, and raises it again at its end, before anything could be cleared up.
+    signal.signal(signal.SIGTERM, stop)
+    parent = threading.Thread(target=stop_with_parent, daemon=True)
+    parent.start()
+    server.run()
+    parent.join(1.0)
+    if not parent.is_alive():  # else it may start another server on this database
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
