@@ -15,7 +15,17 @@ from emberharmony.features.datetime import TICKS_PER_DAY
 from emberharmony.io.source import RowOrder, Source, TableInfo, TimeRange
 from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.pipeline.vocabulary import vocabulary_bounds
-from emberharmony.planning.chunks import NO_ROWS, Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank, time_buckets
+from emberharmony.planning.chunks import (
+    NO_ROWS,
+    Chunk,
+    TimeBucket,
+    check_chunk_rows,
+    cut_rows,
+    cut_times,
+    joined,
+    time_at_rank,
+    time_buckets,
+)
 from emberharmony.planning.memory import MemoryPlan, RowSizes, plan_memory
 from emberharmony.splits import SPLITS, TimeBoundaries
 from emberharmony.threads import compute_threads
@@ -95,6 +105,7 @@ def plan_table(
     vocabulary: Mapping[str, int] | None = None,
 ) -> Plan:
     """Plan a job whose columns' roles are known, and of a state the sizes of its vocabularies."""
+    check_chunk_rows(resources.chunk_rows, table.n_rows)
     groups = source.row_groups(spec.columns.time) if table.n_rows else np.empty(0, np.int64)
     reserved = _resident_bytes()
 

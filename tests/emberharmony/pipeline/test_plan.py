@@ -157,3 +157,11 @@ def test_a_target_with_one_value_is_not(tmp_path, target, told):
     table = table.set_column(table.schema.get_field_index("y"), "y", pa.array(target))
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=70, write_statistics=told)
     assert planned(tmp_path / "t.parquet").n_rows == 200
+
+
+@pytest.mark.parametrize("order", ["sorted", "shuffled"])
+def test_chunks_of_a_row_are_refused_before_any_is_read(tmp_path, order):
+    path = write_table(small_table(2_000, order=order), tmp_path / "t.parquet", group_rows=500)
+    with pytest.raises(PlanError, match=r"chunk_rows: 1 makes 2,000 chunks of 2,000 rows\. .* Set it to 4 or more"):
+        planned(path, chunk_rows=1)
+    assert len(planned(path, chunk_rows=4).chunks) >= 500

@@ -14,6 +14,7 @@ from emberharmony.planning.chunks import (
     LAST_TICK,
     Chunk,
     TimeBucket,
+    check_chunk_rows,
     count_in_buckets,
     cut_rows,
     cut_times,
@@ -231,3 +232,28 @@ def test_times_of_all_of_64_bits(n_buckets, ticks, data):
     assert np.concatenate(seen).tolist() == ticks.tolist()
     rank = data.draw(st.integers(0, len(ticks) - 1))
     assert time_at_rank(buckets, rank, lambda start, stop: ticks[in_range(ticks, start, stop)]) == ticks[rank]
+
+
+@pytest.mark.parametrize(
+    ("chunk_rows", "n_rows", "enough"),
+    [
+        (1, 501, 2),
+        (1, 4_000, 8),
+        (7, 336_776, 674),
+        (999, 10**6, 1_000),
+        (1_000, 10**8 + 1, 1_001),
+        (10**5, 10**11, 10**6),
+        (1, 10**11, 10**6),
+    ],
+)
+def test_absurd_numbers_of_chunks_are_refused(chunk_rows, n_rows, enough):
+    with pytest.raises(PlanError, match=rf"^runtime\.chunk_rows: {chunk_rows:,} makes .* Set it to {enough:,} or more"):
+        check_chunk_rows(chunk_rows, n_rows)
+    check_chunk_rows(enough, n_rows)
+
+
+@pytest.mark.parametrize(
+    ("chunk_rows", "n_rows"), [(None, 10**12), (1, 1), (1, 500), (1, 0), (100, 50_000), (1_000, 10**8), (10**6, 10**11)]
+)
+def test_other_numbers_of_chunks_are_not(chunk_rows, n_rows):
+    check_chunk_rows(chunk_rows, n_rows)
