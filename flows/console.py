@@ -19,6 +19,7 @@ from emberharmony.messages import printable
 from emberharmony.pipeline.plan import Plan
 from flows.compose import Outcome
 from flows.config import AnyJob, ApplyJob, Job
+from flows.elapsed import Elapsed, process_age_s
 from flows.interrupt import stoppable
 from flows.outlook import plan_report
 from flows.run import run, same_command
@@ -114,7 +115,7 @@ def warnings_shown() -> Iterator[None]:
 
 def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = False) -> None:
     """Run a job, show how far it is, and end with what was read and written."""
-    again = same_command(overwrite)
+    loading_s, again = process_age_s(), same_command(overwrite)
     with (
         warnings_shown(),
         stoppable(f"Stopped. What is done is kept in {job.sink.path}; run {again} again to go on where it stopped."),
@@ -126,20 +127,21 @@ def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = Fa
                 outcome = run(job, bars, overwrite=overwrite, verify=verify)
     try:
         with output_errors():
-            show_outcome(outcome)
+            around = "the rest" if job.runtime.engine == "none" else "Prefect's server and flow run"
+            show_outcome(outcome, Elapsed(process_age_s(), loading_s, outcome.seconds, around))
     except OutputError as error:
         if not isinstance(error.__cause__, BrokenPipeError):  # whoever reads has read enough
             _warn(f"{outcome.sink} is published, but standard output takes no summary: {error.reason}.")
 
 
-def show_outcome(outcome: Outcome) -> None:
-    """Print what a run came to."""
+def show_outcome(outcome: Outcome, elapsed: Elapsed) -> None:
+    """Print what a run came to, and how long it took."""
     if not outcome.did_work:
         fingerprint = outcome.manifest.fingerprint
         text = f"Nothing to do: {outcome.sink} holds this very result (fingerprint {fingerprint})."
         _out.print(printable(text), markup=False)
     outputs = [("" if i else "output", output) for i, output in enumerate(outcome.outputs)]
-    _print_lines([*summary_lines(outcome), *outputs])
+    _print_lines([*summary_lines(outcome, elapsed), *outputs])
 
 
 def show_plan(job: Job | ApplyJob) -> None:

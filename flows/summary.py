@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from emberharmony.features.drift import is_major
 from emberharmony.io.manifest import WindowCounts
 from flows.compose import Outcome
+from flows.elapsed import Elapsed
 
 MAX_NAMED = 5
 """Columns that a line of the summary names; the manifest has all of them."""
@@ -25,7 +26,7 @@ def explained_rows(outcome: Outcome) -> list[dict[str, object]]:
     return rows
 
 
-def summary_lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
+def summary_lines(outcome: Outcome, elapsed: Elapsed | None = None) -> Iterator[tuple[str, str]]:
     """Labels and texts of a summary, in the order in which a reader asks."""
     manifest = outcome.manifest
     yield "rows", f"{manifest.source_rows:,} read; " + ", ".join(f"{n:,} {split}" for split, n in manifest.rows.items())
@@ -46,6 +47,8 @@ def summary_lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
     if outcome.did_work:
         speed = f"{outcome.rows_per_second:,.0f} rows/s"
         yield "time", f"{outcome.seconds:.1f} s, {speed}, engine {outcome.engine}"
+        if elapsed:
+            yield "waited", str(elapsed)
         yield "memory", f"{outcome.peak_bytes / 2**20:,.0f} MiB at most, {outcome.projected_bytes / 2**20:,.0f} MiB planned"
 
 

@@ -54,6 +54,7 @@ def test_run_and_run_again(job):
     first = run("run", job)
     assert first.exit_code == 0, first.output
     assert "160 train" in first.output
+    assert " s since the start: " in first.output
     manifest = job.parent / "out" / "manifest.json"
     created = manifest.stat().st_mtime_ns
     again = run("run", job)
