@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import array_api_compat.numpy as _compat
 import numpy as np
 
 from array_api_compat.numpy import (  # isort: skip
@@ -14,7 +15,7 @@ from array_api_compat.numpy import (  # isort: skip
     less, less_equal, linalg, linspace, log, log1p, log2, log10, logaddexp, logical_and, logical_not, logical_or,
     logical_xor, matmul, max, maximum, mean, meshgrid, min, minimum, moveaxis, multiply, negative, nextafter, nonzero,
     not_equal, ones, permute_dims, positive, prod, real, reciprocal, remainder, repeat, reshape, roll, round,
-    searchsorted, sign, signbit, sin, sinh, sort, sqrt, square, squeeze, stack, std, subtract, sum, take, take_along_axis,
+    searchsorted, signbit, sin, sinh, sort, sqrt, square, squeeze, stack, std, subtract, sum, take, take_along_axis,
     tan, tanh, tensordot, tile, tril, triu, trunc, unique_all, unique_counts, unique_inverse, unique_values, unstack, var,
     vecdot, where, zeros,
 )  # fmt: skip
@@ -33,11 +34,11 @@ __all__ = [
     "isnan", "item", "less", "less_equal", "linalg", "linspace", "log", "log1p", "log2", "log10", "logaddexp",
     "logical_and", "logical_not", "logical_or", "logical_xor", "matmul", "max", "maximum", "mean", "meshgrid", "min",
     "minimum", "moveaxis", "multiply", "native_dtype", "negative", "nextafter", "nonzero", "not_equal", "ones",
-    "permute_dims", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll", "round",
-    "scalar", "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze", "stack", "std",
-    "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_device",
-    "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse", "unique_values",
-    "unstack", "use_device", "var", "vecdot", "where", "widest_float", "zeros",
+    "permute_dims", "plain", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll",
+    "round", "scalar", "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze",
+    "stack", "std", "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile",
+    "to_device", "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse",
+    "unique_values", "unstack", "use_device", "var", "vecdot", "where", "widened", "widest_float", "zeros",
 ]  # fmt: skip
 
 NAME = "numpy"
@@ -53,6 +54,18 @@ MAX_DIMENSIONS = 64
 def native_dtype(dtype: Any, /) -> Any:
     """The NumPy dtype of a DType (or of anything that names one)."""
     return _dtypes.as_dtype(dtype).dtype
+
+
+def plain(x: Any, /) -> Any:
+    """An array of NumPy itself in place of a subclass, whose operators may mean something else."""
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise TypeError("Masked elements have no value; ops.convert_to_tensor makes them NaN.")
+    return x if type(x) is np.ndarray or isinstance(x, np.generic) else np.asarray(x)
+
+
+def widened(x: Any, /) -> Any:
+    """Numbers of half precision as float32, which holds all of them exactly."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 def devices() -> list[str]:
@@ -144,9 +157,10 @@ def floor_divide(x1: Any, x2: Any, /) -> Any:
 
 
 def expm1(x: Any, /) -> Any:
-    """NumPy's complex formula gives NaN where an infinity meets a zero."""
-    out = np.expm1(x)
+    """NumPy's complex formula gives NaN where an infinity meets a zero, and a negative zero for one, whose result is 0."""
+    out = np.array(np.expm1(x))
     if out.dtype.kind == "c":
+        out.real[x == 0] = 0.0
         finite = np.isfinite(x)
         if not finite.all():
             out = np.where(finite, out, np.exp(x) - out.dtype.type(1))
@@ -160,6 +174,12 @@ def pow(x1: Any, x2: Any, /) -> Any:
         if dtype.kind == "f":
             x1 = np.where(np.isneginf(x1), np.inf, x1).astype(dtype) + dtype.type(0)
     return np.power(x1, x2)
+
+
+def sign(x: Any, /) -> Any:
+    """Without NumPy's warning where array-api-compat divides complex zeros by their absolute values."""
+    with np.errstate(invalid="ignore"):
+        return _compat.sign(x)
 
 
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:

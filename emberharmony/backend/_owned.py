@@ -152,7 +152,7 @@ class OwnedArray:
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         ops = import_module("emberharmony.ops")
-        if api_version not in (None, "2021.12", "2022.12", "2023.12", ops.__array_api_version__):
+        if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12", ops.__array_api_version__):
             raise ValueError(
                 f"emberharmony.ops follows version {ops.__array_api_version__} of the standard, not {api_version!r}."
             )

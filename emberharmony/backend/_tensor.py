@@ -52,7 +52,13 @@ def _operator(name: str) -> tuple[Binary, Binary, Binary]:
 
 def _is_foreign(other: Any) -> bool:
     """Whether an operand is neither a tensor, a scalar nor a native array, so that Python may ask its type instead."""
-    return not isinstance(other, (Tensor, *Scalar)) and type(other).__module__.partition(".")[0] not in LIBRARIES
+    return not isinstance(other, (Tensor, *Scalar)) and library_of(other) not in LIBRARIES
+
+
+def library_of(x: Any, /) -> str:
+    """The array library that the type of `x`, or one it is derived from, belongs to; else the package of its type."""
+    packages = [base.__module__.partition(".")[0] for base in type(x).__mro__]
+    return next((package for package in packages if package in LIBRARIES), packages[0])
 
 
 class Tensor(OwnedArray):
@@ -193,13 +199,16 @@ def wrap(x: Any, /) -> Tensor:
     """`x` itself if it is a Tensor, or the Tensor around a native array of any backend."""
     if isinstance(x, Tensor):
         return x
-    library = type(x).__module__.partition(".")[0]
+    library = library_of(x)
     if library in LIBRARIES:
         xp = load(library)
         if isinstance(x, xp.ARRAY):
             if x.dtype not in xp.DTYPES:
-                raise TypeError(f"emberharmony.ops has no data type for {library}'s {x.dtype}.")
-            return Tensor(x, xp)
+                raise TypeError(
+                    f"emberharmony.ops has no data type for {library}'s {x.dtype}; "
+                    f"ops.convert_to_tensor makes float32 of half precision."
+                )
+            return Tensor(xp.plain(x), xp)
     raise TypeError(
         f"Expected a Tensor or an array of NumPy, torch or MLX, got {type(x).__name__}; convert it with ops.convert_to_tensor."
     )

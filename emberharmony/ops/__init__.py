@@ -185,7 +185,7 @@ from emberharmony.ops.searching import (
     unique_values,
 )  # fmt: skip
 
-__array_api_version__ = "2024.12"
+__array_api_version__ = "2025.12"
 newaxis = None
 
 __all__ = [

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from emberharmony.backend import select
-from emberharmony.backend._loading import placed
-from emberharmony.backend._tensor import LIBRARIES, Tensor, wrap
+from emberharmony.backend._dtypes import DType, as_dtype
+from emberharmony.backend._loading import load, placed
+from emberharmony.backend._tensor import LIBRARIES, Tensor, library_of, wrap
 from emberharmony.ops.random import Generator
 
 __all__ = [
@@ -30,7 +31,7 @@ def convert_to_tensor(x: Any, /, *, dtype: Any = None, device: str | None = None
     x : scalar, nested list, Tensor, NumPy, torch or MLX array, pandas or polars Series or DataFrame, pyarrow array or table, \
 DLPack exporter
         Nulls and what is masked become NaN, and a column that has some becomes float64. Frames and tables become matrices,
-        their columns promoted to one data type.
+        their columns promoted to one data type. Half precision (float16, bfloat16) becomes float32.
     dtype : DType, optional
         Else the one of `x`, except that a device without double precision gets float32 for float64.
     device : str, optional
@@ -46,6 +47,10 @@ DLPack exporter
     ------
     TypeError
         For text, times, objects, and whatever else is not a number; the message names the data type.
+    OverflowError
+        For whole numbers that 64 bits, or the integers of `dtype`, do not hold. Fractions are cut off.
+    ValueError
+        For NaN, infinities and nulls where `dtype` is one of integers, and NaN and nulls where it is bool.
 
     Examples
     --------
@@ -53,14 +58,16 @@ DLPack exporter
     >>> convert_to_tensor(pd.Series([1, None, 3], dtype="Int64")).tolist()
     [1.0, nan, 3.0]
     """
-    if isinstance(x, Tensor) or _library(x) in ("torch", "mlx"):
-        x = wrap(x)
+    if isinstance(x, Tensor) or library_of(x) in ("torch", "mlx"):
+        x = _own(x)
         if backend is None or select(backend).name == x.backend:
             xp = x._xp
             place = None if device is None else placed(xp, device)
             if place is None and backend is not None and ":" in backend:
                 place = select(backend).device
             native = None if dtype is None else xp.native_dtype(dtype)
+            if dtype is not None and not np.can_cast(x.dtype.dtype, as_dtype(dtype).dtype):
+                check_cast(x.numpy(), as_dtype(dtype))
             return Tensor(xp.asarray(x._array, dtype=native, device=place), xp)
     target = select(backend)
     place = target.place(device)
@@ -69,6 +76,8 @@ DLPack exporter
         # Python numbers carry no width: the backend's default, as ops.asarray gives.
         dtype = target.xp.DEFAULT_FLOAT if values.dtype.kind == "f" else target.xp.DEFAULT_COMPLEX
     native = None if dtype is None else target.xp.native_dtype(dtype)
+    if dtype is not None:
+        check_cast(values, as_dtype(dtype))
     return Tensor(target.xp.asarray(values, dtype=native, device=place), target.xp)
 
 
@@ -104,15 +113,19 @@ def random_generator(seed: int | None = None) -> Generator:
     return Generator(seed)
 
 
-def _library(x: Any) -> str:
-    return type(x).__module__.partition(".")[0]
+def _own(x: Any) -> Tensor:
+    """The Tensor of a native array, half precision as float32."""
+    if isinstance(x, Tensor):
+        return x
+    xp = load(library_of(x))
+    return wrap(xp.widened(x) if isinstance(x, xp.ARRAY) else x)
 
 
 def host_array(x: Any, /) -> np.ndarray[Any, Any]:
     """`x` as a NumPy array of one of the standard's data types."""
-    library = _library(x)
+    library = library_of(x)
     if isinstance(x, Tensor) or (library in LIBRARIES and library != "numpy"):
-        return wrap(x).numpy()
+        return _own(x).numpy()
     if isinstance(x, np.ma.MaskedArray):
         return _unmasked(x)
     if library == "pandas" and hasattr(x, "ndim"):  # not its scalars: times, and NA
@@ -122,15 +135,64 @@ def host_array(x: Any, /) -> np.ndarray[Any, Any]:
     if library == "pyarrow":
         return _arrow(x)
     if isinstance(x, (list, tuple, range)):
-        x = [host_array(e) if isinstance(e, Tensor) or _library(e) in LIBRARIES else e for e in x]
-        return _checked(np.array(x), "a list")
+        return _list(x)
     if not isinstance(x, (np.ndarray, np.generic)) and hasattr(x, "__dlpack__"):
         kind, _ = x.__dlpack_device__()
         if int(kind) == 1:
-            return _checked(np.from_dlpack(x), type(x).__name__)
+            return _exported(x)
     if isinstance(x, (bool, int, float, complex)) or hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
         return _checked(np.asarray(x), type(x).__name__)
     raise TypeError(f"A {type(x).__module__}.{type(x).__qualname__} does not convert to a tensor.")
+
+
+def _list(x: Any) -> np.ndarray[Any, Any]:
+    elements = [host_array(e) if isinstance(e, Tensor) or library_of(e) in LIBRARIES else e for e in x]
+    try:
+        values = np.array(elements)
+    except ValueError as error:
+        raise ValueError("The rows of a nested list differ in length.") from error
+    if values.dtype.kind == "f" and (np.abs(values) >= 2.0**63).any():
+        # NumPy makes floats of integers of which some need the 64th bit and others do not.
+        exact = np.array(elements, object)
+        if all(isinstance(e, (int, np.integer)) for e in exact.flat):
+            if min(exact.flat) >= 0 and max(exact.flat) < 2**64:
+                return exact.astype(np.uint64)
+            raise OverflowError("No integer type holds every number of the list; make them floats first, which rounds them.")
+    return _checked(values, "a list")
+
+
+def _exported(x: Any) -> np.ndarray[Any, Any]:
+    try:
+        values = np.from_dlpack(x)
+    except (BufferError, RuntimeError, TypeError) as error:
+        raise TypeError(f"NumPy cannot read what a {type(x).__name__} exports by DLPack: {error}") from error
+    return _checked(values, type(x).__name__)
+
+
+def check_cast(values: np.ndarray[Any, Any], dtype: DType, /) -> None:
+    """An error where a cast would change values beyond rounding: libraries wrap them round.
+
+    Examples
+    --------
+    >>> check_cast(np.array([300]), as_dtype("uint8"))
+    Traceback (most recent call last):
+    OverflowError: 300 is out of the range of uint8.
+    """
+    if np.can_cast(values.dtype, dtype.dtype) or not values.size:
+        return
+    if values.dtype.kind == "c" and dtype.kind != "bool":
+        raise TypeError(f"{values.dtype} does not convert to {dtype.name}; take ops.real or ops.abs first.")
+    if values.dtype.kind == "f" and (dtype.kind == "bool" or dtype.lowest is not None):
+        known = ~np.isnan(values) if dtype.kind == "bool" else np.isfinite(values)
+        if not known.all():
+            raise ValueError(
+                f"{dtype.name} has no {values[~known].flat[0]}, which nulls become as well. Fill these values first, or "
+                f"convert to a floating-point type."
+            )
+    if dtype.lowest is not None and dtype.highest is not None:
+        whole = np.trunc(values) if values.dtype.kind == "f" else values
+        for number in (whole.min().item(), whole.max().item()):
+            dtype.check_range(int(number))
 
 
 def _checked(a: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
@@ -169,6 +231,12 @@ def _numbers_of_objects(a: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, A
         raise TypeError(
             f"The data type object of {what} holds {', '.join(sorted(strangers))}, which do not convert to a tensor."
         )
+    whole = [int(e) for e in a.flat if isinstance(e, (int, np.integer)) and not isinstance(e, bool)]
+    for number in whole:
+        if not -(2**63) <= number < 2**64:
+            raise OverflowError(f"{number} of {what} needs more than 64 bits; make it a float first, which rounds it.")
+    if len(whole) == a.size:
+        return _list(whole).reshape(a.shape)
     return np.array([np.nan if _is_null(e) else e for e in a.flat], dtype=np.float64).reshape(a.shape)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from emberharmony.backend import select
 from emberharmony.backend._dtypes import DType, as_dtype
-from emberharmony.backend._loading import placed
-from emberharmony.backend._tensor import LIBRARIES, Tensor, common, wrap
+from emberharmony.backend._loading import load, placed
+from emberharmony.backend._tensor import LIBRARIES, Tensor, common, library_of, wrap
 
 __all__ = [
     "arange",
@@ -45,7 +45,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
     copy : bool, optional
         True copies always, False never (an error where it cannot be done), None where needed.
     """
-    if isinstance(obj, Tensor) or type(obj).__module__.partition(".")[0] in ("torch", "mlx"):
+    if isinstance(obj, Tensor) or library_of(obj) in ("torch", "mlx"):
         x = wrap(obj)
         xp, source = x._xp, x._array
     else:
@@ -60,6 +60,8 @@ def _unwrapped(obj: Any) -> Any:
     """Nested lists of tensors without axes, as nested lists of scalars."""
     if isinstance(obj, (list, tuple)):
         return [_unwrapped(o) for o in obj]
+    if isinstance(obj, np.ndarray):
+        return load("numpy").plain(obj)
     return obj.numpy() if isinstance(obj, Tensor) else obj
 
 
@@ -205,7 +207,7 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
 
     An array of a known backend keeps its backend unless `device` names one of another; all else goes to the default backend.
     """
-    library = type(x).__module__.partition(".")[0]
+    library = library_of(x)
     if isinstance(x, Tensor) or library in LIBRARIES:
         x = wrap(x)
         xp, source = x._xp, x._array

@@ -121,10 +121,9 @@ class NamespaceInfo:
         ]
         return {d.name: d for d in found if kind is None or in_kind(d, kind)}
 
-    def devices(self) -> list[str]:
+    def devices(self) -> tuple[str, ...]:
         """All devices that the backend finds."""
-        found: list[str] = select().xp.devices()
-        return found
+        return tuple(select().xp.devices())
 
 
 def __array_namespace_info__() -> NamespaceInfo:  # noqa: N807, the standard's name

@@ -8,6 +8,7 @@ from emberharmony.backend._tensor import Axis, Tensor, operands, wrap
 from emberharmony.ops.manipulation import matrix_transpose
 
 __all__ = [
+    "EigResult",
     "EighResult",
     "QRResult",
     "SVDResult",
@@ -16,7 +17,9 @@ __all__ = [
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "inv",
     "matmul",
@@ -36,6 +39,13 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+
+class EigResult(NamedTuple):
+    """What `eig` returns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
 
 
 class EighResult(NamedTuple):
@@ -103,6 +113,16 @@ def det(x: Any, /) -> Tensor:
 def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
     """The elements on a diagonal of matrices."""
     return _one("diagonal", x, offset=offset)
+
+
+def eig(x: Any, /) -> EigResult:
+    """The eigenvalues and eigenvectors (columns of unit length) of square matrices, always complex and in no order."""
+    return EigResult(*_several("eig", x))
+
+
+def eigvals(x: Any, /) -> Tensor:
+    """The eigenvalues of square matrices, always complex and in no order."""
+    return _one("eigvals", x)
 
 
 def eigh(x: Any, /) -> EighResult:

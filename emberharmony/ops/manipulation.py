@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from emberharmony.backend._tensor import Axis, Tensor, common, native, wrap
+from emberharmony.backend._tensor import Axis, Tensor, common, mixed, native, wrap
 
 __all__ = [
     "broadcast_arrays",
@@ -33,6 +33,9 @@ __all__ = [
 def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
     """The arrays stretched to the shape that they share."""
     tensors = [wrap(x) for x in arrays]
+    for x in tensors[1:]:
+        if x._xp is not tensors[0]._xp:
+            raise mixed(tensors[0], x)
     shape = broadcast_shapes(*(x.shape for x in tensors))
     return tuple(Tensor(x._xp.broadcast_to(x._array, shape), x._xp) for x in tensors)
 

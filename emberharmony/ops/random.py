@@ -11,11 +11,13 @@ References
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
 
 from emberharmony.backend import _dtypes, select
+from emberharmony.backend._dtypes import DType
 from emberharmony.backend._philox import Stream, default_stream, words_at
 from emberharmony.backend._tensor import Tensor, wrap
 
@@ -83,29 +85,34 @@ class Generator:
         self, low: float = 0.0, high: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None
     ) -> Tensor:
         """Numbers in ``[low, high)``, with 24 random bits each."""
-        shape = _shape(size)
+        wanted, shape = _floating(dtype), _shape(size)
+        low, high = _finite("low", low, wanted), _finite("high", high, wanted)
+        if not 0 < high - low < math.inf:
+            raise ValueError(f"`low` is less than `high`, and their difference finite; got low={low:g} and high={high:g}.")
         unit = (self._stream.words(math.prod(shape)) >> np.uint64(40)) * 2.0**-24
-        wanted = _dtypes.float32 if dtype is None else _dtypes.as_dtype(dtype)
         values = (low + (high - low) * unit).astype(wanted.dtype)
-        if high > low:
-            # Rounding may reach the bound that the interval leaves out.
-            values = np.minimum(values, np.nextafter(wanted.dtype.type(high), wanted.dtype.type(low)))
+        # Rounding may reach the bound that the interval leaves out.
+        values = np.minimum(values, np.nextafter(wanted.dtype.type(high), wanted.dtype.type(-np.inf)))
         return _tensor(values.reshape(shape), device)
 
     def normal(
         self, loc: float = 0.0, scale: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None
     ) -> Tensor:
         """Normally distributed numbers with mean `loc` and standard deviation `scale`."""
-        shape = _shape(size)
+        wanted, shape = _floating(dtype), _shape(size)
+        loc, scale = _finite("loc", loc, wanted), _finite("scale", scale, wanted)
+        if scale < 0:
+            raise ValueError(f"`scale` is a standard deviation, not negative; got {scale:g}.")
         pairs = ((self._stream.words(2 * math.prod(shape)) >> np.uint64(11)) * 2.0**-53).reshape(-1, 2)
         # Box and Muller's way: two words for each number whatever came before, which rejection methods cannot promise.
         unit = np.sqrt(-2.0 * np.log1p(-pairs[:, 0])) * np.cos(2.0 * np.pi * pairs[:, 1])
-        wanted = _dtypes.float32 if dtype is None else _dtypes.as_dtype(dtype)
         return _tensor((loc + scale * unit).astype(wanted.dtype).reshape(shape), device)
 
     def integers(self, low: int, high: int | None = None, size: Size = None, *, device: str | None = None) -> Tensor:
         """Whole numbers (int64) in ``[low, high)``, or in ``[0, low)`` without `high`; the range may span up to 2**32."""
-        low, high = (0, low) if high is None else (low, high)
+        low, high = (0, _whole("low", low)) if high is None else (_whole("low", low), _whole("high", high))
+        if low < -(2**63) or high > 2**63:
+            raise OverflowError(f"The range [{low}, {high}) does not fit int64.")
         if not 0 < high - low <= 2**32:
             raise ValueError(f"The range [{low}, {high}) must hold from 1 to 2**32 numbers.")
         shape = _shape(size)
@@ -114,9 +121,11 @@ class Generator:
 
     def permutation(self, x: Any, /, *, device: str | None = None) -> Tensor:
         """The numbers from 0 to ``x - 1`` in random order, or the rows of a tensor in random order."""
-        if isinstance(x, int):
-            return _tensor(self._order(x), device)
+        if isinstance(x, (int, np.integer)):
+            return _tensor(self._order(_length("x", x)), device)
         x = wrap(x)
+        if not x.ndim:
+            raise ValueError("A tensor without axes has no rows to put in another order.")
         order = x._xp.asarray(self._order(len(x)), device=x.device)
         return Tensor(x._xp.take(x._array, order, axis=0), x._xp)
 
@@ -127,7 +136,40 @@ class Generator:
 def _shape(size: Size) -> tuple[int, ...]:
     if size is None:
         return ()
-    return (int(size),) if isinstance(size, (int, np.integer)) else tuple(int(n) for n in size)
+    return tuple(_length("size", n) for n in size) if isinstance(size, (tuple, list)) else (_length("size", size),)
+
+
+def _length(name: str, n: Any) -> int:
+    length = _whole(name, n)
+    if length < 0:
+        raise ValueError(f"`{name}` is a number from 0 up, got {length}.")
+    return length
+
+
+def _whole(name: str, n: Any) -> int:
+    try:
+        if not isinstance(n, (bool, np.bool_)):
+            return operator.index(n)
+    except TypeError:
+        pass
+    raise TypeError(f"`{name}` is a whole number, got {n!r}.")
+
+
+def _floating(dtype: Any) -> DType:
+    wanted = _dtypes.float32 if dtype is None else _dtypes.as_dtype(dtype)
+    if wanted.kind != "real floating":
+        raise TypeError(f"Random numbers are float32 or float64, not {wanted.name}; `integers` draws whole ones.")
+    return wanted
+
+
+def _finite(name: str, x: Any, dtype: DType) -> float:
+    try:
+        number = math.nan if isinstance(x, str) else float(x)
+    except TypeError as error:
+        raise TypeError(f"`{name}` is one number, got {x!r}.") from error
+    if not abs(number) <= float(np.finfo(dtype.dtype).max):
+        raise ValueError(f"`{name}` is a finite number of {dtype.name}, got {x!r}.")
+    return number
 
 
 def _tensor(values: np.ndarray[Any, Any], device: str | None) -> Tensor:

@@ -41,12 +41,14 @@ from emberharmony.backend._mlx.arrays import (
     host,
     item,
     native_dtype,
+    plain,
     scalar,
     synchronize,
     to_device,
     to_dlpack,
     to_numpy,
     use_device,
+    widened,
     widest_float,
 )
 from emberharmony.backend._mlx.indexing import check_indices, getitem, setitem
@@ -63,11 +65,11 @@ __all__ = [
     "isnan", "item", "less", "less_equal", "linalg", "linspace", "log", "log1p", "log2", "log10", "logaddexp",
     "logical_and", "logical_not", "logical_or", "logical_xor", "matmul", "max", "maximum", "mean", "meshgrid", "min",
     "minimum", "moveaxis", "multiply", "native_dtype", "negative", "nextafter", "nonzero", "not_equal", "ones",
-    "permute_dims", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll", "round",
-    "scalar", "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze", "stack", "std",
-    "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_device",
-    "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse", "unique_values",
-    "unstack", "use_device", "var", "vecdot", "where", "widest_float", "zeros",
+    "permute_dims", "plain", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll",
+    "round", "scalar", "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze",
+    "stack", "std", "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile",
+    "to_device", "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse",
+    "unique_values", "unstack", "use_device", "var", "vecdot", "where", "widened", "widest_float", "zeros",
 ]  # fmt: skip
 
 # -- elements
@@ -136,6 +138,8 @@ where = mx.where
 
 
 def sign(x: Any, /) -> Any:
+    if x.dtype == mx.complex64:
+        return mx.where(x == 0, mx.zeros_like(x), mx.sign(x))  # MLX keeps the signs of complex zeros
     return mx.where(mx.isnan(x), x, mx.sign(x)) if "real" in DTYPES[x.dtype].kind else mx.sign(x)
 
 
@@ -368,8 +372,8 @@ linalg = SimpleNamespace(
     **{
         name: host(getattr(_numpy.linalg, name))
         for name in (
-            "cholesky", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "matrix_norm", "matrix_power", "matrix_rank",
-            "outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "trace", "vector_norm",
+            "cholesky", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "matrix_norm", "matrix_power",
+            "matrix_rank", "outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "trace", "vector_norm",
         )
     },
 )  # fmt: skip

@@ -32,6 +32,15 @@ def native_dtype(dtype: Any, /) -> Any:
     return _NATIVE[found]
 
 
+def plain(x: Any, /) -> Any:
+    return x
+
+
+def widened(x: Any, /) -> Any:
+    """Numbers of half precision as float32, which holds all of them exactly."""
+    return x.astype(mx.float32) if x.dtype in (mx.float16, mx.bfloat16) else x
+
+
 # -- devices
 
 

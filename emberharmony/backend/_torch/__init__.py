@@ -45,12 +45,14 @@ from emberharmony.backend._torch.arrays import (
     host,
     item,
     native_dtype,
+    plain,
     scalar,
     synchronize,
     to_device,
     to_dlpack,
     to_numpy,
     use_device,
+    widened,
     widest_float,
 )
 from emberharmony.backend._torch.indexing import INDEX, check_indices, getitem, setitem
@@ -67,11 +69,11 @@ __all__ = [
     "isnan", "item", "less", "less_equal", "linalg", "linspace", "log", "log1p", "log2", "log10", "logaddexp",
     "logical_and", "logical_not", "logical_or", "logical_xor", "matmul", "max", "maximum", "mean", "meshgrid", "min",
     "minimum", "moveaxis", "multiply", "native_dtype", "negative", "nextafter", "nonzero", "not_equal", "ones",
-    "permute_dims", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll", "round",
-    "scalar", "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze", "stack", "std",
-    "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "to_device",
-    "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse", "unique_values",
-    "unstack", "use_device", "var", "vecdot", "where", "widest_float", "zeros",
+    "permute_dims", "plain", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll",
+    "round", "scalar", "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze",
+    "stack", "std", "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile",
+    "to_device", "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse",
+    "unique_values", "unstack", "use_device", "var", "vecdot", "where", "widened", "widest_float", "zeros",
 ]  # fmt: skip
 
 
@@ -189,8 +191,10 @@ def divide(x1: Any, x2: Any, /) -> Any:
     if x.dtype not in INEXACT:
         wide = widest_float(x)
         x1, x2 = (a.to(wide) if isinstance(a, torch.Tensor) else a for a in (x1, x2))
-    # torch divides a number by a tensor as the number times the reciprocal, which is another rounding.
-    return x1 / x2 if x is x1 else torch.full((), x1, dtype=x2.dtype, device=x2.device) / x2
+    if not isinstance(x1, torch.Tensor):
+        # torch divides a number by a tensor as the number times the reciprocal, which is another rounding.
+        x1 = torch.full((), x1, dtype=x2.dtype, device=x2.device)
+    return x1 / x2
 
 
 def _floor_divide(x1: Any, x2: Any, /) -> Any:
@@ -262,9 +266,17 @@ sum, prod, cumulative_sum, cumulative_prod, _trace = (
         (_compat, _numpy, "cumulative_prod"), (_compat.linalg, _numpy.linalg, "trace"),
     )
 )  # fmt: skip
-argmax, argmin, count_nonzero, diff, max, min, nonzero, tril, triu = (
+
+
+def _count_nonzero(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Counts of nothing but the element itself where there are no axes, which torch reads as all axes."""
+    return (x != 0).long() if axis == () else _compat.count_nonzero(x, axis=axis, keepdims=keepdims)
+
+
+count_nonzero = _guarded(_count_nonzero, _numpy.count_nonzero)
+argmax, argmin, diff, max, min, nonzero, tril, triu = (
     _guarded(getattr(_compat, name), getattr(_numpy, name))
-    for name in ("argmax", "argmin", "count_nonzero", "diff", "max", "min", "nonzero", "tril", "triu")
+    for name in ("argmax", "argmin", "diff", "max", "min", "nonzero", "tril", "triu")
 )
 
 
@@ -322,7 +334,12 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Any:
     return (_where_on_host if stored_only else _compat.where)(condition, x1, x2)
 
 
+_searchsorted_on_host = host(_numpy.searchsorted)
+
+
 def _searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Any:
+    if x1.dtype in INEXACT and builtins.bool((torch.isnan(x1).any() | torch.isnan(x2).any()).item()):
+        return _searchsorted_on_host(x1, x2, side=side, sorter=sorter)  # NaNs come last; torch takes them for any number
     return torch.searchsorted(x1, x2.contiguous(), side=side, sorter=sorter)
 
 
@@ -336,6 +353,7 @@ def _diagonal(x: Any, /, *, offset: int = 0) -> Any:
 _l = _compat.linalg
 linalg = SimpleNamespace(
     cholesky=_l.cholesky, cross=_guarded(_l.cross, _numpy.linalg.cross), det=_l.det, diagonal=_diagonal, eigh=_l.eigh,
+    eig=_unless_away(torch.linalg.eig, _numpy.linalg.eig), eigvals=_unless_away(torch.linalg.eigvals, _numpy.linalg.eigvals),
     eigvalsh=_l.eigvalsh, inv=_l.inv, matrix_norm=_l.matrix_norm, matrix_power=_l.matrix_power, matrix_rank=_l.matrix_rank,
     matrix_transpose=_l.matrix_transpose, outer=_guarded(_l.outer, _numpy.linalg.outer), pinv=_l.pinv, qr=_l.qr,
     slogdet=_l.slogdet, solve=_l.solve, svd=_l.svd, svdvals=_l.svdvals, trace=_trace, vector_norm=_l.vector_norm,

@@ -33,6 +33,20 @@ def native_dtype(dtype: Any, /) -> Any:
     return _NATIVE[_dtypes.as_dtype(dtype)]
 
 
+def plain(x: Any, /) -> Any:
+    """A tensor of torch itself that shares the memory of an instance of a subclass, such as a parameter."""
+    if x.layout is not torch.strided:
+        raise TypeError(f"A torch tensor of layout {x.layout} does not convert; call its to_dense() first.")
+    return x if type(x) is torch.Tensor else x.as_subclass(torch.Tensor)
+
+
+def widened(x: Any, /) -> Any:
+    """Numbers of half precision and less as float32 (complex64), which holds all of them exactly."""
+    if x.dtype in DTYPES or not (x.dtype.is_floating_point or x.dtype.is_complex):
+        return x
+    return x.to(torch.complex64 if x.dtype.is_complex else torch.float32)
+
+
 # -- devices
 
 

@@ -76,7 +76,16 @@ NUMBERS = {
     "arrow scalar null": (pa.scalar(None, pa.int64()), NAN),
     "arrow scalar decimal": (pa.scalar(decimal.Decimal("1.5")), 1.5),
     "torch": (torch.tensor([1.0, 2.0]), [1.0, 2.0]),
+    "torch float16": (torch.tensor([1.5, 6e-8], dtype=torch.float16), [1.5, 2.0**-24]),
+    "torch bfloat16": (torch.tensor([1.5, 3e38], dtype=torch.bfloat16), [1.5, 226 * 2.0**120]),
+    "torch float8": (torch.tensor([1.5]).to(torch.float8_e4m3fn), [1.5]),
+    "torch parameter": (torch.nn.Parameter(torch.ones(2)), [1.0, 1.0]),
+    "list of torch halves": ([torch.tensor(1.5, dtype=torch.bfloat16)], [1.5]),
     "mlx": (mx.array([1.0, 2.0]), [1.0, 2.0]),
+    "mlx float16": (mx.array([1.5, 6e-8], dtype=mx.float16), [1.5, 2.0**-24]),
+    "mlx bfloat16": (mx.array([1.5, 3e38], dtype=mx.bfloat16), [1.5, 226 * 2.0**120]),
+    "arrow float16": (pa.array(np.array([1.5], np.float16)), [1.5]),
+    "numpy objects of large integers": (np.array([2**60 + 1, 2**63], dtype=object), np.array([2**60 + 1, 2**63], np.uint64)),
 }
 
 
@@ -108,7 +117,10 @@ NOT_NUMBERS = {
     "arrow text": (pa.table({"carrier": ["UA"]}), "string.*carrier"),
     "arrow times": (pa.array([dt.date(2020, 1, 1)]), "date32"),
     "set": ({1, 2}, "set"),
-    "bfloat16": (mx.array([1.0], dtype=mx.bfloat16), "bfloat16"),
+    "torch sparse": (torch.eye(2).to_sparse(), "sparse.*to_dense"),
+    "list with no time": ([1, pd.NaT], "NaTType"),
+    "numpy no time": (np.array(["NaT"], "M8[ns]"), "datetime64"),
+    "pandas no durations": (pd.Series([pd.NaT], dtype="m8[ns]"), "timedelta64"),
 }
 
 
@@ -117,6 +129,89 @@ def test_what_is_no_number_is_named(backend, what):
     given, named = NOT_NUMBERS[what]
     with pytest.raises(TypeError, match=named):
         convert_to_tensor(given)
+
+
+LOSSES = {
+    "uint64 as int64": (
+        np.array([1, 2**63], np.uint64),
+        "int64",
+        OverflowError,
+        "9223372036854775808 is out of the range of int64",
+    ),
+    "int64 as int8": (np.array([-129, 1]), "int8", OverflowError, "-129 is out of the range of int8"),
+    "negative as unsigned": ([-1], "uint64", OverflowError, "-1 is out of the range of uint64"),
+    "number as int8": (300, "int8", OverflowError, "300 is out of the range of int8"),
+    "float as int32": ([3e10], "int32", OverflowError, "30000000000 is out of the range of int32"),
+    "float at the end of int64": ([2.0**63], "int64", OverflowError, "out of the range of int64"),
+    "infinity as int64": ([np.inf], "int64", ValueError, "int64 has no inf"),
+    "NaN as bool": ([np.nan], "bool", ValueError, "bool has no nan"),
+    "complex as float": ([1j], "float64", TypeError, r"ops\.real"),
+    "null among integers": (pd.Series([1, None], dtype="Int64"), "int64", ValueError, "int64 has no nan, which nulls become"),
+    "null among booleans": (pd.Series([True, None], dtype="boolean"), "bool", ValueError, "bool has no nan"),
+    "null of Arrow": (pa.array([1, None]), "int64", ValueError, "int64 has no nan"),
+    "null of polars": (pl.Series([1, None]), "int32", ValueError, "int32 has no nan"),
+    "null of a list": ([1, None], "uint8", ValueError, "uint8 has no nan"),
+    "masked": (np.ma.array([1, 2], mask=[True, False]), "int64", ValueError, "int64 has no nan"),
+    "frame with nulls": (pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}), "int64", ValueError, "int64 has no nan"),
+    "tensor of torch": (torch.tensor([np.nan]), "int64", ValueError, "int64 has no nan"),
+    "tensor of mlx": (mx.array([300]), "uint8", OverflowError, "300 is out of the range of uint8"),
+    "more than 64 bits": (2**64, None, OverflowError, "18446744073709551616 .* 64 bits"),
+    "list of more than 64 bits": ([2**70, 1], None, OverflowError, "64 bits"),
+    "objects of more than 64 bits": (np.array([-(2**63) - 1, None], object), None, OverflowError, "64 bits"),
+    "neither signed nor unsigned": ([2**63, -1], None, OverflowError, "No integer type"),
+    "ragged": ([[1, 2], [3]], None, ValueError, "differ in length"),
+}
+
+
+@pytest.mark.parametrize("what", LOSSES)
+def test_what_cannot_be_converted_is_not_wrapped_round(backend, what):
+    given, dtype, error, message = LOSSES[what]
+    for target in (None, backend):
+        with pytest.raises(error, match=message):
+            convert_to_tensor(given, dtype=dtype, backend=target)
+
+
+def test_conversions_that_lose_nothing(backend):
+    assert convert_to_tensor([2.0**63 - 1024, -(2.0**63)], dtype=ops.int64).tolist() == [2**63 - 1024, -(2**63)]
+    assert convert_to_tensor([-0.9, 255.9], dtype=ops.uint8).tolist() == [0, 255]  # cut off, as everywhere
+    assert convert_to_tensor(np.array([2**63 - 1], np.uint64), dtype=ops.int64).tolist() == [2**63 - 1]
+    assert convert_to_tensor([0.0, 0.5], dtype=ops.bool).tolist() == [False, True]
+    assert convert_to_tensor(np.array([], np.float64), dtype=ops.int8).tolist() == []
+
+
+class TaggedTensor(torch.Tensor):
+    """A subclass outside torch, which overrides what its operators return."""
+
+
+@pytest.mark.parametrize("make", [torch.nn.Parameter, lambda x: x.as_subclass(TaggedTensor)], ids=["parameter", "subclass"])
+def test_subclasses_of_tensors_compute_like_them(make):
+    for values in (torch.tensor([1.0, 4.0]), torch.tensor([1.0, 4.0], dtype=torch.float64)):
+        x = make(values)
+        for tensor in (convert_to_tensor(x), ops.asarray(x)):
+            assert type(tensor._array) is torch.Tensor
+            assert (tensor + 1).tolist() == [2.0, 5.0]
+            assert (tensor - x).tolist() == [0.0, 0.0]
+            assert ops.maximum(x, tensor * 2).tolist() == [2.0, 8.0]
+        assert ops.sqrt(x).tolist() == [1.0, 2.0]
+        assert to_numpy(x).tolist() == [1.0, 4.0]
+
+
+def test_subclasses_of_numpy_arrays_compute_like_them():
+    with pytest.warns(PendingDeprecationWarning):
+        x = np.asmatrix([[1.0, 2.0], [3.0, 4.0]])
+    for tensor in (ops.multiply(x, x), convert_to_tensor(x, backend="numpy") * x):
+        assert tensor.tolist() == [[1.0, 4.0], [9.0, 16.0]]
+    masked = np.ma.array([1.0, 2.0], mask=[True, False])
+    for use in (lambda: ops.asarray(masked), lambda: ops.sin(masked)):
+        with pytest.raises(TypeError, match="Masked"):
+            use()
+    assert ops.asarray(np.ma.array([1.0])).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("half", [torch.ones(1, dtype=torch.bfloat16), mx.ones(1, dtype=mx.float16)], ids=str)
+def test_half_precision_is_converted_not_computed_with(half):
+    with pytest.raises(TypeError, match="convert_to_tensor makes float32"):
+        ops.sin(half)
 
 
 def test_backend_is_kept_or_changed(backend):

@@ -216,6 +216,82 @@ def test_reductions_of_nothing(backend):
     assert ops.prod(x).tolist() == 1
 
 
+def test_division_of_integers_and_booleans(backend):
+    for dtype in ("int8", "uint8", "int64", "uint64", "bool"):
+        a, b = (ops.asarray(values, dtype=dtype) for values in ([1, 0, 1], [1, 1, 1]))
+        assert (ops.divide(a, b).dtype, ops.divide(a, b).tolist()) == (ops.float64, [1.0, 0.0, 1.0])
+    a = ops.asarray([1, 2, 3])
+    assert ((a / 2).tolist(), (3 / a).tolist(), (a / a).tolist()) == ([0.5, 1.0, 1.5], [3.0, 1.5, 1.0], [1.0] * 3)
+
+
+@pytest.mark.parametrize("name", ["all", "any", "count_nonzero", "max", "mean", "min", "prod", "std", "sum", "var"])
+@pytest.mark.parametrize("dtype", ["float32", "int64", "uint16"])
+def test_reductions_over_no_axes(backend, name, dtype):
+    """Each element is reduced alone."""
+    values = np.array([[0, 1, 2], [3, 0, 7]], dtype)
+    with np.errstate(all="ignore"):
+        want = getattr(np, name)(values, axis=())
+    got = getattr(ops, name)(ops.asarray(values), axis=())
+    np.testing.assert_array_equal(got.numpy(), want)
+    assert getattr(ops, name)(ops.asarray(values), axis=(), keepdims=True).shape == (2, 3)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_searchsorted_puts_nan_last(backend, side, dtype):
+    nan = np.nan
+    for values, wanted in (([1, 2, nan, nan], [nan, 2, 3, -1]), ([1, 2, 3], [nan, 2]), ([], [nan]), ([nan], [1, nan])):
+        a, b = np.array(values, dtype), np.array(wanted, dtype)
+        got = ops.searchsorted(ops.asarray(a), ops.asarray(b), side=side)
+        np.testing.assert_array_equal(got.numpy(), np.searchsorted(a, b, side=side))
+        assert got.dtype is ops.int64
+    a, order = np.array([nan, 3, 1], dtype), np.array([2, 1, 0])
+    got = ops.searchsorted(ops.asarray(a), ops.asarray(b), side=side, sorter=ops.asarray(order))
+    np.testing.assert_array_equal(got.numpy(), np.searchsorted(a, b, side=side, sorter=order))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize(
+    "matrix", [[[0, -1], [1, 0]], [[2, 1], [1, 2]], [[1, 2], [0, 3]]], ids=["turn", "symmetric", "triangle"]
+)
+def test_eigenvalues_of_any_square_matrices(backend, dtype, matrix):
+    """Complex also where all of them are real."""
+    x = np.stack([np.array(matrix, dtype)] * 2)
+    single = dtype != "float64" or backend == "mlx"  # which has no complex128
+    values, vectors = ops.linalg.eig(ops.asarray(x))
+    alone = ops.linalg.eigvals(ops.asarray(x))
+    assert values.dtype is vectors.dtype is alone.dtype is (ops.complex64 if single else ops.complex128)
+    assert (values.shape, vectors.shape) == ((2, 2), (2, 2, 2))
+    tolerance = 1e-5 if single else 1e-12
+    np.testing.assert_allclose(x @ vectors.numpy(), vectors.numpy() * values.numpy()[:, None, :], atol=tolerance)
+    want = np.sort_complex(np.linalg.eigvals(np.array(matrix, "complex128")).round(4))
+    for got in (values, alone):
+        np.testing.assert_allclose(np.sort_complex(got.numpy()[0].round(4)), want, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(vectors.numpy(), axis=-2), 1, atol=tolerance)
+
+
+def test_complex_zeros_lose_their_signs(backend):
+    """The standard's special cases of `expm1` and `sign`."""
+    zeros = np.array([complex(a, b) for a in (0.0, -0.0) for b in (0.0, -0.0)], np.complex64)
+    x = ops.asarray(zeros)
+    for vector in (ops.expm1(x), ops.sign(x)):
+        assert (vector.numpy() == 0).all()
+        assert not np.signbit(vector.numpy().real).any()
+    np.testing.assert_array_equal(np.signbit(ops.expm1(x).numpy().imag), np.signbit(zeros.imag))
+    assert not np.signbit(ops.sign(x).numpy().imag).any()
+    assert not np.signbit(ops.expm1(x[2]).numpy().real)
+
+
+def test_tuples_where_the_standard_has_tuples(backend):
+    a, b = ops.asarray([1, 2]), ops.asarray([[3], [4]])
+    assert type(ops.__array_namespace_info__().devices()) is type(ops.meshgrid(a, a)) is tuple
+    assert type(ops.broadcast_arrays(a, b)) is type(ops.nonzero(a)) is type(ops.unstack(a)) is tuple
+    assert [x.tolist() for x in ops.broadcast_arrays(a, b)] == [[[1, 2], [1, 2]], [[3, 3], [4, 4]]]
+    other = ops.convert_to_tensor([1], backend="torch" if backend == "numpy" else "numpy")
+    with pytest.raises(TypeError, match="nothing is moved"):
+        ops.broadcast_arrays(a, other)
+
+
 @pytest.mark.parametrize("name", ["var", "std"])
 def test_spread_of_complex_numbers_is_real(backend, name):
     values = np.array([1 + 2j, 3 - 1j, -2 + 0.5j], np.complex64)

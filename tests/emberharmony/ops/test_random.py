@@ -117,3 +117,46 @@ def test_refusals():
         set_random_seed(1.5)
     with pytest.raises(ValueError, match="range"):
         Generator(1).integers(5, 5)
+
+
+NO_DRAWS = {
+    "uniform of nothing": (lambda g: g.uniform(1.0, 1.0), ValueError, "`low` is less than `high`"),
+    "uniform reversed": (lambda g: g.uniform(2, 1), ValueError, "low=2 and high=1"),
+    "uniform to NaN": (lambda g: g.uniform(0, np.nan), ValueError, "`high` is a finite number"),
+    "uniform from infinity": (lambda g: g.uniform(-np.inf, 0), ValueError, "`low` is a finite number"),
+    "uniform beyond float32": (lambda g: g.uniform(0, 1e39), ValueError, "finite number of float32"),
+    "uniform of too wide a range": (lambda g: g.uniform(-1e308, 1e308, dtype=ops.float64), ValueError, "difference finite"),
+    "uniform integers": (lambda g: g.uniform(dtype=ops.int32), TypeError, "not int32"),
+    "uniform complex": (lambda g: g.uniform(dtype="complex64"), TypeError, "not complex64"),
+    "uniform between texts": (lambda g: g.uniform("0", "1"), ValueError, "`low`"),
+    "uniform between arrays": (lambda g: g.uniform(np.zeros(2), 1.0), TypeError, "`low` is one number"),
+    "negative deviation": (lambda g: g.normal(0.0, -1.0), ValueError, "not negative; got -1"),
+    "infinite deviation": (lambda g: g.normal(0.0, np.inf), ValueError, "`scale` is a finite number"),
+    "NaN for a mean": (lambda g: g.normal(np.nan), ValueError, "`loc` is a finite number"),
+    "normal booleans": (lambda g: g.normal(dtype=ops.bool), TypeError, "not bool"),
+    "integers from a fraction": (lambda g: g.integers(0.5, 3), TypeError, "`low` is a whole number, got 0.5"),
+    "integers to a fraction": (lambda g: g.integers(0, 3.5), TypeError, "`high` is a whole number"),
+    "integers below a boolean": (lambda g: g.integers(True), TypeError, "`low`"),
+    "integers beyond 64 bits": (lambda g: g.integers(2**63, 2**63 + 2), OverflowError, "does not fit int64"),
+    "negative size": (lambda g: g.uniform(size=-1), ValueError, "`size` is a number from 0 up, got -1"),
+    "negative length": (lambda g: g.normal(size=(2, -3)), ValueError, "got -3"),
+    "size of a fraction": (lambda g: g.uniform(size=2.5), TypeError, "`size` is a whole number, got 2.5"),
+    "length of a fraction": (lambda g: g.integers(3, size=(2.0,)), TypeError, "got 2.0"),
+    "size of a boolean": (lambda g: g.uniform(size=True), TypeError, "`size`"),
+    "order of less than nothing": (lambda g: g.permutation(-1), ValueError, "got -1"),
+    "order of one number": (lambda g: g.permutation(ops.asarray(3)), ValueError, "without axes"),
+}
+
+
+@pytest.mark.parametrize("what", NO_DRAWS)
+def test_impossible_draws_are_refused_and_draw_nothing(backend, what):
+    draw, error, message = NO_DRAWS[what]
+    g = Generator(1)
+    with pytest.raises(error, match=message):
+        draw(g)
+    assert g.uniform(size=2).tolist() == Generator(1).uniform(size=2).tolist()
+
+
+def test_integers_up_to_the_last_one(backend):
+    assert set(Generator(1).integers(2**63 - 2, 2**63, size=20).tolist()) == {2**63 - 2, 2**63 - 1}
+    assert Generator(1).permutation(np.int64(3)).shape == Generator(1).uniform(size=np.int64(3)).shape == (3,)
