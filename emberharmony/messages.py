@@ -31,7 +31,7 @@ def listed(names: Iterable[str], *, most: int = MAX_NAMES, of: str = "", by: str
     """
     names = list(names)
     more = f" and {len(names) - most:,} more" + (f" {of}" if of else "") if len(names) > most else ""
-    return by.join(shortened(name) for name in names[:most]) + more
+    return by.join(printable(shortened(name)) for name in names[:most]) + more
 
 
 def shown(value: object) -> str:

@@ -14,6 +14,7 @@ from emberharmony.errors import DataError
 from emberharmony.io.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.io.manifest import MANIFEST
+from emberharmony.messages import shortened
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.staging import staging_of
 from emberharmony.pipeline.tables import check_sink
@@ -21,6 +22,10 @@ from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.splits import NEVER, SPLITS
 from flows.compose import plan_job, target_of
 from flows.config import AnyJob
+from flows.markdown import table_row
+
+MAX_TYPE_CHARS = 60
+"""Characters of a column's type; those of nested ones list all of their fields."""
 
 
 class ColumnLine(NamedTuple):
@@ -41,8 +46,7 @@ class PlanReport:
 
     def markdown(self) -> str:
         """Return the report as two Markdown tables."""
-        facts = [f"| {label} | {text} |" for label, text in self.lines]
-        columns = [f"| {' | '.join(column)} |" for column in self.columns]
+        facts, columns = map(table_row, self.lines), map(table_row, self.columns)
         header = ["", "| column | type | role | |", "|---|---|---|---|"]
         return "\n".join(["| | |", "|---|---|", *facts, *header, *columns])
 
@@ -155,7 +159,7 @@ def _columns(plan: Plan) -> Iterator[ColumnLine]:
             note += " (asked for)" if name in spec.categorical else ""
         elif not carried:
             role, note = "dropped", dropped.get(name, "not among the fitted columns")
-        yield ColumnLine(name, str(field.type), role, note)
+        yield ColumnLine(name, shortened(str(field.type), MAX_TYPE_CHARS), role, note)
 
 
 def _bytes(n_bytes: float) -> str:

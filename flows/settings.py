@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from emberharmony.errors import PlanError
 from emberharmony.messages import nearest, shown
 from flows.config import ApplyJob, Job, kind_of_place
+from flows.markdown import table_row
 
 _INTRO = """\
 # Settings of a job
@@ -109,7 +110,7 @@ def _as_text(section: _Section) -> str:
 
 def _row(key: str, setting: Mapping[str, Any], *, is_required: bool) -> str:
     cells = (f"`{key}`", _values(setting), _default(setting, is_required=is_required), setting.get("description", ""))
-    return f"| {' | '.join(' '.join(cell.split()).replace('|', '&#124;') for cell in cells)} |"
+    return table_row(cells)
 
 
 def _default(setting: Mapping[str, Any], *, is_required: bool) -> str:

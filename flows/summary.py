@@ -8,6 +8,7 @@ from emberharmony.features.drift import is_major
 from emberharmony.io.manifest import WindowCounts
 from flows.compose import Outcome
 from flows.elapsed import Elapsed
+from flows.markdown import table_row
 
 MAX_NAMED = 5
 """Columns that a line of the summary names; the manifest has all of them."""
@@ -55,7 +56,7 @@ def summary_lines(outcome: Outcome, elapsed: Elapsed | None = None) -> Iterator[
 def summary_markdown(outcome: Outcome) -> str:
     """The summary as a Markdown table."""
     outputs = ", ".join(f"`{output}`" for output in outcome.outputs)
-    lines = [f"| {label} | {text} |" for label, text in [*summary_lines(outcome), ("output", outputs)]]
+    lines = map(table_row, [*summary_lines(outcome), ("output", outputs)])
     return "\n".join(["| | |", "|---|---|", *lines])
 
 

@@ -49,6 +49,8 @@ class ColumnSpec:
         """Refuse a column with two roles."""
         if not 0.0 < self.high_null_threshold <= 1.0:
             raise ValueError(f"high_null_threshold is a share in (0, 1], got {self.high_null_threshold}.")
+        if "" in (self.time, self.target):
+            raise ValueError("A time or target of no name is given; name a column, or leave the key out.")
         seen: dict[str, str] = {}
         roles = {"drop": self.drop, "categorical": self.categorical, "passthrough": self.passthrough}
         roles |= {"time": (self.time,) if self.time else (), "target": (self.target,) if self.target else ()}

@@ -9,7 +9,9 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
+from emberharmony.errors import DataError
 from emberharmony.io.listing import ListedFile
+from emberharmony.io.local_paths import is_unicode
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
@@ -35,7 +37,14 @@ def columns_of_folders(files: Sequence[ListedFile]) -> dict[str, pa.Array]:
 def _of_path(file: ListedFile) -> dict[str, str | None]:
     below = file.path.parent.relative_to(file.base).parts
     above = list(takewhile(_is_pair, reversed(file.base.absolute().parts)))[::-1]
-    pairs = (folder.partition("=") for folder in (*above, *below) if _is_pair(folder))
+    folders = [folder for folder in (*above, *below) if _is_pair(folder)]
+    for folder in folders:
+        if not is_unicode(folder):
+            raise DataError(
+                f"The name of the folder {folder!r} in {str(file.path.parent)!r} is not in UTF-8, so it is no value of a "
+                f"column; rename it."
+            )
+    pairs = (folder.partition("=") for folder in folders)
     # Split first: an "=" within a key or value is escaped.
     return {unquote(name): None if value == _NULL else unquote(value) for name, _, value in pairs}
 

@@ -67,6 +67,15 @@ def is_within(path: Path, folder: Path) -> bool:
     return path.resolve().is_relative_to(folder.resolve())
 
 
+def is_unicode(name: str) -> bool:
+    """Whether UTF-8 can hold a name; of bytes that are no UTF-8, Python makes lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _refused(path: str) -> str:
     """Why a text is no path of this machine, or an empty text."""
     scheme = _SCHEME.match(path)
@@ -79,6 +88,8 @@ def _refused(path: str) -> str:
         return "the path is empty."
     if "\0" in path:
         return f"{path!r} holds a NUL character, which no path does."
+    if not is_unicode(path):
+        return f"{path!r} is not in UTF-8, so no job and no manifest can hold it; rename what it names."
     if _expanded(path).startswith("~") and not Path(path).exists():
         return f"{path!r}: there is no user {path.partition('/')[0][1:]!r} on this machine. Give the whole path."
     return ""

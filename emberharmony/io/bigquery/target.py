@@ -7,6 +7,7 @@ from typing import Any, Final
 from emberharmony.errors import DataError
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.tables import OWN_COLUMNS, OutputTable
+from emberharmony.messages import listed
 from emberharmony.planning.partitions import Granularity
 
 _LEGACY: Final = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
@@ -50,7 +51,7 @@ def _check_columns(name: TableName, there: Any, table: OutputTable) -> None:
     differ -= {column for column in OWN_COLUMNS if column not in has}
     if differ:
         raise DataError(
-            f"{name} and this run differ in the columns {', '.join(sorted(differ))}. Use the fitted state of the "
+            f"{name} and this run differ in the columns {listed(sorted(differ))}. Use the fitted state of the "
             f"run that made the table (`apply`), or `sink.write_disposition: replace`."
         )
     others = [
@@ -58,7 +59,7 @@ def _check_columns(name: TableName, there: Any, table: OutputTable) -> None:
     ]
     if others:
         raise DataError(
-            f"{name} and this run differ in the types of columns: {', '.join(others)}. Convert them in the source, or set "
+            f"{name} and this run differ in the types of columns: {listed(others)}. Convert them in the source, or set "
             f"`sink.write_disposition: replace`."
         )
 

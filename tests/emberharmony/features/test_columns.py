@@ -160,3 +160,9 @@ def test_a_table_without_features_says_which_columns_and_why():
     )
     with pytest.raises(PlanError, match="the table has none"):
         assign_roles(pa.schema([]), ColumnSpec())
+
+
+@pytest.mark.parametrize("role", ["time", "target"])
+def test_a_role_needs_a_name(role):
+    with pytest.raises(ValueError, match="of no name"):
+        ColumnSpec(**{role: ""})

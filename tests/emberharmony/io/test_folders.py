@@ -1,6 +1,8 @@
 """Columns in folders' names, against what pyarrow's own datasets read."""
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,6 +10,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from emberharmony.errors import DataError
 from emberharmony.io.folders import columns_of_folders
 from emberharmony.io.listing import ListedFile
 from emberharmony.io.parquet import ParquetSource, ParquetSourceSpec
@@ -15,7 +18,7 @@ from emberharmony.planning.chunks import Chunk
 from flows.compose import run_job
 from flows.config import ApplyJob, parse_job
 from flows.local import PlainLoop
-from tests.jobs import run_small, small_table
+from tests.jobs import run_small, small_table, write_table
 
 
 @pytest.fixture
@@ -111,3 +114,17 @@ def test_a_state_is_applied_to_one_day(tmp_path):
         run_job(applied, PlainLoop(1))
         rows = pq.read_table(tmp_path / "applied/features/split=apply/part-00000.parquet", partitioning=None)
         assert (set(rows["day_2"].to_pylist()), set(rows["day_1"].to_pylist())) == ({1.0}, {0.0})
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other file systems know no such names")
+def test_names_that_are_no_utf_8(tmp_path):
+    """A file may have one, of which no column is made; a folder that is a value may not."""
+    (tmp_path / "table").mkdir()
+    file = tmp_path / "table" / os.fsdecode(b"\x80.parquet")
+    write_table(small_table(200), tmp_path / "a.parquet").rename(file)
+    run_small(tmp_path / "table", tmp_path / "out")
+    folder = tmp_path / "hive" / os.fsdecode(b"k=\x80")
+    folder.mkdir(parents=True)
+    file.rename(folder / "a.parquet")
+    with pytest.raises(DataError, match=r"The name of the folder 'k=\\udc80' in .* is not in UTF-8"):
+        run_small(tmp_path / "hive", tmp_path / "out")

@@ -31,7 +31,7 @@ def test_paths_stay_as_they_are(path):
     assert checked_path(path) == path
 
 
-@pytest.mark.parametrize("path", ["", "  ", "a\0b", "~nosuchuser/x", "~nosuchuser"])
+@pytest.mark.parametrize("path", ["", "  ", "a\0b", "a\udc80b", "~nosuchuser/x", "~nosuchuser"])
 def test_what_names_nothing_is_refused(path):
     with pytest.raises(PlanError, match=r"^sink\.path: "):
         checked_folder(path, key="sink.path")
