@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MAX_NAMES = 10
 """Names that a message lists."""
@@ -17,6 +17,28 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = MAX_VALUE_CHARS
 _REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 6
 _REPR.maxlevel = 3
+
+
+def check_distinct(names: Sequence[str] | None, *, key: str) -> None:
+    """Refuse a list of names that is empty, or holds an empty one or one twice; ``None`` stands for no list.
+
+    Examples
+    --------
+    >>> check_distinct(("a", "b", "a"), key="columns")
+    Traceback (most recent call last):
+    ValueError: `columns` names 'a' twice.
+    """
+    if names is None:
+        return
+    if not names:
+        raise ValueError(f"`{key}` is empty: name a column, or leave the key out.")
+    seen = set[str]()
+    for name in names:
+        if not name:
+            raise ValueError(f"`{key}` names a column of no name.")
+        if name in seen:
+            raise ValueError(f"`{key}` names {shown(name)} twice.")
+        seen.add(name)
 
 
 def listed(names: Iterable[str], *, most: int = MAX_NAMES, of: str = "", by: str = ", ") -> str:
@@ -86,6 +108,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     (" Did you mean 'color'?", ' It has: color, size.')
     """
     known = list(known)
+    if not known:
+        return " It has none."
     near = nearest(name, known)
     return f" Did you mean {shown(near)}?" if near is not None else f" It has: {listed(known)}."
 

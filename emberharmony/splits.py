@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from emberharmony.messages import check_distinct
 from emberharmony.ops import random
 from emberharmony.typing import IntArray
 
@@ -59,8 +60,7 @@ class SplitSpec:
             raise ValueError(f"seed is a whole number from 0 up, got {self.seed}.")
         if (self.method == "hash") != bool(self.keys):
             raise ValueError("`keys` names the columns of a hash split: give both, method hash and keys, or neither.")
-        if len(set(self.keys)) < len(self.keys):
-            raise ValueError(f"Every key is given once, got {list(self.keys)}.")
+        check_distinct(self.keys or None, key="keys")
         if self.gap and self.method not in (None, "temporal"):
             raise ValueError(f"A gap lies between splits in time, but the split is {self.method}.")
 

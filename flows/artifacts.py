@@ -98,7 +98,11 @@ def publish_summary(outcome: Outcome) -> None:
 def _publish_summary(outcome: Outcome) -> None:
     create_markdown_artifact(summary_markdown(outcome), key="summary", description="What was read and written")
     if outcome.manifest.strides:
-        create_table_artifact(explained_rows(outcome), key="explained-variance", description="Explained variance by stride")
+        create_table_artifact(
+            explained_rows(outcome),
+            key="explained-variance",
+            description="Explained variance of the training windows by stride",
+        )
     if outcome.manifest.drift:
         rows = [{"column": name, **found} for name, found in outcome.manifest.drift.items()]
         create_table_artifact(rows, key="drift", description="How far each column has moved from the training rows")

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from emberharmony.backend import backend_report
 from emberharmony.errors import PlanError
-from emberharmony.messages import printable
+from emberharmony.messages import printable, shortened
 from emberharmony.pipeline.plan import Plan
 from flows.compose import Outcome
 from flows.config import AnyJob, ApplyJob, Job
@@ -26,6 +26,11 @@ from flows.run import run, same_command
 from flows.settings import settings_markdown
 from flows.streams import OutputError, StandardError, output_errors
 from flows.summary import summary_lines
+
+MAX_PADDED_CHARS = 60
+"""Columns are no wider than this for the sake of one long name, which is printed whole."""
+MAX_MESSAGE_CHARS = 4_000
+"""Characters of an error or warning, whatever it quotes."""
 
 
 class _OutputConsole(Console):
@@ -185,7 +190,7 @@ def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
 
 def _print_aligned(lines: Sequence[Sequence[str]]) -> None:
     printed = [[printable(cell) for cell in line] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*printed, strict=True)]
+    widths = [min(max(map(len, column)), MAX_PADDED_CHARS) for column in zip(*printed, strict=True)]
     for line in printed:
         _out.print("  ".join(map(str.ljust, line, widths)).rstrip(), markup=False)
 
@@ -202,4 +207,4 @@ def _warn(message: str) -> None:
 def _escaped(text: object) -> str:
     from rich.markup import escape
 
-    return escape(printable(str(text), keep="\n"))
+    return escape(printable(shortened(str(text), MAX_MESSAGE_CHARS), keep="\n"))

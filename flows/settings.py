@@ -17,7 +17,7 @@ _INTRO = """\
 
 Printed by `emberharmony settings`; `emberharmony settings windows` prints one section. A job is a YAML file of these sections
 (`configs/flights.yaml` is one); the shell can set each key, too: `--set windows.size=8`. Only `source` and `sink` have to be
-given, and in them what is *needed*. An unknown key is an error.
+given, and in them what is *needed*. An unknown key is an error, and so is a text or a boolean where a number belongs.
 """
 _APPLIED = """\
 ## state

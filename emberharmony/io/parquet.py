@@ -23,7 +23,7 @@ from emberharmony.io.listing import ListedFile, list_files, would_take_in
 from emberharmony.io.local_paths import checked_path
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange, no_rows
 from emberharmony.io.widths import SHORT_TEXT_BYTES, decoded_widths, fixed_width
-from emberharmony.messages import listed
+from emberharmony.messages import check_distinct, listed
 from emberharmony.planning.chunks import LAST_TICK, Chunk, count_in_buckets, in_range
 from emberharmony.typing import IntArray
 
@@ -48,6 +48,7 @@ class ParquetSourceSpec:
         """Refuse what is no path of this machine."""
         if not self.path:
             raise PlanError("the list of paths is empty; name a file, a folder or a pattern.")
+        check_distinct(self.columns, key="columns")
         for place in self.places:
             checked_path(place)
 

@@ -18,7 +18,7 @@ import yaml
 from emberharmony.errors import DataError
 from flows.cli import main
 from flows.config import load_job
-from flows.console import run_and_show, show_error, warnings_shown
+from flows.console import run_and_show, show_error, show_plan, warnings_shown
 from flows.streams import OutputError, StandardError, output_errors, prepare_streams
 from tests.jobs import small_table, write_table
 
@@ -127,6 +127,18 @@ def test_characters_that_an_encoding_lacks_are_escaped(job, stdout_is, monkeypat
     assert ended(monkeypatch, "plan", job) == 0
     assert rb"gr\xf6\xdfe\x1b[2J\u202e\u2192  double" in content.getvalue()
     assert content.getvalue().isascii()
+
+
+def test_long_names_and_messages(job, capsys):
+    """A plan shows every name whole, and pads none to the longest; a message is cut, whatever it quotes."""
+    table = small_table(200).append_column("x" * 10_000, pa.array(np.ones(200)))
+    write_table(table, job.parent / "table.parquet")
+    show_plan(load_job(job))
+    lengths = sorted(map(len, capsys.readouterr().out.splitlines()))
+    assert lengths[-1] > 10_000
+    assert lengths[-2] < 500
+    show_error(DataError("x" * 1_000_000))
+    assert len(capsys.readouterr().err) < 4_100
 
 
 def test_names_do_not_steer_a_terminal(job, capsys):

@@ -69,6 +69,8 @@ class BigQueryConnection:
         checked_labels(dict(self.labels))
         if self.service_account_file is not None and self.credentials_block is not None:
             raise ValueError("Give `service_account_file` or `credentials_block`, not both.")
+        if self.service_account_file is not None and not str(self.service_account_file).strip("./ "):
+            raise ValueError("`service_account_file` is empty: give the path of a key file, or leave it out.")
         if self.service_account_file is not None and _KEY_TEXT.search(str(self.service_account_file)):
             raise ValueError("`service_account_file` is the path of a key file, not its content, which has no place in a job.")
         checks = {"project": checked_project, "quota_project": checked_project, "location": checked_location}

@@ -11,6 +11,7 @@ from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, parse_dataset, quote
 from emberharmony.io.bigquery.parameters import checked_parameters
 from emberharmony.io.bigquery.read import ReadSpec
+from emberharmony.messages import check_distinct
 
 
 @dataclass(frozen=True)
@@ -84,5 +85,7 @@ class BigQuerySourceSpec:
             raise ValueError("`snapshot_time` is of a `table`; in a `query`, write FOR SYSTEM_TIME AS OF behind its tables.")
         if not 0.1 <= self.temporary_hours <= 24 * 30:
             raise ValueError(f"temporary_hours lies between 0.1 and 720, got {self.temporary_hours}.")
+        check_distinct(self.columns, key="columns")
+        check_distinct(self.order_by or None, key="order_by")
         for name in (*(self.columns or ()), *self.order_by, *filter(None, [self.key])):
             quote(name)
