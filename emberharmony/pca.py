@@ -11,7 +11,7 @@ from emberharmony import ops
 from emberharmony.errors import PlanError
 from emberharmony.stats.eigenspaces import leading_eigenvectors
 from emberharmony.stats.explained import ExplainedSquares
-from emberharmony.stats.rows import compute_dtype, on_host
+from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, on_host, wide_enough_for
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.threads import each_block, one_blas_thread, threads_for
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray
@@ -141,7 +141,12 @@ class WindowPCA:
         Returns
         -------
         float32 array of shape (n_components, count)
+            Scores beyond float32 are clipped to its largest number.
         """
+        with wide_enough_for(rows):
+            return self._project(rows, first=first, count=count)
+
+    def _project(self, rows: FeatureBlock, *, first: int, count: int) -> FeatureBlock:
         out = np.empty((self.n_components, count), np.float32)
         dtype, stride = compute_dtype(), self.stride
         at_once = max(1, _PRODUCT_DEPTH // self.n_features)  # rows of the windows to one product
@@ -158,7 +163,7 @@ class WindowPCA:
                 some = range(i, min(i + at_once, self.size))
                 taken = ops.concat([x[:, j : j + reach : stride] for j in some], axis=0)
                 scores = scores + loadings[:, some.start * self.n_features : some.stop * self.n_features] @ taken
-            out[:, begin : begin + n] = ops.astype(scores, ops.float32).numpy()
+            out[:, begin : begin + n] = ops.astype(ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()
 
         window_bytes = 8 * (at_once * self.n_features + self.n_features + 3 * self.n_components)
         each_block(score, range(0, count, step), n_threads=threads_for(step * window_bytes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from emberharmony.features.drift import is_major
-from emberharmony.io.manifest import WindowCounts
+from emberharmony.io.manifest import Manifest, WindowCounts
 from flows.compose import Outcome
 from flows.elapsed import Elapsed
 from flows.markdown import table_row
@@ -39,6 +39,8 @@ def summary_lines(outcome: Outcome, elapsed: Elapsed | None = None) -> Iterator[
     yield from _dropped(manifest.dropped)
     if manifest.nonfinite:
         yield "missing", _not_finite(manifest.nonfinite)
+    if manifest.clipped or any(counts.clipped for counts in manifest.strides.values()):
+        yield "clipped", _clipped(manifest)
     for stride, counts in manifest.strides.items():
         windows = ", ".join(f"{n:,} {split}" for split, n in counts.windows.items())
         yield f"stride {stride}", f"{windows} windows; {_explained(counts)}"
@@ -86,10 +88,19 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _not_finite(counts: Mapping[str, int]) -> str:
-    """Columns with numbers that are none, the most of them first."""
-    names = sorted(counts, key=lambda name: -counts[name])
-    texts = _some([f"{name} ({counts[name]:,})" for name in names])
-    return f"{sum(counts.values()):,} training values are NaN or infinite and count as missing: {texts}"
+    """Columns with non-finite values, largest count first."""
+    return f"{sum(counts.values()):,} training values are NaN or infinite and count as missing: {_counted(counts)}"
+
+
+def _clipped(manifest: Manifest) -> str:
+    """Columns, and strides, with values beyond float32."""
+    scores = {f"scores of stride {stride}": counts.clipped for stride, counts in manifest.strides.items() if counts.clipped}
+    counts = {**manifest.clipped, **scores}
+    return f"{sum(counts.values()):,} values are beyond float32 and became its largest number: {_counted(counts)}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return _some([f"{name} ({counts[name]:,})" for name in sorted(counts, key=lambda name: -counts[name])])
 
 
 def _drifted(drift: Mapping[str, Mapping[str, float]]) -> str:

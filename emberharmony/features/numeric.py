@@ -13,6 +13,7 @@ import pyarrow.types as pt
 from emberharmony import ops
 from emberharmony.backend import select
 from emberharmony.stats.moments import Moments
+from emberharmony.stats.rows import LARGEST_FLOAT32
 from emberharmony.typing import FeatureBlock, FloatArray
 
 
@@ -59,7 +60,8 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> FloatArray:
 def scale(x: FloatArray, scaling: Scaling) -> FeatureBlock:
     """Impute and scale on the current backend; shape ``(1, n_rows)``.
 
-    The arithmetic is in float64 and cast last: 1e9 + 0.5 has no half in float32.
+    The arithmetic is in float64 and cast last: 1e9 + 0.5 has no half in float32. What lies beyond float32 is clipped to its
+    largest number, see `count_clipped`.
 
     Examples
     --------
@@ -70,11 +72,27 @@ def scale(x: FloatArray, scaling: Scaling) -> FeatureBlock:
         return _scale_on_host(x, scaling)
     values = ops.asarray(x)
     values = ops.where(ops.isfinite(values), values, scaling.fill)
-    scaled = (values - scaling.mean) * (1.0 / scaling.scale)
-    return ops.astype(scaled, ops.float32).numpy()[None, :]
+    with np.errstate(over="ignore"):  # an infinity is clipped like all that is too large
+        scaled = (values - scaling.mean) * (1.0 / scaling.scale)
+    return ops.astype(ops.clip(scaled, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()[None, :]
 
 
 def _scale_on_host(x: FloatArray, scaling: Scaling) -> FeatureBlock:
     # A device without float64 cannot hold 1e9 + 0.5: the one step that needs it stays with the host.
     filled = np.where(np.isfinite(x), x, scaling.fill)
-    return ((filled - scaling.mean) * (1.0 / scaling.scale)).astype(np.float32)[None, :]
+    with np.errstate(over="ignore"):
+        scaled = (filled - scaling.mean) * (1.0 / scaling.scale)
+    return np.clip(scaled, -LARGEST_FLOAT32, LARGEST_FLOAT32).astype(np.float32)[None, :]
+
+
+def count_clipped(block: FeatureBlock, /) -> int:
+    """Count the values that were clipped: those at the limits of float32.
+
+    Examples
+    --------
+    >>> count_clipped(scale(np.array([1.0, -1e300, 1e300]), Scaling(fill=0.0, mean=0.0, scale=1e-3)))
+    2
+    """
+    if not block.size or max(block.max(), -block.min()) < np.float32(LARGEST_FLOAT32):
+        return 0
+    return int((np.abs(block) >= np.float32(LARGEST_FLOAT32)).sum())

@@ -225,6 +225,18 @@ def encode(rows: pa.Table, times: Mapping[str, FeatureBlock], fitted: Preprocess
     return out
 
 
+def count_clipped(block: FeatureBlock, fitted: Preprocessing) -> dict[str, int]:
+    """Count the values of a feature block that were clipped, by the column they are made of; columns without any are left."""
+    counts, begin = {}, 0
+    for column in fitted.columns:
+        end = begin + len(column.features)
+        n_clipped = numeric.count_clipped(block[begin:end]) if column.scalings or column.epoch else 0
+        if n_clipped:
+            counts[column.name] = n_clipped
+        begin = end
+    return counts
+
+
 def _block(column: FittedColumn, rows: pa.Table, times: Mapping[str, FeatureBlock]) -> FeatureBlock:
     if column.kind == "numeric" or column.kind == "boolean":
         return numeric.scale(numeric.numbers(rows[column.name]), column.scalings[0])

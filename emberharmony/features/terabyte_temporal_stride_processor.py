@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,14 @@ from numpy.typing import NDArray
 
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DataError
-from emberharmony.features.matrix_batch import COPY_ROWS, MatrixBatch
-from emberharmony.io.spool import MatrixFile, RowSpool
+from emberharmony.features.numeric import count_clipped
+from emberharmony.io.spool import MatrixFile
+from emberharmony.io.state_file import read_state_file, write_state_file
+from emberharmony.messages import shown
+from emberharmony.notebook.arguments import flag, whole_number
+from emberharmony.notebook.matrix_batch import MatrixBatch, batches_in
+from emberharmony.notebook.progress import Progress
+from emberharmony.notebook.stride_state import FittedStride, Spool, Tail, overlapping, state_arrays, state_of_arrays
 from emberharmony.pca import PCASpec, WindowPCA
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.typing import FeatureBlock, FloatArray
@@ -48,7 +55,7 @@ class TerabyteTemporalStrideProcessor:
     use_incremental_pca : bool
         Kept for callers that give it: the PCA is exact in bounded memory either way, so it changes nothing.
     verbose : bool
-        Log progress at level INFO.
+        Show progress: logged at level INFO where logging is configured, else written to standard error.
     preferred_backend : str, optional
         ``numpy``, ``torch`` or ``mlx``, with a device if wanted; by default the current one.
 
@@ -81,20 +88,17 @@ class TerabyteTemporalStrideProcessor:
         verbose: bool = True,
         preferred_backend: str | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size is at least 1, got {batch_size}.")
-        if not stride_perspectives:
-            raise ValueError("stride_perspectives is empty: give at least one stride, such as (1, 3, 5).")
-        self._windows = WindowSpec(window_size, tuple(stride_perspectives))
-        self._pca = PCASpec(pca_components)
+        self._windows = WindowSpec(whole_number("window_size", window_size), _strides(stride_perspectives))
+        self._pca = PCASpec(None if pca_components is None else whole_number("pca_components", pca_components))
         select(preferred_backend)  # now, not in the middle of the work: a backend that was asked for has to be there
-        self.batch_size = batch_size
+        self.batch_size = whole_number("batch_size", batch_size)
         self.use_incremental_pca = use_incremental_pca
-        self.verbose = verbose
+        self.verbose = flag("verbose", verbose)
         self.preferred_backend = preferred_backend
         self.pca_models: dict[int, PCA] = {}
-        self._fitted: dict[int, _Fitted] = {}
-        self._tail: _Tail | None = None
+        self._fitted: dict[int, FittedStride] = {}
+        self._tail: Tail | None = None
+        self._names: tuple[str, ...] | None = None  # of the columns, once a frame has told them
 
     @property
     def window_size(self) -> int:
@@ -118,7 +122,38 @@ class TerabyteTemporalStrideProcessor:
 
     def reset(self) -> None:
         """Forget the series and the fitted models."""
-        self.pca_models, self._fitted, self._tail = {}, {}, None
+        self.pca_models, self._fitted, self._tail, self._names = {}, {}, None, None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted models, and the open series if there is one, to a file that `load` reads."""
+        self._model(self.stride_perspectives[0])
+        data = {
+            "window_size": self.window_size,
+            "stride_perspectives": self.stride_perspectives,
+            "pca_components": self.pca_components,
+            "batch_size": self.batch_size,
+            "names": self._names,
+        }
+        write_state_file(path, type(self).__name__, data, state_arrays(self._fitted, self._tail))
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, verbose: bool = True, preferred_backend: str | None = None
+    ) -> TerabyteTemporalStrideProcessor:
+        """Return the processor that `save` wrote: it scores, and continues the open series, as the saved one did.
+
+        Raises
+        ------
+        DataError
+            If the file is something else, or damaged.
+        """
+        data, arrays = read_state_file(path, cls.__name__)
+        names = data.pop("names")
+        processor = cls(**data, verbose=verbose, preferred_backend=preferred_backend)
+        processor._names = None if names is None else tuple(names)
+        processor._fitted, processor._tail = state_of_arrays(arrays)
+        processor.pca_models = {stride: model.pca.to_sklearn() for stride, model in processor._fitted.items()}
+        return processor
 
     def process_large_dataset(self, generator: Iterable[Any], maintain_state: bool = True) -> dict[int, Scores]:
         """Fit every stride's PCA on all windows of the batches, and return all windows' scores.
@@ -127,7 +162,8 @@ class TerabyteTemporalStrideProcessor:
         ----------
         generator : iterable
             Batches of rows, read once: arrays, tensors or frames of numbers, of shape ``(n_rows, n_features)`` with
-            any numbers of rows, everything finite.
+            any numbers of rows, everything finite. A single matrix or frame is one batch. Frames' columns are taken by
+            name, in the order of the first frame.
         maintain_state : bool
             The batches are one series, and windows go across their borders. It stays open: the next call continues it, with
             the models fitted by this one (`reset` begins anew). Otherwise every batch is a series of its own.
@@ -140,18 +176,20 @@ class TerabyteTemporalStrideProcessor:
         Raises
         ------
         DataError
-            If there is no row, batches do not have the same columns, or a value is missing or not finite.
+            If there is no row, batches do not have the same columns, or a value is missing, not finite or beyond float32.
         PlanError
             If there are too few windows for a PCA.
         """
+        generator = batches_in(generator)
         with self._computing():
             if maintain_state and self._tail is not None:
                 return self._continued(generator, self._tail)
-            with _Spool() as spool:
+            with Spool() as spool:
                 states = self._spooled(generator, spool, one_series=maintain_state)
                 self._fit(states, spool.shift)
                 scores = self._project(self._stretches(spool))
-                self._tail = _Tail.of(spool, self._windows.halo) if maintain_state else None
+                self._tail = Tail.of(spool, self._windows.halo) if maintain_state else None
+                self._names = spool.names
         return scores
 
     def process_batch(self, data: Any) -> dict[int, Scores]:
@@ -160,13 +198,15 @@ class TerabyteTemporalStrideProcessor:
         The first batch fits the models if nothing has; after that they stay as they are.
         """
         with self._computing():
-            rows = MatrixBatch.of(data, 0, None)
+            rows = MatrixBatch.of(data, 0, self._names)
             if not self._fitted:
-                with _Spool() as spool:
+                with Spool() as spool:
                     self._fit(self._spooled([data], spool, one_series=True), spool.shift)
             shift = self._shift
             rows.check_width(len(shift), 0)
-            return self._project(_overlapping(rows.blocks(shift, self.batch_size), self._windows.halo))
+            scores = self._project(overlapping(rows.blocks(shift, self.batch_size, 0), self._windows.halo))
+            self._names = self._names or rows.names
+            return scores
 
     def get_explained_variance(self, stride: int) -> float:
         """Return the share of the variance of a stride's windows that its components hold together."""
@@ -192,7 +232,7 @@ class TerabyteTemporalStrideProcessor:
     def _computing(self) -> AbstractContextManager[Any]:
         return nullcontext() if self.preferred_backend is None else using_backend(self.preferred_backend)
 
-    def _spooled(self, batches: Iterable[Any], spool: _Spool, *, one_series: bool) -> list[WindowGram]:
+    def _spooled(self, batches: Iterable[Any], spool: Spool, *, one_series: bool) -> list[WindowGram]:
         """First pass: rows to disk, and the windows' sums, one state for each stride."""
         total: list[WindowGram] = []
         series: list[WindowGram] = []
@@ -226,31 +266,33 @@ class TerabyteTemporalStrideProcessor:
         return _added(total, series) if series else total
 
     def _fit(self, states: Sequence[WindowGram], shift: FloatArray) -> None:
-        fitted = {state.stride: _Fitted.of(WindowPCA.fit(state, self._pca), shift) for state in states}
+        fitted = {state.stride: FittedStride.of(WindowPCA.fit(state, self._pca), shift) for state in states}
         self._fitted = fitted
         self.pca_models = {stride: model.pca.to_sklearn() for stride, model in fitted.items()}
         for stride in fitted:
             self._say("stride %d: components explain %.1f %%", stride, 100 * self.get_explained_variance(stride))
 
-    def _stretches(self, spool: _Spool) -> Iterator[tuple[int, FeatureBlock]]:
+    def _stretches(self, spool: Spool) -> Iterator[tuple[int, FeatureBlock]]:
         """Second pass: every series' rows again."""
         for first, stop in spool.series:
-            yield from _overlapping(spool.blocks(first, stop, self.batch_size), self._windows.halo)
+            yield from overlapping(spool.blocks(first, stop, self.batch_size), self._windows.halo)
 
-    def _continued(self, batches: Iterable[Any], tail: _Tail) -> dict[int, Scores]:
+    def _continued(self, batches: Iterable[Any], tail: Tail) -> dict[int, Scores]:
         """Scores of the windows that end in the batches, by the models that are there; one pass."""
         shift = self._shift
-        last = tail.first, next(MatrixBatch(tail.rows, tail.names).blocks(shift, COPY_ROWS), None)
+        last, names = (tail.first, tail.block(shift)), self._names
 
         def blocks() -> Iterator[FeatureBlock]:
+            nonlocal names
             for number, batch in enumerate(batches):
-                rows = MatrixBatch.of(batch, number, tail.names)
+                rows = MatrixBatch.of(batch, number, names)
+                names = names or rows.names
                 rows.check_width(len(shift), number)
-                yield from rows.blocks(shift, self.batch_size)
+                yield from rows.blocks(shift, self.batch_size, number)
 
         def remembered() -> Iterator[tuple[int, FeatureBlock]]:
             nonlocal last
-            for start, rows in _overlapping(blocks(), self._windows.halo, start=tail.first, before=last[1]):
+            for start, rows in overlapping(blocks(), self._windows.halo, start=tail.first, before=last[1]):
                 last = start, rows
                 yield start, rows
 
@@ -258,7 +300,8 @@ class TerabyteTemporalStrideProcessor:
         start, rows = last
         if rows is not None:
             kept = max(rows.shape[1] - self._windows.halo, 0)
-            self._tail = _Tail(start + kept, rows[:, kept:].T + shift, tail.names)
+            self._tail = Tail(start + kept, rows[:, kept:].T + shift)
+        self._names = names
         return scores
 
     @property
@@ -267,69 +310,23 @@ class TerabyteTemporalStrideProcessor:
 
     def _project(self, stretches: Iterable[tuple[int, FeatureBlock]]) -> dict[int, Scores]:
         with ExitStack() as stack:
+            n_clipped = dict.fromkeys(self._fitted, 0)
             files = {s: stack.enter_context(MatrixFile(model.pca.n_components)) for s, model in self._fitted.items()}
             for start, rows in stretches:
                 stop = start + rows.shape[1]
                 for stride, model in self._fitted.items():
                     starts = window_starts(self.window_size, stride, start=start, stop=stop, n_rows=stop)
                     if starts:
-                        files[stride].append(model.shifted.project(rows, first=starts.start - start, count=len(starts)))
+                        scores = model.shifted.project(rows, first=starts.start - start, count=len(starts))
+                        n_clipped[stride] += count_clipped(scores)
+                        files[stride].append(scores)
+            for stride, n in n_clipped.items():
+                if n:
+                    _log.warning("Stride %d: %s scores are beyond float32 and became its largest number.", stride, f"{n:,}")
             return {stride: file.mapped() for stride, file in files.items()}
 
     def _say(self, message: str, *values: object) -> None:
-        if self.verbose:
-            _log.info(message, *values)
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A stride's model, of the rows as they came and of the rows less `shift`, which is what is computed with.
-
-    Rows are float32 in every computation: taking their means away first leaves the digits to what varies.
-    """
-
-    pca: WindowPCA
-    shifted: WindowPCA
-    shift: FloatArray
-
-    @classmethod
-    def of(cls, shifted: WindowPCA, shift: FloatArray) -> _Fitted:
-        return cls(replace(shifted, mean=shifted.mean + np.tile(shift, shifted.size)), shifted, shift)
-
-
-@dataclass(frozen=True)
-class _Tail:
-    """The last rows of an open series."""
-
-    first: int  # number in the series of the first of them
-    rows: FloatArray  # (n_rows, n_features)
-    names: tuple[str, ...] | None
-
-    @classmethod
-    def of(cls, spool: _Spool, halo: int) -> _Tail:
-        first = max(spool.n_rows - halo, 0)
-        return cls(first, spool.read(first, spool.n_rows).T + spool.shift, spool.names)
-
-
-class _Spool(RowSpool):
-    """The batches on disk, less the first one's means, and where each series begins."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.series: list[tuple[int, int]] = []  # first row and number of rows of each
-        self.shift: FloatArray = np.empty(0)
-        self.names: tuple[str, ...] | None = None
-
-    def add(self, rows: MatrixBatch, number: int, *, new_series: bool) -> None:
-        """Append a batch; the first one says what its columns are and how far they lie from zero."""
-        if not self.n_rows:
-            self.names, self.shift = rows.names, rows.values.mean(axis=0, dtype=np.float64)
-        rows.check_width(len(self.shift), number)
-        if new_series or not self.series:
-            self.series.append((self.n_rows, self.n_rows))
-        for block in rows.blocks(self.shift, COPY_ROWS):
-            self.append(block)
-        self.series[-1] = (self.series[-1][0], self.n_rows)
+        Progress(_log, verbose=self.verbose)(message, *values)
 
 
 def _added(total: list[WindowGram], more: list[WindowGram]) -> list[WindowGram]:
@@ -337,12 +334,11 @@ def _added(total: list[WindowGram], more: list[WindowGram]) -> list[WindowGram]:
     return [replace(a, gram=a.gram + b.gram) for a, b in zip(total, more, strict=True)] if total else more
 
 
-def _overlapping(
-    blocks: Iterable[FeatureBlock], halo: int, *, start: int = 0, before: FeatureBlock | None = None
-) -> Iterator[tuple[int, FeatureBlock]]:
-    """Blocks of a series, each with up to `halo` rows before it, and the number of the first row: no window is whole twice."""
-    for block in blocks:
-        rows = block if before is None else np.concatenate([before, block], axis=1)
-        yield start, rows
-        kept = max(rows.shape[1] - halo, 0)
-        start, before = start + kept, rows[:, kept:]
+def _strides(strides: Any) -> tuple[int, ...]:
+    """Strides, of Python or NumPy, as whole numbers."""
+    if isinstance(strides, str) or not isinstance(strides, Iterable):
+        raise TypeError(f"stride_perspectives is a sequence of whole numbers, got {shown(strides)}.")
+    numbers = tuple(whole_number("each of stride_perspectives", stride, least=0) for stride in strides)
+    if not numbers:
+        raise ValueError("stride_perspectives is empty: give at least one stride, such as (1, 3, 5).")
+    return numbers

@@ -22,6 +22,7 @@ class WindowCounts:
     components: int
     explained_variance_ratio: tuple[float, ...]  # of the training windows
     applied_explained: float | None = None  # of the windows that a state is applied to, about the fitted mean
+    clipped: int = 0  # scores beyond float32: its largest number in their place
 
     @property
     def explained(self) -> float:
@@ -52,6 +53,7 @@ class Manifest:
     computed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by stage: "backend on host" -> chunks, "0-5,7"
     parity: Mapping[str, float] = field(default_factory=dict)  # chunks computed on NumPy too, and the largest difference
     nonfinite: Mapping[str, int] = field(default_factory=dict)  # by column: NaN and infinities in training, taken as missing
+    clipped: Mapping[str, int] = field(default_factory=dict)  # by column: published values beyond float32, clipped to it
     descriptions: Mapping[str, str] = field(default_factory=dict)  # of features: what each is, in the table's own words
     version: int = MANIFEST_VERSION
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from emberharmony.features.categorical import strings
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import ticks
 from emberharmony.features.drift import ColumnCounts
+from emberharmony.features.numeric import count_clipped
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.parts import (
@@ -160,6 +162,9 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     files, encoding = list[FileRecord](), feature_encoding(fitted)
     if kind == "apply":
         files.append(run.store.keep_arrays(drift_name(chunk.index), _drift_counts(run, rows)))
+    clipped = Counter[str]()
+    for stretch in stretches.values():
+        clipped.update(pre.count_clipped(stretch.block, fitted))
     del rows, block
     has_windows = bool(run.spec.windows.strides)
     pays = has_windows and "train" in stretches and state_pays(run, stretches["train"].block.nbytes)
@@ -173,7 +178,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
         states = steps.window_states(run, stretches["train"])
         arrays = prefixed({str(state.stride): state.to_arrays() for state in states})
         files.append(run.store.keep_arrays(grams_name(chunk.index), arrays))
-    return _receipt(run, "featurize", chunk, codes, files, backend, began)
+    return replace(_receipt(run, "featurize", chunk, codes, files, backend, began), clipped=dict(clipped))
 
 
 def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
@@ -184,7 +189,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         raise DamagedError(f"{chunk} is to be projected, and is not featurized.")
     files, spec = [], run.spec.windows
     n_windows = {f"{stride}/{name}": 0 for stride in spec.strides for name in run.splits}
-    explained = dict[str, ExplainedSquares]()
+    explained, clipped = dict[str, ExplainedSquares](), Counter[str]()
     for i, name in enumerate(run.splits):
         n_rows = int(run.series_starts[-1, i])
         # A series that is shorter than a window leaves a part without rows, so that readers find the columns.
@@ -201,10 +206,12 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             table = table_of(_window_columns(run, stretch, starts), component_names(pca), scores)
             files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))
             n_windows[f"{stride}/{name}"] = len(starts)
+            clipped[str(stride)] += count_clipped(scores)
             if run.spec.kind == "apply":
                 explained[str(stride)] = pca.explained_squares(scores, stretch.block, first=starts.start - stretch.start)
     seconds = time.perf_counter() - began
-    return Receipt("project", chunk.index, n_windows, tuple(files), backend, seconds, explained=explained)
+    found = {stride: n for stride, n in clipped.items() if n}
+    return Receipt("project", chunk.index, n_windows, tuple(files), backend, seconds, explained=explained, clipped=found)
 
 
 def profile_name(chunk: int) -> str:

@@ -130,6 +130,7 @@ def _manifest(run: Run) -> Manifest:
     files, backends, left_out = list[FileRecord](), Counter[str](), 0
     computed: dict[str, dict[str, list[int]]] = {}
     differences: list[float] = []
+    clipped: dict[str, Counter[str]] = {stage: Counter() for stage in run.chunk_stages}
     explained = {str(stride): ExplainedSquares() for stride in run.spec.windows.strides}
     windows = {stride: dict.fromkeys(run.splits, 0) for stride in run.spec.windows.strides}
     wanted = ("state",) if run.spec.kind == "fit" else PUBLISHED
@@ -139,6 +140,7 @@ def _manifest(run: Run) -> Manifest:
             computed.setdefault(stage, {}).setdefault(f"{receipt.backend} on {receipt.host}", []).append(receipt.chunk)
             if receipt.parity is not None:
                 differences.append(receipt.parity)
+            clipped[stage].update(receipt.clipped)
             if stage == "profile":
                 left_out += receipt.left_out
                 continue
@@ -179,6 +181,7 @@ def _manifest(run: Run) -> Manifest:
                 components=pca.n_components,
                 explained_variance_ratio=tuple(pca.explained_variance_ratio.tolist()),
                 applied_explained=explained[str(stride)].share,
+                clipped=clipped["project"][str(stride)] if "project" in clipped else 0,
             )
             for stride, pca in pcas.items()
         },
@@ -188,6 +191,7 @@ def _manifest(run: Run) -> Manifest:
         parity={"chunks": len(differences), "largest": max(differences)} if differences else {},
         drift=measured_drift(run) if run.spec.kind == "apply" else {},
         nonfinite={c.name: c.n_nonfinite for c in run.preprocessing.columns if c.n_nonfinite and run.spec.kind != "apply"},
+        clipped=dict(clipped["featurize"]) if run.spec.kind != "fit" and "featurize" in clipped else {},
     )
 
 

@@ -74,6 +74,7 @@ class Receipt:
     explained: Mapping[str, ExplainedSquares] = field(
         default_factory=dict
     )  # by stride, of the rows that a state is applied to
+    clipped: Mapping[str, int] = field(default_factory=dict)  # values beyond float32, by column; scores, by stride
 
     def find(self, name: str) -> FileRecord | None:
         """Return the record of the file of that name, if the stage has written one."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from emberharmony import ops
-from emberharmony.backend import select
+from emberharmony.backend import select, using_backend
 from emberharmony.typing import FeatureBlock
+
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_LARGEST_IN_FLOAT32 = 1e14
+"""Of larger numbers, sums of products may leave float32."""
 
 
 def on_host() -> bool:
@@ -19,6 +24,20 @@ def on_host() -> bool:
 def compute_dtype() -> Any:
     """float64 where the current backend's device has it, else float32."""
     return ops.float64 if select().float64 else ops.float32
+
+
+def wide_enough_for(rows: FeatureBlock) -> AbstractContextManager[Any]:
+    """A backend that products of these rows do not overflow on: the current one, or NumPy where that has no float64.
+
+    Examples
+    --------
+    >>> with wide_enough_for(np.array([[1e38]], np.float32)):
+    ...     compute_dtype() == ops.float64
+    True
+    """
+    if select().float64 or not rows.size or max(rows.max(), -rows.min()) < _LARGEST_IN_FLOAT32:
+        return nullcontext()
+    return using_backend("numpy")
 
 
 def rows_with_ones(rows: FeatureBlock, n_rows: int) -> Any:

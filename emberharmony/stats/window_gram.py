@@ -19,7 +19,7 @@ from typing import Self
 import numpy as np
 
 from emberharmony import ops
-from emberharmony.stats.rows import on_host, rows_with_ones
+from emberharmony.stats.rows import on_host, rows_with_ones, wide_enough_for
 from emberharmony.threads import each_block, threads_for
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray
 
@@ -65,7 +65,8 @@ class WindowGram:
     @classmethod
     def of_strides(cls, rows: FeatureBlock, /, *, start: int, size: int, strides: Sequence[int]) -> list[Self]:
         """Return the states of several strides over the same rows, which share their matrix products."""
-        grams = window_grams(rows, start=start, size=size, strides=strides)
+        with wide_enough_for(rows):
+            grams = window_grams(rows, start=start, size=size, strides=strides)
         n_rows, halo = rows.shape[1], size - 1
         head, tail = rows[:, :halo].copy(), rows[:, max(n_rows - halo, 0) :].copy()
         return [cls(size, stride, start, n_rows, grams[stride], head, tail) for stride in strides]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
-from emberharmony.features.numeric import Scaling, numbers, scale
+from emberharmony.features.numeric import Scaling, count_clipped, numbers, scale
 from emberharmony.stats import Moments
 
 
@@ -50,6 +50,16 @@ def test_backends_agree_on_a_huge_offset(backend):
 def test_rows_after_training_are_scaled_by_training(backend):
     train, later = np.array([0.0, 2.0, 4.0, 4.0]), np.array([100.0, np.nan, -np.inf])
     np.testing.assert_allclose(scale(later, fitted(train))[0], sklearn_scaled(train, later), rtol=1e-6)
+
+
+def test_values_beyond_float32_become_its_largest_number(backend):
+    train, largest = np.array([-1e-3, 1e-3]), float(np.finfo(np.float32).max)
+    later = np.array([3.4e38, -3.4e38, 1.797e308, -1.797e308, 1e30, 0.0, np.inf])
+    got = scale(later, fitted(train))
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got[0], [largest, -largest, largest, -largest, 1e33, 0.0, 0.0], rtol=1e-6)
+    assert count_clipped(got) == 4
+    assert count_clipped(np.empty((2, 0), np.float32)) == 0
 
 
 def test_unscaled():
