@@ -13,6 +13,8 @@ from distributed import Client
 from prefect.task_runners import TaskRunner
 from prefect_dask import DaskTaskRunner
 
+from flows.addresses import check_dask
+
 DASK_SETTINGS = {
     # Dask's own has every large array mapped anew, page by page: up to three times the time of a chunk.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
@@ -41,6 +43,8 @@ def local_cluster(workers: int) -> dict[str, Any]:
 @contextmanager
 def dask_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
     """A started task runner on the cluster at an address, or on one that lives as long as the block."""
+    if address:
+        check_dask(address)
     place = {"address": address} if address else {"cluster_kwargs": local_cluster(workers)}
     with dask.config.set(DASK_SETTINGS), DaskTaskRunner(**place) as runner, _watched(runner.client):
         yield runner

@@ -26,6 +26,7 @@ from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
+from flows.addresses import check_form
 from flows.job_errors import explain
 from flows.job_file import parse_value, read_job_file
 from flows.strict_schema import strict_validator
@@ -105,6 +106,12 @@ class Runtime(BaseModel):
     def _check_pools(self) -> Runtime:
         if (self.engine == "pools") != bool(self.pools):
             raise ValueError("`engine: pools` and `pools` belong together: name the pools, such as `pools: {cpu: 2, gpu: 1}`.")
+        return self
+
+    @model_validator(mode="after")
+    def _check_address(self) -> Runtime:
+        if self.address is not None:
+            check_form(self.engine, self.address)
         return self
 
 

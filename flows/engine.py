@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from prefect.events.worker import EventsWorker
 from prefect.exceptions import TerminationSignal
@@ -18,9 +16,10 @@ from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic_core import PydanticSerializationError
 
-from emberharmony.errors import BackendUnavailableError, TerminalError
+from emberharmony.errors import BackendUnavailableError
 from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.run import RunRef
+from flows.addresses import check_ray, check_reachable, unreachable
 from flows.config import AnyJob
 from flows.interrupt import hurry
 from tasks.processes import working_in_processes
@@ -142,11 +141,13 @@ def engine_of(job: AnyJob) -> Iterator[PrefectEngine]:
     """The engine that a job names, within a flow run, for the length of the block."""
     if job.runtime.engine == "pools":
         from flows.lanes import lanes_of
+        from flows.pools import check_pools
 
+        check_pools(job.runtime.pools)
         yield lanes_of(job)
         return
     if job.runtime.address:
-        _check_address(job.runtime.engine, job.runtime.address)
+        check_reachable(job.runtime.engine, job.runtime.address)
     with ExitStack() as stack:
         if job.runtime.engine == "processes":
             stack.enter_context(working_in_processes(job.workers))
@@ -194,19 +195,6 @@ def _runner_of(job: AnyJob) -> AbstractContextManager[TaskRunner[Any]]:
     return ThreadPoolTaskRunner(max_workers=threads)
 
 
-def _check_address(engine: str, address: str) -> None:
-    """Refuse an address at which no one listens: clients try for half a minute, and end in tracebacks."""
-    place = urlsplit(address if "//" in address else f"//{address}")
-    try:
-        if place.hostname and place.port:  # Ray knows others, such as "auto"
-            socket.create_connection((place.hostname, place.port), timeout=10).close()
-    except (OSError, ValueError) as error:
-        raise TerminalError(
-            f"runtime.address is {address!r}, and nothing answers there: {str(error).lower()}. Start what `engine: {engine}` "
-            f"is to use, or leave the address out to have it started here."
-        ) from error
-
-
 def _dask_runner(workers: int, address: str | None) -> AbstractContextManager[TaskRunner[Any]]:
     try:
         from flows.cluster import dask_runner
@@ -215,14 +203,24 @@ def _dask_runner(workers: int, address: str | None) -> AbstractContextManager[Ta
     return dask_runner(workers, address)
 
 
-def _ray_runner(workers: int, address: str | None) -> TaskRunner[Any]:
+@contextmanager
+def _ray_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
     try:
         from prefect_ray import RayTaskRunner
     except ImportError as error:
         raise _missing("ray", error) from error
-    if address:
-        return RayTaskRunner(address=address)
-    return RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False, "log_to_driver": False})
+    if address is None:
+        with RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False, "log_to_driver": False}) as runner:
+            yield runner
+        return
+    with ExitStack() as stack:
+        try:
+            if address not in ("auto", "local"):
+                check_ray(address)
+            runner = stack.enter_context(RayTaskRunner(address=address))
+        except (ConnectionError, RuntimeError, ValueError) as error:  # also of versions that differ
+            raise unreachable("ray", address, f"Ray cannot use it: {error}") from error
+        yield runner
 
 
 def _missing(extra: str, error: ImportError) -> BackendUnavailableError:

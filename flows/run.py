@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 
 from emberharmony.errors import TerminalError
+from flows.addresses import check_reachable
 from flows.compose import Outcome, check_credentials, is_published, run_job
 from flows.config import AnyJob, ApplyJob, FitJob, Job
 from flows.local import PlainLoop
@@ -55,6 +56,8 @@ def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False,
             "engine: pools hands chunks to the workers of a Prefect server, and none is configured. Set PREFECT_API_URL to "
             "one that is set up as in deploy/README.md, or choose another runtime.engine."
         )
+    if job.runtime.address:
+        check_reachable(job.runtime.engine, job.runtime.address)  # before a server is started for nothing
     with server_if_needed(advice), watching(watcher or current_watcher()) as outcomes:
         from flows.outages import OutageError, outages_told  # Prefect is imported while its server starts
 
