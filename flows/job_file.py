@@ -15,7 +15,7 @@ MAX_BYTES = 2**20
 """Bytes of a job file. The longest jobs list columns: this is room for tens of thousands."""
 MAX_DEPTH = 20
 """Levels of a job; the deepest setting is on the fourth."""
-MAX_VALUES = 100_000
+MAX_VALUES = 50_000
 """Values of a job, where an alias counts as all that it stands for."""
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -98,7 +98,7 @@ class _Loader(yaml.SafeLoader):
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
-        self._depth = 0
+        self._depth = self._n_composed = 0
         self._n_values: dict[int, int] = {}  # by node that is complete
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -106,6 +106,9 @@ class _Loader(yaml.SafeLoader):
         mark = self.peek_event().start_mark
         if self._depth == MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem=f"more than {MAX_DEPTH} levels", problem_mark=mark)
+        self._n_composed += 1  # counted on the way as well: half a million values take 20 s
+        if self._n_composed > MAX_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"more than {MAX_VALUES:,} values", problem_mark=mark)
         is_alias = self.check_event(yaml.AliasEvent)
         self._depth += 1
         node = super().compose_node(parent, index)
