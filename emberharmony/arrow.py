@@ -15,6 +15,12 @@ def is_text(type_: pa.DataType) -> bool:
     return bool(pt.is_string(type_) or pt.is_large_string(type_) or pt.is_string_view(type_))
 
 
+def text_columns(schema: pa.Schema) -> list[str]:
+    """Return the columns of texts, those in a dictionary too."""
+    types = {field.name: field.type.value_type if pt.is_dictionary(field.type) else field.type for field in schema}
+    return [name for name, type_ in types.items() if is_text(type_)]
+
+
 def plain_type(type_: pa.DataType) -> pa.DataType:
     """Return the type that `plain` gives the values of a column.
 

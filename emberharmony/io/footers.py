@@ -33,6 +33,15 @@ class FooteredFile(NamedTuple):
     """Columns of numbers that were a dictionary when the file was written."""
 
 
+class RowGroup(NamedTuple):
+    """A row group: where it lies, and its first row's number in the whole table."""
+
+    file: int
+    number: int
+    first_row: int
+    n_rows: int
+
+
 def open_footer(path: Path) -> FooteredFile:
     """Read a file's footer, and what tells the file from another one.
 

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.arrow import is_text
+from emberharmony.arrow import text_columns
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.datetime import TICKS_PER_DAY, ticks
 from emberharmony.features.table_types import FROM_FOLDERS
 from emberharmony.io.decoding import damaged_column, decoded, open_parquet
 from emberharmony.io.folders import columns_of_folders
-from emberharmony.io.footers import FooteredFile, leaves, open_footer, refuse_other_schema, unchanged, unreadable
+from emberharmony.io.footers import FooteredFile, RowGroup, leaves, open_footer, refuse_other_schema, unchanged, unreadable
 from emberharmony.io.listing import ListedFile, list_files, would_take_in
 from emberharmony.io.local_paths import checked_path
+from emberharmony.io.rows import is_sorted, rows_between, rows_of_times, sorted_rows
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange, no_rows
-from emberharmony.io.widths import SHORT_TEXT_BYTES, decoded_widths, fixed_width
+from emberharmony.io.text_budget import TextBudget
+from emberharmony.io.widths import stored_widths, text_widths
 from emberharmony.messages import check_distinct, listed
 from emberharmony.planning.chunks import LAST_TICK, Chunk, count_in_buckets, in_range
 from emberharmony.typing import IntArray
@@ -63,15 +65,6 @@ class ParquetSourceSpec:
         return f"{first} and {len(others):,} more" if others else first
 
 
-class _Group(NamedTuple):
-    """A row group: where it lies, and its first row's number in the whole table."""
-
-    file: int
-    number: int
-    first_row: int
-    n_rows: int
-
-
 class ParquetSource:
     """A table of one or many Parquet files with one schema."""
 
@@ -95,13 +88,13 @@ class ParquetSource:
         return leaves(self._files[0])
 
     @cached_property
-    def _groups(self) -> list[_Group]:
+    def _groups(self) -> list[RowGroup]:
         groups, first_row = [], 0
         for i, file in enumerate(self._files):
             for number in range(file.metadata.num_row_groups):
                 n_rows = file.metadata.row_group(number).num_rows
                 if n_rows:
-                    groups.append(_Group(i, number, first_row, n_rows))
+                    groups.append(RowGroup(i, number, first_row, n_rows))
                 first_row += n_rows
         return groups
 
@@ -144,12 +137,14 @@ class ParquetSource:
             "columns": self._schema.names,
             **{f"folder {name}": values.to_pylist() for name, values in self._partitions.items()},
         }
-        stored = self._stored_bytes_per_row()
+        stored = stored_widths(self._files, self._groups, self._leaves, self._schema)
+        stored |= {name: 8.0 + values.nbytes / len(values) for name, values in self._partitions.items() if name in stored}
+        texts = {name: self._leaves.index(name) for name in text_columns(self._schema) if name not in self._partitions}
         return TableInfo(
             self._schema,
             n_rows,
             identity,
-            stored | self._text_widths(stored),
+            text_widths(self._files, self._groups, stored, texts),
             stored_bytes_per_row=stored,
             name=f"The table {self._spec}",
         )
@@ -193,7 +188,7 @@ class ParquetSource:
     def is_sorted_within(self, time: str, chunk_rows: int) -> bool:
         """Whether row groups of more than `chunk_rows` rows are in time order inside."""
         large = [group for group in self._groups if group.n_rows > chunk_rows]
-        return all(_is_sorted(self._ticks(group, time)[0]) for group in large)
+        return all(is_sorted(self._ticks(group, time)[0]) for group in large)
 
     def time_range(self, time: str) -> TimeRange:
         """First and last time, from the footers where they have statistics, else from the column."""
@@ -237,7 +232,7 @@ class ParquetSource:
         groups = [g for g in self._groups if g.first_row < stop and g.first_row + g.n_rows > start]
         return np.concatenate([self._ticks(group, time)[0] for group in groups]), groups[0].first_row
 
-    def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None) -> pa.Table:
+    def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
         """Exactly the chunk's rows, sorted by time if there is one, with their row numbers."""
         names = list(dict.fromkeys([*columns, time] if time else columns))
         if not chunk.n_rows:
@@ -247,25 +242,26 @@ class ParquetSource:
             groups = [g for g in self._groups if g.first_row < stop and g.first_row + g.n_rows > start]
             batches = (piece for group in groups for piece in self._batches(group, names, chunk.n_rows, stop))
             # A slice keeps all of its batch alive, an empty one too.
-            pieces = [_clip(piece, first, start, stop) for piece, first in batches if first + piece.num_rows > start]
+            pieces = (rows_between(piece, first, start, stop) for piece, first in batches if first + piece.num_rows > start)
         else:
             assert time is not None
             begin, end = chunk.times
-            pieces = [
-                _within(*piece, time, begin, end)
+            pieces = (
+                rows_of_times(*piece, time, begin, end)
                 for group in self._groups_between(time, begin, end)
                 for piece in self._batches(group, names, chunk.n_rows)
-            ]
-        table = pa.concat_tables([piece for piece in pieces if piece.num_rows])
+            )
+        metered = pieces if texts is None else texts.metered(pieces, chunk, str(self._spec))
+        table = pa.concat_tables([piece for piece in metered if piece.num_rows])
         if table.num_rows != chunk.n_rows:
             raise DataError(
                 f"{self._spec}: {chunk} was planned with {chunk.n_rows:,} rows and has {table.num_rows:,}; the files "
                 f"have changed since the plan. Start again with --overwrite."
             )
-        return (table if time is None else _sorted(table, time)).select([ROW_NUMBER, *columns])
+        return (table if time is None else sorted_rows(table, time)).select([ROW_NUMBER, *columns])
 
     def _batches(
-        self, group: _Group, columns: list[str], at_once: int | None = None, stop: int | None = None
+        self, group: RowGroup, columns: list[str], at_once: int | None = None, stop: int | None = None
     ) -> Iterator[tuple[pa.Table, int]]:
         """The group's rows as tables with the number of their first row, up to source row `stop`.
 
@@ -301,13 +297,13 @@ class ParquetSource:
                     where += f", column {damaged!r}" if damaged else ""
                 raise unreadable(file.path, error, where) from error
 
-    def _ticks(self, group: _Group, time: str) -> tuple[IntArray, int]:
+    def _ticks(self, group: RowGroup, time: str) -> tuple[IntArray, int]:
         """The group's times that are not null, and how many are."""
         ((table, _),) = self._batches(group, [time])
         numbers, missing, _unit = ticks(table[time])
         return (numbers, 0) if missing is None else (numbers[~missing], int(missing.sum()))
 
-    def _groups_between(self, time: str, start: int, stop: int) -> list[_Group]:
+    def _groups_between(self, time: str, start: int, stop: int) -> list[RowGroup]:
         ranges = self._group_times(time)
         if ranges is None:
             return self._groups
@@ -340,56 +336,3 @@ class ParquetSource:
             nulls.append(statistics.null_count)
         low, high, n_null = (np.array(values, np.int64) for values in (lows, highs, nulls))
         return low, high, n_null
-
-    def _stored_bytes_per_row(self) -> dict[str, float]:
-        sizes = dict.fromkeys(self._schema.names, 0.0)
-        sizes |= {name: 8.0 + values.nbytes / len(values) for name, values in self._partitions.items() if name in sizes}
-        for group in self._groups[:: max(1, len(self._groups) // 64)]:  # a sample of the footers is enough
-            metadata = self._files[group.file].metadata.row_group(group.number)
-            for i, name in enumerate(self._leaves):
-                if name in sizes:
-                    width = fixed_width(self._schema.field(name).type) or SHORT_TEXT_BYTES
-                    sizes[name] = max(sizes[name], metadata.column(i).total_uncompressed_size / group.n_rows, width)
-        return sizes
-
-    def _text_widths(self, stored: Mapping[str, float]) -> dict[str, float]:
-        """Decoded bytes per row of texts, of which a footer tells what they take in a dictionary, by a few rows."""
-        sizes: dict[str, float] = {}
-        texts = [field.name for field in self._schema if is_text(field.type) and field.name not in self._partitions]
-        for group in self._groups[:: max(1, len(self._groups) // 2)][:2] if texts else []:
-            file = self._files[group.file]
-            try:
-                widths = decoded_widths(unchanged(file), file.metadata, group.number, texts)
-            except (pa.ArrowException, OSError) as error:
-                raise unreadable(file.path, error, f"row group {group.number}") from error
-            sizes |= {name: max(sizes.get(name, stored[name]), width) for name, width in widths.items()}
-        return sizes
-
-
-def _clip(table: pa.Table, first_row: int, start: int, stop: int) -> pa.Table:
-    begin, end = max(start - first_row, 0), min(stop - first_row, table.num_rows)
-    return _numbered(table.slice(begin, max(end - begin, 0)), np.arange(first_row + begin, first_row + max(end, begin)))
-
-
-def _within(table: pa.Table, first_row: int, time: str, start: int, stop: int) -> pa.Table:
-    numbers, missing, _ = ticks(table[time])
-    inside = in_range(numbers, start, stop)
-    if missing is not None:
-        inside &= ~missing
-    return _numbered(table.filter(pa.array(inside)), first_row + np.flatnonzero(inside))
-
-
-def _numbered(table: pa.Table, row_numbers: IntArray) -> pa.Table:
-    return table.add_column(0, ROW_NUMBER, pa.array(row_numbers, pa.int64()))
-
-
-def _sorted(table: pa.Table, time: str) -> pa.Table:
-    """Rows in time order, equal times in source order; a table in order already is returned as it is."""
-    numbers, _, _ = ticks(table[time])
-    if _is_sorted(numbers):
-        return table
-    return table.take(pa.array(np.argsort(numbers, kind="stable")))
-
-
-def _is_sorted(numbers: IntArray) -> bool:
-    return bool((numbers[1:] >= numbers[:-1]).all())

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.io.text_budget import TextBudget
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.partitions import TimePartitions
 from emberharmony.typing import IntArray
@@ -107,6 +108,9 @@ class Source(Protocol):
         """Times of the row groups that hold source rows ``[start, stop)``, and the number of their first row."""
         ...
 
-    def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None) -> pa.Table:
-        """Exactly the chunk's rows in the job's order (time, then source), with their `row_number` as the first column."""
+    def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
+        """Exactly the chunk's rows in the job's order (time, then source), with their `row_number` as the first column.
+
+        Texts that do not keep to their budget are refused before all of them are read, where a source can tell.
+        """
         ...

@@ -60,7 +60,7 @@ class Stretch:
 
 def read_chunk(run: Run, chunk: Chunk, columns: Sequence[str]) -> pa.Table:
     """Read the chunk's rows in the job's order."""
-    return run.source.read(chunk, columns, time=run.spec.columns.time)
+    return run.source.read(chunk, columns, time=run.spec.columns.time, texts=run.text_budget)
 
 
 def datetime_features(rows: pa.Table, fitted: Preprocessing) -> dict[str, FeatureBlock]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from emberharmony.arrow import text_columns
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
 from emberharmony.features.datetime import TICKS_PER_DAY
@@ -250,7 +251,10 @@ def _row_sizes(
     width = {"numeric": 1, "boolean": 1, "datetime": spec.datetime.n_features}
     width |= {"categorical": spec.categories.max_categories + 2}
     widths = [vocabulary[c.name] + 2 if c.name in vocabulary else width[c.kind] for c in roles.features]
-    read = sum(table.bytes_per_row[name] for name in {*roles.to_read, *spec.split.keys, *table.always_read})
+    columns = {*roles.to_read, *spec.split.keys, *table.always_read}
+    read = sum(table.bytes_per_row[name] for name in columns)
+    # Of a text, Arrow doubles the buffer that it has outgrown, and keeps both for a while.
+    texts = columns.intersection(text_columns(table.schema), table.stored_bytes_per_row)
     carried = 8 + sum(table.bytes_per_row[name] for name in roles.carried)
     stored = {**table.bytes_per_row, **table.stored_bytes_per_row}  # of what is counted, each value stands there once
     counted = ("numeric", "datetime") if spec.datetime.epoch else ("numeric",)
@@ -262,6 +266,7 @@ def _row_sizes(
         n_numbers=sum(column.kind in counted for column in roles.features),
         category_bytes=sum(stored[c.name] + 16 for c in roles.features if c.kind == "categorical"),
         in_flight_bytes=table.in_flight_bytes,
+        decoding_bytes=max((table.bytes_per_row[name] for name in texts), default=0.0),
     )
 
 

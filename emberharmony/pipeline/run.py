@@ -21,6 +21,7 @@ from emberharmony.features.drift import Baseline
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.io.source import Source
 from emberharmony.io.store import FileRecord, Store
+from emberharmony.io.text_budget import TextBudget
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.planning.chunks import Chunk
@@ -134,6 +135,11 @@ class Run:
         """What the plan found out that a summary shows."""
         facts: Mapping[str, Any] = self._plan["facts"]
         return facts
+
+    @cached_property
+    def text_budget(self) -> TextBudget:
+        """What texts of a chunk may take."""
+        return TextBudget(**self._plan["texts"])
 
     @cached_property
     def schema(self) -> pa.Schema:

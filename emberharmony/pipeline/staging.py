@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emberharmony.arrow import text_columns
 from emberharmony.io.access import Access, make_folder
 from emberharmony.io.storage_errors import explained
 from emberharmony.io.store import Store, as_safetensors
@@ -106,6 +107,10 @@ def _as_json(plan: Plan) -> dict[str, object]:
         "roles": asdict(plan.roles),
         "n_rows": plan.n_rows,
         "boundaries": asdict(plan.boundaries) if plan.boundaries else None,
+        "texts": {
+            "bytes_per_row": {name: plan.table.bytes_per_row[name] for name in text_columns(plan.table.schema)},
+            "spare_bytes": plan.memory.spare_bytes,
+        },
         "facts": {
             "source_rows": plan.table.n_rows,
             "null_times": plan.n_null_times,

@@ -32,6 +32,7 @@ class RowSizes:
     n_numbers: int = 0  # columns that quantiles are counted of
     category_bytes: float = 0.0  # strings, and their counts
     in_flight_bytes: int = 0  # of a chunk, while it is read
+    decoding_bytes: float = 0.0  # besides, of the column that is being decoded
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class MemoryPlan:
     def projected_bytes(self) -> int:
         """Peak of the whole process."""
         return self.reserved_bytes + max(self.n_workers * self.chunk_bytes, self.fixed_bytes)
+
+    @property
+    def spare_bytes(self) -> int:
+        """What a chunk may take besides what is planned for it."""
+        return (self.allowed_bytes - self.projected_bytes) // self.n_workers
 
     @property
     def most_workers(self) -> int:
@@ -88,7 +94,7 @@ def row_peak_bytes(sizes: RowSizes) -> float:
     Featurize holds the rows read (twice while out-of-order ones are filtered and sorted), the feature block, its copy
     where a chunk holds two splits, and a column in float64; project holds a part, its block and the scores.
     """
-    read = sizes.read_bytes * (1 if sizes.in_order else 3)
+    read = sizes.read_bytes * (1 if sizes.in_order else 3) + sizes.decoding_bytes
     block = 4 * sizes.n_features
     return read + sizes.carried_bytes + 2 * block + 8 * 8
 
@@ -100,7 +106,7 @@ def state_bytes(sizes: RowSizes, n_rows: int) -> int:
 
 def profile_bytes(sizes: RowSizes, n_rows: int) -> int:
     """Bytes of profiling a chunk: its rows, those of them that train, and states, held four times while they are written."""
-    row = sizes.read_bytes * (2 if sizes.in_order else 3) + 8 * 8  # one column in float64, and sorted
+    row = sizes.read_bytes * (2 if sizes.in_order else 3) + sizes.decoding_bytes + 8 * 8  # one column in float64, and sorted
     return int(n_rows * row) + 4 * state_bytes(sizes, n_rows) + _BUFFERS_BYTES
 
 

@@ -28,6 +28,7 @@ from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.bigquery.schema import arrow_schema, bigquery_type, bytes_per_row, schema_text
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec, Pin
 from emberharmony.io.source import RowOrder, TableInfo, TimeRange, no_rows
+from emberharmony.io.text_budget import TextBudget
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.partitions import TimePartitions
 from emberharmony.typing import IntArray
@@ -136,8 +137,11 @@ class BigQuerySource:
         """Not asked of a table without row groups."""
         raise PlanError(f"{self._name} has no order of its own; its rows are found by {time!r}.")
 
-    def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None) -> pa.Table:
-        """Exactly the chunk's rows in the job's order (time, then the columns that break ties), with their row numbers."""
+    def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
+        """Exactly the chunk's rows in the job's order (time, then the columns that break ties), with their row numbers.
+
+        Texts are planned by the table's logical size, and not measured again.
+        """
         if not chunk.n_rows:
             return no_rows(self._schema, columns)
         by = time or self._key_name
