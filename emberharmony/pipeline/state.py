@@ -29,8 +29,11 @@ from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.stats.categories import CategoryCounts
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+"""States of version 1 hold the source of the rows as well, which nothing needs."""
 _OLD_TEXT = re.compile(r"\.\d*0$|^-0$|E|e\+1[0-8]$")  # 1.50, -0, 1E-7, 1e+10: see `features.categorical.strings`
+NO_SOURCE = {"source": {"path": "none"}}
+"""Stands in a state's spec for the source, which the job that applies it names."""
 JOB, BASELINE, PREPROCESSING, PCAS = "job.json", "baseline.json", "preprocessing.json", "pca.safetensors"
 
 
@@ -64,7 +67,7 @@ def write_state(
     job = {
         "version": STATE_VERSION,
         "fingerprint": run.fingerprint,
-        "spec": run.spec.to_json(),
+        "spec": {key: value for key, value in run.spec.to_json().items() if key != "source"},
         "target": run.roles.target,
         "columns": {field.name: str(field.type) for field in schema},  # for people; the schema has all of it
         "schema": base64.b64encode(schema.serialize()).decode(),
@@ -151,13 +154,16 @@ def _check_content(folder: Path, files: Mapping[str, bytes], records: Mapping[st
 def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
     try:
         job: dict[str, Any] = json.loads(files[JOB])
-        if job.get("version") != STATE_VERSION:
+        if job.get("version") not in (1, STATE_VERSION):
             raise DataError(
                 f"{place / JOB} is of version {job.get('version')}, this library applies version {STATE_VERSION}. Fit the "
                 f"state anew."
             )
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(job["schema"])))
-        spec, fitted = PipelineSpec.from_json(job["spec"]), Preprocessing.from_json(json.loads(files[PREPROCESSING]))
+        spec, fitted = (
+            PipelineSpec.from_json(job["spec"] | NO_SOURCE),
+            Preprocessing.from_json(json.loads(files[PREPROCESSING])),
+        )
     except DataError:
         raise
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:

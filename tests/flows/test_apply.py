@@ -188,13 +188,36 @@ def test_a_state_of_another_version_is_refused(state, table, tmp_path):
     copy = shutil.copytree(state / "state", tmp_path / "copy")
     job = json.loads((copy / "job.json").read_text())
     (copy / "job.json").write_text(json.dumps(job | {"version": 99}))
-    with pytest.raises(DataError, match="is of version 99, this library applies version 1"):
+    with pytest.raises(DataError, match="is of version 99, this library applies version 2"):
         apply_to(write_table(table, tmp_path / "t.parquet"), copy, tmp_path / "applied")
-    (copy / "job.json").write_text(json.dumps({"version": 1}))
+    (copy / "job.json").write_text(json.dumps({"version": 2}))
     with pytest.raises(DataError, match="cannot be read as a state"):
         apply_to(tmp_path / "t.parquet", copy, tmp_path / "applied")
     with pytest.raises(DataError, match="is not the folder of a published result"):
         apply_to(tmp_path / "t.parquet", tmp_path, tmp_path / "applied")
+
+
+def test_a_state_says_nothing_of_where_its_rows_came_from(state, table, tmp_path):
+    folder = state / "state"
+    said = b"".join(path.read_bytes() for path in folder.iterdir()).decode("latin-1")
+    assert json.loads((state / "manifest.json").read_text())["spec"]["columns"]["time"] == "t"
+    for place in (str(state.parent), "parquet"):
+        assert place not in said
+
+
+def test_a_state_of_version_1_is_applied(state, table, tmp_path):
+    """It holds the source, and the same of everything else."""
+    old = shutil.copytree(state / "state", tmp_path / "old")
+    job = json.loads((old / "job.json").read_text())
+    source = {"type": "parquet", "path": "/gone/table.parquet"}
+    (old / "job.json").write_text(json.dumps(job | {"version": 1, "spec": job["spec"] | {"source": source}}))
+    path = write_table(table, tmp_path / "t.parquet")
+    by_old, by_new = (apply_to(path, which, tmp_path / name) for which, name in [(old, "by old"), (state, "by new")])
+    assert by_old.manifest.rows == by_new.manifest.rows
+    for part in sorted((tmp_path / "by new/features").rglob("*.parquet")):
+        assert pq.read_table(tmp_path / "by old/features" / part.relative_to(tmp_path / "by new/features")).equals(
+            pq.read_table(part)
+        )
 
 
 @pytest.mark.parametrize("old", ["1.50", "-0", "1E-7", "1.5e+10"])
