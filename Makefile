@@ -74,6 +74,6 @@ bench: $(VENV)/.test ## ratios against pandas, polars, DuckDB and scikit-learn, 
 deploy-local: $(VENV)/.test ## a Prefect server, pools and workers on this machine, and the flights through them
 	env -u OMP_NUM_THREADS $(BIN)/python -m deploy.local
 
-clean: ## remove the environments, caches and the demo's data
-	rm -rf $(VENV) .venv-emulator data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove the environments and caches; data/ with its results stays
+	rm -rf $(VENV) .venv-emulator build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -170,11 +170,12 @@ def main() -> None:
 
 
 def _show(home: Path, *, keep: bool) -> None:
-    _say(f"Starting a Prefect server, the pools {', '.join(POOLS)} and a worker for each (half a minute)")
+    _say(f"Starting a Prefect server, the pools {', '.join(POOLS)} and a worker for each (a minute)")
     with local_deployment(home) as environment:
         _say(f"They run; the UI is at {environment['PREFECT_API_URL'][:-4]}, and their logs are in {home}")
-        _say("Running extract/flights, which hands its chunks to cpu, gpu and apple (a minute or two)")
-        manifest = run_flights(environment, home, {"chunk_rows": 40_000, "workers": 1})
+        _say("Running extract/flights, which hands its chunks to cpu, gpu and apple (two minutes)")
+        # A shard for each pool and stage: starting a flow run takes longer than its chunks do.
+        manifest = run_flights(environment, home, {"chunk_rows": 40_000, "shard_chunks": 3, "workers": 1})
         _say(f"{manifest['source_rows']:,} flights are in {home / 'data/flights-features'}; who computed what:")
         for stage, hosts in manifest["computed"].items():
             _say(f"  {stage:<10} " + "; ".join(f"{who}: chunks {chunks}" for who, chunks in hosts.items()))
