@@ -30,12 +30,17 @@ class SplitSpec:
     """How the rows are divided into train, validation and test.
 
     ``temporal`` gives the earliest rows to training: the boundary is the time of the row at that rank, and rows of equal time
-    stay together, on the later side. ``random`` draws each row's split from its seed and its number in the source, ``hash``
-    from the values of its `keys`, so that rows of equal keys stay together.
+    stay together, on the later side. ``sequential`` gives the first rows to training, by their order alone: that of the time
+    column, ties by row number, or, without one, that of the table (of a BigQuery table: of `source.key`). It divides at the
+    exact rank, so rows of equal time may part. ``hash`` draws a row's split from the values of its `keys`: rows of equal keys
+    stay together. ``random`` draws it from the row's number in the source.
+
+    Windows need splits that keep neighbouring rows together. A `random` split does not, and is refused with windows of more
+    than one row; so is a `hash` split whose keys change more often than a window is long.
     """
 
-    method: Literal["temporal", "random", "hash"] | None = None
-    """By default temporal where there is a time column, else random."""
+    method: Literal["temporal", "sequential", "hash", "random"] | None = None
+    """By default temporal where there is a time column, else sequential; random for rows that have no order."""
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Shares of train, validation and test; they add up to 1."""
     gap: timedelta = timedelta(0)
@@ -62,10 +67,13 @@ class SplitSpec:
             raise ValueError("`keys` names the columns of a hash split: give both, method hash and keys, or neither.")
         check_distinct(self.keys or None, key="keys")
         if self.gap and self.method not in (None, "temporal"):
-            raise ValueError(f"A gap lies between splits in time, but the split is {self.method}.")
+            raise ValueError(
+                f"A gap is a length of time between the splits of a temporal split, but the split is {self.method}. Leave out "
+                f"`gap`, or set `method: temporal`."
+            )
 
     def ranks(self, n_rows: int) -> tuple[int, int]:
-        """Ranks, in time order, of the first validation row and the first test row.
+        """Ranks, in the rows' order, of the first validation row and the first test row.
 
         Examples
         --------
@@ -113,6 +121,18 @@ def split_by_time(ticks: IntArray, boundaries: TimeBoundaries) -> SplitCodes:
         if boundary != NEVER:
             codes[(ticks >= boundary - gap) & (ticks < boundary)] = LEFT_OUT
     return codes
+
+
+def split_by_rank(ranks: IntArray, spec: SplitSpec, n_rows: int) -> SplitCodes:
+    """Code of each row's split from its rank in the order of all `n_rows`.
+
+    Examples
+    --------
+    >>> split_by_rank(np.arange(10), SplitSpec(fractions=(0.5, 0.3, 0.2)), 10).tolist()
+    [0, 0, 0, 0, 0, 1, 1, 1, 2, 2]
+    """
+    first, second = spec.ranks(n_rows)
+    return (ranks >= first).astype(np.int8) + (ranks >= second).astype(np.int8)
 
 
 def split_at_random(row_numbers: IntArray, spec: SplitSpec) -> SplitCodes:

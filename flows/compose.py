@@ -30,6 +30,7 @@ from emberharmony.pipeline.publish import drop_damaged, is_decided, take_back, t
 from emberharmony.pipeline.retry import patiently
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.spec import open_source, pinned
+from emberharmony.pipeline.split_checks import check_method
 from emberharmony.pipeline.staging import STAGING, stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state
 from emberharmony.pipeline.tables import check_columns, check_same_tables, check_sink, note_sink, rows_accumulate
@@ -249,6 +250,7 @@ def _planned(job: AnyJob) -> PlannedJob:
         return PlannedJob(_plan(job, lambda resources: plan_apply(state, spec, resources)), state)
     assert isinstance(job, Job)
     check_places(Path(job.sink.path), open_source(job.source))
+    check_method(job.spec)  # before a query is materialised
     spec = pinned(job.spec)
     return PlannedJob(_plan(job, lambda resources: make_plan(spec, resources)), None)
 

@@ -23,6 +23,7 @@ from emberharmony.splits import NEVER, SPLITS
 from flows.compose import plan_job, target_of
 from flows.config import AnyJob
 from flows.markdown import table_row
+from flows.summary import MANY, MIXED
 
 MAX_TYPE_CHARS = 60
 """Characters of a column's type; those of nested ones list all of their fields."""
@@ -90,6 +91,11 @@ def _lines(job: AnyJob, plan: Plan) -> Iterator[tuple[str, str]]:
     )
     strides = ", ".join(map(str, spec.windows.strides))
     yield "windows", f"{spec.windows.size} rows, strides {strides}" if strides else "none"
+    if spec.windows.halo and plan.n_shared_times > MANY * plan.n_rows:
+        shared = f"at least {plan.n_shared_times:,} of {plan.n_rows:,} rows share their time with another row"
+        yield "warning", f"{shared}: {MIXED}"
+    if spec.windows.halo and spec.split_method == "hash":
+        yield "", "rows of equal keys have to be neighbours; the profile counts whether they are"
     yield "staging", str(staging_of(plan, Path(job.sink.path)))
     yield "sink", f"{job.sink.path}: {_target(job, plan)}"
 
@@ -107,6 +113,9 @@ def _split(plan: Plan) -> str:
     if spec.kind == "apply":
         return "none: every row is in one series"
     shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(SPLITS, spec.split.fractions, strict=True))
+    if spec.split_method == "sequential":
+        first, second = (f"row {rank:,}" if rank < plan.n_rows else "no row" for rank in spec.split.ranks(plan.n_rows))
+        return f"sequential: {shares}; validation begins at {first}, test at {second} of the order"
     if plan.boundaries is None:
         by = f" of {', '.join(spec.split.keys)}" if spec.split.keys else f", seed {spec.split.seed}"
         return f"{spec.split_method}{by}: {shares}"

@@ -12,6 +12,9 @@ from flows.markdown import table_row
 
 MAX_NAMED = 5
 """Columns that a line of the summary names; the manifest has all of them."""
+MANY = 0.01
+"""Share of rows that share their time with others, from which on several series may be mixed."""
+MIXED = "several series may be mixed, and windows run across them; if so, run a job for each series"
 MAX_REASONS = 10
 """Lines for columns that make no features."""
 
@@ -44,6 +47,7 @@ def summary_lines(outcome: Outcome, elapsed: Elapsed | None = None) -> Iterator[
     for stride, counts in manifest.strides.items():
         windows = ", ".join(f"{n:,} {split}" for split, n in counts.windows.items())
         yield f"stride {stride}", f"{windows} windows; {_explained(counts)}"
+    yield from _mixed_series(manifest)
     if manifest.drift:
         yield "drift", _drifted(manifest.drift)
     yield "backend", ", ".join(manifest.backends)
@@ -67,6 +71,17 @@ def _explained(counts: WindowCounts) -> str:
     if counts.applied_explained is None:
         return f"{counts.components} components explain {fitted}"
     return f"{counts.components} components explain {counts.applied_explained:.1%} of their variance, {fitted}"
+
+
+def _mixed_series(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Signs that windows run from one series of the table into another."""
+    n_rows = manifest.rows["train"] if manifest.kind == "fit" else sum(manifest.rows.values())
+    if manifest.shared_times > MANY * n_rows:
+        yield "warning", f"{manifest.shared_times:,} of {n_rows:,} rows share their time with another row: {MIXED}"
+    if manifest.key_changes:
+        keys = ", ".join(manifest.spec["split"]["keys"])
+        changes = f"{keys} changes {manifest.key_changes:,} times within the splits"
+        yield "warning", f"{changes}: windows across a change hold rows of both series"
 
 
 def _dropped(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -54,6 +54,14 @@ def small_table(n_rows: int, *, seed: int = 0, order: str = "shuffled", step_s: 
     )
 
 
+def with_blocks(table: pa.Table, n_rows: int, *, by_time: bool = True) -> pa.Table:
+    """Add a text column `block`, equal in every `n_rows` neighbouring rows: by time, ties by row number, or as they come."""
+    rank = np.arange(table.num_rows)
+    if by_time:
+        rank[np.argsort(table["t"].cast(pa.int64()).to_numpy(), kind="stable")] = np.arange(table.num_rows)
+    return table.append_column("block", pa.array([f"block {i}" for i in rank // n_rows]))
+
+
 def write_table(table: pa.Table, path: Path, *, group_rows: int | None = None, files: int = 1) -> Path:
     """Write a table as one Parquet file, or a folder of several."""
     group_rows = group_rows or max(table.num_rows, 1)

@@ -67,6 +67,15 @@ def temporal_split(times: pd.Series, fractions: Sequence[float], gap: timedelta)
     return split
 
 
+def sequential_split(ordered: pd.DataFrame, fractions: Sequence[float]) -> pd.Series:
+    """Name of each row's split: the first rows train, whatever their times are."""
+    n_rows = len(ordered)
+    n_train = math.floor(round(fractions[0] * n_rows, 6))
+    n_validation = math.floor(round((fractions[0] + fractions[1]) * n_rows, 6)) - n_train
+    names = ["train"] * n_train + ["validation"] * n_validation + ["test"] * (n_rows - n_train - n_validation)
+    return pd.Series(names, index=ordered.index, dtype=object)
+
+
 # ---- columns to features -----------------------------------------------------------------------------------------------
 
 
@@ -209,10 +218,13 @@ def reference_job(
 ) -> Reference:
     """Features, split, windows and PCA of a table.
 
-    `split` is "temporal", or the name of each row's split (None: left out) in the source's order, for splits that are drawn.
+    `split` is "temporal", "sequential", or the name of each row's split (None: left out) in the source's order, for splits
+    that are drawn.
     """
     ordered = in_order(table, time)
-    if isinstance(split, str):
+    if split == "sequential":
+        membership = sequential_split(ordered, fractions)
+    elif isinstance(split, str):
         assert split == "temporal"
         assert time is not None
         membership = temporal_split(ordered[time], fractions, gap)

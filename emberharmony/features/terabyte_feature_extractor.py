@@ -45,7 +45,7 @@ from emberharmony.pipeline.run import Run, open_run
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
 from emberharmony.pipeline.stages import fit_preprocessing_of, run_chunk
 from emberharmony.pipeline.staging import stage_plan
-from emberharmony.splits import SPLITS, SplitSpec, TimeBoundaries, split_at_random, split_by_time
+from emberharmony.splits import SPLITS, SplitSpec, TimeBoundaries, split_by_rank, split_by_time
 from emberharmony.typing import FeatureBlock
 from emberharmony.windows import WindowSpec
 
@@ -138,8 +138,8 @@ class TerabyteFeatureExtractor:
         limit : int, optional
             Take only the first rows: of the time order if there is one, else of the table's.
         index_col : str, optional
-            The frames' index. Times order the rows, and the earliest 80 % train; any other column is only carried along, and
-            rows are divided at random. BigQuery tables need one.
+            The frames' index. Times order the rows, and the earliest 80 % train; else the first 80 % do, and another column
+            is only carried along. BigQuery tables need one, which orders their rows.
 
         Raises
         ------
@@ -224,7 +224,7 @@ class TerabyteFeatureExtractor:
         return types
 
     def _split_data(self, df: pd.DataFrame, index_col: str | None = None) -> SplitFrames:
-        """Divide a frame's rows 80 / 10 / 10: by a column or index of times, in their order, else at random."""
+        """Divide a frame's rows 80 / 10 / 10: in the order of a column or index of times, else in the frame's own."""
         if is_bigframe(df):
             if not is_time(df, index_col):
                 raise DataError(f"A frame in BigQuery is divided by a column of times, and {index_col!r} is none of it.")
@@ -246,7 +246,7 @@ class TerabyteFeatureExtractor:
                 boundaries = TimeBoundaries.of(SplitSpec(), len(ordered), lambda rank: int(ordered[rank]))
                 codes = split_by_time(ordered, boundaries)
         if codes is None:
-            codes = split_at_random(order, SplitSpec())
+            codes = split_by_rank(order, SplitSpec(), len(order))
         return SplitFrames(*(df.iloc[order[codes == i]] for i in range(len(SPLITS))))
 
     def _create_datetime_features(self, df: pd.DataFrame, col: str) -> pd.DataFrame:

@@ -64,6 +64,11 @@ class ParquetSourceSpec:
         first, *others = self.places
         return f"{first} and {len(others):,} more" if others else first
 
+    @property
+    def has_order(self) -> bool:
+        """Whether rows have an order without a time column: that of the files."""
+        return True
+
 
 class ParquetSource:
     """A table of one or many Parquet files with one schema."""

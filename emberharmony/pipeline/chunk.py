@@ -36,9 +36,10 @@ from emberharmony.pipeline.pushdown import is_pushed_down, profile_by_query, spl
 from emberharmony.pipeline.run import Receipt, Run
 from emberharmony.pipeline.tables import check_values
 from emberharmony.planning.chunks import Chunk
-from emberharmony.splits import SPLITS, SplitCodes, split_at_random, split_by_hash, split_by_time
+from emberharmony.splits import SPLITS, SplitCodes, split_at_random, split_by_hash, split_by_rank, split_by_time
 from emberharmony.stats.explained import ExplainedSquares
-from emberharmony.stats.hashing import hash_rows
+from emberharmony.stats.hashing import hash_rows, runs_of
+from emberharmony.stats.runs import Runs
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.typing import Arrays, FeatureBlock
 from emberharmony.windows import window_starts
@@ -73,11 +74,13 @@ def encode(rows: pa.Table, times: Mapping[str, FeatureBlock], fitted: Preprocess
     return pre.encode(rows, times, fitted)
 
 
-def split(run: Run, rows: pa.Table) -> SplitCodes:
-    """Decide each row's split."""
+def split(run: Run, chunk: Chunk, rows: pa.Table) -> SplitCodes:
+    """Decide the split of each of the chunk's rows."""
     if run.spec.kind == "apply":
         return np.zeros(rows.num_rows, np.int8)  # there is only one
     spec = run.spec.split
+    if run.spec.split_method == "sequential":
+        return _split_by_rank(run, chunk)
     if run.boundaries is not None:
         numbers, _, _ = ticks(rows[run.spec.columns.time])
         return split_by_time(numbers, run.boundaries)
@@ -104,7 +107,7 @@ class Steps:
     read_chunk: Callable[[Run, Chunk, Sequence[str]], pa.Table] = read_chunk
     datetime_features: Callable[[pa.Table, Preprocessing], dict[str, FeatureBlock]] = datetime_features
     encode: Callable[[pa.Table, Mapping[str, FeatureBlock], Preprocessing], FeatureBlock] = encode
-    split: Callable[[Run, pa.Table], SplitCodes] = split
+    split: Callable[[Run, Chunk, pa.Table], SplitCodes] = split
     window_states: Callable[[Run, Stretch], list[WindowGram]] = window_states
     project: Callable[[WindowPCA, Stretch, range], FeatureBlock] = project
     write_part: Callable[[Store, str, pa.Table, Encoding], FileRecord] = write_part
@@ -119,11 +122,15 @@ the speed of reading; rows that are left to the fit are read again and multiplie
 def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
     """Count the chunk's rows in every split, and profile the training rows' columns."""
     began = time.perf_counter()
-    pushed_down = is_pushed_down(run)
+    pushed_down, runs = is_pushed_down(run), dict[str, Runs]()
     if pushed_down:
         codes = split_without_reading(run, chunk, steps.read_chunk)
+    elif run.spec.split_method == "sequential":
+        codes = _split_by_rank(run, chunk)  # no row is read for it
     else:
-        codes = steps.split(run, steps.read_chunk(run, chunk, _split_columns(run)))
+        rows = steps.read_chunk(run, chunk, _split_columns(run))
+        codes = steps.split(run, chunk, rows)
+        runs = _key_runs(run, rows, codes)
     in_train = codes == SPLITS.index("train")
     profiles = {column.name: ColumnProfile.empty() for column in run.roles.features}
     if pushed_down:
@@ -142,7 +149,7 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         run.store.keep_arrays(profile_name(chunk.index), prefixed(states)),
         run.store.keep_arrays(categories_name(chunk.index), prefixed(counts)),
     ]
-    return _receipt(run, "profile", chunk, codes, records, backend, began)
+    return replace(_receipt(run, "profile", chunk, codes, records, backend, began), runs=runs)
 
 
 def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
@@ -154,9 +161,10 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
         return _receipt(run, "featurize", chunk, np.empty(0, np.int8), [], backend, began)
     rows = steps.read_chunk(run, chunk, list(dict.fromkeys([*run.roles.to_read, *run.spec.split.keys])))
     check_values(run, rows)
-    codes = steps.split(run, rows)
+    codes = steps.split(run, chunk, rows)
     if kind == "fit":  # nothing is published of the other splits
         rows, codes = rows.filter(pa.array(codes == in_train)), codes[codes == in_train]
+    runs = _time_runs(run, rows, codes)
     block = steps.encode(rows, steps.datetime_features(rows, fitted), fitted)
     stretches = _stretches(run, chunk, rows.select([ROW_NUMBER, *run.roles.carried]), block, codes)
     files, encoding = list[FileRecord](), feature_encoding(fitted)
@@ -178,7 +186,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
         states = steps.window_states(run, stretches["train"])
         arrays = prefixed({str(state.stride): state.to_arrays() for state in states})
         files.append(run.store.keep_arrays(grams_name(chunk.index), arrays))
-    return replace(_receipt(run, "featurize", chunk, codes, files, backend, began), clipped=dict(clipped))
+    return replace(_receipt(run, "featurize", chunk, codes, files, backend, began), clipped=dict(clipped), runs=runs)
 
 
 def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
@@ -275,6 +283,27 @@ def _drift_counts(run: Run, rows: pa.Table) -> Arrays:
     columns, baselines = run.preprocessing.columns, run.baselines
     counts = [ColumnCounts.of(column, rows[column.name], baselines[column.name].edges) for column in columns]
     return prefixed({str(i): state.to_arrays() for i, state in enumerate(counts)})
+
+
+def _key_runs(run: Run, rows: pa.Table, codes: SplitCodes) -> dict[str, Runs]:
+    """Runs of rows of equal keys in each split: whether windows over a hash split hold neighbouring rows."""
+    if run.spec.split_method != "hash" or not run.spec.windows.halo:
+        return {}
+    keys = [strings(rows[key]) for key in run.spec.split.keys]
+    return {name: runs_of([key.filter(pa.array(codes == i)) for key in keys]) for i, name in enumerate(SPLITS)}
+
+
+def _time_runs(run: Run, rows: pa.Table, codes: SplitCodes) -> dict[str, Runs]:
+    """Runs of rows of equal time, where windows may mix the series that they come from."""
+    time = run.roles.time
+    if time is None or not run.spec.windows.halo:
+        return {}
+    return {"time": Runs.of(ticks(rows[time])[0][codes >= 0])}
+
+
+def _split_by_rank(run: Run, chunk: Chunk) -> SplitCodes:
+    ranks = np.arange(chunk.first_row, chunk.first_row + chunk.n_rows)
+    return split_by_rank(ranks, run.spec.split, run.n_rows)
 
 
 def _split_columns(run: Run) -> list[str]:

@@ -13,11 +13,12 @@ from emberharmony.io.parts import block_of, feature_part, read_part
 from emberharmony.io.store import FileRecord, by_prefix, prefixed
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.chunk import categories_name, grams_name, profile_name, state_pays
-from emberharmony.pipeline.plan import check_split_sizes
 from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run
+from emberharmony.pipeline.split_checks import check_neighbours, check_split_sizes
 from emberharmony.pipeline.state import write_state
 from emberharmony.splits import SPLITS
 from emberharmony.stats.categories import CategoryCounts
+from emberharmony.stats.runs import Runs, merged_runs
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.typing import FeatureBlock
 
@@ -35,13 +36,15 @@ def fit_features(run: Run, backend: str) -> Preprocessing:
     if run.committed(FIT, 0):
         return run.preprocessing
     began = time.perf_counter()
-    counted, files = list[list[int]](), dict[str, FileRecord]()
+    counted, files, keys = list[list[int]](), dict[str, FileRecord](), dict[str, Runs]()
     for receipt in run.receipts("profile"):
         run.check(receipt)
         counted.append([receipt.rows[name] for name in SPLITS])
         files |= {file.name: file for file in receipt.files}
+        keys = merged_runs(keys, receipt.runs)
     rows = np.array(counted, np.int64)
     check_split_sizes(dict(zip(SPLITS, rows.sum(axis=0).tolist(), strict=True)), run.spec)
+    check_neighbours(keys, run.spec)
     profiles = _merged_profiles(run, files)
     position = {column.name: i for i, column in enumerate(run.roles.features)}
 

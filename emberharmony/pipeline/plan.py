@@ -15,6 +15,7 @@ from emberharmony.features.columns import ColumnRoles, assign_roles
 from emberharmony.features.datetime import TICKS_PER_DAY
 from emberharmony.io.source import RowOrder, Source, TableInfo, TimeRange
 from emberharmony.pipeline.spec import PipelineSpec, open_source
+from emberharmony.pipeline.split_checks import check_components, check_method, check_rows
 from emberharmony.pipeline.vocabulary import vocabulary_bounds
 from emberharmony.planning.chunks import (
     NO_ROWS,
@@ -24,16 +25,16 @@ from emberharmony.planning.chunks import (
     cut_rows,
     cut_times,
     joined,
+    least_shared,
     time_at_rank,
     time_buckets,
 )
 from emberharmony.planning.memory import MemoryPlan, RowSizes, plan_memory
-from emberharmony.splits import SPLITS, TimeBoundaries
+from emberharmony.splits import TimeBoundaries
 from emberharmony.threads import compute_threads
 from emberharmony.typing import IntArray
 
 _COUNTS_AT_ONCE = 8  # queries, while the rows of crowded times are counted
-_TOGETHER = {"temporal": "; rows of equal time stay together", "hash": "; rows of equal keys stay together", "random": ""}
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Plan:
     chunks: tuple[Chunk, ...]
     n_rows: int  # that take part
     n_null_times: int  # that do not
+    n_shared_times: int  # at least so many share their time with another row
     boundaries: TimeBoundaries | None
     memory: MemoryPlan
     in_order: bool
@@ -71,6 +73,7 @@ class _Layout:
     buckets: list[TimeBucket]
     n_null: int
     resolution: int = 1
+    n_shared: int = 0  # rows that are certain to share their time with another
 
 
 def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
@@ -87,7 +90,7 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
     table = source.describe()
     if not table.n_rows:
         raise DataError(f"{table.name} has no rows; there is nothing to fit features on.")
-    _check_method(spec)
+    check_method(spec)
     roles = assign_roles(table.schema, spec.columns, also=spec.split.keys)
     if roles.target and source.is_all_null(roles.target):
         raise DataError(
@@ -106,6 +109,7 @@ def plan_table(
     vocabulary: Mapping[str, int] | None = None,
 ) -> Plan:
     """Plan a job whose columns' roles are known, and of a state the sizes of its vocabularies."""
+    check_rows(spec, table.n_rows)
     check_chunk_rows(resources.chunk_rows, table.n_rows)
     groups = source.row_groups(spec.columns.time) if table.n_rows else np.empty(0, np.int64)
     reserved = _resident_bytes()
@@ -140,6 +144,7 @@ def plan_table(
             return plan_with(counted, in_order=in_order)
 
     sizes, memory = planned(in_order=groups is not None)
+    check_components(spec, n_rows=table.n_rows, n_features=sizes.n_features)
     layout = _lay_out(source, spec, groups, memory.chunk_rows) if table.n_rows else _Layout(groups, [], 0)
     if groups is not None and layout.groups is None:  # row groups in order, but not the rows inside
         sizes, memory = planned(in_order=False)
@@ -151,6 +156,9 @@ def plan_table(
     else:
         chunks = cut_rows(layout.groups, memory.chunk_rows) or [NO_ROWS]
         n_rows = table.n_rows
+    if layout.n_null:
+        check_rows(spec, n_rows)
+        check_components(spec, n_rows=n_rows, n_features=sizes.n_features)
     by_time = spec.kind != "apply" and spec.split_method == "temporal"
     return Plan(
         spec=spec,
@@ -160,24 +168,18 @@ def plan_table(
         chunks=tuple(chunks),
         n_rows=n_rows,
         n_null_times=layout.n_null,
+        n_shared_times=layout.n_shared if spec.columns.time else 0,
         boundaries=_boundaries(source, table, spec, layout, n_rows) if by_time else None,
         memory=memory,
         in_order=layout.groups is not None,
     )
 
 
-def _check_method(spec: PipelineSpec) -> None:
-    if spec.split_method == "temporal" and spec.columns.time is None:
-        raise PlanError(
-            "A temporal split needs a time column: name it in `columns.time`, or choose `split.method: random` or `hash`."
-        )
-
-
 def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_rows: int) -> _Layout:
     """Find the rows' order; a table whose row groups follow one another in time costs nothing."""
     order = source.order(spec.columns.time)
     if order is None or (groups is not None and source.is_sorted_within(order.column, chunk_rows)):
-        return _Layout(groups, [], 0)
+        return _Layout(groups, [], 0, n_shared=_least_shared_in(source, order, groups) if order and groups is not None else 0)
     by = order.column
     span = source.time_range(by)
     if span.n_null and spec.columns.time is None:
@@ -189,11 +191,18 @@ def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_
         )
 
     buckets = _buckets(source, order, span, chunk_rows)
+    n_shared = least_shared(buckets, resolution=order.resolution)
     crowded = [bucket for bucket in buckets if order.then and bucket.n_rows > chunk_rows]
     with ThreadPoolExecutor(_COUNTS_AT_ONCE) as pool:
         parts = dict(zip(crowded, pool.map(lambda bucket: _parted(source, order, bucket, chunk_rows), crowded), strict=True))
     buckets = [part for bucket in buckets for part in parts.get(bucket, [bucket])]
-    return _Layout(None, buckets, span.n_null, order.resolution)
+    return _Layout(None, buckets, span.n_null, order.resolution, n_shared)
+
+
+def _least_shared_in(source: Source, order: RowOrder, groups: IntArray) -> int:
+    """Rows of a table in time order that are certain to share their time with another row: more rows than times."""
+    span = source.time_range(order.column)
+    return least_shared([TimeBucket(span.first, span.last + order.resolution, int(groups.sum()))], resolution=order.resolution)
 
 
 def _parted(source: Source, order: RowOrder, crowd: TimeBucket, chunk_rows: int) -> list[TimeBucket]:
@@ -274,25 +283,3 @@ def _resident_bytes() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
-
-
-def check_split_sizes(rows: dict[str, int], spec: PipelineSpec) -> None:
-    """Refuse splits that are too small for one window.
-
-    Raises
-    ------
-    PlanError
-        If a split that was asked for has fewer rows than a window, or, in a job without windows, none for training.
-    """
-    if not spec.windows.strides:
-        if not rows["train"]:
-            raise PlanError("The train split has no rows; give it a larger part of them (`split.fractions`).")
-        return
-    for split, fraction in zip(SPLITS, spec.split.fractions, strict=True):
-        if fraction and rows[split] < spec.windows.size:
-            raise PlanError(
-                f"The {split} split has {rows[split]:,} rows of {sum(rows.values()):,}, fewer than one window of "
-                f"{spec.windows.size}. Lower "
-                f"`windows.size`, or give that split a larger part of the rows "
-                f"(`split.fractions`{_TOGETHER[spec.split_method]})."
-            )

@@ -29,6 +29,7 @@ from emberharmony.pipeline.tables import feature_descriptions, publish_tables
 from emberharmony.pipeline.target import PUBLISHED, refuse_foreign
 from emberharmony.planning.chunks import as_ranges
 from emberharmony.stats.explained import ExplainedSquares
+from emberharmony.stats.runs import Runs, merged_runs
 from emberharmony.threads import compute_threads
 
 _log = logging.getLogger(__name__)
@@ -132,11 +133,13 @@ def _manifest(run: Run) -> Manifest:
     differences: list[float] = []
     clipped: dict[str, Counter[str]] = {stage: Counter() for stage in run.chunk_stages}
     explained = {str(stride): ExplainedSquares() for stride in run.spec.windows.strides}
+    runs: dict[str, Runs] = {}
     windows = {stride: dict.fromkeys(run.splits, 0) for stride in run.spec.windows.strides}
     wanted = ("state",) if run.spec.kind == "fit" else PUBLISHED
     for stage in run.chunk_stages:
         for receipt in run.receipts(stage):
             backends[receipt.backend] += 1
+            runs = merged_runs(runs, receipt.runs)
             computed.setdefault(stage, {}).setdefault(f"{receipt.backend} on {receipt.host}", []).append(receipt.chunk)
             if receipt.parity is not None:
                 differences.append(receipt.parity)
@@ -158,7 +161,7 @@ def _manifest(run: Run) -> Manifest:
     _check_sizes(run.store, files)
     features = [file for file in files if file.name.startswith("features/")]
     totals = dict(zip(run.splits, run.series_starts[-1].tolist(), strict=True))
-    pcas = run.pcas
+    pcas, times = run.pcas, runs.pop("time", Runs())
     if run.spec.kind == "fit":
         windows = {stride: {"train": pca.n_windows} for stride, pca in pcas.items()}
     return Manifest(
@@ -190,6 +193,8 @@ def _manifest(run: Run) -> Manifest:
         computed={stage: {who: in_few_words(chunks) for who, chunks in by.items()} for stage, by in computed.items()},
         parity={"chunks": len(differences), "largest": max(differences)} if differences else {},
         drift=measured_drift(run) if run.spec.kind == "apply" else {},
+        shared_times=times.n_shared,
+        key_changes=sum(max(of_split.n_runs - 1, 0) for of_split in runs.values()),
         nonfinite={c.name: c.n_nonfinite for c in run.preprocessing.columns if c.n_nonfinite and run.spec.kind != "apply"},
         clipped=dict(clipped["featurize"]) if run.spec.kind != "fit" and "featurize" in clipped else {},
     )

@@ -27,6 +27,7 @@ from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SPLITS, TimeBoundaries
 from emberharmony.stats.explained import ExplainedSquares
+from emberharmony.stats.runs import Runs
 from emberharmony.threads import limit_worker_threads
 from emberharmony.typing import IntArray
 
@@ -76,6 +77,7 @@ class Receipt:
         default_factory=dict
     )  # by stride, of the rows that a state is applied to
     clipped: Mapping[str, int] = field(default_factory=dict)  # values beyond float32, by column; scores, by stride
+    runs: Mapping[str, Runs] = field(default_factory=dict)  # by split: rows of equal hash keys; "time": of equal time
 
     def find(self, name: str) -> FileRecord | None:
         """Return the record of the file of that name, if the stage has written one."""
@@ -86,7 +88,8 @@ class Receipt:
         """Return the receipt that was written as JSON."""
         explained = {stride: ExplainedSquares(**squares) for stride, squares in data.get("explained", {}).items()}
         files = tuple(FileRecord(**file) for file in data["files"])
-        return cls(**{**data, "files": files, "explained": explained})
+        runs = {name: Runs(**found) for name, found in data.get("runs", {}).items()}
+        return cls(**{**data, "files": files, "explained": explained, "runs": runs})
 
 
 def chunk_stages(spec: PipelineSpec) -> tuple[str, ...]:

@@ -45,8 +45,12 @@ class PipelineSpec:
 
     @property
     def split_method(self) -> str:
-        """The split's method: by time where there is a time column, unless the job says otherwise."""
-        return self.split.method or ("temporal" if self.columns.time else "random")
+        """The split's method: temporal with a time column, else sequential, unless the job says otherwise.
+
+        Rows of BigQuery that no column orders are divided at random.
+        """
+        ordered = "temporal" if self.columns.time else "sequential" if self.source.has_order else "random"
+        return self.split.method or ordered
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as JSON can hold it."""

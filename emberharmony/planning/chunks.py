@@ -298,6 +298,18 @@ def joined(buckets: Iterable[TimeBucket], *, max_rows: int) -> Iterator[TimeBuck
         yield open_bucket
 
 
+def least_shared(buckets: Iterable[TimeBucket], *, resolution: int = 1) -> int:
+    """Rows that are certain to share their time with another row: a bucket holds more rows than times.
+
+    Examples
+    --------
+    >>> least_shared([TimeBucket(0, 1, 3), TimeBucket(10, 12, 2), TimeBucket(20, 22, 5)])
+    7
+    """
+    n_times = ((bucket.n_rows, (bucket.stop - bucket.start) // resolution) for bucket in buckets)
+    return sum(n_rows - times + 1 for n_rows, times in n_times if n_rows > times)
+
+
 def time_at_rank(
     buckets: Sequence[TimeBucket], rank: int, times_between: Callable[[int, int], IntArray], *, resolution: int = 1
 ) -> int:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from emberharmony.stats.runs import Runs
 
 
 def hash_strings(column: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
@@ -31,6 +34,21 @@ def hash_rows(columns: Sequence[pa.Array | pa.ChunkedArray], *, seed: int = 0) -
     for column in columns:
         mixed = _mixed(mixed ^ hash_strings(column))
     return mixed
+
+
+def runs_of(columns: Sequence[pa.ChunkedArray]) -> Runs:
+    """Runs of rows that are equal in all of several columns of strings; null equals null."""
+    n_rows = len(columns[0])
+    if not n_rows:
+        return Runs()
+    changes = np.zeros(n_rows - 1, bool)
+    for column in columns:
+        before, after = column.slice(0, n_rows - 1), column.slice(1)
+        differs = pc.fill_null(pc.not_equal(before, after), False)
+        one_is_null = pc.xor(before.is_null(), after.is_null())
+        changes |= pc.or_(differs, one_is_null).to_numpy()
+    first, last = (int(hash_rows([column.slice(row, 1) for column in columns])[0]) for row in (0, n_rows - 1))
+    return Runs.of_changes(changes, first=first, last=last)
 
 
 def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

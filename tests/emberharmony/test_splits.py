@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberharmony.splits import LEFT_OUT, SPLITS, SplitSpec, TimeBoundaries, split_at_random, split_by_hash, split_by_time
-from tests.references import temporal_split
+from emberharmony.splits import (
+    LEFT_OUT,
+    SPLITS,
+    SplitSpec,
+    TimeBoundaries,
+    split_at_random,
+    split_by_hash,
+    split_by_rank,
+    split_by_time,
+)
+from tests.references import sequential_split, temporal_split
 
 CODES = {None: LEFT_OUT} | {name: i for i, name in enumerate(SPLITS)}
 FRACTIONS = [(0.8, 0.1, 0.1), (0.5, 0.3, 0.2), (0.6, 0.2, 0.2), (0.34, 0.33, 0.33), (0.7, 0.2, 0.1)]
@@ -46,6 +55,16 @@ def test_ranks_are_whole_parts(n_rows, fractions):
     hundredths = [round(100 * f) for f in fractions]
     assert validation == hundredths[0] * n_rows // 100
     assert test == (hundredths[0] + hundredths[1]) * n_rows // 100
+
+
+@given(st.integers(0, 200), st.sampled_from(FRACTIONS), st.integers(0, 200))
+def test_by_rank_equals_the_reference(n_rows, fractions, cut):
+    """Also in pieces: a row's split depends on its rank and the number of rows."""
+    expected = sequential_split(pd.DataFrame(index=range(n_rows)), fractions)
+    pieces = np.split(np.arange(n_rows), [min(cut, n_rows)])
+    codes = np.concatenate([split_by_rank(piece, SplitSpec(fractions=fractions), n_rows) for piece in pieces])
+    assert codes.dtype == np.int8
+    assert codes.tolist() == [CODES[name] for name in expected]
 
 
 @given(st.permutations(range(200)), st.integers(0, 3))
@@ -119,6 +138,8 @@ def test_random_splits_do_not_change():
         ({"method": "hash"}, "`keys` names the columns of a hash split"),
         ({"keys": ("k",)}, "`keys` names the columns of a hash split"),
         ({"method": "random", "gap": timedelta(1)}, "but the split is random"),
+        ({"method": "sequential", "gap": timedelta(1)}, "but the split is sequential"),
+        ({"method": "sequential", "keys": ("k",)}, "`keys` names the columns of a hash split"),
     ],
 )
 def test_contradictions(spec, message):

@@ -51,15 +51,16 @@ def test_no_chunk_is_larger_and_the_order_is_whole(spec, tmp_path):
     assert open_run(stage_plan(plan, tmp_path, backend="numpy")).chunks == plan.chunks
 
 
-def test_a_day_in_pieces_publishes_the_same(spec, connection, tmp_path):
-    """Law 1: row numbers, by which the split is drawn, and windows from one piece into the next."""
+@pytest.mark.parametrize(("method", "size"), [("sequential", 5), ("random", 1)])
+def test_a_day_in_pieces_publishes_the_same(spec, connection, tmp_path, method, size):
+    """Law 1: row numbers, which decide the split, and windows from one piece into the next."""
 
     def published(name: str, chunk_rows: int):
         source = dataclasses.asdict(spec) | {"columns": ["day", "id", "distance", "carrier", "arr_delay"]}
         runtime = {"engine": "none", "workers": 1, "backend": "numpy", "chunk_rows": chunk_rows}
         sink = tmp_path / name
-        job = {"source": source, "sink": {"path": str(sink)}, "columns": COLUMNS, "split": {"method": "random"}}
-        return read_published(sink, run(parse_job(job | {"windows": {"strides": [1]}, "runtime": runtime})))
+        job = {"source": source, "sink": {"path": str(sink)}, "columns": COLUMNS, "split": {"method": method}}
+        return read_published(sink, run(parse_job(job | {"windows": {"size": size, "strides": [1]}, "runtime": runtime})))
 
     whole, pieces = published("whole", 10_000), published("pieces", 250)
     assert len(whole.features["train"]) > 2_000

@@ -150,7 +150,7 @@ def test_profile_by_query_agrees_with_the_streamed_one(winter, connection):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ({"split": {"method": "random"}}, "split.method: temporal"),
+        ({"split": {"method": "sequential"}}, "split.method: temporal"),
         ({"numbers": {"scale": "all"}}, "numbers.scale: all"),
         ({"datetime": {"epoch": True}}, "datetime.epoch"),
     ],
@@ -221,9 +221,14 @@ def test_a_state_is_applied_from_table_to_tables(winter, connection):
 
 
 def test_rows_without_time_are_ordered_by_a_key(winter, connection):
-    keyed = {"columns": {"target": "arr_delay"}, "split": {"method": "random"}}
+    keyed = {"columns": {"target": "arr_delay", "passthrough": ["distance"]}}
     outcome = run(winter("keyed", key="distance", overrides=keyed))
     features = published(connection, "winter", "keyed_features").sort_by("row_number")
-    assert features["row_number"].to_pylist() == list(range(outcome.manifest.source_rows))
+    n_rows = outcome.manifest.source_rows
+    assert features["row_number"].to_pylist() == list(range(n_rows))
+    assert features["distance"].to_pylist() == sorted(features["distance"].to_pylist())
+    n_train, n_validation = 8 * n_rows // 10, 9 * n_rows // 10 - 8 * n_rows // 10
+    splits = ["train"] * n_train + ["validation"] * n_validation
+    assert features["split"].to_pylist() == splits + ["test"] * (n_rows - len(splits))
     with pytest.raises(PlanError, match=r"source\.key"):
         run(winter("keyless", overrides=keyed))

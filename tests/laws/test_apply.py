@@ -105,9 +105,12 @@ def test_law_6_on_another_backend(tmp_path, backend):
     np.testing.assert_allclose(scores["pc_1"], published.windows[3]["train"]["pc_1"], atol=1e-4)
 
 
-def test_law_6_without_a_time(tmp_path):
+@pytest.mark.parametrize(
+    "settings", [{}, {"split": {"method": "random", "seed": 3}, "windows": {"size": 1}}], ids=["sequential", "random"]
+)
+def test_law_6_without_a_time(tmp_path, settings):
     table = small_table(600)
-    job = {**JOB, "columns": {"target": "y", "passthrough": ["name"]}, "split": {"method": "random", "seed": 3}}
+    job = {**JOB, "columns": {"target": "y", "passthrough": ["name"]}, **settings}
     published = run_small(write_table(table, tmp_path / "all.parquet", group_rows=150), tmp_path / "run", **job)
     some = write_table(rows_of(table, published, "train"), tmp_path / "train.parquet", group_rows=100)
     apply_to(some, tmp_path / "run", tmp_path / "applied")

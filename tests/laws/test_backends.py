@@ -10,16 +10,22 @@ import yaml
 
 from flows.flights import demo_config
 from tests.backends import BACKENDS, on_device, told
-from tests.jobs import SPLITS, assert_published_alike, run_small, small_table, write_table
+from tests.jobs import SPLITS, assert_published_alike, run_small, small_table, with_blocks, write_table
 
 OTHERS = BACKENDS[1:]
 COLUMNS = {"time": "t", "target": "y", "passthrough": ["name"]}
 JOBS = {
     "temporal": {"columns": COLUMNS},
-    "random, all scaled": {"columns": COLUMNS, "split": {"method": "random"}, "numbers": {"scale": "all"}},
+    "sequential, all scaled": {"columns": COLUMNS, "split": {"method": "sequential"}, "numbers": {"scale": "all"}},
+    "random, all scaled": {
+        "columns": COLUMNS,
+        "split": {"method": "random"},
+        "windows": {"size": 1},
+        "numbers": {"scale": "all"},
+    },
     "hash, calendar": {
-        "columns": COLUMNS | {"categorical": ["count", "flag"]},
-        "split": {"method": "hash", "keys": ["name"]},
+        "columns": COLUMNS | {"categorical": ["count", "flag"], "drop": ["block"]},
+        "split": {"method": "hash", "keys": ["block"]},
         "datetime": {"cycle": "calendar", "time_zone": "Europe/Berlin", "epoch": True},
         "windows": {"size": 3, "strides": [1, 2, 4]},
     },
@@ -34,8 +40,9 @@ def assert_same_bits(a: pa.Table, b: pa.Table, names: list[str]) -> None:
 @pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS.keys())
 def test_backends_publish_the_same(tmp_path, other, job):
-    table = small_table(1_500)
+    table = with_blocks(small_table(1_500), 10)
     source = write_table(table, tmp_path / "s.parquet", group_rows=300)
+    job = {**job, "columns": {"drop": ["block"], **job["columns"]}}
     job = job | {"pca": {"components": 4}}
     results = {
         name: run_small(source, tmp_path / name, runtime={"backend": backend, "chunk_rows": 400}, **job)

@@ -17,7 +17,7 @@ from emberharmony.pipeline import fit
 from flows.flights import demo_config
 from flows.local import PlainLoop
 from tests.backends import BACKENDS, on_device
-from tests.jobs import SPLITS, Published, assert_published_alike, run_small, small_table, write_table
+from tests.jobs import SPLITS, Published, assert_published_alike, run_small, small_table, with_blocks, write_table
 
 COLUMNS = {"time": "t", "target": "y", "passthrough": ["name"]}
 
@@ -73,9 +73,12 @@ def assert_every_window_once(published: Published, table: pa.Table, job: dict) -
 SPLIT_SPECS = {
     "temporal": {},
     "gap": {"gap": "PT2H", "fractions": [0.6, 0.2, 0.2]},
+    "sequential": {"method": "sequential", "fractions": [0.55, 0.2, 0.25]},
     "random": {"method": "random", "seed": 3},
-    "hash": {"method": "hash", "keys": ["color", "count"], "fractions": [0.6, 0.2, 0.2]},
+    "hash": {"method": "hash", "keys": ["block"], "fractions": [0.4, 0.3, 0.3]},
 }
+MAX_SIZE = {"random": 1, "hash": 3}
+"""Rows of the largest window: more are refused of rows drawn one by one, and of keys that are equal in as few neighbours."""
 
 
 # Not drawn, but all of them: sixty drawn examples of another test never once had an order of "ties".
@@ -97,8 +100,9 @@ def test_any_chunks_publish_the_same(
     tmp_path_factory, order, split, null_times, n_rows, chunk_rows, group_rows, files, size, strides, scale, seed
 ):
     folder = tmp_path_factory.mktemp("chunking")
-    table = small_table(n_rows, seed=seed, order=order)
-    columns = dict(COLUMNS)
+    table = with_blocks(small_table(n_rows, seed=seed, order=order), 6)
+    columns = COLUMNS | {"drop": ["block"]}
+    size = min(size, MAX_SIZE.get(split, size))
     if null_times:
         table = with_null_times(table, 0.1)
         columns["null_time"] = "drop"
@@ -126,17 +130,22 @@ def test_any_chunks_publish_the_same(
     method=st.sampled_from([None, "hash"]),
 )
 def test_without_a_time(tmp_path_factory, chunk_rows, group_rows, size, method):
-    """The source's order, across any files, and splits at random or by hash."""
+    """The source's order, across any files: the first rows train, or blocks of rows are drawn by hash."""
     folder = tmp_path_factory.mktemp("no-time")
-    table = small_table(90, order="shuffled")
+    table = with_blocks(small_table(90, order="shuffled"), 6, by_time=False)
     split = SPLIT_SPECS["hash"] if method else {}
-    job = {"columns": {"target": "y", "passthrough": ["name"]}, "windows": {"size": size, "strides": [1, 2]}, "split": split}
+    size = min(size, MAX_SIZE["hash"]) if method else size
+    columns = {"target": "y", "passthrough": ["name"], "drop": ["block"]}
+    job = {"columns": columns, "windows": {"size": size, "strides": [1, 2]}, "split": split}
     job["pca"] = {"components": 2}
     whole = run_small(write_table(table, folder / "whole.parquet"), folder / "a", **job)
     source = write_table(table, folder / "parts.parquet", group_rows=group_rows, files=4)
     chunked = run_small(source, folder / "b", engine=Shuffled(chunk_rows), runtime={"chunk_rows": chunk_rows}, **job)
     assert_published_alike(chunked, whole)
     assert_every_window_once(chunked, table, job)
+    if not method:
+        numbers = {name: rows["row_number"].to_pylist() for name, rows in chunked.features.items()}
+        assert numbers == {"train": [*range(72)], "validation": [*range(72, 81)], "test": [*range(81, 90)]}
 
 
 @pytest.mark.parametrize("rows_per_split", [5, 7])

@@ -135,6 +135,10 @@ def test_everything_at_once(source, tmp_path, chunk_rows):
         ({"split": {"gap": timedelta(days=3)}}, {"gap": timedelta(days=3)}),
         ({"split": {"fractions": [0.5, 0.3, 0.2]}}, {"fractions": (0.5, 0.3, 0.2)}),
         ({"split": {"fractions": [0.5, 0.0, 0.5]}}, {"fractions": (0.5, 0.0, 0.5)}),
+        (  # four rows have each time; the first boundary is within them
+            {"split": {"method": "sequential", "fractions": [0.701, 0.1, 0.199]}},
+            {"split": "sequential", "fractions": (0.701, 0.1, 0.199)},
+        ),
         ({"windows": {"size": 3, "strides": [2, 7]}}, {"size": 3, "strides": (2, 7)}),
         ({"windows": {"size": 1, "strides": [1]}}, {"size": 1, "strides": (1,)}),
         ({"pca": {"components": 3}}, {"components": 3}),
@@ -162,16 +166,23 @@ def test_high_null_threshold(source, tmp_path):
 )
 def test_random_split(source, tmp_path, columns):
     """Which rows a draw takes is told elsewhere; what follows from it is told here."""
-    split = {"method": "random", "seed": 3}
-    published = run_small(source, tmp_path / "out", columns=columns, split=split, runtime={"chunk_rows": 700})
+    job = {"columns": columns, "split": {"method": "random", "seed": 3}, "windows": {"size": 1, "strides": [1, 3]}}
+    published = run_small(source, tmp_path / "out", runtime={"chunk_rows": 700}, **job)
     membership = np.full(3_000, None, dtype=object)
     for name in SPLITS:
         membership[published.features[name]["row_number"].to_numpy()] = name
     assert {name: (membership == name).mean() for name in SPLITS} == pytest.approx(
         {"train": 0.8, "validation": 0.1, "test": 0.1}, abs=0.03
     )
-    reference = reference_of(hard_table(), time=columns.get("time"), drop=["name", "many"], split=membership)
-    assert_agree(published, reference, some_components=8)
+    same = {"drop": ["name", "many"], "split": membership, "size": 1, "strides": (1, 3)}
+    reference = reference_of(hard_table(), time=columns.get("time"), **same)
+    assert_agree(published, reference, some_components=5)
+
+
+def test_without_a_time_the_first_rows_train(source, tmp_path):
+    drop = ["t", "name", "many"]
+    published = run_small(source, tmp_path / "out", columns={"drop": drop}, runtime={"chunk_rows": 700})
+    assert_agree(published, reference_of(hard_table(), drop=drop, split="sequential"), some_components=8)
 
 
 @pytest.mark.slow

@@ -89,3 +89,8 @@ class BigQuerySourceSpec:
         check_distinct(self.order_by or None, key="order_by")
         for name in (*(self.columns or ()), *self.order_by, *filter(None, [self.key])):
             quote(name)
+
+    @property
+    def has_order(self) -> bool:
+        """Whether rows have an order without a time column: that of the key."""
+        return self.key is not None

@@ -239,10 +239,11 @@ def test_split_data(extractor):
     assert split.train["t"].is_monotonic_increasing
     indexed = extractor._split_data(frame.set_index("t"), "t")
     np.testing.assert_array_equal(indexed.test["x"], split.test["x"])
-    drawn = extractor._split_data(frame)
-    assert sorted(pd.concat(drawn)["x"]) == list(range(100))
+    in_order = extractor._split_data(frame)
+    assert [list(part["x"]) for part in in_order] == [[*range(80)], [*range(80, 90)], [*range(90, 100)]]
     prepared = extractor.prepare_data(frame)
-    np.testing.assert_array_equal(drawn.train.index, prepared.train.index)
+    for part, same in zip(in_order, (prepared.train, prepared.validation, prepared.test), strict=True):
+        np.testing.assert_array_equal(part.index, same.index)
     assert len(extractor._split_data(frame.iloc[:0], "t").train) == 0
     with pytest.raises(DataError, match="1 rows have no time"):
         extractor._split_data(pd.DataFrame({"t": [pd.NaT, pd.Timestamp(0)]}), "t")

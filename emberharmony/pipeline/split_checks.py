@@ -1,0 +1,158 @@
+"""What windows and components need of the splits: refused as soon as it is known that there is not enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emberharmony.errors import PlanError
+from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.splits import SPLITS
+from emberharmony.stats.runs import Runs
+from emberharmony.windows import n_windows
+
+_TOGETHER = {"temporal": "; rows of equal time stay together", "hash": "; rows of equal keys stay together"}
+
+
+def check_method(spec: PipelineSpec) -> None:
+    """Refuse a split that contradicts the job's order or its windows.
+
+    Raises
+    ------
+    PlanError
+        If the split needs an order that the rows do not have, or parts the rows of windows.
+    """
+    method, time = spec.split_method, spec.columns.time
+    if method == "temporal" and time is None:
+        raise PlanError(
+            "A temporal split needs a time column: name it in `columns.time`, or choose `split.method: sequential` (the first "
+            "rows train) or `hash`."
+        )
+    if spec.split.gap and method != "temporal":
+        raise PlanError(
+            f"`split.gap` is a length of time between the splits of a temporal split, and this job's is {method}. Leave it "
+            f"out, or name the rows' time in `columns.time`."
+        )
+    if method == "sequential" and time is None and not spec.source.has_order:
+        raise PlanError(
+            "A sequential split follows the order of the rows, and these have none: name the column that orders them in "
+            "`columns.time` or `source.key`, or set `split.method: random`."
+        )
+    if method == "random" and spec.windows.halo:
+        raise PlanError(
+            f"Windows of {spec.windows.size} rows need neighbouring rows, and `split.method: random` draws every row's split "
+            f"by itself: the windows would leap over rows of the other splits. Set `split.method: sequential` (by row order), "
+            f"`temporal` (by `columns.time`) or `hash` (of whole series), or make no windows (`windows.strides: []`)."
+        )
+
+
+def check_rows(spec: PipelineSpec, n_rows: int) -> None:
+    """Refuse windows that so many rows cannot give, however they fall.
+
+    Raises
+    ------
+    PlanError
+        If a split is certain to be smaller than a window, or the training split to have a single one.
+    """
+    if spec.kind == "apply" or not spec.windows.strides:
+        return
+    size, most = spec.windows.size, _most_rows(spec, n_rows)
+    wanted = [split for split, fraction in zip(SPLITS, spec.split.fractions, strict=True) if fraction]
+    for split in wanted:
+        if most[split] < size:
+            raise PlanError(_too_small(f"The {split} split has at most {most[split]:,}", n_rows, spec))
+    if n_rows < size * len(wanted):
+        raise PlanError(_too_small(f"{len(wanted)} splits ({', '.join(wanted)}) share {n_rows:,}", n_rows, spec))
+    for stride in spec.windows.strides:
+        if n_windows(size, stride, most["train"]) < 2:
+            raise PlanError(
+                f"The train split has at most {most['train']:,} of {n_rows:,} rows, which make one window of {size} rows at "
+                f"stride {stride}; a PCA needs two. Lower `windows.size` or that stride, or give training more rows "
+                f"(`split.fractions`)."
+            )
+
+
+def check_components(spec: PipelineSpec, *, n_rows: int, n_features: int) -> None:
+    """Refuse more components than a PCA of the training windows can have.
+
+    Parameters
+    ----------
+    spec : PipelineSpec
+        The job.
+    n_rows, n_features : int
+        Most rows that take part, and most features that a row can have.
+
+    Raises
+    ------
+    PlanError
+        If `pca.components` is larger.
+    """
+    size, components = spec.windows.size, spec.pca.components
+    if spec.kind == "apply" or components is None:
+        return
+    for stride in spec.windows.strides:
+        windows = n_windows(size, stride, _most_rows(spec, n_rows)["train"])
+        possible = min(size * n_features, windows - 1)
+        if components > possible:
+            raise PlanError(
+                f"{components:,} components were asked for, but at most {windows:,} training windows (stride {stride}) of "
+                f"{size} rows x {n_features:,} features at most have no more than {possible:,}. Lower `pca.components`, or "
+                f"leave it empty."
+            )
+
+
+def check_split_sizes(rows: Mapping[str, int], spec: PipelineSpec) -> None:
+    """Refuse splits that are too small for one window.
+
+    Raises
+    ------
+    PlanError
+        If a split that was asked for has fewer rows than a window, or, in a job without windows, none for training.
+    """
+    if not spec.windows.strides:
+        if not rows["train"]:
+            raise PlanError("The train split has no rows; give it a larger part of them (`split.fractions`).")
+        return
+    for split, fraction in zip(SPLITS, spec.split.fractions, strict=True):
+        if fraction and rows[split] < spec.windows.size:
+            raise PlanError(_too_small(f"The {split} split has {rows[split]:,}", sum(rows.values()), spec))
+
+
+def check_neighbours(keys: Mapping[str, Runs], spec: PipelineSpec) -> None:
+    """Refuse windows over a hash split whose keys change more often than a window is long.
+
+    Parameters
+    ----------
+    keys : mapping of str to Runs
+        Runs of rows of equal keys, in each split's order.
+
+    Raises
+    ------
+    PlanError
+        If they do: most windows would hold rows of different keys, and leap over those of other splits.
+    """
+    size = spec.windows.size
+    for split, runs in keys.items():
+        if runs.n_runs * size > runs.n_rows:
+            raise PlanError(
+                f"Windows of {size} rows need neighbouring rows, and in the {split} split {', '.join(spec.split.keys)} "
+                f"(`split.keys`) changes after {runs.n_rows / runs.n_runs:.1f} rows on average: the windows would mix series. "
+                f"Order the rows by series (a table sorted by the keys, without `columns.time`), run a job for each series, "
+                f"set `split.method: temporal` or `sequential`, or make no windows (`windows.strides: []`)."
+            )
+
+
+def _most_rows(spec: PipelineSpec, n_rows: int) -> dict[str, int]:
+    """Most rows that each split can have; rows of equal time go to the later split, and rows of equal keys anywhere."""
+    first, second = spec.split.ranks(n_rows)
+    if spec.split_method == "sequential":
+        return dict(zip(SPLITS, (first, second - first, n_rows - second), strict=True))
+    if spec.split_method == "temporal":
+        return dict(zip(SPLITS, (first, second, n_rows), strict=True))
+    return dict.fromkeys(SPLITS, n_rows)
+
+
+def _too_small(found: str, n_rows: int, spec: PipelineSpec) -> str:
+    return (
+        f"{found} rows of {n_rows:,}, fewer than one window of {spec.windows.size} needs. Lower `windows.size`, or give that "
+        f"split a larger part of the rows (`split.fractions`{_TOGETHER.get(spec.split_method, '')})."
+    )
