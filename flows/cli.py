@@ -113,6 +113,24 @@ def demo(
 
 
 @app.command()
+def window_rows(
+    result: Annotated[Path, typer.Argument(help="Folder of a published result.", show_default=False)],
+    first_row: Annotated[int | None, typer.Option(help="`first_row` of the window.", show_default=False)] = None,
+    stride: Annotated[int | None, typer.Option(help="Stride of the window.", show_default=False)] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the window.", show_default=False)] = None,
+    window: Annotated[int | None, typer.Option(help="Its number in that split, from 0.", show_default=False)] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print one line per row, as CSV.")] = False,
+) -> None:
+    """Show the rows that a window holds, in its order: by --first-row, or by --stride, --split and --window.
+
+    They are rows of one split in time order, so in a table of another order their numbers do not follow one another.
+    """
+    from flows.windows import find_window, show_window
+
+    show_window(find_window(result, first_row=first_row, stride=stride, split=split, number=window), as_csv=csv)
+
+
+@app.command()
 def settings(
     section: Annotated[
         str | None, typer.Argument(help="Only this section, such as windows or source.connection.", show_default=False)

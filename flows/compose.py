@@ -246,7 +246,7 @@ def _planned(job: AnyJob) -> PlannedJob:
     if isinstance(job, ApplyJob):
         check_places(Path(job.sink.path), open_source(job.source), state=Path(job.state))
         state = read_state(Path(job.state))
-        spec = pinned(applying(state, job.source))
+        spec = pinned(applying(state, job.source, null_time=job.columns.null_time))
         return PlannedJob(_plan(job, lambda resources: plan_apply(state, spec, resources)), state)
     assert isinstance(job, Job)
     check_places(Path(job.sink.path), open_source(job.source))

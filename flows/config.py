@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 from emberharmony.errors import PlanError
 from emberharmony.features.categorical import CategorySpec
-from emberharmony.features.columns import ColumnSpec
+from emberharmony.features.columns import ColumnSpec, NullTime
 from emberharmony.features.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec
 from emberharmony.io.access import ACCESS_MEANING, Access
@@ -204,6 +204,16 @@ class FitJob(Job):
         return dataclasses.replace(super().spec, kind="fit")
 
 
+class AppliedColumns(BaseModel):
+    """What an applied job decides about its columns; everything else is in the fitted state."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    null_time: NullTime | None = Field(
+        None, description="What becomes of rows without a time; by default as in the job that was fitted."
+    )
+
+
 class ApplyJob(AnyJob):
     """The second half: the same features, windows and scores of other rows, by a state that was fitted before."""
 
@@ -213,6 +223,7 @@ class ApplyJob(AnyJob):
     state: Folder = Field(
         description="Folder where a job of `run` or `fit` has published; every other setting is in its state."
     )
+    columns: AppliedColumns = AppliedColumns()
 
     @classmethod
     def check_command(cls, data: Mapping[str, Any], path: Path) -> None:

@@ -154,7 +154,7 @@ def show_plan(job: Job | ApplyJob) -> None:
     report = plan_report(job)
     # Not a rich table: names are there to be read and copied, and a narrow screen would cut them.
     for lines in (report.lines, [("", "", "", ""), ("column", "type", "role", ""), *report.columns]):
-        _print_aligned(lines)
+        print_aligned(lines)
 
 
 def show_settings(section: str | None = None) -> None:
@@ -174,13 +174,13 @@ def show_backends() -> None:
         double = "" if row.float64 is None else "yes" if row.float64 else "no"
         device = row.default_device or ", ".join(row.devices)
         rows.append(("*" if row.chosen else "", row.name, row.version or "not installed", device, double, row.reason))
-    _print_aligned(rows)
+    print_aligned(rows)
 
 
 def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
     """Labels and texts, beside each other; wrapped only where someone looks at a screen of some width."""
     if not _out.is_terminal:
-        _print_aligned(lines)
+        print_aligned(lines)
         return
     table = Table.grid(padding=(0, 2))
     for line in lines:
@@ -188,7 +188,14 @@ def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
     _out.print(table)
 
 
-def _print_aligned(lines: Sequence[Sequence[str]]) -> None:
+def print_text(text: str) -> None:
+    """Print a text, line by line."""
+    for line in text.split("\n"):
+        _out.print(printable(line), markup=False)
+
+
+def print_aligned(lines: Sequence[Sequence[str]]) -> None:
+    """Print lines of cells, each column as wide as its widest cell."""
     printed = [[printable(cell) for cell in line] for line in lines]
     widths = [min(max(map(len, column)), MAX_PADDED_CHARS) for column in zip(*printed, strict=True)]
     for line in printed:

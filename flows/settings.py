@@ -22,7 +22,8 @@ given, and in them what is *needed*. An unknown key is an error, and so is a tex
 _APPLIED = """\
 ## state
 
-A job of `emberharmony apply` has this key, `source`, `sink` and `runtime`, and nothing else.
+A job of `emberharmony apply` has this key, `source`, `sink` and `runtime`. Of the other sections it takes `columns.null_time`
+alone, for tables that have rows without a time where the fitted one had none.
 """
 _HEADER = "| key | values | default | meaning |\n|---|---|---|---|\n"
 

@@ -222,7 +222,7 @@ def reference_job(
     that are drawn.
     """
     ordered = in_order(table, time)
-    if split == "sequential":
+    if isinstance(split, str) and split == "sequential":
         membership = sequential_split(ordered, fractions)
     elif isinstance(split, str):
         assert split == "temporal"

@@ -15,6 +15,7 @@ from emberharmony.errors import PlanError
 from emberharmony.messages import did_you_mean, listed, shown
 
 Kind = Literal["numeric", "boolean", "datetime", "categorical"]
+NullTime = Literal["error", "drop"]
 ROW_NUMBER = "row_number"
 """Column of every feature part: the row's number in the source."""
 SPLIT = "split"
@@ -40,7 +41,7 @@ class ColumnSpec:
     """Carried along untouched, no feature."""
     high_null_threshold: float = 0.9
     """Columns of which a larger share is missing in training make no features."""
-    null_time: Literal["error", "drop"] = "error"
+    null_time: NullTime = "error"
     """What becomes of rows without a time: the job is refused, or they are left out and counted."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}

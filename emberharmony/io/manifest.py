@@ -57,6 +57,7 @@ class Manifest:
     shared_times: int = 0  # rows whose time another row of the table has too, in a job with windows
     key_changes: int = 0  # neighbouring rows of a split with other hash keys, in a job with windows
     descriptions: Mapping[str, str] = field(default_factory=dict)  # of features: what each is, in the table's own words
+    window_columns: Mapping[str, str] = field(default_factory=dict)  # what the columns of windows beside the scores are
     version: int = MANIFEST_VERSION
 
     @property

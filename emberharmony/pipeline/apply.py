@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from emberharmony.errors import DataError
+from emberharmony.features.columns import NullTime
 from emberharmony.features.drift import ColumnCounts, drift
 from emberharmony.io.store import FileRecord
 from emberharmony.pipeline.chunk import drift_name
@@ -19,9 +20,13 @@ from emberharmony.pipeline.state import FittedState, roles_in, stage_state
 from emberharmony.splits import SplitSpec
 
 
-def applying(state: FittedState, source: SourceSpec) -> PipelineSpec:
-    """Return the spec of the job that applies a state to a table: every row, in one series."""
-    return replace(state.spec, source=source, split=SplitSpec(), kind="apply", state=state.digest)
+def applying(state: FittedState, source: SourceSpec, *, null_time: NullTime | None = None) -> PipelineSpec:
+    """Return the spec of the job that applies a state to a table: every row, in one series.
+
+    Rows without a time are treated as in the fitted job, unless `null_time` says otherwise.
+    """
+    columns = replace(state.spec.columns, null_time=null_time or state.spec.columns.null_time)
+    return replace(state.spec, source=source, columns=columns, split=SplitSpec(), kind="apply", state=state.digest)
 
 
 def plan_apply(state: FittedState, spec: PipelineSpec, resources: Resources) -> Plan:

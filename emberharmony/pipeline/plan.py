@@ -127,6 +127,7 @@ def plan_table(
             allowed_bytes=int(resources.max_memory_gb * 2**30),
             may_be_fewer=resources.may_be_fewer,
             n_threads=compute_threads(),
+            is_fitted=spec.kind == "apply",
         )
 
     def planned(*, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
@@ -187,7 +188,7 @@ def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_
     if span.n_null and spec.columns.null_time == "error":
         raise DataError(
             f"{span.n_null:,} rows have no time in {by!r}, so they have no place in the order. Set "
-            f"`columns.null_time: drop` to leave them out, or fill them in the source."
+            f"`columns: {{null_time: drop}}` to leave them out, or fill them in the source."
         )
 
     buckets = _buckets(source, order, span, chunk_rows)

@@ -25,7 +25,7 @@ from emberharmony.pipeline.apply import measured_drift
 from emberharmony.pipeline.commit import check_staged, check_writable, commit
 from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run
 from emberharmony.pipeline.staging import STAGING, remove_staged, removed_runs, staged_runs
-from emberharmony.pipeline.tables import feature_descriptions, publish_tables
+from emberharmony.pipeline.tables import feature_descriptions, publish_tables, window_descriptions
 from emberharmony.pipeline.target import PUBLISHED, refuse_foreign
 from emberharmony.planning.chunks import as_ranges
 from emberharmony.stats.explained import ExplainedSquares
@@ -175,6 +175,7 @@ def _manifest(run: Run) -> Manifest:
         rows=totals,
         features=run.preprocessing.feature_names,
         descriptions=feature_descriptions(run.preprocessing.columns),
+        window_columns=window_descriptions(run) if run.spec.windows.strides else {},
         features_by_kind=run.preprocessing.features_by_kind,
         dropped={column.name: column.reason for column in run.preprocessing.dropped},
         schema=_schema_of(run.store, features[0]) if features else {},

@@ -88,9 +88,14 @@ def pinned(spec: PipelineSpec) -> PipelineSpec:
         return spec
     by = spec.columns.time or source.key or ROW_HASH
     if by == ROW_HASH and spec.windows.strides:
+        unordered = (
+            f"Windows are runs of rows in an order, and rows of {source.table or 'a query'} have none of their own: name"
+        )
+        if spec.kind == "apply":
+            raise PlanError(f"{unordered} the column that orders them in `source.key`.")
         raise PlanError(
-            f"Windows are runs of rows in an order, and rows of {source.table or 'a query'} have none of their own: name the "
-            f"column that orders them in `columns.time`, or in `source.key`, or make no windows (`windows.strides: []`)."
+            f"{unordered} the column that orders them in `columns.time`, or in `source.key`, or make no windows "
+            f"(`windows.strides: []`)."
         )
     return replace(spec, source=BigQuerySource(source, by=by).pinned())
 

@@ -191,17 +191,30 @@ def output_tables(run: Run, manifest: Manifest) -> Iterator[OutputTable]:
             description=f"Windows of {size} rows of run {manifest.fingerprint}, one every {stride}, as {counts.components} "
             f"principal components that explain {counts.explained:.1%} of the training windows' variance",
             descriptions={
-                "first_row": f"{ROW_NUMBER} of the window's first row",
-                "last_row": f"{ROW_NUMBER} of the window's last row",
-                "start_time": "Time of the window's first row",
-                "end_time": "Time of the window's last row",
-                **({roles.target: f"{roles.target} of the window's last row"} if roles.target else {}),
+                **window_descriptions(run),
                 **{
                     f"pc_{i}": f"Score on component {i}, which explains {share:.2%} of the variance"
                     for i, share in enumerate(counts.explained_variance_ratio, start=1)
                 },
             },
         )
+
+
+def window_descriptions(run: Run) -> dict[str, str]:
+    """Say of every column of a window but its scores what it is."""
+    size, roles = run.spec.windows.size, run.roles
+    order = f"in order of {roles.time}" if roles.time else "in order"
+    described = {
+        "first_row": f"{ROW_NUMBER} of the window's first row; the window holds the {size} rows of its split from there on, "
+        f"{order}, wherever they are in the source",
+        "last_row": f"{ROW_NUMBER} of the window's last row; not all rows with numbers between first_row and last_row have to "
+        f"be in the window",
+    }
+    if roles.time:
+        described |= {"start_time": "Time of the window's first row", "end_time": "Time of the window's last row"}
+    if roles.target:
+        described[roles.target] = f"{roles.target} of the window's last row"
+    return described
 
 
 def feature_descriptions(columns: tuple[FittedColumn, ...]) -> dict[str, str]:

@@ -145,11 +145,13 @@ def plan_memory(
     allowed_bytes: int,
     may_be_fewer: bool = False,
     n_threads: int = 1,
+    is_fitted: bool = False,
 ) -> MemoryPlan:
     """Choose the chunk size, or check the one asked for.
 
     Where there `may_be_fewer` than `n_workers`, there are as many as leave each at least as much memory for rows as its
-    chunk takes besides. The workers share `n_threads` compute threads.
+    chunk takes besides. The workers share `n_threads` compute threads. Windows and features that are fitted cannot be made
+    fewer.
 
     Raises
     ------
@@ -179,8 +181,7 @@ def plan_memory(
         raise PlanError(
             f"This job needs at least {needed / 2**30:.2f} GiB ({reserved_bytes / 2**30:.2f} of them in use before it "
             f"starts), over the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, "
-            f"{_fewer(n_workers)}lower windows.size (now {window_size:,}), or make fewer features (up to "
-            f"{sizes.n_features:,} now; see categories.max_categories and columns.drop)."
+            f"{_fewer(n_workers)}{_smaller(sizes, window_size, is_fitted=is_fitted)}."
         )
     wanted = max(DEFAULT_CHUNK_ROWS, -(-n_rows // MAX_CHUNKS))
     rows = min(chunk_rows or min(wanted, fitting), n_rows)
@@ -192,6 +193,15 @@ def plan_memory(
             f"runtime.max_memory_gb."
         )
     return MemoryPlan(rows, reserved_bytes, chunk_bytes(rows), fit, n_workers, allowed_bytes, may_be_fewer)
+
+
+def _smaller(sizes: RowSizes, window_size: int, *, is_fitted: bool) -> str:
+    if is_fitted:
+        return f"or fit a state of smaller windows ({window_size:,} rows now) or fewer features ({sizes.n_features:,} now)"
+    return (
+        f"lower windows.size (now {window_size:,}), or make fewer features (up to {sizes.n_features:,} now; see "
+        f"categories.max_categories and columns.drop)"
+    )
 
 
 def _fewer(n_workers: int) -> str:

@@ -97,6 +97,34 @@ def test_fewer_rows_than_a_window_are_features_all_the_same(state, table, tmp_pa
     assert {table.num_rows for _, table in published_tables(tmp_path / "applied", "windows")} == {0}
 
 
+@pytest.mark.parametrize("order", ["sorted", "shuffled"])
+def test_rows_without_a_time_are_refused_or_left_out(state, tmp_path, order):
+    """The message names a setting that `apply` takes, and the other rows are those of a table without them."""
+    rows = small_table(90, order=order)
+    missing = np.arange(90) % 9 == 4
+    times = pa.array(np.where(missing, None, rows["t"].to_pylist()).tolist(), rows["t"].type)
+    source = write_table(rows.set_column(0, "t", times), tmp_path / "gaps.parquet", group_rows=20)
+    job = fields(state, source, tmp_path / "gaps")
+    with pytest.raises(DataError, match=r"10 rows have no time in 't'.*`columns: {null_time: drop}`"):
+        run_job(parse_job(job, model=ApplyJob), PlainLoop())
+    outcome = run_job(parse_job(job | {"columns": {"null_time": "drop"}}, model=ApplyJob), PlainLoop())
+    assert (outcome.manifest.null_times, dict(outcome.manifest.rows)) == (10, {"apply": 80})
+    assert ("left out", "10 rows without a time") in list(summary_lines(outcome))
+    apply_to(write_table(rows.filter(pa.array(~missing)), tmp_path / "full.parquet"), state, tmp_path / "full")
+    for folder in ("features/split=apply", "windows/stride=3/split=apply"):
+        found, expected = (parts(tmp_path / name / folder) for name in ("gaps", "full"))
+        numbers = [name for name in expected.column_names if name.endswith(("_row", "row_number"))]
+        assert found.drop_columns(numbers).equals(expected.drop_columns(numbers))
+
+
+def test_a_job_applies_what_was_fitted(state, tmp_path):
+    with pytest.raises(PlanError, match=r"columns\.target is not a known key.*`apply` takes it from the fitted state"):
+        parse_job(fields(state, tmp_path, tmp_path / "out") | {"columns": {"target": "y"}}, model=ApplyJob)
+    source = write_table(small_table(60), tmp_path / "t.parquet")
+    with pytest.raises(PlanError, match=r"or fit a state of smaller windows \(4 rows now\) or fewer features \(\d+ now\)"):
+        run_job(parse_job(fields(state, source, tmp_path / "out", max_memory_gb=0.01), model=ApplyJob), PlainLoop())
+
+
 @pytest.mark.parametrize("group_rows", [1, None], ids=["no row groups", "one row group"])
 def test_a_day_of_no_rows_is_a_result_of_no_rows(state, table, tmp_path, group_rows):
     """Its parts hold the columns that those of any day hold, so that all days are read as one table."""

@@ -1,0 +1,122 @@
+"""From a window of a published result back to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emberharmony.errors import DataError, PlanError
+from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.io.manifest import Manifest, read_manifest
+
+
+@dataclass(frozen=True)
+class WindowRows:
+    """The feature rows of a window, in its order."""
+
+    split: str
+    start: int  # number, in the series of its split, of the window's first row
+    rows: pa.Table  # row_number, carried columns, features
+
+
+def rows_of_window(result: Path, *, stride: int, split: str, number: int) -> WindowRows:
+    """Return the feature rows of the window of that number, from 0, among those of a stride and split.
+
+    Only the parts that hold them are read.
+
+    Raises
+    ------
+    DataError
+        If nothing is published at `result`, or it has no feature rows.
+    PlanError
+        If there is no such window.
+    """
+    manifest = _manifest(result)
+    counts = manifest.strides.get(str(stride))
+    if counts is None:
+        raise PlanError(f"{result} has no windows of stride {stride}; it has strides {', '.join(manifest.strides) or 'none'}.")
+    if split not in counts.windows:
+        raise PlanError(f"{result} has no split {split!r}; it has {', '.join(counts.windows)}.")
+    if not 0 <= number < counts.windows[split]:
+        raise PlanError(
+            f"There is no window {number:,} of stride {stride} in the {split} split: it has {counts.windows[split]:,}, "
+            f"numbered from 0."
+        )
+    return _window_at(result, manifest, split, number * stride)
+
+
+def rows_from(result: Path, first_row: int) -> WindowRows:
+    """Return the feature rows of the window whose `first_row` is given; it is the same one at every stride that has it.
+
+    Reads the row numbers of the parts that can hold it.
+
+    Raises
+    ------
+    DataError
+        If nothing is published at `result`, or it has no feature rows.
+    PlanError
+        If no window begins at that row.
+    """
+    manifest = _manifest(result)
+    for split in manifest.rows:
+        start = 0
+        for part in _parts(result, manifest, split):
+            place = _place_in(part, first_row)
+            if place is not None:
+                return _window_at(result, manifest, split, start + place)
+            start += part.metadata.num_rows
+    raise PlanError(f"No feature row of {result} has {ROW_NUMBER} {first_row:,}.")
+
+
+def _manifest(result: Path) -> Manifest:
+    manifest = read_manifest(result)
+    if manifest is None:
+        raise DataError(
+            f"Nothing is published at {result}: name the `sink.path` of a job that `run` or `apply` has published."
+        )
+    if manifest.kind == "fit" or not manifest.strides:
+        raise DataError(f"{result} holds no windows: the job {'only fitted' if manifest.kind == 'fit' else 'asked for none'}.")
+    return manifest
+
+
+def _window_at(result: Path, manifest: Manifest, split: str, start: int) -> WindowRows:
+    size, n_rows = int(manifest.spec["windows"]["size"]), manifest.rows[split]
+    if start + size > n_rows:
+        raise PlanError(
+            f"No window begins there: it is row {start:,} of {n_rows:,} in the {split} split, and windows have {size} rows."
+        )
+    return WindowRows(split, start, _read(_parts(result, manifest, split), start, start + size))
+
+
+def _parts(result: Path, manifest: Manifest, split: str) -> Iterator[pq.ParquetFile]:
+    """Feature parts of a split, in the order of its rows."""
+    folder = f"features/split={split}/"
+    for name in sorted(file.name for file in manifest.files if file.name.startswith(folder)):
+        try:
+            yield pq.ParquetFile(result / name)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{result / name} is missing or damaged; publish the result anew with --overwrite.") from error
+
+
+def _place_in(part: pq.ParquetFile, row_number: int) -> int | None:
+    """Position of a row number in a part, if it is there."""
+    places = np.flatnonzero(part.read([ROW_NUMBER])[ROW_NUMBER].to_numpy() == row_number)
+    return int(places[0]) if len(places) else None
+
+
+def _read(parts: Iterable[pq.ParquetFile], start: int, stop: int) -> pa.Table:
+    """Rows `start` to `stop` of parts that follow one another."""
+    found, first = [], 0
+    for part in parts:
+        last = first + part.metadata.num_rows
+        if start < last:
+            found.append(part.read().slice(max(start - first, 0), min(stop, last) - max(start, first)))
+        first = last
+        if stop <= last:
+            break
+    return pa.concat_tables(found)
