@@ -9,7 +9,7 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,16 @@ def settings_files() -> list[Path]:
     """The files from which Prefect takes settings here."""
     files = [_profiles_path(), Path("prefect.toml"), Path(".env"), Path("pyproject.toml")]
     return [path for path in files if os.path.lexists(path)]
+
+
+def may_name_server() -> bool:
+    """Whether one of the files might name a server; most files called pyproject.toml or .env say nothing of Prefect."""
+    marks = {"pyproject.toml": b"tool.prefect", ".env": b"PREFECT"}
+    for path in settings_files():
+        with suppress(OSError):  # Prefect, when it is imported, will say so
+            if marks.get(path.name, b"") in path.read_bytes():
+                return True
+    return False
 
 
 def _profiles_path() -> Path:

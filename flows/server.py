@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from emberharmony.errors import TerminalError, TransientError
-from flows.prefect_settings import load_prefect, prefect_home, settings_files
+from flows.prefect_settings import load_prefect, may_name_server, prefect_home
 from flows.temporary_server import STOP_TIMEOUT_S, ServerDiedError, TemporaryServer, temporary_server
 
 REQUEST_TIMEOUT_S = 10.0
@@ -56,7 +56,7 @@ def is_configured() -> bool:
     """Whether Prefect is told of a server; Prefect is imported only if one of its files might name it."""
     if url := os.environ.get("PREFECT_API_URL"):
         check_address(url)  # before Prefect is imported, which would fail with it
-    elif "prefect" not in sys.modules and not settings_files():
+    elif "prefect" not in sys.modules and not may_name_server():
         return False
     load_prefect()
     from prefect.settings import PREFECT_API_URL

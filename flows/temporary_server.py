@@ -61,6 +61,7 @@ class TemporaryServer:
         self._home_database = home / "prefect.db"
         self._folder = Path(tempfile.mkdtemp(prefix="emberharmony-prefect-"))
         self._database = self._folder / "prefect.db"
+        self._log_path = self._folder / "server.log"
         self._is_copy = _copy_database(self._home_database, self._database)
         self._listener = _listener()
         self._lock = threading.Lock()
@@ -112,16 +113,17 @@ class TemporaryServer:
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self._database}",
             "PYTHONPATH": os.pathsep.join(paths),
         }
-        return subprocess.Popen(
-            [sys.executable, "-P", SCRIPT, str(self._listener.fileno()), str(self._folder)],
-            stdin=subprocess.PIPE,  # never written to: its end tells the server that we are gone
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[self._listener.fileno()],
-            env={**environment, **_OWN, **own},
-            cwd=self._folder,  # no settings of the folder in which the run was started
-            start_new_session=True,  # Ctrl-C is for the run, which ends the server when it is over itself
-        )
+        with self._log_path.open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-P", SCRIPT, str(self._listener.fileno()), str(self._folder)],
+                stdin=subprocess.PIPE,  # never written to: its end tells the server that we are gone
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                pass_fds=[self._listener.fileno()],
+                env={**environment, **_OWN, **own},
+                cwd=self._folder,  # no settings of the folder in which the run was started
+                start_new_session=True,  # Ctrl-C is for the run, which ends the server when it is over itself
+            )
 
     def _wait_for_answer(self) -> None:
         import httpx
@@ -132,7 +134,9 @@ class TemporaryServer:
                 httpx.get(f"{self.url}/health", timeout=1.0, trust_env=False).raise_for_status()
                 return
             if self._process.poll() is not None:
-                raise ServerDiedError(f"it ended with status {self._process.poll()}")
+                said = self._log_path.read_text(errors="replace").split("\n")
+                last = next((line for line in reversed(said) if line.strip()), "")
+                raise ServerDiedError(f"it ended with status {self._process.poll()}{last and f' ({last.strip()})'}")
         raise ServerDiedError(f"it did not answer within {START_TIMEOUT_S:.0f} s")
 
     def _keep_running(self) -> None:
@@ -165,7 +169,10 @@ class TemporaryServer:
 def temporary_server(home: Path) -> Iterator[TemporaryServer]:
     """Have a server of one's own for the length of the block; it has only begun to start when the block begins."""
     occupy_descriptors()  # the socket must not be the server's standard input
-    server = TemporaryServer(home)
+    try:
+        server = TemporaryServer(home)
+    except OSError as error:
+        raise ServerDiedError(f"{error} (the folder for temporary files is set by TMPDIR)") from error
     try:
         yield server
     finally:

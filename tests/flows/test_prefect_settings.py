@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emberharmony.errors import TerminalError
-from flows.prefect_settings import load_prefect, settings_files
+from flows.prefect_settings import load_prefect, may_name_server, settings_files
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +89,14 @@ def test_settings_that_are_right(home):
     Path("pyproject.toml").write_text("[project]\nname = 'x'\n")
     assert settings_files() == [home / "profiles.toml", Path("pyproject.toml")]
     load_prefect()
+
+
+def test_only_a_file_that_speaks_of_prefect_is_a_reason_to_import_it(home):
+    Path("pyproject.toml").write_text("[project]\ndependencies = ['prefect']\n")
+    Path(".env").write_text("TOKEN=x\n")
+    assert not may_name_server()
+    Path("pyproject.toml").write_text("[tool.prefect.api]\nurl = 'http://h:4200/api'\n")
+    assert may_name_server()
 
 
 def test_prefect_itself_is_not_heard(home):

@@ -141,10 +141,17 @@ def test_a_server_that_dies_is_started_again_until_it_has_died_too_often(home, m
 
 
 def test_a_server_that_does_not_start_is_told(home, tmp_path):
-    (tmp_path / "stand_in.py").write_text("raise SystemExit(5)")
-    with temporary_server(home) as server, pytest.raises(ServerDiedError, match="it ended with status 5"):
+    (tmp_path / "stand_in.py").write_text("raise ImportError('cannot import name Depends')")
+    words = r"it ended with status 1 \(ImportError: cannot import name Depends\)"
+    with temporary_server(home) as server, pytest.raises(ServerDiedError, match=words):
         server.wait_until_ready()
     assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_machine_without_a_place_for_temporary_files(home, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", "/dev/null/nowhere")
+    with pytest.raises(ServerDiedError, match="TMPDIR"), temporary_server(home):
+        pass
 
 
 def test_settings_of_a_shared_server_are_not_for_this_one(home, tmp_path, monkeypatch):
