@@ -91,8 +91,10 @@ def epoch(column: pa.Array | pa.ChunkedArray) -> FloatArray:
 def ticks(column: pa.Array | pa.ChunkedArray) -> tuple[IntArray, NDArray[np.bool_] | None, str]:
     """Integers of a time column in its own unit, which of them are null (``None``: none), and the unit.
 
-    Dates become seconds. Where a time is null the integer is 0.
+    Dates become seconds. Where a time is null the integer is 0; a column of the type null holds no time.
     """
+    if pt.is_null(column.type):
+        column = column.cast(pa.timestamp("s"))
     if pt.is_date(column.type):
         column = column.cast(pa.timestamp("s" if pt.is_date32(column.type) else "ms"))
     unit = column.type.unit

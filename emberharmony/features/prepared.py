@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import pyarrow as pa
+import pyarrow.types as pt
+
+from emberharmony.features.columns import kind_of
 from emberharmony.features.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -20,6 +24,15 @@ class ColumnTypes(NamedTuple):
     struct: list[str]
     boolean: list[str]
     unsupported: list[str]  # arrays, bytes, …: dropped
+
+
+def column_types(schema: pa.Schema) -> ColumnTypes:
+    """Return a table's columns by what is made of them."""
+    types = ColumnTypes([], [], [], [], [], [])
+    for field in schema:
+        kind = "struct" if pt.is_struct(field.type) else kind_of(field.type) or "unsupported"
+        getattr(types, kind).append(field.name)
+    return types
 
 
 class SplitFrames(NamedTuple):
@@ -43,6 +56,11 @@ class PreparedData:
     test: pd.DataFrame
     feature_names: tuple[str, ...]
     state: Preprocessing  # fitted on the training rows
+
+    def with_index_name(self, name: str | None) -> PreparedData:
+        """Return the same, the frames' index named otherwise."""
+        train, validation, test = (frame.rename_axis(name) for frame in (self.train, self.validation, self.test))
+        return PreparedData(train, validation, test, self.feature_names, self.state)
 
     @property
     def dropped(self) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -54,6 +55,7 @@ class Preprocessing:
     columns: tuple[FittedColumn, ...]
     dropped: tuple[DroppedColumn, ...]
     cycles: CyclicalSpec
+    schema: pa.Schema | None = None  # of the columns as they were fitted; states of before do not know it
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -70,7 +72,8 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fitted numbers as JSON can hold them; floats survive to the last bit."""
-        return asdict(self)
+        schema = None if self.schema is None else base64.b64encode(self.schema.serialize()).decode()
+        return {**asdict(replace(self, schema=None)), "schema": schema}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], /) -> Self:
@@ -88,7 +91,9 @@ class Preprocessing:
             )
             for column in data["columns"]
         )
-        return cls(columns, tuple(DroppedColumn(**d) for d in data["dropped"]), CyclicalSpec(**data["cycles"]))
+        stored = data.get("schema")
+        schema = None if stored is None else pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored)))
+        return cls(columns, tuple(DroppedColumn(**d) for d in data["dropped"]), CyclicalSpec(**data["cycles"]), schema)
 
 
 def fit_preprocessing(

@@ -13,8 +13,12 @@ FROM_FOLDERS = {"emberharmony": "from folders"}
 """Metadata of a field whose values are read from the names of folders, which say nothing of a type."""
 
 
-def type_differences(fitted: pa.Schema, schema: pa.Schema, *, optional: Container[str | None] = ()) -> list[str]:
+def type_differences(
+    fitted: pa.Schema, schema: pa.Schema, *, optional: Container[str | None] = (), required: Container[str | None] = ()
+) -> list[str]:
     """Say of every fitted column that is missing in `schema`, or holds values of another kind there, what differs.
+
+    A column of the type null holds no values of any kind, and differs from none.
 
     Parameters
     ----------
@@ -24,6 +28,8 @@ def type_differences(fitted: pa.Schema, schema: pa.Schema, *, optional: Containe
         The table at hand; it may have more columns, in any order.
     optional : container of str
         Columns that may be missing.
+    required : container of str
+        Columns that have to hold values.
 
     Examples
     --------
@@ -34,6 +40,8 @@ def type_differences(fitted: pa.Schema, schema: pa.Schema, *, optional: Containe
     for field in fitted:
         if field.name in schema.names:
             now = schema.field(field.name)
+            if pt.is_null(now.type) and field.name not in required:
+                continue
             if family(now.type) != family(field.type) and not (_is_from_folders(now) and is_text(field.type)):
                 differences.append(f"{field.name!r} is {now.type} (it was {field.type})")
         elif field.name not in optional:

@@ -3,51 +3,63 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.types as pt
 
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features import datetime
-from emberharmony.features.columns import ROW_NUMBER, ColumnSpec, kind_of
+from emberharmony.features.categorical import CategorySpec
+from emberharmony.features.columns import ColumnSpec, kind_of
 from emberharmony.features.datetime import CyclicalSpec
-from emberharmony.features.prepared import ColumnTypes, PreparedData, SplitFrames
+from emberharmony.features.prepared import ColumnTypes, PreparedData, SplitFrames, column_types
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
-from emberharmony.features.wall_times import wall_times
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.frames import (
     is_time,
     map_bigframe,
     session_of,
     split_by_times,
-    to_bigframe,
     with_cyclical_features,
 )
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.io.frames import batches_of, is_bigframe, write_batches
 from emberharmony.io.parquet import ParquetSourceSpec
-from emberharmony.io.parts import feature_part, read_part, table_of
-from emberharmony.messages import listed
+from emberharmony.io.parts import table_of
+from emberharmony.io.state_file import read_state_file, write_state_file
+from emberharmony.notebook.arguments import check_columns, flag, name_or_none, names_of, number_in, text, whole_number
+from emberharmony.notebook.fitted import fitted_state, rows_for
+from emberharmony.notebook.progress import Progress
+from emberharmony.notebook.splits import split_spec
+from emberharmony.notebook.tables import (
+    NO_WINDOWS,
+    frame_chunks,
+    frame_of,
+    in_order,
+    named_source,
+    null_targets,
+    rows_of,
+    source_chunks,
+    written_frame,
+)
+from emberharmony.notebook.time_index import with_named_index
+from emberharmony.notebook.wall_times import with_datetime_features
 from emberharmony.pipeline.chunk import PLAIN
 from emberharmony.pipeline.plan import Resources, make_plan
-from emberharmony.pipeline.run import Run, open_run
+from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
 from emberharmony.pipeline.stages import fit_preprocessing_of, run_chunk
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.splits import SPLITS, SplitSpec, TimeBoundaries, split_by_rank, split_by_time
 from emberharmony.typing import FeatureBlock
-from emberharmony.windows import WindowSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +67,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-_NO_WINDOWS = WindowSpec(size=1, strides=(1,))
-_BIGQUERY_NAME = re.compile(r"[\w-]+(\.[\w$-]+){1,2}")
 
 
 class TerabyteFeatureExtractor:
@@ -78,9 +87,14 @@ class TerabyteFeatureExtractor:
     max_memory_gb : float
         Bound of the process in GiB; what cannot keep to it is refused before it is read.
     verbose : bool
-        Log progress at level INFO.
+        Show progress: logged at level INFO where logging is configured, else written to standard error.
     preferred_backend : str, optional
         ``numpy``, ``torch`` or ``mlx``, with a device if wanted; by default the current one.
+
+    Attributes
+    ----------
+    state : Preprocessing or None
+        What the last `prepare_data` fitted, or `load` read.
 
     Examples
     --------
@@ -100,17 +114,14 @@ class TerabyteFeatureExtractor:
         verbose: bool = True,
         preferred_backend: str | None = None,
     ) -> None:
-        if chunk_size < 1:
-            raise ValueError(f"chunk_size is at least 1, got {chunk_size}.")
-        if not max_memory_gb > 0:
-            raise ValueError(f"max_memory_gb is more than 0, got {max_memory_gb}.")
         select(preferred_backend)  # now, not in the middle of the work: a backend that was asked for has to be there
         self.project_id = project_id
         self.location = location
-        self.chunk_size = chunk_size
-        self.max_memory_gb = max_memory_gb
-        self.verbose = verbose
+        self.chunk_size = whole_number("chunk_size", chunk_size)
+        self.max_memory_gb = number_in("max_memory_gb", max_memory_gb, 0, math.inf)
+        self.verbose = flag("verbose", verbose)
         self.preferred_backend = preferred_backend
+        self.state: Preprocessing | None = None
 
     def prepare_data(
         self,
@@ -121,6 +132,11 @@ class TerabyteFeatureExtractor:
         high_null_threshold: float = 0.9,
         limit: int | None = None,
         index_col: str | None = None,
+        *,
+        time_zone: str = "UTC",
+        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        split_method: Literal["temporal", "sequential", "random"] | None = None,
+        max_categories: int = 100,
     ) -> PreparedData:
         """Split the table, fit its features on the training rows, and return all rows' features.
 
@@ -138,57 +154,102 @@ class TerabyteFeatureExtractor:
         limit : int, optional
             Take only the first rows: of the time order if there is one, else of the table's.
         index_col : str, optional
-            The frames' index. Times order the rows, and the earliest 80 % train; else the first 80 % do, and another column
-            is only carried along. BigQuery tables need one, which orders their rows.
+            The frames' index; by default a pandas frame's own, if it holds times. Times order the rows, and the earliest 80 %
+            train; else the first 80 % do, and another column is only carried along. BigQuery tables need one, which orders
+            their rows.
+        time_zone : str
+            Where clocks are read, such as ``America/New_York``; times without a zone are taken as they stand.
+        fractions : tuple of three floats
+            Shares of the rows that train, validate and test.
+        split_method : {"temporal", "sequential", "random"}, optional
+            How rows are divided, see `SplitSpec`.
+        max_categories : int
+            Most frequent training values of a column that get a feature each.
 
         Raises
         ------
         PlanError
-            If a column is not there, or the result does not fit into `max_memory_gb`.
+            If a column is not there or has two roles, or the result does not fit into `max_memory_gb`.
         DataError
             If the table cannot be read, or nothing can be made of it.
         ImportError
             If BigQuery is asked for and its libraries are not installed.
         """
-        if limit is not None and limit < 1:
-            raise ValueError(f"limit is at least 1, got {limit}.")
-        for option, names in (("force_categorical_columns", force_categorical_columns), ("drop_columns", drop_columns)):
-            if isinstance(names, str):
-                raise TypeError(f"{option} is a sequence of columns, got the text {names!r}; write [{names!r}].")
+        limit = None if limit is None else whole_number("limit", limit)
+        categorical = names_of("force_categorical_columns", force_categorical_columns)
+        dropped = names_of("drop_columns", drop_columns)
+        threshold = number_in("high_null_threshold", high_null_threshold, 0, 1)
+        target, index_col = name_or_none("target_column", target_column), name_or_none("index_col", index_col)
+        cycles = CyclicalSpec(time_zone=text("time_zone", time_zone))
+        split = split_spec(fractions, split_method)
+        table, index_name = table_or_path, index_col
+        if index_col is None:
+            table, index_col = with_named_index(table_or_path)
+            index_name = None if index_col is None else table_or_path.index.name
         with self._computing(), tempfile.TemporaryDirectory(prefix="emberharmony-") as folder:
-            source = self._source(table_or_path, Path(folder), index_col, limit)
+            source = self._source(table, Path(folder), index_col, limit, dropped)
             schema = open_source(source).describe().schema
+            named = {"target_column": [target], "index_col": [index_col], "drop_columns": dropped}
+            check_columns(schema.names, named | {"force_categorical_columns": categorical})
             by_time = index_col in schema.names and kind_of(schema.field(index_col).type) == "datetime"
             columns = ColumnSpec(
                 time=index_col if by_time else None,
-                target=target_column,
-                drop=tuple(drop_columns),
-                categorical=tuple(force_categorical_columns),
+                target=target,
+                drop=dropped,
+                categorical=categorical,
                 passthrough=(index_col,) if index_col and not by_time else (),
-                high_null_threshold=high_null_threshold,
+                high_null_threshold=threshold,
             )
-            spec = PipelineSpec(source, columns, windows=_NO_WINDOWS)
+            categories = CategorySpec(whole_number("max_categories", max_categories))
+            spec = PipelineSpec(source, columns, datetime=cycles, categories=categories, split=split, windows=NO_WINDOWS)
             if limit is not None:
                 path = Path(folder) / "limited.parquet"
-                write_batches(_rows_of(spec, self._resources()), path, limit=limit)
+                write_batches(rows_of(spec, self._resources()), path, limit=limit)
                 spec = replace(spec, source=ParquetSourceSpec(str(path)))
-            return self._prepared(spec, Path(folder), index_col, session_of(table_or_path))
+            prepared = self._prepared(spec, Path(folder), index_col, session_of(table_or_path))
+        self.state = prepared.state
+        return prepared if index_name == index_col else prepared.with_index_name(index_name)
 
-    def transform(self, table: Any, state: Preprocessing) -> pd.DataFrame:
-        """Return the features of a frame's rows, by a state that `prepare_data` fitted.
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted state to a file that `load` reads."""
+        write_state_file(path, type(self).__name__, fitted_state(self.state).to_json(), {})
 
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **arguments: Any) -> TerabyteFeatureExtractor:
+        """Return an extractor with the state that `save` wrote, and with these arguments.
+
+        Raises
+        ------
+        DataError
+            If the file is something else, or damaged.
+        """
+        extractor = cls(**arguments)
+        extractor.state = Preprocessing.from_json(read_state_file(path, cls.__name__)[0])
+        return extractor
+
+    def transform(self, table: Any, state: Preprocessing | None = None) -> pd.DataFrame:
+        """Return the features of a frame's rows, by a state that `prepare_data` fitted; by default the last one.
+
+        Columns are looked up by name, and hold values of the types that were fitted; one without any value may have any type.
         Of a pandas or bigframes DataFrame the result is one too, with its index. A bigframes DataFrame without index and order
         gives rows in any order: set an index to tell them apart.
+
+        Raises
+        ------
+        DataError
+            If columns are missing or of other types; the message names them.
         """
         import pandas as pd
 
+        state = fitted_state(state or self.state)
         if is_bigframe(table):
             names = state.feature_names
             features: pd.DataFrame = map_bigframe(
                 table, lambda rows: table_of(rows.select([]), names, self._encoded(rows, state)), self.chunk_size
             )
             return features
-        (rows,) = batches_of(table, 2**62)
+        needed = [column.name for column in state.columns]
+        (rows,) = batches_of(with_named_index(table, needed)[0], 2**62, only=needed)
         frame = pd.DataFrame(self._encoded(rows, state).T, columns=list(state.feature_names))
         return frame.set_index(table.index) if isinstance(table, pd.DataFrame) else frame
 
@@ -217,11 +278,7 @@ class TerabyteFeatureExtractor:
 
     def detect_column_types(self, table_or_path: Any) -> ColumnTypes:
         """Return the table's columns by what is made of them."""
-        types = ColumnTypes([], [], [], [], [], [])
-        for field in self._schema(table_or_path):
-            kind = "struct" if pt.is_struct(field.type) else kind_of(field.type) or "unsupported"
-            getattr(types, kind).append(field.name)
-        return types
+        return column_types(self._schema(table_or_path))
 
     def _split_data(self, df: pd.DataFrame, index_col: str | None = None) -> SplitFrames:
         """Divide a frame's rows 80 / 10 / 10: in the order of a column or index of times, else in the frame's own."""
@@ -253,22 +310,18 @@ class TerabyteFeatureExtractor:
         """Return the frame with eight cyclical features of a column of times, or of texts that are read as times.
 
         Sine and cosine of 2π·hour/23, 2π·dayofweek/6 (Monday is 0), 2π·(day−1)/30 and 2π·(month−1)/11, of the time as the
-        column shows it, in its own time zone. Rows without a time have none. A column that is not there, or holds something
-        else, leaves the frame as it is, and a warning says which value. Texts of a frame in BigQuery are not read: make them
-        times with `bigframes.pandas.to_datetime`.
+        column shows it, in its own time zone. Rows without a time have none. All texts are read by one format: ISO 8601, or
+        the one of a few that fits every value. A column that is not there, holds something else, or has days and months in an
+        order that no value decides, leaves the frame as it is, and a warning says which value. Texts of a frame in BigQuery
+        are not read: make them times with `bigframes.pandas.to_datetime`.
         """
         if is_bigframe(df):
             if is_time(df, col):
                 return cast("pd.DataFrame", with_cyclical_features(df, col))
             _log.warning("%r is no column of times of this frame in BigQuery; no features are made of it.", col)
             return df
-        times = wall_times(df, col)
-        if times is None:
-            return df
         with self._computing():
-            block = datetime.cyclical_block(pa.chunked_array([times]), CyclicalSpec())
-        block[:, times.is_null().to_numpy(zero_copy_only=False)] = np.nan
-        return df.assign(**dict(zip(datetime.feature_names(col), block, strict=True)))
+            return with_datetime_features(df, col)
 
     # ---- how it is done ----------------------------------------------------------------------------------------------
 
@@ -276,13 +329,10 @@ class TerabyteFeatureExtractor:
         return nullcontext() if self.preferred_backend is None else using_backend(self.preferred_backend)
 
     def _say(self, message: str, *values: object) -> None:
-        if self.verbose:
-            _log.info(message, *values)
+        Progress(_log, verbose=self.verbose)(message, *values)
 
     def _encoded(self, rows: pa.Table, state: Preprocessing) -> FeatureBlock:
-        missing = [column.name for column in state.columns if column.name not in rows.column_names]
-        if missing:
-            raise DataError(f"The frame lacks {listed(missing)}, which features are made of.")
+        rows = rows_for(rows, state)
         with self._computing():
             return encode(rows, datetime_features(rows, state), state)
 
@@ -306,7 +356,10 @@ class TerabyteFeatureExtractor:
             run_chunk("featurize", ref, chunk.index, steps)
             self._say("%d rows encoded", chunk.first_row + chunk.n_rows)
         run = open_run(ref)
-        train, validation, test = (_frame(run, split, index_col, session) for split in SPLITS)
+        train, validation, test = (frame_of(run, split, index_col, session) for split in SPLITS)
+        n_without = null_targets(run)
+        if n_without:
+            self._say("%d rows have no %s: their target is null", n_without, run.roles.target)
         return PreparedData(train, validation, test, run.preprocessing.feature_names, run.preprocessing)
 
     def _check_result_fits(self, n_rows: int, n_features: int) -> None:
@@ -318,83 +371,24 @@ class TerabyteFeatureExtractor:
                 f"`emberharmony run`."
             )
 
-    def _source(self, table: Any, folder: Path, index_col: str | None, limit: int | None) -> SourceSpec:
+    def _source(
+        self, table: Any, folder: Path, index_col: str | None, limit: int | None, without: Sequence[str]
+    ) -> SourceSpec:
         """What the table is to a job; frames are written to the folder first."""
         if isinstance(table, (str, os.PathLike)):
-            return _in_order(self._named(table, index_col))
-        path = folder / "frame.parquet"
+            return in_order(self._named(table, index_col))
         # What comes first in the order of time is only known of all rows.
-        write_batches(batches_of(table, self.chunk_size), path, limit=None if index_col else limit)
-        return ParquetSourceSpec(str(path))
+        return written_frame(table, folder, self.chunk_size, without, None if index_col else limit)
 
     def _named(self, name: str | os.PathLike[str], index_col: str | None) -> SourceSpec:
-        text = os.fspath(name)
-        if Path(text).exists() or text.endswith(".parquet") or not _BIGQUERY_NAME.fullmatch(text):
-            return ParquetSourceSpec(text)
-        _require_bigframes()
-        return BigQuerySourceSpec(table=text, key=index_col, connection=self._connection())
-
-    def _connection(self) -> BigQueryConnection:
-        return BigQueryConnection(project=self.project_id, location=self.location)
+        return named_source(name, index_col, BigQueryConnection(project=self.project_id, location=self.location))
 
     def _chunks(self, table: Any, columns: Sequence[str] | None, index_col: str | None) -> Iterator[pa.Table]:
         if not isinstance(table, (str, os.PathLike)):
-            for rows in batches_of(table, self.chunk_size):
-                unknown = sorted(set(columns or ()) - set(rows.column_names))
-                if unknown:
-                    raise DataError(f"The frame does not have {listed(unknown)}. It has: {listed(rows.column_names)}.")
-                yield rows.select(list(columns)) if columns else rows
-            return
-        source = _in_order(self._named(table, index_col))
-        if columns is not None:
-            source = replace(source, columns=tuple(dict.fromkeys([*columns, *([index_col] if index_col else [])])))
-        for rows in _rows_of(PipelineSpec(source, windows=_NO_WINDOWS), self._resources()):
-            yield rows.select(list(columns)) if columns else rows
+            return frame_chunks(table, columns, self.chunk_size)
+        return source_chunks(in_order(self._named(table, index_col)), columns, index_col, self._resources())
 
     def _schema(self, table: Any) -> pa.Schema:
         if isinstance(table, (str, os.PathLike)):
             return open_source(self._named(table, None)).describe().schema
         return next(batches_of(table.head(1) if is_bigframe(table) else table, self.chunk_size)).schema
-
-
-def _require_bigframes() -> None:
-    # Looked for, not imported: that takes seconds, and the Storage Read API brings the rows.
-    if find_spec("bigframes") is None:
-        raise ImportError(
-            "BigQuery was asked for, and bigframes is not installed. Install it with: pip install 'emberharmony[bigquery]'"
-        )
-
-
-def _in_order(source: SourceSpec) -> SourceSpec:
-    if isinstance(source, BigQuerySourceSpec) and source.key is None:
-        raise PlanError(
-            f"Rows of {source.table} have no order of their own: give `index_col`, a column of times, which orders them, "
-            f"or of whole numbers, which chunks can be ranges of."
-        )
-    return source
-
-
-def _rows_of(spec: PipelineSpec, resources: Resources) -> Iterator[pa.Table]:
-    """All columns of the table, chunk by chunk, in the job's order."""
-    plan = make_plan(pinned(spec), resources)
-    source = open_source(plan.spec.source)
-    for chunk in plan.chunks:
-        yield source.read(chunk, plan.table.schema.names, time=spec.columns.time).drop_columns(ROW_NUMBER)
-
-
-def _frame(run: Run, split: str, index_col: str | None, session: Any) -> pd.DataFrame:
-    """All parts of a split as one frame, features first."""
-    index = index_col or ROW_NUMBER
-    columns = [index, *run.preprocessing.feature_names, *([run.roles.target] if run.roles.target else [])]
-    parts = (
-        read_part(run.store, record).select(columns)
-        for receipt in run.receipts("featurize")
-        for record in receipt.files
-        if record.name == feature_part(split, receipt.chunk)
-    )
-    frame: pd.DataFrame
-    if session is None:
-        frame = pa.concat_tables(parts).to_pandas(split_blocks=True).set_index(index)
-    else:
-        frame = to_bigframe(parts, session, index=[index])
-    return frame

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emberharmony.arrow import plain_table
 from emberharmony.errors import DataError
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
-from emberharmony.messages import listed
+from emberharmony.messages import listed, shown
+
+REFUSALS = (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError, AttributeError, NotImplementedError)
+"""What Arrow, pandas and polars raise for values that an Arrow table or a Parquet file does not hold."""
 
 
 def is_bigframe(table: object) -> bool:
@@ -19,31 +23,53 @@ def is_bigframe(table: object) -> bool:
     return type(table).__module__.partition(".")[0] == "bigframes"
 
 
-def batches_of(table: Any, batch_rows: int) -> Iterator[pa.Table]:
+def is_pandas(table: object) -> bool:
+    """Whether a table is a frame of pandas."""
+    return type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns")
+
+
+def batches_of(
+    table: Any, batch_rows: int, *, without: Collection[str] = (), only: Collection[str] | None = None
+) -> Iterator[pa.Table]:
     """Rows of a pandas, polars or bigframes frame, or an Arrow table, as Arrow tables of at most `batch_rows` rows.
+
+    Parameters
+    ----------
+    table : frame or table
+        What holds the rows.
+    batch_rows : int
+        Rows of a batch.
+    without : collection of str
+        Columns whose values nobody needs: they become nulls, whatever they hold.
+    only : collection of str, optional
+        Columns whose values are needed; all others become nulls.
 
     Raises
     ------
     TypeError
         If the table is something else.
     DataError
-        If a column holds objects that no Arrow type describes.
+        If a column holds what no Arrow type describes; the message names it.
     """
+
+    def is_needed(name: str) -> bool:
+        return name not in without and (only is None or name in only)
+
     if is_bigframe(table):
         try:
             # Without `allow_large_results` a result of more than 10 GB is refused.
             for frame in table.to_pandas_batches(page_size=batch_rows, allow_large_results=True):
-                yield from _pieces(_of_pandas(frame), batch_rows)
+                yield from _pieces(_of_pandas(frame, is_needed), batch_rows)
         except google_errors() as error:
             raise_explained(error, doing="Reading the frame", permission="bigquery.tables.getData")
         return
     library = type(table).__module__.partition(".")[0]
     if isinstance(table, pa.Table):
-        yield from _pieces(table, batch_rows)
-    elif library == "pandas" and hasattr(table, "columns"):
-        yield from _pieces(_of_pandas(table), batch_rows)
+        yield from _pieces(_of_arrow(table, is_needed), batch_rows)
+    elif is_pandas(table):
+        yield from _pieces(_of_pandas(table, is_needed), batch_rows)
     elif library == "polars" and hasattr(table, "to_arrow"):
-        yield from _pieces(table.to_arrow(), batch_rows)
+        yield from _pieces(_of_polars(table, is_needed), batch_rows)
     else:
         raise TypeError(
             f"A table is a path of Parquet files, the name of a BigQuery table, a pandas, polars or bigframes DataFrame, or "
@@ -52,16 +78,25 @@ def batches_of(table: Any, batch_rows: int) -> Iterator[pa.Table]:
 
 
 def write_batches(batches: Iterable[pa.Table], path: Path, *, limit: int | None = None) -> int:
-    """Write tables of one schema, a row group each, up to `limit` rows; returns how many rows were written."""
+    """Write tables of one schema, a row group each, up to `limit` rows; returns how many rows were written.
+
+    Raises
+    ------
+    DataError
+        If a column holds what no Parquet file does; the message names it.
+    """
     writer, n_rows = None, 0
     try:
         for batch in batches:
             if limit is not None:
                 batch = batch.slice(0, limit - n_rows)
-            if writer is None:
-                writer = pq.ParquetWriter(path, batch.schema, compression="lz4")
-            # Pages of a frame in BigQuery may differ in what pandas makes of a column without values.
-            writer.write_table(batch.cast(writer.schema), row_group_size=max(batch.num_rows, 1))
+            try:
+                if writer is None:
+                    writer = pq.ParquetWriter(path, batch.schema, compression="lz4")
+                # Pages of a frame in BigQuery may differ in what pandas makes of a column without values.
+                writer.write_table(batch.cast(writer.schema), row_group_size=max(batch.num_rows, 1))
+            except REFUSALS as error:
+                raise _not_written(batch, error) from error
             n_rows += batch.num_rows
             if limit is not None and n_rows >= limit:
                 break
@@ -72,20 +107,100 @@ def write_batches(batches: Iterable[pa.Table], path: Path, *, limit: int | None 
 
 
 def _pieces(table: pa.Table, n_rows: int) -> Iterator[pa.Table]:
-    table = table.replace_schema_metadata(None)
+    _check_distinct(table.column_names)
+    table = plain_table(table.replace_schema_metadata(None))
     for begin in range(0, max(table.num_rows, 1), n_rows):
         yield table.slice(begin, n_rows)
 
 
-def _of_pandas(frame: Any) -> pa.Table:
-    names = [str(name) for name in frame.columns]
+def _check_distinct(names: list[str]) -> None:
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise DataError(f"The frame has more than one column of the name {listed(twice)}; rename all but one.")
+
+
+def _of_pandas(frame: Any, is_needed: Callable[[str], bool]) -> pa.Table:
+    names = [str(name) for name in frame.columns]
+    _check_distinct(names)
+    columns = [frame.iloc[:, i] if is_needed(name) else None for i, name in enumerate(names)]
+    # A named index is a column that pandas keeps apart; an unnamed one says nothing, nor one that is named like a column.
+    index = [str(name) for name in frame.index.names]
+    if any(name is not None for name in frame.index.names) and not set(index) & set(names):
+        names += [
+            name if given is not None else f"__index_level_{i}__"
+            for i, (name, given) in enumerate(zip(index, frame.index.names, strict=True))
+        ]
+        columns += [frame.index.get_level_values(i).to_series() for i in range(frame.index.nlevels)]
+    arrays = [
+        pa.nulls(len(frame)) if column is None else _of_series(column, name)
+        for column, name in zip(columns, names, strict=True)
+    ]
     try:
-        # A named index is a column that pandas keeps apart; an unnamed one says nothing, nor one that is named like a column.
-        named = any(name is not None for name in frame.index.names)
-        taken = any(str(name) in names for name in frame.index.names)
-        return pa.Table.from_pandas(frame, preserve_index=named and not taken)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"The frame does not become a table: {error}. Give that column one type.") from error
+        return pa.table(arrays, names=names) if names else pa.table({})
+    except REFUSALS as error:
+        raise DataError(f"A name of the frame's columns is no valid Unicode ({_first_line(error)}); rename it.") from error
+
+
+def _of_series(column: Any, name: str) -> pa.ChunkedArray:
+    """A column of pandas as Arrow; what Arrow has no type for as what comes nearest without a loss."""
+    try:
+        kind = type(column.dtype).__name__
+        if kind == "SparseDtype":
+            column = column.sparse.to_dense()
+        elif kind == "PeriodDtype":
+            column = column.dt.to_timestamp()
+        elif kind == "IntervalDtype":
+            column = column.astype(str).where(column.notna(), None)
+        elif kind == "CategoricalDtype" and type(column.cat.categories.dtype).__name__ == "IntervalDtype":
+            column = column.cat.rename_categories(column.cat.categories.astype(str))
+        array = pa.array(column, from_pandas=True)
+        return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+    except REFUSALS as error:
+        raise _no_column(name, error) from error
+
+
+def _of_arrow(table: pa.Table, is_needed: Callable[[str], bool]) -> pa.Table:
+    columns = [
+        column if is_needed(name) else pa.nulls(table.num_rows)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def _of_polars(frame: Any, is_needed: Callable[[str], bool]) -> pa.Table:
+    columns = {}
+    for name in frame.columns:
+        try:
+            if is_needed(name) and str(frame.schema[name]) == "Object":
+                raise TypeError("objects of Python have no type of Arrow")
+            columns[name] = frame.get_column(name).to_arrow() if is_needed(name) else pa.nulls(len(frame))
+            pa.chunked_array([columns[name]]).validate()
+        except REFUSALS as error:
+            raise _no_column(name, error) from error
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # of Rust, which is no Exception
+                raise
+            raise _no_column(name, error) from error
+    return pa.table(columns)
+
+
+def _not_written(batch: pa.Table, error: Exception) -> DataError:
+    """Find the column that no Parquet file holds."""
+    for name in batch.column_names:
+        try:
+            pq.write_table(batch.select([name]), pa.MockOutputStream())
+        except REFUSALS as found:
+            return _no_column(name, found)
+    return DataError(f"The frame cannot be written as Parquet: {_first_line(error)}.")
+
+
+def _no_column(name: str, error: BaseException) -> DataError:
+    return DataError(
+        f"Column {shown(name)} of the frame does not become a column of Arrow and Parquet: {_first_line(error)}. Give it one "
+        f"type that they have, or leave it out."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return shown(lines[0]).strip("'\"").rstrip(".") if lines else type(error).__name__

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from operator import index
 from typing import Any
 
 import numpy as np
 
-from emberharmony.messages import shown
+from emberharmony.errors import PlanError
+from emberharmony.messages import did_you_mean, shown
 
 
 def whole_number(name: str, value: Any, *, least: int = 1) -> int:
@@ -50,6 +51,13 @@ def name_or_none(name: str, value: Any) -> str | None:
     return value
 
 
+def text(name: str, value: Any) -> str:
+    """Return an argument that is a text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is a text, got {shown(value)}.")
+    return value
+
+
 def names_of(name: str, value: Any) -> tuple[str, ...]:
     """Return an argument that is a sequence of columns' names.
 
@@ -66,6 +74,34 @@ def names_of(name: str, value: Any) -> tuple[str, ...]:
     for column in names:
         name_or_none(f"each of {name}", column if column is not None else 0)
     return names
+
+
+def check_columns(columns: Iterable[str], given: Mapping[str, Iterable[str | None]]) -> None:
+    """Refuse arguments that name columns which are not there, or one column in two of them.
+
+    Parameters
+    ----------
+    columns : iterable of str
+        The table's columns.
+    given : mapping of str to iterable of str
+        Columns, by the argument that names them.
+
+    Raises
+    ------
+    PlanError
+        If there is one; the message names argument and column.
+    """
+    known, seen = list(columns), dict[str, str]()
+    for argument, names in given.items():
+        for name in names:
+            if name is None:
+                continue
+            if name not in known:
+                raise PlanError(f"{argument}: Column {shown(name)} is not in the table.{did_you_mean(name, known)}")
+            if name in seen:
+                where = f"twice in {argument}" if seen[name] == argument else f"both in {seen[name]} and in {argument}"
+                raise PlanError(f"Column {shown(name)} is given {where}; a column has one role.")
+            seen[name] = argument
 
 
 def flag(name: str, value: Any) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 
 from emberharmony.features.preprocessing import Preprocessing, fit_preprocessing
 from emberharmony.features.profile import ColumnProfile, ProfileSum
@@ -61,6 +63,7 @@ def fit_features(run: Run, backend: str) -> Preprocessing:
         numbers=spec.numbers,
         high_null_threshold=spec.columns.high_null_threshold,
     )
+    fitted = replace(fitted, schema=pa.schema([run.schema.field(column.name) for column in fitted.columns]))
     counts = run.store.keep_arrays("split-rows.safetensors", {"rows": rows})
     written = counts, *write_state(run, fitted, profiles, category_states)
     run.commit(Receipt(FIT, 0, {}, written, backend, time.perf_counter() - began))

@@ -124,7 +124,7 @@ def roles_in(state: FittedState, schema: pa.Schema) -> ColumnRoles:
     DataError
         If a column is missing, or is of another type; the message names all of them.
     """
-    wrong = type_differences(state.schema, schema, optional={state.target})
+    wrong = type_differences(state.schema, schema, optional={state.target}, required={state.spec.columns.time})
     if wrong:
         raise DataError(
             f"The table is not like the one that the state was fitted on (fingerprint {state.fingerprint}): "

@@ -50,6 +50,26 @@ def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+def with_nulls(table: pa.Table, columns: dict[str, pa.DataType]) -> pa.Table:
+    for name, type_ in columns.items():
+        table = table.set_column(table.column_names.index(name), name, pa.nulls(table.num_rows, type_))
+    return table
+
+
+def test_columns_without_a_value_may_have_no_type(state, table, tmp_path):
+    """What pandas writes of a column of None."""
+    typed = {name: table.schema.field(name).type for name in ("walk", "count", "flag", "color", "other", "y")}
+    untyped = dict.fromkeys(typed, pa.null())
+    for name, types in {"typed": typed, "untyped": untyped}.items():
+        apply_to(write_table(with_nulls(table, types), tmp_path / f"{name}.parquet"), state, tmp_path / name)
+    expected, found = (parts(tmp_path / name / "features/split=apply") for name in ("typed", "untyped"))
+    assert found.drop_columns("y").equals(expected.drop_columns("y"))
+    assert found["y"].null_count == len(table)
+    times = write_table(with_nulls(table, {"t": pa.null()}), tmp_path / "times.parquet")
+    with pytest.raises(DataError, match=r"'t' is null \(it was timestamp"):
+        apply_to(times, state, tmp_path / "times")
+
+
 # ---- schema and distribution -------------------------------------------------------------------------------------------
 
 

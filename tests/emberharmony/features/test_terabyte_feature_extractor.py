@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import re
 import sys
 from types import SimpleNamespace
 
@@ -11,10 +12,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from emberharmony.backend import get_backend
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features import TerabyteFeatureExtractor, TerabyteTemporalStrideProcessor
+from emberharmony.features.preprocessing import Preprocessing
 from tests.backends import BACKENDS, on_device
 from tests.jobs import small_table, write_table
 from tests.references import reference_job
@@ -160,6 +163,182 @@ def test_transform_repeats_the_features(path, extractor, table):
         extractor.transform(table.drop_columns("walk").to_pandas(), prepared.state)
 
 
+NOW = pd.DataFrame(
+    {"x": np.linspace(0, 1, 60), "k": np.arange(60) % 4, "s": [*"abc"] * 20, "t": pd.date_range("2024-01-01", periods=60)}
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": NOW.k.astype(float).astype(str)}, "'k' is large_string (it was int64)"),
+        ({"k": NOW.k + 0.5}, "'k' is double (it was int64)"),
+        ({"s": 1}, "'s' is int64 (it was "),
+        ({"x": [True] * 60}, "'x' is bool (it was double)"),
+        ({"x": "abc", "s": 1.5}, "'x' is large_string (it was double); 's' is double"),
+        ({"t": NOW.t.dt.tz_localize("UTC")}, "'t' is timestamp["),
+        ({"t": NOW.t.astype(str)}, "'t' is large_string"),
+        ({"t": NOW.t.astype("int64")}, "'t' is int64"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_transform_refuses_other_types(extractor, change, message):
+    state = extractor.prepare_data(NOW, force_categorical_columns=["k"]).state
+    with pytest.raises(DataError, match=re.escape(message)):
+        extractor.transform(NOW.assign(**change), state)
+
+
+def test_transform_takes_what_holds_the_same_values(extractor):
+    prepared = extractor.prepare_data(NOW, force_categorical_columns=["k"])
+    expected = extractor.transform(NOW, prepared.state)
+    same = [
+        NOW[["t", "s", "k", "x"]].assign(other=[object()] * 60),
+        NOW.astype({"k": "int8", "s": "category", "x": "float64[pyarrow]", "t": "datetime64[s]"}),
+        pl.from_pandas(NOW),
+    ]
+    for frame in same:
+        np.testing.assert_array_equal(extractor.transform(frame), expected)
+    some = NOW.assign(k=NOW.k.astype(float).where(NOW.index > 3))  # what pandas makes of whole numbers with missing values
+    np.testing.assert_array_equal(extractor.transform(some)[4:], expected[4:])
+    assert (extractor.transform(some)["k_null"][:4] == 1).all()
+
+
+@pytest.mark.parametrize("column", ["x", "k", "s", "t"])
+def test_a_column_without_a_value_may_have_any_type(extractor, column):
+    state = extractor.prepare_data(NOW).state
+    nothing = extractor.transform(NOW.assign(**{column: [None] * 60}), state)
+    typed = {"x": "float64", "k": "Int64", "s": "string", "t": "datetime64[us]"}[column]
+    expected = extractor.transform(NOW.assign(**{column: pd.Series([None] * 60, dtype=typed)}), state)
+    pd.testing.assert_frame_equal(nothing, expected)
+
+
+def test_a_state_of_before_knows_no_types(extractor):
+    state = extractor.prepare_data(NOW).state
+    data = state.to_json()
+    del data["schema"]
+    old = Preprocessing.from_json(data)
+    pd.testing.assert_frame_equal(extractor.transform(NOW, old), extractor.transform(NOW, state))
+    with pytest.raises(DataError, match="lacks x"):
+        extractor.transform(NOW.drop(columns="x"), old)
+
+
+def test_a_saved_state_makes_the_same_features(extractor, tmp_path):
+    with pytest.raises(NotFittedError):
+        extractor.save(tmp_path / "state")
+    prepared = extractor.prepare_data(NOW)
+    extractor.save(tmp_path / "state")
+    loaded = TerabyteFeatureExtractor.load(tmp_path / "state", verbose=False)
+    assert loaded.state == prepared.state
+    pd.testing.assert_frame_equal(loaded.transform(NOW), extractor.transform(NOW))
+    with pytest.raises(DataError, match="state of TerabyteFeatureExtractor"):
+        TerabyteTemporalStrideProcessor.load(tmp_path / "state")
+
+
+def test_a_frame_with_an_index_of_times_is_ordered_by_it(extractor):
+    frame = NOW.drop(columns="t").set_axis(NOW.t[::-1].to_numpy(), axis=0)
+    prepared = extractor.prepare_data(frame)
+    assert prepared.feature_names[-8:] == datetime_names("time")
+    assert prepared.train.index.name is None
+    assert prepared.train.index.max() < prepared.validation.index.min() < prepared.test.index.min()
+    expected = extractor.prepare_data(NOW.assign(t=NOW.t[::-1].to_numpy()), index_col="t")
+    for split in ("train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(prepared, split), getattr(expected, split))
+    np.testing.assert_array_equal(extractor.transform(frame, prepared.state).sort_index()[:48], prepared.train)
+    named = extractor.prepare_data(frame.rename_axis("when"))
+    assert (named.train.index.name, named.feature_names[-8:]) == ("when", datetime_names("when"))
+    taken = extractor.prepare_data(frame.rename(columns={"x": "time"}))
+    assert taken.feature_names[-8:] == datetime_names("time_index")
+    assert len(extractor.transform(frame.rename(columns={"x": "time"}))) == 60
+
+
+def test_choices(extractor):
+    shared = extractor.prepare_data(NOW, index_col="t", fractions=(0.5, 0.25, 0.25))
+    assert [len(part) for part in (shared.train, shared.validation, shared.test)] == [30, 15, 15]
+    drawn = extractor.prepare_data(NOW, index_col="t", split_method="random")
+    assert drawn.train.index.max() > drawn.test.index.min()
+    few = extractor.prepare_data(NOW, index_col="t", max_categories=1)
+    assert [name for name in few.feature_names if name.startswith("s_")] == ["s_a", "s_other", "s_null"]
+    zoned = NOW.assign(t=NOW.t.dt.tz_localize("UTC"))
+    there = extractor.prepare_data(zoned, index_col="t", time_zone="America/New_York")
+    hours = zoned.t.dt.tz_convert("America/New_York").dt.hour
+    np.testing.assert_allclose(there.train["t_sin_hour"], np.sin(2 * np.pi * hours[:48] / 23), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"limit": 1.5}, TypeError, "limit is a whole number"),
+        ({"limit": True}, TypeError, "limit is a whole number"),
+        ({"high_null_threshold": 2}, ValueError, "high_null_threshold is more than 0 and at most 1"),
+        ({"high_null_threshold": float("nan")}, ValueError, "high_null_threshold"),
+        ({"high_null_threshold": "0.5"}, TypeError, "high_null_threshold"),
+        ({"index_col": "tt"}, PlanError, "index_col: Column 'tt' is not in the table"),
+        ({"index_col": 3}, TypeError, "index_col is the name of a column"),
+        ({"target_column": "yy"}, PlanError, "target_column: Column 'yy'"),
+        ({"target_column": "t", "index_col": "t"}, PlanError, "'t' is given both in target_column and in index_col"),
+        ({"drop_columns": ["x", "x"]}, PlanError, "'x' is given twice in drop_columns"),
+        ({"drop_columns": ["z"]}, PlanError, "drop_columns: Column 'z'"),
+        ({"force_categorical_columns": [1]}, TypeError, "each of force_categorical_columns"),
+        ({"force_categorical_columns": None}, TypeError, "force_categorical_columns is a sequence"),
+        ({"time_zone": "Mars"}, ValueError, "Mars"),
+        ({"time_zone": None}, TypeError, "time_zone is a text"),
+        ({"fractions": (0.5, 0.5)}, ValueError, "fractions are those of train, validation and test"),
+        ({"fractions": 0.8}, TypeError, "fractions are three numbers"),
+        ({"fractions": (0.9, 0.9, 0.9)}, ValueError, "up to 1"),
+        ({"split_method": "hash"}, ValueError, "split_method is one of"),
+        ({"max_categories": 0}, ValueError, "max_categories is at least 1"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_named(extractor, arguments, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        extractor.prepare_data(NOW, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"chunk_size": "x"}, TypeError),
+        ({"chunk_size": 1.5}, TypeError),
+        ({"max_memory_gb": float("nan")}, ValueError),
+        ({"max_memory_gb": "4"}, TypeError),
+        ({"verbose": "no"}, TypeError),
+    ],
+    ids=str,
+)
+def test_wrong_settings_are_named(arguments, error):
+    with pytest.raises(error, match=next(iter(arguments))):
+        TerabyteFeatureExtractor(**arguments)
+
+
+def test_rows_without_a_target_are_counted(caplog):
+    frame = NOW.assign(y=NOW.x.where(NOW.index % 7 != 0))
+    with caplog.at_level(logging.INFO, "emberharmony"):
+        TerabyteFeatureExtractor().prepare_data(frame, "y", index_col="t")
+    assert "9 rows have no y: their target is null" in caplog.text
+
+
+def test_columns_that_are_dropped_may_hold_anything(extractor):
+    frame = NOW.assign(odd=[object()] * 60)
+    prepared = extractor.prepare_data(frame, drop_columns=["odd"])
+    assert prepared.dropped == {"odd": "dropped by the configuration"}
+    assert len(extractor.transform(frame)) == 60
+
+
+def test_categories_of_numbers_stay_categories(extractor):
+    frame = NOW.assign(k=pd.Categorical(NOW.k))
+    prepared = extractor.prepare_data(frame, index_col="t")
+    assert prepared.feature_names[1:7] == ("k_0", "k_1", "k_2", "k_3", "k_other", "k_null")
+    features = extractor.transform(frame).filter(like="k_")
+    np.testing.assert_array_equal(features[:48], prepared.train.filter(like="k_"))
+    np.testing.assert_array_equal(features[["k_0", "k_1", "k_2", "k_3"]].to_numpy().argmax(axis=1), NOW.k)
+
+
+def datetime_names(column):
+    parts = ("hour", "dayofweek", "day", "month")
+    return tuple(f"{column}_{function}_{part}" for part in parts for function in ("sin", "cos"))
+
+
 def test_what_is_refused(path, extractor, table):
     with pytest.raises(PlanError, match="'yy' is not in the table"):
         extractor.prepare_data(path, target_column="yy")
@@ -167,7 +346,7 @@ def test_what_is_refused(path, extractor, table):
         extractor.prepare_data("missing.parquet")
     with pytest.raises(TypeError, match="got builtins"):
         extractor.prepare_data(7)
-    with pytest.raises(DataError, match="Conversion failed for column odd"):
+    with pytest.raises(DataError, match=r"Column 'odd' of the frame does not become .*'x'"):
         extractor.prepare_data(pd.DataFrame({"odd": [1, "x", dt.date(2024, 1, 1)] * 5}))
     with pytest.raises(DataError, match="more than one column of the name a"):
         extractor.prepare_data(pd.DataFrame(np.zeros((20, 2)), columns=["a", "a"]))
@@ -316,6 +495,17 @@ def test_dates_are_times_at_midnight(extractor):
         ([None, "2024-01-01", 20240102], "20240102"),
         (pd.Categorical([5, 7]), "5"),
         (pd.Categorical(["2024-01-01", "never"]), "'never'"),
+        (["12:30", "now"], "'12:30'"),
+        (["now"], "'now'"),
+        (["2024-01-01", "today"], "'today'"),
+        (["02/03/2024", "04/05/2024"], "'02/03/2024', which is 2024-03-02 by %d/%m/%Y and 2024-02-03 by %m/%d/%Y"),
+        (["13/02/2024", "02/13/2024"], "no time by"),
+        (["2024-01-01", "01/31/2024"], "no time by"),
+        (["2024-01-01T00:00Z", "2024-01-01"], "'2024-01-01'"),
+        (["2024"], "'2024'"),
+        (["2024-01-01", ""], "''"),
+        ([pd.Timestamp("2024-01-01"), "2024-01-02"], "'2024-01-02'"),
+        ([dt.time(3)], "time(3, 0)"),
     ],
 )
 def test_what_is_no_time_leaves_the_frame(extractor, caplog, column, message):
@@ -325,6 +515,27 @@ def test_what_is_no_time_leaves_the_frame(extractor, caplog, column, message):
     pd.testing.assert_frame_equal(made, frame)
     assert message in caplog.text
     assert "'c'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("texts", "days"),
+    [
+        (["13/02/2024", "02/03/2024"], ["2024-02-13", "2024-03-02"]),
+        (["02/03/2024", None, "02/13/2024"], ["2024-02-03", None, "2024-02-13"]),
+        (["31.01.2024 17:30", "01.02.2024 00:00"], ["2024-01-31 17:30", "2024-02-01"]),
+        (["1/31/2024 5:00 PM"], ["2024-01-31 17:00"]),
+        (["05 Feb 2024", "06 Mar 2024"], ["2024-02-05", "2024-03-06"]),
+        (["February 5, 2024"], ["2024-02-05"]),
+        (["02/02/2024", "03/03/2024"], ["2024-02-02", "2024-03-03"]),
+        (["20240131"], ["2024-01-31"]),
+        (["2024-01-01T00:30+01:00", "2024-07-01T00:30+02:00"], ["2023-12-31 23:30", "2024-06-30 22:30"]),
+    ],
+    ids=str,
+)
+def test_texts_of_one_format_are_times(extractor, texts, days):
+    made = extractor._create_datetime_features(pd.DataFrame({"d": pd.Series(texts, dtype=object)}), "d")
+    expected = formula(pd.Series([pd.Timestamp(day) for day in days]), "d")
+    np.testing.assert_allclose(made[expected.columns], expected, atol=1e-6)
 
 
 def test_a_column_that_is_not_there_leaves_the_frame(extractor, caplog):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from numbers import Number
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from emberharmony.features import datetime
 from emberharmony.features.columns import kind_of
+from emberharmony.features.datetime import CyclicalSpec
+from emberharmony.notebook.date_texts import UnreadTimesError, parsed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,15 +43,28 @@ def wall_times(df: pd.DataFrame, col: str) -> pa.Array | None:
         _log.warning("Column %r holds numbers (%s), not times; no features are made of it.", col, column.dtype)
         return None
     if kind_of(_type_of(column)) != "datetime":
-        number = _a_number(column)
-        parsed = _parsed(column) if number is None else None
-        unread = number if parsed is None else next(iter(column[parsed.isna() & column.notna()]), None)
-        if parsed is None or unread is not None:
-            _log.warning("Column %r holds %r, which is no time; no features are made of it.", col, unread)
+        try:
+            column = parsed(column)
+        except UnreadTimesError as unread:
+            _log.warning(
+                "Column %r holds %s; no features are made of it. Make it times first, with pandas.to_datetime and the "
+                "format that it is in.",
+                col,
+                unread,
+            )
             return None
-        column = parsed
     times = pa.array(column, from_pandas=True)
     return pc.local_timestamp(times) if pt.is_timestamp(times.type) and times.type.tz else times
+
+
+def with_datetime_features(df: pd.DataFrame, col: str) -> pd.DataFrame:
+    """Return the frame with the eight cyclical features of a column, NaN where it holds no time; as it is if it is no time."""
+    times = wall_times(df, col)
+    if times is None:
+        return df
+    block = datetime.cyclical_block(pa.chunked_array([times]), CyclicalSpec())
+    block[:, times.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    return df.assign(**dict(zip(datetime.feature_names(col), block, strict=True)))
 
 
 def _type_of(column: pd.Series) -> pa.DataType:
@@ -56,20 +72,3 @@ def _type_of(column: pd.Series) -> pa.DataType:
         return pa.array(column[:0], from_pandas=True).type
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         return pa.null()
-
-
-def _a_number(column: pd.Series) -> object:
-    """A number among objects or categories, which pandas would read as nanoseconds since 1970; ``None`` if there is none."""
-    values = column.cat.categories if hasattr(column, "cat") else column if column.dtype == object else ()
-    return next((value for value in values if isinstance(value, Number) and value == value), None)
-
-
-def _parsed(column: pd.Series) -> pd.Series:
-    """Texts as times, with NaT where one is none."""
-    import pandas as pd
-
-    try:
-        return pd.to_datetime(column, format="ISO8601")
-    except (ValueError, TypeError, OverflowError):
-        # Anything else that reads as a time, each by itself; several time zones have UTC in common.
-        return pd.to_datetime(column, format="mixed", errors="coerce", utc=True)

@@ -1,0 +1,124 @@
+"""Tables of a notebook: what names one, its rows, and the frames that are made of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from emberharmony.errors import DataError, PlanError
+from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.io.bigquery.connection import BigQueryConnection
+from emberharmony.io.bigquery.frames import to_bigframe
+from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
+from emberharmony.io.frames import batches_of, write_batches
+from emberharmony.io.parquet import ParquetSourceSpec
+from emberharmony.io.parts import feature_part, read_part
+from emberharmony.messages import listed
+from emberharmony.pipeline.plan import Resources, make_plan
+from emberharmony.pipeline.run import Run
+from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
+from emberharmony.windows import WindowSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_WINDOWS = WindowSpec(size=1, strides=(1,))
+_BIGQUERY_NAME = re.compile(r"[\w-]+(\.[\w$-]+){1,2}")
+
+
+def named_source(name: str | os.PathLike[str], index_col: str | None, connection: BigQueryConnection) -> SourceSpec:
+    """Return what a name means: files that are there, or look like it, or a table in BigQuery."""
+    text = os.fspath(name)
+    if Path(text).exists() or text.endswith(".parquet") or not _BIGQUERY_NAME.fullmatch(text):
+        return ParquetSourceSpec(text)
+    _require_bigframes()
+    return BigQuerySourceSpec(table=text, key=index_col, connection=connection)
+
+
+def _require_bigframes() -> None:
+    # Looked for, not imported: that takes seconds, and the Storage Read API brings the rows.
+    if find_spec("bigframes") is None:
+        raise ImportError(
+            "BigQuery was asked for, and bigframes is not installed. Install it with: pip install 'emberharmony[bigquery]'"
+        )
+
+
+def in_order(source: SourceSpec) -> SourceSpec:
+    """Return a source whose rows have an order; refuse one that has none."""
+    if isinstance(source, BigQuerySourceSpec) and source.key is None:
+        raise PlanError(
+            f"Rows of {source.table} have no order of their own: give `index_col`, a column of times, which orders them, "
+            f"or of whole numbers, which chunks can be ranges of."
+        )
+    return source
+
+
+def rows_of(spec: PipelineSpec, resources: Resources) -> Iterator[pa.Table]:
+    """All columns of the table, chunk by chunk, in the job's order."""
+    plan = make_plan(pinned(spec), resources)
+    source = open_source(plan.spec.source)
+    for chunk in plan.chunks:
+        yield source.read(chunk, plan.table.schema.names, time=spec.columns.time).drop_columns(ROW_NUMBER)
+
+
+def written_frame(frame: Any, folder: Path, chunk_size: int, without: Sequence[str], limit: int | None) -> ParquetSourceSpec:
+    """Write a frame's rows, or the first of them, to a file in a folder, and return it as a job's source."""
+    path = folder / "frame.parquet"
+    write_batches(batches_of(frame, chunk_size, without=without), path, limit=limit)
+    return ParquetSourceSpec(str(path))
+
+
+def frame_chunks(frame: Any, columns: Sequence[str] | None, chunk_size: int) -> Iterator[pa.Table]:
+    """Rows of a frame, or some of its columns, chunk by chunk."""
+    for rows in batches_of(frame, chunk_size):
+        unknown = sorted(set(columns or ()) - set(rows.column_names))
+        if unknown:
+            raise DataError(f"The frame does not have {listed(unknown)}. It has: {listed(rows.column_names)}.")
+        yield rows.select(list(columns)) if columns else rows
+
+
+def source_chunks(
+    source: SourceSpec, columns: Sequence[str] | None, index_col: str | None, resources: Resources
+) -> Iterator[pa.Table]:
+    """Rows of files or of a table in BigQuery, or some of their columns, chunk by chunk."""
+    if columns is not None:
+        source = replace(source, columns=tuple(dict.fromkeys([*columns, *([index_col] if index_col else [])])))
+    for rows in rows_of(PipelineSpec(source, windows=NO_WINDOWS), resources):
+        yield rows.select(list(columns)) if columns else rows
+
+
+def null_targets(run: Run) -> int:
+    """Count the rows whose target is null."""
+    if run.roles.target is None:
+        return 0
+    return sum(
+        read_part(run.store, record, [run.roles.target]).column(0).null_count
+        for receipt in run.receipts("featurize")
+        for record in receipt.files
+        if record.name.startswith("features/")
+    )
+
+
+def frame_of(run: Run, split: str, index_col: str | None, session: Any) -> pd.DataFrame:
+    """All parts of a split as one frame, features first."""
+    index = index_col or ROW_NUMBER
+    columns = [index, *run.preprocessing.feature_names, *([run.roles.target] if run.roles.target else [])]
+    parts = (
+        read_part(run.store, record).select(columns)
+        for receipt in run.receipts("featurize")
+        for record in receipt.files
+        if record.name == feature_part(split, receipt.chunk)
+    )
+    frame: pd.DataFrame
+    if session is None:
+        frame = pa.concat_tables(parts).to_pandas(split_blocks=True).set_index(index)
+    else:
+        frame = to_bigframe(parts, session, index=[index])
+    return frame
