@@ -125,8 +125,10 @@ def _plain_array(array: pa.Array) -> pa.Array:
     if pt.is_run_end_encoded(array.type):
         return _plain_array(pc.run_end_decode(array))
     if pt.is_dictionary(array.type):
-        array = pa.DictionaryArray.from_arrays(array.indices, _plain_array(array.dictionary), ordered=array.type.ordered)
-        return array if is_category(array.type.value_type) else array.dictionary_decode()
+        values = _plain_array(array.dictionary)
+        if not is_category(values.type):
+            return values.take(array.indices)  # Arrow decodes no dictionary of structs
+        return pa.DictionaryArray.from_arrays(array.indices, values, ordered=array.type.ordered)
     return array.cast(plain_type(array.type))
 
 

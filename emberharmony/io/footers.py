@@ -109,6 +109,14 @@ def unchanged(file: FooteredFile) -> Path:
     return file.path
 
 
+def open_unchanged(file: FooteredFile, where: str) -> BinaryIO:
+    """Open a file to read `where` in it, unless it is another one than when its footer was read."""
+    try:
+        return unchanged(file).open("rb")
+    except OSError as error:
+        raise unreadable(file.path, error, where) from error
+
+
 def refuse_other_schema(schema: pa.Schema, file: FooteredFile, first: Path) -> None:
     """Refuse a file whose columns are not those of the first one."""
     other = file.schema

@@ -18,7 +18,15 @@ from emberharmony.features.datetime import TICKS_PER_DAY, ticks
 from emberharmony.features.table_types import FROM_FOLDERS
 from emberharmony.io.decoding import damaged_column, decoded, open_parquet
 from emberharmony.io.folders import columns_of_folders
-from emberharmony.io.footers import FooteredFile, RowGroup, leaves, open_footer, refuse_other_schema, unchanged, unreadable
+from emberharmony.io.footers import (
+    FooteredFile,
+    RowGroup,
+    leaves,
+    open_footer,
+    open_unchanged,
+    refuse_other_schema,
+    unreadable,
+)
 from emberharmony.io.listing import ListedFile, list_files, would_take_in
 from emberharmony.io.local_paths import checked_path
 from emberharmony.io.rows import is_sorted, rows_between, rows_of_times, sorted_rows
@@ -281,7 +289,7 @@ class ParquetSource:
             return table
 
         columns = [name for name in columns if name not in partitions]
-        with unchanged(file).open("rb") as handle:
+        with open_unchanged(file, f"row group {group.number}") as handle:
             try:
                 if at_once is None or group.n_rows <= max(at_once, _MIN_BATCH_ROWS):
                     parquet = open_parquet(handle, file.metadata)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from emberharmony.io.decoding import open_parquet
-from emberharmony.io.footers import FooteredFile, RowGroup, unchanged, unreadable
+from emberharmony.io.footers import FooteredFile, RowGroup, open_unchanged, unreadable
 
 SHORT_TEXT_BYTES = 16.0
 """What a string takes at the least: offsets and a few letters."""
@@ -20,7 +21,7 @@ _GROWTH = 1.5
 """What decoding a column of strings takes of its size: a buffer that doubles leaves behind the half that it has outgrown."""
 _BLOCK_ROWS = 8192  # row groups of fewer rows count together: a chunk has more
 _BATCH_ROWS = 65_536
-_MAX_DICTIONARIES = 20_000  # that are looked at: some seconds
+_MAX_DICTIONARIES = 5_000  # that are looked at, of all row groups: a second or two
 _MAX_MEASURED = 64  # row groups of a column, those with the longest texts
 _MAX_MEASURED_BYTES = 16 * 2**20  # of more, most values are not in the dictionary, and the footer tells their size
 _LONGER_BYTES = 64  # by which texts may be longer than planned before they are measured
@@ -66,8 +67,8 @@ def text_widths(
     """Return the bytes per row that decoding texts takes, by the columns' `stored` widths and leaves.
 
     A footer tells the size of a dictionary, not how often its texts occur. So the first rows of two row groups are decoded,
-    and the dictionaries of all row groups (a fifth of a millisecond each) are looked at. Where one holds texts much longer
-    than planned, their occurrences are counted, without decoding them.
+    and the dictionaries of up to 5,000 column chunks (a fifth of a millisecond each) are looked at. Where one holds texts
+    much longer than planned, their occurrences are counted, without decoding them.
     """
     widths = dict(stored)
     least_rows = min(_BLOCK_ROWS, sum(group.n_rows for group in groups))
@@ -87,24 +88,33 @@ def text_widths(
 
 
 def _first_rows_width(file: FooteredFile, group: RowGroup, name: str, least_rows: int) -> float:
-    batch = next(_batches(file, group, name, _SAMPLE_ROWS))
+    with open_unchanged(file, f"row group {group.number}") as handle:
+        batch = next(_batches(handle, file, group, name, _SAMPLE_ROWS))
     return _text_bytes(batch.column(0)) / int(batch.num_rows) * min(1.0, group.n_rows / least_rows)
 
 
 def _longest_texts(file: FooteredFile, group: RowGroup, leaves: Mapping[str, int]) -> Iterator[tuple[str, int]]:
     """The longest text of each column's dictionary in a row group, where it has one that tells."""
     metadata = file.metadata.row_group(group.number)
-    for name, leaf in leaves.items():
-        column = metadata.column(leaf)
-        if column.has_dictionary_page and column.total_uncompressed_size <= _MAX_MEASURED_BYTES:
-            dictionary = next(_batches(file, group, name, 1, as_dictionary=True)).column(0).dictionary
+    columns = {name: metadata.column(leaf) for name, leaf in leaves.items()}
+    names = [
+        name
+        for name, column in columns.items()
+        if column.has_dictionary_page and column.total_uncompressed_size <= _MAX_MEASURED_BYTES
+    ]
+    if not names:
+        return
+    with open_unchanged(file, f"row group {group.number}") as handle:
+        for name in names:
+            dictionary = next(_batches(handle, file, group, name, 1, as_dictionary=True)).column(0).dictionary
             yield name, pc.max(pc.binary_length(dictionary)).as_py() or 0
 
 
 def _measured_width(file: FooteredFile, group: RowGroup, name: str, least_rows: int) -> float:
     """Most bytes per row of neighbouring rows, each text of the dictionary counted as often as it occurs."""
-    batches = _batches(file, group, name, _BATCH_ROWS, as_dictionary=True)
-    return max(_text_bytes(batch.column(0)) / max(int(batch.num_rows), least_rows) for batch in batches)
+    with open_unchanged(file, f"row group {group.number}") as handle:
+        batches = _batches(handle, file, group, name, _BATCH_ROWS, as_dictionary=True)
+        return max(_text_bytes(batch.column(0)) / max(int(batch.num_rows), least_rows) for batch in batches)
 
 
 def _text_bytes(texts: pa.Array) -> int:
@@ -116,12 +126,11 @@ def _text_bytes(texts: pa.Array) -> int:
 
 
 def _batches(
-    file: FooteredFile, group: RowGroup, name: str, n_rows: int, *, as_dictionary: bool = False
+    handle: BinaryIO, file: FooteredFile, group: RowGroup, name: str, n_rows: int, *, as_dictionary: bool = False
 ) -> Iterator[pa.RecordBatch]:
     """Rows of one column of a row group, in pieces."""
     try:
-        with unchanged(file).open("rb") as handle:
-            parquet = open_parquet(handle, file.metadata, piecewise=True, dictionaries=[name] if as_dictionary else [])
-            yield from parquet.iter_batches(n_rows, [group.number], [name], use_threads=False)
+        parquet = open_parquet(handle, file.metadata, piecewise=True, dictionaries=[name] if as_dictionary else [])
+        yield from parquet.iter_batches(n_rows, [group.number], [name], use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(file.path, error, f"row group {group.number}, column {name!r}") from error

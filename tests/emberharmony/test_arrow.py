@@ -27,6 +27,11 @@ LAYOUTS = {
         pa.date32(),
         pa.array([1, None], pa.int32()).cast(pa.date32()).to_pylist(),
     ),
+    "dictionary of structs": (
+        pa.DictionaryArray.from_arrays(pa.array([0, None], pa.int8()), pa.array([{"a": 1}])),
+        pa.struct({"a": pa.int64()}),
+        [{"a": 1}, None],
+    ),
     "run-end encoded": (pa.RunEndEncodedArray.from_arrays([2, 3], ["a", None]), pa.string(), ["a", "a", None]),
     "run-end encoded views": (
         pa.RunEndEncodedArray.from_arrays([2, 3], pa.array(["a", None], pa.string())),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -215,6 +216,16 @@ def test_a_file_changed_after_the_plan(tmp_path):
     (chunk,) = cut_rows(reader.row_groups(None), 100)
     os.utime(path, ns=(1, 1))
     with pytest.raises(DataError, match="was changed while the job ran"):
+        reader.read(chunk, ["walk"], time=None)
+
+
+@pytest.mark.parametrize("away", [Path.unlink, lambda path: path.rename(path.with_suffix(".gone"))])
+def test_a_file_that_is_gone_after_the_plan(tmp_path, away):
+    path = write_table(small_table(30), tmp_path / "t.parquet")
+    reader = source(path)
+    (chunk,) = cut_rows(reader.row_groups(None), 100)
+    away(path)
+    with pytest.raises(DataError, match=r"t\.parquet .* row group 0: .*No such file"):
         reader.read(chunk, ["walk"], time=None)
 
 
