@@ -37,7 +37,7 @@ def check_method(spec: PipelineSpec) -> None:
             "A sequential split follows the order of the rows, and these have none: name the column that orders them in "
             "`columns.time` or `source.key`, or set `split.method: random`."
         )
-    if method == "random" and spec.windows.halo:
+    if method == "random" and spec.windows.halo and (time or spec.source.has_order):  # else no split could help
         raise PlanError(
             f"Windows of {spec.windows.size} rows need neighbouring rows, and `split.method: random` draws every row's split "
             f"by itself: the windows would leap over rows of the other splits. Set `split.method: sequential` (by row order), "

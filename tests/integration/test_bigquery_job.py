@@ -221,7 +221,7 @@ def test_a_state_is_applied_from_table_to_tables(winter, connection):
 
 
 def test_rows_without_time_are_ordered_by_a_key(winter, connection):
-    keyed = {"columns": {"target": "arr_delay", "passthrough": ["distance"]}}
+    keyed = {"columns": {"target": "arr_delay", "passthrough": ["distance"]}, "split": {}}
     outcome = run(winter("keyed", key="distance", overrides=keyed))
     features = published(connection, "winter", "keyed_features").sort_by("row_number")
     n_rows = outcome.manifest.source_rows

@@ -9,7 +9,7 @@ import pytest
 from emberharmony.errors import PlanError
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
 from emberharmony.io.parquet import ParquetSource
-from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.pipeline.spec import PipelineSpec, pinned
 from emberharmony.pipeline.split_checks import check_method
 from emberharmony.splits import SPLITS, SplitSpec
 from emberharmony.windows import WindowSpec
@@ -75,6 +75,11 @@ def test_rows_of_no_order_are_drawn():
     assert spec.split_method == "random"
     check_method(spec)
     assert PipelineSpec(BigQuerySourceSpec(table="a.b", key="id")).split_method == "sequential"
+    for method in (None, "random"):  # windows are what has to be refused, and are by their own message
+        unordered = PipelineSpec(spec.source, split=SplitSpec(method=method))
+        check_method(unordered)
+        with pytest.raises(PlanError, match=r"have none of their own: name the column that orders them.*source\.key"):
+            pinned(unordered)
     with pytest.raises(PlanError, match=r"these have none.*source\.key"):
         check_method(PipelineSpec(spec.source, split=SplitSpec(method="sequential"), windows=spec.windows))
     with pytest.raises(PlanError, match=r"split\.gap"):
