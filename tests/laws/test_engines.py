@@ -51,6 +51,19 @@ def test_every_engine_publishes_what_the_plain_loop_does(plain, folder, engine):
     assert contents(folder / engine) == plain
 
 
+@pytest.mark.parametrize(
+    "split",
+    [{"method": "sequential"}, {"method": "hash", "keys": ["color"], "fractions": [0.5, 0.3, 0.2]}],
+    ids=lambda split: split["method"],
+)
+def test_the_steps_that_prefect_shows_split_as_the_plain_loop_does(folder, split):
+    """By rank, which a table out of order tells only together with its chunks; and by keys."""
+    job, name = {"split": split, "windows": {"strides": []}}, split["method"]
+    run(parse_job(small_job(folder, sink=f"plain-{name}", **job)))
+    run(parse_job(small_job(folder, sink=f"steps-{name}", runtime={"engine": "threads", "granularity": "stage"}, **job)))
+    assert contents(folder / f"steps-{name}") == contents(folder / f"plain-{name}")
+
+
 def workers_of(engine: str) -> list[psutil.Process]:
     """Processes that compute for this one."""
     return [child for child in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(child.cmdline())]
