@@ -153,6 +153,6 @@ def _most_rows(spec: PipelineSpec, n_rows: int) -> dict[str, int]:
 
 def _too_small(found: str, n_rows: int, spec: PipelineSpec) -> str:
     return (
-        f"{found} rows of {n_rows:,}, fewer than one window of {spec.windows.size} needs. Lower `windows.size`, or give that "
-        f"split a larger part of the rows (`split.fractions`{_TOGETHER.get(spec.split_method, '')})."
+        f"{found} rows of {n_rows:,}, fewer than one window of {spec.windows.size:,} needs. Lower `windows.size`, or give "
+        f"that split a larger part of the rows (`split.fractions`{_TOGETHER.get(spec.split_method, '')})."
     )
