@@ -67,5 +67,5 @@ def test_backends_are_told(tmp_path):
     done = emberharmony("backends", home=tmp_path)
     assert done.returncode == 0
     assert not done.stderr
-    for word in ("numpy", "torch", "mlx", "→", "device"):
+    for word in ("numpy", "torch", "mlx", "\n*  ", "device"):
         assert word in done.stdout
