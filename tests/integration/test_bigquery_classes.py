@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import PlanError
-from emberharmony.features import TerabyteFeatureExtractor
+from emberharmony.features import TerabyteFeatureExtractor, terabyte_feature_extractor
 from emberharmony.io.bigquery.order import sort_rows
 
 pytestmark = pytest.mark.xdist_group("bigquery")
@@ -17,7 +17,7 @@ DROPPED = ["dep_time", "dep_delay", "arr_time", "air_time", "month", "day", "hou
 
 @pytest.fixture
 def extractor(connection, monkeypatch) -> TerabyteFeatureExtractor:
-    monkeypatch.setattr(TerabyteFeatureExtractor, "_connection", lambda self: connection)
+    monkeypatch.setattr(terabyte_feature_extractor, "BigQueryConnection", lambda **_: connection)
     return TerabyteFeatureExtractor(project_id=connection.project, chunk_size=100_000, max_memory_gb=4, verbose=False)
 
 
