@@ -48,6 +48,8 @@ def name_or_none(name: str, value: Any) -> str | None:
     """Return an argument that is a column's name."""
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{name} is the name of a column, got {shown(value)}.")
+    if value == "":
+        raise PlanError(f"{name} is an empty text; give the column a name, and that one here.")
     return value
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.types as pt
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.frames import to_bigframe
 from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
-from emberharmony.io.frames import batches_of, write_batches
+from emberharmony.io.frames import REFUSALS, batches_of, write_batches
 from emberharmony.io.parquet import ParquetSourceSpec
 from emberharmony.io.parts import feature_part, read_part
 from emberharmony.messages import listed
@@ -118,7 +119,16 @@ def frame_of(run: Run, split: str, index_col: str | None, session: Any) -> pd.Da
     )
     frame: pd.DataFrame
     if session is None:
-        frame = pa.concat_tables(parts).to_pandas(split_blocks=True).set_index(index)
+        rows = pa.concat_tables(parts)
+        if pt.is_float16(rows.schema.field(index).type):  # which no index of pandas holds
+            rows = rows.set_column(0, index, rows.column(0).cast(pa.float32()))
+        try:
+            frame = rows.to_pandas(split_blocks=True).set_index(index)
+        except REFUSALS as error:
+            kept = listed(filter(None, [index_col, run.roles.target]))
+            raise DataError(
+                f"{kept}: no pandas DataFrame holds these values ({error}). Convert them, or leave them out."
+            ) from error
     else:
         frame = to_bigframe(parts, session, index=[index])
     return frame

@@ -251,6 +251,13 @@ def test_a_frame_with_an_index_of_times_is_ordered_by_it(extractor):
     assert len(extractor.transform(frame.rename(columns={"x": "time"}))) == 60
 
 
+def test_an_index_of_half_precision_is_carried_along(extractor):
+    half = pa.array(np.arange(60, dtype=np.float16))
+    prepared = extractor.prepare_data(pa.table({"x": NOW.x, "h": half}), index_col="h")
+    index = np.concatenate([prepared.train.index, prepared.validation.index, prepared.test.index])
+    np.testing.assert_array_equal(np.sort(index), np.arange(60))
+
+
 def test_choices(extractor):
     shared = extractor.prepare_data(NOW, index_col="t", fractions=(0.5, 0.25, 0.25))
     assert [len(part) for part in (shared.train, shared.validation, shared.test)] == [30, 15, 15]
