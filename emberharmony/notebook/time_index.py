@@ -16,25 +16,27 @@ def has_time_index(table: Any) -> bool:
     return is_pandas(table) and type(table.index).__name__ == "DatetimeIndex"
 
 
-def with_named_index(table: Any, names: Collection[str] = ()) -> tuple[Any, str | None]:
-    """Return a frame whose index of times has a name, and the name; other tables as they are, and ``None``.
+def with_named_index(table: Any, fitted: Collection[str] = ()) -> tuple[Any, str | None]:
+    """Return a frame whose index of times has a name that no column has, and the name; other tables as they are, and ``None``.
 
-    An index without a name takes the one of `names` that no column has, or `TIME`.
+    Parameters
+    ----------
+    table : frame or table
+        An index keeps its name where it can, and is called `TIME` where it has none.
+    fitted : collection of str
+        Columns of a state: the name that the index had when it was fitted is taken again.
 
     Examples
     --------
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"x": [1, 2]}, index=pd.date_range("2024-01-01", periods=2))
-    >>> with_named_index(frame)[1], with_named_index(frame.rename_axis("day"))[1]
-    ('time', 'day')
+    >>> with_named_index(frame)[1], with_named_index(frame.rename_axis("day"))[1], with_named_index(frame.rename_axis("x"))[1]
+    ('time', 'day', 'x_index')
     """
     if not has_time_index(table):
         return table, None
     columns = {str(name) for name in table.columns}
-    if table.index.name is not None:
-        name = str(table.index.name)
-        return table, None if name in columns else name
-    name = next((name for name in names if name not in columns), TIME)
-    while name in columns:
-        name = f"{name}_index"
+    own = TIME if table.index.name is None else str(table.index.name)
+    free = [name for name in (own + "_index" * n for n in range(len(columns) + 1)) if name not in columns]
+    name = next((name for name in free if name in fitted), free[0])
     return table.rename_axis(name), name

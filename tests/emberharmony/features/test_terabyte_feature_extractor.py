@@ -249,6 +249,18 @@ def test_a_frame_with_an_index_of_times_is_ordered_by_it(extractor):
     taken = extractor.prepare_data(frame.rename(columns={"x": "time"}))
     assert taken.feature_names[-8:] == datetime_names("time_index")
     assert len(extractor.transform(frame.rename(columns={"x": "time"}))) == 60
+    without = extractor.prepare_data(frame.rename(columns={"k": "time"}), "time")
+    assert len(extractor.transform(frame.drop(columns="k"), without.state)) == 60
+    kept = extractor.prepare_data(NOW.set_index("t", drop=False))
+    assert kept.train.index.max() < kept.test.index.min()
+
+
+def test_an_index_of_times_stands_in_for_no_other_column(extractor):
+    state = extractor.prepare_data(NOW).state
+    frame = NOW.drop(columns="t").set_axis(NOW.t.to_numpy(), axis=0)
+    with pytest.raises(DataError, match="lacks t"):
+        extractor.transform(frame, state)
+    assert len(extractor.transform(frame.rename_axis("t"), state)) == 60
 
 
 def test_an_index_of_half_precision_is_carried_along(extractor):
