@@ -264,6 +264,7 @@ class TerabyteFeatureExtractor:
 
         A BigQuery table is cut into ranges of `index_col`, a column of whole numbers or times.
         """
+        columns = None if columns is None else names_of("columns", columns)
         results = []
         for number, rows in enumerate(self._chunks(table_or_path, columns, index_col)):
             results.append(function(rows.to_pandas()))

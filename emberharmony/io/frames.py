@@ -49,7 +49,7 @@ def batches_of(
     TypeError
         If the table is something else.
     DataError
-        If a column holds what no Arrow type describes; the message names it.
+        If a column holds what no Arrow type describes, the message names it; or there are no columns.
     """
 
     def is_needed(name: str) -> bool:
@@ -107,6 +107,8 @@ def write_batches(batches: Iterable[pa.Table], path: Path, *, limit: int | None 
 
 
 def _pieces(table: pa.Table, n_rows: int) -> Iterator[pa.Table]:
+    if not table.column_names:
+        raise DataError("The frame has no columns; there is nothing to read.")
     _check_distinct(table.column_names)
     table = plain_table(table.replace_schema_metadata(None))
     for begin in range(0, max(table.num_rows, 1), n_rows):

@@ -9,7 +9,7 @@ import pyarrow.types as pt
 from emberharmony.errors import DataError
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.table_types import type_differences
-from emberharmony.messages import listed
+from emberharmony.messages import listed, shown
 
 
 def fitted_state(state: Preprocessing | None) -> Preprocessing:
@@ -18,6 +18,8 @@ def fitted_state(state: Preprocessing | None) -> Preprocessing:
         from sklearn.exceptions import NotFittedError
 
         raise NotFittedError("Nothing is fitted yet; call prepare_data first, or give the state that it returned.")
+    if not isinstance(state, Preprocessing):
+        raise TypeError(f"state is what prepare_data returned as PreparedData.state, got {shown(state)}.")
     return state
 
 

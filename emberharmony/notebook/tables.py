@@ -72,7 +72,8 @@ def rows_of(spec: PipelineSpec, resources: Resources) -> Iterator[pa.Table]:
 def written_frame(frame: Any, folder: Path, chunk_size: int, without: Sequence[str], limit: int | None) -> ParquetSourceSpec:
     """Write a frame's rows, or the first of them, to a file in a folder, and return it as a job's source."""
     path = folder / "frame.parquet"
-    write_batches(batches_of(frame, chunk_size, without=without), path, limit=limit)
+    if not write_batches(batches_of(frame, chunk_size, without=without), path, limit=limit):
+        raise DataError("The frame has no rows; there is nothing to fit features on.")
     return ParquetSourceSpec(str(path))
 
 

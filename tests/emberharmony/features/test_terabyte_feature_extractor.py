@@ -330,6 +330,16 @@ def test_wrong_settings_are_named(arguments, error):
         TerabyteFeatureExtractor(**arguments)
 
 
+def test_what_is_no_table_or_state_is_refused(extractor):
+    for nothing in (NOW.iloc[:0], pd.DataFrame()):
+        with pytest.raises(DataError, match=r"The frame has no (rows|columns)"):
+            extractor.prepare_data(nothing)
+    with pytest.raises(TypeError, match="columns is a sequence of columns"):
+        extractor.process_in_chunks(NOW, len, columns="x")
+    with pytest.raises(TypeError, match=r"state is what prepare_data returned.*got 7"):
+        extractor.transform(NOW, 7)
+
+
 def test_rows_without_a_target_are_counted(caplog):
     frame = NOW.assign(y=NOW.x.where(NOW.index % 7 != 0))
     with caplog.at_level(logging.INFO, "emberharmony"):
