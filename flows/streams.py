@@ -81,26 +81,26 @@ class StandardError(io.TextIOBase):
     @property
     def encoding(self) -> str:  # type: ignore[override]
         """The stream's encoding."""
-        return getattr(sys.stderr, "encoding", None) or "utf-8"
+        return getattr(_standard_error(), "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
         """Write a text, if it can be written."""
         with self._tried():
-            sys.stderr.write(text)
+            _standard_error().write(text)
         return len(text)
 
     def flush(self) -> None:
         """Flush what was written, if it can be."""
         with self._tried():
-            sys.stderr.flush()
+            _standard_error().flush()
 
     def isatty(self) -> bool:
         """Whether it is a terminal."""
-        return sys.stderr is not None and sys.stderr.isatty()
+        return sys.stderr is not None and _standard_error().isatty()
 
     def fileno(self) -> int:
         """The stream's descriptor."""
-        return sys.stderr.fileno()
+        return _standard_error().fileno()
 
     @contextmanager
     def _tried(self) -> Iterator[None]:
@@ -108,3 +108,8 @@ class StandardError(io.TextIOBase):
             yield
         except (OSError, ValueError, AttributeError):  # full, closed, or None
             discard(sys.stderr)
+
+
+def _standard_error() -> TextIO:
+    """Return standard error itself: while bars are shown, `sys.stderr` is a proxy for the console that writes here."""
+    return getattr(sys.stderr, "rich_proxied_file", sys.stderr)

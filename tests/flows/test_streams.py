@@ -204,3 +204,37 @@ def test_no_file_or_socket_takes_the_number_of_a_closed_stream(tmp_path, closed)
     told = tmp_path / "told"
     subprocess.run([sys.executable, "-c", CLOSED.format(closed=closed), told], check=True)
     assert told.read_text() == "True"
+
+
+@pytest.mark.timeout(60)
+def test_a_run_in_a_terminal_shows_bars_and_ends(job):
+    """On a real one: the bars put a proxy in the place of standard error, which prints by the console that writes there."""
+    master, slave = os.openpty()
+    command = [sys.executable, "-c", "from flows.cli import main; main()", "run", str(job)]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(slave)
+        shown = bytearray()
+        while True:
+            try:
+                shown += os.read(master, 65_536)
+            except OSError:  # the last one that had it open has ended
+                break
+    os.close(master)
+    assert process.returncode == 0
+    for stage in (b"profile", b"featurize", b"project", b"100 %", b"output"):
+        assert stage in shown
+
+
+def test_what_others_print_while_bars_are_shown_appears_above_them(monkeypatch):
+    from rich.console import Console
+    from rich.progress import Progress
+
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    console = Console(file=StandardError(), force_terminal=True, width=80)
+    with Progress(console=console) as bars:
+        bars.add_task("a stage", total=1)
+        console.print("a warning")
+        print("a library's line", file=sys.stderr)
+    assert sys.stderr is screen
+    assert all(text in screen.getvalue() for text in ("a warning", "a library's line", "a stage"))
