@@ -35,8 +35,10 @@ from emberharmony.pipeline.staging import STAGING, stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state
 from emberharmony.pipeline.tables import check_columns, check_same_tables, check_sink, note_sink, rows_accumulate
 from emberharmony.pipeline.target import check_target
+from emberharmony.planning.resident import release_memory
 from emberharmony.threads import compute_threads, limit_compute_threads
 from flows.config import AnyJob, ApplyJob, Job
+from flows.host_memory import PeakMemory
 from flows.watch import Watcher, current_watcher
 
 MAX_ROUNDS = 3
@@ -78,7 +80,7 @@ class Outcome:
     backend: str
     did_work: bool  # False: the result was there already
     seconds: float
-    peak_bytes: int  # of the whole process, ever
+    peak_bytes: int  # of this process, or of it and those that it has started
     projected_bytes: int
 
     @property
@@ -100,15 +102,15 @@ def run_job(
         If the job cannot be done; nothing was published then.
     """
     began = time.perf_counter()
-    watcher = watcher or current_watcher()
+    watcher, peak = watcher or current_watcher(), PeakMemory()
     backend = _chosen_backend(job.backend)  # before all else: what was asked for has to be there
     plan, state = plan_job(job)
     sink = Path(job.sink.path)
 
     def outcome(manifest: Manifest, *, did_work: bool) -> Outcome:
         seconds, projected = time.perf_counter() - began, plan.memory.projected_bytes
-        outputs = _outputs(job, manifest)
-        return Outcome(manifest, job.sink.path, outputs, engine.name, backend, did_work, seconds, peak_bytes(), projected)
+        outputs, most = _outputs(job, manifest), max(peak_bytes(), peak.sampled_bytes)
+        return Outcome(manifest, job.sink.path, outputs, engine.name, backend, did_work, seconds, most, projected)
 
     published = _published(job, plan, overwrite=overwrite, verify=verify)
     if published is None:
@@ -127,7 +129,7 @@ def run_job(
                 if isinstance(job.sink, BigQuerySinkSpec):
                     note_sink(open_run(ref), job.sink)
                 watcher.planned(plan, backend)
-                with limit_compute_threads(max(1, compute_threads() // workers)):
+                with limit_compute_threads(max(1, compute_threads() // workers)), peak.watching():
                     return outcome(carry_out(ref, sink, engine, watcher, workers=workers), did_work=True)
     if isinstance(job.sink, BigQuerySinkSpec):
         check_same_tables(sink, job.sink)
@@ -271,6 +273,7 @@ def _each(stage: str, ref: RunRef, engine: Engine, watcher: Watcher) -> None:
     watcher.stage(stage, done_rows=run.n_rows - sum(chunk.n_rows for chunk in missing), total_rows=run.n_rows)
     for number in engine.each(stage, ref, [chunk.index for chunk in missing]):
         watcher.advance(run.chunks[number].n_rows)
+    release_memory()
 
 
 def _once(stage: str, watcher: Watcher, work: Callable[[], object]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from emberharmony.backend import get_backend
 from emberharmony.errors import PlanError
 from emberharmony.features.categorical import CategorySpec
 from emberharmony.features.columns import ColumnSpec, NullTime
@@ -23,10 +24,12 @@ from emberharmony.messages import listed, shortened, shown
 from emberharmony.pca import PCASpec
 from emberharmony.pipeline.plan import Resources
 from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.planning.memory import Beside
 from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
 from flows.addresses import check_form
+from flows.host_memory import TORCH_BYTES, WORKER_BYTES, most_processes, server_bytes
 from flows.job_errors import explain
 from flows.job_file import parse_value, read_job_file
 from flows.strict_schema import strict_validator
@@ -91,7 +94,7 @@ class Runtime(BaseModel):
     )
     parity_check: float = Field(0.0, ge=0, le=1, description="Share of the chunks that NumPy computes too, to compare.")
     max_memory_gb: float = Field(
-        4.0, gt=0, le=100_000, description="Bound of the whole process in GiB; the plan keeps to it or refuses."
+        4.0, gt=0, le=100_000, description="Bound in GiB of the whole job on this host; the plan keeps to it or refuses."
     )
     chunk_rows: int | None = Field(
         None, ge=1, description="Rows that one task reads; by default what memory allows, at most 131,072."
@@ -142,8 +145,19 @@ class AnyJob(BaseModel):
 
     @property
     def workers(self) -> int:
-        """Chunks at a time, at most."""
-        return self.runtime.workers or available_cores()
+        """Chunks at a time, at most; worker processes of this host are started for as many."""
+        if self.runtime.workers:
+            return self.runtime.workers
+        worker = self._worker_bytes
+        return min(available_cores(), most_processes(self.runtime.max_memory_gb, worker)) if worker else available_cores()
+
+    @property
+    def _worker_bytes(self) -> int:
+        """Bytes of a worker process that is started on this host, before its first chunk; 0 where none is."""
+        if self.is_spread or self.runtime.engine not in WORKER_BYTES:
+            return 0
+        uses_torch = (self.backend or get_backend()).startswith("torch")
+        return WORKER_BYTES[self.runtime.engine] + uses_torch * TORCH_BYTES
 
     @property
     def is_spread(self) -> bool:
@@ -161,7 +175,9 @@ class AnyJob(BaseModel):
         """What the plan may use."""
         runtime = self.runtime
         may_be_fewer = runtime.workers is None
-        return Resources(runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend, may_be_fewer)
+        worker = self._worker_bytes
+        beside = Beside(self.workers if worker else 0, worker, 0 if runtime.engine == "none" else server_bytes())
+        return Resources(runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend, may_be_fewer, beside)
 
 
 class Job(AnyJob):

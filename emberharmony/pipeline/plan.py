@@ -29,7 +29,8 @@ from emberharmony.planning.chunks import (
     time_at_rank,
     time_buckets,
 )
-from emberharmony.planning.memory import MemoryPlan, RowSizes, plan_memory
+from emberharmony.planning.memory import Beside, MemoryPlan, RowSizes, plan_memory
+from emberharmony.planning.resident import resident_bytes
 from emberharmony.splits import TimeBoundaries
 from emberharmony.threads import compute_threads
 from emberharmony.typing import IntArray
@@ -46,6 +47,7 @@ class Resources:
     workers: int = 1
     backend: str | None = None
     may_be_fewer: bool = False  # workers, where memory is scarce
+    beside: Beside | None = None  # other processes of the job
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def plan_table(
     check_rows(spec, table.n_rows)
     check_chunk_rows(resources.chunk_rows, table.n_rows)
     groups = source.row_groups(spec.columns.time) if table.n_rows else np.empty(0, np.int64)
-    reserved = _resident_bytes()
+    reserved = resident_bytes()
 
     def plan_with(vocabulary: Mapping[str, int], *, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
         sizes = _row_sizes(table, roles, spec, vocabulary, in_order=in_order)
@@ -128,6 +130,7 @@ def plan_table(
             may_be_fewer=resources.may_be_fewer,
             n_threads=compute_threads(),
             is_fitted=spec.kind == "apply",
+            beside=resources.beside,
         )
 
     def planned(*, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
@@ -278,9 +281,3 @@ def _row_sizes(
         in_flight_bytes=table.in_flight_bytes,
         decoding_bytes=max((table.bytes_per_row[name] for name in texts), default=0.0),
     )
-
-
-def _resident_bytes() -> int:
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)

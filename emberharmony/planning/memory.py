@@ -18,6 +18,7 @@ _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the 
 _VALUE_BYTES = 16  # a value or bucket, and its count
 _GROUPING = 9  # measured: counting categories takes so many times what is merged at once
 _PRODUCT_BYTES = 64 * 2**20  # lagged products of strides that share a period, see stats.window_gram
+_KEPT_BYTES = 16 * 2**20  # measured: what the allocator keeps free for each of several workers in one process
 _THREADS_BYTES = 2 * BLOCKS_BYTES  # measured: blocks of several threads, and what the allocator keeps for each of them
 
 
@@ -36,8 +37,28 @@ class RowSizes:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Processes of the job on this host, besides the one that plans it."""
+
+    n_processes: int = 0  # of workers
+    worker_bytes: int = 0  # of each, before its first chunk
+    server_bytes: int = 0  # of a Prefect server that the job has started
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of them all."""
+        return self.n_processes * self.worker_bytes + self.server_bytes
+
+    def told(self) -> str:
+        """What they take, in words for a message about memory."""
+        workers = f", {self.n_processes * self.worker_bytes / 2**30:.2f} by {self.n_processes} worker processes"
+        server = f", {self.server_bytes / 2**30:.2f} by its own Prefect server"
+        return (workers if self.n_processes else "") + (server if self.server_bytes else "")
+
+
+@dataclass(frozen=True)
 class MemoryPlan:
-    """Projected peak of one process."""
+    """Projected peak of a job's processes on this host."""
 
     chunk_rows: int
     reserved_bytes: int  # in use before the job starts
@@ -46,11 +67,13 @@ class MemoryPlan:
     n_workers: int
     allowed_bytes: int
     may_be_fewer: bool = False  # workers, where memory is scarce
+    apart: bool = False  # chunks are done in processes that keep their memory while this one merges and fits
 
     @property
     def projected_bytes(self) -> int:
-        """Peak of the whole process."""
-        return self.reserved_bytes + max(self.n_workers * self.chunk_bytes, self.fixed_bytes)
+        """Peak of all processes together."""
+        chunks = self.n_workers * self.chunk_bytes
+        return self.reserved_bytes + (chunks + self.fixed_bytes if self.apart else max(chunks, self.fixed_bytes))
 
     @property
     def spare_bytes(self) -> int:
@@ -60,7 +83,7 @@ class MemoryPlan:
     @property
     def most_workers(self) -> int:
         """Chunks for which there is memory at a time, on a host of any number of cores."""
-        return (self.allowed_bytes - self.reserved_bytes) // self.chunk_bytes
+        return (self.allowed_bytes - self.reserved_bytes - self.apart * self.fixed_bytes) // self.chunk_bytes
 
     def with_chunk(self, n_rows: int, sizes: RowSizes) -> MemoryPlan:
         """Return the plan with room for a chunk that turned out to be of `n_rows`: rows of one time cannot be parted.
@@ -146,12 +169,13 @@ def plan_memory(
     may_be_fewer: bool = False,
     n_threads: int = 1,
     is_fitted: bool = False,
+    beside: Beside | None = None,
 ) -> MemoryPlan:
     """Choose the chunk size, or check the one asked for.
 
     Where there `may_be_fewer` than `n_workers`, there are as many as leave each at least as much memory for rows as its
     chunk takes besides. The workers share `n_threads` compute threads. Windows and features that are fitted cannot be made
-    fewer.
+    fewer. What the job's processes `beside` this one take is taken off what is allowed.
 
     Raises
     ------
@@ -160,39 +184,45 @@ def plan_memory(
     """
     fixed = fixed_chunk_bytes(sizes, window_size=window_size, n_strides=n_strides)
     fit = max(fit_bytes(sizes, window_size=window_size, n_strides=n_strides), merge_bytes(sizes, n_rows))
+    beside = beside or Beside()
+    reserved_bytes += beside.total_bytes
+    apart = beside.n_processes > 0
     free = allowed_bytes - reserved_bytes
+    for_chunks = free - fit if apart else free
 
     def chunk_bytes(n_rows: int) -> int:
         blocks = _THREADS_BYTES if n_strides and n_threads > n_workers else 0
+        kept = _KEPT_BYTES if n_workers > 1 and not apart else 0
         stage = max(fixed + blocks + int(n_rows * row_peak_bytes(sizes)), profile_bytes(sizes, n_rows))
-        return sizes.in_flight_bytes + stage
+        return sizes.in_flight_bytes + stage + kept
 
     def with_memory(most: int) -> int:
         each = 2 * chunk_bytes(0) if chunk_rows is None else chunk_bytes(min(chunk_rows, n_rows))
-        return max(1, min(most, free // each))
+        return max(1, min(most, for_chunks // each))
 
     if may_be_fewer:
         n_workers = with_memory(n_workers)
         n_workers = with_memory(n_workers)  # those that are left have several threads each
-    fitting = bisect_right(range(1, n_rows + 1), free / n_workers, key=chunk_bytes)  # rows of the largest chunk
+    fitting = bisect_right(range(1, n_rows + 1), for_chunks / n_workers, key=chunk_bytes)  # rows of the largest chunk
     smallest = min(n_rows, 16 * window_size)
     if fit > free or fitting < smallest:
-        needed = reserved_bytes + max(fit, n_workers * chunk_bytes(smallest))
+        chunks = n_workers * chunk_bytes(smallest)
+        needed = reserved_bytes + (chunks + fit if apart else max(fit, chunks))
         raise PlanError(
             f"This job needs at least {needed / 2**30:.2f} GiB ({reserved_bytes / 2**30:.2f} of them in use before it "
-            f"starts), over the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, "
-            f"{_fewer(n_workers)}{_smaller(sizes, window_size, is_fitted=is_fitted)}."
+            f"starts{beside.told()}), over the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, "
+            f"{_fewer(max(n_workers, beside.n_processes))}{_smaller(sizes, window_size, is_fitted=is_fitted)}."
         )
     wanted = max(DEFAULT_CHUNK_ROWS, -(-n_rows // MAX_CHUNKS))
     rows = min(chunk_rows or min(wanted, fitting), n_rows)
     if rows > fitting:
         chunk_gib = chunk_bytes(rows) / 2**30
         raise PlanError(
-            f"A chunk of {rows:,} rows needs {chunk_gib:.2f} GiB, over the {free / n_workers / 2**30:.2f} GiB that "
+            f"A chunk of {rows:,} rows needs {chunk_gib:.2f} GiB, over the {for_chunks / n_workers / 2**30:.2f} GiB that "
             f"runtime.max_memory_gb leaves to each of {n_workers} workers. Lower runtime.chunk_rows to {fitting:,}, or raise "
             f"runtime.max_memory_gb."
         )
-    return MemoryPlan(rows, reserved_bytes, chunk_bytes(rows), fit, n_workers, allowed_bytes, may_be_fewer)
+    return MemoryPlan(rows, reserved_bytes, chunk_bytes(rows), fit, n_workers, allowed_bytes, may_be_fewer, apart)
 
 
 def _smaller(sizes: RowSizes, window_size: int, *, is_fitted: bool) -> str:

@@ -23,7 +23,8 @@ from flows.local import PlainLoop
 from emberharmony import threads
 
 threads.available_cores = lambda: int(sys.argv[2])
-outcome = run_job(parse_job(json.loads(sys.argv[1])), PlainLoop(1))
+job = parse_job(json.loads(sys.argv[1]))
+outcome = run_job(job, PlainLoop(job.workers))
 print(json.dumps([outcome.peak_bytes, outcome.projected_bytes, outcome.manifest.source_rows]))
 """
 
@@ -50,7 +51,14 @@ def write_stream(path: Path, n_rows: int, *, group_rows: int, order: str) -> Pat
 
 
 def measured(
-    source: Path | dict, sink: Path, chunk_rows: int, *, max_memory_gb: float = MAX_MEMORY_GB, cores: int = 1, **sections
+    source: Path | dict,
+    sink: Path,
+    chunk_rows: int | None,
+    *,
+    max_memory_gb: float = MAX_MEMORY_GB,
+    cores: int = 1,
+    workers: int = 1,
+    **sections,
 ) -> tuple[int, int]:
     """Peak and projection of a process that runs a job."""
     job = {
@@ -59,7 +67,7 @@ def measured(
         "columns": {"time": "t", "target": "x0"},
         "categories": {"max_categories": 10},
         "runtime": {
-            "engine": "none", "backend": "numpy", "workers": 1, "chunk_rows": chunk_rows, "max_memory_gb": max_memory_gb,
+            "engine": "none", "backend": "numpy", "workers": workers, "chunk_rows": chunk_rows, "max_memory_gb": max_memory_gb,
         },
         **sections,
     }  # fmt: skip
@@ -77,6 +85,15 @@ def test_one_worker_on_a_host_of_many_cores(tmp_path):
     source = write_stream(tmp_path / "table.parquet", 60_000, group_rows=30_000, order="sorted")
     wide = {"categories": {"max_categories": 200}, "windows": {"strides": [1, 3]}}
     measured(source, tmp_path / "out", 60_000, max_memory_gb=2.0, cores=16, **wide)
+
+
+def test_two_workers_of_one_process(tmp_path):
+    """What libraries take when they are first used, and what allocators keep of a stage, are in the plan or given back."""
+    rng, n_rows = np.random.default_rng(0), 500_000
+    table = {"t": pa.array(np.arange(n_rows), pa.timestamp("s")), **{f"x{i}": rng.normal(size=n_rows) for i in range(22)}}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet", row_group_size=n_rows)
+    _, projected = measured(tmp_path / "t.parquet", tmp_path / "out", None, max_memory_gb=0.51, cores=2, workers=2)
+    assert projected > 0.95 * 0.51 * 2**30  # all that is allowed is used
 
 
 @pytest.mark.parametrize("order", ["sorted", "shuffled"])

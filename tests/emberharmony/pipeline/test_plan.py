@@ -132,7 +132,7 @@ def test_categories_are_counted_before_a_small_table_is_refused(tmp_path, monkey
     assert counted == {"color": 5, "few": 7, "twice": 5, "many": 100}
 
     # Whatever other tests have left in this process.
-    monkeypatch.setattr("emberharmony.pipeline.plan._resident_bytes", lambda: 200 * 2**20)
+    monkeypatch.setattr("emberharmony.pipeline.plan.resident_bytes", lambda: 200 * 2**20)
     need = {"columns": spec, "max_memory_gb": 0.75, "windows": WindowSpec(size=15)}
     assert planned(path, **need).memory.projected_bytes <= 0.75 * 2**30
     monkeypatch.setattr("emberharmony.pipeline.vocabulary.MAX_COUNTED_BYTES", 1000)

@@ -11,6 +11,7 @@ from emberharmony.errors import PlanError
 from emberharmony.planning.memory import (
     DEFAULT_CHUNK_ROWS,
     MAX_CHUNKS,
+    Beside,
     RowSizes,
     fit_bytes,
     fixed_chunk_bytes,
@@ -146,10 +147,39 @@ def test_as_many_workers_as_memory_allows(chunk_rows):
 def test_threads_that_a_worker_does_not_share_are_planned():
     alone, with_others = plan(chunk_rows=100_000), plan(chunk_rows=100_000, n_threads=4)
     assert with_others.chunk_bytes == alone.chunk_bytes + 96 * 2**20
-    assert plan(chunk_rows=100_000, n_workers=4, n_threads=4).chunk_bytes == alone.chunk_bytes
+    assert plan(chunk_rows=100_000, n_workers=4, n_threads=4).chunk_bytes == plan(chunk_rows=100_000, n_workers=4).chunk_bytes
     fewer = plan(n_workers=64, n_threads=64, may_be_fewer=True)
     assert 1 < fewer.n_workers < 64
     assert fewer.chunk_rows > 50_000
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 4])
+def test_worker_processes_are_planned(n_workers):
+    """Each holds its libraries, and keeps its chunk's memory while this process merges and fits."""
+    beside = Beside(n_workers, 300 * 2**20, server_bytes=380 * 2**20)
+    threads = plan(chunk_rows=50_000, n_workers=n_workers)
+    processes = plan(chunk_rows=50_000, n_workers=n_workers, beside=beside)
+    assert processes.reserved_bytes == threads.reserved_bytes + (n_workers * 300 + 380) * 2**20
+    chunks = n_workers * plan(chunk_rows=50_000).chunk_bytes
+    assert processes.projected_bytes == processes.reserved_bytes + chunks + processes.fixed_bytes <= 4 * GB
+    assert processes.n_workers <= processes.most_workers
+
+
+def test_worker_processes_leave_less_for_rows():
+    beside = Beside(4, 320 * 2**20)
+    fewer = plan(n_workers=4, allowed_bytes=2 * GB, beside=beside, may_be_fewer=True)
+    assert 1 <= fewer.n_workers < 4
+    assert fewer.projected_bytes <= 2 * GB
+    with pytest.raises(PlanError) as refusal:
+        plan(n_workers=4, allowed_bytes=GB, beside=replace(beside, server_bytes=2**28))
+    message = "1.70 of them in use before it starts, 1.25 by 4 worker processes, 0.25 by its own Prefect server"
+    assert message in str(refusal.value)
+    assert "lower runtime.workers (now 4)" in str(refusal.value)
+
+
+def test_threads_of_several_workers_keep_memory():
+    alone, two = plan(chunk_rows=100_000), plan(chunk_rows=100_000, n_workers=2)
+    assert two.chunk_bytes == alone.chunk_bytes + 16 * 2**20
 
 
 def test_one_worker_is_not_told_to_be_fewer():
