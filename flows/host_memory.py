@@ -20,8 +20,14 @@ SAMPLE_S = 0.2
 
 
 def most_processes(max_memory_gb: float, worker_bytes: int) -> int:
-    """Worker processes that take half of the memory at most: the other half is for rows."""
-    return max(1, int(max_memory_gb * 2**30 / 2) // worker_bytes)
+    """Worker processes that take a quarter of the memory at most: a chunk needs more than twice what its process does.
+
+    Examples
+    --------
+    >>> most_processes(2.0, 160 * MiB), most_processes(0.5, 320 * MiB)
+    (3, 1)
+    """
+    return max(1, int(max_memory_gb * 2**30 / 4) // worker_bytes)
 
 
 def server_bytes() -> int:
