@@ -16,8 +16,9 @@ def home(tmp_path, monkeypatch) -> Path:
     """Prefect's folder; the current one is another, and both are empty."""
     for name in ("home", "here"):
         (tmp_path / name).mkdir()
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)  # runs of other tests leave some in this process, which would come before a file's
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "home"
 
