@@ -16,6 +16,7 @@ GRACE_S = 4.0
 """How long threads may take to end a chunk, and Prefect to record the end of the run."""
 
 _advice: str | None = None
+_hurries = False
 
 
 class Stopped(KeyboardInterrupt):
@@ -42,7 +43,7 @@ def stoppable(advice: str) -> Iterator[None]:
     SystemExit
         With status 130 after SIGINT, 143 after SIGTERM.
     """
-    global _advice
+    global _advice, _hurries
     asked: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -52,7 +53,7 @@ def stoppable(advice: str) -> Iterator[None]:
         hurry(number)
         raise Stopped(number)
 
-    _advice = advice
+    _advice, _hurries = advice, False
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -68,7 +69,9 @@ def stoppable(advice: str) -> Iterator[None]:
 
 def hurry(number: int = signal.SIGTERM) -> None:
     """End the process in `GRACE_S` at the latest, if it is one that `stoppable` watches."""
-    if _advice is not None:
+    global _hurries
+    if _advice is not None and not _hurries:  # whoever asked first decides the status
+        _hurries = True
         timer = threading.Timer(GRACE_S, _leave, (128 + number,))
         timer.daemon = True
         timer.start()

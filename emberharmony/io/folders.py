@@ -25,6 +25,7 @@ def columns_of_folders(files: Sequence[ListedFile]) -> dict[str, pa.Array]:
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> files = [ListedFile(Path(f"t/year={year}/a.parquet"), Path("t")) for year in (2024, 2025)]
     >>> columns_of_folders(files)["year"].to_pylist()
     [2024, 2025]
