@@ -91,7 +91,7 @@ def tidy(sink: Path, *, of: str = "") -> None:
             remove_staged(run)
     for run in removed_runs(sink):
         shutil.rmtree(run, ignore_errors=True)
-    unfinished = Store(sink / STAGING).root / UNFINISHED
+    unfinished = sink / STAGING / UNFINISHED
     if unfinished.is_dir() and not unfinished.is_symlink():
         for path in unfinished.glob(".writable-*"):
             path.unlink(missing_ok=True)

@@ -73,9 +73,7 @@ class Receipt:
     left_out: int = 0  # rows in no split
     host: str = ""  # that computed it
     parity: float | None = None  # largest difference to NumPy, where it was computed there as well
-    explained: Mapping[str, ExplainedSquares] = field(
-        default_factory=dict
-    )  # by stride, of the rows that a state is applied to
+    explained: Mapping[str, ExplainedSquares] = field(default_factory=dict)  # by stride, of rows that a state is applied to
     clipped: Mapping[str, int] = field(default_factory=dict)  # values beyond float32, by column; scores, by stride
     runs: Mapping[str, Runs] = field(default_factory=dict)  # by split: rows of equal hash keys; "time": of equal time
 
