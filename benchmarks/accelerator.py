@@ -14,9 +14,9 @@ import numpy as np
 
 from benchmarks.measure import print_machine
 from emberharmony.backend import select, using_backend
-from emberharmony.features.categorical import one_hot
-from emberharmony.features.datetime import cyclical_features
-from emberharmony.features.numeric import Scaling, scale
+from emberharmony.features.kinds.categorical import one_hot
+from emberharmony.features.kinds.datetime import cyclical_features
+from emberharmony.features.kinds.numeric import Scaling, scale
 from emberharmony.pca import PCASpec, WindowPCA
 from emberharmony.stats.window_gram import WindowGram
 

@@ -27,15 +27,15 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
 from emberharmony.io.bigquery import BigQueryConnection
 from emberharmony.io.bigquery.read import ReadSpec
-from emberharmony.io.bigquery.source import BigQuerySource
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
+from emberharmony.io.sources.bigquery.source import BigQuerySource
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Plan, Resources, make_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec, pinned
 from emberharmony.pipeline.stages import fit_preprocessing_of, run_chunk
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.chunks import Chunk
-from flows.flights import prepare_flights
+from flows.cli.flights import prepare_flights
 from tests.integration.emulator import server
 
 

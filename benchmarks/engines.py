@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 
 RUN = """
 import json, sys, time
-from flows.config import parse_job
+from flows.config.job import parse_job
 from flows.run import run
 job = parse_job(json.loads(sys.argv[1]))
 outcome = run(job)
@@ -144,7 +144,7 @@ def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> l
     import psutil
 
     from deploy.local import ROOT, settings_of
-    from flows.server import server_if_needed
+    from flows.prefect.server import server_if_needed
 
     os.environ.update(settings_of(ROOT / "deploy/server.env"))
     with tempfile.TemporaryDirectory() as name, server_if_needed():
@@ -184,8 +184,8 @@ def schedule(n_chunks: int) -> None:
 
     import tasks.stages
     from emberharmony.pipeline.run import RunRef
-    from flows.engine import PrefectEngine
-    from flows.server import server_if_needed
+    from flows.engines.task_runs import PrefectEngine
+    from flows.prefect.server import server_if_needed
 
     tasks.stages.run_chunk = lambda *_: None  # type: ignore[assignment]
 

@@ -76,7 +76,7 @@ def run_flights(environment: Mapping[str, str], home: Path, runtime: Mapping[str
     """Run the whole job on the flights, anew, through `extract/flights`, and return its manifest."""
     import yaml
 
-    from flows.flights import demo_config, prepare_flights
+    from flows.cli.flights import demo_config, prepare_flights
 
     prepare_flights(home / "data/flights.parquet")
     job = yaml.safe_load(demo_config().read_text())

@@ -14,14 +14,14 @@ from typing import NamedTuple, Protocol
 
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DamagedError, PlanError, TerminalError
-from emberharmony.io.access import Access, make_folder
 from emberharmony.io.bigquery.connection import shared_clients
-from emberharmony.io.bigquery.sink import BigQuerySinkSpec
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
-from emberharmony.io.lock import locked
 from emberharmony.io.manifest import MANIFEST, Manifest
-from emberharmony.io.storage_errors import explained
-from emberharmony.io.store import Store
+from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
+from emberharmony.io.store.access import Access, make_folder
+from emberharmony.io.store.errors import explained
+from emberharmony.io.store.local import Store
+from emberharmony.io.store.lock import locked
 from emberharmony.pipeline.apply import applying, plan_apply, stage_fitted
 from emberharmony.pipeline.commit import half_committed, roll_back
 from emberharmony.pipeline.places import check_places
@@ -37,8 +37,8 @@ from emberharmony.pipeline.tables import check_columns, check_same_tables, check
 from emberharmony.pipeline.target import check_target
 from emberharmony.planning.resident import release_memory
 from emberharmony.threads import compute_threads, limit_compute_threads
-from flows.config import AnyJob, ApplyJob, Job
-from flows.host_memory import PeakMemory
+from flows.config.host_memory import PeakMemory
+from flows.config.job import AnyJob, ApplyJob, Job
 from flows.watch import Watcher, current_watcher
 
 MAX_ROUNDS = 3

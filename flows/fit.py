@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.artifacts import ArtifactWatcher, publish_summary
 from flows.compose import Outcome, run_job
-from flows.config import FitJob
-from flows.engine import engine_of
+from flows.config.job import FitJob
+from flows.engines.task_runs import engine_of
+from flows.prefect.artifacts import ArtifactWatcher, publish_summary
 from flows.watch import current_watcher, note_outcome
 
 

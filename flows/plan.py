@@ -5,8 +5,8 @@ from __future__ import annotations
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.config import ApplyJob, Job
-from flows.outlook import PlanReport, plan_report
+from flows.cli.plan_report import PlanReport, plan_report
+from flows.config.job import ApplyJob, Job
 
 
 @flow(name="plan", persist_result=False)

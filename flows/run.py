@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 
 from emberharmony.errors import TerminalError
-from flows.addresses import check_reachable
 from flows.compose import Outcome, check_credentials, is_published, run_job
-from flows.config import AnyJob, ApplyJob, FitJob, Job
-from flows.local import PlainLoop
-from flows.server import is_configured, server_if_needed
+from flows.config.job import AnyJob, ApplyJob, FitJob, Job
+from flows.engines.addresses import check_reachable
+from flows.engines.local import PlainLoop
+from flows.prefect.server import is_configured, server_if_needed
 from flows.watch import Watcher, current_watcher, watching
 
 _QUIET: Mapping[str, str] = {
@@ -59,7 +59,7 @@ def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False,
     if job.runtime.address:
         check_reachable(job.runtime.engine, job.runtime.address)  # before a server is started for nothing
     with server_if_needed(advice), watching(watcher or current_watcher()) as outcomes:
-        from flows.outages import OutageError, outages_told  # Prefect is imported while its server starts
+        from flows.prefect.outages import OutageError, outages_told  # Prefect is imported while its server starts
 
         try:
             with outages_told(at_end=True):

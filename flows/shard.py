@@ -12,8 +12,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.planning.chunks import from_ranges
 from emberharmony.threads import available_cores, compute_threads, limit_compute_threads
-from flows.engine import PrefectEngine
-from flows.signs import giving_signs
+from flows.engines.heartbeat import giving_signs
+from flows.engines.task_runs import PrefectEngine
 
 ChunkStageName = Literal["profile", "featurize", "project"]
 

@@ -39,7 +39,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's table; the one of `make demo` if it is there."""
-    from flows.flights import prepare_flights
+    from flows.cli.flights import prepare_flights
 
     made = Path(__file__).parent.parent / "data" / "flights.parquet"
     return made if made.exists() else prepare_flights(tmp_path_factory.mktemp("flights") / "flights.parquet")

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.compose import Outcome, run_job
-from flows.config import parse_job
-from flows.local import PlainLoop
+from flows.config.job import parse_job
+from flows.engines.local import PlainLoop
 
 SPLITS = ("train", "validation", "test")
 YEAR_2024 = 1_704_067_200  # 2024-01-01T00:00 in seconds

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.config import parse_job
-from flows.flights import prepare_flights
+from flows.cli.flights import prepare_flights
+from flows.config.job import parse_job
 
 pytestmark = pytest.mark.xdist_group("readme")  # its commands follow one another
 
@@ -74,7 +74,7 @@ def test_command(command: str, newcomer: Path) -> None:
 def test_command_for_elsewhere(command: str) -> None:
     from typer.main import get_command
 
-    from flows.cli import app
+    from flows.cli.app import app
 
     words = command.split()
     if words[0].endswith("emberharmony"):

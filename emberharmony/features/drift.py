@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.features import categorical, numeric
+from emberharmony.features.kinds import categorical, numeric
 from emberharmony.features.preprocessing import FittedColumn
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.stats.categories import CategoryCounts

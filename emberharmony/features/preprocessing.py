@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.errors import DataError
-from emberharmony.features import categorical, datetime, numeric
-from emberharmony.features.categorical import CategorySpec
 from emberharmony.features.columns import ROW_NUMBER, SPLIT, ColumnRoles, DroppedColumn, FeatureColumn, Kind
-from emberharmony.features.datetime import CyclicalSpec
-from emberharmony.features.numeric import Scaling
+from emberharmony.features.kinds import categorical, datetime, numeric
+from emberharmony.features.kinds.categorical import CategorySpec
+from emberharmony.features.kinds.datetime import CyclicalSpec
+from emberharmony.features.kinds.numeric import Scaling
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.stats.categories import CategoryCounts, TopCategories, top_categories
 from emberharmony.typing import FeatureBlock

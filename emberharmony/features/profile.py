@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.features import categorical, datetime, numeric
 from emberharmony.features.columns import FeatureColumn
+from emberharmony.features.kinds import categorical, datetime, numeric
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.moments import Moments
 from emberharmony.stats.quantiles import Quantiles, QuantileSum

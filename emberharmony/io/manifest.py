@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from emberharmony.errors import DataError
-from emberharmony.io.store import FileRecord, Store
+from emberharmony.io.store.local import FileRecord, Store
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from emberharmony.io.decoding import number_categories
-from emberharmony.io.store import FileRecord, Store
+from emberharmony.io.sources.parquet.decoding import number_categories
+from emberharmony.io.store.local import FileRecord, Store
 from emberharmony.typing import FeatureBlock
 
 ROWS_PER_GROUP = 131_072

@@ -1,1 +1,6 @@
-"""What the notebook's two classes are made of; the classes themselves are in `features`, where the guide imports them."""
+"""The pipeline for notebooks: two classes that work on frames and matrices in memory."""
+
+from emberharmony.notebook.feature_extractor import TerabyteFeatureExtractor
+from emberharmony.notebook.stride_processor import TerabyteTemporalStrideProcessor
+
+__all__ = ["TerabyteFeatureExtractor", "TerabyteTemporalStrideProcessor"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from emberharmony.io.spool import RowSpool
-from emberharmony.io.store import by_prefix, prefixed
+from emberharmony.io.store.local import by_prefix, prefixed
 from emberharmony.notebook.matrix_batch import COPY_ROWS, MatrixBatch
+from emberharmony.notebook.spool import RowSpool
 from emberharmony.pca import WindowPCA
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray
 

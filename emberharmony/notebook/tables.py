@@ -16,12 +16,12 @@ import pyarrow.types as pt
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.bigquery.connection import BigQueryConnection
-from emberharmony.io.bigquery.frames import to_bigframe
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
-from emberharmony.io.frames import REFUSALS, batches_of, write_batches
-from emberharmony.io.parquet import ParquetSourceSpec
 from emberharmony.io.parts import feature_part, read_part
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
+from emberharmony.io.sources.parquet.source import ParquetSourceSpec
 from emberharmony.messages import listed
+from emberharmony.notebook.bigquery_frames import to_bigframe
+from emberharmony.notebook.frames import REFUSALS, batches_of, write_batches
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from emberharmony.io.frames import is_pandas
+from emberharmony.notebook.frames import is_pandas
 
 TIME = "time"
 """Name of the column that an index of times without a name becomes."""

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from emberharmony.features import datetime
 from emberharmony.features.columns import kind_of
-from emberharmony.features.datetime import CyclicalSpec
+from emberharmony.features.kinds import datetime
+from emberharmony.features.kinds.datetime import CyclicalSpec
 from emberharmony.notebook.date_texts import UnreadTimesError, parsed
 
 if TYPE_CHECKING:

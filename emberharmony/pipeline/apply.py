@@ -11,7 +11,7 @@ import numpy as np
 from emberharmony.errors import DataError
 from emberharmony.features.columns import NullTime
 from emberharmony.features.drift import ColumnCounts, drift
-from emberharmony.io.store import FileRecord
+from emberharmony.io.store.local import FileRecord
 from emberharmony.pipeline.chunk import drift_name
 from emberharmony.pipeline.plan import Plan, Resources, plan_table
 from emberharmony.pipeline.run import FIT, Receipt, Run

@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from emberharmony.errors import DamagedError
 from emberharmony.features import preprocessing as pre
-from emberharmony.features.categorical import strings
 from emberharmony.features.columns import ROW_NUMBER
-from emberharmony.features.datetime import ticks
 from emberharmony.features.drift import ColumnCounts
-from emberharmony.features.numeric import count_clipped
+from emberharmony.features.kinds.categorical import strings
+from emberharmony.features.kinds.datetime import ticks
+from emberharmony.features.kinds.numeric import count_clipped
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.parts import (
@@ -30,7 +30,7 @@ from emberharmony.io.parts import (
     write_edges,
     write_part,
 )
-from emberharmony.io.store import FileRecord, Store, prefixed
+from emberharmony.io.store.local import FileRecord, Store, prefixed
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.pushdown import is_pushed_down, profile_by_query, split_without_reading
 from emberharmony.pipeline.run import Receipt, Run

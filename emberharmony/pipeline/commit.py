@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from emberharmony.errors import DamagedError, TerminalError
-from emberharmony.io.exchange import exchange
 from emberharmony.io.manifest import MANIFEST, Manifest
-from emberharmony.io.store import FileRecord, Store, file_hash, sync_folder
+from emberharmony.io.store.exchange import exchange
+from emberharmony.io.store.local import FileRecord, Store, file_hash, sync_folder
 from emberharmony.pipeline.staging import staged_runs
 from emberharmony.pipeline.tables import PLACE
 from emberharmony.pipeline.target import PUBLISHED, foreign_files, owned_names, refuse_foreign

@@ -12,7 +12,7 @@ import pyarrow as pa
 from emberharmony.features.preprocessing import Preprocessing, fit_preprocessing
 from emberharmony.features.profile import ColumnProfile, ProfileSum
 from emberharmony.io.parts import block_of, feature_part, read_part
-from emberharmony.io.store import FileRecord, by_prefix, prefixed
+from emberharmony.io.store.local import FileRecord, by_prefix, prefixed
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.chunk import categories_name, grams_name, profile_name, state_pays
 from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from emberharmony.errors import PlanError
-from emberharmony.io.local_paths import is_within
 from emberharmony.io.manifest import MANIFEST
-from emberharmony.io.source import Source
+from emberharmony.io.sources.base import Source
+from emberharmony.io.store.paths import is_within
 from emberharmony.pipeline.staging import STAGING
 from emberharmony.pipeline.target import PUBLISHED
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 from emberharmony.arrow import text_columns
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
-from emberharmony.features.datetime import TICKS_PER_DAY
-from emberharmony.io.source import RowOrder, Source, TableInfo, TimeRange
+from emberharmony.features.kinds.datetime import TICKS_PER_DAY
+from emberharmony.io.sources.base import RowOrder, Source, TableInfo, TimeRange
 from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.pipeline.split_checks import check_components, check_method, check_rows
 from emberharmony.pipeline.vocabulary import vocabulary_bounds

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from emberharmony import __version__
 from emberharmony.errors import DamagedError, DataError
 from emberharmony.io.manifest import MANIFEST, Manifest, WindowCounts, read_manifest
-from emberharmony.io.storage_errors import explained
-from emberharmony.io.store import UNFINISHED, FileRecord, Store
+from emberharmony.io.store.errors import explained
+from emberharmony.io.store.local import UNFINISHED, FileRecord, Store
 from emberharmony.pipeline.apply import measured_drift
 from emberharmony.pipeline.commit import check_staged, check_writable, commit
 from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run

@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import FeatureColumn
-from emberharmony.features.datetime import ticks
+from emberharmony.features.kinds.datetime import ticks
 from emberharmony.features.profile import ColumnProfile
-from emberharmony.io.bigquery.profile import ColumnFigures, ProfileSpec
-from emberharmony.io.bigquery.source import BigQuerySource
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
+from emberharmony.io.sources.bigquery.profile import ColumnFigures, ProfileSpec
+from emberharmony.io.sources.bigquery.source import BigQuerySource
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.messages import listed
 from emberharmony.pipeline.run import Run
 from emberharmony.planning.chunks import Chunk

@@ -19,9 +19,9 @@ from emberharmony.errors import DamagedError, DataError, TransientError
 from emberharmony.features.columns import ColumnRoles, DroppedColumn, FeatureColumn
 from emberharmony.features.drift import Baseline
 from emberharmony.features.preprocessing import Preprocessing
-from emberharmony.io.source import Source
-from emberharmony.io.store import FileRecord, Store
-from emberharmony.io.text_budget import TextBudget
+from emberharmony.io.sources.base import Source
+from emberharmony.io.sources.text_budget import TextBudget
+from emberharmony.io.store.local import FileRecord, Store
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.planning.chunks import Chunk

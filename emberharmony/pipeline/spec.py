@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 from emberharmony import __version__
 from emberharmony.errors import PlanError
-from emberharmony.features.categorical import CategorySpec
 from emberharmony.features.columns import ColumnSpec
-from emberharmony.features.datetime import CyclicalSpec
+from emberharmony.features.kinds.categorical import CategorySpec
+from emberharmony.features.kinds.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec
-from emberharmony.io.bigquery.materialise import ROW_HASH
-from emberharmony.io.bigquery.source import BigQuerySource
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
-from emberharmony.io.parquet import ParquetSource, ParquetSourceSpec
-from emberharmony.io.source import Source
+from emberharmony.io.sources.base import Source
+from emberharmony.io.sources.bigquery.materialise import ROW_HASH
+from emberharmony.io.sources.bigquery.source import BigQuerySource
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
+from emberharmony.io.sources.parquet.source import ParquetSource, ParquetSourceSpec
 from emberharmony.pca import PCASpec
 from emberharmony.splits import SplitSpec
 from emberharmony.windows import WindowSpec

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from emberharmony.arrow import text_columns
-from emberharmony.io.access import Access, make_folder
-from emberharmony.io.storage_errors import explained
-from emberharmony.io.store import Store, as_safetensors
+from emberharmony.io.store.access import Access, make_folder
+from emberharmony.io.store.errors import explained
+from emberharmony.io.store.local import Store, as_safetensors
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.run import PLAN_VERSION, RunRef, forget_runs
 from emberharmony.typing import IntArray

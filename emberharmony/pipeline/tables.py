@@ -12,18 +12,18 @@ import pyarrow as pa
 
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ROW_NUMBER, ColumnRoles
-from emberharmony.features.datetime import PARTS
+from emberharmony.features.kinds.datetime import PARTS
 from emberharmony.features.preprocessing import FittedColumn
-from emberharmony.io.bigquery.bucket import check_writable
 from emberharmony.io.bigquery.column_types import converted, is_exact, why_not_written, written_as
 from emberharmony.io.bigquery.connection import shared_clients
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.metadata import dataset_location, exists
-from emberharmony.io.bigquery.runs import PublishedRun
-from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
-from emberharmony.io.bigquery.tables import OWN_COLUMNS, OutputTable, Part
 from emberharmony.io.manifest import Manifest
-from emberharmony.io.store import FileRecord, Store
+from emberharmony.io.sinks.bigquery.bucket import check_writable
+from emberharmony.io.sinks.bigquery.runs import PublishedRun
+from emberharmony.io.sinks.bigquery.sink import BigQuerySink, BigQuerySinkSpec
+from emberharmony.io.sinks.bigquery.tables import OWN_COLUMNS, OutputTable, Part
+from emberharmony.io.store.local import FileRecord, Store
 from emberharmony.pipeline.run import Run
 
 SINK = "sink.json"

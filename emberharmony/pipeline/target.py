@@ -15,7 +15,7 @@ from pathlib import Path
 
 from emberharmony.errors import DataError, TerminalError
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
-from emberharmony.io.store import FileRecord, file_hash
+from emberharmony.io.store.local import FileRecord, file_hash
 from emberharmony.pipeline.staging import REPLACES, STAGING, staged_runs
 from emberharmony.pipeline.tables import PLACE
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from emberharmony.features.categorical import strings
 from emberharmony.features.columns import ColumnRoles
-from emberharmony.io.source import Source, TableInfo
+from emberharmony.features.kinds.categorical import strings
+from emberharmony.io.sources.base import Source, TableInfo
 from emberharmony.planning.chunks import cut_rows
 
 MAX_COUNTED_BYTES = 2**28

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from flows.server import server_if_needed
+from flows.prefect.server import server_if_needed
 from tests.faults.victims import (
     QUIET,
     Cluster,

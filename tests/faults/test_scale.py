@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.features.columns import ColumnSpec
-from emberharmony.io.parquet import ParquetSourceSpec
-from emberharmony.io.source import RowOrder, TableInfo, TimeRange
+from emberharmony.io.sources.base import RowOrder, TableInfo, TimeRange
+from emberharmony.io.sources.parquet.source import ParquetSourceSpec
 from emberharmony.pipeline import plan as planning
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import Receipt, RunRef, open_run
@@ -23,7 +23,7 @@ from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.memory import MAX_CHUNKS
 from emberharmony.windows import WindowSpec
-from flows.local import PlainLoop
+from flows.engines.local import PlainLoop
 
 N_GROUPS = 100_000
 GROUP_ROWS = 1_000_000
@@ -136,11 +136,11 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
     from prefect.events.worker import EventsWorker
     from prefect.task_runners import ThreadPoolTaskRunner
 
-    from flows.engine import PrefectEngine
-    from flows.server import server_if_needed
+    from flows.engines.task_runs import PrefectEngine
+    from flows.prefect.server import server_if_needed
 
     monkeypatch.setattr("tasks.stages.run_chunk", lambda *_: time.sleep(0.002))
-    monkeypatch.setattr("flows.engine.MAX_EVENTS_WAITING", 50)
+    monkeypatch.setattr("flows.engines.task_runs.MAX_EVENTS_WAITING", 50)
     chunks = range(300, 600)  # small numbers are not kept anyway
     submitted, unfinished, events, sizes, at_once = [], [], [], [], []
 

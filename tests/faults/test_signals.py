@@ -31,7 +31,7 @@ def undisturbed(folder) -> dict[str, str]:
 def command(job: dict, folder: Path) -> list[str]:
     path = folder / "job.yaml"  # JSON is YAML
     path.write_text(json.dumps(job))
-    return [sys.executable, "-c", "from flows.cli import main; main()", "run", str(path), "--quiet"]
+    return [sys.executable, "-c", "from flows.cli.app import main; main()", "run", str(path), "--quiet"]
 
 
 ENGINES = [
@@ -74,8 +74,8 @@ def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed, folder
 
 IN_A_SERIALIZER = """
 import os, signal, time
-from flows.engine import PrefectEngine
-from flows.cli import main
+from flows.engines.task_runs import PrefectEngine
+from flows.cli.app import main
 from pydantic import BaseModel, model_serializer
 
 class Interrupted(BaseModel):

@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DamagedError, DataError, TerminalError, TransientError
-from emberharmony.io.store import Store
+from emberharmony.io.store.local import Store
 from emberharmony.pipeline import commit
 from emberharmony.pipeline.chunk import PLAIN
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.stages import CHUNK_STAGES
 from flows.compose import run_job
-from flows.config import parse_job
-from flows.local import PlainLoop
+from flows.config.job import parse_job
+from flows.engines.local import PlainLoop
 from tests.faults.victims import contents, receipts, run, small_job, start, wait_until
 from tests.jobs import small_table, write_table
 
@@ -255,7 +255,7 @@ FULL = """
 import json, subprocess, sys
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", sys.argv[2]], check=True)
 job = sys.argv[1]
-command = [sys.executable, "-c", "from flows.cli import main; main()", "run", job, "--quiet"]
+command = [sys.executable, "-c", "from flows.cli.app import main; main()", "run", job, "--quiet"]
 full = subprocess.run(command, capture_output=True, text=True)
 subprocess.run(["mount", "-o", "remount,size=20m", sys.argv[2]], check=True)
 room = subprocess.run(command, capture_output=True, text=True)

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import psutil
 
-from flows.config import parse_job
+from flows.config.job import parse_job
 from tests.jobs import small_table, write_table
 
 N_ROWS = 1500
@@ -34,7 +34,15 @@ QUIET = {
 
 _servant = multiprocessing.get_context("forkserver")
 _servant.set_forkserver_preload(
-    ["flows.run", "flows.local", "flows.extract", "tests.faults.victims", "sklearn.decomposition", "prefect_dask", "fastapi"]
+    [
+        "flows.run",
+        "flows.engines.local",
+        "flows.extract",
+        "tests.faults.victims",
+        "sklearn.decomposition",
+        "prefect_dask",
+        "fastapi",
+    ]
 )
 
 
@@ -118,7 +126,7 @@ def _host_cluster(workers: int, asked: Any) -> None:
     import dask
     from distributed import LocalCluster
 
-    from flows.cluster import DASK_SETTINGS, local_cluster
+    from flows.engines.dask import DASK_SETTINGS, local_cluster
 
     forked = {"distributed.worker.multiprocessing-method": "forkserver"}
     with (

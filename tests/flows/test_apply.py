@@ -17,11 +17,11 @@ import pytest
 import yaml
 
 from emberharmony.errors import DataError, PlanError
+from flows.cli.plan_report import plan_report
+from flows.cli.summary import summary_lines
 from flows.compose import run_job
-from flows.config import ApplyJob, FitJob, Job, load_any, load_job, parse_job
-from flows.local import PlainLoop
-from flows.outlook import plan_report
-from flows.summary import summary_lines
+from flows.config.job import ApplyJob, FitJob, Job, load_any, load_job, parse_job
+from flows.engines.local import PlainLoop
 from tests.jobs import run_small, small_table, write_table
 from tests.laws.test_apply import JOB, apply_to, parts
 
@@ -403,7 +403,7 @@ def test_the_console(table, tmp_path):
     (tmp_path / "apply.yaml").write_text(yaml.safe_dump(fields(tmp_path / "fit", source, tmp_path / "applied")))
 
     def emberharmony(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from flows.cli import main; main()", *arguments]
+        command = [sys.executable, "-c", "from flows.cli.app import main; main()", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     planned = emberharmony("plan", str(tmp_path / "job.yaml"))

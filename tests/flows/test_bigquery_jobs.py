@@ -12,8 +12,8 @@ from google.auth.exceptions import DefaultCredentialsError
 from emberharmony.errors import PlanError, TerminalError
 from emberharmony.io.bigquery.connection import shared_clients
 from flows import run as run_module
-from flows.config import Job, load_job, parse_job
-from flows.outlook import plan_report
+from flows.cli.plan_report import plan_report
+from flows.config.job import Job, load_job, parse_job
 from tests.jobs import small_table
 
 ROOT = Path(__file__).parents[2]

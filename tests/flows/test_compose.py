@@ -12,9 +12,9 @@ import pytest
 from emberharmony.errors import BackendUnavailableError, PlanError, TerminalError
 from emberharmony.pipeline.stages import run_chunk
 from flows.compose import peak_bytes, plan_job, run_job
-from flows.config import parse_job
-from flows.engine import engine_of
-from flows.local import PlainLoop
+from flows.config.job import parse_job
+from flows.engines.local import PlainLoop
+from flows.engines.task_runs import engine_of
 from tests.jobs import small_table, write_table
 
 ROOT = Path(__file__).parent.parent.parent
@@ -74,8 +74,8 @@ def test_no_more_chunks_at_a_time_than_have_memory(job, monkeypatch):
         run_chunk(stage, ref, chunk)
         running.discard(chunk)
 
-    monkeypatch.setattr("flows.local.run_chunk", counted)
-    monkeypatch.setattr("flows.config.available_cores", lambda: 64)
+    monkeypatch.setattr("flows.engines.local.run_chunk", counted)
+    monkeypatch.setattr("flows.config.job.available_cores", lambda: 64)
     del job["runtime"]["workers"]
     planned = plan_job(parse_job(job)).plan.memory
     job["runtime"]["max_memory_gb"] = (planned.reserved_bytes + 2.5 * planned.chunk_bytes) / 2**30

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from emberharmony.errors import PlanError
-from flows.config import parse_job
+from flows.config.job import parse_job
 from tests.jobs import assert_published_alike, read_published, run_small, small_table, write_table
 
 pytestmark = pytest.mark.xdist_group("prefect")
@@ -115,7 +115,7 @@ def test_quick_chunks_share_task_runs_where_there_are_many(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("seconds", [0.01, 0.1, 1.0, 5.0])
 def test_a_task_run_gets_what_takes_two_seconds_and_less_at_the_end(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    from flows import engine
+    from flows.engines import task_runs as engine
 
     now, waiting, sizes = 0.0, 1000, []
     monkeypatch.setattr(engine.time, "monotonic", lambda: now)
@@ -131,7 +131,7 @@ def test_a_task_run_gets_what_takes_two_seconds_and_less_at_the_end(monkeypatch:
 
 
 def test_chunks_of_one_task_run_follow_one_another() -> None:
-    from flows.engine import _take
+    from flows.engines.task_runs import _take
 
     waiting = deque([0, 1, 2, 3, 7, 8])
     assert [_take(waiting, 3) for _ in range(3)] == [range(3), range(3, 4), range(7, 9)]

@@ -12,8 +12,8 @@ import yaml
 from pydantic_core import SchemaValidator
 
 from emberharmony.errors import PlanError
-from flows.config import ApplyJob, FitJob, Job, load_any, load_job, parse_job
-from flows.job_file import MAX_BYTES, read_job_file
+from flows.config.files import MAX_BYTES, read_job_file
+from flows.config.job import ApplyJob, FitJob, Job, load_any, load_job, parse_job
 
 BASE = "source: {path: a.parquet}\nsink: {path: out}\n"
 PARQUET = {"source": {"path": "a.parquet"}, "sink": {"path": "out"}}

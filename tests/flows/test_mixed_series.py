@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from flows.cli.plan_report import plan_report
+from flows.cli.summary import summary_lines
 from flows.compose import run_job
-from flows.config import ApplyJob, FitJob, parse_job
-from flows.local import PlainLoop
-from flows.outlook import plan_report
-from flows.summary import summary_lines
+from flows.config.job import ApplyJob, FitJob, parse_job
+from flows.engines.local import PlainLoop
 from tests.jobs import run_small, small_table, write_table
 
 SHARE = "rows share their time with another row: several series may be mixed, and windows run across them"

@@ -23,7 +23,7 @@ print(json.dumps([sorted({{name.split(".")[0] for name in sys.modules}}), before
 
 HELP = """
 import sys, time
-from flows.cli import main
+from flows.cli.app import main
 sys.argv = ["emberharmony", "--help"]
 try:
     main()
@@ -39,8 +39,8 @@ print(time.process_time(), file=sys.stderr)
         ("emberharmony", {"torch", "mlx", "prefect", "pandas", "pyarrow", "sklearn", "scipy", "pydantic"}),
         ("emberharmony.ops", {"torch", "mlx", "prefect", "pandas", "sklearn"}),
         ("emberharmony.pipeline.stages", {"torch", "mlx", "prefect", "pandas", "sklearn"}),
-        ("flows.cli", {"torch", "mlx", "prefect", "pandas", "pyarrow", "numpy", "pydantic"}),
-        ("flows.config", {"torch", "mlx", "prefect", "pandas", "sklearn"}),
+        ("flows.cli.app", {"torch", "mlx", "prefect", "pandas", "pyarrow", "numpy", "pydantic"}),
+        ("flows.config.job", {"torch", "mlx", "prefect", "pandas", "sklearn"}),
     ],
 )
 def test_imports_are_light(module, heavy):

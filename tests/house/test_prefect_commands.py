@@ -18,8 +18,8 @@ PAGES = [
     "deploy/server.env",
     "docs/scale.md",
     "prefect.yaml",
-    "flows/pools.py",
-    "flows/server.py",
+    "flows/prefect/work_pools.py",
+    "flows/prefect/server.py",
 ]
 COMMAND = re.compile(r"(?:`|^\s*|do |\$ |\w=\S+ )prefect ((?:--no-prompt )?[a-z-]+ [^`;#\n]+)", re.MULTILINE)
 

@@ -23,7 +23,7 @@ NOISE = re.compile(
 def emberharmony(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PREFECT_HOME": str(home), "COLUMNS": "200"}
     return subprocess.run(
-        [sys.executable, "-c", "from flows.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from flows.cli.app import main; main()", *arguments],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
 

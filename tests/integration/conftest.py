@@ -13,7 +13,7 @@ from gcp_storage_emulator.server import create_server
 
 from emberharmony.io.bigquery import BigQueryConnection, RetrySpec, TableName
 from emberharmony.io.bigquery.schema import table_fields
-from flows.flights import prepare_flights
+from flows.cli.flights import prepare_flights
 from tests.integration.emulator import server
 
 ROOT = Path(__file__).parents[2]

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
 from emberharmony.errors import EmberharmonyError
+from flows.cli.plan_report import plan_report
 from flows.compose import run_job
-from flows.config import parse_job
-from flows.local import PlainLoop
-from flows.outlook import plan_report
+from flows.config.job import parse_job
+from flows.engines.local import PlainLoop
 
 N = 40
 X = np.linspace(-1, 1, N)

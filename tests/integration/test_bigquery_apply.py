@@ -13,12 +13,12 @@ import pytest
 
 from emberharmony.errors import DataError
 from emberharmony.io.bigquery import TableName
-from emberharmony.io.bigquery.order import sort_rows
 from emberharmony.io.bigquery.read import read_rows
+from emberharmony.io.sources.bigquery.order import sort_rows
+from flows.cli.plan_report import plan_report
 from flows.compose import run_job
-from flows.config import ApplyJob, FitJob, parse_job
-from flows.local import PlainLoop
-from flows.outlook import plan_report
+from flows.config.job import ApplyJob, FitJob, parse_job
+from flows.engines.local import PlainLoop
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 

@@ -9,8 +9,8 @@ import os
 import pytest
 
 from emberharmony.errors import TerminalError, TransientError
-from emberharmony.io.bigquery.bucket import check_writable, remove_all, upload
-from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
+from emberharmony.io.sinks.bigquery.bucket import check_writable, remove_all, upload
+from emberharmony.io.sinks.bigquery.sink import BigQuerySink, BigQuerySinkSpec
 from tests.integration.test_bigquery_sink import (
     HttpFaults,
     Published,

@@ -8,7 +8,7 @@ import pytest
 
 from emberharmony.errors import PlanError
 from emberharmony.features import TerabyteFeatureExtractor, terabyte_feature_extractor
-from emberharmony.io.bigquery.order import sort_rows
+from emberharmony.io.sources.bigquery.order import sort_rows
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 

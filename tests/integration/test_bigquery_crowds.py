@@ -10,13 +10,13 @@ import pytest
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.bigquery import TableName
-from emberharmony.io.bigquery.source import BigQuerySource
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
+from emberharmony.io.sources.bigquery.source import BigQuerySource
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.staging import stage_plan
-from flows.config import parse_job
+from flows.config.job import parse_job
 from flows.run import run
 from tests.jobs import assert_published_alike, read_published
 

@@ -20,8 +20,8 @@ from google.cloud import bigquery, bigquery_storage_v1
 from emberharmony.errors import DataError
 from emberharmony.features import TerabyteFeatureExtractor
 from emberharmony.features.columns import FeatureColumn
-from emberharmony.io.bigquery.source import BigQuerySource
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
+from emberharmony.io.sources.bigquery.source import BigQuerySource
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 
 pytestmark = [pytest.mark.xdist_group("bigquery"), pytest.mark.filterwarnings("ignore")]
 

@@ -14,11 +14,11 @@ import yaml
 from emberharmony.errors import DataError, PlanError
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.column_types import converted
-from emberharmony.io.bigquery.order import sort_rows
 from emberharmony.io.bigquery.read import read_rows
-from emberharmony.io.bigquery.sink import BigQuerySink
+from emberharmony.io.sinks.bigquery.sink import BigQuerySink
+from emberharmony.io.sources.bigquery.order import sort_rows
 from emberharmony.pipeline import stages
-from flows.config import ApplyJob, Job, load_job, parse_job
+from flows.config.job import ApplyJob, Job, load_job, parse_job
 from flows.run import run
 from tests.integration.conftest import ROOT
 from tests.laws.test_memory import measured

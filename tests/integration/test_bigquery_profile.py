@@ -15,14 +15,14 @@ from sqlglot import exp
 
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec, FeatureColumn, assign_roles
-from emberharmony.features.datetime import ticks
+from emberharmony.features.kinds.datetime import ticks
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.bigquery import TableName
-from emberharmony.io.bigquery.keys import Key
-from emberharmony.io.bigquery.profile import ProfileSpec, profile_sql
 from emberharmony.io.bigquery.schema import table_fields
-from emberharmony.io.bigquery.source import BigQuerySource
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
+from emberharmony.io.sources.bigquery.keys import Key
+from emberharmony.io.sources.bigquery.profile import ProfileSpec, profile_sql
+from emberharmony.io.sources.bigquery.source import BigQuerySource
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 

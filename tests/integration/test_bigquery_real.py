@@ -21,14 +21,14 @@ from emberharmony.errors import TerminalError
 from emberharmony.features import TerabyteFeatureExtractor
 from emberharmony.features.columns import ColumnSpec, FeatureColumn
 from emberharmony.io.bigquery import BigQueryConnection, TableName
-from emberharmony.io.bigquery.bucket import remove_all
 from emberharmony.io.bigquery.read import read_rows
-from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec
-from emberharmony.io.bigquery.source import BigQuerySource
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
+from emberharmony.io.sinks.bigquery.bucket import remove_all
+from emberharmony.io.sinks.bigquery.sink import BigQuerySink, BigQuerySinkSpec
+from emberharmony.io.sources.bigquery.source import BigQuerySource
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.spec import PipelineSpec
-from flows.config import Job, parse_job
+from flows.config.job import Job, parse_job
 from flows.run import run
 from tests.integration.test_bigquery_sink import METHODS, Published, expected, make_run, make_table
 

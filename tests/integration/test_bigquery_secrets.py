@@ -27,7 +27,7 @@ from emberharmony.io.bigquery.failures import google_errors
 from emberharmony.io.bigquery.queries import query_row, run_query, table_of
 from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.bigquery.schema import table_fields
-from flows.config import parse_job
+from flows.config.job import parse_job
 from flows.run import run
 from tests.integration.bigquery_faults import Broken, Faults
 from tests.jobs import small_table

@@ -21,10 +21,10 @@ from google.cloud.bigquery import SchemaField, Table, TimePartitioning
 
 from emberharmony.errors import DataError, PlanError, TerminalError, TransientError
 from emberharmony.io.bigquery import TableName
-from emberharmony.io.bigquery import append as append_module
-from emberharmony.io.bigquery import sink as sink_module
-from emberharmony.io.bigquery.sink import BigQuerySink, BigQuerySinkSpec, PublishedRun
-from emberharmony.io.bigquery.tables import OutputTable, Part
+from emberharmony.io.sinks.bigquery import append as append_module
+from emberharmony.io.sinks.bigquery import sink as sink_module
+from emberharmony.io.sinks.bigquery.sink import BigQuerySink, BigQuerySinkSpec, PublishedRun
+from emberharmony.io.sinks.bigquery.tables import OutputTable, Part
 from tests.integration.bigquery_faults import Broken, Faults
 
 pytestmark = pytest.mark.xdist_group("bigquery")
@@ -245,7 +245,7 @@ def test_a_job_id_that_is_taken_is_waited_for(spec, table, published):
     with open_with(spec, http) as clients:
         sink = BigQuerySink(spec, clients)
         find = sink_module.find_job
-        load = __import__("emberharmony.io.bigquery.load", fromlist=["find_job"])
+        load = __import__("emberharmony.io.sinks.bigquery.load", fromlist=["find_job"])
         into = sink._stage(table, sink._key("f1", ""))
         before = len(http.jobs("load"))
         try:
@@ -259,7 +259,7 @@ def test_a_job_id_that_is_taken_is_waited_for(spec, table, published):
 
 def test_a_load_job_that_fails_is_a_new_attempt_later(spec, table, published, monkeypatch):
     http = HttpFaults()
-    load = __import__("emberharmony.io.bigquery.load", fromlist=["write_parquet"])
+    load = __import__("emberharmony.io.sinks.bigquery.load", fromlist=["write_parquet"])
     write = load.write_parquet
     monkeypatch.setattr(load, "write_parquet", lambda table, parts, path: path.write_bytes(b"PAR1 not PAR1"))
     with open_with(spec, http) as clients:

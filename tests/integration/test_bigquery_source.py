@@ -14,12 +14,12 @@ from google.cloud import bigquery
 
 from emberharmony.errors import DataError, PlanError, TerminalError
 from emberharmony.features.columns import ColumnSpec
-from emberharmony.features.datetime import ticks
+from emberharmony.features.kinds.datetime import ticks
 from emberharmony.io.bigquery import TableName
-from emberharmony.io.bigquery import source as source_module
-from emberharmony.io.bigquery.order import sort_rows
-from emberharmony.io.bigquery.source import BigQuerySource
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
+from emberharmony.io.sources.bigquery import source as source_module
+from emberharmony.io.sources.bigquery.order import sort_rows
+from emberharmony.io.sources.bigquery.source import BigQuerySource
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import NO_ROWS, Chunk, cut_times, time_buckets

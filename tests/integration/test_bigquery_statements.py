@@ -12,8 +12,8 @@ from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryRea
 from sqlglot import exp
 
 from emberharmony.features import preprocessing
-from emberharmony.io.bigquery import source as source_module
-from flows.config import parse_job
+from emberharmony.io.sources.bigquery import source as source_module
+from flows.config.job import parse_job
 from flows.run import run
 
 pytestmark = pytest.mark.xdist_group("bigquery")

@@ -11,9 +11,9 @@ import requests
 from google.cloud import bigquery
 
 from emberharmony.errors import DataError, PlanError, TerminalError
-from emberharmony.io.bigquery.sink import BigQuerySink
-from emberharmony.io.bigquery.tables import OutputTable
-from flows.config import Job, parse_job
+from emberharmony.io.sinks.bigquery.sink import BigQuerySink
+from emberharmony.io.sinks.bigquery.tables import OutputTable
+from flows.config.job import Job, parse_job
 from flows.run import run
 from tests.integration.test_bigquery_sink import (
     HttpFaults,

@@ -15,8 +15,8 @@ from google.cloud import bigquery
 from emberharmony.errors import PlanError
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.schema import table_fields
-from flows.config import ApplyJob, parse_job
-from flows.outlook import plan_report
+from flows.cli.plan_report import plan_report
+from flows.config.job import ApplyJob, parse_job
 from flows.run import run
 from tests.faults import victims
 from tests.jobs import SPLITS, assert_published_alike, read_published, run_small, small_table, write_table

@@ -29,8 +29,8 @@ from prefect.states import Cancelling
 from deploy import zombies
 from deploy.local import POOLS, ROOT, local_deployment, local_server, local_worker, run_flights
 from emberharmony.backend import available_backends
-from flows.config import parse_job
-from flows.flights import demo_config, prepare_flights
+from flows.cli.flights import demo_config, prepare_flights
+from flows.config.job import parse_job
 from flows.run import run
 from tests.faults.victims import contents, receipts, small_job, wait_until
 from tests.jobs import small_table, write_table
@@ -120,7 +120,7 @@ def shards_of(job: dict[str, Any], client: SyncPrefectClient) -> dict[str, FlowR
 def run_from_a_shell(job: dict[str, Any], environment: dict[str, str], home: Path) -> subprocess.Popen[str]:
     path = home / "job.yaml"  # JSON is YAML
     path.write_text(json.dumps(job))
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "run", str(path), "--quiet"]
+    command = [sys.executable, "-c", "from flows.cli.app import main; main()", "run", str(path), "--quiet"]
     return subprocess.Popen(command, env=environment, cwd=home, stderr=subprocess.PIPE, text=True)
 
 

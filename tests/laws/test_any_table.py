@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emberharmony.errors import EmberharmonyError
-from flows.config import parse_job
-from flows.outlook import plan_report
+from flows.cli.plan_report import plan_report
+from flows.config.job import parse_job
 from tests.jobs import run_small
 
 N_ROWS = 60

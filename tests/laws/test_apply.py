@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.compose import Outcome, run_job
-from flows.config import ApplyJob, FitJob, parse_job
-from flows.local import PlainLoop
+from flows.config.job import ApplyJob, FitJob, parse_job
+from flows.engines.local import PlainLoop
 from tests.backends import BACKENDS, on_device
 from tests.jobs import Published, run_small, small_table, write_table
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.config import parse_job
+from flows.config.job import parse_job
+from flows.prefect.server import server_if_needed
 from flows.run import run
-from flows.server import server_if_needed
 from tests.faults.victims import contents, receipts, small_job, wait_until
 
 pytestmark = [
@@ -154,7 +154,7 @@ def test_a_process_engine_whose_parent_is_killed_leaves_no_worker(folder):
 
     job = small_job(folder, sink="orphans", runtime={"engine": "processes", "workers": 2, "chunk_rows": 40})
     (folder / "job.json").write_text(json.dumps(job))
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "run", str(folder / "job.json"), "--quiet"]
+    command = [sys.executable, "-c", "from flows.cli.app import main; main()", "run", str(folder / "job.json"), "--quiet"]
     with subprocess.Popen(command, start_new_session=True) as process:
         wait_until(lambda: len(receipts(job)) >= 3 or process.poll() is not None, timeout_s=100)
         children = psutil.Process(process.pid).children(recursive=True)

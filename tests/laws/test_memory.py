@@ -18,8 +18,8 @@ MAX_MEMORY_GB = 0.6
 JOB = """
 import json, sys
 from flows.compose import run_job
-from flows.config import parse_job
-from flows.local import PlainLoop
+from flows.config.job import parse_job
+from flows.engines.local import PlainLoop
 from emberharmony import threads
 
 threads.available_cores = lambda: int(sys.argv[2])

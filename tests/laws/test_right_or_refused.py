@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 
 from emberharmony.errors import DataError, EmberharmonyError
 from emberharmony.features import TerabyteFeatureExtractor, TerabyteTemporalStrideProcessor
+from flows.cli.plan_report import plan_report
 from flows.compose import run_job
-from flows.config import ApplyJob, parse_job
-from flows.local import PlainLoop
-from flows.outlook import plan_report
+from flows.config.job import ApplyJob, parse_job
+from flows.engines.local import PlainLoop
 
 N_ROWS = 24
 HOURS = [dt.datetime(2024, 1, 1, tzinfo=dt.UTC) + dt.timedelta(hours=i) for i in range(N_ROWS)]

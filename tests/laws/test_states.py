@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emberharmony.features.columns import FeatureColumn
 from emberharmony.features.profile import ColumnProfile
-from emberharmony.io.store import Store, prefixed
+from emberharmony.io.store.local import Store, prefixed
 from emberharmony.stats import CategoryCounts, Moments, Quantiles, WindowGram
 
 finite = st.floats(-1e6, 1e6)

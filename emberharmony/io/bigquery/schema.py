@@ -11,7 +11,7 @@ import pyarrow as pa
 from emberharmony.errors import DataError
 from emberharmony.io.bigquery.column_types import why_not_written, written_as
 from emberharmony.io.bigquery.connection import library
-from emberharmony.io.widths import SHORT_TEXT_BYTES, fixed_width
+from emberharmony.io.sources.parquet.widths import SHORT_TEXT_BYTES, fixed_width
 
 TYPE_KEY: Final = b"bigquery_type"
 """Field metadata that keeps the column's own type, where Arrow has none for it."""

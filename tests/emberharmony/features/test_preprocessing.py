@@ -9,9 +9,9 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from emberharmony.errors import DataError
-from emberharmony.features.categorical import CategorySpec
 from emberharmony.features.columns import ColumnSpec, assign_roles
-from emberharmony.features.datetime import CyclicalSpec
+from emberharmony.features.kinds.categorical import CategorySpec
+from emberharmony.features.kinds.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec, Preprocessing, datetime_features, encode, fit_preprocessing
 from emberharmony.features.profile import ColumnProfile
 from tests.references import reference_job

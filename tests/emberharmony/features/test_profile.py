@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.features.columns import FeatureColumn
-from emberharmony.features.datetime import CyclicalSpec
+from emberharmony.features.kinds.datetime import CyclicalSpec
 from emberharmony.features.profile import ColumnProfile
 
 RNG = np.random.default_rng(0)

@@ -17,7 +17,7 @@ from emberharmony.io.parts import (
     write_edges,
     write_part,
 )
-from emberharmony.io.store import Store
+from emberharmony.io.store.local import Store
 
 
 def part(n_rows=7):

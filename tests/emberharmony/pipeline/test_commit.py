@@ -10,8 +10,8 @@ import pytest
 from emberharmony.errors import DataError, TerminalError
 from emberharmony.pipeline import commit
 from flows.compose import run_job
-from flows.config import parse_job
-from flows.local import PlainLoop
+from flows.config.job import parse_job
+from flows.engines.local import PlainLoop
 from tests.faults.victims import contents, contents_of_published, small_job
 
 OLDER = {"windows": {"size": 2, "strides": [1, 3]}}
@@ -156,7 +156,7 @@ def test_a_file_put_there_at_the_last_moment_stays(sink, monkeypatch):
 
 
 def test_a_fit_takes_the_place_of_a_whole_result(sink):
-    from flows.config import FitJob
+    from flows.config.job import FitJob
 
     job = small_job(sink.parent, sink=sink.name)
     run_job(parse_job(job, model=FitJob), PlainLoop(1), overwrite=True)

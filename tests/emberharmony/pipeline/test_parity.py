@@ -16,8 +16,8 @@ from emberharmony.pipeline.parity import difference, is_checked
 from emberharmony.pipeline.publish import in_few_words
 from emberharmony.pipeline.stages import run_chunk
 from flows.compose import run_job
-from flows.config import parse_job
-from flows.local import PlainLoop
+from flows.config.job import parse_job
+from flows.engines.local import PlainLoop
 from tests.jobs import small_table, write_table
 
 needs_torch = pytest.mark.skipif("torch" not in available_backends(), reason="torch is not installed")

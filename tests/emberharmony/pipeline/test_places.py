@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from emberharmony.errors import PlanError
+from flows.cli.plan_report import plan_report
 from flows.compose import run_job
-from flows.config import ApplyJob, parse_job
-from flows.local import PlainLoop
-from flows.outlook import plan_report
+from flows.config.job import ApplyJob, parse_job
+from flows.engines.local import PlainLoop
 from tests.jobs import small_table, write_table
 
 RUNTIME = {"engine": "none", "backend": "numpy", "workers": 1}

@@ -7,14 +7,14 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.errors import PlanError
-from emberharmony.io.bigquery.source_spec import BigQuerySourceSpec
-from emberharmony.io.parquet import ParquetSource
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
+from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.pipeline.spec import PipelineSpec, pinned
 from emberharmony.pipeline.split_checks import check_method
 from emberharmony.splits import SPLITS, SplitSpec
 from emberharmony.windows import WindowSpec
-from flows.config import parse_job
-from flows.outlook import plan_report
+from flows.cli.plan_report import plan_report
+from flows.config.job import parse_job
 from tests.jobs import run_small, small_table, with_blocks, write_table
 
 

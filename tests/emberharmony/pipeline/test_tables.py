@@ -11,10 +11,10 @@ import pytest
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.io.bigquery.connection import BigQueryConnection
-from emberharmony.io.bigquery.sink import BigQuerySinkSpec
+from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
 from emberharmony.pipeline.tables import check_values, rows_accumulate
 from flows.compose import plan_job
-from flows.config import FitJob, Job, parse_job
+from flows.config.job import FitJob, Job, parse_job
 
 CARRIED = {
     "length": pa.array([1, 2], pa.duration("s")),

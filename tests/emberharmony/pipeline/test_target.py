@@ -10,8 +10,8 @@ import pytest
 from emberharmony.errors import DataError, TerminalError
 from emberharmony.pipeline.target import damaged_files, foreign_files, owned_names
 from flows.compose import run_job
-from flows.config import parse_job
-from flows.local import PlainLoop
+from flows.config.job import parse_job
+from flows.engines.local import PlainLoop
 from tests.faults.victims import contents, small_job
 
 

@@ -19,7 +19,7 @@ from emberharmony.io.bigquery.identifiers import (
     quote,
     timestamp_literal,
 )
-from emberharmony.io.bigquery.keys import Key
+from emberharmony.io.sources.bigquery.keys import Key
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from emberharmony.errors import PlanError
 from emberharmony.io.bigquery.parameters import TypedValue
 from emberharmony.io.bigquery.queries import _parameter
 from emberharmony.pipeline.spec import PipelineSpec
-from flows.config import load_job
+from flows.config.job import load_job
 
 GIVEN = {
     "day": ("2026-11-01", "DATE", "2026-11-01"),

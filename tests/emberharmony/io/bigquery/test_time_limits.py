@@ -13,12 +13,12 @@ import pytest
 
 from emberharmony.errors import TransientError
 from emberharmony.io.bigquery import BigQueryConnection, Clients, RetrySpec, TableName
-from emberharmony.io.bigquery.append import _commit, _unary
-from emberharmony.io.bigquery.bucket import remove_all, upload
-from emberharmony.io.bigquery.load import run_once
 from emberharmony.io.bigquery.metadata import dataset_location, remove
 from emberharmony.io.bigquery.queries import find_job, query_row, run_query, table_of
 from emberharmony.io.bigquery.read import read_rows
+from emberharmony.io.sinks.bigquery.append import _commit, _unary
+from emberharmony.io.sinks.bigquery.bucket import remove_all, upload
+from emberharmony.io.sinks.bigquery.load import run_once
 
 TABLE = TableName("project-1", "data", "rows")
 LIMITS = RetrySpec(attempts=2, first_wait_s=0.01, max_wait_s=0.02, request_deadline_s=0.5, silence_s=0.5)

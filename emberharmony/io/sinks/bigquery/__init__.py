@@ -1,0 +1,1 @@
+"""Results as BigQuery tables."""

@@ -1,0 +1,395 @@
+"""A run's tables in BigQuery: staged, counted, and only then published, each by one step that runs once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, ClassVar, Final, Literal, NamedTuple
+
+from emberharmony.errors import DataError, EmberharmonyError, PlanError
+from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, library
+from emberharmony.io.bigquery.failures import google_errors, raise_explained
+from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, checked_labels, parse_dataset, quote
+from emberharmony.io.bigquery.metadata import add_columns, create, dataset_location, exists, find, remove
+from emberharmony.io.bigquery.queries import find_job, query_row, query_table, rest_retry, run_query, table_of
+from emberharmony.io.sinks.bigquery.append import append_rows
+from emberharmony.io.sinks.bigquery.bucket import remove_all
+from emberharmony.io.sinks.bigquery.load import load_by_bucket, load_by_upload, run_once
+from emberharmony.io.sinks.bigquery.runs import PublishedRun, line_of, runs_table
+from emberharmony.io.sinks.bigquery.tables import SPLIT, OutputTable, bigquery_table
+from emberharmony.io.sinks.bigquery.target import check_fit, granularity_of
+from emberharmony.io.store.access import Access
+from emberharmony.io.store.paths import checked_folder
+from emberharmony.planning.partitions import Granularity
+
+_LOGGER = logging.getLogger(__name__)
+_BUCKET: Final = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:/|$)")
+_STAGING_DAYS: Final = 3
+_MAX_PARTITIONS: Final = 4_000  # that one job may touch
+_MAX_GENERATIONS: Final = 100
+Disposition = Literal["replace", "append", "fail", "replace_partitions"]
+
+
+@dataclass(frozen=True)
+class BigQuerySinkSpec:
+    """Where a run's tables go: `features`, one `windows_stride_N` for each stride, and `runs`, a line for each run.
+
+    ``replace`` puts this run's rows in place of all others, ``replace_partitions`` in place of those of the same partitions,
+    ``append`` beside them, and ``fail`` only where there are none. A run appends its rows once, however often it is started.
+    """
+
+    dataset: str
+    """Dataset of the published tables."""
+    path: str
+    """This machine's folder for staging, fitted state and manifest."""
+    type: Literal["bigquery"] = "bigquery"
+    """The kind of sink."""
+    mode: Access = "private"
+    """Who may read this machine's folder: its owner, the owner's group as well, or whoever the process's umask allows."""
+    prefix: str = ""
+    """What the tables' names begin with."""
+    write_disposition: Disposition = "replace"
+    """What becomes of rows that were there before."""
+    method: Literal["load", "storage_write"] = "load"
+    """Load files by a job, or send rows and commit them at once."""
+    staging: str | None = None
+    """Address in Cloud Storage, `gs://bucket/folder`, for the files to load; without it they are uploaded."""
+    staging_dataset: str | None = None
+    """Dataset of the staging tables; by default `dataset`."""
+    partition_by: Literal["auto", "hour", "day", "month", "year", "none"] = "auto"
+    """Partitions by the time column; auto chooses by the time that the rows span."""
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Labels on the tables."""
+    streams: int = 4
+    """Streams of `method: storage_write`."""
+    connection: BigQueryConnection = field(default_factory=BigQueryConnection)
+    """How to reach BigQuery."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        project = self.connection.project or ANY_PROJECT
+        TableName.parse(f"{self.dataset}.{self.prefix}features", project=project)
+        if self.staging_dataset is not None:
+            parse_dataset(self.staging_dataset, project=project)
+        checked_labels(dict(self.labels))
+        object.__setattr__(self, "path", checked_folder(self.path))
+        if self.staging is not None and not _BUCKET.match(self.staging):
+            raise ValueError(f"`staging` is an address in Cloud Storage, such as gs://bucket/folder; got {self.staging!r}.")
+        if self.staging is not None and self.method == "storage_write":
+            raise ValueError("`storage_write` needs no `staging`: rows are sent, not files. Leave one of the two out.")
+
+
+class _Success(NamedTuple):
+    """A job that ran under an id of several attempts."""
+
+    attempts: int  # up to it
+    ended: dt.datetime
+
+
+class BigQuerySink:
+    """Publishes the tables of one run; every step of it may be repeated."""
+
+    def __init__(self, spec: BigQuerySinkSpec, clients: Clients) -> None:
+        self._spec = spec
+        self._clients = clients
+        self._granularities: dict[str, Granularity] = {}
+
+    def publish(self, tables: Sequence[OutputTable], run: PublishedRun, *, nonce: str = "") -> None:
+        """Stage every table, compare the rows with the manifest's, then publish each, then tell it in `runs`.
+
+        Parameters
+        ----------
+        tables : sequence of OutputTable
+            All tables of the run.
+        run : PublishedRun
+            Its line in `runs`.
+        nonce : str
+            Tells a run that is to be published anew from its first time; an interrupted one goes on under the same.
+
+        Raises
+        ------
+        DataError
+            If row counts differ, or the disposition does not allow to write; nothing was published then.
+        """
+        key = self._key(run.fingerprint, nonce)
+        attempts = {table.name: self._next_attempt(table, key) for table in tables}
+        todo = [table for table in tables if attempts[table.name] is not None]
+        for table in todo:
+            table.check_parts()
+            self._check_target(table)
+        staged = {table.name: self._stage(table, key) for table in todo}
+        for table in todo:
+            self._count(table, staged[table.name])
+        for table in todo:
+            self._publish(table, staged[table.name], key, attempts[table.name] or 0)
+        self._tell(tables, run, key)
+        self._tidy(staged.values(), key)
+
+    def _tidy(self, staged: Iterable[TableName], key: str) -> None:
+        """Remove what publishing has left; what cannot be removed is said, and harms nobody."""
+        steps: list[tuple[str, Callable[[], object]]] = [
+            (f"the staging table {name} stays until it expires", partial(remove, self._clients, name)) for name in staged
+        ]
+        if self._spec.staging is not None:
+            # Also of an earlier attempt, which may have died here.
+            files = f"{self._spec.staging.rstrip('/')}/{key}-"
+            steps.append((f"files stay at {files}*", partial(remove_all, self._clients, files)))
+        for stays, step in steps:
+            try:
+                step()
+            except EmberharmonyError as error:
+                _LOGGER.warning("All is published, but %s: %s", stays, error)
+
+    @cached_property
+    def _location(self) -> str:
+        """Where jobs are begun and looked up: outside of the US and the EU, none is found without it."""
+        return self._clients.connection.location or dataset_location(self._clients, self.target("runs"))
+
+    def target(self, table: str) -> TableName:
+        """Return the full name of one of the run's tables."""
+        name = f"{self._spec.dataset}.{self._spec.prefix}{table}"
+        return TableName.parse(name, project=self._clients.project)
+
+    def _key(self, fingerprint: str, nonce: str) -> str:
+        spec = self._spec
+        what = [fingerprint, str(self.target("features")), spec.write_disposition, nonce]
+        return f"emberharmony-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]}"
+
+    # ---- staging -----------------------------------------------------------------------------------------------------
+
+    def _stage(self, table: OutputTable, key: str) -> TableName:
+        """Return a staging table that holds all rows of `table`, and fill it if it does not."""
+        for generation in range(_MAX_GENERATIONS):
+            into = self._staging_table(table, key, generation)
+            loading = f"{key}-{table.name}-load-{generation}"
+            if not exists(self._clients, into):
+                # A generation whose jobs ran, but whose table is gone, is spent: its jobs will not run again.
+                if self._job(f"{loading}-00000-0") is not None or self._job(f"{loading}-0") is not None:
+                    continue
+                self._create_staging(table, into)
+            self._fill(table, into, loading)
+            return into
+        raise DataError(f"Table {table.name!r} has been staged {_MAX_GENERATIONS} times, and never was published.")
+
+    def _fill(self, table: OutputTable, into: TableName, loading: str) -> None:
+        clients, spec = self._clients, self._spec
+        if not table.n_rows:
+            return
+        if spec.method == "storage_write":
+            # One commit covers all rows: there are all of them or none.
+            if not self._rows_of(into):
+                append_rows(clients, table, into, streams=spec.streams)
+        elif spec.staging is not None:
+            load_by_bucket(clients, table, into, key=loading, staging=spec.staging, location=self._location)
+        else:
+            load_by_upload(clients, table, into, key=loading, location=self._location)
+
+    def _staging_table(self, table: OutputTable, key: str, generation: int) -> TableName:
+        dataset = self._spec.staging_dataset or self._spec.dataset
+        name = f"{dataset}.{key.replace('-', '_')}_{table.name}_{generation}"
+        return TableName.parse(name, project=self._clients.project)
+
+    def _create_staging(self, table: OutputTable, into: TableName) -> None:
+        made = bigquery_table(str(into), table, self._granularity(table), self._labels())
+        made.expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=_STAGING_DAYS)
+        create(self._clients, made)
+
+    def _rows_of(self, name: TableName) -> int:
+        sql = f"SELECT COUNT(*) AS n FROM {name.sql}"
+        return int(query_row(self._clients, sql, doing=f"Counting the rows of {name}")["n"])
+
+    def _count(self, table: OutputTable, staged: TableName) -> None:
+        found = query_table(
+            self._clients,
+            f"SELECT {quote(SPLIT)} AS name, COUNT(*) AS n FROM {staged.sql} GROUP BY {quote(SPLIT)}",
+            doing=f"Counting the rows of {staged}",
+        ).to_pylist()
+        counts = dict.fromkeys(table.rows, 0) | {row["name"]: int(row["n"]) for row in found}
+        if counts != dict(table.rows):
+            remove(self._clients, staged)
+            raise DataError(
+                f"Table {table.name!r} was staged with {counts} rows, the manifest says {dict(table.rows)}; nothing was "
+                f"published, and the staged rows were removed. Run the same command again to stage them anew."
+            )
+
+    # ---- publishing --------------------------------------------------------------------------------------------------
+
+    def _next_attempt(self, table: OutputTable, key: str) -> int | None:
+        """Return the attempt to publish with; ``None`` if one has succeeded, and its rows are still there."""
+        target = self.target(table.name)
+        earlier = self._succeeded(f"{key}-{table.name}-publish")
+        if earlier is None:
+            return 0
+        if table.n_rows and not self._holds_rows(target):
+            _LOGGER.warning("%s no longer holds the rows that this run published to it; they are published again.", target)
+            return earlier.attempts
+        adds = self._spec.write_disposition in ("append", "fail")
+        if adds and table_of(self._clients, target).created > earlier.ended:
+            raise DataError(
+                f"{target} was made after this run's rows were published to a table of that name, and nothing tells whether "
+                f"they are in it. Remove it to publish them anew, or set `sink.prefix`, or `sink.write_disposition: replace`."
+            )
+        level = logging.WARNING if adds else logging.INFO  # of the others, a run that begins anew has another key
+        _LOGGER.log(level, "This run's rows were published to %s before, and are not published twice.", target)
+        return None
+
+    def _holds_rows(self, target: TableName) -> bool:
+        return exists(self._clients, target) and self._rows_of(target) > 0
+
+    def _check_target(self, table: OutputTable) -> None:
+        """Refuse, before anything is sent, what publishing would be refused for."""
+        target = self.target(table.name)
+        there = find(self._clients, target)
+        if there is None:
+            return
+        check_fit(target, there, table, self._spec.write_disposition, self._granularity(table))
+
+    def _publish(self, table: OutputTable, staged: TableName, key: str, attempt: int) -> None:
+        target = self.target(table.name)
+        doing = f"Publishing {target}"
+        create(self._clients, bigquery_table(str(target), table, self._granularity(table), self._labels()))
+        if self._spec.write_disposition != "replace":  # which replaces the columns, too
+            add_columns(self._clients, target, table.own_fields())
+        if self._spec.write_disposition == "replace_partitions" and not table.n_rows:
+            _LOGGER.warning("%s: this run has no rows, and so replaces none: those of an earlier run stay.", target)
+            return
+        job_key = f"{key}-{table.name}-publish"
+        if self._spec.write_disposition == "replace_partitions":
+            sql = self._merge_sql(table, staged, target)
+
+            def begin(job_id: str) -> Any:
+                return run_query(self._clients, sql, doing=doing, job_id=job_id, location=self._location)
+        else:
+
+            def begin(job_id: str) -> Any:
+                return self._copy(staged, target, job_id)
+
+        self._run_once(job_key, begin, doing=doing, first=attempt)
+        self._describe(table, target)
+
+    def _copy(self, staged: TableName, target: TableName, job_id: str) -> Any:
+        """Copy: atomic, free, and it keeps the staging table's partitions."""
+        bigquery = library("google.cloud.bigquery")
+        write = {"replace": "WRITE_TRUNCATE", "append": "WRITE_APPEND", "fail": "WRITE_EMPTY"}
+        config = bigquery.CopyJobConfig(
+            write_disposition=write[self._spec.write_disposition], labels=dict(self._clients.connection.labels)
+        )
+        return self._clients.jobs.copy_table(
+            str(staged),
+            str(target),
+            job_id=job_id,
+            location=self._location,
+            job_config=config,
+            retry=rest_retry(self._clients),
+        )
+
+    def _merge_sql(self, table: OutputTable, staged: TableName, target: TableName) -> str:
+        """Return the statement that replaces whole partitions: those in which this run has rows."""
+        granularity = self._granularity(table)
+        if table.time is None or granularity is None:
+            raise PlanError(f"Table {table.name!r} has no time to be partitioned by; `replace_partitions` needs one.")
+        column = quote(table.column(table.time))
+        kind = next(f.field_type for f in table.fields() if f.name == table.column(table.time))
+        start = f"{kind}_TRUNC({column}, {granularity})"
+        days = query_table(
+            self._clients,
+            f"SELECT DISTINCT CAST({start} AS STRING) AS start FROM {staged.sql} WHERE {column} IS NOT NULL ORDER BY start",
+            doing=f"Looking up the partitions of {staged}",
+        )["start"].to_pylist()
+        if len(days) > _MAX_PARTITIONS:
+            raise PlanError(
+                f"Table {table.name!r} has rows in {len(days):,} partitions, over the {_MAX_PARTITIONS:,} that one job may "
+                f"replace. Set `sink.partition_by: month`, or publish shorter slices."
+            )
+        # The literals come from BigQuery itself, as the text of its own times.
+        starts = ", ".join(f"{kind} '{day}'" for day in days)
+        columns = ", ".join(quote(name) for name in table.names)
+        return (
+            f"MERGE INTO {target.sql} AS target\nUSING {staged.sql} AS staged\nON FALSE\n"
+            f"WHEN NOT MATCHED BY SOURCE AND {kind}_TRUNC(target.{column}, {granularity}) IN ({starts}) THEN DELETE\n"
+            f"WHEN NOT MATCHED BY TARGET THEN INSERT ({columns}) VALUES ({columns})"
+        )
+
+    def _describe(self, table: OutputTable, target: TableName) -> None:
+        """Say what table and columns are; the columns themselves stay as they are there."""
+        there = table_of(self._clients, target)
+        texts = {column.name: column.description for column in table.fields() if column.description}
+        field = library("google.cloud.bigquery").SchemaField.from_api_repr
+        there.schema = [
+            field({**column.to_api_repr(), "description": texts.get(column.name, column.description or "")})
+            for column in there.schema
+        ]
+        there.labels = {**there.labels, **self._labels()}
+        there.description = table.description or there.description
+        try:
+            self._clients.jobs.update_table(there, ["schema", "labels", "description"], retry=rest_retry(self._clients))
+        except google_errors() as error:
+            raise_explained(error, doing=f"Describing {target}", permission="bigquery.tables.update")
+
+    def _tell(self, tables: Sequence[OutputTable], run: PublishedRun, key: str) -> None:
+        """Add the run's line to `runs`, once."""
+        target = self.target("runs")
+        doing = f"Adding the run to {target}"
+        earlier = self._succeeded(f"{key}-runs")
+        if earlier is not None and self._holds_rows(target):
+            return
+        made = runs_table(target, self._labels())
+        create(self._clients, made)
+        line = line_of(run, [self.target(table.name) for table in tables], self._spec.write_disposition)
+
+        def begin(job_id: str) -> Any:
+            labels = dict(self._clients.connection.labels)
+            config = library("google.cloud.bigquery").LoadJobConfig(
+                schema=made.schema,
+                write_disposition="WRITE_APPEND",
+                schema_update_options=["ALLOW_FIELD_ADDITION"],  # to a table that an earlier version has made
+                labels=labels,
+            )
+            return self._clients.jobs.load_table_from_json(
+                [line], str(target), job_id=job_id, location=self._location, job_config=config
+            )
+
+        self._run_once(f"{key}-runs", begin, doing=doing, first=earlier.attempts if earlier else 0)
+
+    # ---- jobs --------------------------------------------------------------------------------------------------------
+
+    def _job(self, job_id: str) -> Any | None:
+        return find_job(self._clients, job_id, doing=f"Looking up job {job_id}", location=self._location)
+
+    def _succeeded(self, key: str) -> _Success | None:
+        """Return the last attempt at a job that succeeded, if any did."""
+        found, attempts = None, 0
+        while (job := self._job(f"{key}-{attempts}")) is not None:
+            attempts += 1
+            if job.state == "DONE" and not job.error_result:
+                found = _Success(attempts, job.ended)
+        return found
+
+    def _run_once(self, key: str, begin: Callable[[str], Any], *, doing: str, first: int) -> None:
+        run_once(self._clients, key, begin, doing=doing, location=self._location, first=first)
+
+    # ---- small things ------------------------------------------------------------------------------------------------
+
+    def _granularity(self, table: OutputTable) -> Granularity | None:
+        wanted = self._spec.partition_by
+        if wanted == "none" or table.time is None:
+            return None
+        if wanted == "auto":
+            if table.name not in self._granularities:
+                there = find(self._clients, self.target(table.name))
+                has = granularity_of(there) if there else None
+                self._granularities[table.name] = has or table.finest_granularity(_MAX_PARTITIONS)
+            return self._granularities[table.name]
+        names: dict[str, Granularity] = {"hour": "HOUR", "day": "DAY", "month": "MONTH", "year": "YEAR"}
+        return names[wanted]
+
+    def _labels(self) -> dict[str, str]:
+        return {**self._clients.connection.labels, **self._spec.labels}

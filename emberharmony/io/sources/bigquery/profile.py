@@ -1,0 +1,199 @@
+"""Profiling where the data is: one generated statement, one scan, and only figures travel."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from emberharmony.errors import PlanError
+from emberharmony.features.columns import FeatureColumn
+from emberharmony.io.bigquery.connection import Clients
+from emberharmony.io.bigquery.identifiers import quote
+from emberharmony.io.bigquery.queries import query_row, run_query
+from emberharmony.io.sources.bigquery.keys import Key
+from emberharmony.stats.moments import Moments
+
+_LOGGER = logging.getLogger(__name__)
+_COLUMNS_PER_STATEMENT: Final = 400
+"""A statement may be 1 MB long; the columns of very wide tables are profiled by several, each scanning only its own."""
+
+
+@dataclass(frozen=True)
+class ProfileSpec:
+    """How closely columns are looked at."""
+
+    quantiles: int = 1000  # equal parts that APPROX_QUANTILES cuts a column into; even, so that the median is one of its cuts
+    top: int = 100  # most frequent categories
+
+    def __post_init__(self) -> None:
+        """Refuse what BigQuery would refuse."""
+        if self.quantiles < 2 or self.quantiles % 2 or self.top < 1:
+            raise ValueError(f"{self} makes no sense: an even number of quantiles and at least one category.")
+
+
+@dataclass(frozen=True)
+class ColumnFigures:
+    """What one statement finds out of one column; kinds have no use for some of it."""
+
+    name: str
+    n_rows: int
+    n_null: int
+    n_nonfinite: int  # NaN and infinities; they are in none of the other figures
+    n_distinct: int  # approximate
+    moments: Moments
+    quantiles: tuple[float, ...]  # approximate: minimum, the cuts, maximum
+    top: tuple[tuple[str, int], ...]  # approximate in its last places; most frequent first
+
+    @property
+    def median(self) -> float:
+        """The middle cut; NaN where there are no numbers."""
+        return self.quantiles[len(self.quantiles) // 2] if self.quantiles else math.nan
+
+
+@dataclass(frozen=True)
+class TableFigures:
+    """The profile of a table, and what it cost."""
+
+    n_rows: int
+    columns: Mapping[str, ColumnFigures]
+    times: tuple[int, int] | None  # first and last, in ticks
+    rows_per_day: Mapping[int, int]  # by days since 1970
+    bytes_processed: int
+
+
+def profile_table(
+    clients: Clients,
+    source: str,
+    columns: Sequence[FeatureColumn],
+    kinds: Mapping[str, str],
+    *,
+    doing: str,
+    where: str = "TRUE",
+    time: Key | None = None,
+    spec: ProfileSpec | None = None,
+) -> TableFigures:
+    """Profile columns where they are: a dry run first, which tells the bytes, then one statement.
+
+    Parameters
+    ----------
+    source : str
+        What stands behind FROM: a quoted table at its snapshot time.
+    columns : sequence of FeatureColumn
+        The columns, and what features are made of them.
+    kinds : mapping of str to str
+        Their BigQuery types.
+    where : str
+        Condition on the rows.
+    time : Key, optional
+        The time column, for its range and the rows of each day.
+
+    Raises
+    ------
+    PlanError
+        If it would scan more than the connection's `maximum_bytes_billed`.
+    """
+    spec = spec or ProfileSpec()
+    row: dict[str, Any] = {}
+    n_bytes = 0
+    for first in range(0, max(len(columns), 1), _COLUMNS_PER_STATEMENT):
+        part = columns[first : first + _COLUMNS_PER_STATEMENT]
+        sql = profile_sql(source, part, kinds, where=where, time=None if first else time, spec=spec, first=first)
+        bytes_of_part = int(run_query(clients, sql, doing=doing, dry_run=True).total_bytes_processed or 0)
+        ceiling = clients.connection.maximum_bytes_billed
+        if ceiling is not None and bytes_of_part > ceiling:
+            raise PlanError(
+                f"{doing} would scan {bytes_of_part:,} bytes, over the {ceiling:,} of `maximum_bytes_billed`. Raise it, name "
+                f"fewer columns in `source.columns`, or set `source.profile: stream`."
+            )
+        _LOGGER.info("%s scans %d bytes", doing, bytes_of_part)
+        row |= query_row(clients, sql, doing=doing)
+        n_bytes += bytes_of_part
+    n_rows = int(row["n_rows"])
+    figures = {column.name: _figures(column, row, f"c{i}", n_rows, spec) for i, column in enumerate(columns)}
+    has_times = time is not None and row["t_first"] is not None
+    days = {int(entry["day"]): int(entry["n"]) for entry in row.get("t_days") or []}
+    times = (int(row["t_first"]), int(row["t_last"])) if has_times else None
+    return TableFigures(n_rows, figures, times, days, n_bytes)
+
+
+def profile_sql(
+    source: str,
+    columns: Sequence[FeatureColumn],
+    kinds: Mapping[str, str],
+    *,
+    where: str = "TRUE",
+    time: Key | None = None,
+    spec: ProfileSpec | None = None,
+    first: int = 0,
+) -> str:
+    """Return the statement that profiles `columns`; figures of column ``i`` are called ``c{first + i}_...``."""
+    spec = spec or ProfileSpec()
+    figures = ["COUNT(*) AS n_rows"]
+    for i, column in enumerate(columns, first):
+        figures += _expressions(column, kinds[column.name], f"c{i}", spec)
+    if time is not None:
+        day = 86_400 if time.kind == "DATE" else 86_400_000_000
+        figures += [
+            f"MIN({time.ticks_sql}) AS t_first",
+            f"MAX({time.ticks_sql}) AS t_last",
+            # Names that no column of the table has: GROUP BY would mean the column.
+            "(SELECT ARRAY_AGG(STRUCT(_eh_day AS day, _eh_n AS n) ORDER BY _eh_day) FROM ("
+            f"SELECT CAST(FLOOR({time.ticks_sql} / {day}) AS INT64) AS _eh_day, COUNT(*) AS _eh_n "
+            f"FROM {source} WHERE ({where}) AND {time.sql} IS NOT NULL GROUP BY _eh_day)) AS t_days",
+        ]
+    body = ",\n  ".join(figures)
+    return f"SELECT\n  {body}\nFROM {source}\nWHERE {where}"
+
+
+def _expressions(column: FeatureColumn, kind: str, alias: str, spec: ProfileSpec) -> list[str]:
+    name = quote(column.name)
+    nulls = f"COUNTIF({name} IS NULL) AS {alias}_null"
+    if column.kind == "datetime":
+        return [nulls]
+    if column.kind == "categorical":
+        text = name if kind == "STRING" else f"CAST({name} AS STRING)"
+        return [
+            nulls,
+            f"APPROX_COUNT_DISTINCT({text}) AS {alias}_distinct",
+            # Null counts as a value there, and would push the last category out.
+            f"APPROX_TOP_COUNT({text}, {spec.top + 1}) AS {alias}_top",
+        ]
+    number = f"CAST({name} AS FLOAT64)"
+    nonfinite = "0"
+    if kind in ("BOOL", "BOOLEAN"):
+        number = f"CAST(CAST({name} AS INT64) AS FLOAT64)"
+    elif kind in ("FLOAT64", "FLOAT"):
+        nonfinite = f"COUNTIF(IS_NAN({name}) OR IS_INF({name}))"
+        number = f"IF(IS_NAN({name}) OR IS_INF({name}), NULL, {name})"
+    return [
+        nulls,
+        f"{nonfinite} AS {alias}_nonfinite",
+        f"COUNT({number}) AS {alias}_count",
+        f"AVG({number}) AS {alias}_mean",
+        f"VAR_POP({number}) AS {alias}_variance",
+        f"MIN({number}) AS {alias}_min",
+        f"MAX({number}) AS {alias}_max",
+        f"APPROX_COUNT_DISTINCT({number}) AS {alias}_distinct",
+        f"APPROX_QUANTILES({number}, {spec.quantiles}) AS {alias}_quantiles",
+    ]
+
+
+def _figures(column: FeatureColumn, row: Mapping[str, Any], alias: str, n_rows: int, spec: ProfileSpec) -> ColumnFigures:
+    n_null = int(row[f"{alias}_null"])
+    n_distinct = int(row.get(f"{alias}_distinct") or 0)
+    if column.kind in ("numeric", "boolean"):
+        count = int(row[f"{alias}_count"])
+        moments = Moments.empty()
+        if count:
+            mean, variance, low, high = (float(row[f"{alias}_{key}"]) for key in ("mean", "variance", "min", "max"))
+            moments = Moments(count, mean, variance * count, low, high)
+        quantiles = tuple(float(value) for value in row[f"{alias}_quantiles"] or ())
+        n_nonfinite = int(row[f"{alias}_nonfinite"])
+        return ColumnFigures(column.name, n_rows, n_null, n_nonfinite, n_distinct, moments, quantiles, ())
+    counted = [(entry["value"], int(entry["count"])) for entry in row.get(f"{alias}_top") or []]
+    # Ties in count are broken by value, as everywhere; BigQuery leaves them open.
+    top = sorted(((value, n) for value, n in counted if value is not None), key=lambda pair: (-pair[1], pair[0]))
+    return ColumnFigures(column.name, n_rows, n_null, 0, n_distinct, Moments.empty(), (), tuple(top[: spec.top]))

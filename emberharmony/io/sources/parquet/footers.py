@@ -1,0 +1,142 @@
+"""Parquet files by their footers: what they hold, whether they are still the same, and what is wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emberharmony.errors import DataError, TerminalError, TransientError
+from emberharmony.io.sources.parquet.decoding import decoded_schema, number_categories
+from emberharmony.io.store.errors import PASSING, told
+from emberharmony.messages import listed
+
+_SIGNATURE_BYTES = 28
+"""What follows a footer in plain text of a file with encrypted columns: Arrow aborts the process where one is looked at."""
+
+
+class FooteredFile(NamedTuple):
+    """A file as it was when its footer was read."""
+
+    path: Path
+    size: int
+    modified_ns: int
+    metadata: pq.FileMetaData
+    footer_digest: str
+    schema: pa.Schema
+    """Names and types as the columns are decoded."""
+    number_categories: frozenset[str]
+    """Columns of numbers that were a dictionary when the file was written."""
+
+
+class RowGroup(NamedTuple):
+    """A row group: where it lies, and its first row's number in the whole table."""
+
+    file: int
+    number: int
+    first_row: int
+    n_rows: int
+
+
+def open_footer(path: Path) -> FooteredFile:
+    """Read a file's footer, and what tells the file from another one.
+
+    Raises
+    ------
+    DataError
+        If it is damaged or encrypted, or has two columns of one name.
+    """
+    try:
+        status = path.stat()
+        with path.open("rb") as handle:
+            length, magic = _tail(handle)
+            if magic == b"PARE":
+                raise _encrypted(path)
+            metadata = pq.read_metadata(handle)
+            handle.seek(-8 - length, os.SEEK_END)
+            digest = hashlib.sha256(handle.read(length)).hexdigest()[:32]
+        if length - metadata.serialized_size == _SIGNATURE_BYTES:
+            raise _encrypted(path)
+        schema, categories = decoded_schema(metadata), number_categories(metadata)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, error, "footer") from error
+    n_rows = sum(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+    if n_rows != metadata.num_rows:
+        raise DataError(
+            f"{path} is damaged: its footer tells of {metadata.num_rows:,} rows, its row groups of {n_rows:,}. Write the file "
+            f"again, or leave it out."
+        )
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path} has several columns named {listed(twice)}; give each its own name.")
+    return FooteredFile(path, status.st_size, status.st_mtime_ns, metadata, digest, schema, categories)
+
+
+def _tail(handle: BinaryIO) -> tuple[int, bytes]:
+    """Length of the footer, and the four bytes that end a file."""
+    handle.seek(0, os.SEEK_END)
+    handle.seek(-min(handle.tell(), 8), os.SEEK_END)
+    tail = handle.read(8)
+    return int.from_bytes(tail[:4], "little"), tail[4:]
+
+
+def _encrypted(path: Path) -> DataError:
+    return DataError(
+        f"{path} is encrypted, in part or as a whole (Parquet modular encryption), and cannot be read. Write it without "
+        f"encryption, or leave it out of source.path."
+    )
+
+
+def unreadable(path: Path, error: Exception, where: str) -> DataError | TransientError | TerminalError:
+    """Return the error to raise in place of Arrow's or the system's own."""
+    if isinstance(error, OSError) and error.errno in PASSING:
+        return told(error, path)
+    if isinstance(error, PermissionError):
+        return DataError(f"{path} cannot be read: permission denied. Give this user the right to read it.")
+    reason = str(error).splitlines()[0].rstrip(".")
+    return DataError(f"{path} cannot be read as Parquet, at its {where}: {reason}. Write the file again, or leave it out.")
+
+
+def unchanged(file: FooteredFile) -> Path:
+    """Return where the file lies, unless it is another one than when its footer was read."""
+    status = file.path.stat()
+    if (status.st_size, status.st_mtime_ns) != (file.size, file.modified_ns):
+        raise DataError(f"{file.path} was changed while the job ran; nothing was published. Start again with --overwrite.")
+    return file.path
+
+
+def open_unchanged(file: FooteredFile, where: str) -> BinaryIO:
+    """Open a file to read `where` in it, unless it is another one than when its footer was read."""
+    try:
+        return unchanged(file).open("rb")
+    except OSError as error:
+        raise unreadable(file.path, error, where) from error
+
+
+def refuse_other_schema(schema: pa.Schema, file: FooteredFile, first: Path) -> None:
+    """Refuse a file whose columns are not those of the first one."""
+    other = file.schema
+    for name in dict.fromkeys([*schema.names, *other.names]):
+        types = [s.field(name).type if name in s.names else "missing" for s in (schema, other)]
+        if types[0] != types[1]:
+            raise DataError(
+                f"Column {name!r} is {types[0]} in {first} and {types[1]} in {file.path}; all files need one schema: "
+                f"write one of them again, or leave it out of source.path."
+            )
+
+
+def leaves(file: FooteredFile) -> list[str]:
+    """Return the top-level column of every leaf of a file, in the order of its column chunks.
+
+    By the schema, not by the leaves' paths: the path of ``b`` in a struct ``a`` is that of a column named ``a.b``.
+    """
+    return [field.name for field in file.schema for _ in range(_n_leaves(field.type))]
+
+
+def _n_leaves(type_: pa.DataType) -> int:
+    children = [type_.field(i).type for i in range(type_.num_fields)]
+    return sum(map(_n_leaves, children)) if children else 1

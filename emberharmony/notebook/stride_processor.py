@@ -1,0 +1,344 @@
+"""Windows of several strides, each compressed by PCA, from batches that come once: the notebook's door to `pca`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emberharmony.backend import select, using_backend
+from emberharmony.errors import DataError
+from emberharmony.features.kinds.numeric import count_clipped
+from emberharmony.messages import shown
+from emberharmony.notebook.arguments import flag, whole_number
+from emberharmony.notebook.matrix_batch import MatrixBatch, batches_in
+from emberharmony.notebook.progress import Progress
+from emberharmony.notebook.spool import MatrixFile
+from emberharmony.notebook.state_file import read_state_file, write_state_file
+from emberharmony.notebook.stride_state import FittedStride, Spool, Tail, overlapping, state_arrays, state_of_arrays
+from emberharmony.pca import PCASpec, WindowPCA
+from emberharmony.stats.window_gram import WindowGram
+from emberharmony.typing import FeatureBlock, FloatArray
+from emberharmony.windows import WindowSpec, window_starts
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
+
+_log = logging.getLogger(__name__)
+
+Scores = NDArray[np.float32]  # (n_windows, n_components)
+
+
+class TerabyteTemporalStrideProcessor:
+    """Windows of rows at several strides, each stride's compressed by its own PCA.
+
+    The PCA is exact whatever the batches: it comes from the sums of products of all windows' rows, which are merged batch by
+    batch, and no window is ever built. Every window is projected once, on the one PCA that all of its stride share. Memory
+    holds one batch and the sums; rows wait for the second pass, and scores for whoever reads them, in temporary files.
+
+    Parameters
+    ----------
+    window_size : int
+        Rows in a window.
+    stride_perspectives : sequence of int
+        Rows from one window's first row to the next one's, counted from the first row of the series.
+    pca_components : int, optional
+        Components to keep; by default half the window's numbers, at most 32, never more than windows less one.
+    batch_size : int
+        Rows to compute on at once; batches may have any other size.
+    use_incremental_pca : bool
+        Kept for callers that give it: the PCA is exact in bounded memory either way, so it changes nothing.
+    verbose : bool
+        Show progress: logged at level INFO where logging is configured, else written to standard error.
+    preferred_backend : str, optional
+        ``numpy``, ``torch`` or ``mlx``, with a device if wanted; by default the current one.
+
+    Attributes
+    ----------
+    pca_models : dict of int to sklearn.decomposition.PCA
+        The fitted model of every stride, for windows flattened row by row.
+    state_buffer : array of shape (<= window_size - 1, n_features) or None
+        Last rows of the series, with which windows that are not complete yet begin.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(100, 3))
+    >>> processor = TerabyteTemporalStrideProcessor(window_size=4, stride_perspectives=(1, 2), pca_components=2, verbose=False)
+    >>> scores = processor.process_large_dataset(rows[i : i + 7] for i in range(0, 100, 7))
+    >>> scores[1].shape, scores[2].shape
+    ((97, 2), (49, 2))
+    >>> windows = np.lib.stride_tricks.sliding_window_view(rows, 4, axis=0).transpose(0, 2, 1).reshape(97, 12)
+    >>> bool(np.allclose(processor.pca_models[1].transform(windows), scores[1], atol=1e-4))
+    True
+    """
+
+    def __init__(
+        self,
+        window_size: int = 5,
+        stride_perspectives: Sequence[int] = (1, 3, 5),
+        pca_components: int | None = None,
+        batch_size: int = 10_000,
+        use_incremental_pca: bool = True,
+        verbose: bool = True,
+        preferred_backend: str | None = None,
+    ) -> None:
+        self._windows = WindowSpec(whole_number("window_size", window_size), _strides(stride_perspectives))
+        self._pca = PCASpec(None if pca_components is None else whole_number("pca_components", pca_components))
+        select(preferred_backend)  # now, not in the middle of the work: a backend that was asked for has to be there
+        self.batch_size = whole_number("batch_size", batch_size)
+        self.use_incremental_pca = use_incremental_pca
+        self.verbose = flag("verbose", verbose)
+        self.preferred_backend = preferred_backend
+        self.pca_models: dict[int, PCA] = {}
+        self._fitted: dict[int, FittedStride] = {}
+        self._tail: Tail | None = None
+        self._names: tuple[str, ...] | None = None  # of the columns, once a frame has told them
+
+    @property
+    def window_size(self) -> int:
+        """Rows in a window."""
+        return self._windows.size
+
+    @property
+    def stride_perspectives(self) -> tuple[int, ...]:
+        """The strides."""
+        return self._windows.strides
+
+    @property
+    def pca_components(self) -> int | None:
+        """Components asked for."""
+        return self._pca.components
+
+    @property
+    def state_buffer(self) -> FloatArray | None:
+        """Last rows of the series so far, which the next call's first windows begin with."""
+        return None if self._tail is None else self._tail.rows.copy()
+
+    def reset(self) -> None:
+        """Forget the series and the fitted models."""
+        self.pca_models, self._fitted, self._tail, self._names = {}, {}, None, None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted models, and the open series if there is one, to a file that `load` reads."""
+        self._model(self.stride_perspectives[0])
+        data = {
+            "window_size": self.window_size,
+            "stride_perspectives": self.stride_perspectives,
+            "pca_components": self.pca_components,
+            "batch_size": self.batch_size,
+            "names": self._names,
+        }
+        write_state_file(path, type(self).__name__, data, state_arrays(self._fitted, self._tail))
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, verbose: bool = True, preferred_backend: str | None = None
+    ) -> TerabyteTemporalStrideProcessor:
+        """Return the processor that `save` wrote: it scores, and continues the open series, as the saved one did.
+
+        Raises
+        ------
+        DataError
+            If the file is something else, or damaged.
+        """
+        data, arrays = read_state_file(path, cls.__name__)
+        names = data.pop("names")
+        processor = cls(**data, verbose=verbose, preferred_backend=preferred_backend)
+        processor._names = None if names is None else tuple(names)
+        processor._fitted, processor._tail = state_of_arrays(arrays)
+        processor.pca_models = {stride: model.pca.to_sklearn() for stride, model in processor._fitted.items()}
+        return processor
+
+    def process_large_dataset(self, generator: Iterable[Any], maintain_state: bool = True) -> dict[int, Scores]:
+        """Fit every stride's PCA on all windows of the batches, and return all windows' scores.
+
+        Parameters
+        ----------
+        generator : iterable
+            Batches of rows, read once: arrays, tensors or frames of numbers, of shape ``(n_rows, n_features)`` with
+            any numbers of rows, everything finite. A single matrix or frame is one batch. Frames' columns are taken by
+            name, in the order of the first frame.
+        maintain_state : bool
+            The batches are one series, and windows go across their borders. It stays open: the next call continues it, with
+            the models fitted by this one (`reset` begins anew). Otherwise every batch is a series of its own.
+
+        Returns
+        -------
+        dict of int to array of shape (n_windows, n_components)
+            Scores by stride, float32, read-only, mapped from a temporary file that goes when they do.
+
+        Raises
+        ------
+        DataError
+            If there is no row, batches do not have the same columns, or a value is missing, not finite or beyond float32.
+        PlanError
+            If there are too few windows for a PCA.
+        """
+        generator = batches_in(generator)
+        with self._computing():
+            if maintain_state and self._tail is not None:
+                return self._continued(generator, self._tail)
+            with Spool() as spool:
+                states = self._spooled(generator, spool, one_series=maintain_state)
+                self._fit(states, spool.shift)
+                scores = self._project(self._stretches(spool))
+                self._tail = Tail.of(spool, self._windows.halo) if maintain_state else None
+                self._names = spool.names
+        return scores
+
+    def process_batch(self, data: Any) -> dict[int, Scores]:
+        """Return the scores of the windows within one batch, a series of its own.
+
+        The first batch fits the models if nothing has; after that they stay as they are.
+        """
+        with self._computing():
+            rows = MatrixBatch.of(data, 0, self._names)
+            if not self._fitted:
+                with Spool() as spool:
+                    self._fit(self._spooled([data], spool, one_series=True), spool.shift)
+            shift = self._shift
+            rows.check_width(len(shift), 0)
+            scores = self._project(overlapping(rows.blocks(shift, self.batch_size, 0), self._windows.halo))
+            self._names = self._names or rows.names
+            return scores
+
+    def get_explained_variance(self, stride: int) -> float:
+        """Return the share of the variance of a stride's windows that its components hold together."""
+        return float(self._model(stride).explained_variance_ratio.sum())
+
+    def get_feature_importance(self, stride: int) -> FloatArray:
+        """Return the sum of absolute loadings over a stride's components.
+
+        Of shape ``(window_size * n_features,)``, the window's first row first; ``reshape(window_size, -1)`` tells lags and
+        features apart.
+        """
+        return self._model(stride).importance.ravel()
+
+    def _model(self, stride: int) -> WindowPCA:
+        if stride not in self.stride_perspectives:
+            raise ValueError(f"Stride {stride} is not one of this processor's: {list(self.stride_perspectives)}.")
+        if stride not in self._fitted:
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError("No PCA is fitted yet; call process_large_dataset or process_batch first.")
+        return self._fitted[stride].pca
+
+    def _computing(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self.preferred_backend is None else using_backend(self.preferred_backend)
+
+    def _spooled(self, batches: Iterable[Any], spool: Spool, *, one_series: bool) -> list[WindowGram]:
+        """First pass: rows to disk, and the windows' sums, one state for each stride."""
+        total: list[WindowGram] = []
+        series: list[WindowGram] = []
+        counted = 0  # rows of the spool that are in `series` or `total`
+
+        def count_up_to(stop: int) -> None:
+            nonlocal series, counted
+            begin = spool.series[-1][0]
+            states = WindowGram.of_strides(
+                spool.read(counted, stop), start=counted - begin, size=self.window_size, strides=self.stride_perspectives
+            )
+            series = [a.merge(b) for a, b in zip(series, states, strict=True)] if series else states
+            counted = stop
+
+        for number, batch in enumerate(batches):
+            rows = MatrixBatch.of(batch, number, spool.names)
+            if not len(rows.values):
+                continue
+            spool.add(rows, number, new_series=not one_series)
+            while spool.n_rows - counted >= self.batch_size:
+                count_up_to(counted + self.batch_size)
+            if not one_series:
+                if counted < spool.n_rows:
+                    count_up_to(spool.n_rows)
+                total, series = _added(total, series), []
+            self._say("read batch %d: %d rows so far", number, spool.n_rows)
+        if not spool.n_rows:
+            raise DataError("The batches hold no rows; there is nothing to make windows of.")
+        if counted < spool.n_rows:
+            count_up_to(spool.n_rows)
+        return _added(total, series) if series else total
+
+    def _fit(self, states: Sequence[WindowGram], shift: FloatArray) -> None:
+        fitted = {state.stride: FittedStride.of(WindowPCA.fit(state, self._pca), shift) for state in states}
+        self._fitted = fitted
+        self.pca_models = {stride: model.pca.to_sklearn() for stride, model in fitted.items()}
+        for stride in fitted:
+            self._say("stride %d: components explain %.1f %%", stride, 100 * self.get_explained_variance(stride))
+
+    def _stretches(self, spool: Spool) -> Iterator[tuple[int, FeatureBlock]]:
+        """Second pass: every series' rows again."""
+        for first, stop in spool.series:
+            yield from overlapping(spool.blocks(first, stop, self.batch_size), self._windows.halo)
+
+    def _continued(self, batches: Iterable[Any], tail: Tail) -> dict[int, Scores]:
+        """Scores of the windows that end in the batches, by the models that are there; one pass."""
+        shift = self._shift
+        last, names = (tail.first, tail.block(shift)), self._names
+
+        def blocks() -> Iterator[FeatureBlock]:
+            nonlocal names
+            for number, batch in enumerate(batches):
+                rows = MatrixBatch.of(batch, number, names)
+                names = names or rows.names
+                rows.check_width(len(shift), number)
+                yield from rows.blocks(shift, self.batch_size, number)
+
+        def remembered() -> Iterator[tuple[int, FeatureBlock]]:
+            nonlocal last
+            for start, rows in overlapping(blocks(), self._windows.halo, start=tail.first, before=last[1]):
+                last = start, rows
+                yield start, rows
+
+        scores = self._project(remembered())
+        start, rows = last
+        if rows is not None:
+            kept = max(rows.shape[1] - self._windows.halo, 0)
+            self._tail = Tail(start + kept, rows[:, kept:].T + shift)
+        self._names = names
+        return scores
+
+    @property
+    def _shift(self) -> FloatArray:
+        return next(iter(self._fitted.values())).shift
+
+    def _project(self, stretches: Iterable[tuple[int, FeatureBlock]]) -> dict[int, Scores]:
+        with ExitStack() as stack:
+            n_clipped = dict.fromkeys(self._fitted, 0)
+            files = {s: stack.enter_context(MatrixFile(model.pca.n_components)) for s, model in self._fitted.items()}
+            for start, rows in stretches:
+                stop = start + rows.shape[1]
+                for stride, model in self._fitted.items():
+                    starts = window_starts(self.window_size, stride, start=start, stop=stop, n_rows=stop)
+                    if starts:
+                        scores = model.shifted.project(rows, first=starts.start - start, count=len(starts))
+                        n_clipped[stride] += count_clipped(scores)
+                        files[stride].append(scores)
+            for stride, n in n_clipped.items():
+                if n:
+                    _log.warning("Stride %d: %s scores are beyond float32 and became its largest number.", stride, f"{n:,}")
+            return {stride: file.mapped() for stride, file in files.items()}
+
+    def _say(self, message: str, *values: object) -> None:
+        Progress(_log, verbose=self.verbose)(message, *values)
+
+
+def _added(total: list[WindowGram], more: list[WindowGram]) -> list[WindowGram]:
+    """Sums over several series: their windows add up, their ends do not meet."""
+    return [replace(a, gram=a.gram + b.gram) for a, b in zip(total, more, strict=True)] if total else more
+
+
+def _strides(strides: Any) -> tuple[int, ...]:
+    """Strides, of Python or NumPy, as whole numbers."""
+    if isinstance(strides, str) or not isinstance(strides, Iterable):
+        raise TypeError(f"stride_perspectives is a sequence of whole numbers, got {shown(strides)}.")
+    numbers = tuple(whole_number("each of stride_perspectives", stride, least=0) for stride in strides)
+    if not numbers:
+        raise ValueError("stride_perspectives is empty: give at least one stride, such as (1, 3, 5).")
+    return numbers

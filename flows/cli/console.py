@@ -1,0 +1,217 @@
+"""What a run looks like in a terminal."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from emberharmony.backend import backend_report
+from emberharmony.errors import PlanError
+from emberharmony.messages import printable, shortened
+from emberharmony.pipeline.plan import Plan
+from flows.cli.elapsed import Elapsed, process_age_s
+from flows.cli.interrupt import stoppable
+from flows.cli.plan_report import plan_report
+from flows.cli.streams import OutputError, StandardError, output_errors
+from flows.cli.summary import summary_lines
+from flows.compose import Outcome
+from flows.config.job import AnyJob, ApplyJob, Job
+from flows.config.settings import settings_markdown
+from flows.run import run, same_command
+
+MAX_PADDED_CHARS = 60
+"""Columns are no wider than this for the sake of one long name, which is printed whole."""
+MAX_MESSAGE_CHARS = 4_000
+"""Characters of an error or warning, whatever it quotes."""
+
+
+class _OutputConsole(Console):
+    """A console for standard output; what a closed pipe means is for its user to say."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled, rather than end the process."""
+        raise
+
+
+_out = _OutputConsole(highlight=False, soft_wrap=True)
+_err = Console(file=StandardError(), highlight=False, soft_wrap=True)
+
+
+class ProgressBars:
+    """A bar for every stage; where no one can see it move, a line at each one's end."""
+
+    def __init__(self) -> None:
+        columns = (
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+        )
+        self._bars = Progress(*columns, console=_err) if _err.is_terminal else None
+        self._task: TaskID | None = None
+        self._name = ""
+        self._began = 0.0
+
+    def __enter__(self) -> ProgressBars:
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_stage()
+        if self._bars:
+            self._bars.stop()
+
+    def planned(self, plan: Plan, backend: str) -> None:
+        """Say what is about to be done."""
+        by = "planned time ranges" if plan.spec.columns.time else "ranges of a key"
+        order = "in order" if plan.in_order else f"ordered by {by}"
+        _err.print(
+            f"{plan.n_rows:,} rows in {len(plan.chunks)} chunks of up to {max(c.n_rows for c in plan.chunks):,}, {order}; "
+            f"backend {backend}; at most {plan.memory.projected_bytes / 2**20:,.0f} MiB"
+        )
+
+    def stage(self, name: str, *, done_rows: int, total_rows: int) -> None:
+        """Begin a stage."""
+        self._end_stage()
+        self._name, self._began = name, time.perf_counter()
+        if self._bars:
+            self._task = self._bars.add_task(name, total=total_rows, completed=done_rows)
+
+    def advance(self, n_rows: int) -> None:
+        """Move the stage's bar."""
+        if self._bars and self._task is not None:
+            self._bars.advance(self._task, n_rows)
+
+    def _end_stage(self) -> None:
+        if self._name and not self._bars:
+            _err.print(f"{self._name:<10} {time.perf_counter() - self._began:6.1f} s")
+        self._name = ""
+
+
+class _Warnings(logging.Handler):
+    """Prints warnings above the bars: of Prefect's own output an ad hoc run shows nothing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _warn(record.getMessage())
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Show what is logged of outages, retries and busy pools, which would look as if nothing happened."""
+    handler = _Warnings(logging.WARNING)
+    loggers = [logging.getLogger(package) for package in ("emberharmony", "flows", "tasks")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
+def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = False) -> None:
+    """Run a job, show how far it is, and end with what was read and written."""
+    loading_s, again = process_age_s(), same_command(overwrite)
+    with (
+        warnings_shown(),
+        stoppable(f"Stopped. What is done is kept in {job.sink.path}; run {again} again to go on where it stopped."),
+    ):
+        if quiet:
+            outcome = run(job, overwrite=overwrite, verify=verify)
+        else:
+            with ProgressBars() as bars:
+                outcome = run(job, bars, overwrite=overwrite, verify=verify)
+    try:
+        with output_errors():
+            around = "the rest" if job.runtime.engine == "none" else "Prefect's server and flow run"
+            show_outcome(outcome, Elapsed(process_age_s(), loading_s, outcome.seconds, around))
+    except OutputError as error:
+        if not isinstance(error.__cause__, BrokenPipeError):  # whoever reads has read enough
+            _warn(f"{outcome.sink} is published, but standard output takes no summary: {error.reason}.")
+
+
+def show_outcome(outcome: Outcome, elapsed: Elapsed) -> None:
+    """Print what a run came to, and how long it took."""
+    if not outcome.did_work:
+        fingerprint = outcome.manifest.fingerprint
+        text = f"Nothing to do: {outcome.sink} holds this very result (fingerprint {fingerprint})."
+        _out.print(printable(text), markup=False)
+    outputs = [("" if i else "output", output) for i, output in enumerate(outcome.outputs)]
+    _print_lines([*summary_lines(outcome, elapsed), *outputs])
+
+
+def show_plan(job: Job | ApplyJob) -> None:
+    """Plan a job, and print what would be done; nothing is written."""
+    report = plan_report(job)
+    # Not a rich table: names are there to be read and copied, and a narrow screen would cut them.
+    for lines in (report.lines, [("", "", "", ""), ("column", "type", "role", ""), *report.columns]):
+        print_aligned(lines)
+
+
+def show_settings(section: str | None = None) -> None:
+    """Print the settings of a job: as tables on a screen, as Markdown into a file."""
+    text = settings_markdown(section)
+    _out.print(Markdown(text) if _out.is_terminal else text, markup=False)
+
+
+def show_backends() -> None:
+    """Print the backends, which one is chosen, and why."""
+    rows = [("", "backend", "version", "device", "float64", "why")]
+    try:
+        report = backend_report()
+    except ValueError as error:
+        raise PlanError(f"EMBERHARMONY_BACKEND: {error}") from error
+    for row in report:
+        double = "" if row.float64 is None else "yes" if row.float64 else "no"
+        device = row.default_device or ", ".join(row.devices)
+        rows.append(("*" if row.chosen else "", row.name, row.version or "not installed", device, double, row.reason))
+    print_aligned(rows)
+
+
+def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
+    """Labels and texts, beside each other; wrapped only where someone looks at a screen of some width."""
+    if not _out.is_terminal:
+        print_aligned(lines)
+        return
+    table = Table.grid(padding=(0, 2))
+    for line in lines:
+        table.add_row(*(Text(printable(cell)) for cell in line))  # texts, not markup: columns may be named "[x]"
+    _out.print(table)
+
+
+def print_text(text: str) -> None:
+    """Print a text, line by line."""
+    for line in text.split("\n"):
+        _out.print(printable(line), markup=False)
+
+
+def print_aligned(lines: Sequence[Sequence[str]]) -> None:
+    """Print lines of cells, each column as wide as its widest cell."""
+    printed = [[printable(cell) for cell in line] for line in lines]
+    widths = [min(max(map(len, column)), MAX_PADDED_CHARS) for column in zip(*printed, strict=True)]
+    for line in printed:
+        _out.print("  ".join(map(str.ljust, line, widths)).rstrip(), markup=False)
+
+
+def show_error(error: Exception) -> None:
+    """Print an error that was made for the user."""
+    _err.print(f"[bold red]error:[/] {_escaped(error)}")
+
+
+def _warn(message: str) -> None:
+    _err.print(f"[yellow]warning:[/] {_escaped(message)}")
+
+
+def _escaped(text: object) -> str:
+    from rich.markup import escape
+
+    return escape(printable(shortened(str(text), MAX_MESSAGE_CHARS), keep="\n"))

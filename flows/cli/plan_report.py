@@ -1,0 +1,175 @@
+"""What a job would do, before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from emberharmony.errors import DataError
+from emberharmony.io.manifest import MANIFEST
+from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
+from emberharmony.messages import shortened
+from emberharmony.pipeline.plan import Plan
+from emberharmony.pipeline.staging import staging_of
+from emberharmony.pipeline.tables import check_sink
+from emberharmony.planning.chunks import LAST_TICK
+from emberharmony.splits import NEVER, SPLITS
+from flows.cli.markdown import table_row
+from flows.cli.summary import MANY, MIXED
+from flows.compose import plan_job, target_of
+from flows.config.job import AnyJob
+
+MAX_TYPE_CHARS = 60
+"""Characters of a column's type; those of nested ones list all of their fields."""
+
+
+class ColumnLine(NamedTuple):
+    """A column of the table, and what becomes of it."""
+
+    name: str
+    type: str
+    role: str
+    note: str
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """A plan in words."""
+
+    lines: tuple[tuple[str, str], ...]
+    columns: tuple[ColumnLine, ...]
+
+    def markdown(self) -> str:
+        """Return the report as two Markdown tables."""
+        facts, columns = map(table_row, self.lines), map(table_row, self.columns)
+        header = ["", "| column | type | role | |", "|---|---|---|---|"]
+        return "\n".join(["| | |", "|---|---|", *facts, *header, *columns])
+
+
+def plan_report(job: AnyJob) -> PlanReport:
+    """Plan a job and say what it would do.
+
+    Raises
+    ------
+    EmberharmonyError
+        If it could not be done.
+    """
+    plan, _ = plan_job(job)
+    if isinstance(job.sink, BigQuerySinkSpec):
+        check_sink(job.sink)
+    return PlanReport(tuple(_lines(job, plan)), tuple(_columns(plan)))
+
+
+def _lines(job: AnyJob, plan: Plan) -> Iterator[tuple[str, str]]:
+    spec, memory = plan.spec, plan.memory
+    read = {*plan.roles.to_read, *spec.split.keys}
+    n_bytes = plan.table.n_rows * sum(plan.table.bytes_per_row[name] for name in read)
+    yield "job", f"{spec.kind}, fingerprint {plan.fingerprint}"
+    yield (
+        "table",
+        f"{plan.table.n_rows:,} rows; {len(read)} of {len(plan.table.schema)} columns are read, {_bytes(n_bytes)} decoded",
+    )
+    if plan.n_null_times:
+        yield "left out", f"{plan.n_null_times:,} rows without a time"
+    yield "order", _order(plan)
+    yield "split", _split(plan)
+    sizes = [chunk.n_rows for chunk in plan.chunks]
+    yield "chunks", f"{len(sizes):,} of {min(sizes):,} to {max(sizes):,} rows"
+    yield (
+        "memory",
+        (
+            f"{_bytes(memory.projected_bytes)} projected ({memory.n_workers} workers at {_bytes(memory.chunk_bytes)} each, "
+            f"{_bytes(memory.fixed_bytes)} for the fit, {_bytes(memory.reserved_bytes)} in use before), "
+            f"{_bytes(memory.allowed_bytes)} allowed"
+        ),
+    )
+    strides = ", ".join(map(str, spec.windows.strides))
+    yield "windows", f"{spec.windows.size} rows, strides {strides}" if strides else "none"
+    if spec.windows.halo and plan.n_shared_times > MANY * plan.n_rows:
+        shared = f"at least {plan.n_shared_times:,} of {plan.n_rows:,} rows share their time with another row"
+        yield "warning", f"{shared}: {MIXED}"
+    if spec.windows.halo and spec.split_method == "hash":
+        yield "", "rows of equal keys have to be neighbours; the profile counts whether they are"
+    yield "staging", str(staging_of(plan, Path(job.sink.path)))
+    yield "sink", f"{job.sink.path}: {_target(job, plan)}"
+
+
+def _order(plan: Plan) -> str:
+    time = plan.spec.columns.time
+    if time is None:
+        key = plan.spec.source.key if isinstance(plan.spec.source, BigQuerySourceSpec) else None
+        return "the table's own" if plan.in_order else f"by {key}" if key else "none: by a hash of what each row holds"
+    return f"by {time}, " + ("as the table is already" if plan.in_order else "by time ranges: the table is in another order")
+
+
+def _split(plan: Plan) -> str:
+    spec = plan.spec
+    if spec.kind == "apply":
+        return "none: every row is in one series"
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(SPLITS, spec.split.fractions, strict=True))
+    if spec.split_method == "sequential":
+        first, second = (f"row {rank:,}" if rank < plan.n_rows else "no row" for rank in spec.split.ranks(plan.n_rows))
+        return f"sequential: {shares}; validation begins at {first}, test at {second} of the order"
+    if plan.boundaries is None:
+        by = f" of {', '.join(spec.split.keys)}" if spec.split.keys else f", seed {spec.split.seed}"
+        return f"{spec.split_method}{by}: {shares}"
+    type_ = plan.table.schema.field(spec.columns.time).type
+    first, second = (_moment(ticks, type_) for ticks in (plan.boundaries.validation, plan.boundaries.test))
+    gap = f", gap {spec.split.gap}" if spec.split.gap else ""
+    return f"temporal: {shares}; validation begins at {first}, test at {second}{gap}"
+
+
+def _moment(ticks: int, type_: pa.DataType) -> str:
+    if ticks == NEVER:
+        return "no row"
+    unit = "s" if pa.types.is_date32(type_) else "ms" if pa.types.is_date64(type_) else type_.unit
+    # NumPy's, which has years of any number; its smallest one means no time.
+    moment = np.datetime_as_string(np.datetime64(max(ticks, -LAST_TICK), unit), unit="s", casting="unsafe")
+    zone = " UTC" if pa.types.is_timestamp(type_) and type_.tz else ""
+    return f"{str(moment).replace('T', ' ')}{zone}"
+
+
+def _target(job: AnyJob, plan: Plan) -> str:
+    sink = Path(job.sink.path)
+    try:
+        if target_of(job, plan) is not None:
+            return "holds this very result; there is nothing to do"
+    except DataError as error:
+        return f"would be refused. {error}"
+    done = len(list((staging_of(plan, sink) / "receipts").glob("*/*.json")))
+    if done:
+        return f"an interrupted run goes on, {done:,} stages of chunks are done"
+    earlier = (sink / MANIFEST).exists()
+    return "an earlier run's result makes way; its rows stay in BigQuery" if earlier else "nothing is there yet"
+
+
+def _columns(plan: Plan) -> Iterator[ColumnLine]:
+    roles, spec = plan.roles, plan.spec.columns
+    kinds = {column.name: column.kind for column in roles.features}
+    dropped = {column.name: column.reason for column in roles.dropped}
+    width = {"numeric": "1 feature", "boolean": "1 feature", "datetime": f"{plan.spec.datetime.n_features} features"}
+    for field in plan.table.schema:
+        name = field.name
+        carried = [
+            role
+            for role, names in {"time": (roles.time,), "target": (roles.target,), "passthrough": roles.passthrough}.items()
+            if name in names
+        ]
+        role = ", ".join([*carried, *filter(None, [kinds.get(name)])])
+        note = ""
+        if name in kinds:
+            note = width.get(kinds[name], f"up to {plan.spec.categories.max_categories + 2} features")
+            note += " (asked for)" if name in spec.categorical else ""
+        elif not carried:
+            role, note = "dropped", dropped.get(name, "not among the fitted columns")
+        yield ColumnLine(name, shortened(str(field.type), MAX_TYPE_CHARS), role, note)
+
+
+def _bytes(n_bytes: float) -> str:
+    return f"{n_bytes / 2**30:,.2f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:,.0f} MiB"

@@ -1,0 +1,142 @@
+"""What a run came to, in words and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from emberharmony.features.drift import is_major
+from emberharmony.io.manifest import Manifest, WindowCounts
+from flows.cli.elapsed import Elapsed
+from flows.cli.markdown import table_row
+from flows.compose import Outcome
+
+MAX_NAMED = 5
+"""Columns that a line of the summary names; the manifest has all of them."""
+MANY = 0.01
+"""Share of rows that share their time with others, from which on several series may be mixed."""
+MIXED = "several series may be mixed, and windows run across them; if so, run a job for each series"
+MAX_REASONS = 10
+"""Lines for columns that make no features."""
+
+
+def explained_rows(outcome: Outcome) -> list[dict[str, object]]:
+    """One row for each component of every stride."""
+    rows: list[dict[str, object]] = []
+    for stride, counts in outcome.manifest.strides.items():
+        total = 0.0
+        for number, ratio in enumerate(counts.explained_variance_ratio, start=1):
+            total += ratio
+            rows.append({"stride": int(stride), "component": number, "share": f"{ratio:.4f}", "cumulative": f"{total:.4f}"})
+    return rows
+
+
+def summary_lines(outcome: Outcome, elapsed: Elapsed | None = None) -> Iterator[tuple[str, str]]:
+    """Labels and texts of a summary, in the order in which a reader asks."""
+    manifest = outcome.manifest
+    yield "rows", f"{manifest.source_rows:,} read; " + ", ".join(f"{n:,} {split}" for split, n in manifest.rows.items())
+    if manifest.null_times:
+        yield "left out", f"{manifest.null_times:,} rows without a time"
+    if manifest.left_out:
+        yield "left out", f"{manifest.left_out:,} rows in the gaps between splits"
+    yield "features", f"{len(manifest.features):,}: {_by_kind(outcome)}"
+    yield from _dropped(manifest.dropped)
+    if manifest.nonfinite:
+        yield "missing", _not_finite(manifest.nonfinite)
+    if manifest.clipped or any(counts.clipped for counts in manifest.strides.values()):
+        yield "clipped", _clipped(manifest)
+    for stride, counts in manifest.strides.items():
+        windows = ", ".join(f"{n:,} {split}" for split, n in counts.windows.items())
+        yield f"stride {stride}", f"{windows} windows; {_explained(counts)}"
+    yield from _mixed_series(manifest)
+    if manifest.drift:
+        yield "drift", _drifted(manifest.drift)
+    yield "backend", ", ".join(manifest.backends)
+    if outcome.did_work:
+        speed = f"{outcome.rows_per_second:,.0f} rows/s"
+        yield "time", f"{outcome.seconds:.1f} s, {speed}, engine {outcome.engine}"
+        if elapsed:
+            yield "waited", str(elapsed)
+        yield "memory", f"{outcome.peak_bytes / 2**20:,.0f} MiB at most, {outcome.projected_bytes / 2**20:,.0f} MiB planned"
+
+
+def summary_markdown(outcome: Outcome) -> str:
+    """The summary as a Markdown table."""
+    outputs = ", ".join(f"`{output}`" for output in outcome.outputs)
+    lines = map(table_row, [*summary_lines(outcome), ("output", outputs)])
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _explained(counts: WindowCounts) -> str:
+    fitted = f"{counts.explained:.1%} of the training windows' variance"
+    if counts.applied_explained is None:
+        return f"{counts.components} components explain {fitted}"
+    return f"{counts.components} components explain {counts.applied_explained:.1%} of their variance, {fitted}"
+
+
+def _mixed_series(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Signs that windows run from one series of the table into another."""
+    n_rows = manifest.rows["train"] if manifest.kind == "fit" else sum(manifest.rows.values())
+    if manifest.shared_times > MANY * n_rows:
+        yield "warning", f"{manifest.shared_times:,} of {n_rows:,} rows share their time with another row: {MIXED}"
+    if manifest.key_changes:
+        keys = ", ".join(manifest.spec["split"]["keys"])
+        changes = f"{keys} changes {manifest.key_changes:,} times within the splits"
+        yield "warning", f"{changes}: windows across a change hold rows of both series"
+
+
+def _dropped(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Columns that make no features, together if for one reason."""
+    columns: dict[str, list[str]] = {}
+    for column, reason in reasons.items():
+        if reason != "dropped by the configuration":
+            columns.setdefault(reason, []).append(column)
+    for reason, names in list(columns.items())[:MAX_REASONS]:
+        yield "", f"none of {_some(names)}: {reason}"
+    rest = sum(map(len, list(columns.values())[MAX_REASONS:]))
+    if rest:
+        yield "", f"none of {rest:,} more columns: manifest.json says why"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED:,} more columns" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
+
+
+def _not_finite(counts: Mapping[str, int]) -> str:
+    """Columns with non-finite values, largest count first."""
+    return f"{sum(counts.values()):,} training values are NaN or infinite and count as missing: {_counted(counts)}"
+
+
+def _clipped(manifest: Manifest) -> str:
+    """Columns, and strides, with values beyond float32."""
+    scores = {f"scores of stride {stride}": counts.clipped for stride, counts in manifest.strides.items() if counts.clipped}
+    counts = {**manifest.clipped, **scores}
+    return f"{sum(counts.values()):,} values are beyond float32 and became its largest number: {_counted(counts)}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return _some([f"{name} ({counts[name]:,})" for name in sorted(counts, key=lambda name: -counts[name])])
+
+
+def _drifted(drift: Mapping[str, Mapping[str, float]]) -> str:
+    """Columns that have moved far from the training rows, the farthest first."""
+    far = sorted((name for name, found in drift.items() if is_major(found)), key=lambda name: -drift[name].get("psi", 0.0))
+    if not far:
+        return f"none of {len(drift)} columns has moved far from the training rows"
+    texts = ", ".join(f"{name} ({_moved(drift[name])})" for name in far[:MAX_NAMED])
+    more = f" and {len(far) - MAX_NAMED} more" if len(far) > MAX_NAMED else ""
+    return f"{len(far)} of {len(drift)} columns have moved far from the training rows: {texts}{more}"
+
+
+def _moved(found: Mapping[str, float]) -> str:
+    told = {
+        "psi": "PSI {:.2f}",
+        "mean_shift": "mean {:+.1f} deviations",
+        "other_share_change": "other values {:+.0%}",
+        "null_share_change": "nulls {:+.0%}",
+    }
+    return ", ".join(text.format(found[key]) for key, text in told.items() if abs(found.get(key, 0.0)) >= 0.005)
+
+
+def _by_kind(outcome: Outcome) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in outcome.manifest.features_by_kind.items())

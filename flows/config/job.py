@@ -1,0 +1,321 @@
+"""The job: one YAML file, checked before anything is done."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+
+from emberharmony.backend import get_backend
+from emberharmony.errors import PlanError
+from emberharmony.features.columns import ColumnSpec, NullTime
+from emberharmony.features.kinds.categorical import CategorySpec
+from emberharmony.features.kinds.datetime import CyclicalSpec
+from emberharmony.features.preprocessing import NumberSpec
+from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
+from emberharmony.io.sources.parquet.source import ParquetSourceSpec
+from emberharmony.io.store.access import ACCESS_MEANING, Access
+from emberharmony.io.store.paths import checked_folder
+from emberharmony.messages import listed, shortened, shown
+from emberharmony.pca import PCASpec
+from emberharmony.pipeline.plan import Resources
+from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.planning.memory import Beside
+from emberharmony.splits import SplitSpec
+from emberharmony.threads import available_cores
+from emberharmony.windows import WindowSpec
+from flows.config.errors import explain
+from flows.config.files import parse_value, read_job_file
+from flows.config.host_memory import TORCH_BYTES, WORKER_BYTES, most_processes, server_bytes
+from flows.config.strict_schema import strict_validator
+from flows.engines.addresses import check_form
+
+Folder = Annotated[str, AfterValidator(checked_folder)]
+"""A path, in which ``~`` is the user's home: no shell has looked at a job file."""
+
+
+class ParquetSink(BaseModel):
+    """A folder that receives `features`, `windows`, `state` and `manifest.json`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["parquet"] = Field("parquet", description="The kind of sink.")
+    path: Folder = Field(description="Folder of the result; staged in it, under .staging, until all of it is there.")
+    mode: Access = Field("private", description=ACCESS_MEANING)
+
+
+def kind_of_place(value: Any) -> str:
+    """Type of a source or sink, as a tag; files of Parquet unless it says otherwise."""
+    return str(value.get("type", "parquet") if isinstance(value, dict) else getattr(value, "type", "parquet"))
+
+
+Source = Annotated[
+    Annotated[ParquetSourceSpec, Tag("parquet")] | Annotated[BigQuerySourceSpec, Tag("bigquery")], Discriminator(kind_of_place)
+]
+Sink = Annotated[
+    Annotated[ParquetSink, Tag("parquet")] | Annotated[BigQuerySinkSpec, Tag("bigquery")], Discriminator(kind_of_place)
+]
+
+
+class Runtime(BaseModel):
+    """How the job runs; nothing here changes its result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: Literal["none", "threads", "processes", "dask", "ray", "pools"] = Field(
+        "threads", description="A plain loop without Prefect, or Prefect on threads, processes, Dask, Ray or worker pools."
+    )
+    address: str | None = Field(None, description="A Dask scheduler or Ray cluster to use; without one it is started here.")
+    backend: str = Field(
+        "auto", description="numpy, torch or mlx, with a device if wanted (torch:cuda:1); auto: the best here."
+    )
+    workers: int | None = Field(
+        None, ge=1, description="Chunks at a time; by default one for each core, or as many as memory allows."
+    )
+    threads: int | None = Field(
+        None, ge=1, description="Compute threads of each worker; by default this machine's cores shared out, elsewhere one."
+    )
+    pools: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="Worker pools of `engine: pools`: name of the `shard` deployment, shards at a time."
+    )
+    shard_chunks: int | None = Field(None, ge=1, description="Chunks of a shard; by default a quarter of a lane's part.")
+    start_timeout_s: float = Field(
+        180.0, gt=0, le=1e6, description="Seconds in which a worker has to begin a shard, before another pool gets it."
+    )
+    silence_timeout_s: float = Field(
+        60.0,
+        ge=2,
+        le=1e6,
+        description="Seconds without a sign of life from a shard's process, after which another pool does what is left.",
+    )
+    parity_check: float = Field(0.0, ge=0, le=1, description="Share of the chunks that NumPy computes too, to compare.")
+    max_memory_gb: float = Field(
+        4.0, gt=0, le=100_000, description="Bound in GiB of the whole job on this host; the plan keeps to it or refuses."
+    )
+    chunk_rows: int | None = Field(
+        None, ge=1, description="Rows that one task reads; by default what memory allows, at most 131,072."
+    )
+    granularity: Literal["stage", "chunk", "auto"] = Field(
+        "auto",
+        description="Prefect task runs: one for every step of a chunk; one for a stage of a chunk, or of several quick ones; "
+        "or by the number of chunks.",
+    )
+
+    @model_validator(mode="after")
+    def _check_pools(self) -> Runtime:
+        if (self.engine == "pools") != bool(self.pools):
+            raise ValueError("`engine: pools` and `pools` belong together: name the pools, such as `pools: {cpu: 2, gpu: 1}`.")
+        return self
+
+    @model_validator(mode="after")
+    def _check_address(self) -> Runtime:
+        if self.address is not None:
+            check_form(self.engine, self.address)
+        return self
+
+
+class AnyJob(BaseModel):
+    """What every job is told: a table, a place for the result, and how to run."""
+
+    # Somebody will write a key where its file's name belongs: no error of pydantic's shows what was given.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    source: Source
+    sink: Sink
+    runtime: Runtime = Runtime()
+
+    @classmethod
+    def check_command(cls, data: Mapping[str, Any], path: Path) -> None:
+        """Refuse a job of another command, and name that.
+
+        Raises
+        ------
+        PlanError
+            If the job is one.
+        """
+
+    @property
+    def backend(self) -> str | None:
+        """The backend asked for; ``None`` leaves it to the worker."""
+        return None if self.runtime.backend == "auto" else self.runtime.backend
+
+    @property
+    def workers(self) -> int:
+        """Chunks at a time, at most; worker processes of this host are started for as many."""
+        if self.runtime.workers:
+            return self.runtime.workers
+        worker = self._worker_bytes
+        return min(available_cores(), most_processes(self.runtime.max_memory_gb, worker)) if worker else available_cores()
+
+    @property
+    def _worker_bytes(self) -> int:
+        """Bytes of a worker process that is started on this host, before its first chunk; 0 where none is."""
+        if self.is_spread or self.runtime.engine not in WORKER_BYTES:
+            return 0
+        uses_torch = (self.backend or get_backend()).startswith("torch")
+        return WORKER_BYTES[self.runtime.engine] + uses_torch * TORCH_BYTES
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether the work is done elsewhere, by workers that select their own backend."""
+        return self.runtime.address is not None or self.runtime.engine == "pools"
+
+    def threads_of(self, workers: int) -> int | None:
+        """Compute threads of each of so many worker processes; ``None`` where the work is done in this one."""
+        if self.runtime.engine in ("none", "threads", "pools"):  # a shard shares out the cores of its own host
+            return None
+        return self.runtime.threads or (1 if self.is_spread else max(1, available_cores() // workers))
+
+    @property
+    def resources(self) -> Resources:
+        """What the plan may use."""
+        runtime = self.runtime
+        may_be_fewer = runtime.workers is None
+        worker = self._worker_bytes
+        beside = Beside(self.workers if worker else 0, worker, 0 if runtime.engine == "none" else server_bytes())
+        return Resources(runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend, may_be_fewer, beside)
+
+
+class Job(AnyJob):
+    """The whole job: everything the pipeline is told."""
+
+    command: ClassVar[str] = "run"
+
+    columns: ColumnSpec = ColumnSpec()
+    datetime: CyclicalSpec = CyclicalSpec()
+    categories: CategorySpec = CategorySpec()
+    numbers: NumberSpec = NumberSpec()
+    split: SplitSpec = SplitSpec()
+    windows: WindowSpec = WindowSpec()
+    pca: PCASpec = PCASpec()
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The part that decides the result."""
+        names = [field.name for field in dataclasses.fields(PipelineSpec) if field.name in type(self).model_fields]
+        return PipelineSpec(**{name: getattr(self, name) for name in names})
+
+    @classmethod
+    def check_command(cls, data: Mapping[str, Any], path: Path) -> None:
+        """Refuse a job that names a state: another command applies it."""
+        if "state" in data:
+            raise PlanError(
+                f"{path} names a `state` to apply, so it is no job of `emberharmony {cls.command}`. Run: "
+                f"emberharmony apply {path}"
+            )
+
+
+class FitJob(Job):
+    """The first half of a job: told as much, it publishes only what it has fitted."""
+
+    command: ClassVar[str] = "fit"
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The part that decides the result."""
+        return dataclasses.replace(super().spec, kind="fit")
+
+
+class AppliedColumns(BaseModel):
+    """What an applied job decides about its columns; everything else is in the fitted state."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    null_time: NullTime | None = Field(
+        None, description="What becomes of rows without a time; by default as in the job that was fitted."
+    )
+
+
+class ApplyJob(AnyJob):
+    """The second half: the same features, windows and scores of other rows, by a state that was fitted before."""
+
+    of_state: ClassVar[tuple[str, ...]] = tuple(name for name in Job.model_fields if name not in AnyJob.model_fields)
+    """Sections that the fitted state holds."""
+
+    state: Folder = Field(
+        description="Folder where a job of `run` or `fit` has published; every other setting is in its state."
+    )
+    columns: AppliedColumns = AppliedColumns()
+
+    @classmethod
+    def check_command(cls, data: Mapping[str, Any], path: Path) -> None:
+        """Refuse a job that has its own settings, and no state to take them from."""
+        settings = [name for name in data if name in cls.of_state]
+        if settings and "state" not in data:
+            raise PlanError(
+                f"{path} has {listed(settings)} and names no `state`, so it is a job of `emberharmony run` or `fit`. To apply "
+                f"what it has fitted, write a job of `state`, `source` and `sink`, such as configs/flights-apply.yaml."
+            )
+
+
+JobT = TypeVar("JobT", bound=AnyJob)
+
+
+def load_job(path: Path, overrides: Sequence[str] = (), model: type[JobT] = Job) -> JobT:  # type: ignore[assignment]
+    """Read a job from YAML and override single values, such as ``windows.size=8``.
+
+    Raises
+    ------
+    PlanError
+        If the file cannot be read, is a job of another command, or holds a key or value that a job does not have; the message
+        names the key.
+    """
+    data = _read(path, overrides, model)
+    model.check_command(data, path)
+    return parse_job(data, where=str(path), model=model)
+
+
+def load_any(path: Path, overrides: Sequence[str] = ()) -> Job | ApplyJob:
+    """Read a job of either kind: one that names a `state` applies it."""
+    data = _read(path, overrides, Job)
+    return parse_job(data, where=str(path), model=ApplyJob if "state" in data else Job)
+
+
+def parse_job(data: Mapping[str, Any], *, where: str = "the job", model: type[JobT] = Job) -> JobT:  # type: ignore[assignment]
+    """Check a job that was read already.
+
+    Numbers, texts and booleans are not converted into one another: ``size: yes`` is no 1.
+
+    Raises
+    ------
+    PlanError
+        If a key or value is not what a job has.
+    """
+    try:
+        job: JobT = strict_validator(model).validate_python(data)
+    except ValidationError as error:
+        raise PlanError(explain(error, data, model, where)) from error
+    return job
+
+
+def _read(path: Path, overrides: Sequence[str], model: type[AnyJob]) -> dict[str, Any]:
+    data = read_job_file(path)
+    if not isinstance(data, dict):
+        raise PlanError(
+            f"{path} has to hold the sections of a job ({', '.join(model.model_fields)}), not {type(data).__name__}."
+        )
+    data = {name: section for name, section in data.items() if section is not None}  # `windows:` with nothing below it
+    for override in overrides:
+        _override(data, override)
+    return data
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    *sections, name = key.strip().split(".")
+    if not equals or not all((*sections, name)):
+        raise PlanError(f"--set takes section.key=value, such as windows.size=8; got {shown(override)}.")
+    for section in sections:
+        data = data.setdefault(section, {})
+        if not isinstance(data, dict):
+            raise PlanError(f"--set {shortened(override)}: {shown(section)} is a value, not a section.")
+    try:
+        data[name] = parse_value(text)
+    except PlanError as error:
+        raise PlanError(
+            f"--set {shortened(override)}: {shown(text)} is not a value that YAML knows ({error}); quote it if it is a text."
+        ) from error

@@ -1,0 +1,162 @@
+"""Every setting of a job, told from the specs themselves: key, values, default and meaning."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from emberharmony.errors import PlanError
+from emberharmony.messages import nearest, shown
+from flows.cli.markdown import table_row
+from flows.config.job import ApplyJob, Job, kind_of_place
+
+_INTRO = """\
+# Settings of a job
+
+Printed by `emberharmony settings`; `emberharmony settings windows` prints one section. A job is a YAML file of these sections
+(`configs/flights.yaml` is one); the shell can set each key, too: `--set windows.size=8`. Only `source` and `sink` have to be
+given, and in them what is *needed*. An unknown key is an error, and so is a text or a boolean where a number belongs.
+"""
+_APPLIED = """\
+## state
+
+A job of `emberharmony apply` has this key, `source`, `sink` and `runtime`. Of the other sections it takes `columns.null_time`
+alone, for tables that have rows without a time where the fitted one had none.
+"""
+_HEADER = "| key | values | default | meaning |\n|---|---|---|---|\n"
+
+
+class _Section(NamedTuple):
+    """Settings that are written below one key, or below several alike."""
+
+    places: tuple[str, ...]
+    kind: str  # of a source or sink
+    schema: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The section's heading."""
+        return ", ".join(self.places) + (f" (type: {self.kind})" if self.kind else "")
+
+
+def settings_markdown(section: str | None = None) -> str:
+    """Every setting of a job as Markdown, or those of one section and the ones below it.
+
+    Raises
+    ------
+    PlanError
+        If a job has no such section.
+
+    Examples
+    --------
+    >>> print(settings_markdown("numbers"))
+    ## numbers
+    <BLANKLINE>
+    How numbers are scaled.
+    <BLANKLINE>
+    | key | values | default | meaning |
+    |---|---|---|---|
+    | `scale` | `numeric`, `all` | `numeric` | What is scaled to mean 0 and deviation 1 of the training rows: ... |
+    """
+    sections = {found.title: found for found in _sections()}
+    texts = [_INTRO, *map(_as_text, sections.values())]
+    state = ApplyJob.model_json_schema()["properties"]["state"]
+    texts.append(f"{_APPLIED}\n{_HEADER}{_row('state', state, is_required=True)}\n")
+    if section is not None:
+        titles = ["", *sections, "state"]
+        texts = [text for title, text in zip(titles, texts, strict=True) if _is_in(section, title)]
+        if not texts:
+            names = [*dict.fromkeys(place for found in sections.values() for place in found.places), "state"]
+            near = nearest(section, names)
+            hint = f" Did you mean {near!r}?" if near else ""
+            raise PlanError(f"A job has no section {shown(section)}.{hint} It has: {', '.join(names)}.")
+    return "\n".join(texts).rstrip()
+
+
+def _is_in(section: str, title: str) -> bool:
+    places = title.split(" (")[0].split(", ")
+    return any(place == section or place.startswith(f"{section}.") for place in places)
+
+
+def _sections() -> Iterator[_Section]:
+    """The sections of a job in its order, each followed by those within it."""
+    whole = Job.model_json_schema()
+    found: dict[str, _Section] = {}
+
+    def look(place: str, setting: Mapping[str, Any]) -> None:
+        options = setting.get("oneOf", [setting])
+        for reference in (option["$ref"] for option in options if "$ref" in option):
+            name = reference.rsplit("/", 1)[-1]
+            schema = whole["$defs"][name]
+            before = found[name].places if name in found else ()
+            kind = schema["properties"]["type"]["const"] if len(options) > 1 else ""
+            found[name] = _Section((*before, place), kind, schema)
+            for key, inner in schema["properties"].items():
+                look(f"{place}.{key}", inner)
+
+    # How it runs comes last: the other sections decide what comes out.
+    for name in sorted(whole["properties"], key=lambda name: name == "runtime"):
+        look(name, whole["properties"][name])
+    yield from found.values()
+
+
+def _as_text(section: _Section) -> str:
+    about = inspect.cleandoc(section.schema.get("description", "")).split("\n\nRaises\n")[0]
+    required = [*section.schema.get("required", ()), *(["type"] if section.kind not in ("", kind_of_place({})) else [])]
+    rows = [_row(key, setting, is_required=key in required) for key, setting in section.schema["properties"].items()]
+    return f"## {section.title}\n\n{about.replace('``', '`')}\n\n{_HEADER}{chr(10).join(rows)}\n"
+
+
+def _row(key: str, setting: Mapping[str, Any], *, is_required: bool) -> str:
+    cells = (f"`{key}`", _values(setting), _default(setting, is_required=is_required), setting.get("description", ""))
+    return table_row(cells)
+
+
+def _default(setting: Mapping[str, Any], *, is_required: bool) -> str:
+    if is_required:
+        return "*needed*"
+    default = setting.get("default")
+    if default is None or default == "" or isinstance(default, dict):
+        return ""
+    return f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+def _values(setting: Mapping[str, Any]) -> str:
+    """What a setting may be, in words."""
+    if "$ref" in setting:
+        return "a section"
+    if "anyOf" in setting:
+        types = {option.get("type") for option in setting["anyOf"]}
+        unsaid = {"null", "integer"} if "number" in types else {"null"}
+        options = [option for option in setting["anyOf"] if option.get("type") not in unsaid]
+        return " or ".join(dict.fromkeys(_values(option) for option in options))
+    if "const" in setting or "enum" in setting:
+        return ", ".join(f"`{value}`" for value in setting.get("enum", [setting.get("const")]))
+    if setting["type"] == "array":
+        inner = setting.get("prefixItems") or [setting["items"]]
+        number = f"{len(inner)} " if "prefixItems" in setting else "list of "
+        return number + _PLURALS[inner[0]["type"]]
+    if setting["type"] == "object":
+        values = setting["additionalProperties"]
+        return f"names, each with a {_values(values) if isinstance(values, dict) else 'value'}"
+    return _WORDS.get(setting.get("format", setting["type"]), setting["type"]) + _bounds(setting)
+
+
+def _bounds(setting: Mapping[str, Any]) -> str:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {setting[name]:,.15g}" for name, sign in signs.items() if name in setting]
+    return f" {', '.join(bounds)}" if bounds else ""
+
+
+_WORDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "duration": "duration",
+    "date-time": "date and time",
+    "path": "path",
+}
+_PLURALS = {"string": "texts", "integer": "whole numbers", "number": "numbers"}

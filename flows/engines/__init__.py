@@ -1,0 +1,1 @@
+"""Engines: how the chunks of a stage are run."""

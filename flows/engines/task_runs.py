@@ -1,0 +1,230 @@
+"""Prefect as the engine: a stage of a chunk, or of a few quick ones, is a task run; a bounded number of them live."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+from prefect.events.worker import EventsWorker
+from prefect.exceptions import TerminationSignal
+from prefect.futures import as_completed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from pydantic_core import PydanticSerializationError
+
+from emberharmony.errors import BackendUnavailableError
+from emberharmony.io.manifest import Manifest
+from emberharmony.pipeline.run import RunRef
+from flows.cli.interrupt import hurry
+from flows.config.job import AnyJob
+from flows.engines.addresses import check_ray, check_reachable, unreachable
+from tasks.processes import working_in_processes
+from tasks.stages import CHUNK_TASKS, fit_pca, fit_preprocessing, publish
+
+MAX_EVENTS_WAITING = 1000
+"""Events, three for a task run and 13 kB each, that may wait for the server before the next chunk waits for them."""
+MAX_STAGE_CHUNKS = 16
+"""Up to so many chunks every step gets a task run of its own; beyond, the records would cost more than the work."""
+TASK_RUN_S = 2.0
+"""Where chunks are quicker, a task run does several: one costs client and server 30 to 45 ms, with Dask and Ray 150 ms."""
+
+
+class PrefectEngine:
+    """Runs the stages as task runs of the current flow run, on the flow's task runner or on another one."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        workers: int,
+        granularity: str,
+        runner: TaskRunner[Any] | None = None,
+        task_run_s: float = TASK_RUN_S,
+    ) -> None:
+        self.name = name
+        self._granularity = granularity
+        self._workers = workers
+        self._runner = runner
+        self._task_run_s = task_run_s
+
+    def each(self, stage: str, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
+        """Submit a stage of the given chunks, a window of them at a time, and yield them as they are done."""
+        granularity = self._granularity
+        if granularity == "auto":
+            granularity = "stage" if len(chunks) <= MAX_STAGE_CHUNKS else "chunk"
+        workers = ref.workers_of(self._workers)
+        # The runner takes up one task run for each of its workers: where memory allows fewer, none waits there.
+        at_once = workers if workers < self._workers else 2 * workers
+        pace = _Pace(0.0 if granularity == "stage" else self._task_run_s, workers)
+        waiting = deque(chunks)
+        alive: dict[Any, range] = {}
+        try:
+            while waiting or alive:
+                while waiting and len(alive) < at_once:
+                    _keep_pace_with_server()
+                    portion = _take(waiting, pace.size(len(waiting)))
+                    alive[self._submit(stage, ref, portion, granularity)] = portion
+                future = next(iter(as_completed(list(alive))))
+                portion = alive.pop(future)  # its state, and the memory it holds, go with it
+                future.result()
+                # The runner itself never lets go of these, 1 kB for each task run.
+                getattr(self._runner, "_cancel_events", {}).pop(future.task_run_id, None)
+                pace.advance(len(portion))
+                yield from portion
+        except (KeyboardInterrupt, TerminationSignal):
+            hurry()  # the threads of the task runner would be waited for
+            raise
+
+    def fit_preprocessing(self, ref: RunRef) -> int:
+        """Fit the preprocessing."""
+        return fit_preprocessing(ref)
+
+    def fit_pca(self, ref: RunRef) -> dict[int, list[float]]:
+        """Fit the PCAs."""
+        return fit_pca(ref)
+
+    def publish(self, ref: RunRef, sink: str) -> Manifest:
+        """Publish."""
+        return publish(ref, sink)
+
+    def _submit(self, stage: str, ref: RunRef, portion: range, granularity: str) -> Any:
+        task, first, last = CHUNK_TASKS[stage], portion[0], portion[-1]
+        if self._runner is None:
+            return task.submit(ref, first, last, granularity)
+        return self._runner.submit(task, {"ref": ref, "first": first, "last": last, "granularity": granularity})
+
+
+class _Pace:
+    """How many chunks a task run gets: what takes `task_run_s`, and fewer at the end, so that all workers end together."""
+
+    def __init__(self, task_run_s: float, workers: int) -> None:
+        self._task_run_s, self._workers = task_run_s, workers
+        self._began = time.monotonic()
+        self._n_done = 0
+
+    def advance(self, n_chunks: int) -> None:
+        """Count chunks that are done."""
+        self._n_done += n_chunks
+
+    def size(self, n_waiting: int) -> int:
+        """Chunks for the next task run; one each while nothing is known of their pace."""
+        worker_s = self._workers * (time.monotonic() - self._began)
+        by_time = round(self._n_done / worker_s * self._task_run_s) if self._n_done else 1
+        return max(1, min(by_time, n_waiting // (2 * self._workers)))  # "factoring", by Hummel, Schonberg, Flynn 1992
+
+
+def _take(waiting: deque[int], n_chunks: int) -> range:
+    """Take up to so many chunks that follow one another out of the queue."""
+    first = last = waiting.popleft()
+    while waiting and waiting[0] == last + 1 and last - first + 1 < n_chunks:
+        last = waiting.popleft()
+    return range(first, last + 1)
+
+
+def _keep_pace_with_server() -> None:
+    """Wait while too many events do, for a second at most: a server that is gone shall not stop the work.
+
+    Prefect queues what it tells its server without a bound. Where task runs are quicker than the server takes them, memory
+    would grow with their number, and what still waits at the end of the run would be lost.
+    """
+    events, end = EventsWorker.instance()._queue, time.monotonic() + 1.0
+    while events.qsize() > MAX_EVENTS_WAITING and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+@contextmanager
+def engine_of(job: AnyJob) -> Iterator[PrefectEngine]:
+    """The engine that a job names, within a flow run, for the length of the block."""
+    if job.runtime.engine == "pools":
+        from flows.engines.pools import lanes_of
+        from flows.prefect.work_pools import check_pools
+
+        check_pools(job.runtime.pools)
+        yield lanes_of(job)
+        return
+    if job.runtime.address:
+        check_reachable(job.runtime.engine, job.runtime.address)
+    with ExitStack() as stack:
+        if job.runtime.engine == "processes":
+            stack.enter_context(working_in_processes(job.workers))
+        stack.enter_context(_sigterm_told())
+        with _our_sigterm():
+            runner = stack.enter_context(_runner_of(job))
+        runtime = job.runtime
+        yield PrefectEngine(runtime.engine, workers=job.workers, granularity=runtime.granularity, runner=runner)
+
+
+@contextmanager
+def _our_sigterm() -> Iterator[None]:
+    """Keep the handler of SIGTERM: Ray puts one of its own in its place, which ends the process without a word."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def _sigterm_told() -> Iterator[None]:
+    """Raise SIGTERM as what it is: pydantic makes a failure to serialize out of what Prefect's handler raises within it.
+
+    A handler of our own would know without looking at words, but Prefect takes no cancelling while its own is away.
+    """
+    try:
+        yield
+    except PydanticSerializationError as error:
+        if TerminationSignal.__name__ not in str(error):
+            raise
+        hurry()
+        raise TerminationSignal(signal.SIGTERM) from error
+
+
+def _runner_of(job: AnyJob) -> AbstractContextManager[TaskRunner[Any]]:
+    runtime = job.runtime
+    if runtime.engine == "dask":
+        return _dask_runner(job.workers, runtime.address)
+    if runtime.engine == "ray":
+        return _ray_runner(job.workers, runtime.address)
+    # Where processes do the work, twice as many threads wait for them: none is idle while task runs end and begin.
+    threads = 2 * job.workers if runtime.engine == "processes" else job.workers
+    return ThreadPoolTaskRunner(max_workers=threads)
+
+
+def _dask_runner(workers: int, address: str | None) -> AbstractContextManager[TaskRunner[Any]]:
+    try:
+        from flows.engines.dask import dask_runner
+    except ImportError as error:
+        raise _missing("dask", error) from error
+    return dask_runner(workers, address)
+
+
+@contextmanager
+def _ray_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
+    try:
+        from prefect_ray import RayTaskRunner
+    except ImportError as error:
+        raise _missing("ray", error) from error
+    if address is None:
+        with RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False, "log_to_driver": False}) as runner:
+            yield runner
+        return
+    with ExitStack() as stack:
+        try:
+            if address not in ("auto", "local"):
+                check_ray(address)
+            runner = stack.enter_context(RayTaskRunner(address=address))
+        except (ConnectionError, RuntimeError, ValueError) as error:  # also of versions that differ
+            raise unreachable("ray", address, f"Ray cannot use it: {error}") from error
+        yield runner
+
+
+def _missing(extra: str, error: ImportError) -> BackendUnavailableError:
+    return BackendUnavailableError(
+        f"The engine {extra!r} was asked for but cannot be imported ({error}). Install emberharmony[{extra}], or choose "
+        f"another runtime.engine."
+    )

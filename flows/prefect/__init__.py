@@ -1,0 +1,1 @@
+"""Prefect servers, artifacts and work pools."""

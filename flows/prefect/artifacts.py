@@ -1,0 +1,108 @@
+"""What the Prefect UI shows of a job: progress while it runs, a summary and a table at its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from emberharmony.errors import TransientError
+from emberharmony.pipeline.plan import Plan
+from emberharmony.pipeline.run import chunk_stages
+from flows.cli.summary import explained_rows, summary_markdown
+from flows.compose import Outcome
+from flows.prefect.outages import outages_told
+from flows.watch import Watcher
+
+# Shares of a job's time, measured on two million rows; they only make the bar move evenly.
+_WEIGHTS = {"profile": 15, "fit": 3, "featurize": 40, "fit PCA": 4, "project": 38}
+
+_log = logging.getLogger(__name__)
+
+
+class ArtifactWatcher:
+    """Keeps a progress artifact up to date, and hands everything on to another watcher."""
+
+    def __init__(self, inner: Watcher) -> None:
+        self._inner = inner
+        self._artifact: Any = None
+        self._before = 0.0
+        self._weight = 0.0
+        self._done = self._total = 0
+        self._shown = 0.0
+        self._outage_told = False
+        self._whole = 100.0  # weight of all stages of this kind of job
+
+    def planned(self, plan: Plan, backend: str) -> None:
+        """Create the artifact."""
+        fits = [] if plan.spec.kind == "apply" else ["fit", "fit PCA"]
+        self._whole = float(sum(_WEIGHTS[name] for name in [*chunk_stages(plan.spec), *fits]))
+        with self._at_once():
+            self._artifact = create_progress_artifact(0.0, key="progress", description=f"{plan.n_rows:,} rows on {backend}")
+        self._inner.planned(plan, backend)
+
+    def stage(self, name: str, *, done_rows: int, total_rows: int) -> None:
+        """Begin a stage."""
+        self._before += self._weight
+        self._weight, self._done, self._total = _WEIGHTS[name], done_rows, total_rows
+        self._show()
+        self._inner.stage(name, done_rows=done_rows, total_rows=total_rows)
+
+    def advance(self, n_rows: int) -> None:
+        """Move on."""
+        self._done += n_rows
+        self._show()
+        self._inner.advance(n_rows)
+
+    def _show(self) -> None:
+        weight = self._before + self._weight * self._done / max(self._total, 1)
+        progress = min(100.0, 100.0 * weight / self._whole)
+        if self._artifact and (progress >= self._shown + 5 or progress == 100):  # an update is a request to the server
+            self._shown = progress
+            with self._at_once():
+                update_progress_artifact(self._artifact, progress=round(progress, 1))
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Show it now or not at all: the work needs no server, and does not wait for one to come back."""
+        try:
+            with outages_told(), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                yield
+        except TransientError as outage:
+            if not self._outage_told:
+                _log.warning("%s The work goes on; its progress is not shown there until the server is back.", outage)
+            self._outage_told = True
+
+
+def publish_summary(outcome: Outcome) -> None:
+    """Leave the run's summary and its explained variance, and how far the columns have drifted, with the flow run.
+
+    The result is published by then: where the server does not answer, only what it would show is missing.
+    """
+    try:
+        with outages_told():
+            _publish_summary(outcome)
+    except TransientError as outage:
+        _log.warning("%s It has no summary of this run.", outage)
+
+
+def _publish_summary(outcome: Outcome) -> None:
+    create_markdown_artifact(summary_markdown(outcome), key="summary", description="What was read and written")
+    if outcome.manifest.strides:
+        create_table_artifact(
+            explained_rows(outcome),
+            key="explained-variance",
+            description="Explained variance of the training windows by stride",
+        )
+    if outcome.manifest.drift:
+        rows = [{"column": name, **found} for name, found in outcome.manifest.drift.items()]
+        create_table_artifact(rows, key="drift", description="How far each column has moved from the training rows")

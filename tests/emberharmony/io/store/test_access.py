@@ -1,0 +1,55 @@
+"""Who may read what a job writes."""
+
+import os
+import stat
+
+import pytest
+
+from emberharmony.io.store.access import make_folder
+from emberharmony.io.store.local import Store
+from flows.compose import run_job
+from flows.config.job import parse_job
+from flows.engines.local import PlainLoop
+from tests.jobs import small_table, write_table
+
+
+@pytest.fixture
+def open_umask():
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+MODES = [("private", 0o700, 0o600), ("group", 0o750, 0o640), ("umask", 0o755, 0o644)]
+
+
+def modes_below(folder):
+    """Permission bits of folders and of files, each as a set."""
+    found = {True: set(), False: set()}
+    for path in [folder, *folder.rglob("*")]:
+        found[path.is_dir()].add(stat.S_IMODE(path.stat().st_mode))
+    return found[True], found[False]
+
+
+@pytest.mark.parametrize(("access", "of_folders", "of_files"), MODES, ids=[access for access, *_ in MODES])
+def test_files_can_be_read_by_whoever_can_read_their_root(tmp_path, open_umask, access, of_folders, of_files):
+    make_folder(tmp_path / "root", access)
+    store = Store(tmp_path / "root")
+    store.write("a/b.bin", b"1")
+    store.keep("c/d/e.bin", b"2")
+    assert modes_below(tmp_path / "root") == ({of_folders}, {of_files})
+
+
+def test_a_folder_that_exists_stays_as_it_is(tmp_path, open_umask):
+    (tmp_path / "root").mkdir(mode=0o711)
+    make_folder(tmp_path / "root", "group")
+    assert stat.S_IMODE((tmp_path / "root").stat().st_mode) == 0o711
+
+
+@pytest.mark.parametrize(("access", "of_folders", "of_files"), MODES, ids=[access for access, *_ in MODES])
+def test_a_result_is_private_unless_the_sink_says_otherwise(tmp_path, open_umask, access, of_folders, of_files):
+    source = write_table(small_table(200), tmp_path / "table.parquet")
+    sink = {"path": str(tmp_path / "result")} | ({} if access == "private" else {"mode": access})
+    job = {"source": {"path": str(source)}, "sink": sink, "columns": {"time": "t"}, "windows": {"size": 2}}
+    run_job(parse_job(job | {"runtime": {"engine": "none", "backend": "numpy"}}), PlainLoop(1))
+    assert modes_below(tmp_path / "result") == ({of_folders}, {of_files})

@@ -1,0 +1,39 @@
+"""The plan report: what a job would do, whatever its table holds."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flows.cli.plan_report import plan_report
+from flows.config.job import parse_job
+
+
+@pytest.mark.parametrize(
+    ("type_", "last", "said"),
+    [
+        (pa.timestamp("us"), 253_402_300_800_000_000, "10000-01-01 00:00:00"),
+        (pa.timestamp("us", "UTC"), 2**63 - 1, "294247-01-10 04:00:54 UTC"),
+        (pa.timestamp("ms"), 2**63 - 1, "292278994-08-17 07:12:55"),
+        (pa.timestamp("ns"), 2**63 - 1, "2262-04-11 23:47:16"),
+        (pa.timestamp("us"), -(2**63), "-290308-12-21 19:59:05"),
+        (pa.date32(), 2**31 - 1, "5881580-07-11 00:00:00"),
+        (pa.date32(), -719_529, "-001-12-31 00:00:00"),
+    ],
+    ids=str,
+)
+def test_boundaries_of_far_times(tmp_path, type_, last, said):
+    n = [0, 0, 0, 0, last, last] if last > 0 else [last] * 6
+    times = pa.array(n, pa.int32() if type_.bit_width == 32 else pa.int64()).cast(type_)
+    pq.write_table(pa.table({"t": times, "x": range(6)}), tmp_path / "t.parquet")
+    job = parse_job(
+        {
+            "source": {"path": str(tmp_path / "t.parquet")},
+            "sink": {"path": str(tmp_path / "out")},
+            "columns": {"time": "t"},
+            "windows": {"strides": []},
+        }
+    )
+    lines = dict(plan_report(job).lines)
+    assert f"validation begins at {said}, test at {said}" in lines["split"]

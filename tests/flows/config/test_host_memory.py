@@ -1,0 +1,77 @@
+"""Memory of all of a job's processes on a host."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from emberharmony.errors import PlanError
+from flows.compose import plan_job
+from flows.config import job as config
+from flows.config.host_memory import SAMPLE_S, TORCH_BYTES, WORKER_BYTES, PeakMemory, server_bytes
+from flows.config.job import parse_job
+from tests.jobs import small_table, write_table
+
+HOLD = "x = bytearray(80 * 2**20); print(flush=True); input()"
+
+
+def job_of(tmp_path, **runtime):
+    source = tmp_path / "s.parquet"
+    if not source.exists():
+        write_table(small_table(500), source)
+    runtime = {"backend": "numpy"} | runtime
+    return parse_job({"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "o")}, "runtime": runtime})
+
+
+@pytest.mark.parametrize("engine", WORKER_BYTES)
+def test_worker_processes_of_this_host_are_in_the_plan(tmp_path, engine):
+    none = plan_job(job_of(tmp_path, engine="none", workers=2)).plan.memory
+    several = plan_job(job_of(tmp_path, engine=engine, workers=2)).plan.memory
+    assert several.reserved_bytes == pytest.approx(none.reserved_bytes + 2 * WORKER_BYTES[engine], rel=0.02)
+    with_torch = job_of(tmp_path, engine=engine, workers=2, backend="torch:cpu").resources.beside
+    assert with_torch.worker_bytes == WORKER_BYTES[engine] + TORCH_BYTES
+    with pytest.raises(PlanError, match=r"by 9 worker processes\).* lower runtime.workers \(now 9\)"):
+        plan_job(job_of(tmp_path, engine=engine, workers=9, max_memory_gb=1.0))
+
+
+def test_workers_elsewhere_are_not_in_the_plan(tmp_path):
+    for runtime in ({"engine": "dask", "address": "tcp://there:8786"}, {"engine": "threads"}, {"engine": "none"}):
+        assert job_of(tmp_path, workers=2, **runtime).resources.beside.n_processes == 0
+
+
+@pytest.mark.parametrize(
+    ("engine", "max_memory_gb", "workers"), [("processes", 2, 3), ("dask", 2, 1), ("dask", 64, 16), ("none", 2, 16)]
+)
+def test_no_more_processes_are_started_than_a_quarter_of_the_memory_holds(
+    tmp_path, monkeypatch, engine, max_memory_gb, workers
+):
+    monkeypatch.setattr(config, "available_cores", lambda: 16)
+    job = job_of(tmp_path, engine=engine, max_memory_gb=max_memory_gb)
+    assert job.workers == job.resources.workers == workers
+    assert job_of(tmp_path, engine=engine, max_memory_gb=max_memory_gb, workers=5).workers == 5
+
+
+def test_the_peak_is_that_of_all_processes():
+    peak, this = PeakMemory(), psutil.Process()
+    with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        with peak.watching():
+            end = time.monotonic() + 20
+            while not peak.sampled_bytes and time.monotonic() < end:
+                time.sleep(SAMPLE_S / 4)
+        child.stdin.close()
+    assert peak.sampled_bytes > this.memory_info().rss * 0.5 + 80 * 2**20
+
+
+def test_the_temporary_server_is_counted(tmp_path):
+    script = tmp_path / "server_process.py"
+    script.write_text(HOLD)
+    before = server_bytes()
+    with subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        assert server_bytes() > 80 * 2**20 or before
+        child.stdin.close()
