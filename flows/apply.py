@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.compose import Outcome, run_job
+from flows.callback import current_callback, record_result
+from flows.compose import RunResult, run_job
 from flows.config.job import ApplyJob
 from flows.engines.task_runs import engine_of
-from flows.prefect.artifacts import ArtifactWatcher, publish_summary
-from flows.watch import current_watcher, note_outcome
+from flows.prefect.artifacts import ArtifactCallback, publish_summary
 
 
 @flow(name="apply", persist_result=False)
-def apply(job: ApplyJob, overwrite: bool = False) -> Outcome:
+def apply(job: ApplyJob, overwrite: bool = False) -> RunResult:
     """Make features, windows and scores of a table by a fitted state, and measure how far its rows have drifted.
 
     Parameters
@@ -23,7 +23,7 @@ def apply(job: ApplyJob, overwrite: bool = False) -> Outcome:
         Replace what is published at the sink, and start anew.
     """
     with engine_of(job) as engine:
-        outcome = run_job(job, engine, ArtifactWatcher(current_watcher()), overwrite=overwrite)
-    note_outcome(outcome)
-    publish_summary(outcome)
-    return outcome
+        result = run_job(job, engine, ArtifactCallback(current_callback()), overwrite=overwrite)
+    record_result(result)
+    publish_summary(result)
+    return result

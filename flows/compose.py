@@ -26,8 +26,8 @@ from emberharmony.pipeline.apply import applying, plan_apply, stage_fitted
 from emberharmony.pipeline.commit import half_committed, roll_back
 from emberharmony.pipeline.places import check_places
 from emberharmony.pipeline.plan import Plan, Resources, make_plan
-from emberharmony.pipeline.publish import drop_damaged, is_decided, take_back, tidy
-from emberharmony.pipeline.retry import patiently
+from emberharmony.pipeline.publish import drop_damaged, invalidate, is_committed, tidy
+from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.spec import open_source, pinned
 from emberharmony.pipeline.split_checks import check_method
@@ -37,9 +37,9 @@ from emberharmony.pipeline.tables import check_columns, check_same_tables, check
 from emberharmony.pipeline.target import check_target
 from emberharmony.planning.resident import release_memory
 from emberharmony.threads import compute_threads, limit_compute_threads
+from flows.callback import Callback, current_callback
 from flows.config.host_memory import PeakMemory
 from flows.config.job import AnyJob, ApplyJob, Job
-from flows.watch import Watcher, current_watcher
 
 MAX_ROUNDS = 3
 """How often a run goes over its stages, where it finds files damaged that it had written."""
@@ -70,7 +70,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What a run came to."""
 
     manifest: Manifest
@@ -90,8 +90,8 @@ class Outcome:
 
 
 def run_job(
-    job: AnyJob, engine: Engine, watcher: Watcher | None = None, *, overwrite: bool = False, verify: bool = False
-) -> Outcome:
+    job: AnyJob, engine: Engine, callback: Callback | None = None, *, overwrite: bool = False, verify: bool = False
+) -> RunResult:
     """Plan, profile, fit, featurize, fit PCA, project, publish; what an earlier run has committed is not done again.
 
     A `FitJob` ends after the fit of the PCAs, an `ApplyJob` needs neither profile nor fits.
@@ -102,15 +102,15 @@ def run_job(
         If the job cannot be done; nothing was published then.
     """
     began = time.perf_counter()
-    watcher, peak = watcher or current_watcher(), PeakMemory()
+    callback, peak = callback or current_callback(), PeakMemory()
     backend = _chosen_backend(job.backend)  # before all else: what was asked for has to be there
     plan, state = plan_job(job)
     sink = Path(job.sink.path)
 
-    def outcome(manifest: Manifest, *, did_work: bool) -> Outcome:
+    def result(manifest: Manifest, *, did_work: bool) -> RunResult:
         seconds, projected = time.perf_counter() - began, plan.memory.projected_bytes
         outputs, most = _outputs(job, manifest), max(peak_bytes(), peak.sampled_bytes)
-        return Outcome(manifest, job.sink.path, outputs, engine.name, backend, did_work, seconds, most, projected)
+        return RunResult(manifest, job.sink.path, outputs, engine.name, backend, did_work, seconds, most, projected)
 
     published = _published(job, plan, overwrite=overwrite, verify=verify)
     if published is None:
@@ -128,15 +128,15 @@ def run_job(
                     stage_fitted(state, open_run(ref))
                 if isinstance(job.sink, BigQuerySinkSpec):
                     note_sink(open_run(ref), job.sink)
-                watcher.planned(plan, backend)
-                with limit_compute_threads(max(1, compute_threads() // workers)), peak.watching():
-                    return outcome(carry_out(ref, sink, engine, watcher, workers=workers), did_work=True)
+                callback.planned(plan, backend)
+                with limit_compute_threads(max(1, compute_threads() // workers)), peak.using_callback():
+                    return result(execute(ref, sink, engine, callback, workers=workers), did_work=True)
     if isinstance(job.sink, BigQuerySinkSpec):
         check_same_tables(sink, job.sink)
     elif (sink / STAGING).exists():
         with suppress(TerminalError), only_run_at(sink, job.sink.mode):  # whoever is at work there tidies up by himself
             tidy(sink, of=plan.fingerprint)  # a run that was killed at its very end
-    return outcome(published, did_work=False)
+    return result(published, did_work=False)
 
 
 def is_published(job: AnyJob, *, verify: bool = False) -> bool:
@@ -175,7 +175,7 @@ def check_credentials(job: AnyJob) -> None:
             shared_clients(place.connection).identity()
 
 
-def carry_out(ref: RunRef, sink: Path, engine: Engine, watcher: Watcher, *, workers: int) -> Manifest:
+def execute(ref: RunRef, sink: Path, engine: Engine, callback: Callback, *, workers: int) -> Manifest:
     """Do what is not done yet of a planned run, and publish it.
 
     What an earlier run left is looked through first. A file that is found damaged later is made again, as often as
@@ -183,26 +183,26 @@ def carry_out(ref: RunRef, sink: Path, engine: Engine, watcher: Watcher, *, work
     """
     run = open_run(ref)
     kind = run.spec.kind
-    if not is_decided(run):
+    if not is_committed(run):
         drop_damaged(run, n_threads=workers)
     for further in reversed(range(MAX_ROUNDS)):
         try:
-            if not is_decided(run):
+            if not is_committed(run):
                 if kind != "apply":
-                    _each("profile", ref, engine, watcher)
-                    _once("fit", watcher, lambda: engine.fit_preprocessing(ref))
+                    _each("profile", ref, engine, callback)
+                    _once("fit", callback, lambda: engine.fit_preprocessing(ref))
                 if "featurize" in run.chunk_stages:
-                    _each("featurize", ref, engine, watcher)
+                    _each("featurize", ref, engine, callback)
                 if kind != "apply":
-                    _once("fit PCA", watcher, lambda: engine.fit_pca(ref))
+                    _once("fit PCA", callback, lambda: engine.fit_pca(ref))
                 if "project" in run.chunk_stages:
-                    _each("project", ref, engine, watcher)
+                    _each("project", ref, engine, callback)
             return engine.publish(ref, str(sink))
         except DamagedError as damaged:
             if not further:
                 raise
             _log.warning("%s It is made again.", damaged)
-            take_back(run, damaged.name)
+            invalidate(run, damaged.name)
     raise AssertionError
 
 
@@ -267,19 +267,19 @@ def _plan(job: AnyJob, planned: Callable[[Resources], Plan]) -> Plan:
     return plan
 
 
-def _each(stage: str, ref: RunRef, engine: Engine, watcher: Watcher) -> None:
+def _each(stage: str, ref: RunRef, engine: Engine, callback: Callback) -> None:
     run = open_run(ref)
-    missing = patiently(lambda: run.missing(stage))
-    watcher.stage(stage, done_rows=run.n_rows - sum(chunk.n_rows for chunk in missing), total_rows=run.n_rows)
+    missing = with_retries(lambda: run.missing(stage))
+    callback.stage(stage, done_rows=run.n_rows - sum(chunk.n_rows for chunk in missing), total_rows=run.n_rows)
     for number in engine.each(stage, ref, [chunk.index for chunk in missing]):
-        watcher.advance(run.chunks[number].n_rows)
+        callback.advance(run.chunks[number].n_rows)
     release_memory()
 
 
-def _once(stage: str, watcher: Watcher, work: Callable[[], object]) -> None:
-    watcher.stage(stage, done_rows=0, total_rows=1)
+def _once(stage: str, callback: Callback, work: Callable[[], object]) -> None:
+    callback.stage(stage, done_rows=0, total_rows=1)
     work()
-    watcher.advance(1)
+    callback.advance(1)
 
 
 def _outputs(job: AnyJob, manifest: Manifest) -> tuple[str, ...]:

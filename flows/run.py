@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping
 
 from emberharmony.errors import TerminalError
-from flows.compose import Outcome, check_credentials, is_published, run_job
+from flows.callback import Callback, current_callback, using_callback
+from flows.compose import RunResult, check_credentials, is_published, run_job
 from flows.config.job import AnyJob, ApplyJob, FitJob, Job
 from flows.engines.addresses import check_reachable
 from flows.engines.local import PlainLoop
 from flows.prefect.server import is_configured, server_if_needed
-from flows.watch import Watcher, current_watcher, watching
 
 _QUIET: Mapping[str, str] = {
     # A run's own progress is on the console; Prefect's line for every task run is in its UI.
@@ -29,7 +29,7 @@ _QUIET: Mapping[str, str] = {
 _log = logging.getLogger(__name__)
 
 
-def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False, verify: bool = False) -> Outcome:
+def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = False, verify: bool = False) -> RunResult:
     """Run a job; ``engine: none`` needs no Prefect, every other engine is a flow run.
 
     Raises
@@ -43,7 +43,7 @@ def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False,
     """
     # A job with nothing to do needs no Prefect either, whose server takes seconds to start.
     if job.runtime.engine == "none" or (not overwrite and is_published(job, verify=verify)):
-        return run_job(job, PlainLoop(job.workers), watcher, overwrite=overwrite, verify=verify)
+        return run_job(job, PlainLoop(job.workers), callback, overwrite=overwrite, verify=verify)
     check_credentials(job)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -58,17 +58,17 @@ def run(job: AnyJob, watcher: Watcher | None = None, *, overwrite: bool = False,
         )
     if job.runtime.address:
         check_reachable(job.runtime.engine, job.runtime.address)  # before a server is started for nothing
-    with server_if_needed(advice), watching(watcher or current_watcher()) as outcomes:
+    with server_if_needed(advice), using_callback(callback or current_callback()) as results:
         from flows.prefect.outages import OutageError, outages_told  # Prefect is imported while its server starts
 
         try:
             with outages_told(at_end=True):
                 return _as_flow_run(job, overwrite=overwrite)
         except OutageError as outage:
-            if not outcomes:
+            if not results:
                 raise OutageError(f"{outage} {advice}") from outage
             _log.warning("%s The result is published; the server was not told.", outage)
-            return outcomes[-1]
+            return results[-1]
 
 
 def same_command(overwrite: bool) -> str:
@@ -76,7 +76,7 @@ def same_command(overwrite: bool) -> str:
     return "the same command" + (" without --overwrite" if overwrite else "")
 
 
-def _as_flow_run(job: AnyJob, *, overwrite: bool) -> Outcome:
+def _as_flow_run(job: AnyJob, *, overwrite: bool) -> RunResult:
     if isinstance(job, ApplyJob):
         from flows.apply import apply
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from prefect import task
 
 from emberharmony.pca import WindowPCA
-from emberharmony.pipeline.chunk import Stretch, project
+from emberharmony.pipeline.chunk import Segment, project
 from emberharmony.typing import FeatureBlock
 from tasks.options import STEP
 
 
 @task(name="PCA", **STEP)
-def project_windows(pca: WindowPCA, rows: Stretch, starts: range) -> FeatureBlock:
+def project_windows(pca: WindowPCA, rows: Segment, starts: range) -> FeatureBlock:
     """Project windows on the principal components of their stride."""
     return project(pca, rows, starts)

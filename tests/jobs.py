@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.compose import Outcome, run_job
+from flows.compose import RunResult, run_job
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
 
@@ -79,7 +79,7 @@ def write_table(table: pa.Table, path: Path, *, group_rows: int | None = None, f
 class Published:
     """What a reader finds."""
 
-    outcome: Outcome
+    outcome: RunResult
     manifest: dict[str, Any]
     features: dict[str, pa.Table]  # by split, parts one after the other
     windows: dict[int, dict[str, pa.Table]]  # by stride and split
@@ -106,7 +106,7 @@ def run_small(source: Path, sink: Path, *, engine: PlainLoop | None = None, **jo
     return read_published(sink, outcome)
 
 
-def read_published(sink: Path, outcome: Outcome) -> Published:
+def read_published(sink: Path, outcome: RunResult) -> Published:
     """Read every part below `sink`, in the order of their names."""
     manifest = json.loads((sink / "manifest.json").read_text())
     features = {split: _parts(sink / f"features/split={split}") for split in SPLITS}

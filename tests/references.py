@@ -161,7 +161,7 @@ def why_dropped(column: pd.Series, train: pd.Series, *, high_null_threshold: flo
     return None
 
 
-def told_apart(names: Sequence[str], taken: Sequence[str]) -> list[str]:
+def deduplicated(names: Sequence[str], taken: Sequence[str]) -> list[str]:
     """The first of equal names keeps it, the next are _2, _3, …"""
     told: list[str] = []
     for name in names:
@@ -260,7 +260,7 @@ def reference_job(
 
     features = pd.concat(blocks, axis=1)
     carried = [name for name in (time, target, *passthrough) if name]
-    features.columns = told_apart(list(features.columns), ["row_number", *carried])
+    features.columns = deduplicated(list(features.columns), ["row_number", *carried])
 
     per_split = {name: features[membership == name] for name in SPLITS}
     windows: dict[int, dict[str, Windows]] = {}

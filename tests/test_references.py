@@ -10,12 +10,12 @@ from tests.references import (
     boolean_feature,
     categorical_features,
     datetime_features,
+    deduplicated,
     fit_pca,
     in_order,
     numeric_feature,
     reference_job,
     temporal_split,
-    told_apart,
     windows_of,
 )
 
@@ -91,7 +91,7 @@ def test_categories_by_count_then_value():
 
 
 def test_equal_names_are_told_apart():
-    assert told_apart(["a_b", "a_b", "t", "a_b"], ["t"]) == ["a_b", "a_b_2", "t_2", "a_b_3"]
+    assert deduplicated(["a_b", "a_b", "t", "a_b"], ["t"]) == ["a_b", "a_b_2", "t_2", "a_b_3"]
 
 
 def test_windows_lie_end_to_end():

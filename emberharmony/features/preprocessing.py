@@ -181,11 +181,11 @@ def _fit_column(
             )
         scaling = fit if scaled else Scaling.unscaled(fill)
         few = profile.quantiles.exact and len(profile.quantiles.keys) <= _FEW_VALUES
-        own_name = categorical.told_apart([name], taken)
+        own_name = categorical.deduplicated([name], taken)
         return FittedColumn(name, column.kind, own_name, (scaling,), few_values=few, n_nonfinite=profile.n_nonfinite)
     top = top_categories(lambda: category_states(name), categories.max_categories)
     vocabulary = tuple(sorted(value for value, _ in top.values))
-    features = categorical.told_apart(list(categorical.feature_names(name, vocabulary)), taken)
+    features = categorical.deduplicated(list(categorical.feature_names(name, vocabulary)), taken)
     scalings = _one_hot_scalings(top, vocabulary, profile) if scale_all else ()
     return FittedColumn(name, column.kind, features, scalings, vocabulary)
 
@@ -198,7 +198,7 @@ def _fit_times(
     if cycles.epoch:
         names.append(datetime.epoch_name(column.name))
         epoch = Scaling.fit(profile.moments, median=profile.quantiles.median(), n_missing=profile.n_missing)
-    features = categorical.told_apart(names, taken)
+    features = categorical.deduplicated(names, taken)
     scalings = tuple(Scaling.fit(m, median=0.0, n_missing=0) for m in profile.cycles) if scale_all else ()
     return FittedColumn(column.name, column.kind, features, scalings, few_values=epoch is None, epoch=epoch)
 

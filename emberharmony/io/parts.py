@@ -96,7 +96,7 @@ def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = 
     return table
 
 
-def write_edges(store: Store, name: str, edges: Mapping[str, pa.Table]) -> FileRecord:
+def write_halo(store: Store, name: str, edges: Mapping[str, pa.Table]) -> FileRecord:
     """Write the first rows of each split of a chunk: what its neighbours' windows need of it."""
     tables = [table.append_column("split", pa.array([split] * table.num_rows)) for split, table in edges.items()]
     table = pa.concat_tables(tables).unify_dictionaries()  # an Arrow file holds one dictionary for each column
@@ -105,7 +105,7 @@ def write_edges(store: Store, name: str, edges: Mapping[str, pa.Table]) -> FileR
     return file.record
 
 
-def read_edges(store: Store, record: FileRecord, split: str) -> pa.Table:
+def read_halo(store: Store, record: FileRecord, split: str) -> pa.Table:
     """Read the first rows of one split of a chunk.
 
     Raises

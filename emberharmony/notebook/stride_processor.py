@@ -187,7 +187,7 @@ class TerabyteTemporalStrideProcessor:
             with Spool() as spool:
                 states = self._spooled(generator, spool, one_series=maintain_state)
                 self._fit(states, spool.shift)
-                scores = self._project(self._stretches(spool))
+                scores = self._project(self._segments(spool))
                 self._tail = Tail.of(spool, self._windows.halo) if maintain_state else None
                 self._names = spool.names
         return scores
@@ -272,7 +272,7 @@ class TerabyteTemporalStrideProcessor:
         for stride in fitted:
             self._say("stride %d: components explain %.1f %%", stride, 100 * self.get_explained_variance(stride))
 
-    def _stretches(self, spool: Spool) -> Iterator[tuple[int, FeatureBlock]]:
+    def _segments(self, spool: Spool) -> Iterator[tuple[int, FeatureBlock]]:
         """Second pass: every series' rows again."""
         for first, stop in spool.series:
             yield from overlapping(spool.blocks(first, stop, self.batch_size), self._windows.halo)
@@ -308,11 +308,11 @@ class TerabyteTemporalStrideProcessor:
     def _shift(self) -> FloatArray:
         return next(iter(self._fitted.values())).shift
 
-    def _project(self, stretches: Iterable[tuple[int, FeatureBlock]]) -> dict[int, Scores]:
+    def _project(self, segments: Iterable[tuple[int, FeatureBlock]]) -> dict[int, Scores]:
         with ExitStack() as stack:
             n_clipped = dict.fromkeys(self._fitted, 0)
             files = {s: stack.enter_context(MatrixFile(model.pca.n_components)) for s, model in self._fitted.items()}
-            for start, rows in stretches:
+            for start, rows in segments:
                 stop = start + rows.shape[1]
                 for stride, model in self._fitted.items():
                     starts = window_starts(self.window_size, stride, start=start, stop=stop, n_rows=stop)

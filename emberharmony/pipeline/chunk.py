@@ -23,11 +23,11 @@ from emberharmony.io.parts import (
     Encoding,
     block_of,
     feature_part,
-    read_edges,
+    read_halo,
     read_part,
     table_of,
     window_part,
-    write_edges,
+    write_halo,
     write_part,
 )
 from emberharmony.io.store.local import FileRecord, Store, prefixed
@@ -46,7 +46,7 @@ from emberharmony.windows import window_starts
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Segment:
     """Neighbouring rows of one split's series: the columns they carry, and their features."""
 
     start: int  # number in the series of the first row
@@ -89,13 +89,13 @@ def split(run: Run, chunk: Chunk, rows: pa.Table) -> SplitCodes:
     return split_at_random(rows[ROW_NUMBER].to_numpy(), spec)
 
 
-def window_states(run: Run, train: Stretch) -> list[WindowGram]:
+def window_states(run: Run, train: Segment) -> list[WindowGram]:
     """Gram states of the training windows within the chunk, one for each stride."""
     windows = run.spec.windows
     return WindowGram.of_strides(train.block, start=train.start, size=windows.size, strides=windows.strides)
 
 
-def project(pca: WindowPCA, rows: Stretch, starts: range) -> FeatureBlock:
+def project(pca: WindowPCA, rows: Segment, starts: range) -> FeatureBlock:
     """Scores of the windows that begin at `starts`, numbers in the series."""
     return pca.project(rows.block, first=starts.start - rows.start, count=len(starts))
 
@@ -108,8 +108,8 @@ class Steps:
     datetime_features: Callable[[pa.Table, Preprocessing], dict[str, FeatureBlock]] = datetime_features
     encode: Callable[[pa.Table, Mapping[str, FeatureBlock], Preprocessing], FeatureBlock] = encode
     split: Callable[[Run, Chunk, pa.Table], SplitCodes] = split
-    window_states: Callable[[Run, Stretch], list[WindowGram]] = window_states
-    project: Callable[[WindowPCA, Stretch, range], FeatureBlock] = project
+    window_states: Callable[[Run, Segment], list[WindowGram]] = window_states
+    project: Callable[[WindowPCA, Segment, range], FeatureBlock] = project
     write_part: Callable[[Store, str, pa.Table, Encoding], FileRecord] = write_part
 
 
@@ -166,24 +166,24 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
         rows, codes = rows.filter(pa.array(codes == in_train)), codes[codes == in_train]
     runs = _time_runs(run, rows, codes)
     block = steps.encode(rows, steps.datetime_features(rows, fitted), fitted)
-    stretches = _stretches(run, chunk, rows.select([ROW_NUMBER, *run.roles.carried]), block, codes)
+    segments = _segments(run, chunk, rows.select([ROW_NUMBER, *run.roles.carried]), block, codes)
     files, encoding = list[FileRecord](), feature_encoding(fitted)
     if kind == "apply":
         files.append(run.store.keep_arrays(drift_name(chunk.index), _drift_counts(run, rows)))
     clipped = Counter[str]()
-    for stretch in stretches.values():
-        clipped.update(pre.count_clipped(stretch.block, fitted))
+    for segment in segments.values():
+        clipped.update(pre.count_clipped(segment.block, fitted))
     del rows, block
     has_windows = bool(run.spec.windows.strides)
-    pays = has_windows and "train" in stretches and state_pays(run, stretches["train"].block.nbytes)
+    pays = has_windows and "train" in segments and state_pays(run, segments["train"].block.nbytes)
     if kind != "fit" or not pays:
-        for name, stretch in stretches.items():
-            table = table_of(stretch.carried, fitted.feature_names, stretch.block)
+        for name, segment in segments.items():
+            table = table_of(segment.carried, fitted.feature_names, segment.block)
             files.append(steps.write_part(run.store, feature_part(name, chunk.index), table, encoding))
     if kind != "fit" and has_windows:
-        files.append(write_edges(run.store, edges_name(chunk.index), _edges(run, stretches)))
+        files.append(write_halo(run.store, halo_name(chunk.index), _edges(run, segments)))
     if pays:
-        states = steps.window_states(run, stretches["train"])
+        states = steps.window_states(run, segments["train"])
         arrays = prefixed({str(state.stride): state.to_arrays() for state in states})
         files.append(run.store.keep_arrays(grams_name(chunk.index), arrays))
     return replace(_receipt(run, "featurize", chunk, codes, files, backend, began), clipped=dict(clipped), runs=runs)
@@ -204,19 +204,19 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         is_short = run.spec.kind == "apply" and n_rows < spec.size and not chunk.index
         if not featurized.rows[name] and not is_short:
             continue
-        stretch = _with_halo(run, chunk, name, _read_stretch(run, featurized, name))
+        segment = _with_halo(run, chunk, name, _read_segment(run, featurized, name))
         start, stop = (int(run.series_starts[chunk.index + at, i]) for at in (0, 1))
         for stride, pca in run.pcas.items():
             starts = window_starts(spec.size, stride, start=start, stop=stop, n_rows=n_rows)
             if not starts and not is_short:
                 continue
-            scores = steps.project(pca, stretch, starts)
-            table = table_of(_window_columns(run, stretch, starts), component_names(pca), scores)
+            scores = steps.project(pca, segment, starts)
+            table = table_of(_window_columns(run, segment, starts), component_names(pca), scores)
             files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))
             n_windows[f"{stride}/{name}"] = len(starts)
             clipped[str(stride)] += count_clipped(scores)
             if run.spec.kind == "apply":
-                explained[str(stride)] = pca.explained_squares(scores, stretch.block, first=starts.start - stretch.start)
+                explained[str(stride)] = pca.explained_squares(scores, segment.block, first=starts.start - segment.start)
     seconds = time.perf_counter() - began
     found = {stride: n for stride, n in clipped.items() if n}
     return Receipt("project", chunk.index, n_windows, tuple(files), backend, seconds, explained=explained, clipped=found)
@@ -242,9 +242,9 @@ def drift_name(chunk: int) -> str:
     return f"drift/{chunk:05}.safetensors"
 
 
-def edges_name(chunk: int) -> str:
+def halo_name(chunk: int) -> str:
     """Name of the first rows of a chunk's splits."""
-    return f"edges/{chunk:05}.arrow"
+    return f"halo/{chunk:05}.arrow"
 
 
 def component_names(pca: WindowPCA) -> list[str]:
@@ -313,25 +313,25 @@ def _split_columns(run: Run) -> list[str]:
     return list(run.spec.split.keys)  # none: the row number decides
 
 
-def _stretches(run: Run, chunk: Chunk, carried: pa.Table, block: FeatureBlock, codes: SplitCodes) -> dict[str, Stretch]:
+def _segments(run: Run, chunk: Chunk, carried: pa.Table, block: FeatureBlock, codes: SplitCodes) -> dict[str, Segment]:
     """The chunk's rows by split; rows of a chunk within one split are not copied."""
-    stretches = {}
+    segments = {}
     for i, name in enumerate(run.splits):
         members = codes == i
         start = int(run.series_starts[chunk.index, i])
         if members.all():
-            return {name: Stretch(start, carried, block)}
+            return {name: Segment(start, carried, block)}
         if members.any():
-            stretches[name] = Stretch(start, carried.filter(pa.array(members)), np.compress(members, block, axis=1))
-    return stretches
+            segments[name] = Segment(start, carried.filter(pa.array(members)), np.compress(members, block, axis=1))
+    return segments
 
 
-def _edges(run: Run, stretches: Mapping[str, Stretch]) -> dict[str, pa.Table]:
+def _edges(run: Run, segments: Mapping[str, Segment]) -> dict[str, pa.Table]:
     """The first rows of every split: what windows that begin in earlier chunks still need."""
     halo, names = run.spec.windows.halo, run.preprocessing.feature_names
-    if not stretches:
+    if not segments:
         return {"empty": table_of(_no_rows(run), names, np.empty((len(names), 0), np.float32))}
-    return {k: table_of(s.carried.slice(0, halo), names, s.block[:, :halo].copy()) for k, s in stretches.items()}
+    return {k: table_of(s.carried.slice(0, halo), names, s.block[:, :halo].copy()) for k, s in segments.items()}
 
 
 def _no_rows(run: Run) -> pa.Table:
@@ -339,41 +339,41 @@ def _no_rows(run: Run) -> pa.Table:
     return pa.schema(fields).empty_table()
 
 
-def _read_stretch(run: Run, featurized: Receipt, name: str) -> Stretch:
+def _read_segment(run: Run, featurized: Receipt, name: str) -> Segment:
     record = run.file("featurize", featurized.chunk, feature_part(name, featurized.chunk))
-    return _stretch_of(run, read_part(run.store, record), int(run.series_starts[featurized.chunk, run.splits.index(name)]))
+    return _segment_of(run, read_part(run.store, record), int(run.series_starts[featurized.chunk, run.splits.index(name)]))
 
 
-def _stretch_of(run: Run, table: pa.Table, start: int) -> Stretch:
+def _segment_of(run: Run, table: pa.Table, start: int) -> Segment:
     carried = table.select([ROW_NUMBER, *run.roles.carried])
-    return Stretch(start, carried, block_of(table, run.preprocessing.feature_names))
+    return Segment(start, carried, block_of(table, run.preprocessing.feature_names))
 
 
-def _with_halo(run: Run, chunk: Chunk, name: str, stretch: Stretch) -> Stretch:
-    """The stretch with the rows after it that its last windows need: the first rows of the chunks that follow."""
+def _with_halo(run: Run, chunk: Chunk, name: str, segment: Segment) -> Segment:
+    """The segment with the rows after it that its last windows need: the first rows of the chunks that follow."""
     missing, following, heads = run.spec.windows.halo, chunk.index + 1, []
     column = run.splits.index(name)
     while missing and following < len(run.chunks):
         if run.split_rows[following, column]:
-            edges = run.file("featurize", following, edges_name(following))
-            head = read_edges(run.store, edges, name).slice(0, missing)
-            heads.append(_stretch_of(run, head, 0))
+            edges = run.file("featurize", following, halo_name(following))
+            head = read_halo(run.store, edges, name).slice(0, missing)
+            heads.append(_segment_of(run, head, 0))
             missing -= head.num_rows
         following += 1
     if not heads:
-        return stretch
-    carried = pa.concat_tables([stretch.carried, *(head.carried for head in heads)])
-    return Stretch(stretch.start, carried, np.concatenate([stretch.block, *(head.block for head in heads)], axis=1))
+        return segment
+    carried = pa.concat_tables([segment.carried, *(head.carried for head in heads)])
+    return Segment(segment.start, carried, np.concatenate([segment.block, *(head.block for head in heads)], axis=1))
 
 
-def _window_columns(run: Run, stretch: Stretch, starts: range) -> pa.Table:
+def _window_columns(run: Run, segment: Segment, starts: range) -> pa.Table:
     """First and last row number and time of every window, and the target of its last row."""
-    first = pa.array(np.arange(starts.start, starts.stop, starts.step) - stretch.start)
+    first = pa.array(np.arange(starts.start, starts.stop, starts.step) - segment.start)
     last = pa.array(first.to_numpy() + run.spec.windows.halo)
-    columns = {"first_row": stretch.carried[ROW_NUMBER].take(first), "last_row": stretch.carried[ROW_NUMBER].take(last)}
+    columns = {"first_row": segment.carried[ROW_NUMBER].take(first), "last_row": segment.carried[ROW_NUMBER].take(last)}
     roles = run.roles
     if roles.time:
-        columns |= {"start_time": stretch.carried[roles.time].take(first), "end_time": stretch.carried[roles.time].take(last)}
+        columns |= {"start_time": segment.carried[roles.time].take(first), "end_time": segment.carried[roles.time].take(last)}
     if roles.target:
-        columns[roles.target] = stretch.carried[roles.target].take(last)
+        columns[roles.target] = segment.carried[roles.target].take(last)
     return pa.table(columns)

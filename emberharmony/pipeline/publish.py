@@ -35,7 +35,7 @@ from emberharmony.threads import compute_threads
 _log = logging.getLogger(__name__)
 
 
-def is_decided(run: Run) -> bool:
+def is_committed(run: Run) -> bool:
     """Whether the run has begun to publish: then there is nothing else left to do."""
     return run.store.exists(MANIFEST)
 
@@ -54,11 +54,11 @@ def publish(run: Run, sink: Path) -> Manifest:
     DataError, TerminalError
         If the sink holds files that no run wrote, or cannot be written; nothing was published.
     """
-    if not is_decided(run):
+    if not is_committed(run):
         refuse_foreign(sink)
         check_writable(sink)
         run.store.write_json(MANIFEST, _manifest(run).to_json())
-    manifest = _decided(run)
+    manifest = _committed_manifest(run)
     try:
         folders = check_staged(run.store, manifest, sink)
     except DamagedError:
@@ -74,7 +74,7 @@ def publish(run: Run, sink: Path) -> Manifest:
     return manifest
 
 
-def _decided(run: Run) -> Manifest:
+def _committed_manifest(run: Run) -> Manifest:
     try:
         manifest = read_manifest(run.store.root)
     except DataError as error:
@@ -113,7 +113,7 @@ def drop_damaged(run: Run, *, n_threads: int = 1) -> int:
     return held.count(False)
 
 
-def take_back(run: Run, name: str) -> None:
+def invalidate(run: Run, name: str) -> None:
     """Invalidate the stage that wrote the file that is kept under this name, if any still claims to have done so."""
     for path in run.store.path("receipts").glob("*/*.json"):
         if any(file.kept_as == name for file in Receipt.from_json(json.loads(path.read_bytes())).files):

@@ -19,7 +19,7 @@ RETRY_JITTER = 0.5
 _log = logging.getLogger(__name__)
 
 
-def patiently(work: Callable[[], T], *, sleep: Callable[[float], None] = time.sleep) -> T:
+def with_retries(work: Callable[[], T], *, sleep: Callable[[float], None] = time.sleep) -> T:
     """Do `work`, and after a `TransientError` again, three times, with growing waits between."""
     for wait in waits():
         try:

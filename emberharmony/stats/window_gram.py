@@ -32,9 +32,9 @@ _DEVICE_BLOCK_ROWS = 262_144
 
 @dataclass(frozen=True)
 class WindowGram:
-    """Gram matrix, sums and count of the windows of one stretch of a series.
+    """Gram matrix, sums and count of the windows of one segment of a series.
 
-    States of adjoining stretches merge into the state of both: windows across the border are added from the rows that
+    States of adjoining segments merge into the state of both: windows across the border are added from the rows that
     each keeps of its ends. Windows start where the row's number in the *series* is a multiple of the stride, so chunking
     moves none.
 
@@ -73,7 +73,7 @@ class WindowGram:
 
     @property
     def stop(self) -> int:
-        """Number in the series of the first row after this stretch."""
+        """Number in the series of the first row after this segment."""
         return self.start + self.n_rows
 
     @property
@@ -83,12 +83,12 @@ class WindowGram:
         return round(float(self.gram[one, one]))
 
     def merge(self, other: Self, /) -> Self:
-        """Return the state of this stretch and the one that follows it.
+        """Return the state of this segment and the one that follows it.
 
         Raises
         ------
         ValueError
-            If `other` does not begin where this stretch ends.
+            If `other` does not begin where this segment ends.
         """
         if other.start != self.stop:
             raise ValueError(f"Stretches must adjoin: one ends at row {self.stop}, the other begins at {other.start}.")
@@ -124,7 +124,7 @@ def window_grams(rows: FeatureBlock, /, *, start: int, size: int, strides: Seque
     Parameters
     ----------
     rows : array of shape (n_features, n_rows)
-        A stretch of a series.
+        A segment of a series.
     start : int
         Number in the series of its first row; windows start at multiples of the stride.
     size, strides : int, sequence of int

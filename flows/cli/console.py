@@ -22,7 +22,7 @@ from flows.cli.interrupt import stoppable
 from flows.cli.plan_report import plan_report
 from flows.cli.streams import OutputError, StandardError, output_errors
 from flows.cli.summary import summary_lines
-from flows.compose import Outcome
+from flows.compose import RunResult
 from flows.config.job import AnyJob, ApplyJob, Job
 from flows.config.settings import settings_markdown
 from flows.run import run, same_command
@@ -126,27 +126,27 @@ def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = Fa
         stoppable(f"Stopped. What is done is kept in {job.sink.path}; run {again} again to go on where it stopped."),
     ):
         if quiet:
-            outcome = run(job, overwrite=overwrite, verify=verify)
+            result = run(job, overwrite=overwrite, verify=verify)
         else:
             with ProgressBars() as bars:
-                outcome = run(job, bars, overwrite=overwrite, verify=verify)
+                result = run(job, bars, overwrite=overwrite, verify=verify)
     try:
         with output_errors():
             around = "the rest" if job.runtime.engine == "none" else "Prefect's server and flow run"
-            show_outcome(outcome, Elapsed(process_age_s(), loading_s, outcome.seconds, around))
+            show_outcome(result, Elapsed(process_age_s(), loading_s, result.seconds, around))
     except OutputError as error:
         if not isinstance(error.__cause__, BrokenPipeError):  # whoever reads has read enough
-            _warn(f"{outcome.sink} is published, but standard output takes no summary: {error.reason}.")
+            _warn(f"{result.sink} is published, but standard output takes no summary: {error.reason}.")
 
 
-def show_outcome(outcome: Outcome, elapsed: Elapsed) -> None:
+def show_outcome(result: RunResult, elapsed: Elapsed) -> None:
     """Print what a run came to, and how long it took."""
-    if not outcome.did_work:
-        fingerprint = outcome.manifest.fingerprint
-        text = f"Nothing to do: {outcome.sink} holds this very result (fingerprint {fingerprint})."
+    if not result.did_work:
+        fingerprint = result.manifest.fingerprint
+        text = f"Nothing to do: {result.sink} holds this very result (fingerprint {fingerprint})."
         _out.print(printable(text), markup=False)
-    outputs = [("" if i else "output", output) for i, output in enumerate(outcome.outputs)]
-    _print_lines([*summary_lines(outcome, elapsed), *outputs])
+    outputs = [("" if i else "output", output) for i, output in enumerate(result.outputs)]
+    _print_lines([*summary_lines(result, elapsed), *outputs])
 
 
 def show_plan(job: Job | ApplyJob) -> None:

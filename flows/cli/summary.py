@@ -8,7 +8,7 @@ from emberharmony.features.drift import is_major
 from emberharmony.io.manifest import Manifest, WindowCounts
 from flows.cli.elapsed import Elapsed
 from flows.cli.markdown import table_row
-from flows.compose import Outcome
+from flows.compose import RunResult
 
 MAX_NAMED = 5
 """Columns that a line of the summary names; the manifest has all of them."""
@@ -19,10 +19,10 @@ MAX_REASONS = 10
 """Lines for columns that make no features."""
 
 
-def explained_rows(outcome: Outcome) -> list[dict[str, object]]:
+def explained_rows(result: RunResult) -> list[dict[str, object]]:
     """One row for each component of every stride."""
     rows: list[dict[str, object]] = []
-    for stride, counts in outcome.manifest.strides.items():
+    for stride, counts in result.manifest.strides.items():
         total = 0.0
         for number, ratio in enumerate(counts.explained_variance_ratio, start=1):
             total += ratio
@@ -30,15 +30,15 @@ def explained_rows(outcome: Outcome) -> list[dict[str, object]]:
     return rows
 
 
-def summary_lines(outcome: Outcome, elapsed: Elapsed | None = None) -> Iterator[tuple[str, str]]:
+def summary_lines(result: RunResult, elapsed: Elapsed | None = None) -> Iterator[tuple[str, str]]:
     """Labels and texts of a summary, in the order in which a reader asks."""
-    manifest = outcome.manifest
+    manifest = result.manifest
     yield "rows", f"{manifest.source_rows:,} read; " + ", ".join(f"{n:,} {split}" for split, n in manifest.rows.items())
     if manifest.null_times:
         yield "left out", f"{manifest.null_times:,} rows without a time"
     if manifest.left_out:
         yield "left out", f"{manifest.left_out:,} rows in the gaps between splits"
-    yield "features", f"{len(manifest.features):,}: {_by_kind(outcome)}"
+    yield "features", f"{len(manifest.features):,}: {_by_kind(result)}"
     yield from _dropped(manifest.dropped)
     if manifest.nonfinite:
         yield "missing", _not_finite(manifest.nonfinite)
@@ -51,18 +51,18 @@ def summary_lines(outcome: Outcome, elapsed: Elapsed | None = None) -> Iterator[
     if manifest.drift:
         yield "drift", _drifted(manifest.drift)
     yield "backend", ", ".join(manifest.backends)
-    if outcome.did_work:
-        speed = f"{outcome.rows_per_second:,.0f} rows/s"
-        yield "time", f"{outcome.seconds:.1f} s, {speed}, engine {outcome.engine}"
+    if result.did_work:
+        speed = f"{result.rows_per_second:,.0f} rows/s"
+        yield "time", f"{result.seconds:.1f} s, {speed}, engine {result.engine}"
         if elapsed:
             yield "waited", str(elapsed)
-        yield "memory", f"{outcome.peak_bytes / 2**20:,.0f} MiB at most, {outcome.projected_bytes / 2**20:,.0f} MiB planned"
+        yield "memory", f"{result.peak_bytes / 2**20:,.0f} MiB at most, {result.projected_bytes / 2**20:,.0f} MiB planned"
 
 
-def summary_markdown(outcome: Outcome) -> str:
+def summary_markdown(result: RunResult) -> str:
     """The summary as a Markdown table."""
-    outputs = ", ".join(f"`{output}`" for output in outcome.outputs)
-    lines = map(table_row, [*summary_lines(outcome), ("output", outputs)])
+    outputs = ", ".join(f"`{output}`" for output in result.outputs)
+    lines = map(table_row, [*summary_lines(result), ("output", outputs)])
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
@@ -138,5 +138,5 @@ def _moved(found: Mapping[str, float]) -> str:
     return ", ".join(text.format(found[key]) for key, text in told.items() if abs(found.get(key, 0.0)) >= 0.005)
 
 
-def _by_kind(outcome: Outcome) -> str:
-    return ", ".join(f"{count:,} {kind}" for kind, count in outcome.manifest.features_by_kind.items())
+def _by_kind(result: RunResult) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in result.manifest.features_by_kind.items())

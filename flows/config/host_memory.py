@@ -48,7 +48,7 @@ class PeakMemory:
         self.sampled_bytes = 0
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def using_callback(self) -> Iterator[None]:
         """Look for the length of the block."""
         import psutil
 

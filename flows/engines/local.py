@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from emberharmony.io.manifest import Manifest
-from emberharmony.pipeline.retry import patiently
+from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import fit_pcas_of, fit_preprocessing_of, publish_of, run_chunk
 
@@ -43,19 +43,19 @@ class PlainLoop:
 
     def fit_preprocessing(self, ref: RunRef) -> int:
         """Fit the preprocessing."""
-        return patiently(lambda: fit_preprocessing_of(ref))
+        return with_retries(lambda: fit_preprocessing_of(ref))
 
     def fit_pca(self, ref: RunRef) -> dict[int, list[float]]:
         """Fit the PCAs."""
-        return patiently(lambda: fit_pcas_of(ref))
+        return with_retries(lambda: fit_pcas_of(ref))
 
     def publish(self, ref: RunRef, sink: str) -> Manifest:
         """Publish."""
-        return patiently(lambda: publish_of(ref, sink))
+        return with_retries(lambda: publish_of(ref, sink))
 
 
 def _run_chunk(stage: str, ref: RunRef, chunk: int) -> None:
-    patiently(lambda: run_chunk(stage, ref, chunk))
+    with_retries(lambda: run_chunk(stage, ref, chunk))
 
 
 def _finished(running: dict[Future[int], int]) -> Iterator[int]:

@@ -30,7 +30,7 @@ from prefect.deployments import arun_deployment
 from prefect.states import Cancelled, Cancelling, Crashed
 
 from emberharmony.errors import DamagedError, TerminalError
-from emberharmony.pipeline.retry import patiently
+from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.planning.chunks import as_ranges
 from flows.engines.heartbeat import expect_signs, last_sign, mark_unwanted
@@ -203,7 +203,7 @@ class _StageWork:
         )
         flow_run = await through_outages(begin)
         flow_run, taken = await self._wait(flow_run, lane, client)
-        missing = {chunk.index for chunk in await asyncio.to_thread(patiently, lambda: self._run.missing(self._stage))}
+        missing = {chunk.index for chunk in await asyncio.to_thread(with_retries, lambda: self._run.missing(self._stage))}
         finished = [chunk for chunk in shard.chunks if chunk not in missing]
         left = tuple(chunk for chunk in shard.chunks if chunk in missing)
         if finished:

@@ -18,10 +18,10 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from emberharmony.errors import TransientError
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.run import chunk_stages
+from flows.callback import Callback
 from flows.cli.summary import explained_rows, summary_markdown
-from flows.compose import Outcome
+from flows.compose import RunResult
 from flows.prefect.outages import outages_told
-from flows.watch import Watcher
 
 # Shares of a job's time, measured on two million rows; they only make the bar move evenly.
 _WEIGHTS = {"profile": 15, "fit": 3, "featurize": 40, "fit PCA": 4, "project": 38}
@@ -29,10 +29,10 @@ _WEIGHTS = {"profile": 15, "fit": 3, "featurize": 40, "fit PCA": 4, "project": 3
 _log = logging.getLogger(__name__)
 
 
-class ArtifactWatcher:
-    """Keeps a progress artifact up to date, and hands everything on to another watcher."""
+class ArtifactCallback:
+    """Keeps a progress artifact up to date, and hands everything on to another callback."""
 
-    def __init__(self, inner: Watcher) -> None:
+    def __init__(self, inner: Callback) -> None:
         self._inner = inner
         self._artifact: Any = None
         self._before = 0.0
@@ -83,26 +83,26 @@ class ArtifactWatcher:
             self._outage_told = True
 
 
-def publish_summary(outcome: Outcome) -> None:
+def publish_summary(result: RunResult) -> None:
     """Leave the run's summary and its explained variance, and how far the columns have drifted, with the flow run.
 
     The result is published by then: where the server does not answer, only what it would show is missing.
     """
     try:
         with outages_told():
-            _publish_summary(outcome)
+            _publish_summary(result)
     except TransientError as outage:
         _log.warning("%s It has no summary of this run.", outage)
 
 
-def _publish_summary(outcome: Outcome) -> None:
-    create_markdown_artifact(summary_markdown(outcome), key="summary", description="What was read and written")
-    if outcome.manifest.strides:
+def _publish_summary(result: RunResult) -> None:
+    create_markdown_artifact(summary_markdown(result), key="summary", description="What was read and written")
+    if result.manifest.strides:
         create_table_artifact(
-            explained_rows(outcome),
+            explained_rows(result),
             key="explained-variance",
             description="Explained variance of the training windows by stride",
         )
-    if outcome.manifest.drift:
-        rows = [{"column": name, **found} for name, found in outcome.manifest.drift.items()]
+    if result.manifest.drift:
+        rows = [{"column": name, **found} for name, found in result.manifest.drift.items()]
         create_table_artifact(rows, key="drift", description="How far each column has moved from the training rows")

@@ -36,7 +36,7 @@ def is_outage(error: httpx.HTTPError) -> bool:
 
 
 async def through_outages(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask the server, and where it does not answer again, as patiently as storage is.
+    """Ask the server, and where it does not answer again, as with_retries as storage is.
 
     Raises
     ------

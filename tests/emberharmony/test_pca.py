@@ -233,11 +233,11 @@ def test_any_stretch_is_projected_alike(backend, monkeypatch, size, stride, bloc
         np.float32
     )
     for first, count in ((0, whole.shape[1]), (1, 5), (3, 1), (2, 0), (whole.shape[1] - 2, 2)):
-        # The stretch ends with its last window: not a row more.
+        # The segment ends with its last window: not a row more.
         stop = first * stride + (count - 1) * stride + size if count else first * stride
         shift = min(2, first * stride)
-        stretch = rows[:, first * stride - shift : stop]
-        got = pca.project(stretch, first=shift, count=count)
+        segment = rows[:, first * stride - shift : stop]
+        got = pca.project(segment, first=shift, count=count)
         assert got.shape == (pca.n_components, count)
         np.testing.assert_allclose(got, whole[:, first : first + count], atol=2e-5)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.compose import Outcome, run_job
+from flows.compose import RunResult, run_job
 from flows.config.job import ApplyJob, FitJob, parse_job
 from flows.engines.local import PlainLoop
 from tests.backends import BACKENDS, on_device
@@ -23,7 +23,7 @@ JOB: dict[str, Any] = {
 }
 
 
-def apply_to(source: Path, state: Path, sink: Path, **runtime: Any) -> Outcome:
+def apply_to(source: Path, state: Path, sink: Path, **runtime: Any) -> RunResult:
     runtime = {"workers": 1, "backend": "numpy", "engine": "none"} | runtime
     data = {"state": str(state), "source": {"path": str(source)}, "sink": {"path": str(sink)}, "runtime": runtime}
     return run_job(parse_job(data, model=ApplyJob), PlainLoop(runtime["workers"]))

@@ -76,8 +76,8 @@ def assert_agree(published: Published, reference: Reference, *, some_components:
     for stride, pca in reference.pca.items():
         ratio = published.manifest["strides"][str(stride)]["explained_variance_ratio"]
         np.testing.assert_allclose(ratio, pca.explained_variance_ratio_, atol=1e-5)
-        told_apart = separated(pca)
-        assert told_apart.sum() >= some_components
+        deduplicated = separated(pca)
+        assert deduplicated.sum() >= some_components
         for split, expected in reference.windows[stride].items():
             windows = published.windows[stride][split]
             where = f"stride {stride}, {split}"
@@ -87,7 +87,7 @@ def assert_agree(published: Published, reference: Reference, *, some_components:
             np.testing.assert_array_equal(windows["first_row"], expected.first_row, err_msg=where)
             np.testing.assert_array_equal(windows["last_row"], expected.last_row, err_msg=where)
             scores = np.stack([windows[f"pc_{i + 1}"].to_numpy() for i in range(pca.n_components_)], axis=1)
-            actual, wanted = scores[:, told_apart], expected.scores[:, told_apart]
+            actual, wanted = scores[:, deduplicated], expected.scores[:, deduplicated]
             np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-4, err_msg=where)
 
 

@@ -42,8 +42,8 @@ def test_chunks_fit_and_project_what_the_series_holds(n_rows, n_features, size, 
     halo, scores, first_rows = WindowSpec(size, (stride,)).halo, [], []
     for a, b in chunks:
         starts = window_starts(size, stride, start=a, stop=b, n_rows=n_rows)
-        stretch = rows[:, a : b + halo]
-        scores.append(pca.project(stretch, first=starts.start - a, count=len(starts)))
+        segment = rows[:, a : b + halo]
+        scores.append(pca.project(segment, first=starts.start - a, count=len(starts)))
         first_rows.extend(starts)
     assert first_rows == list(range(0, n_rows - size + 1, stride))
     np.testing.assert_allclose(np.concatenate(scores, axis=1)[0], centred @ pca.components[0], atol=1e-5)

@@ -44,12 +44,12 @@ def feature_names(column: str, vocabulary: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{column}_{re.sub('[^0-9a-zA-Z_]', '_', value)}" for value in (*vocabulary, "other", "null"))
 
 
-def told_apart(names: list[str], taken: set[str]) -> tuple[str, ...]:
+def deduplicated(names: list[str], taken: set[str]) -> tuple[str, ...]:
     """Names with ``_2``, ``_3``, … added to those that were there before, in the order of their appearance.
 
     Examples
     --------
-    >>> told_apart(["a_b", "a_b", "c"], {"c"})
+    >>> deduplicated(["a_b", "a_b", "c"], {"c"})
     ('a_b', 'a_b_2', 'c_2')
     """
     unique = []

@@ -120,7 +120,7 @@ def cyclical_block(column: pa.ChunkedArray, cycles: CyclicalSpec) -> FeatureBloc
     """Cyclical features of one column; null times give zeros."""
     numbers, missing, unit = local_ticks(column, cycles.time_zone)
     if missing is not None:
-        # An integer of the column's own range: 1970 would stretch the table of days.
+        # An integer of the column's own range: 1970 would segment the table of days.
         numbers = np.where(missing, numbers[~missing].min() if not missing.all() else 0, numbers)
     block = cyclical_features(numbers, unit=unit, cycle=cycles.cycle)
     if missing is not None:

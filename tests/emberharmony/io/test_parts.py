@@ -10,11 +10,11 @@ from emberharmony.io.parts import (
     Encoding,
     block_of,
     feature_part,
-    read_edges,
+    read_halo,
     read_part,
     table_of,
     window_part,
-    write_edges,
+    write_halo,
     write_part,
 )
 from emberharmony.io.store.local import Store
@@ -68,10 +68,10 @@ def test_a_damaged_part_is_refused(tmp_path, damage):
 def test_edges_by_split(tmp_path):
     store = Store(tmp_path)
     table, _ = part()
-    record = write_edges(store, "edges/0.arrow", {"train": table.slice(0, 2), "test": table.slice(5, 1)})
-    assert read_edges(store, record, "train").equals(table.slice(0, 2))
-    assert read_edges(store, record, "test").equals(table.slice(5, 1))
-    assert read_edges(store, record, "validation").num_rows == 0
+    record = write_halo(store, "edges/0.arrow", {"train": table.slice(0, 2), "test": table.slice(5, 1)})
+    assert read_halo(store, record, "train").equals(table.slice(0, 2))
+    assert read_halo(store, record, "test").equals(table.slice(5, 1))
+    assert read_halo(store, record, "validation").num_rows == 0
 
 
 def test_edges_of_dictionaries_that_differ(tmp_path):
@@ -79,8 +79,8 @@ def test_edges_of_dictionaries_that_differ(tmp_path):
     store = Store(tmp_path)
     tags = [pa.array([f"tag {i}"]).dictionary_encode() for i in range(3)]
     tables = [pa.table({"row_number": pa.array([i], pa.int64()), "tag": tag}) for i, tag in enumerate(tags)]
-    record = write_edges(store, "e.arrow", dict(zip(("train", "validation", "test"), tables, strict=True)))
-    assert [read_edges(store, record, name)["tag"].to_pylist() for name in ("train", "test")] == [["tag 0"], ["tag 2"]]
+    record = write_halo(store, "e.arrow", dict(zip(("train", "validation", "test"), tables, strict=True)))
+    assert [read_halo(store, record, name)["tag"].to_pylist() for name in ("train", "test")] == [["tag 0"], ["tag 2"]]
 
 
 def test_categories_of_numbers_are_read_as_they_were_written(tmp_path):

@@ -59,7 +59,7 @@ def test_the_peak_is_that_of_all_processes():
     peak, this = PeakMemory(), psutil.Process()
     with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         child.stdout.readline()
-        with peak.watching():
+        with peak.using_callback():
             end = time.monotonic() + 20
             while not peak.sampled_bytes and time.monotonic() < end:
                 time.sleep(SAMPLE_S / 4)

@@ -3,7 +3,6 @@
 import time
 
 import pytest
-from tests.flows.prefect.test_server import Site, serving, silent
 
 from emberharmony.errors import PlanError, TerminalError
 from flows.config.job import parse_job
@@ -11,6 +10,7 @@ from flows.engines import addresses
 from flows.engines.addresses import check_dask, check_form, check_ray
 from flows.engines.task_runs import engine_of
 from tests.faults.victims import small_job
+from tests.flows.prefect.test_server import Site, serving, silent
 
 
 @pytest.mark.parametrize(

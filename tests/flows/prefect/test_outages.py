@@ -10,10 +10,10 @@ import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from emberharmony.errors import TerminalError, TransientError
+from flows.callback import record_result
 from flows.config.job import parse_job
 from flows.prefect.outages import outages_told
 from flows.run import run
-from flows.watch import note_outcome
 from tests.faults.victims import small_job
 from tests.jobs import small_table, write_table
 
@@ -73,7 +73,7 @@ def test_a_server_that_is_not_there_is_told_with_how_to_go_on(job):
 def test_an_outage_after_the_result_was_published_is_a_warning(job, monkeypatch, caplog, published):
     def flow_run(*_, **__):
         if published:
-            note_outcome("the outcome")
+            record_result("the outcome")
         raise httpx.ConnectError("refused")
 
     monkeypatch.setattr("flows.run.server_if_needed", lambda advice: nullcontext())

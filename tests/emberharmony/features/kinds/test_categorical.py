@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberharmony.features.kinds.categorical import CategorySpec, codes, feature_names, one_hot, strings, told_apart
+from emberharmony.features.kinds.categorical import CategorySpec, codes, deduplicated, feature_names, one_hot, strings
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_names_are_sanitised():
 
 @given(st.lists(st.sampled_from(["a", "a_2", "a_2_2", "b", "a_3"]), max_size=12), st.sets(st.sampled_from(["a", "b", "a_2"])))
 def test_names_told_apart_are_each_there_once(names, taken):
-    got = told_apart(names, set(taken))
+    got = deduplicated(names, set(taken))
     assert len(set(got)) == len(got) == len(names)
     assert not set(got) & taken
     assert all(g.startswith(n) for g, n in zip(got, names, strict=True))

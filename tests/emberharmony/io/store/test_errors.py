@@ -13,7 +13,7 @@ from emberharmony.io.sources.parquet.listing import list_files
 from emberharmony.io.store.errors import explained, told
 from emberharmony.io.store.local import Store
 from emberharmony.io.store.lock import locked
-from emberharmony.pipeline.retry import patiently
+from emberharmony.pipeline.retry import with_retries
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the files of Linux's /proc")
 
@@ -25,7 +25,7 @@ def refused(path):
         pytest.fail(f"waited {seconds} s for {path}")
 
     with pytest.raises(TerminalError) as caught:
-        patiently(Store(path).check_writable, sleep=waited)
+        with_retries(Store(path).check_writable, sleep=waited)
     return str(caught.value)
 
 
@@ -57,7 +57,7 @@ def test_a_folder_of_the_kernel():
 def test_what_may_pass_is_waited_for():
     waits = []
     with pytest.raises(TransientError, match=r"/proc/self/mem cannot be reached: input/output error\. .* mount it again"):
-        patiently(lambda: Store(Path("/proc/self")).read("mem"), sleep=waits.append)
+        with_retries(lambda: Store(Path("/proc/self")).read("mem"), sleep=waits.append)
     assert len(waits) == 3
 
 

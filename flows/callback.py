@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 from emberharmony.pipeline.plan import Plan
 
 if TYPE_CHECKING:
-    from flows.compose import Outcome
+    from flows.compose import RunResult
 
 
-class Watcher(Protocol):
+class Callback(Protocol):
     """Whoever shows how far the job is."""
 
     def planned(self, plan: Plan, backend: str) -> None:
@@ -29,7 +29,7 @@ class Watcher(Protocol):
         ...
 
 
-class Unwatched:
+class NullCallback:
     """Nobody watches."""
 
     def planned(self, plan: Plan, backend: str) -> None:
@@ -42,29 +42,29 @@ class Unwatched:
         """Say nothing."""
 
 
-_watcher: ContextVar[Watcher | None] = ContextVar("emberharmony_watcher", default=None)
-_outcomes: ContextVar[list[Outcome] | None] = ContextVar("emberharmony_outcomes", default=None)
+_callback: ContextVar[Callback | None] = ContextVar("emberharmony_callback", default=None)
+_results: ContextVar[list[RunResult] | None] = ContextVar("emberharmony_outcomes", default=None)
 
 
-def current_watcher() -> Watcher:
-    """The watcher of the current context."""
-    return _watcher.get() or Unwatched()
+def current_callback() -> Callback:
+    """The callback of the current context."""
+    return _callback.get() or NullCallback()
 
 
-def note_outcome(outcome: Outcome) -> None:
+def record_result(result: RunResult) -> None:
     """Tell whoever watches this context that a job is done; its flow run may yet fail to reach its server."""
-    outcomes = _outcomes.get()
-    if outcomes is not None:
-        outcomes.append(outcome)
+    results = _results.get()
+    if results is not None:
+        results.append(result)
 
 
 @contextmanager
-def watching(watcher: Watcher) -> Iterator[list[Outcome]]:
-    """Show jobs of this context to `watcher`, which a flow's parameters could not carry; yields the outcomes of those done."""
-    outcomes: list[Outcome] = []
-    tokens = _watcher.set(watcher), _outcomes.set(outcomes)
+def using_callback(callback: Callback) -> Iterator[list[RunResult]]:
+    """Show jobs of this context to `callback`, which a flow's parameters could not carry; yields the results of those done."""
+    results: list[RunResult] = []
+    tokens = _callback.set(callback), _results.set(results)
     try:
-        yield outcomes
+        yield results
     finally:
-        _watcher.reset(tokens[0])
-        _outcomes.reset(tokens[1])
+        _callback.reset(tokens[0])
+        _results.reset(tokens[1])
