@@ -41,6 +41,7 @@ from emberharmony.notebook.splits import split_spec
 from emberharmony.notebook.state_file import read_state_file, write_state_file
 from emberharmony.notebook.tables import (
     NO_WINDOWS,
+    check_splits,
     frame_chunks,
     frame_of,
     in_order,
@@ -52,7 +53,6 @@ from emberharmony.notebook.tables import (
 )
 from emberharmony.notebook.time_index import with_named_index
 from emberharmony.notebook.wall_times import with_datetime_features
-from emberharmony.pipeline.chunk import PLAIN
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
@@ -351,10 +351,9 @@ class TerabyteFeatureExtractor:
         if session is None:
             self._check_result_fits(plan.n_rows, n_features)
         self._say("%d features", n_features)
-        # No windows are asked for: their sums would be made in vain.
-        steps = replace(PLAIN, window_states=lambda run, train: [])
+        check_splits(open_run(ref))
         for chunk in plan.chunks:
-            run_chunk("featurize", ref, chunk.index, steps)
+            run_chunk("featurize", ref, chunk.index)
             self._say("%d rows encoded", chunk.first_row + chunk.n_rows)
         run = open_run(ref)
         train, validation, test = (frame_of(run, split, index_col, session) for split in SPLITS)

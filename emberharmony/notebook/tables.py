@@ -16,21 +16,23 @@ import pyarrow.types as pt
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.bigquery.connection import BigQueryConnection
-from emberharmony.io.parts import feature_part, read_part
+from emberharmony.io.parts import read_part
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.io.sources.parquet.source import ParquetSourceSpec
+from emberharmony.io.store.local import FileRecord
 from emberharmony.messages import listed
 from emberharmony.notebook.bigquery_frames import to_bigframe
 from emberharmony.notebook.frames import REFUSALS, batches_of, write_batches
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
+from emberharmony.splits import SPLITS
 from emberharmony.windows import WindowSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_WINDOWS = WindowSpec(size=1, strides=(1,))
+NO_WINDOWS = WindowSpec(strides=())
 _BIGQUERY_NAME = re.compile(r"[\w-]+(\.[\w$-]+){1,2}")
 
 
@@ -100,36 +102,58 @@ def null_targets(run: Run) -> int:
     """Count the rows whose target is null."""
     if run.roles.target is None:
         return 0
-    return sum(
-        read_part(run.store, record, [run.roles.target]).column(0).null_count
-        for receipt in run.receipts("featurize")
-        for record in receipt.files
-        if record.name.startswith("features/")
-    )
+    return sum(read_part(run.store, record, [run.roles.target]).column(0).null_count for record in _feature_files(run))
+
+
+def check_splits(run: Run) -> None:
+    """Refuse a split that was asked for and got no rows.
+
+    Raises
+    ------
+    PlanError
+        If there is one; the message names it.
+    """
+    rows = dict(zip(SPLITS, run.split_rows.sum(axis=0).tolist(), strict=True))
+    for split, fraction in zip(SPLITS, run.spec.split.fractions, strict=True):
+        if fraction and not rows[split]:
+            raise PlanError(
+                f"The {split} split gets {fraction:g} of {sum(rows.values()):,} rows, which is no row. Give it a larger share "
+                f"(`fractions`), or the table more rows."
+            )
 
 
 def frame_of(run: Run, split: str, index_col: str | None, session: Any) -> pd.DataFrame:
-    """All parts of a split as one frame, features first."""
+    """Return the rows of a split as one frame, features first."""
     index = index_col or ROW_NUMBER
-    columns = [index, *run.preprocessing.feature_names, *([run.roles.target] if run.roles.target else [])]
-    parts = (
-        read_part(run.store, record).select(columns)
-        for receipt in run.receipts("featurize")
-        for record in receipt.files
-        if record.name == feature_part(split, receipt.chunk)
-    )
+    target = [run.roles.target] if run.roles.target else []
+    columns = [index, *run.preprocessing.feature_names, *target]
+    files = [file for file in _feature_files(run) if f"/split={split}/" in file.name]
+    parts = (read_part(run.store, file).select(columns) for file in files) if files else iter([_no_rows(run, columns)])
     frame: pd.DataFrame
-    if session is None:
-        rows = pa.concat_tables(parts)
-        if pt.is_float16(rows.schema.field(index).type):  # which no index of pandas holds
-            rows = rows.set_column(0, index, rows.column(0).cast(pa.float32()))
-        try:
-            frame = rows.to_pandas(split_blocks=True).set_index(index)
-        except REFUSALS as error:
-            kept = listed(filter(None, [index_col, run.roles.target]))
-            raise DataError(
-                f"{kept}: no pandas DataFrame holds these values ({error}). Convert them, or leave them out."
-            ) from error
-    else:
+    if session is not None:
         frame = to_bigframe(parts, session, index=[index])
+        return frame
+    rows = pa.concat_tables(parts)
+    if pt.is_float16(rows.schema.field(index).type):  # which no index of pandas holds
+        rows = rows.set_column(0, index, rows.column(0).cast(pa.float32()))
+    try:
+        frame = rows.to_pandas(split_blocks=True).set_index(index)
+    except REFUSALS as error:
+        kept = listed(filter(None, [index_col, run.roles.target]))
+        raise DataError(
+            f"{kept}: no pandas DataFrame holds these values ({error}). Convert them, or leave them out."
+        ) from error
     return frame
+
+
+def _feature_files(run: Run) -> Iterator[FileRecord]:
+    """Feature parts of all splits, in the order of their chunks."""
+    for receipt in run.receipts("featurize"):
+        yield from (file for file in receipt.files if file.name.startswith("features/"))
+
+
+def _no_rows(run: Run, columns: Sequence[str]) -> pa.Table:
+    """Return a table of these columns without rows, for a split that was not asked for."""
+    types = {name: pa.float32() for name in run.preprocessing.feature_names} | {ROW_NUMBER: pa.int64()}
+    fields = [pa.field(name, types[name]) if name in types else run.schema.field(name) for name in columns]
+    return pa.schema(fields).empty_table()
