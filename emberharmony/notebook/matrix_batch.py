@@ -1,4 +1,4 @@
-"""Batches of features from the user's hands, as matrices of finite numbers."""
+"""The user's batches of features, as matrices of finite numbers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from emberharmony.ops.convert import to_numpy
 from emberharmony.stats.rows import LARGEST_FLOAT32
 from emberharmony.typing import FeatureBlock, FloatArray
 
-COPY_ROWS = 65_536
-"""Rows that are looked at or copied at a time."""
+_CHECKED_ROWS = 65_536
+"""Rows whose values are checked at a time."""
 
 
 def batches_in(batches: Any) -> Iterable[Any]:
@@ -25,7 +25,7 @@ def batches_in(batches: Any) -> Iterable[Any]:
     Raises
     ------
     TypeError
-        If it holds no batches.
+        If the argument is not iterable, or a text or mapping.
 
     Examples
     --------
@@ -35,49 +35,76 @@ def batches_in(batches: Any) -> Iterable[Any]:
     if len(getattr(batches, "shape", ())) == 2:
         return [batches]
     if isinstance(batches, (str, bytes, dict)) or not isinstance(batches, Iterable):
-        raise TypeError(f"Batches are an iterable of arrays, tensors or frames of rows x features, got {_kind(batches)}.")
+        raise TypeError(
+            f"Batches are an iterable of arrays, tensors or frames, each of rows x features; got {_kind(batches)}."
+        )
     return batches
+
+
+class MatrixBatches:
+    """Batches of the same columns, read once.
+
+    Parameters
+    ----------
+    batches : iterable
+        Arrays, tensors or frames.
+    names : tuple of str, optional
+        Names of the columns; otherwise the first frame's.
+    """
+
+    def __init__(self, batches: Iterable[Any], names: tuple[str, ...] | None = None) -> None:
+        self._batches = batches
+        self.names = names
+
+    def __iter__(self) -> Iterator[MatrixBatch]:
+        """Yield every batch as a matrix, its columns in the same order."""
+        for number, batch in enumerate(self._batches):
+            rows = MatrixBatch.of(batch, number, self.names)
+            self.names = self.names or rows.names
+            yield rows
 
 
 @dataclass(frozen=True)
 class MatrixBatch:
-    """A batch as a matrix of shape ``(n_rows, n_features)``, and its columns' names if it has some."""
+    """A batch as a matrix of finite numbers."""
 
-    values: NDArray[Any]
+    values: NDArray[Any]  # (n_rows, n_features)
     names: tuple[str, ...] | None
+    number: int  # of the batch, for messages
 
     @classmethod
     def of(cls, batch: Any, number: int, names: tuple[str, ...] | None) -> MatrixBatch:
-        """Return the batch of that number as a matrix of finite numbers, its columns in the order of `names`, if given.
+        """Return a batch as a matrix, its columns in the order of `names`, if given.
 
         Raises
         ------
         DataError
-            If it is no such matrix, or its columns have other names; the message names batch and column.
+            If it is no matrix of finite numbers, or its columns have other names; the message names batch and column.
         """
         found = _names(batch)
         if names and found and sorted(names) != sorted(found):
-            raise DataError(f"Batch {number} has the columns {listed(found)}; the ones before it have {listed(names)}.")
+            raise DataError(f"Batch {number} has the columns {listed(found)}; the batches before it have {listed(names)}.")
         values = _matrix(batch, number, found)
         if names and found and names != found:
             values = values[:, [found.index(name) for name in names]]
             found = names
-        for begin in range(0, len(values), COPY_ROWS):
-            finite = np.isfinite(values[begin : begin + COPY_ROWS]).all(axis=0)
+        for begin in range(0, len(values), _CHECKED_ROWS):
+            finite = np.isfinite(values[begin : begin + _CHECKED_ROWS]).all(axis=0)
             if not finite.all():
                 raise DataError(
-                    f"Batch {number} has missing or infinite values in {_column(found, finite)}; fill them first, as "
+                    f"Batch {number} has missing or infinite values in {_column(found, finite)}. Fill them first, as "
                     f"TerabyteFeatureExtractor.prepare_data does."
                 )
-        return cls(values, found)
+        return cls(values, found, number)
 
-    def check_width(self, n_features: int, number: int) -> None:
-        """Refuse another number of columns than the batches before had."""
-        if self.values.shape[1] != n_features:
-            raise DataError(f"Batch {number} has {self.values.shape[1]} columns; the ones before it have {n_features}.")
+    def check_width(self, n_features: int) -> None:
+        """Raise a DataError unless the batch has this number of columns."""
+        found = self.values.shape[1]
+        if found != n_features:
+            raise DataError(f"Batch {self.number} has {found} columns; the batches before it have {n_features}.")
 
-    def blocks(self, shift: FloatArray, n_rows: int, number: int) -> Iterator[FeatureBlock]:
-        """Yield the rows less `shift`, so many at a time, as float32 blocks of shape ``(n_features, n_rows)``.
+    def blocks(self, shift: FloatArray, n_rows: int) -> Iterator[FeatureBlock]:
+        """Yield the rows less `shift` as float32 blocks of shape ``(n_features, <= n_rows)``.
 
         Raises
         ------
@@ -90,8 +117,8 @@ class MatrixBatch:
             within = np.asarray((np.abs(rows) <= LARGEST_FLOAT32).all(axis=0))
             if not within.all():
                 raise DataError(
-                    f"Batch {number} has values in {_column(self.names, within)} that are beyond float32, the numbers that "
-                    f"windows are computed with: the largest is {LARGEST_FLOAT32:.3g}. Scale the columns first, as "
+                    f"Batch {self.number} has values in {_column(self.names, within)} that are beyond float32, in which "
+                    f"windows are computed: its largest number is {LARGEST_FLOAT32:.3g}. Scale the columns first, as "
                     f"TerabyteFeatureExtractor.prepare_data does."
                 )
             yield np.ascontiguousarray(rows.astype(np.float32).T)

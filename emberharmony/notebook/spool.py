@@ -1,4 +1,4 @@
-"""Rows and scores that wait in temporary files: gone when they are closed, whatever happens."""
+"""Rows and scores in temporary files, which are removed when they are closed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emberharmony.typing import FeatureBlock
 
 
 class RowSpool:
-    """Blocks of rows, read again in any order.
+    """Blocks of rows, which can be read again in any order.
 
     Examples
     --------
@@ -49,13 +49,13 @@ class RowSpool:
         return np.ascontiguousarray(rows.T)
 
     def blocks(self, start: int, stop: int, n_rows: int) -> Iterator[FeatureBlock]:
-        """Return rows ``[start, stop)`` in blocks of at most `n_rows`."""
+        """Yield rows ``[start, stop)`` in blocks of at most `n_rows`."""
         for begin in range(start, stop, n_rows):
             yield self.read(begin, min(begin + n_rows, stop))
 
 
 class MatrixFile:
-    """A float32 matrix of so many columns that comes block by block, and is mapped into memory at the end."""
+    """A float32 matrix that is written block by block, and mapped into memory at the end."""
 
     def __init__(self, n_columns: int) -> None:
         self._n_columns = n_columns
@@ -74,7 +74,7 @@ class MatrixFile:
         self._n_rows += block.shape[1]
 
     def mapped(self) -> FeatureBlock:
-        """Return the matrix, read-only, of shape ``(n_rows, n_columns)``; it outlives the block, and the file goes with it."""
+        """Return the matrix, read-only, of shape ``(n_rows, n_columns)``; the file is removed along with it."""
         shape = (self._n_rows, self._n_columns)
         self._file.flush()
         # An empty file cannot be mapped.

@@ -1,38 +1,32 @@
-"""Windows of several strides, each compressed by PCA, from batches that come once: the notebook's door to `pca`."""
+"""Windows of several strides, each compressed by PCA, from batches that are read once."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import replace
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from emberharmony.backend import select, using_backend
-from emberharmony.errors import DataError
-from emberharmony.features.kinds.numeric import count_clipped
 from emberharmony.messages import shown
 from emberharmony.notebook.arguments import flag, whole_number
-from emberharmony.notebook.matrix_batch import MatrixBatch, batches_in
+from emberharmony.notebook.matrix_batch import MatrixBatch, MatrixBatches, batches_in
 from emberharmony.notebook.progress import Progress
-from emberharmony.notebook.spool import MatrixFile
+from emberharmony.notebook.series_spool import SeriesSpool
 from emberharmony.notebook.state_file import read_state_file, write_state_file
-from emberharmony.notebook.stride_state import FittedStride, Spool, Tail, overlapping, state_arrays, state_of_arrays
+from emberharmony.notebook.stride_state import FittedStride, Tail, state_arrays, state_of_arrays
+from emberharmony.notebook.window_passes import Scores, gram_states, scores_of
 from emberharmony.pca import PCASpec, WindowPCA
+from emberharmony.series import Segment, segments_of
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.typing import FeatureBlock, FloatArray
-from emberharmony.windows import WindowSpec, window_starts
+from emberharmony.windows import WindowSpec
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
 
 _log = logging.getLogger(__name__)
-
-Scores = NDArray[np.float32]  # (n_windows, n_components)
 
 
 class TerabyteTemporalStrideProcessor:
@@ -68,6 +62,7 @@ class TerabyteTemporalStrideProcessor:
 
     Examples
     --------
+    >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(100, 3))
     >>> processor = TerabyteTemporalStrideProcessor(window_size=4, stride_perspectives=(1, 2), pca_components=2, verbose=False)
     >>> scores = processor.process_large_dataset(rows[i : i + 7] for i in range(0, 100, 7))
@@ -180,16 +175,17 @@ class TerabyteTemporalStrideProcessor:
         PlanError
             If there are too few windows for a PCA.
         """
-        generator = batches_in(generator)
+        batches = batches_in(generator)
         with self._computing():
             if maintain_state and self._tail is not None:
-                return self._continued(generator, self._tail)
-            with Spool() as spool:
-                states = self._spooled(generator, spool, one_series=maintain_state)
-                self._fit(states, spool.shift)
-                scores = self._project(self._segments(spool))
-                self._tail = Tail.of(spool, self._windows.halo) if maintain_state else None
-                self._names = spool.names
+                return self._continued(batches, self._tail)
+            with SeriesSpool() as spool:
+                matrices = MatrixBatches(batches)
+                self._read(matrices, spool, one_series=maintain_state)
+                self._fit(gram_states(spool, self._windows, self.batch_size), spool.shift)
+                scores = scores_of(spool.segments(self.batch_size, self._windows.halo), self._fitted)
+                self._tail = Tail.of(spool.last(self._windows.halo), spool.shift) if maintain_state else None
+            self._names = matrices.names
         return scores
 
     def process_batch(self, data: Any) -> dict[int, Scores]:
@@ -200,13 +196,13 @@ class TerabyteTemporalStrideProcessor:
         with self._computing():
             rows = MatrixBatch.of(data, 0, self._names)
             if not self._fitted:
-                with Spool() as spool:
-                    self._fit(self._spooled([data], spool, one_series=True), spool.shift)
-            shift = self._shift
-            rows.check_width(len(shift), 0)
-            scores = self._project(overlapping(rows.blocks(shift, self.batch_size, 0), self._windows.halo))
+                with SeriesSpool() as spool:
+                    self._read([rows], spool, one_series=True)
+                    self._fit(gram_states(spool, self._windows, self.batch_size), spool.shift)
+            rows.check_width(len(self._shift))
+            scores = scores_of(segments_of(rows.blocks(self._shift, self.batch_size), self._windows.halo), self._fitted)
             self._names = self._names or rows.names
-            return scores
+        return scores
 
     def get_explained_variance(self, stride: int) -> float:
         """Return the share of the variance of a stride's windows that its components hold together."""
@@ -232,38 +228,13 @@ class TerabyteTemporalStrideProcessor:
     def _computing(self) -> AbstractContextManager[Any]:
         return nullcontext() if self.preferred_backend is None else using_backend(self.preferred_backend)
 
-    def _spooled(self, batches: Iterable[Any], spool: Spool, *, one_series: bool) -> list[WindowGram]:
-        """First pass: rows to disk, and the windows' sums, one state for each stride."""
-        total: list[WindowGram] = []
-        series: list[WindowGram] = []
-        counted = 0  # rows of the spool that are in `series` or `total`
-
-        def count_up_to(stop: int) -> None:
-            nonlocal series, counted
-            begin = spool.series[-1][0]
-            states = WindowGram.of_strides(
-                spool.read(counted, stop), start=counted - begin, size=self.window_size, strides=self.stride_perspectives
-            )
-            series = [a.merge(b) for a, b in zip(series, states, strict=True)] if series else states
-            counted = stop
-
-        for number, batch in enumerate(batches):
-            rows = MatrixBatch.of(batch, number, spool.names)
-            if not len(rows.values):
-                continue
-            spool.add(rows, number, new_series=not one_series)
-            while spool.n_rows - counted >= self.batch_size:
-                count_up_to(counted + self.batch_size)
-            if not one_series:
-                if counted < spool.n_rows:
-                    count_up_to(spool.n_rows)
-                total, series = _added(total, series), []
-            self._say("read batch %d: %d rows so far", number, spool.n_rows)
-        if not spool.n_rows:
-            raise DataError("The batches hold no rows; there is nothing to make windows of.")
-        if counted < spool.n_rows:
-            count_up_to(spool.n_rows)
-        return _added(total, series) if series else total
+    def _read(self, batches: Iterable[MatrixBatch], spool: SeriesSpool, *, one_series: bool) -> None:
+        """Write the batches to the spool."""
+        for batch in batches:
+            if len(batch.values):
+                spool.add(batch, new_series=not one_series)
+                self._say("read batch %d: %d rows so far", batch.number, spool.n_rows)
+        spool.check_not_empty()
 
     def _fit(self, states: Sequence[WindowGram], shift: FloatArray) -> None:
         fitted = {state.stride: FittedStride.of(WindowPCA.fit(state, self._pca), shift) for state in states}
@@ -272,66 +243,32 @@ class TerabyteTemporalStrideProcessor:
         for stride in fitted:
             self._say("stride %d: components explain %.1f %%", stride, 100 * self.get_explained_variance(stride))
 
-    def _segments(self, spool: Spool) -> Iterator[tuple[int, FeatureBlock]]:
-        """Second pass: every series' rows again."""
-        for first, stop in spool.series:
-            yield from overlapping(spool.blocks(first, stop, self.batch_size), self._windows.halo)
-
     def _continued(self, batches: Iterable[Any], tail: Tail) -> dict[int, Scores]:
-        """Scores of the windows that end in the batches, by the models that are there; one pass."""
-        shift = self._shift
-        last, names = (tail.first, tail.block(shift)), self._names
+        """Return the scores of the windows that end in the batches, by the models that are fitted."""
+        shift, matrices = self._shift, MatrixBatches(batches, self._names)
+        last = before = tail.segment(shift)
 
         def blocks() -> Iterator[FeatureBlock]:
-            nonlocal names
-            for number, batch in enumerate(batches):
-                rows = MatrixBatch.of(batch, number, names)
-                names = names or rows.names
-                rows.check_width(len(shift), number)
-                yield from rows.blocks(shift, self.batch_size, number)
+            for rows in matrices:
+                rows.check_width(len(shift))
+                yield from rows.blocks(shift, self.batch_size)
 
-        def remembered() -> Iterator[tuple[int, FeatureBlock]]:
+        def segments() -> Iterator[Segment]:
             nonlocal last
-            for start, rows in overlapping(blocks(), self._windows.halo, start=tail.first, before=last[1]):
-                last = start, rows
-                yield start, rows
+            for segment in segments_of(blocks(), self._windows.halo, before=before):
+                last = segment
+                yield segment
 
-        scores = self._project(remembered())
-        start, rows = last
-        if rows is not None:
-            kept = max(rows.shape[1] - self._windows.halo, 0)
-            self._tail = Tail(start + kept, rows[:, kept:].T + shift)
-        self._names = names
+        scores = scores_of(segments(), self._fitted)
+        self._tail, self._names = Tail.of(last.last(self._windows.halo), shift), matrices.names
         return scores
 
     @property
     def _shift(self) -> FloatArray:
         return next(iter(self._fitted.values())).shift
 
-    def _project(self, segments: Iterable[tuple[int, FeatureBlock]]) -> dict[int, Scores]:
-        with ExitStack() as stack:
-            n_clipped = dict.fromkeys(self._fitted, 0)
-            files = {s: stack.enter_context(MatrixFile(model.pca.n_components)) for s, model in self._fitted.items()}
-            for start, rows in segments:
-                stop = start + rows.shape[1]
-                for stride, model in self._fitted.items():
-                    starts = window_starts(self.window_size, stride, start=start, stop=stop, n_rows=stop)
-                    if starts:
-                        scores = model.shifted.project(rows, first=starts.start - start, count=len(starts))
-                        n_clipped[stride] += count_clipped(scores)
-                        files[stride].append(scores)
-            for stride, n in n_clipped.items():
-                if n:
-                    _log.warning("Stride %d: %s scores are beyond float32 and became its largest number.", stride, f"{n:,}")
-            return {stride: file.mapped() for stride, file in files.items()}
-
     def _say(self, message: str, *values: object) -> None:
         Progress(_log, verbose=self.verbose)(message, *values)
-
-
-def _added(total: list[WindowGram], more: list[WindowGram]) -> list[WindowGram]:
-    """Sums over several series: their windows add up, their ends do not meet."""
-    return [replace(a, gram=a.gram + b.gram) for a, b in zip(total, more, strict=True)] if total else more
 
 
 def _strides(strides: Any) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from emberharmony.pipeline.state import write_state
 from emberharmony.splits import SPLITS
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.runs import Runs, merged_runs
-from emberharmony.stats.window_gram import WindowGram
+from emberharmony.stats.window_gram import WindowGram, merge_segments
 from emberharmony.typing import FeatureBlock
 
 
@@ -75,9 +75,7 @@ def fit_pcas(run: Run, backend: str) -> dict[int, WindowPCA]:
     if run.committed(FIT_PCA, 0):
         return run.pcas
     began = time.perf_counter()
-    merged: list[WindowGram] = []
-    for states in _window_states(run) if run.spec.windows.strides else ():
-        merged = [a.merge(b) for a, b in zip(merged, states, strict=True)] if merged else states
+    merged = merge_segments(_window_states(run) if run.spec.windows.strides else ())
     pcas = {state.stride: WindowPCA.fit(state, run.spec.pca) for state in merged}
     file = run.store.keep_arrays("state/pca.safetensors", prefixed({str(s): pca.to_arrays() for s, pca in pcas.items()}))
     run.commit(Receipt(FIT_PCA, 0, {}, (file,), backend, time.perf_counter() - began))

@@ -12,8 +12,8 @@ Rows carry a constant one as their last column, so that the same matrix holds th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -91,7 +91,7 @@ class WindowGram:
             If `other` does not begin where this segment ends.
         """
         if other.start != self.stop:
-            raise ValueError(f"Stretches must adjoin: one ends at row {self.stop}, the other begins at {other.start}.")
+            raise ValueError(f"Segments must adjoin: one ends at row {self.stop}, the other begins at {other.start}.")
         bridge = np.concatenate([self.tail, other.head], axis=1)
         first = self.stop - self.tail.shape[1]
         across = [
@@ -106,6 +106,10 @@ class WindowGram:
         tail = tail[:, max(tail.shape[1] - halo, 0) :]
         return type(self)(self.size, self.stride, self.start, self.n_rows + other.n_rows, gram, head, tail)
 
+    def add_series(self, other: Self, /) -> Self:
+        """Return the windows of this series and of another one together; no segment can be merged with them any more."""
+        return replace(self, gram=self.gram + other.gram)
+
     def to_arrays(self) -> Arrays:
         """Return the state as named arrays."""
         numbers = np.array([self.size, self.stride, self.start, self.n_rows], np.int64)
@@ -116,6 +120,22 @@ class WindowGram:
         """Return the state that `to_arrays` wrote."""
         size, stride, start, n_rows = map(int, arrays["numbers"])
         return cls(size, stride, start, n_rows, arrays["gram"], arrays["head"], arrays["tail"])
+
+
+def merge_segments(states: Iterable[Sequence[WindowGram]], /) -> list[WindowGram]:
+    """Merge the states of adjoining segments, given in order, each as one state per stride; of no segment return none.
+
+    Examples
+    --------
+    >>> x = np.arange(14, dtype=np.float32).reshape(1, 14)
+    >>> parts = (WindowGram.of_strides(x[:, a:b], start=a, size=3, strides=[1, 2]) for a, b in [(0, 5), (5, 14)])
+    >>> [state.n_windows for state in merge_segments(parts)]
+    [12, 6]
+    """
+    merged: list[WindowGram] = []
+    for more in states:
+        merged = [a.merge(b) for a, b in zip(merged, more, strict=True)] if merged else list(more)
+    return merged
 
 
 def window_grams(rows: FeatureBlock, /, *, start: int, size: int, strides: Sequence[int]) -> dict[int, FloatArray]:

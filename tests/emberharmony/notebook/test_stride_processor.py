@@ -192,7 +192,7 @@ def test_explained_variance_and_importance():
     [
         ([], "no rows"),
         ([np.zeros((0, 3))], "no rows"),
-        ([np.ones((9, 3)), np.ones((9, 2))], "Batch 1 has 2 columns; the ones before it have 3"),
+        ([np.ones((9, 3)), np.ones((9, 2))], "Batch 1 has 2 columns; the batches before it have 3"),
         ([pd.DataFrame({"a": [1.0] * 9, "b": [1.0, np.nan] + [2.0] * 7})], "Batch 0 .* column b"),
         ([np.ones((9, 2)), np.full((9, 2), np.inf)], "Batch 1 .* column 0"),
         ([np.ones((9, 2, 2))], r"shape \(9, 2, 2\)"),
@@ -270,7 +270,7 @@ def test_columns_of_frames_are_taken_by_name():
     scores = after_array.process_large_dataset([frame[:90].to_numpy(), frame[90:140], swapped[140:]])
     np.testing.assert_allclose(scores[1], expected[1], atol=1e-5)
     for wrong in (frame.rename(columns={"a": "z"}), frame[["a", "b"]]):
-        with pytest.raises(DataError, match=r"Batch 0 has the columns .*; the ones before it have a, b, c"):
+        with pytest.raises(DataError, match=r"Batch 0 has the columns .*; the batches before it have a, b, c"):
             processor.process_batch(wrong)
 
 

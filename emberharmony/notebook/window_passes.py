@@ -1,0 +1,66 @@
+"""The two passes over the rows of a series: the windows' sums, then their scores."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emberharmony.features.kinds.numeric import count_clipped
+from emberharmony.notebook.series_spool import SeriesSpool
+from emberharmony.notebook.spool import MatrixFile
+from emberharmony.notebook.stride_state import FittedStride
+from emberharmony.series import Segment
+from emberharmony.stats.window_gram import WindowGram, merge_segments
+from emberharmony.windows import WindowSpec
+
+_log = logging.getLogger(__name__)
+
+Scores = NDArray[np.float32]  # (n_windows, n_components)
+
+
+def gram_states(spool: SeriesSpool, windows: WindowSpec, batch_rows: int) -> list[WindowGram]:
+    """Return the Gram states of the windows of all series, one for each stride.
+
+    Parameters
+    ----------
+    spool : SeriesSpool
+        The rows.
+    windows : WindowSpec
+        Size and strides of the windows.
+    batch_rows : int
+        Rows that are multiplied at once.
+    """
+    total: list[WindowGram] = []
+    for rows in spool.series():
+        states = merge_segments(_states(spool, rows, windows, batch_rows))
+        total = [a.add_series(b) for a, b in zip(total, states, strict=True)] if total else states
+    return total
+
+
+def scores_of(segments: Iterable[Segment], models: Mapping[int, FittedStride]) -> dict[int, Scores]:
+    """Return the scores of the windows that lie in the segments, by stride, as matrices mapped from temporary files."""
+    with ExitStack() as stack:
+        files = {stride: stack.enter_context(MatrixFile(model.pca.n_components)) for stride, model in models.items()}
+        n_clipped = Counter[int]()
+        for segment in segments:
+            for stride, model in models.items():
+                starts = segment.window_starts(model.pca.size, stride)
+                if starts:
+                    scores = model.shifted.project(segment.block, first=starts.start - segment.start, count=len(starts))
+                    n_clipped[stride] += count_clipped(scores)
+                    files[stride].append(scores)
+        for stride, n in n_clipped.items():
+            if n:
+                _log.warning("Stride %d: %s scores are beyond float32 and became its largest number.", stride, f"{n:,}")
+        return {stride: file.mapped() for stride, file in files.items()}
+
+
+def _states(spool: SeriesSpool, rows: range, windows: WindowSpec, batch_rows: int) -> Iterator[list[WindowGram]]:
+    for start in range(rows.start, rows.stop, batch_rows):
+        block = spool.read(start, min(start + batch_rows, rows.stop))
+        yield WindowGram.of_strides(block, start=start - rows.start, size=windows.size, strides=windows.strides)
