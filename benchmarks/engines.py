@@ -90,7 +90,7 @@ def _cpu_of_children() -> float:
 
 
 def compare(n_rows: int) -> None:
-    engines = ["none", "threads", "processes", "dask"] + (["ray"] if importlib.util.find_spec("ray") else [])
+    engines = ["local", "threads", "processes", "dask"] + (["ray"] if importlib.util.find_spec("ray") else [])
     cases = {f"{engine}, {n} worker{'s' * (n > 1)}": {"engine": engine, "workers": n} for engine in engines for n in (1, 2)}
     cases["threads, 2, by stage"] = {"engine": "threads", "workers": 2, "granularity": "stage"}
     found: dict[str, Run] = {}
@@ -103,7 +103,7 @@ def compare(n_rows: int) -> None:
                 result = run_job(table, Path(name), **{"granularity": "chunk"} | runtime)
                 found[label] = min(found.get(label, result), result, key=lambda run: run.wall)
             with ThreadPoolExecutor(2) as pool:
-                pair = list(pool.map(lambda _: run_job(table, Path(name), engine="none", workers=1), range(2)))
+                pair = list(pool.map(lambda _: run_job(table, Path(name), engine="local", workers=1), range(2)))
             together = min(together, max(run.seconds for run in pair))
     chunks = -(-n_rows // 65_536)
     print(f"\n{n_rows:,} rows, {chunks} chunks, up to {3 * chunks} task runs; seconds")
@@ -113,18 +113,18 @@ def compare(n_rows: int) -> None:
         print(f"{label:<22}{run.wall:>9.1f}{run.seconds:>9.1f}{around:>13.1f}{run.cpu:>9.1f}{run.peak_mib:>10.0f}")
     for workers in (1, 2):
         label = f"{workers} worker{'s' * (workers > 1)}"
-        plain, threads = found[f"none, {label}"].seconds, found[f"threads, {label}"].seconds
+        plain, threads = found[f"local, {label}"].seconds, found[f"threads, {label}"].seconds
         print(f"Prefect's share of the job, {label} on threads: {(threads - plain) / threads:.1%}")
     for engine in engines:
         one, two = found[f"{engine}, 1 worker"].seconds, found[f"{engine}, 2 workers"].seconds
         print(f"one worker to two, {engine}: {one / two:.2f} x")
-    alone = found["none, 1 worker"].seconds
+    alone = found["local, 1 worker"].seconds
     print(f"all that these cores have to give, two such jobs at once against one: {2 * alone / together:.2f} x")
 
 
 def minute(workers: int) -> None:
     """Prefect's share of a job of a minute, on threads."""
-    plain, threads = _jobs_of_a_minute([("none", workers), ("threads", workers)])
+    plain, threads = _jobs_of_a_minute([("local", workers), ("threads", workers)])
     print("Prefect's share on threads:")
     job, process, cpu = (1 - getattr(plain, name) / getattr(threads, name) for name in ("seconds", "wall", "cpu"))
     print(f"{job:.1%} of the job's wall time, {process:.1%} of the process's, {cpu:.1%} of its CPU time")
@@ -161,7 +161,7 @@ def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> l
             return sum(sum(server.cpu_times()[:2]) for server in servers)
 
         make_table(table, 1_000_000)
-        tried = job("none", sides[0][1])
+        tried = job("local", sides[0][1])
         n_rows = round(60 / tried.seconds) * 1_000_000
         make_table(table, n_rows)
         print(f"{n_rows:,} rows, {-(-n_rows // 131_072)} chunks", flush=True)

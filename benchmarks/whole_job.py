@@ -30,7 +30,7 @@ SPARK = "Spark ML, local mode"
 OURS = "emberharmony, plain loop"
 FLOW = "emberharmony, Prefect flow on threads"
 FOLDERS = {PEER: "peer", SPARK: "spark"}
-ENGINES = {OURS: "none", FLOW: "threads"}
+ENGINES = {OURS: "local", FLOW: "threads"}
 
 
 def main() -> None:

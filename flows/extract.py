@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.callback import current_callback, record_result
-from flows.compose import RunResult, run_job
+from flows.compose import RunResult
 from flows.config.job import Job
-from flows.engines.task_runs import engine_of
-from flows.prefect.artifacts import ArtifactCallback, publish_summary
+from flows.prefect.flow_run import run_in_flow
 
 
 @flow(name="extract", persist_result=False)
@@ -23,8 +21,4 @@ def extract(job: Job, overwrite: bool = False) -> RunResult:
         Replace what is published at the sink, and start anew; without it an interrupted run goes on where it stopped, and
         a finished one has nothing to do.
     """
-    with engine_of(job) as engine:
-        result = run_job(job, engine, ArtifactCallback(current_callback()), overwrite=overwrite)
-    record_result(result)
-    publish_summary(result)
-    return result
+    return run_in_flow(job, overwrite=overwrite)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.callback import current_callback, record_result
-from flows.compose import RunResult, run_job
+from flows.compose import RunResult
 from flows.config.job import FitJob
-from flows.engines.task_runs import engine_of
-from flows.prefect.artifacts import ArtifactCallback, publish_summary
+from flows.prefect.flow_run import run_in_flow
 
 
 @flow(name="fit", persist_result=False)
@@ -22,8 +20,4 @@ def fit(job: FitJob, overwrite: bool = False) -> RunResult:
     overwrite : bool
         Replace what is published at the sink, and start anew.
     """
-    with engine_of(job) as engine:
-        result = run_job(job, engine, ArtifactCallback(current_callback()), overwrite=overwrite)
-    record_result(result)
-    publish_summary(result)
-    return result
+    return run_in_flow(job, overwrite=overwrite)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from emberharmony.errors import TerminalError
 from flows.callback import Callback, current_callback, using_callback
 from flows.compose import RunResult, check_credentials, is_published, run_job
-from flows.config.job import AnyJob, ApplyJob, FitJob, Job
-from flows.engines.addresses import check_reachable
-from flows.engines.local import PlainLoop
-from flows.prefect.server import is_configured, server_if_needed
+from flows.config.job import AnyJob
+from flows.engines.local import Local
+from flows.prefect.server import server_if_needed
+
+if TYPE_CHECKING:
+    from prefect import Flow
 
 _QUIET: Mapping[str, str] = {
     # A run's own progress is on the console; Prefect's line for every task run is in its UI.
@@ -30,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = False, verify: bool = False) -> RunResult:
-    """Run a job; ``engine: none`` needs no Prefect, every other engine is a flow run.
+    """Run a job: in this process, or as a flow run if its engine uses Prefect.
 
     Raises
     ------
@@ -41,23 +43,20 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
     -----
     A Prefect server that goes away after the result was published is a warning: the store says what is done.
     """
-    # A job with nothing to do needs no Prefect either, whose server takes seconds to start.
-    if job.runtime.engine == "none" or (not overwrite and is_published(job, verify=verify)):
-        return run_job(job, PlainLoop(job.workers), callback, overwrite=overwrite, verify=verify)
+    kind = job.engine
+    job = job.with_engine(kind)
+    # A job with nothing to do needs no Prefect: its server takes seconds to start.
+    if not kind.uses_prefect or (not overwrite and is_published(job, verify=verify)):
+        with (Local() if kind.uses_prefect else kind).open(job) as engine:
+            return run_job(job, engine, callback, overwrite=overwrite, verify=verify)
     check_credentials(job)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     advice = (
         f"What is done is kept in {job.sink.path}. Run {same_command(overwrite)} again when the server is back, or go on "
-        f"without Prefect: --set runtime.engine=none."
+        f"without Prefect: --set runtime.engine=local."
     )
-    if job.runtime.engine == "pools" and not is_configured():
-        raise TerminalError(
-            "engine: pools hands chunks to the workers of a Prefect server, and none is configured. Set PREFECT_API_URL to "
-            "one that is set up as in deploy/README.md, or choose another runtime.engine."
-        )
-    if job.runtime.address:
-        check_reachable(job.runtime.engine, job.runtime.address)  # before a server is started for nothing
+    kind.check_available(job.runtime)  # before a server is started for nothing
     with server_if_needed(advice), using_callback(callback or current_callback()) as results:
         from flows.prefect.outages import OutageError, outages_told  # Prefect is imported while its server starts
 
@@ -77,15 +76,9 @@ def same_command(overwrite: bool) -> str:
 
 
 def _as_flow_run(job: AnyJob, *, overwrite: bool) -> RunResult:
-    if isinstance(job, ApplyJob):
-        from flows.apply import apply
-
-        return apply(job, overwrite)
-    if isinstance(job, FitJob):
-        from flows.fit import fit
-
-        return fit(job, overwrite)
+    from flows.apply import apply
     from flows.extract import extract
+    from flows.fit import fit
 
-    assert isinstance(job, Job)
-    return extract(job, overwrite)
+    flow: Flow[..., RunResult] = {"run": extract, "fit": fit, "apply": apply}[job.command]
+    return flow(job, overwrite)

@@ -96,7 +96,7 @@ class Published:
 
 def run_small(source: Path, sink: Path, *, engine: PlainLoop | None = None, **job: Any) -> Published:
     """Run a job anew and read what it published."""
-    runtime = {"workers": 1, "backend": "numpy", "engine": "none"} | job.pop("runtime", {})
+    runtime = {"workers": 1, "backend": "numpy", "engine": "local"} | job.pop("runtime", {})
     if sink.exists():
         shutil.rmtree(sink)
     whole = parse_job(

@@ -121,6 +121,8 @@ def warnings_shown() -> Iterator[None]:
 def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = False) -> None:
     """Run a job, show how far it is, and end with what was read and written."""
     loading_s, again = process_age_s(), same_command(overwrite)
+    choice = job.choose_engine()
+    job = job.with_engine(choice.kind)
     with (
         warnings_shown(),
         stoppable(f"Stopped. What is done is kept in {job.sink.path}; run {again} again to go on where it stopped."),
@@ -132,8 +134,10 @@ def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = Fa
                 result = run(job, bars, overwrite=overwrite, verify=verify)
     try:
         with output_errors():
-            around = "the rest" if job.runtime.engine == "none" else "Prefect's server and flow run"
+            around = "Prefect's server and flow run" if choice.kind.uses_prefect else "the rest"
             show_outcome(result, Elapsed(process_age_s(), loading_s, result.seconds, around))
+            if result.did_work:
+                _print_lines([("engine", f"{result.engine}: {choice.reason}. {choice.hint}".rstrip())])
     except OutputError as error:
         if not isinstance(error.__cause__, BrokenPipeError):  # whoever reads has read enough
             _warn(f"{result.sink} is published, but standard output takes no summary: {error.reason}.")

@@ -11,11 +11,8 @@ if TYPE_CHECKING:
     import psutil
 
 MiB = 2**20
-WORKER_BYTES = {"processes": 160 * MiB, "dask": 320 * MiB, "ray": 400 * MiB}
-"""Resident bytes of a worker process before its first chunk, by engine. Measured: 152 MiB, and 316 where Prefect is imported;
-Ray's are an estimate."""
 TORCH_BYTES = 200 * MiB
-"""What torch adds (measured: 190 MiB on the CPU)."""
+"""Memory that torch adds to a worker process (measured: 190 MiB on the CPU)."""
 SAMPLE_S = 0.2
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
@@ -30,9 +30,10 @@ from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
 from flows.config.errors import explain
 from flows.config.files import parse_value, read_job_file
-from flows.config.host_memory import TORCH_BYTES, WORKER_BYTES, most_processes, server_bytes
+from flows.config.host_memory import TORCH_BYTES, most_processes, server_bytes
 from flows.config.strict_schema import strict_validator
-from flows.engines.addresses import check_form
+from flows.engines.base import Choice, EngineKind
+from flows.engines.registry import ENGINES, current_name
 
 Folder = Annotated[str, AfterValidator(checked_folder)]
 """A path, in which ``~`` is the user's home: no shell has looked at a job file."""
@@ -66,8 +67,11 @@ class Runtime(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    engine: Literal["none", "threads", "processes", "dask", "ray", "pools"] = Field(
-        "threads", description="A plain loop without Prefect, or Prefect on threads, processes, Dask, Ray or worker pools."
+    engine: Annotated[str, AfterValidator(current_name)] = Field(
+        "auto",
+        description="`local`: threads of this process, without Prefect; the others are Prefect flow runs. `auto`: `threads` "
+        "if a Prefect API is configured or the job runs inside a flow, else `local`.",
+        json_schema_extra={"enum": list(ENGINES)},
     )
     address: str | None = Field(None, description="A Dask scheduler or Ray cluster to use; without one it is started here.")
     backend: str = Field(
@@ -106,15 +110,8 @@ class Runtime(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _check_pools(self) -> Runtime:
-        if (self.engine == "pools") != bool(self.pools):
-            raise ValueError("`engine: pools` and `pools` belong together: name the pools, such as `pools: {cpu: 2, gpu: 1}`.")
-        return self
-
-    @model_validator(mode="after")
-    def _check_address(self) -> Runtime:
-        if self.address is not None:
-            check_form(self.engine, self.address)
+    def _check_engine(self) -> Runtime:
+        ENGINES[self.engine].check_settings(self)
         return self
 
 
@@ -123,6 +120,8 @@ class AnyJob(BaseModel):
 
     # Somebody will write a key where its file's name belongs: no error of pydantic's shows what was given.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    command: ClassVar[str]
 
     source: Source
     sink: Sink
@@ -144,6 +143,25 @@ class AnyJob(BaseModel):
         return None if self.runtime.backend == "auto" else self.runtime.backend
 
     @property
+    def engine(self) -> EngineKind:
+        """The engine that runs the job; of `auto`, the one that it chooses here and now."""
+        return self.choose_engine().kind
+
+    def choose_engine(self) -> Choice:
+        """Return the engine that runs the job, and the reason.
+
+        Raises
+        ------
+        TerminalError
+            If the choice depends on Prefect's settings, and they cannot be read.
+        """
+        return ENGINES[self.runtime.engine].choose()
+
+    def with_engine(self, kind: EngineKind) -> Self:
+        """Return the job with an engine that does not change any more while it runs."""
+        return self.model_copy(update={"runtime": self.runtime.model_copy(update={"engine": kind.name})})
+
+    @property
     def workers(self) -> int:
         """Chunks at a time, at most; worker processes of this host are started for as many."""
         if self.runtime.workers:
@@ -153,22 +171,21 @@ class AnyJob(BaseModel):
 
     @property
     def _worker_bytes(self) -> int:
-        """Bytes of a worker process that is started on this host, before its first chunk; 0 where none is."""
-        if self.is_spread or self.runtime.engine not in WORKER_BYTES:
+        """Bytes of a worker process that is started on this host, before its first chunk; 0 if none is started."""
+        kind = self.engine
+        if not kind.worker_bytes or kind.is_remote(self.runtime):
             return 0
         uses_torch = (self.backend or get_backend()).startswith("torch")
-        return WORKER_BYTES[self.runtime.engine] + uses_torch * TORCH_BYTES
+        return kind.worker_bytes + uses_torch * TORCH_BYTES
 
     @property
     def is_spread(self) -> bool:
         """Whether the work is done elsewhere, by workers that select their own backend."""
-        return self.runtime.address is not None or self.runtime.engine == "pools"
+        return self.engine.is_remote(self.runtime)
 
     def threads_of(self, workers: int) -> int | None:
-        """Compute threads of each of so many worker processes; ``None`` where the work is done in this one."""
-        if self.runtime.engine in ("none", "threads", "pools"):  # a shard shares out the cores of its own host
-            return None
-        return self.runtime.threads or (1 if self.is_spread else max(1, available_cores() // workers))
+        """Compute threads of each of so many worker processes; ``None`` if each process decides for itself."""
+        return self.engine.threads_of(self.runtime, workers)
 
     @property
     def resources(self) -> Resources:
@@ -176,7 +193,7 @@ class AnyJob(BaseModel):
         runtime = self.runtime
         may_be_fewer = runtime.workers is None
         worker = self._worker_bytes
-        beside = Beside(self.workers if worker else 0, worker, 0 if runtime.engine == "none" else server_bytes())
+        beside = Beside(self.workers if worker else 0, worker, server_bytes() if self.engine.uses_prefect else 0)
         return Resources(runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend, may_be_fewer, beside)
 
 
@@ -232,6 +249,8 @@ class AppliedColumns(BaseModel):
 
 class ApplyJob(AnyJob):
     """The second half: the same features, windows and scores of other rows, by a state that was fitted before."""
+
+    command: ClassVar[str] = "apply"
 
     of_state: ClassVar[tuple[str, ...]] = tuple(name for name in Job.model_fields if name not in AnyJob.model_fields)
     """Sections that the fitted state holds."""

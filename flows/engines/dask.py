@@ -1,4 +1,4 @@
-"""Dask clusters: worker processes of this machine, or an existing cluster by its address."""
+"""`engine: dask`: a flow run whose task runs are tasks of a Dask cluster, started here or at an address."""
 
 from __future__ import annotations
 
@@ -6,43 +6,78 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask
-from distributed import Client
-from prefect.task_runners import TaskRunner
-from prefect_dask import DaskTaskRunner
+from flows.engines import clusters
+from flows.engines.base import MiB
+from flows.engines.clusters import AddressForm, ClusterKind, missing_extra
 
-from flows.engines.addresses import check_dask
+if TYPE_CHECKING:
+    from distributed import Client
+    from prefect.task_runners import TaskRunner
 
+    from flows.compose import Engine
+    from flows.config.job import AnyJob
+
+ADDRESS = AddressForm("dask", ("tcp", "tls", "ws", "wss", "ucx"), ("inproc://",), "tcp://HOST:8786")
 DASK_SETTINGS = {
-    # Dask's own has every large array mapped anew, page by page: up to three times the time of a chunk.
+    # With Dask's own setting every large array is mapped anew, page by page: a chunk takes up to three times as long.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
-    # So long after a worker has died its name is looked for, and if that is just being started once more, after a second
-    # death, it is given up for good (SpecCluster._update_worker_status): two deaths 15 s apart, and a worker is gone.
+    # After this time Dask looks for a dead worker by name. If the name is just being started again after a second death, Dask
+    # gives it up for good (SpecCluster._update_worker_status): two deaths 15 s apart would lose a worker.
     "distributed.deploy.lost-worker-timeout": "52w",
 }
-LOOK_S = 30.0
-"""How often one looks whether the cluster has workers."""
+CHECK_INTERVAL_S = 30.0
+"""Time between two checks that the cluster has workers."""
 
 _log = logging.getLogger(__name__)
 
 
+class Dask(ClusterKind):
+    """Prefect task runs on a Dask cluster."""
+
+    name = "dask"
+    worker_bytes = 320 * MiB  # measured: 316 MiB, Prefect included
+    addresses = ADDRESS
+
+    @contextmanager
+    def open(self, job: AnyJob) -> Iterator[Engine]:
+        """Start the cluster, or connect to the one at `runtime.address`."""
+        from flows.engines.task_runs import task_run_engine
+
+        self.check_available(job.runtime)
+        with task_run_engine(job, dask_runner(job.workers, job.runtime.address)) as engine:
+            yield engine
+
+
 def local_cluster(workers: int) -> dict[str, Any]:
-    """Arguments of a `LocalCluster` for this work: a task at a time in each process, in the memory that the plan counted."""
+    """Return the arguments of a `LocalCluster`: one task at a time in each process, in the memory that the plan counted."""
     return {
         "n_workers": workers,
         "threads_per_worker": 1,
         "processes": True,
         "memory_limit": 0,
-        "dashboard_address": "127.0.0.1:0",  # any: None means 8787, of which there is one
+        "dashboard_address": "127.0.0.1:0",  # any port: None means 8787, which may be taken
         "silence_logs": "ERROR",
     }
 
 
 @contextmanager
 def dask_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
-    """A started task runner on the cluster at an address, or on one that lives as long as the block."""
+    """Start a task runner on the cluster at an address, or on one that lives as long as the block.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If Dask is not installed.
+    TerminalError
+        If the address is not that of a Dask scheduler.
+    """
+    try:
+        import dask
+        from prefect_dask import DaskTaskRunner
+    except ImportError as error:
+        raise missing_extra("dask", error) from error
     if address:
         check_dask(address)
     place = {"address": address} if address else {"cluster_kwargs": local_cluster(workers)}
@@ -50,19 +85,46 @@ def dask_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
         yield runner
 
 
+def check_dask(address: str) -> None:
+    """Refuse an address at which something other than a Dask scheduler listens.
+
+    Raises
+    ------
+    TerminalError
+        The message names the address.
+    """
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    from distributed.core import connect
+    from distributed.security import Security
+
+    async def ask() -> None:
+        arguments = Security().get_connection_args("client")
+        comm = await asyncio.wait_for(connect(address, timeout=clusters.TIMEOUT_S, **arguments), clusters.TIMEOUT_S)
+        comm.abort()
+
+    try:
+        with ThreadPoolExecutor(1) as thread:  # a notebook's own thread already runs an event loop
+            thread.submit(asyncio.run, ask()).result()
+    except Exception as error:
+        reason = f" ({error})" if str(error) else ""
+        raise ADDRESS.unusable(address, f"what answers there is no Dask scheduler{reason}") from error
+
+
 @contextmanager
 def _watched(client: Client) -> Iterator[None]:
-    """Say it while a cluster has no worker: it may get one, and is waited for."""
+    """Warn while a cluster has no worker. It may still get one, so the run waits."""
     over = threading.Event()
 
-    def look() -> None:
-        while not over.wait(LOOK_S):
-            with suppress(OSError):  # a cluster that is gone fails the run by itself
+    def check() -> None:
+        while not over.wait(CHECK_INTERVAL_S):
+            with suppress(OSError):  # if the cluster is gone, the run fails by itself
                 if not client.nthreads():
                     _log.warning("The Dask cluster at %s has no worker. This run waits for one.", client.scheduler.address)
 
-    watch = threading.Thread(target=look, name="dask-workers", daemon=True)
-    watch.start()
+    thread = threading.Thread(target=check, name="dask-workers", daemon=True)
+    thread.start()
     try:
         yield
     finally:

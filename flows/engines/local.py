@@ -1,20 +1,26 @@
-"""The plain loop: the stages without Prefect, one chunk after the other or a few at a time."""
+"""`engine: local`: threads of this process, without Prefect."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import fit_pcas_of, fit_preprocessing_of, publish_of, run_chunk
+from flows.engines.base import EngineKind
+
+if TYPE_CHECKING:
+    from flows.config.job import AnyJob
 
 
 class PlainLoop:
     """Runs every stage in this process; the reference that all other engines have to equal."""
 
-    name = "none"
+    name = "local"
 
     def __init__(self, workers: int = 1) -> None:
         self._workers = workers
@@ -65,3 +71,15 @@ def _finished(running: dict[Future[int], int]) -> Iterator[int]:
         chunk = running.pop(future)
         future.result()
         yield chunk
+
+
+class Local(EngineKind):
+    """Threads of this process, one for each core, and no Prefect."""
+
+    name = "local"
+    uses_prefect = False
+
+    @contextmanager
+    def open(self, job: AnyJob) -> Iterator[PlainLoop]:
+        """Start with as many workers as the job has."""
+        yield PlainLoop(job.workers)

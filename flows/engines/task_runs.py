@@ -13,16 +13,13 @@ from typing import Any
 from prefect.events.worker import EventsWorker
 from prefect.exceptions import TerminationSignal
 from prefect.futures import as_completed
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner
 from pydantic_core import PydanticSerializationError
 
-from emberharmony.errors import BackendUnavailableError
 from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.run import RunRef
 from flows.cli.interrupt import hurry
 from flows.config.job import AnyJob
-from flows.engines.addresses import check_ray, check_reachable, unreachable
-from tasks.processes import working_in_processes
 from tasks.stages import CHUNK_TASKS, fit_pca, fit_preprocessing, publish
 
 MAX_EVENTS_WAITING = 1000
@@ -137,25 +134,14 @@ def _keep_pace_with_server() -> None:
 
 
 @contextmanager
-def engine_of(job: AnyJob) -> Iterator[PrefectEngine]:
-    """The engine that a job names, within a flow run, for the length of the block."""
-    if job.runtime.engine == "pools":
-        from flows.engines.pools import lanes_of
-        from flows.prefect.work_pools import check_pools
-
-        check_pools(job.runtime.pools)
-        yield lanes_of(job)
-        return
-    if job.runtime.address:
-        check_reachable(job.runtime.engine, job.runtime.address)
+def task_run_engine(job: AnyJob, runner: AbstractContextManager[TaskRunner[Any]]) -> Iterator[PrefectEngine]:
+    """Start a task runner, and run the stages as its task runs, within the current flow run."""
     with ExitStack() as stack:
-        if job.runtime.engine == "processes":
-            stack.enter_context(working_in_processes(job.workers))
         stack.enter_context(_sigterm_told())
         with _our_sigterm():
-            runner = stack.enter_context(_runner_of(job))
+            started = stack.enter_context(runner)
         runtime = job.runtime
-        yield PrefectEngine(runtime.engine, workers=job.workers, granularity=runtime.granularity, runner=runner)
+        yield PrefectEngine(job.engine.name, workers=job.workers, granularity=runtime.granularity, runner=started)
 
 
 @contextmanager
@@ -182,49 +168,3 @@ def _sigterm_told() -> Iterator[None]:
             raise
         hurry()
         raise TerminationSignal(signal.SIGTERM) from error
-
-
-def _runner_of(job: AnyJob) -> AbstractContextManager[TaskRunner[Any]]:
-    runtime = job.runtime
-    if runtime.engine == "dask":
-        return _dask_runner(job.workers, runtime.address)
-    if runtime.engine == "ray":
-        return _ray_runner(job.workers, runtime.address)
-    # Where processes do the work, twice as many threads wait for them: none is idle while task runs end and begin.
-    threads = 2 * job.workers if runtime.engine == "processes" else job.workers
-    return ThreadPoolTaskRunner(max_workers=threads)
-
-
-def _dask_runner(workers: int, address: str | None) -> AbstractContextManager[TaskRunner[Any]]:
-    try:
-        from flows.engines.dask import dask_runner
-    except ImportError as error:
-        raise _missing("dask", error) from error
-    return dask_runner(workers, address)
-
-
-@contextmanager
-def _ray_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
-    try:
-        from prefect_ray import RayTaskRunner
-    except ImportError as error:
-        raise _missing("ray", error) from error
-    if address is None:
-        with RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False, "log_to_driver": False}) as runner:
-            yield runner
-        return
-    with ExitStack() as stack:
-        try:
-            if address not in ("auto", "local"):
-                check_ray(address)
-            runner = stack.enter_context(RayTaskRunner(address=address))
-        except (ConnectionError, RuntimeError, ValueError) as error:  # also of versions that differ
-            raise unreachable("ray", address, f"Ray cannot use it: {error}") from error
-        yield runner
-
-
-def _missing(extra: str, error: ImportError) -> BackendUnavailableError:
-    return BackendUnavailableError(
-        f"The engine {extra!r} was asked for but cannot be imported ({error}). Install emberharmony[{extra}], or choose "
-        f"another runtime.engine."
-    )

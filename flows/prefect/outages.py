@@ -111,7 +111,7 @@ def _refusal(error: httpx.HTTPStatusError) -> str:
     }.get(status, "Are client and server of the same version? See prefect version.")
     return (
         f"The Prefect server at {shown_address()} refuses {request.method} {request.url.path} (status {status}). {advice} "
-        f"Or go on without Prefect: --set runtime.engine=none."
+        f"Or go on without Prefect: --set runtime.engine=local."
     )
 
 

@@ -48,7 +48,7 @@ def server_if_needed(advice: str = "") -> Iterator[None]:
     except ServerDiedError as error:
         raise TerminalError(
             f"The temporary Prefect server of this run did not start: {error}. Run `prefect server start` and set "
-            f"PREFECT_API_URL, or go on without Prefect: --set runtime.engine=none."
+            f"PREFECT_API_URL, or go on without Prefect: --set runtime.engine=local."
         ) from error
 
 
@@ -107,7 +107,7 @@ def check_server(advice: str = "") -> None:
     if isinstance(answer, ValueError):  # not JSON
         raise TerminalError(
             f"What answers at {shown_address()} is not a Prefect server. Set PREFECT_API_URL to one, such as "
-            f"http://HOST:4200/api, or go on without Prefect: --set runtime.engine=none."
+            f"http://HOST:4200/api, or go on without Prefect: --set runtime.engine=local."
         ) from answer
     if answer is not None:
         with outages_told(advice, at_end=True):

@@ -59,7 +59,7 @@ def load_prefect() -> None:
     except ImportError:
         raise
     except Exception as error:
-        raise TerminalError(f"{_said(error)} Correct it, or go on without Prefect: --set runtime.engine=none.") from error
+        raise TerminalError(f"{_said(error)} Correct it, or go on without Prefect: --set runtime.engine=local.") from error
 
 
 def _import() -> None:

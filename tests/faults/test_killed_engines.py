@@ -106,7 +106,7 @@ def goes_on(job: dict[str, Any], point: int, status: int, api: str, expected: di
     statuses[engine].append(status)
     if (sink / "manifest.json").exists():
         assert contents_of_published(sink) == expected
-    plain = job | {"runtime": job["runtime"] | {"engine": "none", "address": None}}
+    plain = job | {"runtime": job["runtime"] | {"engine": "local", "address": None}}
     assert (run(job, api=api) if point % 6 == 0 else run(plain)) == 0
     assert contents(sink) == expected
     shutil.rmtree(sink)

@@ -35,8 +35,8 @@ def command(job: dict, folder: Path) -> list[str]:
 
 
 ENGINES = [
-    ("none", signal.SIGINT),
-    ("none", signal.SIGTERM),
+    ("local", signal.SIGINT),
+    ("local", signal.SIGTERM),
     ("threads", signal.SIGINT),
     ("processes", signal.SIGTERM),
     ("dask", signal.SIGINT),

@@ -51,7 +51,7 @@ def small_job(folder: Path, *, sink: str = "result", **changes: Any) -> dict[str
     source = folder / "table.parquet"
     if not source.exists():
         write_table(small_table(N_ROWS), source, group_rows=100)
-    runtime = {"engine": "none", "workers": 1, "backend": "numpy", "chunk_rows": CHUNK_ROWS} | changes.pop("runtime", {})
+    runtime = {"engine": "local", "workers": 1, "backend": "numpy", "chunk_rows": CHUNK_ROWS} | changes.pop("runtime", {})
     return {
         "source": {"path": str(source)},
         "sink": {"path": str(folder / sink)},

@@ -25,7 +25,7 @@ from flows.engines.local import PlainLoop
 from tests.jobs import run_small, small_table, write_table
 from tests.laws.test_apply import JOB, apply_to, parts
 
-RUNTIME = {"workers": 1, "backend": "numpy", "engine": "none"}
+RUNTIME = {"workers": 1, "backend": "numpy", "engine": "local"}
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from emberharmony.pipeline.stages import run_chunk
 from flows.compose import peak_bytes, plan_job, run_job
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
-from flows.engines.task_runs import engine_of
 from tests.jobs import small_table, write_table
 
 ROOT = Path(__file__).parent.parent.parent
@@ -45,7 +44,7 @@ def job(tmp_path):
         "source": {"path": str(tmp_path / "table.parquet")},
         "sink": {"path": str(tmp_path / "out")},
         "columns": {"time": "t", "target": "y", "drop": ["name"]},
-        "runtime": {"engine": "none", "backend": "numpy", "workers": 1, "chunk_rows": 60},
+        "runtime": {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": 60},
     }
 
 
@@ -145,5 +144,5 @@ def test_an_address_at_which_no_one_listens(job, engine):
         address = f"127.0.0.1:{free.getsockname()[1]}"  # taken, but not listened at
         elsewhere = parse_job(job | {"runtime": {"engine": engine, "address": address}})
         words = rf"runtime.address is '{address}', and nothing answers.*engine: {engine}"
-        with pytest.raises(TerminalError, match=words), engine_of(elsewhere):
+        with pytest.raises(TerminalError, match=words), elsewhere.engine.open(elsewhere):
             pass

@@ -14,7 +14,7 @@ from flows.engines.local import PlainLoop
 from tests.jobs import run_small, small_table, write_table
 
 SHARE = "rows share their time with another row: several series may be mixed, and windows run across them"
-RUNTIME = {"workers": 1, "backend": "numpy", "engine": "none"}
+RUNTIME = {"workers": 1, "backend": "numpy", "engine": "local"}
 
 
 def warnings_of(lines):

@@ -28,7 +28,7 @@ def emberharmony(*arguments: str, home: Path) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("engine", ["none", "threads"])
+@pytest.mark.parametrize("engine", ["local", "threads"])
 @pytest.mark.xdist_group("prefect")
 def test_a_run_that_succeeds_is_quiet(tmp_path, engine):
     write_table(small_table(300), tmp_path / "table.parquet", group_rows=100)

@@ -181,7 +181,7 @@ def _write(path: Path, content: bytes) -> Path:
 
 def try_out(path: Path) -> str:
     """Plan and run a job over a file; returns what came of it."""
-    runtime = {"engine": "none", "workers": 1, "backend": "numpy"}
+    runtime = {"engine": "local", "workers": 1, "backend": "numpy"}
     sink = path.with_suffix("")
     try:
         job = parse_job(

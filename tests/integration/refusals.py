@@ -18,7 +18,7 @@ def run(source, sink, *, preexec_fn=None, **job):
         "source": {"path": str(source)},
         "sink": {"path": str(sink)},
         "columns": {"time": "t"},
-        "runtime": {"engine": "none", "backend": "numpy"},
+        "runtime": {"engine": "local", "backend": "numpy"},
     } | job
     config = Path(source).parent / "job.yaml"
     config.write_text(yaml.safe_dump(whole))

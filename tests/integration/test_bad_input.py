@@ -86,7 +86,7 @@ def test_empty_file(tmp_path):
     assert_refused(run(source, tmp_path / "out"), tmp_path / "out", r"table\.parquet")
 
 
-@pytest.mark.parametrize("engine", ["none", pytest.param("threads", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", ["local", pytest.param("threads", marks=pytest.mark.slow)])
 def test_damaged_pages(table, tmp_path, engine):
     """The footer is whole, so that the damage shows only once rows are read."""
     source = write_table(table, tmp_path / "table.parquet", group_rows=100)
@@ -254,9 +254,9 @@ def test_more_components_than_possible(table, tmp_path):
         ({"split": {"method": "hash"}}, ["keys"]),
         ({"datetime": {"time_zone": "America/Boston"}}, ["America/Boston"]),
         ({"categories": {"max_categories": 0}}, ["max_categories", "0"]),
-        ({"runtime": {"backend": "numppy", "engine": "none"}}, ["numppy", "numpy"]),
+        ({"runtime": {"backend": "numppy", "engine": "local"}}, ["numppy", "numpy"]),
         ({"runtime": {"engine": "thread"}}, ["thread", "'threads'"]),
-        ({"runtime": {"engine": "none", "max_memory_gb": -1}}, [r"runtime\.max_memory_gb", "-1"]),
+        ({"runtime": {"engine": "local", "max_memory_gb": -1}}, [r"runtime\.max_memory_gb", "-1"]),
     ],
     ids=str,
 )
@@ -267,7 +267,7 @@ def test_jobs_that_are_none(table, tmp_path, job, words):
 
 def test_a_plan_that_cannot_fit(table, tmp_path):
     source = write_table(table, tmp_path / "table.parquet")
-    result = run(source, tmp_path / "out", runtime={"engine": "none", "backend": "numpy", "max_memory_gb": 0.01})
+    result = run(source, tmp_path / "out", runtime={"engine": "local", "backend": "numpy", "max_memory_gb": 0.01})
     assert_refused(result, tmp_path / "out", "max_memory_gb", "MiB|GiB")
 
 

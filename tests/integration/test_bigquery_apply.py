@@ -22,7 +22,7 @@ from flows.engines.local import PlainLoop
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 
-RUNTIME = {"engine": "none", "backend": "numpy", "max_memory_gb": 4, "workers": 1}
+RUNTIME = {"engine": "local", "backend": "numpy", "max_memory_gb": 4, "workers": 1}
 
 
 @pytest.fixture(scope="module")

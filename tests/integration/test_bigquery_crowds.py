@@ -57,7 +57,7 @@ def test_a_day_in_pieces_publishes_the_same(spec, connection, tmp_path, method, 
 
     def published(name: str, chunk_rows: int):
         source = dataclasses.asdict(spec) | {"columns": ["day", "id", "distance", "carrier", "arr_delay"]}
-        runtime = {"engine": "none", "workers": 1, "backend": "numpy", "chunk_rows": chunk_rows}
+        runtime = {"engine": "local", "workers": 1, "backend": "numpy", "chunk_rows": chunk_rows}
         sink = tmp_path / name
         job = {"source": source, "sink": {"path": str(sink)}, "columns": COLUMNS, "split": {"method": method}}
         return read_published(sink, run(parse_job(job | {"windows": {"size": size, "strides": [1]}, "runtime": runtime})))

@@ -34,7 +34,7 @@ def connection_of(connection) -> dict:
 def settings() -> dict:
     """The demo's job without its source and sink, and with fewer columns of categories."""
     job = yaml.safe_load((ROOT / "configs" / "flights.yaml").read_text())
-    job["runtime"] = {"engine": "none", "backend": "numpy", "max_memory_gb": 4, "workers": 2, "chunk_rows": 60_000}
+    job["runtime"] = {"engine": "local", "backend": "numpy", "max_memory_gb": 4, "workers": 2, "chunk_rows": 60_000}
     job["categories"] = {"max_categories": 8}
     return {name: section for name, section in job.items() if name not in ("source", "sink")}
 

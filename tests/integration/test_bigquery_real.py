@@ -125,7 +125,7 @@ def test_rows_that_nothing_orders(connection, table, prefix, tmp_path):
             "sink": {"path": str(tmp_path / name)},
             "columns": {"passthrough": ["id"]},
             "windows": {"strides": []},
-            "runtime": {"engine": "none", "backend": "numpy", "workers": 1, "chunk_rows": 900},
+            "runtime": {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": 900},
         }
         outcome = run(parse_job(job))
         rows = pq.read_table(tmp_path / name / "features", columns=["row_number", "id", "split"]).sort_by("row_number")
@@ -191,7 +191,7 @@ def job(connection, prefix, table, tmp_path) -> Job:
             "source": {"type": "bigquery", "table": str(table), "connection": plain},
             "sink": {**sink, "connection": plain},
             "columns": {"time": "t", "target": "x"},
-            "runtime": {"engine": "none", "backend": "numpy"},
+            "runtime": {"engine": "local", "backend": "numpy"},
         }
     )
 

@@ -54,7 +54,7 @@ def job(connection, flights, path, *, source, sink, **changes):
         {
             "source": {"type": "bigquery", "where": "month = 1 AND day <= 3 -- three days"} | ways | source,
             "sink": {"path": str(path)} | sink,
-            "runtime": {"engine": "none", "workers": 1, "backend": "numpy"} | changes.pop("runtime", {}),
+            "runtime": {"engine": "local", "workers": 1, "backend": "numpy"} | changes.pop("runtime", {}),
         }
         | changes
     )

@@ -112,7 +112,7 @@ def job_of(connection, tmp_path, **sink) -> Job:
             "columns": {"time": "t", "target": "y", "drop": ["name"]},
             "windows": {"strides": [1]},
             "sink": {**at, **sink},
-            "runtime": {"engine": "none", "backend": "numpy"},
+            "runtime": {"engine": "local", "backend": "numpy"},
         }
     )
 

@@ -59,7 +59,7 @@ def job(connection, rows):
             "sink": {"path": str(sink)},
             "columns": COLUMNS,
             "windows": {"strides": []},
-            "runtime": {"engine": "none", "workers": 1, "backend": "numpy", "chunk_rows": chunk_rows},
+            "runtime": {"engine": "local", "workers": 1, "backend": "numpy", "chunk_rows": chunk_rows},
         } | changes
 
     return made

@@ -86,7 +86,7 @@ def many_chunks(home) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def undisturbed(home, many_chunks) -> dict[str, str]:
-    run(parse_job(many_chunks("undisturbed", {"engine": "none", "workers": 1})))
+    run(parse_job(many_chunks("undisturbed", {"engine": "local", "workers": 1})))
     return contents(home / "undisturbed")
 
 
@@ -128,7 +128,7 @@ def plain(home: Path) -> Path:
     job = yaml.safe_load(demo_config().read_text())
     job["source"]["path"] = str(home / "data/flights.parquet")
     job["sink"]["path"] = str(home / "plain")
-    job["runtime"] = {"engine": "none", "backend": "numpy", "workers": 1, "chunk_rows": CHUNK_ROWS}
+    job["runtime"] = {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": CHUNK_ROWS}
     run(parse_job(job))
     return home / "plain"
 
@@ -183,7 +183,7 @@ def test_cancelling_a_flow_run_stops_its_work_and_the_next_one_goes_on(environme
     wait_until(lambda: not working(environment), timeout_s=20)
     assert len(receipts(job)) == stopped_at < 3 * N_CHUNKS, "something ran on"
     assert not (Path(job["sink"]["path"]) / "manifest.json").exists()
-    run(parse_job(many_chunks(f"cancelled-{runtime['engine']}", {"engine": "none", "workers": 1})))
+    run(parse_job(many_chunks(f"cancelled-{runtime['engine']}", {"engine": "local", "workers": 1})))
     assert contents(Path(job["sink"]["path"])) == undisturbed
 
 

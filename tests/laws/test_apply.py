@@ -24,7 +24,7 @@ JOB: dict[str, Any] = {
 
 
 def apply_to(source: Path, state: Path, sink: Path, **runtime: Any) -> RunResult:
-    runtime = {"workers": 1, "backend": "numpy", "engine": "none"} | runtime
+    runtime = {"workers": 1, "backend": "numpy", "engine": "local"} | runtime
     data = {"state": str(state), "source": {"path": str(source)}, "sink": {"path": str(sink)}, "runtime": runtime}
     return run_job(parse_job(data, model=ApplyJob), PlainLoop(runtime["workers"]))
 
@@ -84,7 +84,7 @@ def test_without_windows(tmp_path):
     for split, features in whole.features.items():
         assert features.equals(plain.features[split])
     fitted = {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "fit")}} | job
-    runtime = {"workers": 1, "backend": "numpy", "engine": "none", "chunk_rows": 200}
+    runtime = {"workers": 1, "backend": "numpy", "engine": "local", "chunk_rows": 200}
     run_job(parse_job(fitted | {"runtime": runtime}, model=FitJob), PlainLoop(1))
     some = write_table(rows_of(small_table(600), plain, "test"), tmp_path / "test.parquet")
     for state in ("plain", "fit"):
@@ -132,7 +132,7 @@ def test_fit_publishes_the_state_that_the_whole_job_does(tmp_path, n_rows):
     source = write_table(small_table(n_rows), tmp_path / "all.parquet", group_rows=n_rows // 4)
     job = JOB | {"columns": {"time": "t", "target": "y", "drop": ["name"]}, "runtime": {"chunk_rows": n_rows // 4}}
     whole = run_small(source, tmp_path / "run", **job)
-    runtime = {"workers": 1, "backend": "numpy", "engine": "none", "chunk_rows": n_rows // 4}
+    runtime = {"workers": 1, "backend": "numpy", "engine": "local", "chunk_rows": n_rows // 4}
     data = job | {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "fit")}, "runtime": runtime}
     outcome = run_job(parse_job(data, model=FitJob), PlainLoop())
     assert sorted(path.name for path in (tmp_path / "fit").iterdir() if path.name != ".staging") == ["manifest.json", "state"]

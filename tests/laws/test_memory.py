@@ -67,7 +67,8 @@ def measured(
         "columns": {"time": "t", "target": "x0"},
         "categories": {"max_categories": 10},
         "runtime": {
-            "engine": "none", "backend": "numpy", "workers": workers, "chunk_rows": chunk_rows, "max_memory_gb": max_memory_gb,
+            "engine": "local", "backend": "numpy", "workers": workers,
+            "chunk_rows": chunk_rows, "max_memory_gb": max_memory_gb,
         },
         **sections,
     }  # fmt: skip

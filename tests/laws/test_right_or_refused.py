@@ -217,7 +217,7 @@ def folder():
         yield Path(name)
 
 
-RUNTIME = {"engine": "none", "workers": 1, "backend": "numpy"}
+RUNTIME = {"engine": "local", "workers": 1, "backend": "numpy"}
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))

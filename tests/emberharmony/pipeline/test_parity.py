@@ -25,7 +25,7 @@ needs_torch = pytest.mark.skipif("torch" not in available_backends(), reason="to
 
 def job(folder, **runtime):
     source = write_table(small_table(1200), folder / "table.parquet")
-    runtime = {"engine": "none", "workers": 1, "chunk_rows": 300, "backend": "torch:cpu"} | runtime
+    runtime = {"engine": "local", "workers": 1, "chunk_rows": 300, "backend": "torch:cpu"} | runtime
     places = {"source": {"path": str(source)}, "sink": {"path": str(folder / "result")}}
     columns = {"time": "t", "target": "y", "drop": ["name"]}
     return parse_job(places | {"columns": columns, "windows": {"size": 2, "strides": [1]}, "runtime": runtime})

@@ -12,7 +12,7 @@ from flows.config.job import ApplyJob, parse_job
 from flows.engines.local import PlainLoop
 from tests.jobs import small_table, write_table
 
-RUNTIME = {"engine": "none", "backend": "numpy", "workers": 1}
+RUNTIME = {"engine": "local", "backend": "numpy", "workers": 1}
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.jobs import run_small, small_table, with_blocks, write_table
 
 def report(source, **job):
     """What `emberharmony plan` says of a job, or its refusal; it may look at the time column, and at nothing else."""
-    data = {"source": {"path": str(source)}, "sink": {"path": str(source.with_name("out"))}, "runtime": {"engine": "none"}}
+    data = {"source": {"path": str(source)}, "sink": {"path": str(source.with_name("out"))}, "runtime": {"engine": "local"}}
     return dict(plan_report(parse_job({"columns": {"time": "t", "target": "y"}} | data | job)).lines)
 
 

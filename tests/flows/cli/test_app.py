@@ -26,7 +26,7 @@ def job(tmp_path):
         "source": {"path": str(tmp_path / "table.parquet")},
         "sink": {"path": str(tmp_path / "out")},
         "columns": {"time": "t", "target": "y", "drop": ["name"]},
-        "runtime": {"engine": "none", "backend": "numpy", "workers": 1},
+        "runtime": {"engine": "local", "backend": "numpy", "workers": 1},
     }
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(data))
     return tmp_path / "job.yaml"
@@ -181,7 +181,7 @@ def test_backends_that_are_missing_tell_how_to_install_them(monkeypatch):
 @pytest.mark.parametrize("arguments", [["backends"], ["run", "job.yaml", "--quiet"]])
 def test_an_unknown_backend_of_the_environment_is_told_as_such(job, monkeypatch, capsys, arguments):
     data = yaml.safe_load(job.read_text())
-    job.write_text(yaml.safe_dump(data | {"runtime": {"engine": "none"}}))
+    job.write_text(yaml.safe_dump(data | {"runtime": {"engine": "local"}}))
     monkeypatch.chdir(job.parent)
     monkeypatch.setenv("EMBERHARMONY_BACKEND", "nunpy")
     monkeypatch.setattr("sys.argv", ["emberharmony", *arguments])

@@ -35,7 +35,7 @@ def job(tmp_path):
         "source": {"path": str(tmp_path / "table.parquet")},
         "sink": {"path": str(tmp_path / "out")},
         "columns": {"time": "t", "target": "y", "drop": ["name"]},
-        "runtime": {"engine": "none", "backend": "numpy", "workers": 1},
+        "runtime": {"engine": "local", "backend": "numpy", "workers": 1},
     }
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(data))
     return tmp_path / "job.yaml"

@@ -12,8 +12,9 @@ import pytest
 from emberharmony.errors import PlanError
 from flows.compose import plan_job
 from flows.config import job as config
-from flows.config.host_memory import SAMPLE_S, TORCH_BYTES, WORKER_BYTES, PeakMemory, server_bytes
+from flows.config.host_memory import SAMPLE_S, TORCH_BYTES, PeakMemory, server_bytes
 from flows.config.job import parse_job
+from flows.engines.registry import ENGINES
 from tests.jobs import small_table, write_table
 
 HOLD = "x = bytearray(80 * 2**20); print(flush=True); input()"
@@ -27,24 +28,25 @@ def job_of(tmp_path, **runtime):
     return parse_job({"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "o")}, "runtime": runtime})
 
 
-@pytest.mark.parametrize("engine", WORKER_BYTES)
+@pytest.mark.parametrize("engine", ["processes", "dask", "ray"])
 def test_worker_processes_of_this_host_are_in_the_plan(tmp_path, engine):
-    none = plan_job(job_of(tmp_path, engine="none", workers=2)).plan.memory
+    worker_bytes = ENGINES[engine].worker_bytes
+    local = plan_job(job_of(tmp_path, engine="local", workers=2)).plan.memory
     several = plan_job(job_of(tmp_path, engine=engine, workers=2)).plan.memory
-    assert several.reserved_bytes == pytest.approx(none.reserved_bytes + 2 * WORKER_BYTES[engine], rel=0.02)
+    assert several.reserved_bytes == pytest.approx(local.reserved_bytes + 2 * worker_bytes, rel=0.02)
     with_torch = job_of(tmp_path, engine=engine, workers=2, backend="torch:cpu").resources.beside
-    assert with_torch.worker_bytes == WORKER_BYTES[engine] + TORCH_BYTES
+    assert with_torch.worker_bytes == worker_bytes + TORCH_BYTES
     with pytest.raises(PlanError, match=r"by 9 worker processes\).* lower runtime.workers \(now 9\)"):
         plan_job(job_of(tmp_path, engine=engine, workers=9, max_memory_gb=1.0))
 
 
 def test_workers_elsewhere_are_not_in_the_plan(tmp_path):
-    for runtime in ({"engine": "dask", "address": "tcp://there:8786"}, {"engine": "threads"}, {"engine": "none"}):
+    for runtime in ({"engine": "dask", "address": "tcp://there:8786"}, {"engine": "threads"}, {"engine": "local"}):
         assert job_of(tmp_path, workers=2, **runtime).resources.beside.n_processes == 0
 
 
 @pytest.mark.parametrize(
-    ("engine", "max_memory_gb", "workers"), [("processes", 2, 3), ("dask", 2, 1), ("dask", 64, 16), ("none", 2, 16)]
+    ("engine", "max_memory_gb", "workers"), [("processes", 2, 3), ("dask", 2, 1), ("dask", 64, 16), ("local", 2, 16)]
 )
 def test_no_more_processes_are_started_than_a_quarter_of_the_memory_holds(
     tmp_path, monkeypatch, engine, max_memory_gb, workers

@@ -143,7 +143,7 @@ def test_what_runs_a_job_does_not_name_it():
     base = {"source": {"path": "a"}, "sink": {"path": "b"}}
     name = parse_job(base).spec.fingerprint("table")
     for same in (
-        {"runtime": {"chunk_rows": 5, "engine": "none", "backend": "torch", "workers": 3, "max_memory_gb": 1}},
+        {"runtime": {"chunk_rows": 5, "engine": "local", "backend": "torch", "workers": 3, "max_memory_gb": 1}},
         {"sink": {"path": "elsewhere"}},
         {"source": {"path": "the same table, moved"}},
     ):

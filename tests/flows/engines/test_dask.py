@@ -35,7 +35,7 @@ def test_a_worker_that_dies_twice_comes_back_twice():
 
 
 def test_a_cluster_without_a_worker_is_waited_for(monkeypatch, caplog):
-    monkeypatch.setattr(room, "LOOK_S", 0.05)
+    monkeypatch.setattr(room, "CHECK_INTERVAL_S", 0.05)
 
     def told() -> list[str]:
         return [record.getMessage() for record in caplog.records if record.name == room.__name__]

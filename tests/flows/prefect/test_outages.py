@@ -65,7 +65,7 @@ def test_a_server_that_is_not_there_is_told_with_how_to_go_on(job):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         nowhere = {PREFECT_API_URL: f"http://127.0.0.1:{nobody.getsockname()[1]}/api", PREFECT_CLIENT_MAX_RETRIES: 0}
-        with temporary_settings(nowhere), pytest.raises(TransientError, match=r"does not answer .* runtime\.engine=none"):
+        with temporary_settings(nowhere), pytest.raises(TransientError, match=r"does not answer .* runtime\.engine=local"):
             run(job)
 
 

@@ -128,7 +128,7 @@ def test_an_unknown_host(monkeypatch):
 
 
 def test_pools_need_a_server_that_is_configured(tmp_path, monkeypatch):
-    monkeypatch.setattr("flows.run.is_configured", lambda: False)
+    monkeypatch.setattr("flows.prefect.server.is_configured", lambda: False)
     job = parse_job(small_job(tmp_path, runtime={"engine": "pools", "pools": {"cpu": 1}}))
     with pytest.raises(TerminalError, match=r"engine: pools .* Set PREFECT_API_URL"):
         run(job)

@@ -8,7 +8,6 @@ from prefect.exceptions import ObjectNotFound
 
 from emberharmony.errors import TerminalError
 from flows.config.job import parse_job
-from flows.engines.task_runs import engine_of
 from flows.prefect.work_pools import check_pools
 from tests.faults.victims import small_job
 
@@ -49,7 +48,7 @@ def test_pools_that_are_there():
 )
 def test_a_pool_that_cannot_work_is_told_with_the_command(tmp_path, name, fault):
     job = parse_job(small_job(tmp_path, runtime={"engine": "pools", "pools": {"cpu": 1, name: 1}}))
-    with pytest.raises(TerminalError) as told, engine_of(job):
+    with pytest.raises(TerminalError) as told, job.engine.open(job):
         pass
     assert fault in str(told.value)
     assert "cpu" not in str(told.value)

@@ -110,7 +110,7 @@ def test_a_state_is_applied_to_one_day(tmp_path):
     for place in ("in/day=2", "in/day=2/a.parquet"):
         shutil.rmtree(tmp_path / "applied", ignore_errors=True)
         places = {"source": {"path": str(tmp_path / place)}, "sink": {"path": str(tmp_path / "applied")}}
-        applied = parse_job(places | {"state": str(tmp_path / "out"), "runtime": {"engine": "none"}}, model=ApplyJob)
+        applied = parse_job(places | {"state": str(tmp_path / "out"), "runtime": {"engine": "local"}}, model=ApplyJob)
         run_job(applied, PlainLoop(1))
         rows = pq.read_table(tmp_path / "applied/features/split=apply/part-00000.parquet", partitioning=None)
         assert (set(rows["day_2"].to_pylist()), set(rows["day_1"].to_pylist())) == ({1.0}, {0.0})

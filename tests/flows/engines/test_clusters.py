@@ -6,9 +6,9 @@ import pytest
 
 from emberharmony.errors import PlanError, TerminalError
 from flows.config.job import parse_job
-from flows.engines import addresses
-from flows.engines.addresses import check_dask, check_form, check_ray
-from flows.engines.task_runs import engine_of
+from flows.engines import clusters
+from flows.engines.dask import check_dask
+from flows.engines.ray import check_ray
 from tests.faults.victims import small_job
 from tests.flows.prefect.test_server import Site, serving, silent
 
@@ -43,18 +43,19 @@ def test_what_is_no_address_is_refused_with_the_job(tmp_path, engine, address, r
         ("ray", "auto"),
         ("ray", "h:6379"),
         ("ray", "ray://h:10001"),
-        ("none", "hello"),  # an engine that uses no address
+        ("local", "hello"),  # an engine that uses no address
     ],
 )
-def test_what_is_an_address(engine, address):
-    check_form(engine, address)
+def test_what_is_an_address(tmp_path, engine, address):
+    job = parse_job(small_job(tmp_path, runtime={"engine": engine, "address": address}))
+    assert job.is_spread is (engine != "local")
 
 
 @pytest.mark.parametrize("place", [silent, lambda: serving(Site)], ids=["silent", "site"])
 @pytest.mark.parametrize("check", [check_dask, check_ray])
 def test_what_is_no_cluster_is_found_out_soon(monkeypatch, check, place):
     """Dask's own client never ends there, Ray's takes half a minute and more."""
-    monkeypatch.setattr(addresses, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(clusters, "TIMEOUT_S", 0.5)
     with place() as port:
         began = time.monotonic()
         with pytest.raises(TerminalError, match=rf"runtime\.address is '127\.0\.0\.1:{port}', and what answers there is no"):
@@ -71,5 +72,5 @@ def test_what_ray_says_of_a_cluster_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(prefect_ray.RayTaskRunner, "__enter__", refuse)
     job = parse_job(small_job(tmp_path, runtime={"engine": "ray", "address": "auto"}))
     words = r"runtime\.address is 'auto', and Ray cannot use it: Could not find any running Ray instance\."
-    with pytest.raises(TerminalError, match=words), engine_of(job):
+    with pytest.raises(TerminalError, match=words), job.engine.open(job):
         pass

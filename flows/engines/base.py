@@ -1,0 +1,87 @@
+"""What an engine is: a name, the facts that a plan needs of it, and how it is started."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from emberharmony.threads import available_cores
+
+if TYPE_CHECKING:
+    from flows.compose import Engine
+    from flows.config.job import AnyJob, Runtime
+
+MiB = 2**20
+
+
+class Choice(NamedTuple):
+    """The engine of a job, and why it is this one."""
+
+    kind: EngineKind
+    reason: str
+    hint: str = ""  # how to have another one
+
+
+class EngineKind(ABC):
+    """An engine before it is started: all that the job, the plan and the command ask of it.
+
+    A new engine is a module with a subclass of this, and a line in `flows.engines.registry`. The module must be cheap to
+    import, as every job reads the registry: import the engine's libraries in `open`.
+    """
+
+    name: ClassVar[str]
+    uses_prefect: ClassVar[bool] = True
+    """Whether the job is a flow run, which needs a Prefect server."""
+    worker_bytes: ClassVar[int] = 0
+    """Resident bytes of a worker process before its first chunk; 0 if this process does the work."""
+
+    @abstractmethod
+    def open(self, job: AnyJob) -> AbstractContextManager[Engine]:
+        """Start the engine; it stops at the end of the block.
+
+        Raises
+        ------
+        EmberharmonyError
+            If it cannot start.
+        """
+
+    def choose(self) -> Choice:
+        """Return the engine to use: this one, unless the name stands for a choice."""
+        return Choice(self, f"runtime.engine is {self.name}")
+
+    def is_remote(self, runtime: Runtime) -> bool:
+        """Whether workers that select their own backend do the work, outside of this host's plan."""
+        return False
+
+    def threads_of(self, runtime: Runtime, workers: int) -> int | None:
+        """Compute threads of each of so many worker processes; ``None`` if each process decides for itself."""
+        return None
+
+    def check_settings(self, runtime: Runtime) -> None:
+        """Refuse settings that this engine cannot use.
+
+        Raises
+        ------
+        ValueError
+            If a setting is missing or wrong.
+        """
+        if runtime.pools:
+            raise ValueError("`pools` are for `engine: pools`. Set that, or leave `pools` out.")
+
+    def check_available(self, runtime: Runtime) -> None:  # noqa: B027 - most engines need nothing
+        """Refuse the engine before a Prefect server is started for it.
+
+        Raises
+        ------
+        EmberharmonyError
+            If what it needs is not there.
+        """
+
+
+class WorkerProcessKind(EngineKind):
+    """An engine whose chunks are done by worker processes: of this host, or at an address."""
+
+    def threads_of(self, runtime: Runtime, workers: int) -> int | None:
+        """Return the threads that were asked for, a share of this host's cores, or one on other hosts."""
+        return runtime.threads or (1 if self.is_remote(runtime) else max(1, available_cores() // workers))

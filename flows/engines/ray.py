@@ -1,0 +1,78 @@
+"""`engine: ray`: a flow run whose task runs are tasks of a Ray cluster, started here or at an address."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from flows.engines import clusters
+from flows.engines.base import MiB
+from flows.engines.clusters import AddressForm, ClusterKind, missing_extra
+
+if TYPE_CHECKING:
+    from prefect.task_runners import TaskRunner
+
+    from flows.compose import Engine
+    from flows.config.job import AnyJob
+
+ADDRESS = AddressForm("ray", ("ray",), ("auto", "local"), "ray://HOST:10001, HOST:6379 or auto")
+
+
+class Ray(ClusterKind):
+    """Prefect task runs on a Ray cluster."""
+
+    name = "ray"
+    worker_bytes = 400 * MiB  # an estimate
+    addresses = ADDRESS
+
+    @contextmanager
+    def open(self, job: AnyJob) -> Iterator[Engine]:
+        """Start the cluster, or connect to the one at `runtime.address`."""
+        from flows.engines.task_runs import task_run_engine
+
+        self.check_available(job.runtime)
+        with task_run_engine(job, _ray_runner(job.workers, job.runtime.address)) as engine:
+            yield engine
+
+
+@contextmanager
+def _ray_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
+    try:
+        from prefect_ray import RayTaskRunner
+    except ImportError as error:
+        raise missing_extra("ray", error) from error
+    if address is None:
+        with RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False, "log_to_driver": False}) as runner:
+            yield runner
+        return
+    if ADDRESS.names_host(address):
+        check_ray(address)
+    with ExitStack() as stack:
+        try:
+            runner = stack.enter_context(RayTaskRunner(address=address))
+        except (ConnectionError, RuntimeError, ValueError) as error:  # also if the versions differ
+            raise ADDRESS.unusable(address, f"Ray cannot use it: {error}") from error
+        yield runner
+
+
+def check_ray(address: str) -> None:
+    """Refuse an address at which something other than a Ray cluster listens. Ray speaks gRPC at both kinds of its ports.
+
+    Raises
+    ------
+    TerminalError
+        The message names the address.
+    """
+    try:
+        import grpc
+    except ImportError:
+        return  # Ray needs it at one kind of port only
+    if os.environ.get("RAY_USE_TLS", "0") != "0":
+        return
+    with grpc.insecure_channel(address.removeprefix("ray://")) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=clusters.TIMEOUT_S)
+        except grpc.FutureTimeoutError as error:
+            raise ADDRESS.unusable(address, "what answers there is no Ray cluster") from error

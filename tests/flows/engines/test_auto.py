@@ -1,0 +1,81 @@
+"""`engine: auto`: Prefect where it is in use already, and this process alone otherwise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from prefect.context import FlowRunContext
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from emberharmony.errors import TerminalError
+from flows.config.job import parse_job
+from flows.engines.registry import ENGINES
+from tests.faults.victims import small_job
+
+AUTO = ENGINES["auto"]
+
+
+@pytest.fixture(autouse=True)
+def unconfigured(monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        yield
+
+
+def test_without_prefect_this_process_does_the_job():
+    choice = AUTO.choose()
+    assert choice.kind.name == "local"
+    assert choice.reason == "no Prefect API is configured"
+    assert "prefect server start" in choice.hint
+    assert "PREFECT_API_URL" in choice.hint
+
+
+def test_with_a_configured_api_it_is_prefect():
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
+        choice = AUTO.choose()
+    assert (choice.kind.name, choice.reason) == ("threads", "a Prefect API is configured")
+    assert "runtime.engine=local" in choice.hint
+
+
+def test_the_variable_configures_it_as_well(monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", "no address")
+    with pytest.raises(TerminalError, match="PREFECT_API_URL is 'no address'"):
+        AUTO.choose()
+
+
+def test_inside_a_flow_run_it_is_prefect():
+    with FlowRunContext.model_construct():
+        choice = AUTO.choose()
+    assert (choice.kind.name, choice.reason) == ("threads", "the job runs inside a Prefect flow")
+
+
+def test_it_is_the_default_and_an_engine_that_is_named_stays(tmp_path):
+    data = small_job(tmp_path)
+    del data["runtime"]["engine"]
+    job = parse_job(data)
+    assert job.runtime.engine == "auto"
+    assert job.engine.name == "local"
+    assert job.resources == parse_job(small_job(tmp_path)).resources
+    named = parse_job(small_job(tmp_path, runtime={"engine": "threads"}))
+    assert named.choose_engine()[1:] == ("runtime.engine is threads", "")
+
+
+def test_the_command_says_which_engine_it_used_and_imports_no_prefect(tmp_path):
+    data = small_job(tmp_path)
+    del data["runtime"]["engine"]
+    (tmp_path / "job.yaml").write_text(__import__("json").dumps(data))
+    code = "import sys; from flows.cli.app import main\ntry: main()\nfinally: print('prefect' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", str(tmp_path / "job.yaml"), "--quiet"],
+        capture_output=True,
+        text=True,
+        env=environment | {"PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=tmp_path,
+        check=True,
+    )
+    assert "engine  local: no Prefect API is configured. To see runs in the Prefect UI" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False"
