@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from prefect.cache_policies import NO_CACHE
@@ -19,8 +18,6 @@ def is_transient(_task: object, _run: object, state: Any) -> bool:
     error = state.result(raise_on_failure=False)
     return isinstance(error, TransientError)
 
-
-RetryCondition = Callable[[object, object, Any], bool]
 
 STAGE: dict[str, Any] = {
     **STEP,

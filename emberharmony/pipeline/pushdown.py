@@ -78,7 +78,7 @@ def profile_by_query(run: Run) -> dict[str, ColumnProfile]:
     before = run.boundaries.validation - run.boundaries.gap
     spec = ProfileSpec(top=max(run.spec.categories.max_categories, 100))
     figures = run.source.profile(run.roles.features, time=run.spec.columns.time, before=before, spec=spec)
-    return {column.name: column_profile(column, figures.columns[column.name]) for column in run.roles.features}
+    return {column.name: column_profile(column, figures[column.name]) for column in run.roles.features}
 
 
 def column_profile(column: FeatureColumn, figures: ColumnFigures) -> ColumnProfile:

@@ -19,7 +19,6 @@ from emberharmony.features.kinds.datetime import ticks
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.schema import table_fields
-from emberharmony.io.sources.bigquery.keys import Key
 from emberharmony.io.sources.bigquery.profile import ProfileSpec, profile_sql
 from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
@@ -46,10 +45,13 @@ def agree(figures, streamed: ColumnProfile, n_rows: int) -> None:
     assert theirs.m2 == pytest.approx(ours.m2, rel=1e-9, abs=1e-12)
     if ours.count:
         # An approximate median lies within 1 % of the ranks around the true one.
-        assert streamed.quantiles.quantile(0.49) <= figures.median <= streamed.quantiles.quantile(0.51)
+        assert (
+            streamed.quantiles.quantile(0.49)
+            <= figures.quantiles[len(figures.quantiles) // 2]
+            <= streamed.quantiles.quantile(0.51)
+        )
     counts = streamed.categories
     if counts.n_distinct:
-        assert figures.n_distinct == pytest.approx(counts.n_distinct, rel=0.05, abs=1)
         assert list(figures.top)[:20] == counts.top(20)
 
 
@@ -62,12 +64,8 @@ def test_flights_agree_with_the_streamed_states(connection, flights):
     # This server takes a second for every column's thousand cuts.
     figures = source.profile(columns, time="time_hour", before=before, spec=ProfileSpec(quantiles=100))
     rows = table.filter(pa.array(times < before))
-    assert figures.n_rows == rows.num_rows
-    assert figures.times == (times.min(), times[times < before].max())
-    days, counts = np.unique(times[times < before] // 86_400_000_000, return_counts=True)
-    assert figures.rows_per_day == dict(zip(days.tolist(), counts.tolist(), strict=True))
     for column in columns:
-        agree(figures.columns[column.name], ColumnProfile.of(column, rows[column.name]), rows.num_rows)
+        agree(figures[column.name], ColumnProfile.of(column, rows[column.name]), rows.num_rows)
 
 
 def test_numbers_that_are_none_are_counted_apart(connection):
@@ -97,11 +95,10 @@ def test_numbers_that_are_none_are_counted_apart(connection):
         pq.write_table(table, sink)
         clients.jobs.load_table_from_file(pa.BufferReader(sink.getvalue()), str(name), job_config=config).result()
     source = BigQuerySource(BigQuerySourceSpec(table=str(name), connection=connection))
-    figures = source.profile(columns, time="when")
-    assert figures.columns["x"].n_nonfinite == 12 - 1
+    figures = source.profile(columns, time=None)
+    assert figures["x"].n_nonfinite == 12 - 1
     for column in columns:
-        agree(figures.columns[column.name], ColumnProfile.of(column, table[column.name]), n)
-    assert sum(figures.rows_per_day.values()) == n - table["when"].null_count
+        agree(figures[column.name], ColumnProfile.of(column, table[column.name]), n)
 
 
 def test_a_scan_over_the_ceiling_is_refused_by_the_dry_run(connection, flights, monkeypatch):
@@ -133,15 +130,14 @@ def test_a_scan_over_the_ceiling_is_refused_by_the_dry_run(connection, flights, 
 
 # Aggregates and functions of GoogleSQL's reference; an emulator on DuckDB would take many more.
 GOOGLE_SQL = {
-    *("APPROX_COUNT_DISTINCT", "APPROX_QUANTILES", "APPROX_TOP_COUNT", "ARRAY_AGG", "AVG", "CAST", "COUNT", "COUNTIF"),
+    *("APPROX_QUANTILES", "APPROX_TOP_COUNT", "ARRAY_AGG", "AVG", "CAST", "COUNT", "COUNTIF"),
     *("COUNT_IF", "APPROX_TOP_K", "APPROX_QUANTILE", "STDDEV", "VARIANCE_POP", "VAR_POP", "FLOOR", "IF", "IS_INF"),
     *("IS_NAN", "MAX", "MIN", "STRUCT", "UNIX_DATE", "UNIX_MICROS", "TIMESTAMP", "APPROX_DISTINCT", "AND", "OR", "CASE"),
 }
 
 
-@pytest.mark.parametrize("time", [None, Key("when", "DATE"), Key("at", "TIMESTAMP"), Key("at", "DATETIME")])
-def test_the_statement_is_google_sql(time):
-    sql = profile_sql("`a-b.c.d`", COLUMNS, KINDS, where="(`x` > 1)", time=time)
+def test_the_statement_is_google_sql():
+    sql = profile_sql("`a-b.c.d`", COLUMNS, KINDS, where="(`x` > 1)")
     [tree] = sqlglot.parse(sql, dialect="bigquery", error_level=sqlglot.ErrorLevel.RAISE)
     called = {f.name.upper() if isinstance(f, exp.Anonymous) else f.sql_name() for f in tree.find_all(exp.Func)}
     assert called <= GOOGLE_SQL, called - GOOGLE_SQL

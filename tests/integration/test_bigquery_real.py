@@ -142,12 +142,9 @@ def test_the_profile_is_accepted_and_measured(connection, table):
     source = BigQuerySource(BigQuerySourceSpec(table=str(table), connection=connection))
     kinds = {"id": "numeric", "x": "numeric", "c": "categorical", "b": "boolean", "t": "datetime"}
     figures = source.profile([FeatureColumn(name, kind) for name, kind in kinds.items()], time="t")
-    assert figures.n_rows == 20_000
-    assert figures.bytes_processed > 0
-    assert figures.columns["id"].moments.mean == pytest.approx(10_000.5)
-    assert figures.columns["id"].median == pytest.approx(10_000, rel=0.02)
-    assert figures.columns["c"].n_null == 20_000 // 7
-    assert sum(figures.rows_per_day.values()) == 20_000
+    assert figures["id"].moments.mean == pytest.approx(10_000.5)
+    assert figures["id"].quantiles[500] == pytest.approx(10_000, rel=0.02)
+    assert figures["c"].n_null == 20_000 // 7
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -48,8 +48,8 @@ class TableName:
             )
 
     @classmethod
-    def parse(cls, name: str, *, project: str | None = None, dataset: str | None = None) -> TableName:
-        """Read ``project.dataset.table``; a part that is left out comes from the arguments.
+    def parse(cls, name: str, *, project: str | None = None) -> TableName:
+        """Read ``project.dataset.table``; a project that is left out is the argument's.
 
         Raises
         ------
@@ -59,8 +59,6 @@ class TableName:
         if "`" in name:
             raise PlanError(f"{_shown(name)} is quoted as in a query: write the table's name without backticks.")
         parts = name.strip().rsplit(".", 2)
-        if len(parts) == 1 and dataset is not None:
-            parts = [dataset, *parts]
         if len(parts) == 2 and project is not None:
             parts = [project, *parts]
         if len(parts) != 3:
@@ -79,10 +77,6 @@ class TableName:
     def path(self) -> str:
         """The name as the Storage APIs write it."""
         return f"projects/{self.project}/datasets/{self.dataset}/tables/{self.table}"
-
-    def sibling(self, table: str) -> TableName:
-        """Return another table of the same dataset."""
-        return TableName(self.project, self.dataset, table)
 
 
 @contextmanager

@@ -127,9 +127,9 @@ def query_table(clients: Clients, sql: str, *, doing: str, parameters: Mapping[s
     return read_rows(clients, TableName(result.project, result.dataset_id, result.table_id), columns=[])
 
 
-def query_row(clients: Clients, sql: str, *, doing: str, parameters: Mapping[str, Value] | None = None) -> dict[str, Any]:
+def query_row(clients: Clients, sql: str, *, doing: str) -> dict[str, Any]:
     """Run a query that has one row for its answer."""
-    rows: list[dict[str, Any]] = query_table(clients, sql, doing=doing, parameters=parameters).to_pylist()
+    rows: list[dict[str, Any]] = query_table(clients, sql, doing=doing).to_pylist()
     if len(rows) != 1:
         raise TerminalError(f"{doing}: one row was expected, {len(rows)} came.")
     return rows[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -37,7 +37,6 @@ _ARROW: Final[Mapping[str, pa.DataType]] = {
     "INTERVAL": pa.binary(),
     "RANGE": pa.binary(),
 }
-TIME_TYPES: Final = ("TIMESTAMP", "DATETIME", "DATE")
 
 
 def arrow_schema(fields: Sequence[Any], /) -> pa.Schema:
@@ -63,9 +62,7 @@ def bigquery_type(field: pa.Field, /) -> str:
     return str((field.metadata or {}).get(TYPE_KEY, b"").decode())
 
 
-def table_fields(
-    schema: pa.Schema, names: Sequence[str], descriptions: Mapping[str, str], *, required: Iterable[str] = ()
-) -> list[Any]:
+def table_fields(schema: pa.Schema, names: Sequence[str], descriptions: Mapping[str, str]) -> list[Any]:
     """Return the `SchemaField`s to write columns of `schema` as, called `names`, in order.
 
     Raises
@@ -74,12 +71,10 @@ def table_fields(
         If a column has a type that these tables are not written with.
     """
     bigquery = library("google.cloud.bigquery")
-    never_null = set(required)
     return [
         bigquery.SchemaField(
             name,
             _type_of(field),
-            mode="REQUIRED" if field.name in never_null else "NULLABLE",
             description=descriptions.get(field.name, "")[:1024] or None,
         )
         for field, name in zip(schema, names, strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +12,6 @@ from emberharmony.features.columns import FeatureColumn
 from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.bigquery.identifiers import quote
 from emberharmony.io.bigquery.queries import query_row, run_query
-from emberharmony.io.sources.bigquery.keys import Key
 from emberharmony.stats.moments import Moments
 
 _LOGGER = logging.getLogger(__name__)
@@ -42,26 +40,9 @@ class ColumnFigures:
     n_rows: int
     n_null: int
     n_nonfinite: int  # NaN and infinities; they are in none of the other figures
-    n_distinct: int  # approximate
     moments: Moments
     quantiles: tuple[float, ...]  # approximate: minimum, the cuts, maximum
     top: tuple[tuple[str, int], ...]  # approximate in its last places; most frequent first
-
-    @property
-    def median(self) -> float:
-        """The middle cut; NaN where there are no numbers."""
-        return self.quantiles[len(self.quantiles) // 2] if self.quantiles else math.nan
-
-
-@dataclass(frozen=True)
-class TableFigures:
-    """The profile of a table, and what it cost."""
-
-    n_rows: int
-    columns: Mapping[str, ColumnFigures]
-    times: tuple[int, int] | None  # first and last, in ticks
-    rows_per_day: Mapping[int, int]  # by days since 1970
-    bytes_processed: int
 
 
 def profile_table(
@@ -72,9 +53,8 @@ def profile_table(
     *,
     doing: str,
     where: str = "TRUE",
-    time: Key | None = None,
     spec: ProfileSpec | None = None,
-) -> TableFigures:
+) -> dict[str, ColumnFigures]:
     """Profile columns where they are: a dry run first, which tells the bytes, then one statement.
 
     Parameters
@@ -87,8 +67,6 @@ def profile_table(
         Their BigQuery types.
     where : str
         Condition on the rows.
-    time : Key, optional
-        The time column, for its range and the rows of each day.
 
     Raises
     ------
@@ -97,10 +75,9 @@ def profile_table(
     """
     spec = spec or ProfileSpec()
     row: dict[str, Any] = {}
-    n_bytes = 0
     for first in range(0, max(len(columns), 1), _COLUMNS_PER_STATEMENT):
         part = columns[first : first + _COLUMNS_PER_STATEMENT]
-        sql = profile_sql(source, part, kinds, where=where, time=None if first else time, spec=spec, first=first)
+        sql = profile_sql(source, part, kinds, where=where, spec=spec, first=first)
         bytes_of_part = int(run_query(clients, sql, doing=doing, dry_run=True).total_bytes_processed or 0)
         ceiling = clients.connection.maximum_bytes_billed
         if ceiling is not None and bytes_of_part > ceiling:
@@ -110,13 +87,8 @@ def profile_table(
             )
         _LOGGER.info("%s scans %d bytes", doing, bytes_of_part)
         row |= query_row(clients, sql, doing=doing)
-        n_bytes += bytes_of_part
     n_rows = int(row["n_rows"])
-    figures = {column.name: _figures(column, row, f"c{i}", n_rows, spec) for i, column in enumerate(columns)}
-    has_times = time is not None and row["t_first"] is not None
-    days = {int(entry["day"]): int(entry["n"]) for entry in row.get("t_days") or []}
-    times = (int(row["t_first"]), int(row["t_last"])) if has_times else None
-    return TableFigures(n_rows, figures, times, days, n_bytes)
+    return {column.name: _figures(column, row, f"c{i}", n_rows, spec) for i, column in enumerate(columns)}
 
 
 def profile_sql(
@@ -125,7 +97,6 @@ def profile_sql(
     kinds: Mapping[str, str],
     *,
     where: str = "TRUE",
-    time: Key | None = None,
     spec: ProfileSpec | None = None,
     first: int = 0,
 ) -> str:
@@ -134,16 +105,6 @@ def profile_sql(
     figures = ["COUNT(*) AS n_rows"]
     for i, column in enumerate(columns, first):
         figures += _expressions(column, kinds[column.name], f"c{i}", spec)
-    if time is not None:
-        day = 86_400 if time.kind == "DATE" else 86_400_000_000
-        figures += [
-            f"MIN({time.ticks_sql}) AS t_first",
-            f"MAX({time.ticks_sql}) AS t_last",
-            # Names that no column of the table has: GROUP BY would mean the column.
-            "(SELECT ARRAY_AGG(STRUCT(_eh_day AS day, _eh_n AS n) ORDER BY _eh_day) FROM ("
-            f"SELECT CAST(FLOOR({time.ticks_sql} / {day}) AS INT64) AS _eh_day, COUNT(*) AS _eh_n "
-            f"FROM {source} WHERE ({where}) AND {time.sql} IS NOT NULL GROUP BY _eh_day)) AS t_days",
-        ]
     body = ",\n  ".join(figures)
     return f"SELECT\n  {body}\nFROM {source}\nWHERE {where}"
 
@@ -157,7 +118,6 @@ def _expressions(column: FeatureColumn, kind: str, alias: str, spec: ProfileSpec
         text = name if kind == "STRING" else f"CAST({name} AS STRING)"
         return [
             nulls,
-            f"APPROX_COUNT_DISTINCT({text}) AS {alias}_distinct",
             # Null counts as a value there, and would push the last category out.
             f"APPROX_TOP_COUNT({text}, {spec.top + 1}) AS {alias}_top",
         ]
@@ -176,14 +136,12 @@ def _expressions(column: FeatureColumn, kind: str, alias: str, spec: ProfileSpec
         f"VAR_POP({number}) AS {alias}_variance",
         f"MIN({number}) AS {alias}_min",
         f"MAX({number}) AS {alias}_max",
-        f"APPROX_COUNT_DISTINCT({number}) AS {alias}_distinct",
         f"APPROX_QUANTILES({number}, {spec.quantiles}) AS {alias}_quantiles",
     ]
 
 
 def _figures(column: FeatureColumn, row: Mapping[str, Any], alias: str, n_rows: int, spec: ProfileSpec) -> ColumnFigures:
     n_null = int(row[f"{alias}_null"])
-    n_distinct = int(row.get(f"{alias}_distinct") or 0)
     if column.kind in ("numeric", "boolean"):
         count = int(row[f"{alias}_count"])
         moments = Moments.empty()
@@ -192,8 +150,8 @@ def _figures(column: FeatureColumn, row: Mapping[str, Any], alias: str, n_rows: 
             moments = Moments(count, mean, variance * count, low, high)
         quantiles = tuple(float(value) for value in row[f"{alias}_quantiles"] or ())
         n_nonfinite = int(row[f"{alias}_nonfinite"])
-        return ColumnFigures(column.name, n_rows, n_null, n_nonfinite, n_distinct, moments, quantiles, ())
+        return ColumnFigures(column.name, n_rows, n_null, n_nonfinite, moments, quantiles, ())
     counted = [(entry["value"], int(entry["count"])) for entry in row.get(f"{alias}_top") or []]
     # Ties in count are broken by value, as everywhere; BigQuery leaves them open.
     top = sorted(((value, n) for value, n in counted if value is not None), key=lambda pair: (-pair[1], pair[0]))
-    return ColumnFigures(column.name, n_rows, n_null, 0, n_distinct, Moments.empty(), (), tuple(top[: spec.top]))
+    return ColumnFigures(column.name, n_rows, n_null, 0, Moments.empty(), (), tuple(top[: spec.top]))

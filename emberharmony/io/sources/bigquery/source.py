@@ -26,7 +26,7 @@ from emberharmony.io.sources.base import RowOrder, TableInfo, TimeRange, no_rows
 from emberharmony.io.sources.bigquery.keys import KEY_TYPES, Key
 from emberharmony.io.sources.bigquery.materialise import ROW_HASH, materialised, statement, warn_of_scans, with_row_hash
 from emberharmony.io.sources.bigquery.order import sort_rows
-from emberharmony.io.sources.bigquery.profile import ProfileSpec, TableFigures, profile_table
+from emberharmony.io.sources.bigquery.profile import ColumnFigures, ProfileSpec, profile_table
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec, Pin
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.planning.chunks import Chunk
@@ -169,7 +169,7 @@ class BigQuerySource:
         time: str | None,
         before: int | None = None,
         spec: ProfileSpec | None = None,
-    ) -> TableFigures:
+    ) -> dict[str, ColumnFigures]:
         """Profile columns where they are, of the rows with a time earlier than `before`; one scan."""
         key = self._key(time) if time else None
         rows = key.between(-(2**62), before) if key and before is not None else ""
@@ -180,7 +180,6 @@ class BigQuerySource:
             {column.name: bigquery_type(self._schema.field(column.name)) for column in columns},
             doing=f"Profiling {self._name}",
             where=self._condition(rows),
-            time=key,
             spec=spec,
         )
 
