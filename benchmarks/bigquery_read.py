@@ -32,7 +32,7 @@ from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Plan, Resources, make_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec, pinned
-from emberharmony.pipeline.stages import fit_preprocessing_of, run_chunk
+from emberharmony.pipeline.stages import run_stage
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.chunks import Chunk
 from flows.cli.flights import prepare_flights
@@ -164,8 +164,8 @@ def fit(plan: Plan, folder: Path) -> Preprocessing:
     """Fit the preprocessing; not measured."""
     ref = stage_plan(plan, folder / "out", backend="numpy")
     for chunk in plan.chunks:
-        run_chunk("profile", ref, chunk.index)
-    fit_preprocessing_of(ref)
+        run_stage("profile", ref, chunk.index)
+    run_stage("fit", ref)
     return open_run(ref).preprocessing
 
 

@@ -184,17 +184,18 @@ def schedule(n_chunks: int) -> None:
 
     import tasks.stages
     from emberharmony.pipeline.run import RunRef
+    from emberharmony.pipeline.stages import PROFILE
     from flows.engines.task_runs import PrefectEngine
     from flows.prefect.server import server_if_needed
 
-    tasks.stages.run_chunk = lambda *_: None  # type: ignore[assignment]
+    tasks.stages.run_stage = lambda *_: None  # type: ignore[assignment]
 
     @flow
     def no_work() -> None:
         with ThreadPoolTaskRunner(max_workers=2) as runner:
             engine = PrefectEngine("threads", workers=2, granularity="chunk", runner=runner, task_run_s=0)
             began = time.perf_counter()
-            for n_done, _ in enumerate(engine.each("profile", RunRef("nowhere"), range(n_chunks)), start=1):
+            for n_done, _ in enumerate(engine.map(PROFILE, RunRef("nowhere"), range(n_chunks)), start=1):
                 if n_done % max(1, n_chunks // 10) == 0:
                     each_ms = (time.perf_counter() - began) / n_done * 1e3
                     resident = psutil.Process().memory_info().rss / 2**20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.compose import RunResult
+from emberharmony.pipeline.execute import RunResult
 from flows.config.job import ApplyJob
 from flows.prefect.flow_run import run_in_flow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.cli.plan_report import PlanReport, plan_report
+from emberharmony.report.plan_report import PlanReport, plan_report
 from flows.config.job import ApplyJob, Job
 
 

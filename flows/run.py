@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from flows.callback import Callback, current_callback, using_callback
-from flows.compose import RunResult, check_credentials, is_published, run_job
+from emberharmony.pipeline.callback import Callback, current_callback, using_callback
+from emberharmony.pipeline.execute import RunResult, check_credentials, is_published, run_job
 from flows.config.job import AnyJob
 from flows.engines.local import Local
 from flows.prefect.server import server_if_needed

@@ -10,6 +10,7 @@ from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from emberharmony.pipeline.run import RunRef, open_run
+from emberharmony.pipeline.stages import STAGES
 from emberharmony.planning.chunks import from_ranges
 from emberharmony.threads import available_cores, compute_threads, limit_compute_threads
 from flows.engines.heartbeat import giving_signs
@@ -45,7 +46,7 @@ def shard(ref: RunRef, stage: ChunkStageName, chunks: list[tuple[int, int]], wor
         missing = {chunk.index for chunk in open_run(ref).missing(stage)}
         left = [chunk for chunk in from_ranges(chunks) if chunk in missing]
         engine = PrefectEngine("shard", workers=workers, granularity="chunk", runner=runner)
-        for _ in engine.each(stage, ref, [] if unwanted.is_set() else left):
+        for _ in engine.map(STAGES[stage], ref, [] if unwanted.is_set() else left):
             if unwanted.is_set():
                 break
     # A flow run that was cancelled while its process started is begun all the same: Prefect lets it.

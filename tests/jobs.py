@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.compose import RunResult, run_job
+from emberharmony.pipeline.execute import RunResult, run_job
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
 

@@ -56,7 +56,7 @@ from emberharmony.notebook.wall_times import with_datetime_features
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
-from emberharmony.pipeline.stages import fit_preprocessing_of, run_chunk
+from emberharmony.pipeline.stages import run_stage
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.splits import SPLITS, SplitSpec, TimeBoundaries, split_by_rank, split_by_time
 from emberharmony.typing import FeatureBlock
@@ -346,14 +346,15 @@ class TerabyteFeatureExtractor:
         ref = stage_plan(plan, folder / "run", backend=self.preferred_backend)
         self._say("%d rows in %d chunks", plan.n_rows, len(plan.chunks))
         for chunk in plan.chunks:
-            run_chunk("profile", ref, chunk.index)
-        n_features = fit_preprocessing_of(ref)
+            run_stage("profile", ref, chunk.index)
+        run_stage("fit", ref)
+        n_features = len(open_run(ref).preprocessing.feature_names)
         if session is None:
             self._check_result_fits(plan.n_rows, n_features)
         self._say("%d features", n_features)
         check_splits(open_run(ref))
         for chunk in plan.chunks:
-            run_chunk("featurize", ref, chunk.index)
+            run_stage("featurize", ref, chunk.index)
             self._say("%d rows encoded", chunk.first_row + chunk.n_rows)
         run = open_run(ref)
         train, validation, test = (frame_of(run, split, index_col, session) for split in SPLITS)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.features.preprocessing import Preprocessing, fit_preprocessing
+from emberharmony.features.preprocessing import fit_preprocessing
 from emberharmony.features.profile import ColumnProfile, ProfileSum
 from emberharmony.io.parts import block_of, feature_part, read_part
 from emberharmony.io.store.local import FileRecord, by_prefix, prefixed
@@ -25,18 +25,14 @@ from emberharmony.stats.window_gram import WindowGram, merge_segments
 from emberharmony.typing import FeatureBlock
 
 
-def fit_features(run: Run, backend: str) -> Preprocessing:
+def fit_features(run: Run, backend: str) -> Receipt:
     """Merge the chunks' profiles and fit the preprocessing; leaves it, and the split's row counts, in the store.
-
-    What was fitted is not fitted again: another machine's last bits could differ from those that chunks were made with.
 
     Raises
     ------
     DataError, PlanError
         If no feature can be made, or a split is smaller than one window.
     """
-    if run.committed(FIT, 0):
-        return run.preprocessing
     began = time.perf_counter()
     counted, files, keys = list[list[int]](), dict[str, FileRecord](), dict[str, Runs]()
     for receipt in run.receipts("profile"):
@@ -66,20 +62,16 @@ def fit_features(run: Run, backend: str) -> Preprocessing:
     fitted = replace(fitted, schema=pa.schema([run.schema.field(column.name) for column in fitted.columns]))
     counts = run.store.keep_arrays("split-rows.safetensors", {"rows": rows})
     written = counts, *write_state(run, fitted, profiles, category_states)
-    run.commit(Receipt(FIT, 0, {}, written, backend, time.perf_counter() - began))
-    return run.preprocessing
+    return Receipt(FIT, 0, {}, written, backend, time.perf_counter() - began)
 
 
-def fit_pcas(run: Run, backend: str) -> dict[int, WindowPCA]:
+def fit_pcas(run: Run, backend: str) -> Receipt:
     """Merge the chunks' window states in order and fit one PCA for each stride, if any; leaves them in the store."""
-    if run.committed(FIT_PCA, 0):
-        return run.pcas
     began = time.perf_counter()
     merged = merge_segments(_window_states(run) if run.spec.windows.strides else ())
     pcas = {state.stride: WindowPCA.fit(state, run.spec.pca) for state in merged}
     file = run.store.keep_arrays("state/pca.safetensors", prefixed({str(s): pca.to_arrays() for s, pca in pcas.items()}))
-    run.commit(Receipt(FIT_PCA, 0, {}, (file,), backend, time.perf_counter() - began))
-    return run.pcas
+    return Receipt(FIT_PCA, 0, {}, (file,), backend, time.perf_counter() - began)
 
 
 def _merged_profiles(run: Run, files: Mapping[str, FileRecord]) -> dict[str, ColumnProfile]:

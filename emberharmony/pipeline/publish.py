@@ -41,7 +41,7 @@ def is_committed(run: Run) -> bool:
 
 
 @explained()
-def publish(run: Run, sink: Path) -> Manifest:
+def publish(run: Run) -> Manifest:
     """Write the manifest of the whole run into staging, which decides that it is published, and commit it.
 
     Killed in the middle and called again, it goes on where it stopped. A worker that is late by then finds nothing in its way,
@@ -54,6 +54,7 @@ def publish(run: Run, sink: Path) -> Manifest:
     DataError, TerminalError
         If the sink holds files that no run wrote, or cannot be written; nothing was published.
     """
+    sink = run.sink
     if not is_committed(run):
         refuse_foreign(sink)
         check_writable(sink)
@@ -131,12 +132,13 @@ def _manifest(run: Run) -> Manifest:
     files, backends, left_out = list[FileRecord](), Counter[str](), 0
     computed: dict[str, dict[str, list[int]]] = {}
     differences: list[float] = []
-    clipped: dict[str, Counter[str]] = {stage: Counter() for stage in run.chunk_stages}
+    chunk_stages = [name for name in ("profile", "featurize", "project") if run.has_receipts(name)]
+    clipped: dict[str, Counter[str]] = {stage: Counter() for stage in chunk_stages}
     explained = {str(stride): ExplainedSquares() for stride in run.spec.windows.strides}
     runs: dict[str, Runs] = {}
     windows = {stride: dict.fromkeys(run.splits, 0) for stride in run.spec.windows.strides}
     wanted = ("state",) if run.spec.kind == "fit" else PUBLISHED
-    for stage in run.chunk_stages:
+    for stage in chunk_stages:
         for receipt in run.receipts(stage):
             backends[receipt.backend] += 1
             runs = merged_runs(runs, receipt.runs)

@@ -37,12 +37,6 @@ APPLIED = ("apply",)
 FIT, FIT_PCA = "fit", "fit-pca"
 """Stages of the whole job rather than of a chunk; their receipts are those of chunk 0."""
 
-_CHUNK_STAGES = {
-    "extract": ("profile", "featurize", "project"),
-    "fit": ("profile", "featurize"),
-    "apply": ("featurize", "project"),
-}
-
 
 @dataclass(frozen=True)
 class RunRef:
@@ -88,12 +82,6 @@ class Receipt:
         files = tuple(FileRecord(**file) for file in data["files"])
         runs = {name: Runs(**found) for name, found in data.get("runs", {}).items()}
         return cls(**{**data, "files": files, "explained": explained, "runs": runs})
-
-
-def chunk_stages(spec: PipelineSpec) -> tuple[str, ...]:
-    """Stages that every chunk of a job goes through: without windows there is nothing to project, nor a PCA to fit."""
-    for_windows = {"project", "featurize"} if spec.kind == "fit" else {"project"}
-    return tuple(stage for stage in _CHUNK_STAGES[spec.kind] if spec.windows.strides or stage not in for_windows)
 
 
 class Run:
@@ -176,9 +164,9 @@ class Run:
         return APPLIED if self.spec.kind == "apply" else SPLITS
 
     @property
-    def chunk_stages(self) -> tuple[str, ...]:
-        """Stages that every chunk of this kind of job goes through."""
-        return chunk_stages(self.spec)
+    def sink(self) -> Path:
+        """Folder of the result, in which the run is staged."""
+        return self.store.root.parent.parent
 
     @cached_property
     def split_rows(self) -> IntArray:
@@ -251,6 +239,10 @@ class Run:
         """Receipts of all chunks, in order; the stage has to be complete."""
         for chunk in self.chunks:
             yield Receipt.from_json(self.store.read_json(_receipt_name(stage, chunk.index)))
+
+    def has_receipts(self, stage: str) -> bool:
+        """Whether any chunk's receipt of a stage is there."""
+        return self.store.exists(f"receipts/{stage}")
 
     def missing(self, stage: str) -> list[Chunk]:
         """Chunks of which a stage is not done."""

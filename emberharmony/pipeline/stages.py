@@ -1,55 +1,98 @@
-"""The job's stages by name: what every engine runs, in this order."""
+"""The stages as values, and the stages of each kind of job: written once, for engines, artifacts and summaries alike.
+
+A stage of one chunk is done when its receipt is in the store. Stages that run once for the whole job are done under chunk 0.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from platform import node
 
-from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.chunk import PLAIN, Steps, featurize_chunk, profile_chunk, project_chunk
 from emberharmony.pipeline.fit import fit_features, fit_pcas
 from emberharmony.pipeline.parity import ParityCheck, is_checked
 from emberharmony.pipeline.publish import publish
-from emberharmony.pipeline.run import Receipt, Run, RunRef, at_the_door
+from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run, RunRef, at_the_door
+from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk
 
-ChunkStage = Callable[[Run, Chunk, str, Steps], Receipt]
-
-CHUNK_STAGES: dict[str, ChunkStage] = {
-    "profile": profile_chunk,
-    "featurize": featurize_chunk,
-    "project": project_chunk,
-}
+Work = Callable[[Run, Chunk, str, Steps], Receipt | None]
 
 
-def run_chunk(stage: str, ref: RunRef, chunk: int, steps: Steps = PLAIN) -> int:
-    """Do one stage of one chunk, unless it is done; returns the chunk's rows."""
+@dataclass(frozen=True)
+class Stage:
+    """A part of a job that engines run as a whole."""
+
+    name: str
+    """Name in receipts and task runs."""
+    title: str
+    """What people are shown."""
+    work: Work
+    """Reads what the stage needs of a chunk, and returns the receipt of what it has written."""
+    weight: int
+    """Share of a job's time, in percent; measured on two million rows, it only makes progress bars move evenly."""
+    once: bool = False
+    """Whether it runs once for the whole job, in the process that runs the job."""
+    needs_windows: bool = False
+    """Whether there is nothing to do in a job without windows."""
+    uses_backend: bool = False
+    """Whether the backend computes it, so that a parity check has something to compare."""
+
+
+def _fit(run: Run, _chunk: Chunk, backend: str, _steps: Steps) -> Receipt:
+    return fit_features(run, backend)
+
+
+def _fit_pca(run: Run, _chunk: Chunk, backend: str, _steps: Steps) -> Receipt:
+    return fit_pcas(run, backend)
+
+
+def _publish(run: Run, _chunk: Chunk, _backend: str, _steps: Steps) -> None:
+    publish(run)
+
+
+PROFILE = Stage("profile", "profile", profile_chunk, 15)
+FIT_FEATURES = Stage(FIT, "fit", _fit, 3, once=True)
+FEATURIZE = Stage("featurize", "featurize", featurize_chunk, 40, uses_backend=True)
+FEATURIZE_WINDOWS = replace(FEATURIZE, needs_windows=True)
+FIT_PCAS = Stage(FIT_PCA, "fit PCA", _fit_pca, 4, once=True)
+PROJECT = Stage("project", "project", project_chunk, 38, needs_windows=True, uses_backend=True)
+PUBLISH = Stage("publish", "publish", _publish, 0, once=True)
+
+EXTRACT = (PROFILE, FIT_FEATURES, FEATURIZE, FIT_PCAS, PROJECT, PUBLISH)
+FIT_ONLY = (PROFILE, FIT_FEATURES, FEATURIZE_WINDOWS, FIT_PCAS, PUBLISH)
+APPLY = (FEATURIZE, PROJECT, PUBLISH)
+
+_STAGES_OF_KIND = {"extract": EXTRACT, "fit": FIT_ONLY, "apply": APPLY}
+STAGES = {stage.name: stage for stage in EXTRACT}
+
+
+def stages_of(spec: PipelineSpec) -> tuple[Stage, ...]:
+    """Stages of a job, in order; without windows nothing is projected.
+
+    Examples
+    --------
+    >>> from emberharmony.io.sources.parquet.source import ParquetSourceSpec
+    >>> [stage.title for stage in stages_of(PipelineSpec(ParquetSourceSpec("t.parquet"), kind="fit"))]
+    ['profile', 'fit', 'featurize', 'fit PCA', 'publish']
+    """
+    has_windows = bool(spec.windows.strides)
+    return tuple(stage for stage in _STAGES_OF_KIND[spec.kind] if has_windows or not stage.needs_windows)
+
+
+def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> None:
+    """Run one stage for one chunk, unless it is done."""
+    stage = STAGES[name]
     with at_the_door(ref) as (run, backend):
-        if run.committed(stage, chunk) is None:
-            check = ParityCheck() if not backend.startswith("numpy") and is_checked(chunk, ref.parity) else None
-            receipt = CHUNK_STAGES[stage](run, run.chunks[chunk], backend, check.of(steps) if check else steps)
-            if check and stage != "profile":  # which no backend takes part in
-                check.raise_if_apart(stage, chunk, backend)
-                receipt = replace(receipt, parity=check.largest)
-            run.commit(replace(receipt, host=node()))
-        return run.chunks[chunk].n_rows
-
-
-def fit_preprocessing_of(ref: RunRef) -> int:
-    """Fit the preprocessing on the merged profiles; returns the number of features."""
-    with at_the_door(ref) as (run, backend):
-        return len(fit_features(run, backend).feature_names)
-
-
-def fit_pcas_of(ref: RunRef) -> dict[int, list[float]]:
-    """Fit the PCA of every stride on the merged window states; returns their explained variance ratios."""
-    with at_the_door(ref) as (run, backend):
-        return {stride: pca.explained_variance_ratio.tolist() for stride, pca in fit_pcas(run, backend).items()}
-
-
-def publish_of(ref: RunRef, sink: str) -> Manifest:
-    """Publish what all stages have left in staging."""
-    with at_the_door(ref) as (run, _):
-        return publish(run, Path(sink))
+        if run.committed(name, chunk) is not None:
+            return
+        is_twice = stage.uses_backend and not backend.startswith("numpy") and is_checked(chunk, ref.parity)
+        check = ParityCheck() if is_twice else None
+        receipt = stage.work(run, run.chunks[chunk], backend, check.of(steps) if check else steps)
+        if receipt is None:
+            return
+        if check:
+            check.raise_if_apart(name, chunk, backend)
+            receipt = replace(receipt, parity=check.largest)
+        run.commit(replace(receipt, host=node()))

@@ -16,13 +16,14 @@ from rich.text import Text
 from emberharmony.backend import backend_report
 from emberharmony.errors import PlanError
 from emberharmony.messages import printable, shortened
+from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.plan import Plan
-from flows.cli.elapsed import Elapsed, process_age_s
+from emberharmony.pipeline.stages import Stage
+from emberharmony.report.elapsed import Elapsed, process_age_s
+from emberharmony.report.plan_report import plan_report
+from emberharmony.report.summary import summary_lines
 from flows.cli.interrupt import stoppable
-from flows.cli.plan_report import plan_report
 from flows.cli.streams import OutputError, StandardError, output_errors
-from flows.cli.summary import summary_lines
-from flows.compose import RunResult
 from flows.config.job import AnyJob, ApplyJob, Job
 from flows.config.settings import settings_markdown
 from flows.run import run, same_command
@@ -79,12 +80,12 @@ class ProgressBars:
             f"backend {backend}; at most {plan.memory.projected_bytes / 2**20:,.0f} MiB"
         )
 
-    def stage(self, name: str, *, done_rows: int, total_rows: int) -> None:
+    def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
         """Begin a stage."""
         self._end_stage()
-        self._name, self._began = name, time.perf_counter()
+        self._name, self._began = stage.title, time.perf_counter()
         if self._bars:
-            self._task = self._bars.add_task(name, total=total_rows, completed=done_rows)
+            self._task = self._bars.add_task(stage.title, total=total_rows, completed=done_rows)
 
     def advance(self, n_rows: int) -> None:
         """Move the stage's bar."""

@@ -22,8 +22,10 @@ from emberharmony.io.store.access import ACCESS_MEANING, Access
 from emberharmony.io.store.paths import checked_folder
 from emberharmony.messages import listed, shortened, shown
 from emberharmony.pca import PCASpec
+from emberharmony.pipeline.apply import applying
 from emberharmony.pipeline.plan import Resources
 from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.pipeline.state import FittedState
 from emberharmony.planning.memory import Beside
 from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
@@ -162,6 +164,16 @@ class AnyJob(BaseModel):
         return self.model_copy(update={"runtime": self.runtime.model_copy(update={"engine": kind.name})})
 
     @property
+    def state_folder(self) -> Path | None:
+        """Folder of the fitted state that is applied; ``None`` for a job that fits one."""
+        return None
+
+    @property
+    def parity_check(self) -> float:
+        """Share of the chunks that are computed on NumPy as well."""
+        return self.runtime.parity_check
+
+    @property
     def workers(self) -> int:
         """Chunks at a time, at most; worker processes of this host are started for as many."""
         if self.runtime.workers:
@@ -182,6 +194,10 @@ class AnyJob(BaseModel):
     def is_spread(self) -> bool:
         """Whether the work is done elsewhere, by workers that select their own backend."""
         return self.engine.is_remote(self.runtime)
+
+    def spec_for(self, state: FittedState | None) -> PipelineSpec:
+        """Everything that decides the result; `state` is what `state_folder` holds."""
+        raise NotImplementedError
 
     def threads_of(self, workers: int) -> int | None:
         """Compute threads of each of so many worker processes; ``None`` if each process decides for itself."""
@@ -209,6 +225,10 @@ class Job(AnyJob):
     split: SplitSpec = SplitSpec()
     windows: WindowSpec = WindowSpec()
     pca: PCASpec = PCASpec()
+
+    def spec_for(self, state: FittedState | None) -> PipelineSpec:
+        """Everything that decides the result: all of it is in the job."""
+        return self.spec
 
     @property
     def spec(self) -> PipelineSpec:
@@ -259,6 +279,16 @@ class ApplyJob(AnyJob):
         description="Folder where a job of `run` or `fit` has published; every other setting is in its state."
     )
     columns: AppliedColumns = AppliedColumns()
+
+    @property
+    def state_folder(self) -> Path:
+        """Folder of the fitted state that is applied."""
+        return Path(self.state)
+
+    def spec_for(self, state: FittedState | None) -> PipelineSpec:
+        """Everything that decides the result: that of the fitted job, for another table."""
+        assert state is not None
+        return applying(state, self.source, null_time=self.columns.null_time)
 
     @classmethod
     def check_command(cls, data: Mapping[str, Any], path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from emberharmony.errors import PlanError
 from emberharmony.messages import nearest, shown
-from flows.cli.markdown import table_row
+from emberharmony.report.markdown import table_row
 from flows.config.job import ApplyJob, Job, kind_of_place
 
 _INTRO = """\

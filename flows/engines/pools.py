@@ -32,6 +32,7 @@ from prefect.states import Cancelled, Cancelling, Crashed
 from emberharmony.errors import DamagedError, TerminalError
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import RunRef, open_run
+from emberharmony.pipeline.stages import Stage
 from emberharmony.planning.chunks import as_ranges
 from flows.engines.heartbeat import expect_signs, last_sign, mark_unwanted
 from flows.engines.task_runs import PrefectEngine
@@ -92,13 +93,14 @@ class LanesEngine(PrefectEngine):
         self._shard_chunks = shard_chunks
         self._patience = patience or Patience()
 
-    def each(self, stage: str, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
+    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
         """Hand out a stage of the given chunks, and yield them as their shards are done."""
-        if not chunks:
+        if stage.once or not chunks:
+            yield from super().map(stage, ref, chunks)
             return
         size = self._shard_chunks or max(1, len(chunks) // (SHARDS_PER_LANE * len(self._lanes)))
         shards = [tuple(chunks[i : i + size]) for i in range(0, len(chunks), size)]
-        work = _StageWork(stage, ref, shards, self._lanes, self._workers_of_shard, self._patience)
+        work = _StageWork(stage.name, ref, shards, self._lanes, self._workers_of_shard, self._patience)
         context = contextvars.copy_context()  # the shards are to be seen as this flow run's own
         thread = threading.Thread(target=context.run, args=(asyncio.run, work.do()), daemon=True)
         thread.start()

@@ -16,11 +16,11 @@ from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner
 from pydantic_core import PydanticSerializationError
 
-from emberharmony.io.manifest import Manifest
 from emberharmony.pipeline.run import RunRef
+from emberharmony.pipeline.stages import Stage
 from flows.cli.interrupt import hurry
 from flows.config.job import AnyJob
-from tasks.stages import CHUNK_TASKS, fit_pca, fit_preprocessing, publish
+from tasks.stages import TASKS
 
 MAX_EVENTS_WAITING = 1000
 """Events, three for a task run and 13 kB each, that may wait for the server before the next chunk waits for them."""
@@ -48,8 +48,16 @@ class PrefectEngine:
         self._runner = runner
         self._task_run_s = task_run_s
 
-    def each(self, stage: str, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
-        """Submit a stage of the given chunks, a window of them at a time, and yield them as they are done."""
+    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
+        """Submit a stage for the given chunks, a bounded number of task runs at a time; yields chunks as they are done.
+
+        A stage that runs once is a task run in this process.
+        """
+        if stage.once:
+            for chunk in chunks:
+                TASKS[stage.name](ref, chunk, chunk, "chunk")
+                yield chunk
+            return
         granularity = self._granularity
         if granularity == "auto":
             granularity = "stage" if len(chunks) <= MAX_STAGE_CHUNKS else "chunk"
@@ -64,7 +72,7 @@ class PrefectEngine:
                 while waiting and len(alive) < at_once:
                     _keep_pace_with_server()
                     portion = _take(waiting, pace.size(len(waiting)))
-                    alive[self._submit(stage, ref, portion, granularity)] = portion
+                    alive[self._submit(stage.name, ref, portion, granularity)] = portion
                 future = next(iter(as_completed(list(alive))))
                 portion = alive.pop(future)  # its state, and the memory it holds, go with it
                 future.result()
@@ -76,20 +84,8 @@ class PrefectEngine:
             hurry()  # the threads of the task runner would be waited for
             raise
 
-    def fit_preprocessing(self, ref: RunRef) -> int:
-        """Fit the preprocessing."""
-        return fit_preprocessing(ref)
-
-    def fit_pca(self, ref: RunRef) -> dict[int, list[float]]:
-        """Fit the PCAs."""
-        return fit_pca(ref)
-
-    def publish(self, ref: RunRef, sink: str) -> Manifest:
-        """Publish."""
-        return publish(ref, sink)
-
     def _submit(self, stage: str, ref: RunRef, portion: range, granularity: str) -> Any:
-        task, first, last = CHUNK_TASKS[stage], portion[0], portion[-1]
+        task, first, last = TASKS[stage], portion[0], portion[-1]
         if self._runner is None:
             return task.submit(ref, first, last, granularity)
         return self._runner.submit(task, {"ref": ref, "first": first, "last": last, "granularity": granularity})

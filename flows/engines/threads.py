@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flows.engines.base import EngineKind
 
 if TYPE_CHECKING:
-    from flows.compose import Engine
+    from emberharmony.pipeline.execute import Engine
     from flows.config.job import AnyJob
 
 

@@ -16,15 +16,12 @@ from prefect.artifacts import (
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from emberharmony.errors import TransientError
+from emberharmony.pipeline.callback import Callback
+from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.plan import Plan
-from emberharmony.pipeline.run import chunk_stages
-from flows.callback import Callback
-from flows.cli.summary import explained_rows, summary_markdown
-from flows.compose import RunResult
+from emberharmony.pipeline.stages import Stage, stages_of
+from emberharmony.report.summary import explained_rows, summary_markdown
 from flows.prefect.outages import outages_told
-
-# Shares of a job's time, measured on two million rows; they only make the bar move evenly.
-_WEIGHTS = {"profile": 15, "fit": 3, "featurize": 40, "fit PCA": 4, "project": 38}
 
 _log = logging.getLogger(__name__)
 
@@ -44,18 +41,17 @@ class ArtifactCallback:
 
     def planned(self, plan: Plan, backend: str) -> None:
         """Create the artifact."""
-        fits = [] if plan.spec.kind == "apply" else ["fit", "fit PCA"]
-        self._whole = float(sum(_WEIGHTS[name] for name in [*chunk_stages(plan.spec), *fits]))
+        self._whole = float(sum(stage.weight for stage in stages_of(plan.spec)))
         with self._at_once():
             self._artifact = create_progress_artifact(0.0, key="progress", description=f"{plan.n_rows:,} rows on {backend}")
         self._inner.planned(plan, backend)
 
-    def stage(self, name: str, *, done_rows: int, total_rows: int) -> None:
+    def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
         """Begin a stage."""
         self._before += self._weight
-        self._weight, self._done, self._total = _WEIGHTS[name], done_rows, total_rows
+        self._weight, self._done, self._total = stage.weight, done_rows, total_rows
         self._show()
-        self._inner.stage(name, done_rows=done_rows, total_rows=total_rows)
+        self._inner.stage(stage, done_rows=done_rows, total_rows=total_rows)
 
     def advance(self, n_rows: int) -> None:
         """Move on."""

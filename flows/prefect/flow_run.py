@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from flows.callback import current_callback, record_result
-from flows.compose import RunResult, run_job
+from emberharmony.pipeline.callback import current_callback, record_result
+from emberharmony.pipeline.execute import RunResult, run_job
 from flows.config.job import AnyJob
 from flows.prefect.artifacts import ArtifactCallback, publish_summary
 

@@ -20,6 +20,7 @@ from emberharmony.pipeline import plan as planning
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import Receipt, RunRef, open_run
 from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.pipeline.stages import PROFILE, STAGES
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.memory import MAX_CHUNKS
 from emberharmony.windows import WindowSpec
@@ -113,12 +114,12 @@ def test_twenty_thousand_chunks_of_no_work_leave_memory_flat(monkeypatch, staged
     def no_work(run, chunk, backend, steps):
         return Receipt("profile", chunk.index, {"train": chunk.n_rows, "validation": 0, "test": 0}, (), backend, 0.0)
 
-    monkeypatch.setitem(__import__("emberharmony.pipeline.stages", fromlist=["CHUNK_STAGES"]).CHUNK_STAGES, "profile", no_work)
+    monkeypatch.setitem(STAGES, "profile", replace(PROFILE, work=no_work))
     chunks = [chunk.index for chunk in open_run(ref).missing("profile")]
     assert len(chunks) >= 20_000
     process, resident = psutil.Process(), []
     began = time.perf_counter()
-    for n_done, _ in enumerate(PlainLoop(workers=2).each("profile", ref, chunks), start=1):
+    for n_done, _ in enumerate(PlainLoop(workers=2).map(PROFILE, ref, chunks), start=1):
         if n_done % 4_000 == 0:
             resident.append(process.memory_info().rss / 2**20)
     each_ms = (time.perf_counter() - began) / len(chunks) * 1e3
@@ -139,7 +140,7 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
     from flows.engines.task_runs import PrefectEngine
     from flows.prefect.server import server_if_needed
 
-    monkeypatch.setattr("tasks.stages.run_chunk", lambda *_: time.sleep(0.002))
+    monkeypatch.setattr("tasks.stages.run_stage", lambda *_: time.sleep(0.002))
     monkeypatch.setattr("flows.engines.task_runs.MAX_EVENTS_WAITING", 50)
     chunks = range(300, 600)  # small numbers are not kept anyway
     submitted, unfinished, events, sizes, at_once = [], [], [], [], []
@@ -157,12 +158,12 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
         with Runner(max_workers=2) as runner:
             engine = PrefectEngine("threads", workers=2, granularity="chunk", runner=runner, task_run_s=0)
             began = time.perf_counter()
-            done = list(engine.each("profile", staged, chunks))
+            done = list(engine.map(PROFILE, staged, chunks))
             each_ms = (time.perf_counter() - began) / len(chunks) * 1e3
             at_once.append(max(unfinished))
             unfinished.clear()
             submitted.clear()
-            done += engine.each("profile", replace(staged, workers=1), [600, 601, 602])
+            done += engine.map(PROFILE, replace(staged, workers=1), [600, 601, 602])
             at_once.append(max(unfinished))
             return done, len(FlowRunContext.get().run_results), len(runner._cancel_events), each_ms
 

@@ -18,9 +18,8 @@ from emberharmony.errors import DamagedError, DataError, TerminalError, Transien
 from emberharmony.io.store.local import Store
 from emberharmony.pipeline import commit
 from emberharmony.pipeline.chunk import PLAIN
+from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.run import open_run
-from emberharmony.pipeline.stages import CHUNK_STAGES
-from flows.compose import run_job
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
 from tests.faults.victims import contents, receipts, run, small_job, start, wait_until
@@ -45,14 +44,10 @@ class Between(PlainLoop):
         super().__init__(1)
         self.stage, self.happening, self.stages = stage, happening, []
 
-    def each(self, stage, ref, chunks):
-        self.stages.append((stage, len(chunks)))
-        self._happen(stage, ref)
-        return super().each(stage, ref, chunks)
-
-    def publish(self, ref, sink):
-        self._happen("publish", ref)
-        return super().publish(ref, sink)
+    def map(self, stage, ref, chunks):
+        self.stages.append((stage.name, len(chunks)))
+        self._happen(stage.name, ref)
+        return super().map(stage, ref, chunks)
 
     def _happen(self, stage, ref):
         if stage == self.stage and self.happening:
@@ -79,7 +74,7 @@ def flip(path: Path) -> None:
 DAMAGES = [
     ("profile/00002.safetensors", "featurize", None),  # read already, and never again
     ("features/split=train/part-00003.parquet", "project", "featurize"),
-    ("edges/00004.arrow", "project", "featurize"),
+    ("halo/00004.arrow", "project", "featurize"),
 ]
 
 
@@ -115,14 +110,17 @@ class WithLateWorker(PlainLoop):
         super().__init__(1)
         self.commits = commits
 
-    def each(self, stage, ref, chunks):
+    def map(self, stage, ref, chunks):
         def nearly(step):
             return lambda *args: step(*args) * np.float32(1 + 1e-6)
 
         steps = replace(PLAIN, encode=nearly(PLAIN.encode), project=nearly(PLAIN.project))
-        for number in super().each(stage, ref, chunks):
+        for number in super().map(stage, ref, chunks):
+            if stage.once:
+                yield number
+                continue
             run = open_run(ref)
-            receipt = CHUNK_STAGES[stage](run, run.chunks[number], "torch:cuda", steps)
+            receipt = stage.work(run, run.chunks[number], "torch:cuda", steps)
             if self.commits:
                 run.commit(receipt)
             yield number

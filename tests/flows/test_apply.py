@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from emberharmony.errors import DataError, PlanError
-from flows.cli.plan_report import plan_report
-from flows.cli.summary import summary_lines
-from flows.compose import run_job
+from emberharmony.pipeline.execute import run_job
+from emberharmony.report.plan_report import plan_report
+from emberharmony.report.summary import summary_lines
 from flows.config.job import ApplyJob, FitJob, Job, load_any, load_job, parse_job
 from flows.engines.local import PlainLoop
 from tests.jobs import run_small, small_table, write_table
@@ -289,9 +289,9 @@ class Stopping(PlainLoop):
         super().__init__(1)
         self._stage, self._after = stage, after
 
-    def each(self, stage, ref, chunks):
-        for number, chunk in enumerate(super().each(stage, ref, chunks)):
-            if stage == self._stage and number == self._after:
+    def map(self, stage, ref, chunks):
+        for number, chunk in enumerate(super().map(stage, ref, chunks)):
+            if stage.name == self._stage and number == self._after:
                 raise KeyboardInterrupt
             yield chunk
 

@@ -11,8 +11,8 @@ from google.auth.exceptions import DefaultCredentialsError
 
 from emberharmony.errors import PlanError, TerminalError
 from emberharmony.io.bigquery.connection import shared_clients
+from emberharmony.report.plan_report import plan_report
 from flows import run as run_module
-from flows.cli.plan_report import plan_report
 from flows.config.job import Job, load_job, parse_job
 from tests.jobs import small_table
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flows.cli.plan_report import plan_report
-from flows.cli.summary import summary_lines
-from flows.compose import run_job
+from emberharmony.pipeline.execute import run_job
+from emberharmony.report.plan_report import plan_report
+from emberharmony.report.summary import summary_lines
 from flows.config.job import ApplyJob, FitJob, parse_job
 from flows.engines.local import PlainLoop
 from tests.jobs import run_small, small_table, write_table

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
 from emberharmony.errors import EmberharmonyError
-from flows.cli.plan_report import plan_report
-from flows.compose import run_job
+from emberharmony.pipeline.execute import run_job
+from emberharmony.report.plan_report import plan_report
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
 

@@ -15,8 +15,8 @@ from emberharmony.errors import DataError
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.sources.bigquery.order import sort_rows
-from flows.cli.plan_report import plan_report
-from flows.compose import run_job
+from emberharmony.pipeline.execute import run_job
+from emberharmony.report.plan_report import plan_report
 from flows.config.job import ApplyJob, FitJob, parse_job
 from flows.engines.local import PlainLoop
 

@@ -192,17 +192,17 @@ def test_rows_that_were_not_planned_are_not_published(winter, connection, flight
         rows = f"SELECT {', '.join(COLUMNS)}, month FROM {flights.table.sql} WHERE month = 1"
         clients.jobs.query(f"CREATE TABLE {name.sql} AS {rows}").result()
         job = winter("growing", table=str(name))
-        featurize = stages.CHUNK_STAGES["featurize"]
+        featurize = stages.STAGES["featurize"]
 
         def grows(run, chunk, *rest):
             twice = f"INSERT INTO {name.sql} ({', '.join(COLUMNS)}, month) SELECT {', '.join(COLUMNS)}, month FROM {name.sql}"
             clients.jobs.query(f"{twice} WHERE distance > 4900").result()
-            return featurize(run, chunk, *rest)
+            return featurize.work(run, chunk, *rest)
 
-        monkeypatch.setitem(stages.CHUNK_STAGES, "featurize", grows)
+        monkeypatch.setitem(stages.STAGES, "featurize", dataclasses.replace(featurize, work=grows))
         with pytest.raises(DataError, match="planned with 27,004 rows and 27,066 came"):
             run(job)
-        monkeypatch.setitem(stages.CHUNK_STAGES, "featurize", featurize)
+        monkeypatch.setitem(stages.STAGES, "featurize", featurize)
     assert run(job).manifest.source_rows == 27_066
 
 

@@ -15,7 +15,7 @@ from google.cloud import bigquery
 from emberharmony.errors import PlanError
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.schema import table_fields
-from flows.cli.plan_report import plan_report
+from emberharmony.report.plan_report import plan_report
 from flows.config.job import ApplyJob, parse_job
 from flows.run import run
 from tests.faults import victims

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emberharmony.errors import EmberharmonyError
-from flows.cli.plan_report import plan_report
+from emberharmony.report.plan_report import plan_report
 from flows.config.job import parse_job
 from tests.jobs import run_small
 

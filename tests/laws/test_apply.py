@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.compose import RunResult, run_job
+from emberharmony.pipeline.execute import RunResult, run_job
 from flows.config.job import ApplyJob, FitJob, parse_job
 from flows.engines.local import PlainLoop
 from tests.backends import BACKENDS, on_device

@@ -29,8 +29,8 @@ class Shuffled(PlainLoop):
         super().__init__(1)
         self._rng = np.random.default_rng(seed)
 
-    def each(self, stage, ref, chunks):
-        return super().each(stage, ref, self._rng.permutation(list(chunks)).tolist())
+    def map(self, stage, ref, chunks):
+        return super().map(stage, ref, self._rng.permutation(list(chunks)).tolist())
 
 
 def with_null_times(table: pa.Table, share: float) -> pa.Table:

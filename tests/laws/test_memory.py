@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 MAX_MEMORY_GB = 0.6
 JOB = """
 import json, sys
-from flows.compose import run_job
+from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
 from emberharmony import threads

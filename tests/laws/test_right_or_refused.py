@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 
 from emberharmony.errors import DataError, EmberharmonyError
 from emberharmony.features import TerabyteFeatureExtractor, TerabyteTemporalStrideProcessor
-from flows.cli.plan_report import plan_report
-from flows.compose import run_job
+from emberharmony.pipeline.execute import run_job
+from emberharmony.report.plan_report import plan_report
 from flows.config.job import ApplyJob, parse_job
 from flows.engines.local import PlainLoop
 

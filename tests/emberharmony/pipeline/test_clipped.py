@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.io.manifest import read_manifest
-from flows.cli.summary import summary_lines
+from emberharmony.report.summary import summary_lines
 from tests.backends import BACKENDS, on_device
 from tests.jobs import run_small, write_table
 from tests.laws.test_apply import apply_to, parts

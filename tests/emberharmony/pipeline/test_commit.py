@@ -9,7 +9,7 @@ import pytest
 
 from emberharmony.errors import DataError, TerminalError
 from emberharmony.pipeline import commit
-from flows.compose import run_job
+from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
 from tests.faults.victims import contents, contents_of_published, small_job
@@ -113,14 +113,14 @@ def test_damage_right_before_publishing_is_found(folder, new, name):
     class Damaging(PlainLoop):
         done = False
 
-        def publish(self, ref, sink):
-            if not self.done:
+        def map(self, stage, ref, chunks):
+            if stage.name == "publish" and not self.done:
                 self.done = True
                 path = next(Path(ref.staging).glob(name))
                 content = bytearray(path.read_bytes())
                 content[len(content) // 2] ^= 1
                 path.write_bytes(content)
-            return super().publish(ref, sink)
+            return super().map(stage, ref, chunks)
 
     sink = folder / "damaged"
     run_job(parse_job(small_job(folder, sink=sink.name)), Damaging(1))
@@ -130,9 +130,10 @@ def test_damage_right_before_publishing_is_found(folder, new, name):
 
 def test_a_file_put_beside_the_parts_while_a_run_works_stops_it_and_stays(sink, old, new):
     class Disturbed(PlainLoop):
-        def fit_pca(self, ref):
-            (sink / "features/notes.txt").write_text("mine")
-            return super().fit_pca(ref)
+        def map(self, stage, ref, chunks):
+            if stage.name == "fit-pca":
+                (sink / "features/notes.txt").write_text("mine")
+            return super().map(stage, ref, chunks)
 
     with pytest.raises(DataError, match=r"features/notes\.txt"):
         run_job(parse_job(small_job(sink.parent, sink=sink.name)), Disturbed(1), overwrite=True)

@@ -12,10 +12,10 @@ import pytest
 from emberharmony.backend import available_backends
 from emberharmony.errors import ParityError
 from emberharmony.pipeline.chunk import PLAIN
+from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.parity import difference, is_checked
 from emberharmony.pipeline.publish import in_few_words
-from emberharmony.pipeline.stages import run_chunk
-from flows.compose import run_job
+from emberharmony.pipeline.stages import run_stage
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
 from tests.jobs import small_table, write_table
@@ -34,13 +34,13 @@ def job(folder, **runtime):
 class Wrong(PlainLoop):
     """A plain loop on a device whose projections are a little off in one chunk."""
 
-    def each(self, stage, ref, chunks):
+    def map(self, stage, ref, chunks):
         def project(*args):
             return PLAIN.project(*args) * np.float32(1.001)
 
         for chunk in chunks:
             steps = dataclasses.replace(PLAIN, project=project) if chunk == 2 else PLAIN
-            run_chunk(stage, ref, chunk, steps)
+            run_stage(stage.name, ref, chunk, steps)
             yield chunk
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from emberharmony.errors import PlanError
-from flows.cli.plan_report import plan_report
-from flows.compose import run_job
+from emberharmony.pipeline.execute import run_job
+from emberharmony.report.plan_report import plan_report
 from flows.config.job import ApplyJob, parse_job
 from flows.engines.local import PlainLoop
 from tests.jobs import small_table, write_table

@@ -11,9 +11,9 @@ from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.pipeline.spec import PipelineSpec, pinned
 from emberharmony.pipeline.split_checks import check_method
+from emberharmony.report.plan_report import plan_report
 from emberharmony.splits import SPLITS, SplitSpec
 from emberharmony.windows import WindowSpec
-from flows.cli.plan_report import plan_report
 from flows.config.job import parse_job
 from tests.jobs import run_small, small_table, with_blocks, write_table
 

@@ -12,8 +12,8 @@ import pytest
 from emberharmony.errors import DataError, PlanError
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
+from emberharmony.pipeline.execute import plan_job
 from emberharmony.pipeline.tables import check_values, rows_accumulate
-from flows.compose import plan_job
 from flows.config.job import FitJob, Job, parse_job
 
 CARRIED = {

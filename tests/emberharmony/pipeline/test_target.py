@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from emberharmony.errors import DataError, TerminalError
+from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.target import damaged_files, foreign_files, owned_names
-from flows.compose import run_job
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
 from tests.faults.victims import contents, small_job
@@ -163,8 +163,10 @@ def test_a_damaged_plan_is_written_again(folder, original, content):
 
 
 class _Interrupted(PlainLoop):
-    def fit_preprocessing(self, ref):
-        raise KeyboardInterrupt
+    def map(self, stage, ref, chunks):
+        if stage.name == "fit":
+            raise KeyboardInterrupt
+        return super().map(stage, ref, chunks)
 
 
 DAMAGES = {

@@ -18,13 +18,12 @@ from prefect.client.schemas.objects import WorkerStatus
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled
 
 from emberharmony.errors import TerminalError
-from emberharmony.pipeline import stages
+from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.plan import make_plan
 from emberharmony.pipeline.run import RunRef
-from emberharmony.pipeline.stages import run_chunk
+from emberharmony.pipeline.stages import PROFILE, STAGES, run_stage
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.chunks import from_ranges
-from flows.compose import run_job
 from flows.config.job import parse_job
 from flows.engines.heartbeat import expect_signs, giving_signs, last_sign, mark_unwanted
 from flows.engines.local import PlainLoop
@@ -73,7 +72,7 @@ class Pools:
                 time.sleep(n_done)
                 fate, n_done = Completed(), None
             for chunk in shard.chunks[:n_done]:
-                run_chunk(shard.stage, ref, chunk)
+                run_stage(shard.stage, ref, chunk)
         self._set(flow_run_id, fate)
 
     def _set(self, flow_run_id, state):
@@ -131,6 +130,10 @@ def plain(folder) -> dict[str, str]:
     return contents(folder / "plain")
 
 
+def in_this_process(stage):
+    return lambda ref, first, last, granularity: run_stage(stage, ref, first)
+
+
 @pytest.fixture
 def through(monkeypatch, folder) -> Callable[..., dict[str, str]]:
     """Run the job through pools, and return what it published."""
@@ -141,10 +144,8 @@ def through(monkeypatch, folder) -> Callable[..., dict[str, str]]:
         sink = folder / "result"
         shutil.rmtree(sink, ignore_errors=True)
         engine = LanesEngine(lanes or {"cpu": 1, "gpu": 1}, workers=1, shard_chunks=2, patience=patience)
-        # The fits and publishing are task runs of the flow run that there is none of here.
-        monkeypatch.setattr(engine, "fit_preprocessing", stages.fit_preprocessing_of)
-        monkeypatch.setattr(engine, "fit_pca", stages.fit_pcas_of)
-        monkeypatch.setattr(engine, "publish", stages.publish_of)
+        # Stages that run once are task runs of a flow run, and there is none here.
+        monkeypatch.setattr("flows.engines.task_runs.TASKS", {name: in_this_process(name) for name in STAGES})
         try:
             run_job(parse_job(small_job(folder, sink="result")), engine)
         finally:
@@ -308,7 +309,7 @@ def test_stopping_cancels_what_is_under_way(monkeypatch, folder):
     pools = Pools(lambda shard: (HANGS, 0) if shard.pool == "gpu" else None)
     monkeypatch.setattr("flows.engines.pools.arun_deployment", pools.arun_deployment)
     monkeypatch.setattr("flows.engines.pools.get_client", lambda: pools)
-    each = LanesEngine({"cpu": 1, "gpu": 1}, workers=1, shard_chunks=2).each("profile", ref, range(7))
+    each = LanesEngine({"cpu": 1, "gpu": 1}, workers=1, shard_chunks=2).map(PROFILE, ref, range(7))
     next(each)
     began = time.monotonic()
     each.close()

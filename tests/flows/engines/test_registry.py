@@ -23,8 +23,8 @@ class Backwards(PlainLoop):
 
     name = "backwards"
 
-    def each(self, stage, ref, chunks):
-        yield from super().each(stage, ref, list(chunks)[::-1])
+    def map(self, stage, ref, chunks):
+        yield from super().map(stage, ref, list(chunks)[::-1])
 
 
 class BackwardsKind(EngineKind):

@@ -10,7 +10,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from emberharmony.errors import TerminalError, TransientError
-from flows.callback import record_result
+from emberharmony.pipeline.callback import record_result
 from flows.config.job import parse_job
 from flows.prefect.outages import outages_told
 from flows.run import run

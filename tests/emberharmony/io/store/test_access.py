@@ -7,7 +7,7 @@ import pytest
 
 from emberharmony.io.store.access import make_folder
 from emberharmony.io.store.local import Store
-from flows.compose import run_job
+from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
 from tests.jobs import small_table, write_table

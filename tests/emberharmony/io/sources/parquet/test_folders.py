@@ -14,8 +14,8 @@ from emberharmony.errors import DataError
 from emberharmony.io.sources.parquet.folders import columns_of_folders
 from emberharmony.io.sources.parquet.listing import ListedFile
 from emberharmony.io.sources.parquet.source import ParquetSource, ParquetSourceSpec
+from emberharmony.pipeline.execute import run_job
 from emberharmony.planning.chunks import Chunk
-from flows.compose import run_job
 from flows.config.job import ApplyJob, parse_job
 from flows.engines.local import PlainLoop
 from tests.jobs import run_small, small_table, write_table

@@ -1,72 +1,50 @@
-"""The job as a sentence, in which an engine carries out the stages."""
+"""The job as a sentence: plan it, have an engine map each stage over its pending chunks, and publish."""
 
 from __future__ import annotations
 
 import logging
-import resource
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DamagedError, PlanError, TerminalError
 from emberharmony.io.bigquery.connection import shared_clients
-from emberharmony.io.manifest import MANIFEST, Manifest
+from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
 from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.io.store.access import Access, make_folder
 from emberharmony.io.store.errors import explained
 from emberharmony.io.store.local import Store
 from emberharmony.io.store.lock import locked
-from emberharmony.pipeline.apply import applying, plan_apply, stage_fitted
+from emberharmony.pipeline.apply import plan_apply, stage_fitted
+from emberharmony.pipeline.callback import Callback, current_callback
 from emberharmony.pipeline.commit import half_committed, roll_back
+from emberharmony.pipeline.job import Engine, Job
+from emberharmony.pipeline.peak_memory import PeakMemory, peak_bytes
 from emberharmony.pipeline.places import check_places
 from emberharmony.pipeline.plan import Plan, Resources, make_plan
 from emberharmony.pipeline.publish import drop_damaged, invalidate, is_committed, tidy
 from emberharmony.pipeline.retry import with_retries
-from emberharmony.pipeline.run import RunRef, open_run
+from emberharmony.pipeline.run import Run, RunRef, open_run
 from emberharmony.pipeline.spec import open_source, pinned
 from emberharmony.pipeline.split_checks import check_method
+from emberharmony.pipeline.stages import PUBLISH, Stage, stages_of
 from emberharmony.pipeline.staging import STAGING, stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state
 from emberharmony.pipeline.tables import check_columns, check_same_tables, check_sink, note_sink, rows_accumulate
 from emberharmony.pipeline.target import check_target
+from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.resident import release_memory
 from emberharmony.threads import compute_threads, limit_compute_threads
-from flows.callback import Callback, current_callback
-from flows.config.host_memory import PeakMemory
-from flows.config.job import AnyJob, ApplyJob, Job
 
 MAX_ROUNDS = 3
 """How often a run goes over its stages, where it finds files damaged that it had written."""
 
 _log = logging.getLogger(__name__)
-
-
-class Engine(Protocol):
-    """Whoever runs the stages."""
-
-    name: str
-
-    def each(self, stage: str, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
-        """Run a stage of the given chunks; yields each one's number as it is done, in any order."""
-        ...
-
-    def fit_preprocessing(self, ref: RunRef) -> int:
-        """Fit the preprocessing; returns the number of features."""
-        ...
-
-    def fit_pca(self, ref: RunRef) -> dict[int, list[float]]:
-        """Fit the PCAs; returns each stride's explained variance ratios."""
-        ...
-
-    def publish(self, ref: RunRef, sink: str) -> Manifest:
-        """Publish; returns the manifest."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -90,7 +68,7 @@ class RunResult:
 
 
 def run_job(
-    job: AnyJob, engine: Engine, callback: Callback | None = None, *, overwrite: bool = False, verify: bool = False
+    job: Job, engine: Engine, callback: Callback | None = None, *, overwrite: bool = False, verify: bool = False
 ) -> RunResult:
     """Plan, profile, fit, featurize, fit PCA, project, publish; what an earlier run has committed is not done again.
 
@@ -123,14 +101,14 @@ def run_job(
                 ref = stage_plan(plan, sink, backend=chosen, anew=overwrite, access=job.sink.mode)
                 workers = min(plan.memory.n_workers, len(plan.chunks))
                 threads, memory_for = job.threads_of(workers), plan.memory.most_workers
-                ref = replace(ref, threads=threads, parity=job.runtime.parity_check, workers=memory_for)
+                ref = replace(ref, threads=threads, parity=job.parity_check, workers=memory_for)
                 if state is not None:
                     stage_fitted(state, open_run(ref))
                 if isinstance(job.sink, BigQuerySinkSpec):
                     note_sink(open_run(ref), job.sink)
                 callback.planned(plan, backend)
-                with limit_compute_threads(max(1, compute_threads() // workers)), peak.using_callback():
-                    return result(execute(ref, sink, engine, callback, workers=workers), did_work=True)
+                with limit_compute_threads(max(1, compute_threads() // workers)), peak.sampling():
+                    return result(execute(ref, engine, callback, workers=workers), did_work=True)
     if isinstance(job.sink, BigQuerySinkSpec):
         check_same_tables(sink, job.sink)
     elif (sink / STAGING).exists():
@@ -139,14 +117,14 @@ def run_job(
     return result(published, did_work=False)
 
 
-def is_published(job: AnyJob, *, verify: bool = False) -> bool:
-    """Whether the job's very result is at its sink already; where nothing is, that costs nothing to find out."""
+def is_published(job: Job, *, verify: bool = False) -> bool:
+    """Whether exactly this result is published at its sink already."""
     if not (Path(job.sink.path) / MANIFEST).exists():
         return False
     return _published(job, plan_job(job).plan, overwrite=False, verify=verify) is not None
 
 
-def _published(job: AnyJob, plan: Plan, *, overwrite: bool, verify: bool) -> Manifest | None:
+def _published(job: Job, plan: Plan, *, overwrite: bool, verify: bool) -> Manifest | None:
     sink = Path(job.sink.path)
     if half_committed(sink):
         with only_run_at(sink, job.sink.mode):
@@ -154,14 +132,14 @@ def _published(job: AnyJob, plan: Plan, *, overwrite: bool, verify: bool) -> Man
     return target_of(job, plan, overwrite=overwrite, verify=verify)
 
 
-def target_of(job: AnyJob, plan: Plan, *, overwrite: bool = False, verify: bool = False) -> Manifest | None:
+def target_of(job: Job, plan: Plan, *, overwrite: bool = False, verify: bool = False) -> Manifest | None:
     """Return the manifest if the job's very result is published already; see `check_target`."""
     sink = Path(job.sink.path)
     accumulates = isinstance(job.sink, BigQuerySinkSpec) and rows_accumulate(sink, job.sink)
     return check_target(sink, plan.fingerprint, overwrite=overwrite, accumulates=accumulates, verify=verify)
 
 
-def check_credentials(job: AnyJob) -> None:
+def check_credentials(job: Job) -> None:
     """Refuse a job without the credentials that it needs, before a server is started for it.
 
     Raises
@@ -175,35 +153,43 @@ def check_credentials(job: AnyJob) -> None:
             shared_clients(place.connection).identity()
 
 
-def execute(ref: RunRef, sink: Path, engine: Engine, callback: Callback, *, workers: int) -> Manifest:
-    """Do what is not done yet of a planned run, and publish it.
+def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) -> Manifest:
+    """Run the pending stages of a planned job, and publish it.
 
-    What an earlier run left is looked through first. A file that is found damaged later is made again, as often as
-    `MAX_ROUNDS` allows.
+    What an earlier run has left is checked first. A file that is found damaged later is made again, up to `MAX_ROUNDS`
+    times.
     """
     run = open_run(ref)
-    kind = run.spec.kind
     if not is_committed(run):
         drop_damaged(run, n_threads=workers)
     for further in reversed(range(MAX_ROUNDS)):
         try:
-            if not is_committed(run):
-                if kind != "apply":
-                    _each("profile", ref, engine, callback)
-                    _once("fit", callback, lambda: engine.fit_preprocessing(ref))
-                if "featurize" in run.chunk_stages:
-                    _each("featurize", ref, engine, callback)
-                if kind != "apply":
-                    _once("fit PCA", callback, lambda: engine.fit_pca(ref))
-                if "project" in run.chunk_stages:
-                    _each("project", ref, engine, callback)
-            return engine.publish(ref, str(sink))
+            for stage in [PUBLISH] if is_committed(run) else stages_of(run.spec):
+                _map(stage, run, ref, engine, callback)
+            break
         except DamagedError as damaged:
             if not further:
                 raise
             _log.warning("%s It is made again.", damaged)
             invalidate(run, damaged.name)
-    raise AssertionError
+    manifest = read_manifest(run.sink)
+    assert manifest is not None
+    return manifest
+
+
+def _map(stage: Stage, run: Run, ref: RunRef, engine: Engine, callback: Callback) -> None:
+    pending = with_retries(lambda: run.missing(stage.name))
+    if stage.once:
+        pending = [chunk for chunk in pending if chunk.index == 0]
+
+    def size(chunk: Chunk) -> int:
+        return 1 if stage.once else chunk.n_rows
+
+    total = 1 if stage.once else run.n_rows
+    callback.stage(stage, done_rows=total - sum(map(size, pending)), total_rows=total)
+    for number in engine.map(stage, ref, [chunk.index for chunk in pending]):
+        callback.advance(size(run.chunks[number]))
+    release_memory()
 
 
 @contextmanager
@@ -230,7 +216,7 @@ class PlannedJob(NamedTuple):
     state: FittedState | None
 
 
-def plan_job(job: AnyJob) -> PlannedJob:
+def plan_job(job: Job) -> PlannedJob:
     """Plan a job of any kind.
 
     Raises
@@ -244,45 +230,30 @@ def plan_job(job: AnyJob) -> PlannedJob:
     return planned
 
 
-def _planned(job: AnyJob) -> PlannedJob:
-    if isinstance(job, ApplyJob):
-        check_places(Path(job.sink.path), open_source(job.source), state=Path(job.state))
-        state = read_state(Path(job.state))
-        spec = pinned(applying(state, job.source, null_time=job.columns.null_time))
-        return PlannedJob(_plan(job, lambda resources: plan_apply(state, spec, resources)), state)
-    assert isinstance(job, Job)
-    check_places(Path(job.sink.path), open_source(job.source))
-    check_method(job.spec)  # before a query is materialised
-    spec = pinned(job.spec)
-    return PlannedJob(_plan(job, lambda resources: make_plan(spec, resources)), None)
+def _planned(job: Job) -> PlannedJob:
+    check_places(Path(job.sink.path), open_source(job.source), state=job.state_folder)
+    state = read_state(job.state_folder) if job.state_folder else None
+    spec = job.spec_for(state)
+    if state is None:
+        check_method(spec)  # before a query is materialised
+    spec = pinned(spec)
+    plan = _in_staged_chunks(
+        job, lambda resources: plan_apply(state, spec, resources) if state else make_plan(spec, resources)
+    )
+    return PlannedJob(plan, state)
 
 
-def _plan(job: AnyJob, planned: Callable[[Resources], Plan]) -> Plan:
+def _in_staged_chunks(job: Job, planned: Callable[[Resources], Plan]) -> Plan:
     """Plan the job, in the chunks of an interrupted run of it if there is one and they still fit."""
     plan = planned(job.resources)
     staged = staged_chunk_rows(Path(job.sink.path), plan.fingerprint)
-    if job.runtime.chunk_rows is None and staged not in (None, plan.memory.chunk_rows):
+    if job.resources.chunk_rows is None and staged not in (None, plan.memory.chunk_rows):
         with suppress(PlanError):
             return planned(replace(job.resources, chunk_rows=staged))
     return plan
 
 
-def _each(stage: str, ref: RunRef, engine: Engine, callback: Callback) -> None:
-    run = open_run(ref)
-    missing = with_retries(lambda: run.missing(stage))
-    callback.stage(stage, done_rows=run.n_rows - sum(chunk.n_rows for chunk in missing), total_rows=run.n_rows)
-    for number in engine.each(stage, ref, [chunk.index for chunk in missing]):
-        callback.advance(run.chunks[number].n_rows)
-    release_memory()
-
-
-def _once(stage: str, callback: Callback, work: Callable[[], object]) -> None:
-    callback.stage(stage, done_rows=0, total_rows=1)
-    work()
-    callback.advance(1)
-
-
-def _outputs(job: AnyJob, manifest: Manifest) -> tuple[str, ...]:
+def _outputs(job: Job, manifest: Manifest) -> tuple[str, ...]:
     """Where everything that the job wrote lies."""
     sink = job.sink
     fitted = [f"{sink.path}/state", f"{sink.path}/manifest.json"]
@@ -305,13 +276,3 @@ def _chosen_backend(name: str | None) -> str:
     except ValueError as error:
         raise PlanError(f"{'runtime.backend' if name else 'EMBERHARMONY_BACKEND'}: {error}") from error
     return f"{backend.name}:{backend.device}"
-
-
-def peak_bytes() -> int:
-    """Most memory that this process has held at once, in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not ru_maxrss: there Linux begins with what the parent held when it started this process.
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

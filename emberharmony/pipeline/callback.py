@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from emberharmony.pipeline.plan import Plan
 
 if TYPE_CHECKING:
-    from flows.compose import RunResult
+    from emberharmony.pipeline.execute import RunResult
+    from emberharmony.pipeline.stages import Stage
 
 
 class Callback(Protocol):
@@ -20,7 +21,7 @@ class Callback(Protocol):
         """The job is planned; work begins."""
         ...
 
-    def stage(self, name: str, *, done_rows: int, total_rows: int) -> None:
+    def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
         """A stage begins, of which an earlier run may have done a part."""
         ...
 
@@ -35,7 +36,7 @@ class NullCallback:
     def planned(self, plan: Plan, backend: str) -> None:
         """Say nothing."""
 
-    def stage(self, name: str, *, done_rows: int, total_rows: int) -> None:
+    def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
         """Say nothing."""
 
     def advance(self, n_rows: int) -> None:

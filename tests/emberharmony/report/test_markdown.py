@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from flows.cli.plan_report import MAX_TYPE_CHARS, plan_report
-from flows.cli.summary import summary_markdown
+from emberharmony.report.plan_report import MAX_TYPE_CHARS, plan_report
+from emberharmony.report.summary import summary_markdown
 from flows.config.job import parse_job
 from tests.jobs import run_small, small_table, write_table
 

@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from flows.cli.elapsed import Elapsed, process_age_s
+from emberharmony.report.elapsed import Elapsed, process_age_s
 
 ASK = """
 import time
 time.sleep(0.5)
-from flows.cli.elapsed import process_age_s
+from emberharmony.report.elapsed import process_age_s
 print(process_age_s())
 """
 

@@ -15,15 +15,15 @@ from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.messages import shortened
+from emberharmony.pipeline.execute import plan_job, target_of
+from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.staging import staging_of
 from emberharmony.pipeline.tables import check_sink
 from emberharmony.planning.chunks import LAST_TICK
+from emberharmony.report.markdown import table_row
+from emberharmony.report.summary import MANY, MIXED
 from emberharmony.splits import NEVER, SPLITS
-from flows.cli.markdown import table_row
-from flows.cli.summary import MANY, MIXED
-from flows.compose import plan_job, target_of
-from flows.config.job import AnyJob
 
 MAX_TYPE_CHARS = 60
 """Characters of a column's type; those of nested ones list all of their fields."""
@@ -52,7 +52,7 @@ class PlanReport:
         return "\n".join(["| | |", "|---|---|", *facts, *header, *columns])
 
 
-def plan_report(job: AnyJob) -> PlanReport:
+def plan_report(job: Job) -> PlanReport:
     """Plan a job and say what it would do.
 
     Raises
@@ -66,7 +66,7 @@ def plan_report(job: AnyJob) -> PlanReport:
     return PlanReport(tuple(_lines(job, plan)), tuple(_columns(plan)))
 
 
-def _lines(job: AnyJob, plan: Plan) -> Iterator[tuple[str, str]]:
+def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
     spec, memory = plan.spec, plan.memory
     read = {*plan.roles.to_read, *spec.split.keys}
     n_bytes = plan.table.n_rows * sum(plan.table.bytes_per_row[name] for name in read)
@@ -130,12 +130,12 @@ def _moment(ticks: int, type_: pa.DataType) -> str:
         return "no row"
     unit = "s" if pa.types.is_date32(type_) else "ms" if pa.types.is_date64(type_) else type_.unit
     # NumPy's, which has years of any number; its smallest one means no time.
-    moment = np.datetime_as_string(np.datetime64(max(ticks, -LAST_TICK), unit), unit="s", casting="unsafe")
+    moment = np.datetime_as_string(np.int64(max(ticks, -LAST_TICK)).astype(f"datetime64[{unit}]"), unit="s", casting="unsafe")
     zone = " UTC" if pa.types.is_timestamp(type_) and type_.tz else ""
     return f"{str(moment).replace('T', ' ')}{zone}"
 
 
-def _target(job: AnyJob, plan: Plan) -> str:
+def _target(job: Job, plan: Plan) -> str:
     sink = Path(job.sink.path)
     try:
         if target_of(job, plan) is not None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from emberharmony.features.drift import is_major
 from emberharmony.io.manifest import Manifest, WindowCounts
-from flows.cli.elapsed import Elapsed
-from flows.cli.markdown import table_row
-from flows.compose import RunResult
+from emberharmony.pipeline.execute import RunResult
+from emberharmony.report.elapsed import Elapsed
+from emberharmony.report.markdown import table_row
 
 MAX_NAMED = 5
 """Columns that a line of the summary names; the manifest has all of them."""

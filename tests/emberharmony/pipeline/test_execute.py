@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from emberharmony.errors import BackendUnavailableError, PlanError, TerminalError
-from emberharmony.pipeline.stages import run_chunk
-from flows.compose import peak_bytes, plan_job, run_job
+from emberharmony.pipeline.execute import peak_bytes, plan_job, run_job
+from emberharmony.pipeline.stages import run_stage
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
 from tests.jobs import small_table, write_table
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 STAGES = ["profile", "fit", "featurize", "fit PCA", "project"]
 
 
@@ -30,8 +30,8 @@ class Watch:
     def planned(self, plan, backend):
         self.planned_as = (plan.n_rows, backend)
 
-    def stage(self, name, *, done_rows, total_rows):
-        self.stages.append([name, done_rows, total_rows])
+    def stage(self, stage, *, done_rows, total_rows):
+        self.stages.append([stage.title, done_rows, total_rows])
 
     def advance(self, n_rows):
         self.stages[-1][1] += n_rows
@@ -70,10 +70,10 @@ def test_no_more_chunks_at_a_time_than_have_memory(job, monkeypatch):
         running.add(chunk)
         most.append(len(running))
         time.sleep(0.01)
-        run_chunk(stage, ref, chunk)
+        run_stage(stage, ref, chunk)
         running.discard(chunk)
 
-    monkeypatch.setattr("flows.engines.local.run_chunk", counted)
+    monkeypatch.setattr("flows.engines.local.run_stage", counted)
     monkeypatch.setattr("flows.config.job.available_cores", lambda: 64)
     del job["runtime"]["workers"]
     planned = plan_job(parse_job(job)).plan.memory
@@ -88,7 +88,7 @@ def test_a_result_that_is_there_is_not_made_again(job):
     run_job(parse_job(job), PlainLoop(1))
 
     class Idle(PlainLoop):
-        def each(self, stage, ref, chunks):
+        def map(self, stage, ref, chunks):
             raise AssertionError("nothing is to be done")
 
     for same in (job, job | {"runtime": job["runtime"] | {"chunk_rows": 7, "workers": 2}}):
@@ -97,10 +97,10 @@ def test_a_result_that_is_there_is_not_made_again(job):
 
 def test_what_is_committed_is_not_done_again(job):
     class Breaks(PlainLoop):
-        def each(self, stage, ref, chunks):
-            for number in super().each(stage, ref, chunks):
+        def map(self, stage, ref, chunks):
+            for number in super().map(stage, ref, chunks):
                 yield number
-                if stage == "featurize" and number == 1:
+                if stage.name == "featurize" and number == 1:
                     raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -108,9 +108,9 @@ def test_what_is_committed_is_not_done_again(job):
     watch, done = Watch(), []
 
     class Counts(PlainLoop):
-        def each(self, stage, ref, chunks):
-            done.append((stage, list(chunks)))
-            return super().each(stage, ref, chunks)
+        def map(self, stage, ref, chunks):
+            done.append((stage.name, list(chunks)))
+            return super().map(stage, ref, chunks)
 
     assert run_job(parse_job(job), Counts(1), watch).did_work
     chunks = dict(done)
@@ -131,7 +131,7 @@ def test_nothing_is_written_before_the_plan_is_right(job, tmp_path):
 
 def test_the_peak_is_this_process_own():
     """What the parent held when it started the process does not count."""
-    code = "from flows.compose import peak_bytes; print(peak_bytes())"
+    code = "from emberharmony.pipeline.execute import peak_bytes; print(peak_bytes())"
     held = np.ones(60_000_000)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert 10 * 2**20 < int(done.stdout) < held.nbytes < peak_bytes()

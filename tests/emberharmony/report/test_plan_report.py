@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.cli.plan_report import plan_report
+from emberharmony.report.plan_report import plan_report
 from flows.config.job import parse_job
 
 

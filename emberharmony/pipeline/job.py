@@ -1,0 +1,73 @@
+"""What the pipeline asks of a job, and of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from emberharmony.pipeline.plan import Resources
+from emberharmony.pipeline.run import RunRef
+from emberharmony.pipeline.spec import PipelineSpec, SourceSpec
+from emberharmony.pipeline.stages import Stage
+from emberharmony.pipeline.state import FittedState
+
+
+class Job(Protocol):
+    """A job of any kind; the models of `flows.config.job` are such jobs."""
+
+    @property
+    def source(self) -> SourceSpec:
+        """The table that is read."""
+        ...
+
+    @property
+    def sink(self) -> Any:
+        """Where the result goes."""
+        ...
+
+    @property
+    def state_folder(self) -> Path | None:
+        """Folder of the fitted state that is applied; ``None`` for a job that fits one."""
+        ...
+
+    @property
+    def backend(self) -> str | None:
+        """The backend asked for; ``None`` leaves it to the worker."""
+        ...
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether workers elsewhere do the work, on backends that they select themselves."""
+        ...
+
+    @property
+    def resources(self) -> Resources:
+        """What the plan may use."""
+        ...
+
+    @property
+    def parity_check(self) -> float:
+        """Share of the chunks that are computed on NumPy as well."""
+        ...
+
+    def threads_of(self, workers: int) -> int | None:
+        """Compute threads of each of so many worker processes; ``None`` where this process does the work."""
+        ...
+
+    def spec_for(self, state: FittedState | None) -> PipelineSpec:
+        """Everything that decides the result; `state` is what `state_folder` holds."""
+        ...
+
+
+class Engine(Protocol):
+    """Maps a stage over its pending chunks: in order or in parallel, in this process or elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """Name of the engine in `runtime.engine`."""
+        ...
+
+    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
+        """Run a stage for the given chunks; yields the number of each as it is done, in any order."""
+        ...

@@ -1,0 +1,64 @@
+"""The largest amount of memory that a job's processes held, measured while they work."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
+
+SAMPLE_S = 0.2
+
+
+class PeakMemory:
+    """Most bytes that this process and its children held at once, sampled every `SAMPLE_S` seconds."""
+
+    def __init__(self) -> None:
+        self.sampled_bytes = 0
+
+    @contextmanager
+    def sampling(self) -> Iterator[None]:
+        """Sample for the length of the block."""
+        import psutil
+
+        over, this = threading.Event(), psutil.Process()
+
+        def sample() -> None:
+            while not over.wait(SAMPLE_S):
+                with suppress(psutil.Error):
+                    self.sampled_bytes = max(self.sampled_bytes, resident_of([this, *this.children(recursive=True)]))
+
+        sampler = threading.Thread(target=sample, name="memory-sampler", daemon=True)
+        sampler.start()
+        try:
+            yield
+        finally:
+            over.set()
+            sampler.join()
+
+
+def peak_bytes() -> int:
+    """Most bytes that this process held at once."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not ru_maxrss: on Linux it starts at what the parent held when it started this process.
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def resident_of(processes: Sequence[psutil.Process]) -> int:
+    """Resident bytes of processes together; those that have ended count as 0."""
+    import psutil
+
+    total = 0
+    for process in processes:
+        with suppress(psutil.Error):
+            total += int(process.memory_info().rss)
+    return total
