@@ -8,6 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
+from numpy.typing import NDArray
+
+from emberharmony.typing import IntArray
+
+TICKS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
 def is_text(type_: pa.DataType) -> bool:
@@ -98,6 +103,45 @@ def invalid_text(column: pa.ChunkedArray) -> bytes | None:
             except pa.ArrowInvalid:
                 return next(_undecodable(chunk), b"")
     return None
+
+
+def tick_unit(type_: pa.DataType) -> str:
+    """Return the unit of a time column's ticks: that of a timestamp, seconds of 32-bit dates, milliseconds of 64-bit dates.
+
+    Examples
+    --------
+    >>> tick_unit(pa.timestamp("us")), tick_unit(pa.date32()), tick_unit(pa.date64())
+    ('us', 's', 'ms')
+    """
+    return "s" if pt.is_date32(type_) else "ms" if pt.is_date64(type_) else str(type_.unit)
+
+
+def tick_resolution(type_: pa.DataType) -> int:
+    """Return the smallest distance in ticks between two different times: a day for dates, else one tick."""
+    return TICKS_PER_DAY[tick_unit(type_)] if pt.is_date(type_) else 1
+
+
+def ticks(column: pa.Array | pa.ChunkedArray) -> tuple[IntArray, NDArray[np.bool_] | None, str]:
+    """Return a time column as integers, a mask of its nulls (``None`` if it has none), and the integers' unit.
+
+    The unit is `tick_unit` of the column's type. The integer of a null is 0. A column of the type null has no time in any row;
+    its unit is seconds.
+
+    Examples
+    --------
+    >>> ticks(pa.array([1, None], pa.date32()))
+    (array([86400,     0]), array([False,  True]), 's')
+    """
+    if pt.is_null(column.type):
+        column = column.cast(pa.timestamp("s"))
+    unit = tick_unit(column.type)
+    if pt.is_date(column.type):
+        column = column.cast(pa.timestamp(unit))
+    missing = pc.is_null(column).to_numpy(zero_copy_only=False) if column.null_count else None
+    numbers = column.cast(pa.int64())
+    if missing is not None:
+        numbers = pc.fill_null(numbers, 0)
+    return numbers.to_numpy(), missing, unit
 
 
 def _plain_nested(type_: pa.DataType) -> pa.DataType:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import numpy as np
 import pyarrow as pa
 
+from emberharmony.arrow import ticks
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnSpec, kind_of
-from emberharmony.features.kinds import datetime
 from emberharmony.features.kinds.categorical import CategorySpec
 from emberharmony.features.kinds.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
@@ -298,9 +298,9 @@ class TerabyteFeatureExtractor:
                     raise DataError(
                         f"{times.null_count:,} rows have no time in {index_col!r}, so they have no place in the order."
                     )
-                ticks = datetime.ticks(times)[0]
-                order = np.argsort(ticks, kind="stable")
-                ordered = ticks[order]
+                numbers = ticks(times)[0]
+                order = np.argsort(numbers, kind="stable")
+                ordered = numbers[order]
                 boundaries = TimeBoundaries.of(SplitSpec(), len(ordered), lambda rank: int(ordered[rank]))
                 codes = split_by_time(ordered, boundaries)
         if codes is None:

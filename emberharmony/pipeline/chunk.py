@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from emberharmony.arrow import ticks
 from emberharmony.errors import DamagedError
 from emberharmony.features import preprocessing as pre
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.drift import ColumnCounts
 from emberharmony.features.kinds.categorical import strings
-from emberharmony.features.kinds.datetime import ticks
 from emberharmony.features.kinds.numeric import count_clipped
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile

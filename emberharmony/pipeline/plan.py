@@ -7,12 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
-from emberharmony.arrow import text_columns
+from emberharmony.arrow import TICKS_PER_DAY, text_columns, tick_unit
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
-from emberharmony.features.kinds.datetime import TICKS_PER_DAY
 from emberharmony.io.sources.base import RowOrder, Source, TableInfo, TimeRange
 from emberharmony.pipeline.spec import PipelineSpec, open_source
 from emberharmony.pipeline.split_checks import check_components, check_method, check_rows
@@ -233,16 +231,10 @@ def _buckets(source: Source, order: RowOrder, span: TimeRange, chunk_rows: int) 
     return list(joined(fine, max_rows=chunk_rows // 16))  # a quarter of a million buckets would be 40 MB
 
 
-def _unit(table: TableInfo, time: str) -> str:
-    """Unit of the time column's ticks."""
-    kind = table.schema.field(time).type
-    return "s" if pa.types.is_date32(kind) else "ms" if pa.types.is_date64(kind) else str(kind.unit)
-
-
 def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _Layout, n_rows: int) -> TimeBoundaries:
     time = spec.columns.time
     assert time is not None
-    gap = round(spec.split.gap.total_seconds() * TICKS_PER_DAY[_unit(table, time)] / 86_400)
+    gap = round(spec.split.gap.total_seconds() * TICKS_PER_DAY[tick_unit(table.schema.field(time).type)] / 86_400)
 
     def at_rank(rank: int) -> int:
         if layout.groups is None:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 
+from emberharmony.arrow import ticks
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import FeatureColumn
-from emberharmony.features.kinds.datetime import ticks
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.sources.bigquery.profile import ColumnFigures, ProfileSpec
 from emberharmony.io.sources.bigquery.source import BigQuerySource

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from emberharmony.features.kinds.datetime import TICKS_PER_DAY
+from emberharmony.arrow import TICKS_PER_DAY
 from emberharmony.typing import IntArray
 
 Granularity = Literal["HOUR", "DAY", "MONTH", "YEAR"]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from emberharmony.arrow import tick_unit
 from emberharmony.errors import DataError
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
@@ -128,9 +129,9 @@ def _split(plan: Plan) -> str:
 def _moment(ticks: int, type_: pa.DataType) -> str:
     if ticks == NEVER:
         return "no row"
-    unit = "s" if pa.types.is_date32(type_) else "ms" if pa.types.is_date64(type_) else type_.unit
     # NumPy's, which has years of any number; its smallest one means no time.
-    moment = np.datetime_as_string(np.int64(max(ticks, -LAST_TICK)).astype(f"datetime64[{unit}]"), unit="s", casting="unsafe")
+    time = np.int64(max(ticks, -LAST_TICK)).astype(f"datetime64[{tick_unit(type_)}]")
+    moment = np.datetime_as_string(time, unit="s", casting="unsafe")
     zone = " UTC" if pa.types.is_timestamp(type_) and type_.tz else ""
     return f"{str(moment).replace('T', ' ')}{zone}"
 

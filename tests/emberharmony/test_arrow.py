@@ -1,4 +1,4 @@
-"""Plain layouts: the same values, in types that every kernel of Arrow takes."""
+"""Plain layouts keep the values, in types that every kernel of Arrow takes; ticks keep the times, as integers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from emberharmony.arrow import invalid_text, plain, plain_table, plain_type
+from emberharmony.arrow import invalid_text, plain, plain_table, plain_type, tick_resolution, tick_unit, ticks
 
 WORDS = ["a", None, "a", "ß"]
 LAYOUTS = {
@@ -94,3 +94,28 @@ def test_texts_inside_of_nested_columns_are_checked_too():
     words = pa.array([b"\xff"]).view(pa.string())
     assert invalid_text(pa.chunked_array([pa.StructArray.from_arrays([words], ["a"])])) == b""
     assert invalid_text(pa.chunked_array([pa.array([{"a": "é"}])])) is None
+
+
+@pytest.mark.parametrize(
+    ("type_", "unit", "resolution", "expected"),
+    [
+        (pa.timestamp("ms"), "ms", 1, [1, 0, 3]),
+        (pa.timestamp("ns", "UTC"), "ns", 1, [1, 0, 3]),
+        (pa.date32(), "s", 86_400, [86_400, 0, 3 * 86_400]),
+        (pa.date64(), "ms", 86_400_000, [86_400_000, 0, 3 * 86_400_000]),
+    ],
+    ids=str,
+)
+def test_ticks_and_nulls(type_, unit, resolution, expected):
+    numbers = pa.array([1, None, 3], pa.int32() if pa.types.is_date32(type_) else pa.int64())
+    if pa.types.is_date64(type_):
+        numbers = pc.multiply(numbers, 86_400_000)
+    numbers, missing, found = ticks(pa.chunked_array([numbers.cast(type_)]))
+    assert (numbers.tolist(), missing.tolist(), found) == (expected, [False, True, False], unit)
+    assert (tick_unit(type_), tick_resolution(type_)) == (unit, resolution)
+    assert ticks(pa.chunked_array([[7]], pa.int64()).cast(pa.timestamp("s")))[1] is None
+
+
+def test_a_column_of_the_type_null_has_no_ticks():
+    numbers, missing, unit = ticks(pa.chunked_array([pa.nulls(2)]))
+    assert (numbers.tolist(), missing.tolist(), unit) == ([0, 0], [True, True], "s")

@@ -13,9 +13,9 @@ import sqlglot
 from google.cloud import bigquery
 from sqlglot import exp
 
+from emberharmony.arrow import ticks
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec, FeatureColumn, assign_roles
-from emberharmony.features.kinds.datetime import ticks
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.schema import table_fields

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from google.cloud import bigquery
 
+from emberharmony.arrow import ticks
 from emberharmony.errors import DataError, PlanError, TerminalError
 from emberharmony.features.columns import ColumnSpec
-from emberharmony.features.kinds.datetime import ticks
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.sources.bigquery import source as source_module
 from emberharmony.io.sources.bigquery.order import sort_rows

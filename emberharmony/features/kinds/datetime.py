@@ -12,6 +12,7 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from emberharmony import ops
+from emberharmony.arrow import TICKS_PER_DAY, ticks
 from emberharmony.backend import select
 from emberharmony.threads import each_block
 from emberharmony.typing import FeatureBlock, FloatArray, IntArray
@@ -20,7 +21,6 @@ LARGEST = {"hour": 23, "dayofweek": 6, "day": 30, "month": 11}
 """Of every part of a time, counted from zero: what `inclusive` cycles divide by."""
 PARTS = tuple(LARGEST)
 
-TICKS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _HOST_BLOCK_ROWS = 65_536  # what a block gathers stays in cache until it is turned
 _MAX_TABLE_DAYS = 20_000  # some 55 years: 15 MB of table
 
@@ -86,23 +86,6 @@ def epoch(column: pa.Array | pa.ChunkedArray) -> FloatArray:
     if missing is not None:
         seconds[missing] = np.nan
     return seconds
-
-
-def ticks(column: pa.Array | pa.ChunkedArray) -> tuple[IntArray, NDArray[np.bool_] | None, str]:
-    """Integers of a time column in its own unit, which of them are null (``None``: none), and the unit.
-
-    Dates become seconds. Where a time is null the integer is 0; a column of the type null holds no time.
-    """
-    if pt.is_null(column.type):
-        column = column.cast(pa.timestamp("s"))
-    if pt.is_date(column.type):
-        column = column.cast(pa.timestamp("s" if pt.is_date32(column.type) else "ms"))
-    unit = column.type.unit
-    missing = pc.is_null(column).to_numpy(zero_copy_only=False) if column.null_count else None
-    numbers = column.cast(pa.int64())
-    if missing is not None:
-        numbers = pc.fill_null(numbers, 0)
-    return numbers.to_numpy(), missing, unit
 
 
 def local_ticks(column: pa.Array | pa.ChunkedArray, time_zone: str) -> tuple[IntArray, NDArray[np.bool_] | None, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from emberharmony.arrow import ticks
 from emberharmony.features.columns import ROW_NUMBER
-from emberharmony.features.kinds.datetime import ticks
 from emberharmony.planning.chunks import in_range
 from emberharmony.typing import IntArray
 

@@ -11,10 +11,9 @@ from typing import ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.arrow import text_columns
+from emberharmony.arrow import TICKS_PER_DAY, text_columns, tick_resolution, ticks
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
-from emberharmony.features.kinds.datetime import TICKS_PER_DAY, ticks
 from emberharmony.features.table_types import FROM_FOLDERS
 from emberharmony.io.sources.base import RowOrder, TableInfo, TimeRange, no_rows
 from emberharmony.io.sources.parquet.decoding import damaged_column, decoded, open_parquet
@@ -164,10 +163,7 @@ class ParquetSource:
 
     def order(self, time: str | None) -> RowOrder | None:
         """By `time`; without one, the rows of files and row groups follow one another."""
-        if time is None:
-            return None
-        kind = self._schema.field(time).type
-        return RowOrder(time, TICKS_PER_DAY["s" if pa.types.is_date32(kind) else "ms"] if pa.types.is_date(kind) else 1)
+        return RowOrder(time, tick_resolution(self._schema.field(time).type)) if time is not None else None
 
     def is_all_null(self, column: str) -> bool:
         """Whether no row has a value in `column`; where a footer does not tell, rows are read until one has."""

@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emberharmony.arrow import TICKS_PER_DAY
 from emberharmony.features.kinds import datetime as module
 from emberharmony.features.kinds.datetime import (
-    TICKS_PER_DAY,
     CyclicalSpec,
     cyclical_block,
     cyclical_features,
     feature_names,
     local_ticks,
-    ticks,
 )
 
 
@@ -161,11 +160,7 @@ def test_the_users_formula_puts_23_on_0_and_the_calendar_does_not():
     assert abs(calendar[0, 1]) > 0.2
 
 
-def test_ticks_and_nulls():
-    numbers, missing, unit = ticks(pa.chunked_array([pa.array([1, None, 3], pa.timestamp("ms"))]))
-    assert (numbers.tolist(), missing.tolist(), unit) == ([1, 0, 3], [False, True, False], "ms")
-    numbers, missing, unit = ticks(pa.chunked_array([pa.array([2, 3], pa.date32())]))
-    assert (numbers.tolist(), missing, unit) == ([2 * 86_400, 3 * 86_400], None, "s")
+def test_local_ticks():
     local, _, _ = local_ticks(pa.chunked_array([pa.array([0], pa.timestamp("s", "UTC"))]), "Asia/Kathmandu")
     assert local.tolist() == [19_800]  # 5:30 ahead in 1970
 
