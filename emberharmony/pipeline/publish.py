@@ -23,9 +23,10 @@ from emberharmony.io.store.errors import explained
 from emberharmony.io.store.local import UNFINISHED, FileRecord, Store
 from emberharmony.pipeline.apply import measured_drift
 from emberharmony.pipeline.commit import check_staged, check_writable, commit
+from emberharmony.pipeline.descriptions import feature_descriptions, window_descriptions
 from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run
 from emberharmony.pipeline.staging import STAGING, remove_staged, removed_runs, staged_runs
-from emberharmony.pipeline.tables import feature_descriptions, publish_tables, window_descriptions
+from emberharmony.pipeline.tables import publish_tables
 from emberharmony.pipeline.target import PUBLISHED, refuse_foreign
 from emberharmony.planning.chunks import as_ranges
 from emberharmony.stats.explained import ExplainedSquares

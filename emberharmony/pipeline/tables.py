@@ -12,8 +12,6 @@ import pyarrow as pa
 
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ROW_NUMBER, ColumnRoles
-from emberharmony.features.kinds.datetime import PARTS
-from emberharmony.features.preprocessing import FittedColumn
 from emberharmony.io.bigquery.column_types import converted, is_exact, why_not_written, written_as
 from emberharmony.io.bigquery.connection import shared_clients
 from emberharmony.io.bigquery.identifiers import TableName
@@ -24,6 +22,7 @@ from emberharmony.io.sinks.bigquery.runs import PublishedRun
 from emberharmony.io.sinks.bigquery.sink import BigQuerySink, BigQuerySinkSpec
 from emberharmony.io.sinks.bigquery.tables import OWN_COLUMNS, OutputTable, Part
 from emberharmony.io.store.local import FileRecord, Store
+from emberharmony.pipeline.descriptions import feature_descriptions, window_descriptions
 from emberharmony.pipeline.run import Run
 
 SINK = "sink.json"
@@ -33,7 +32,6 @@ PLACE = "state/bigquery.json"
 """File, beside the state, that names the tables it was published to."""
 
 _DONE = "tables-published"
-_PARTS = dict(zip(PARTS, ("hour", "day of the week", "day of the month", "month"), strict=True))
 
 
 def check_sink(spec: BigQuerySinkSpec) -> None:
@@ -198,40 +196,6 @@ def output_tables(run: Run, manifest: Manifest) -> Iterator[OutputTable]:
                 },
             },
         )
-
-
-def window_descriptions(run: Run) -> dict[str, str]:
-    """Say of every column of a window but its scores what it is."""
-    size, roles = run.spec.windows.size, run.roles
-    order = f"in order of {roles.time}" if roles.time else "in order"
-    described = {
-        "first_row": f"{ROW_NUMBER} of the window's first row; the window holds the {size} rows of its split from there on, "
-        f"{order}, wherever they are in the source",
-        "last_row": f"{ROW_NUMBER} of the window's last row; not all rows with numbers between first_row and last_row have to "
-        f"be in the window",
-    }
-    if roles.time:
-        described |= {"start_time": "Time of the window's first row", "end_time": "Time of the window's last row"}
-    if roles.target:
-        described[roles.target] = f"{roles.target} of the window's last row"
-    return described
-
-
-def feature_descriptions(columns: tuple[FittedColumn, ...]) -> dict[str, str]:
-    """Say of every feature what it is."""
-    found: dict[str, str] = {}
-    for column in columns:
-        if column.kind == "datetime":
-            kinds = [f"{function} of the {_PARTS[part]} of {column.name}" for part in PARTS for function in ("Sine", "Cosine")]
-            kinds += [f"{column.name} in seconds since 1970, missing values filled in and scaled"] if column.epoch else []
-            found |= dict(zip(column.features, kinds, strict=True))
-        elif column.kind == "categorical":
-            texts = [f"1 where {column.name} is {value!r}" for value in column.vocabulary]
-            texts += [f"1 where {column.name} is any other value", f"1 where {column.name} is missing"]
-            found |= dict(zip(column.features, texts, strict=False))
-        else:
-            found[column.features[0]] = f"{column.name} of the source, missing values filled in and scaled"
-    return found
 
 
 def _parts(run: Run, files: tuple[FileRecord, ...], prefix: str) -> tuple[Part, ...]:
