@@ -1,4 +1,4 @@
-"""The pipeline for notebooks: two classes that work on frames and matrices in memory."""
+"""The notebook's two classes, which work on frames and matrices in memory."""
 
 from emberharmony.notebook.feature_extractor import TerabyteFeatureExtractor
 from emberharmony.notebook.stride_processor import TerabyteTemporalStrideProcessor

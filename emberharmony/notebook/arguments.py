@@ -1,4 +1,4 @@
-"""Arguments of the notebook's classes: whether they are what they have to be."""
+"""Checks of the arguments of the notebook's classes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ import math
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from operator import index
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
 from emberharmony.errors import PlanError
 from emberharmony.messages import did_you_mean, shown
+from emberharmony.splits import SplitSpec
+
+SPLIT_METHODS = tuple(method for method in get_args(get_args(get_type_hints(SplitSpec)["method"])[0]) if method != "hash")
+"""Methods of a split that need no key columns."""
 
 
 def whole_number(name: str, value: Any, *, least: int = 1) -> int:
-    """Return an argument that is a whole number, of Python or NumPy.
+    """Return a whole number of Python or NumPy as an int.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the value is no whole number, or below `least`.
 
     Examples
     --------
@@ -34,7 +43,13 @@ def whole_number(name: str, value: Any, *, least: int = 1) -> int:
 
 
 def number_in(name: str, value: Any, low: float, high: float) -> float:
-    """Return an argument that is a number in ``(low, high]``."""
+    """Return a finite number in ``(low, high]`` as a float.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the value is no number, or outside the bounds.
+    """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"{name} is a number, got {shown(value)}.")
     number = float(value)
@@ -45,23 +60,34 @@ def number_in(name: str, value: Any, low: float, high: float) -> float:
 
 
 def name_or_none(name: str, value: Any) -> str | None:
-    """Return an argument that is a column's name."""
+    """Return the name of a column, or None.
+
+    Raises
+    ------
+    TypeError, PlanError
+        If the value is no text, or an empty one.
+    """
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{name} is the name of a column, got {shown(value)}.")
     if value == "":
-        raise PlanError(f"{name} is an empty text; give the column a name, and that one here.")
+        raise PlanError(f"{name} is an empty text. Give the column a name, and use that name here.")
     return value
 
 
 def text(name: str, value: Any) -> str:
-    """Return an argument that is a text."""
+    """Return a text; raise a TypeError for anything else."""
     if not isinstance(value, str):
         raise TypeError(f"{name} is a text, got {shown(value)}.")
     return value
 
 
 def names_of(name: str, value: Any) -> tuple[str, ...]:
-    """Return an argument that is a sequence of columns' names.
+    """Return the names of columns as a tuple.
+
+    Raises
+    ------
+    TypeError, PlanError
+        If the value is a single text or no sequence, or one of the names is no name.
 
     Examples
     --------
@@ -79,19 +105,19 @@ def names_of(name: str, value: Any) -> tuple[str, ...]:
 
 
 def check_columns(columns: Iterable[str], given: Mapping[str, Iterable[str | None]]) -> None:
-    """Refuse arguments that name columns which are not there, or one column in two of them.
+    """Check that the named columns are in the table, and that no column is named twice.
 
     Parameters
     ----------
     columns : iterable of str
-        The table's columns.
+        Columns of the table.
     given : mapping of str to iterable of str
-        Columns, by the argument that names them.
+        Names of columns by argument.
 
     Raises
     ------
     PlanError
-        If there is one; the message names argument and column.
+        If a column is missing or named twice; the message names the argument and the column.
     """
     known, seen = list(columns), dict[str, str]()
     for argument, names in given.items():
@@ -107,7 +133,52 @@ def check_columns(columns: Iterable[str], given: Mapping[str, Iterable[str | Non
 
 
 def flag(name: str, value: Any) -> bool:
-    """Return an argument that is true or false."""
+    """Return a bool; raise a TypeError for anything else."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} is True or False, got {shown(value)}.")
     return bool(value)
+
+
+def split_spec(fractions: Any, method: Any) -> SplitSpec:
+    """Return the split with these fractions and this method.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are not three fractions that add up to 1, or the method is unknown.
+
+    Examples
+    --------
+    >>> split_spec([0.5, 0.25, 0.25], "random").fractions
+    (0.5, 0.25, 0.25)
+    """
+    if method is not None and method not in SPLIT_METHODS:
+        raise ValueError(f"split_method is one of {', '.join(SPLIT_METHODS)}, got {shown(method)}.")
+    if isinstance(fractions, str) or not isinstance(fractions, Iterable):
+        raise TypeError(f"fractions are three numbers, got {shown(fractions)}.")
+    shares = [0.0 if share == 0 else number_in("each of fractions", share, 0, 1) for share in fractions]
+    if len(shares) != 3:
+        raise ValueError(f"fractions are those of train, validation and test, got {len(shares)} of them.")
+    train, validation, test = shares
+    return SplitSpec(method=method, fractions=(train, validation, test))
+
+
+def strides_of(value: Any) -> tuple[int, ...]:
+    """Return strides as a tuple of ints.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the value is no sequence of whole numbers, or empty.
+
+    Examples
+    --------
+    >>> strides_of(np.array([1, 3]))
+    (1, 3)
+    """
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"stride_perspectives is a sequence of whole numbers, got {shown(value)}.")
+    strides = tuple(whole_number("each of stride_perspectives", stride, least=0) for stride in value)
+    if not strides:
+        raise ValueError("stride_perspectives is empty. Give at least one stride, such as (1, 3, 5).")
+    return strides

@@ -1,4 +1,4 @@
-"""Frames of bigframes, whose rows are in BigQuery: what is made of them goes back there, or is made there."""
+"""bigframes DataFrames, whose rows are in BigQuery: results are written back or computed there."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from emberharmony.splits import SplitSpec
 
 _POSITION: Final = "emberharmony_position"
 _FIRST: Final = {"hour": 0, "dayofweek": 0, "day": 1, "month": 1}
-"""What BigQuery counts each part of a time from."""
+"""Smallest value of each part of a time in BigQuery."""
 
 
 def session_of(table: object) -> Any:
-    """Return the session that a bigframes frame is of; ``None`` of anything else."""
+    """Return the session of a bigframes DataFrame; None for other tables."""
     return getattr(table, "_session", None) if is_bigframe(table) else None  # which has no public name
 
 
 def map_bigframe(frame: Any, function: Callable[[pa.Table], pa.Table], batch_rows: int) -> Any:
-    """Return what a function makes of a bigframes frame's rows, by batches: a frame of the same session, index and order."""
+    """Apply a function to the rows, batch by batch; the result is a frame with the same session, index and order."""
     try:
         names = list(frame.index.names)
     except ValueError:  # NullIndexError: under partial ordering rows need none
@@ -50,10 +50,10 @@ def map_bigframe(frame: Any, function: Callable[[pa.Table], pa.Table], batch_row
 
 
 def to_bigframe(batches: Iterable[pa.Table], session: Any, *, index: Sequence[str] = ()) -> Any:
-    """Return rows, in their order, as a frame of a session of bigframes; the columns of `index` come first.
+    """Load rows into a session of bigframes, in their order; the columns of `index` come first.
 
-    They go through a file and a load job into a table of the session's own, which goes when the session is closed: by whoever
-    opened it, never here. BigQuery keeps floats in 64 bits.
+    A load job writes them to a temporary table, which is removed when the session is closed. The caller closes the session.
+    BigQuery stores floats in 64 bits.
     """
     batches = iter(batches)
     first = next(batches)
@@ -73,7 +73,7 @@ def to_bigframe(batches: Iterable[pa.Table], session: Any, *, index: Sequence[st
 
 
 def _positioned(batches: Iterable[pa.Table], names: Sequence[str]) -> Iterator[pa.Table]:
-    """Rows as BigQuery takes them, and the place of each: a table there has no order."""
+    """Yield the rows in types of BigQuery, with a column of positions: its tables have no order."""
     n_rows = 0
     for batch in batches:
         columns = [  # nested ones as they are: the session decides about them
@@ -86,12 +86,12 @@ def _positioned(batches: Iterable[pa.Table], names: Sequence[str]) -> Iterator[p
 
 
 def is_time(frame: Any, column: str | None) -> bool:
-    """Whether a frame has a column of times of this name."""
+    """Whether a frame has a column of this name that holds times."""
     return column in frame.columns and kind_of(_arrow_type(frame, column)) == "datetime"
 
 
 def with_cyclical_features(frame: Any, column: str) -> Any:
-    """Return the frame with the eight features of a column of times; BigQuery computes them when they are asked for."""
+    """Return the frame with the eight cyclical features of a column of times; BigQuery computes them when they are read."""
     times = _times(frame, column).dt
     features = []
     for part, largest in LARGEST.items():
@@ -101,16 +101,16 @@ def with_cyclical_features(frame: Any, column: str) -> Any:
 
 
 def split_by_times(frame: Any, column: str) -> list[Any]:
-    """Return the frame's rows in order of a column of times, divided where the pipeline divides them.
+    """Divide the rows in the order of a column of times, as the pipeline does.
 
-    Only the times come here, each once, with the number of rows that have it.
+    Only the distinct times and their counts are downloaded.
     """
     times = _times(frame, column)
     counts = times.value_counts().to_pandas().sort_index()
     n_rows, n_timed = frame.shape[0], int(counts.sum())
     if n_timed < n_rows:
         raise DataError(f"{n_rows - n_timed:,} rows have no time in {column!r}, so they have no place in the order.")
-    # The time of the row at a rank; rows of equal time stay together.
+    # The time of the row at each boundary's rank; rows of equal time stay together.
     places = np.searchsorted(counts.cumsum().to_numpy(np.int64), SplitSpec().ranks(n_rows), side="right")
     begins = [counts.index[place] if place < len(counts) else None for place in places]
     before = [times == times if begin is None else times < begin for begin in begins]

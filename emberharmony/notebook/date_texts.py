@@ -1,4 +1,4 @@
-"""Texts that are times: all of a column in one format, or none."""
+"""Texts parsed as times: all values of a column by the same format."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m.%d.%Y")
 _CERTAIN = ("%Y/%m/%d", "%Y.%m.%d", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-_MAX_TRIED = 200  # values that choose the formats which all of them are then read by
+_MAX_TRIED = 200  # values that every format is tried on; the formats that fit are then tried on all values
 
 
 class UnreadTimesError(ValueError):
-    """A column holds a value that is no time, or may be several; the message names it."""
+    """A value is no time, or has several meanings; the message names it."""
 
 
 def parsed(column: pd.Series) -> pd.Series:
-    """Return a column of texts, or of Python's times and dates, as times, with NaT where it holds none.
+    """Return a column of texts, or of `datetime` objects, as times; missing values become NaT.
 
-    Every text is read by the same format: ISO 8601, or the one of a few that fits all of them.
+    All texts are read by one format: ISO 8601, or the only one of a few common formats that fits all of them.
 
     Raises
     ------
     UnreadTimesError
-        If no format fits, or two give different times.
+        If no format fits all texts, or two formats fit and give different times.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def parsed(column: pd.Series) -> pd.Series:
 
 
 def _format_of(texts: pd.Series) -> str:
-    """Choose the format that reads every text."""
+    """Return the format that reads every text."""
     tried = list(texts.iloc[:_MAX_TRIED])
     likely = {name: _n_read(tried, name) for name in _formats()}
     fitting = [name for name, n in likely.items() if n == len(tried) and _first_unread(texts, name) is None]
@@ -108,11 +108,11 @@ def _first_unread(texts: pd.Series, name: str) -> Any:
 
 
 def _unread(texts: pd.Series, name: str) -> pd.Series:
-    """Which texts a format does not read."""
+    """Return which texts a format does not read."""
     import pandas as pd
 
     if name != ISO:
-        dated = texts.map(lambda text: _YEAR.search(text) is not None)  # pandas reads "now" and "today" by every format
+        dated = texts.map(lambda text: _YEAR.search(text) is not None)  # pandas reads "now" and "today" with every format
         return pd.to_datetime(texts.where(dated, None), format=name, errors="coerce").isna()
     dates = texts.map(lambda text: _ISO_DATE.match(text) is not None)
     offsets = texts.map(lambda text: _OFFSET.search(text) is not None)
@@ -122,7 +122,7 @@ def _unread(texts: pd.Series, name: str) -> pd.Series:
 
 
 def _read(texts: pd.Series, name: str) -> pd.Series:
-    """Texts as times; several offsets have UTC in common."""
+    """Return the texts as times, in UTC if their offsets differ."""
     import pandas as pd
 
     try:

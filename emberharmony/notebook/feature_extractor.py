@@ -1,4 +1,4 @@
-"""Features of a table in one call: the notebook's door to the pipeline's own stages."""
+"""Features of a table in one call, made by the stages of the pipeline."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-import numpy as np
 import pyarrow as pa
 
-from emberharmony.arrow import ticks
 from emberharmony.backend import select, using_backend
-from emberharmony.errors import DataError, PlanError
+from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec, kind_of
 from emberharmony.features.kinds.categorical import CategorySpec
 from emberharmony.features.kinds.datetime import CyclicalSpec
@@ -25,19 +23,27 @@ from emberharmony.features.preprocessing import Preprocessing, datetime_features
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.parts import table_of
 from emberharmony.io.sources.parquet.source import ParquetSourceSpec
-from emberharmony.notebook.arguments import check_columns, flag, name_or_none, names_of, number_in, text, whole_number
+from emberharmony.notebook.arguments import (
+    check_columns,
+    flag,
+    name_or_none,
+    names_of,
+    number_in,
+    split_spec,
+    text,
+    whole_number,
+)
 from emberharmony.notebook.bigquery_frames import (
     is_time,
     map_bigframe,
     session_of,
-    split_by_times,
     with_cyclical_features,
 )
 from emberharmony.notebook.fitted import fitted_state, rows_for
+from emberharmony.notebook.frame_splits import SplitFrames, split_frame
 from emberharmony.notebook.frames import batches_of, is_bigframe, write_batches
-from emberharmony.notebook.prepared import ColumnTypes, PreparedData, SplitFrames, column_types
+from emberharmony.notebook.prepared import ColumnTypes, PreparedData, column_types
 from emberharmony.notebook.progress import Progress
-from emberharmony.notebook.splits import split_spec
 from emberharmony.notebook.state_file import read_state_file, write_state_file
 from emberharmony.notebook.tables import (
     NO_WINDOWS,
@@ -58,7 +64,7 @@ from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
 from emberharmony.pipeline.stages import run_stage
 from emberharmony.pipeline.staging import stage_plan
-from emberharmony.splits import SPLITS, SplitSpec, TimeBoundaries, split_by_rank, split_by_time
+from emberharmony.splits import SPLITS
 from emberharmony.typing import FeatureBlock
 
 if TYPE_CHECKING:
@@ -70,31 +76,31 @@ T = TypeVar("T")
 
 
 class TerabyteFeatureExtractor:
-    """Features of Parquet files, BigQuery tables and frames, by the stages that the pipeline runs.
+    """Features of Parquet files, BigQuery tables and frames, made by the stages of the pipeline.
 
-    Rows are read and encoded in chunks; what is fitted is fitted on the training rows alone. Only the result is held in memory
-    as a whole: for a result that is larger than that, write the job as a file and run it with ``emberharmony run``. The result
-    of a bigframes DataFrame goes back to BigQuery, and is held there. Its session is used, and left open.
+    Rows are read and encoded in chunks, and everything is fitted on the training rows alone. Only the result is held in memory
+    as a whole. If it is larger than memory, write the job as a file and run it with ``emberharmony run``. Features of a
+    bigframes DataFrame are written to BigQuery, within the session of that frame, which stays open.
 
     Parameters
     ----------
     project_id : str, optional
-        Google Cloud project of the queries; by default the one of the credentials.
+        Google Cloud project that runs the queries; by default the project of the credentials.
     location : str
-        Where BigQuery keeps the data.
+        Location of the data in BigQuery.
     chunk_size : int
-        Rows to read and encode at once.
+        Rows that are read and encoded at once.
     max_memory_gb : float
-        Bound of the process in GiB; what cannot keep to it is refused before it is read.
+        Largest memory of the process in GiB. A job that needs more is refused before it reads rows.
     verbose : bool
-        Show progress: logged at level INFO where logging is configured, else written to standard error.
+        Whether to show progress: logged at level INFO if logging is configured, else written to standard error.
     preferred_backend : str, optional
-        ``numpy``, ``torch`` or ``mlx``, with a device if wanted; by default the current one.
+        ``numpy``, ``torch`` or ``mlx``, optionally with a device (``torch:cuda``); by default the current backend.
 
     Attributes
     ----------
     state : Preprocessing or None
-        What the last `prepare_data` fitted, or `load` read.
+        State fitted by the last `prepare_data`, or read by `load`.
 
     Examples
     --------
@@ -114,7 +120,7 @@ class TerabyteFeatureExtractor:
         verbose: bool = True,
         preferred_backend: str | None = None,
     ) -> None:
-        select(preferred_backend)  # now, not in the middle of the work: a backend that was asked for has to be there
+        select(preferred_backend)  # a missing backend is an error now, not in the middle of the work
         self.project_id = project_id
         self.location = location
         self.chunk_size = whole_number("chunk_size", chunk_size)
@@ -138,42 +144,42 @@ class TerabyteFeatureExtractor:
         split_method: Literal["temporal", "sequential", "random"] | None = None,
         max_categories: int = 100,
     ) -> PreparedData:
-        """Split the table, fit its features on the training rows, and return all rows' features.
+        """Split the table, fit features on the training rows, and return the features of all rows.
 
         Parameters
         ----------
-        table_or_path : str, path or frame
-            Parquet (a file, a folder, a glob pattern), a BigQuery table (``dataset.table`` or ``project.dataset.table``), or
-            a pandas, polars or bigframes DataFrame.
+        table_or_path : str, path or DataFrame
+            Parquet (a file, a folder or a glob pattern), a BigQuery table (``dataset.table`` or ``project.dataset.table``),
+            or a pandas, polars or bigframes DataFrame.
         target_column : str, optional
-            Carried along as it is, and no feature.
+            Column that is kept as it is, and is no feature.
         force_categorical_columns, drop_columns : sequence of str
-            Numbers that are categories, and columns to leave out.
+            Numbers to treat as categories, and columns to leave out.
         high_null_threshold : float
-            Columns with a larger share of missing values in training are left out.
+            Columns with a larger share of missing values in the training rows are left out.
         limit : int, optional
-            Take only the first rows: of the time order if there is one, else of the table's.
+            Use only this many rows: the earliest ones if rows have times, else the first ones of the table.
         index_col : str, optional
-            The frames' index; by default a pandas frame's own, if it holds times. Times order the rows, and the earliest 80 %
-            train; else the first 80 % do, and another column is only carried along. BigQuery tables need one, which orders
-            their rows.
+            Column that becomes the index of the frames; by default the index of a pandas frame, if it holds times. A column of
+            times orders the rows, and the earliest 80 % are for training. Otherwise the first 80 % are. A BigQuery table
+            needs one, which orders its rows.
         time_zone : str
-            Where clocks are read, such as ``America/New_York``; times without a zone are taken as they stand.
+            Time zone in which hours and days are read, such as ``America/New_York``; times without a zone stay as they are.
         fractions : tuple of three floats
-            Shares of the rows that train, validate and test.
+            Shares of train, validation and test; they add up to 1. A split with share 0 is an empty frame.
         split_method : {"temporal", "sequential", "random"}, optional
-            How rows are divided, see `SplitSpec`.
+            How the rows are divided; see `SplitSpec`.
         max_categories : int
-            Most frequent training values of a column that get a feature each.
+            Largest number of categories of a column that get a feature each, the most frequent ones first.
 
         Raises
         ------
         PlanError
-            If a column is not there or has two roles, or the result does not fit into `max_memory_gb`.
+            If a column is missing or has two roles, a split gets no rows, or the result needs more than `max_memory_gb`.
         DataError
-            If the table cannot be read, or nothing can be made of it.
+            If the table cannot be read, or no feature can be made of it.
         ImportError
-            If BigQuery is asked for and its libraries are not installed.
+            If the table is in BigQuery and its libraries are not installed.
         """
         limit = None if limit is None else whole_number("limit", limit)
         categorical = names_of("force_categorical_columns", force_categorical_columns)
@@ -216,28 +222,37 @@ class TerabyteFeatureExtractor:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **arguments: Any) -> TerabyteFeatureExtractor:
-        """Return an extractor with the state that `save` wrote, and with these arguments.
+        """Return an extractor, made with these arguments, that has the state that `save` wrote.
 
         Raises
         ------
         DataError
-            If the file is something else, or damaged.
+            If the file is no such state, or is damaged.
         """
         extractor = cls(**arguments)
         extractor.state = Preprocessing.from_json(read_state_file(path, cls.__name__)[0])
         return extractor
 
     def transform(self, table: Any, state: Preprocessing | None = None) -> pd.DataFrame:
-        """Return the features of a frame's rows, by a state that `prepare_data` fitted; by default the last one.
+        """Return the features of the rows of a frame, by a state that `prepare_data` fitted.
 
-        Columns are looked up by name, and hold values of the types that were fitted; one without any value may have any type.
-        Of a pandas or bigframes DataFrame the result is one too, with its index. A bigframes DataFrame without index and order
-        gives rows in any order: set an index to tell them apart.
+        Parameters
+        ----------
+        table : DataFrame
+            A pandas, polars or bigframes DataFrame. Columns are found by name, and have the types that were fitted. A column
+            without values may have any type.
+        state : Preprocessing, optional
+            The fitted state; by default that of the last `prepare_data` or `load`.
+
+        Returns
+        -------
+        DataFrame
+            With the index of a pandas or bigframes DataFrame. Without an index, rows of bigframes come in any order.
 
         Raises
         ------
         DataError
-            If columns are missing or of other types; the message names them.
+            If columns are missing or have other types; the message names them.
         """
         import pandas as pd
 
@@ -260,7 +275,7 @@ class TerabyteFeatureExtractor:
         columns: Sequence[str] | None = None,
         index_col: str | None = None,
     ) -> list[T]:
-        """Call a function with every chunk of the table as a frame, in order, and return what it returned.
+        """Call a function with each chunk of the table as a frame, in order, and return the results.
 
         A BigQuery table is cut into ranges of `index_col`, a column of whole numbers or times.
         """
@@ -272,59 +287,35 @@ class TerabyteFeatureExtractor:
         return results
 
     def row_count(self, table_or_path: Any) -> int:
-        """Return the table's number of rows, from its metadata."""
+        """Return the number of rows of the table, read from its metadata."""
         if hasattr(table_or_path, "shape"):
             return int(table_or_path.shape[0])
         return open_source(self._named(table_or_path, None)).describe().n_rows
 
     def detect_column_types(self, table_or_path: Any) -> ColumnTypes:
-        """Return the table's columns by what is made of them."""
+        """Return the names of the table's columns, by kind."""
         return column_types(self._schema(table_or_path))
 
     def _split_data(self, df: pd.DataFrame, index_col: str | None = None) -> SplitFrames:
-        """Divide a frame's rows 80 / 10 / 10: in the order of a column or index of times, else in the frame's own."""
-        if is_bigframe(df):
-            if not is_time(df, index_col):
-                raise DataError(f"A frame in BigQuery is divided by a column of times, and {index_col!r} is none of it.")
-            return SplitFrames(*split_by_times(df, str(index_col)))
-        order, codes = np.arange(len(df)), None
-        if index_col is not None:
-            if index_col not in df.columns and index_col not in df.index.names:
-                raise DataError(f"The frame has neither a column nor an index {index_col!r}.")
-            values = df[index_col] if index_col in df.columns else df.index.get_level_values(index_col)
-            times = pa.array(values, from_pandas=True)
-            if kind_of(times.type) == "datetime":
-                if times.null_count:
-                    raise DataError(
-                        f"{times.null_count:,} rows have no time in {index_col!r}, so they have no place in the order."
-                    )
-                numbers = ticks(times)[0]
-                order = np.argsort(numbers, kind="stable")
-                ordered = numbers[order]
-                boundaries = TimeBoundaries.of(SplitSpec(), len(ordered), lambda rank: int(ordered[rank]))
-                codes = split_by_time(ordered, boundaries)
-        if codes is None:
-            codes = split_by_rank(order, SplitSpec(), len(order))
-        return SplitFrames(*(df.iloc[order[codes == i]] for i in range(len(SPLITS))))
+        """Divide the rows of a frame 80 / 10 / 10, ordered by a column or index of times if one is named."""
+        return split_frame(df, index_col)
 
     def _create_datetime_features(self, df: pd.DataFrame, col: str) -> pd.DataFrame:
-        """Return the frame with eight cyclical features of a column of times, or of texts that are read as times.
+        """Return the frame with eight cyclical features of a column of times, or of texts that can be read as times.
 
-        Sine and cosine of 2π·hour/23, 2π·dayofweek/6 (Monday is 0), 2π·(day−1)/30 and 2π·(month−1)/11, of the time as the
-        column shows it, in its own time zone. Rows without a time have none. All texts are read by one format: ISO 8601, or
-        the one of a few that fits every value. A column that is not there, holds something else, or has days and months in an
-        order that no value decides, leaves the frame as it is, and a warning says which value. Texts of a frame in BigQuery
-        are not read: make them times with `bigframes.pandas.to_datetime`.
+        The features are sine and cosine of 2π·hour/23, 2π·dayofweek/6 (Monday is 0), 2π·(day−1)/30 and 2π·(month−1)/11, in
+        the time zone of the column; they are NaN where the time is missing. All texts are read by one format: ISO 8601, or
+        the only common format that fits every value. If the column is missing, holds something else, or its days and months
+        could be swapped, the frame is returned as it is, and a warning names the value. Texts of a frame in BigQuery are not
+        read: convert them with `bigframes.pandas.to_datetime`.
         """
         if is_bigframe(df):
             if is_time(df, col):
                 return cast("pd.DataFrame", with_cyclical_features(df, col))
-            _log.warning("%r is no column of times of this frame in BigQuery; no features are made of it.", col)
+            _log.warning("Column %r of the frame in BigQuery holds no times; no features are made of it.", col)
             return df
         with self._computing():
             return with_datetime_features(df, col)
-
-    # ---- how it is done ----------------------------------------------------------------------------------------------
 
     def _computing(self) -> AbstractContextManager[Any]:
         return nullcontext() if self.preferred_backend is None else using_backend(self.preferred_backend)
@@ -341,7 +332,7 @@ class TerabyteFeatureExtractor:
         return Resources(self.chunk_size, self.max_memory_gb, 1, self.preferred_backend)
 
     def _prepared(self, spec: PipelineSpec, folder: Path, index_col: str | None, session: Any) -> PreparedData:
-        """Profile, fit and featurize, as the pipeline does, and read the parts it wrote."""
+        """Run the stages up to the features, and read the parts that they wrote."""
         plan = make_plan(pinned(spec), self._resources())
         ref = stage_plan(plan, folder / "run", backend=self.preferred_backend)
         self._say("%d rows in %d chunks", plan.n_rows, len(plan.chunks))
@@ -368,17 +359,17 @@ class TerabyteFeatureExtractor:
         if needed > self.max_memory_gb * 2**30:
             raise PlanError(
                 f"The frames of {n_rows:,} rows x {n_features:,} features need {needed / 2**30:.1f} GiB while they are made, "
-                f"over the {self.max_memory_gb:g} GiB of max_memory_gb. Set `limit`, or write the result to files with "
+                f"more than the {self.max_memory_gb:g} GiB of max_memory_gb. Set `limit`, or write the result to files with "
                 f"`emberharmony run`."
             )
 
     def _source(
         self, table: Any, folder: Path, index_col: str | None, limit: int | None, without: Sequence[str]
     ) -> SourceSpec:
-        """What the table is to a job; frames are written to the folder first."""
+        """Return the table as a source of a job; frames are written to the folder first."""
         if isinstance(table, (str, os.PathLike)):
             return in_order(self._named(table, index_col))
-        # What comes first in the order of time is only known of all rows.
+        # With an index column, the first rows are only known once all of them are ordered.
         return written_frame(table, folder, self.chunk_size, without, None if index_col else limit)
 
     def _named(self, name: str | os.PathLike[str], index_col: str | None) -> SourceSpec:

@@ -1,4 +1,4 @@
-"""Frames of a notebook as Parquet, which is what jobs read."""
+"""Frames as Arrow tables and Parquet files, which jobs read."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.messages import listed, shown
 
 REFUSALS = (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError, AttributeError, NotImplementedError)
-"""What Arrow, pandas and polars raise for values that an Arrow table or a Parquet file does not hold."""
+"""Errors of Arrow, pandas and polars for values without an Arrow or Parquet type."""
 
 
 def is_bigframe(table: object) -> bool:
-    """Whether a table is a frame of bigframes, whose rows are in BigQuery."""
+    """Whether a table is a bigframes DataFrame, whose rows are in BigQuery."""
     return type(table).__module__.partition(".")[0] == "bigframes"
 
 
 def is_pandas(table: object) -> bool:
-    """Whether a table is a frame of pandas."""
+    """Whether a table is a pandas DataFrame."""
     return type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns")
 
 
 def batches_of(
     table: Any, batch_rows: int, *, without: Collection[str] = (), only: Collection[str] | None = None
 ) -> Iterator[pa.Table]:
-    """Rows of a pandas, polars or bigframes frame, or an Arrow table, as Arrow tables of at most `batch_rows` rows.
+    """Yield the rows of a frame as Arrow tables of at most `batch_rows` rows.
 
     Parameters
     ----------
-    table : frame or table
-        What holds the rows.
+    table : DataFrame or Table
+        A pandas, polars or bigframes DataFrame, or an Arrow table.
     batch_rows : int
         Rows of a batch.
     without : collection of str
-        Columns whose values nobody needs: they become nulls, whatever they hold.
+        Columns that are not needed; their values become nulls.
     only : collection of str, optional
-        Columns whose values are needed; all others become nulls.
+        Columns that are needed; the values of all others become nulls.
 
     Raises
     ------
     TypeError
         If the table is something else.
     DataError
-        If a column holds what no Arrow type describes, the message names it; or there are no columns.
+        If there are no columns, or the values of a column have no Arrow type; the message names the column.
     """
 
     def is_needed(name: str) -> bool:
@@ -78,12 +78,14 @@ def batches_of(
 
 
 def write_batches(batches: Iterable[pa.Table], path: Path, *, limit: int | None = None) -> int:
-    """Write tables of one schema, a row group each, up to `limit` rows; returns how many rows were written.
+    """Write tables of one schema to a Parquet file, a row group each, and return the number of rows written.
+
+    With `limit`, only that many rows are written.
 
     Raises
     ------
     DataError
-        If a column holds what no Parquet file does; the message names it.
+        If the values of a column have no Parquet type; the message names the column.
     """
     writer, n_rows = None, 0
     try:
@@ -93,10 +95,10 @@ def write_batches(batches: Iterable[pa.Table], path: Path, *, limit: int | None 
             try:
                 if writer is None:
                     writer = pq.ParquetWriter(path, batch.schema, compression="lz4")
-                # Pages of a frame in BigQuery may differ in what pandas makes of a column without values.
+                # The pages of a frame in BigQuery may differ in the type of a column without values.
                 writer.write_table(batch.cast(writer.schema), row_group_size=max(batch.num_rows, 1))
             except REFUSALS as error:
-                raise _not_written(batch, error) from error
+                raise _unwritable_column(batch, error) from error
             n_rows += batch.num_rows
             if limit is not None and n_rows >= limit:
                 break
@@ -108,7 +110,7 @@ def write_batches(batches: Iterable[pa.Table], path: Path, *, limit: int | None 
 
 def _pieces(table: pa.Table, n_rows: int) -> Iterator[pa.Table]:
     if not table.column_names:
-        raise DataError("The frame has no columns; there is nothing to read.")
+        raise DataError("The frame has no columns, so there is nothing to read.")
     _check_distinct(table.column_names)
     table = plain_table(table.replace_schema_metadata(None))
     for begin in range(0, max(table.num_rows, 1), n_rows):
@@ -118,14 +120,14 @@ def _pieces(table: pa.Table, n_rows: int) -> Iterator[pa.Table]:
 def _check_distinct(names: list[str]) -> None:
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise DataError(f"The frame has more than one column of the name {listed(twice)}; rename all but one.")
+        raise DataError(f"The frame has more than one column called {listed(twice)}. Rename all but one.")
 
 
 def _of_pandas(frame: Any, is_needed: Callable[[str], bool]) -> pa.Table:
     names = [str(name) for name in frame.columns]
     _check_distinct(names)
     columns = [frame.iloc[:, i] if is_needed(name) else None for i, name in enumerate(names)]
-    # A named index is a column that pandas keeps apart; an unnamed one says nothing, nor one that is named like a column.
+    # A named index is kept as a column, unless a column has its name already.
     index = [str(name) for name in frame.index.names]
     if any(name is not None for name in frame.index.names) and not set(index) & set(names):
         names += [
@@ -140,11 +142,11 @@ def _of_pandas(frame: Any, is_needed: Callable[[str], bool]) -> pa.Table:
     try:
         return pa.table(arrays, names=names) if names else pa.table({})
     except REFUSALS as error:
-        raise DataError(f"A name of the frame's columns is no valid Unicode ({_first_line(error)}); rename it.") from error
+        raise DataError(f"A column name is not valid Unicode ({_first_line(error)}). Rename that column.") from error
 
 
 def _of_series(column: Any, name: str) -> pa.ChunkedArray:
-    """A column of pandas as Arrow; what Arrow has no type for as what comes nearest without a loss."""
+    """Return a pandas column as an Arrow array; types that Arrow lacks are converted without loss."""
     try:
         kind = type(column.dtype).__name__
         if kind == "SparseDtype":
@@ -158,7 +160,7 @@ def _of_series(column: Any, name: str) -> pa.ChunkedArray:
         array = pa.array(column, from_pandas=True)
         return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
     except REFUSALS as error:
-        raise _no_column(name, error) from error
+        raise _not_convertible(name, error) from error
 
 
 def _of_arrow(table: pa.Table, is_needed: Callable[[str], bool]) -> pa.Table:
@@ -174,32 +176,32 @@ def _of_polars(frame: Any, is_needed: Callable[[str], bool]) -> pa.Table:
     for name in frame.columns:
         try:
             if is_needed(name) and str(frame.schema[name]) == "Object":
-                raise TypeError("objects of Python have no type of Arrow")
+                raise TypeError("Python objects have no Arrow type")
             columns[name] = frame.get_column(name).to_arrow() if is_needed(name) else pa.nulls(len(frame))
             pa.chunked_array([columns[name]]).validate()
         except REFUSALS as error:
-            raise _no_column(name, error) from error
+            raise _not_convertible(name, error) from error
         except BaseException as error:
-            if type(error).__name__ != "PanicException":  # of Rust, which is no Exception
+            if type(error).__name__ != "PanicException":  # raised by Rust, and no subclass of Exception
                 raise
-            raise _no_column(name, error) from error
+            raise _not_convertible(name, error) from error
     return pa.table(columns)
 
 
-def _not_written(batch: pa.Table, error: Exception) -> DataError:
-    """Find the column that no Parquet file holds."""
+def _unwritable_column(batch: pa.Table, error: Exception) -> DataError:
+    """Return the error for the first column that cannot be written."""
     for name in batch.column_names:
         try:
             pq.write_table(batch.select([name]), pa.MockOutputStream())
         except REFUSALS as found:
-            return _no_column(name, found)
+            return _not_convertible(name, found)
     return DataError(f"The frame cannot be written as Parquet: {_first_line(error)}.")
 
 
-def _no_column(name: str, error: BaseException) -> DataError:
+def _not_convertible(name: str, error: BaseException) -> DataError:
     return DataError(
-        f"Column {shown(name)} of the frame does not become a column of Arrow and Parquet: {_first_line(error)}. Give it one "
-        f"type that they have, or leave it out."
+        f"Column {shown(name)} of the frame cannot be converted to Arrow and Parquet: {_first_line(error)}. Convert it to "
+        f"one type that they have, or leave it out."
     )
 
 

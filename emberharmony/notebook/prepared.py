@@ -1,4 +1,4 @@
-"""What the notebook's extractor returns."""
+"""Results of the notebook's extractor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ColumnTypes(NamedTuple):
-    """Names of a table's columns by what is made of them."""
+    """Names of a table's columns, by the kind of feature that is made of them."""
 
     numeric: list[str]
     datetime: list[str]
@@ -27,7 +27,7 @@ class ColumnTypes(NamedTuple):
 
 
 def column_types(schema: pa.Schema) -> ColumnTypes:
-    """Return a table's columns by what is made of them."""
+    """Return the names of a table's columns, by kind."""
     types = ColumnTypes([], [], [], [], [], [])
     for field in schema:
         kind = "struct" if pt.is_struct(field.type) else kind_of(field.type) or "unsupported"
@@ -35,20 +35,13 @@ def column_types(schema: pa.Schema) -> ColumnTypes:
     return types
 
 
-class SplitFrames(NamedTuple):
-    """A frame's rows, divided."""
-
-    train: pd.DataFrame
-    validation: pd.DataFrame
-    test: pd.DataFrame
-
-
 @dataclass(frozen=True)
 class PreparedData:
     """A table, ready for a model.
 
-    The frames hold the features, as float32, and then the target as it came. Their index is the index column's values, or the
-    row's number in the table. Of a bigframes DataFrame they are bigframes DataFrames of its session, with floats of 64 bits.
+    The frames hold the features as float32, then the target as it came. Their index holds the values of the index column, or
+    the row numbers of the table. If the table was a bigframes DataFrame, they are bigframes DataFrames of the same session,
+    with floats of 64 bits.
     """
 
     train: pd.DataFrame
@@ -58,11 +51,11 @@ class PreparedData:
     state: Preprocessing  # fitted on the training rows
 
     def with_index_name(self, name: str | None) -> PreparedData:
-        """Return the same, the frames' index named otherwise."""
+        """Return the same data, with another name for the index of the frames."""
         train, validation, test = (frame.rename_axis(name) for frame in (self.train, self.validation, self.test))
         return PreparedData(train, validation, test, self.feature_names, self.state)
 
     @property
     def dropped(self) -> dict[str, str]:
-        """Columns that no feature is made of, and why."""
+        """Columns without a feature, and the reason for each."""
         return {column.name: column.reason for column in self.state.dropped}

@@ -1,4 +1,4 @@
-"""Progress of the notebook's classes, for whoever has not configured logging as well."""
+"""Progress of the notebook's classes, shown whether or not logging is configured."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 
 
 class Progress:
-    """Log progress at level INFO where logging is configured, and write it to standard error where it is not."""
+    """Progress messages: logged at level INFO if logging is configured, else written to standard error."""
 
     def __init__(self, log: logging.Logger, *, verbose: bool) -> None:
         self._log, self._verbose = log, verbose
 
     def __call__(self, message: str, *values: object) -> None:
-        """Show a message of logging's format, unless told to be silent."""
+        """Show a message in the format of `logging`, unless `verbose` is off."""
         if not self._verbose:
             return
         if self._log.hasHandlers():

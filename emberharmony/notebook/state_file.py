@@ -1,4 +1,4 @@
-"""Fitted state in one file: named arrays, and what is not an array as JSON in the header of the safetensors format."""
+"""Fitted state in one safetensors file: named arrays, and JSON in the header for everything else."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _FORMAT = "emberharmony"
 
 @explained()
 def write_state_file(path: str | os.PathLike[str], kind: str, data: Mapping[str, Any], arrays: Arrays) -> None:
-    """Write a state of some kind; a reader sees the complete file or the one before it.
+    """Write a state atomically: readers see the complete file or the previous one.
 
     Parameters
     ----------
     path : str or path
         File to write.
     kind : str
-        What wrote it, which `read_state_file` asks for.
+        Class that the state belongs to; `read_state_file` checks it.
     data : mapping
-        What JSON can hold.
+        Values that JSON can hold.
     arrays : mapping of str to array
-        Numbers, to the last bit.
+        Arrays, kept bit by bit.
     """
     target = Path(path)
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -53,15 +53,15 @@ def write_state_file(path: str | os.PathLike[str], kind: str, data: Mapping[str,
 
 @explained()
 def read_state_file(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Arrays]:
-    """Read what `write_state_file` wrote.
+    """Return the data and arrays that `write_state_file` wrote.
 
     Raises
     ------
     DataError
-        If the file is something else, of another kind or version, or damaged.
+        If the file is no state of this kind and version, or is damaged.
     """
     if not Path(path).is_file():
-        raise DataError(f"{path} is no file; name one that `save` has written.")
+        raise DataError(f"{path} is no file. Name a file that `save` has written.")
     content = Path(path).read_bytes()
     try:
         length = int.from_bytes(content[:8], "little")
@@ -69,14 +69,14 @@ def read_state_file(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, 
         arrays = safetensors.numpy.load(content)
         found, version, data, digest = (header[name] for name in ("kind", "version", "data", "sha256"))
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path} is not a state that `save` wrote, or is damaged; save it anew.") from error
+        raise DataError(f"{path} is not a state that `save` wrote, or is damaged. Save it again.") from error
     if (found, version) != (kind, VERSION):
         raise DataError(
             f"{path} is a state of {found}, version {version}; {kind} of this library reads version {VERSION}. Load it with "
-            f"the class and version that saved it, or save it anew."
+            f"the class and version that saved it, or save it again."
         )
     if digest != _digest(data, arrays):
-        raise DataError(f"{path} is damaged: its content is not what was saved. Save it anew.")
+        raise DataError(f"{path} is damaged: its content is not what was saved. Save it again.")
     return data, arrays
 
 

@@ -9,8 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from emberharmony.backend import select, using_backend
-from emberharmony.messages import shown
-from emberharmony.notebook.arguments import flag, whole_number
+from emberharmony.notebook.arguments import flag, strides_of, whole_number
 from emberharmony.notebook.matrix_batch import MatrixBatch, MatrixBatches, batches_in
 from emberharmony.notebook.progress import Progress
 from emberharmony.notebook.series_spool import SeriesSpool
@@ -30,35 +29,35 @@ _log = logging.getLogger(__name__)
 
 
 class TerabyteTemporalStrideProcessor:
-    """Windows of rows at several strides, each stride's compressed by its own PCA.
+    """Windows of rows at several strides, compressed by one PCA for each stride.
 
-    The PCA is exact whatever the batches: it comes from the sums of products of all windows' rows, which are merged batch by
-    batch, and no window is ever built. Every window is projected once, on the one PCA that all of its stride share. Memory
-    holds one batch and the sums; rows wait for the second pass, and scores for whoever reads them, in temporary files.
+    The PCA is exact, however the rows are batched: it comes from the Gram matrix of all windows, which is merged batch by
+    batch, and no window is built. Every window is projected once. Memory holds one batch and the Gram matrices; the rows of
+    the second pass, and the scores, are kept in temporary files.
 
     Parameters
     ----------
     window_size : int
         Rows in a window.
     stride_perspectives : sequence of int
-        Rows from one window's first row to the next one's, counted from the first row of the series.
+        Rows between the starts of two windows, counted from the first row of the series.
     pca_components : int, optional
-        Components to keep; by default half the window's numbers, at most 32, never more than windows less one.
+        Components to keep; by default half of the numbers of a window, at most 32, and always fewer than windows.
     batch_size : int
-        Rows to compute on at once; batches may have any other size.
+        Rows that are computed at once; the batches may have any size.
     use_incremental_pca : bool
-        Kept for callers that give it: the PCA is exact in bounded memory either way, so it changes nothing.
+        Has no effect: the PCA is exact in bounded memory either way.
     verbose : bool
-        Show progress: logged at level INFO where logging is configured, else written to standard error.
+        Whether to show progress: logged at level INFO if logging is configured, else written to standard error.
     preferred_backend : str, optional
-        ``numpy``, ``torch`` or ``mlx``, with a device if wanted; by default the current one.
+        ``numpy``, ``torch`` or ``mlx``, optionally with a device (``torch:cuda``); by default the current backend.
 
     Attributes
     ----------
     pca_models : dict of int to sklearn.decomposition.PCA
-        The fitted model of every stride, for windows flattened row by row.
+        The fitted model of each stride, for windows flattened row by row.
     state_buffer : array of shape (<= window_size - 1, n_features) or None
-        Last rows of the series, with which windows that are not complete yet begin.
+        Last rows of the series, which the next windows begin with.
 
     Examples
     --------
@@ -83,9 +82,9 @@ class TerabyteTemporalStrideProcessor:
         verbose: bool = True,
         preferred_backend: str | None = None,
     ) -> None:
-        self._windows = WindowSpec(whole_number("window_size", window_size), _strides(stride_perspectives))
+        self._windows = WindowSpec(whole_number("window_size", window_size), strides_of(stride_perspectives))
         self._pca = PCASpec(None if pca_components is None else whole_number("pca_components", pca_components))
-        select(preferred_backend)  # now, not in the middle of the work: a backend that was asked for has to be there
+        select(preferred_backend)  # a missing backend is an error now, not in the middle of the work
         self.batch_size = whole_number("batch_size", batch_size)
         self.use_incremental_pca = use_incremental_pca
         self.verbose = flag("verbose", verbose)
@@ -93,7 +92,7 @@ class TerabyteTemporalStrideProcessor:
         self.pca_models: dict[int, PCA] = {}
         self._fitted: dict[int, FittedStride] = {}
         self._tail: Tail | None = None
-        self._names: tuple[str, ...] | None = None  # of the columns, once a frame has told them
+        self._names: tuple[str, ...] | None = None  # of the columns, known from the first frame
 
     @property
     def window_size(self) -> int:
@@ -102,21 +101,21 @@ class TerabyteTemporalStrideProcessor:
 
     @property
     def stride_perspectives(self) -> tuple[int, ...]:
-        """The strides."""
+        """Rows between the starts of two windows."""
         return self._windows.strides
 
     @property
     def pca_components(self) -> int | None:
-        """Components asked for."""
+        """Components to keep, as given."""
         return self._pca.components
 
     @property
     def state_buffer(self) -> FloatArray | None:
-        """Last rows of the series so far, which the next call's first windows begin with."""
+        """Last rows of the series, which the windows of the next call begin with."""
         return None if self._tail is None else self._tail.rows.copy()
 
     def reset(self) -> None:
-        """Forget the series and the fitted models."""
+        """Remove the fitted models and end the series."""
         self.pca_models, self._fitted, self._tail, self._names = {}, {}, None, None
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -135,12 +134,12 @@ class TerabyteTemporalStrideProcessor:
     def load(
         cls, path: str | os.PathLike[str], *, verbose: bool = True, preferred_backend: str | None = None
     ) -> TerabyteTemporalStrideProcessor:
-        """Return the processor that `save` wrote: it scores, and continues the open series, as the saved one did.
+        """Return the processor that `save` wrote, with its models and its open series.
 
         Raises
         ------
         DataError
-            If the file is something else, or damaged.
+            If the file is no such state, or is damaged.
         """
         data, arrays = read_state_file(path, cls.__name__)
         names = data.pop("names")
@@ -151,27 +150,27 @@ class TerabyteTemporalStrideProcessor:
         return processor
 
     def process_large_dataset(self, generator: Iterable[Any], maintain_state: bool = True) -> dict[int, Scores]:
-        """Fit every stride's PCA on all windows of the batches, and return all windows' scores.
+        """Fit the PCA of each stride on all windows of the batches, and return the scores of all windows.
 
         Parameters
         ----------
         generator : iterable
-            Batches of rows, read once: arrays, tensors or frames of numbers, of shape ``(n_rows, n_features)`` with
-            any numbers of rows, everything finite. A single matrix or frame is one batch. Frames' columns are taken by
-            name, in the order of the first frame.
+            Batches of rows, read once: arrays, tensors or frames of finite numbers, of shape ``(n_rows, n_features)`` with any
+            number of rows. A single matrix or frame is one batch. Columns of frames are matched by name, in the order of the
+            first frame.
         maintain_state : bool
-            The batches are one series, and windows go across their borders. It stays open: the next call continues it, with
-            the models fitted by this one (`reset` begins anew). Otherwise every batch is a series of its own.
+            Whether the batches form one series, so that windows cross their borders. The series stays open: the next call
+            continues it, with the models that this one fitted, until `reset`. Otherwise each batch is a series of its own.
 
         Returns
         -------
         dict of int to array of shape (n_windows, n_components)
-            Scores by stride, float32, read-only, mapped from a temporary file that goes when they do.
+            Scores by stride, float32 and read-only, mapped from a temporary file that is removed along with them.
 
         Raises
         ------
         DataError
-            If there is no row, batches do not have the same columns, or a value is missing, not finite or beyond float32.
+            If there are no rows, the columns of the batches differ, or a value is missing, not finite or beyond float32.
         PlanError
             If there are too few windows for a PCA.
         """
@@ -191,7 +190,7 @@ class TerabyteTemporalStrideProcessor:
     def process_batch(self, data: Any) -> dict[int, Scores]:
         """Return the scores of the windows within one batch, a series of its own.
 
-        The first batch fits the models if nothing has; after that they stay as they are.
+        If no models are fitted yet, they are fitted on this batch.
         """
         with self._computing():
             rows = MatrixBatch.of(data, 0, self._names)
@@ -205,24 +204,24 @@ class TerabyteTemporalStrideProcessor:
         return scores
 
     def get_explained_variance(self, stride: int) -> float:
-        """Return the share of the variance of a stride's windows that its components hold together."""
+        """Return the share of the variance that the components of a stride explain together."""
         return float(self._model(stride).explained_variance_ratio.sum())
 
     def get_feature_importance(self, stride: int) -> FloatArray:
         """Return the sum of absolute loadings over a stride's components.
 
-        Of shape ``(window_size * n_features,)``, the window's first row first; ``reshape(window_size, -1)`` tells lags and
-        features apart.
+        The shape is ``(window_size * n_features,)``, the first row of the window first; ``reshape(window_size, -1)`` gives an
+        array of lags and features.
         """
         return self._model(stride).importance.ravel()
 
     def _model(self, stride: int) -> WindowPCA:
         if stride not in self.stride_perspectives:
-            raise ValueError(f"Stride {stride} is not one of this processor's: {list(self.stride_perspectives)}.")
+            raise ValueError(f"Stride {stride} is not one of the strides of this processor: {list(self.stride_perspectives)}.")
         if stride not in self._fitted:
             from sklearn.exceptions import NotFittedError
 
-            raise NotFittedError("No PCA is fitted yet; call process_large_dataset or process_batch first.")
+            raise NotFittedError("No PCA is fitted yet. Call process_large_dataset or process_batch first.")
         return self._fitted[stride].pca
 
     def _computing(self) -> AbstractContextManager[Any]:
@@ -269,13 +268,3 @@ class TerabyteTemporalStrideProcessor:
 
     def _say(self, message: str, *values: object) -> None:
         Progress(_log, verbose=self.verbose)(message, *values)
-
-
-def _strides(strides: Any) -> tuple[int, ...]:
-    """Strides, of Python or NumPy, as whole numbers."""
-    if isinstance(strides, str) or not isinstance(strides, Iterable):
-        raise TypeError(f"stride_perspectives is a sequence of whole numbers, got {shown(strides)}.")
-    numbers = tuple(whole_number("each of stride_perspectives", stride, least=0) for stride in strides)
-    if not numbers:
-        raise ValueError("stride_perspectives is empty: give at least one stride, such as (1, 3, 5).")
-    return numbers

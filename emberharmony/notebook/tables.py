@@ -1,4 +1,4 @@
-"""Tables of a notebook: what names one, its rows, and the frames that are made of it."""
+"""The tables of a notebook as sources of a job, and the results of a run as frames."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _BIGQUERY_NAME = re.compile(r"[\w-]+(\.[\w$-]+){1,2}")
 
 
 def named_source(name: str | os.PathLike[str], index_col: str | None, connection: BigQueryConnection) -> SourceSpec:
-    """Return what a name means: files that are there, or look like it, or a table in BigQuery."""
+    """Return the source that a name stands for: Parquet files, or a table in BigQuery."""
     text = os.fspath(name)
     if Path(text).exists() or text.endswith(".parquet") or not _BIGQUERY_NAME.fullmatch(text):
         return ParquetSourceSpec(text)
@@ -46,25 +46,25 @@ def named_source(name: str | os.PathLike[str], index_col: str | None, connection
 
 
 def _require_bigframes() -> None:
-    # Looked for, not imported: that takes seconds, and the Storage Read API brings the rows.
+    # Not imported: that takes seconds, and the rows are read by the Storage Read API.
     if find_spec("bigframes") is None:
         raise ImportError(
-            "BigQuery was asked for, and bigframes is not installed. Install it with: pip install 'emberharmony[bigquery]'"
+            "Reading from BigQuery needs bigframes, which is not installed. Install it: pip install 'emberharmony[bigquery]'"
         )
 
 
 def in_order(source: SourceSpec) -> SourceSpec:
-    """Return a source whose rows have an order; refuse one that has none."""
+    """Return the source if its rows have an order; raise a PlanError otherwise."""
     if isinstance(source, BigQuerySourceSpec) and source.key is None:
         raise PlanError(
-            f"Rows of {source.table} have no order of their own: give `index_col`, a column of times, which orders them, "
-            f"or of whole numbers, which chunks can be ranges of."
+            f"Rows of {source.table} have no order of their own. Give `index_col`: a column of times, which orders them, or "
+            f"of whole numbers, whose ranges become chunks."
         )
     return source
 
 
 def rows_of(spec: PipelineSpec, resources: Resources) -> Iterator[pa.Table]:
-    """All columns of the table, chunk by chunk, in the job's order."""
+    """Yield all columns of the table, chunk by chunk, in the order of the job."""
     plan = make_plan(pinned(spec), resources)
     source = open_source(plan.spec.source)
     for chunk in plan.chunks:
@@ -72,15 +72,15 @@ def rows_of(spec: PipelineSpec, resources: Resources) -> Iterator[pa.Table]:
 
 
 def written_frame(frame: Any, folder: Path, chunk_size: int, without: Sequence[str], limit: int | None) -> ParquetSourceSpec:
-    """Write a frame's rows, or the first of them, to a file in a folder, and return it as a job's source."""
+    """Write the rows of a frame, or the first `limit` of them, to a file, and return the file as a source."""
     path = folder / "frame.parquet"
     if not write_batches(batches_of(frame, chunk_size, without=without), path, limit=limit):
-        raise DataError("The frame has no rows; there is nothing to fit features on.")
+        raise DataError("The frame has no rows, so there is nothing to fit features on.")
     return ParquetSourceSpec(str(path))
 
 
 def frame_chunks(frame: Any, columns: Sequence[str] | None, chunk_size: int) -> Iterator[pa.Table]:
-    """Rows of a frame, or some of its columns, chunk by chunk."""
+    """Yield the rows of a frame, or some of its columns, chunk by chunk."""
     for rows in batches_of(frame, chunk_size):
         unknown = sorted(set(columns or ()) - set(rows.column_names))
         if unknown:
@@ -91,7 +91,7 @@ def frame_chunks(frame: Any, columns: Sequence[str] | None, chunk_size: int) -> 
 def source_chunks(
     source: SourceSpec, columns: Sequence[str] | None, index_col: str | None, resources: Resources
 ) -> Iterator[pa.Table]:
-    """Rows of files or of a table in BigQuery, or some of their columns, chunk by chunk."""
+    """Yield the rows of a source, or some of its columns, chunk by chunk."""
     if columns is not None:
         source = replace(source, columns=tuple(dict.fromkeys([*columns, *([index_col] if index_col else [])])))
     for rows in rows_of(PipelineSpec(source, windows=NO_WINDOWS), resources):
@@ -147,7 +147,7 @@ def frame_of(run: Run, split: str, index_col: str | None, session: Any) -> pd.Da
 
 
 def _feature_files(run: Run) -> Iterator[FileRecord]:
-    """Feature parts of all splits, in the order of their chunks."""
+    """Yield the feature parts of all splits, in the order of the chunks."""
     for receipt in run.receipts("featurize"):
         yield from (file for file in receipt.files if file.name.startswith("features/"))
 

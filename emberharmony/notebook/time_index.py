@@ -1,4 +1,4 @@
-"""Frames whose index says when their rows are: it becomes a column."""
+"""Frames with an index of times, which becomes a column."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from emberharmony.notebook.frames import is_pandas
 
 TIME = "time"
-"""Name of the column that an index of times without a name becomes."""
+"""Name of the column made of an index without a name."""
 
 
 def has_time_index(table: Any) -> bool:
@@ -17,14 +17,19 @@ def has_time_index(table: Any) -> bool:
 
 
 def with_named_index(table: Any, fitted: Collection[str] = ()) -> tuple[Any, str | None]:
-    """Return a frame whose index of times has a name that no column has, and the name; other tables as they are, and ``None``.
+    """Give an index of times a name that no column has.
 
     Parameters
     ----------
     table : frame or table
-        An index keeps its name where it can, and is called `TIME` where it has none.
+        The table; anything but a pandas frame with an index of times is returned as it is.
     fitted : collection of str
-        Columns of a state: the name that the index had when it was fitted is taken again.
+        Columns of a fitted state. If the index had one of these names when the state was fitted, it gets that name again.
+
+    Returns
+    -------
+    tuple of frame or table, and str or None
+        The frame, and the name of its index. The index keeps its own name if it can, and is called `TIME` if it has none.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Times of a notebook's frame, however they are written down."""
+"""Cyclical features of a frame's column of times or of texts that are times."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def wall_times(df: pd.DataFrame, col: str) -> pa.Array | None:
-    """Times of a column, or of its texts, as its own clock shows them; ``None``, and a warning, if it holds none.
+    """Return the times of a column in its own time zone; log a warning and return None if it holds something else.
 
     Examples
     --------
@@ -58,7 +58,10 @@ def wall_times(df: pd.DataFrame, col: str) -> pa.Array | None:
 
 
 def with_datetime_features(df: pd.DataFrame, col: str) -> pd.DataFrame:
-    """Return the frame with the eight cyclical features of a column, NaN where it holds no time; as it is if it is no time."""
+    """Return the frame with the eight cyclical features of a column.
+
+    They are NaN where the time is missing. A frame whose column holds no times is returned as it is.
+    """
     times = wall_times(df, col)
     if times is None:
         return df

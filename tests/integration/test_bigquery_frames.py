@@ -181,7 +181,7 @@ def test_times_are_circles_where_the_rows_are(ordered, local, extractor, caplog)
         assert found.columns.equals(expected.columns)
         np.testing.assert_allclose(fetched(found), expected, rtol=0, atol=1e-6)
     assert extractor._create_datetime_features(frame, "carrier") is frame
-    assert "'carrier' is no column of times" in caplog.text
+    assert "Column 'carrier' of the frame in BigQuery holds no times" in caplog.text
 
 
 def test_a_frame_is_divided_where_it_is(ordered, local, extractor):

@@ -67,7 +67,7 @@ def test_what_neither_holds_is_refused_by_name(tmp_path, column):
         frame = pa.table({"x": X, "c": column})
     else:
         frame = pd.DataFrame({"x": X, "c": column})
-    with pytest.raises(DataError, match="Column 'c' of the frame does not become a column"):
+    with pytest.raises(DataError, match="Column 'c' of the frame cannot be converted to Arrow and Parquet"):
         column_of(frame, tmp_path / "t.parquet")
     assert next(batches_of(frame, 8, without=["c"]))["c"].null_count == 8
 
@@ -77,9 +77,9 @@ def test_names():
     assert next(batches_of(frame, 9)).column_names == ["('a', 1)", "('a', 2)", "('b', 1)"]
     assert next(batches_of(pd.DataFrame(np.zeros((4, 2)), columns=[0, 1]), 9)).column_names == ["0", "1"]
     for twice in (pd.DataFrame(np.zeros((4, 2)), columns=[0, "0"]), pa.table([[1], [2]], names=["0", "0"])):
-        with pytest.raises(DataError, match="more than one column of the name 0"):
+        with pytest.raises(DataError, match="more than one column called 0"):
             next(batches_of(twice, 9))
-    with pytest.raises(DataError, match="no valid Unicode"):
+    with pytest.raises(DataError, match="not valid Unicode"):
         next(batches_of(pd.DataFrame([[1]], columns=pd.Index(["\ud800"], dtype=object)), 9))
     indexed = pd.DataFrame({"x": X}, index=pd.MultiIndex.from_product([[1, 2], list("abcd")], names=["i", None]))
     assert next(batches_of(indexed, 9)).column_names == ["x", "i", "__index_level_1__"]
