@@ -1,12 +1,17 @@
 """Tables of a notebook: the frames that become of splits, empty ones too."""
 
+import logging
 import re
+import sys
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from emberharmony.errors import PlanError
 from emberharmony.features import TerabyteFeatureExtractor
+from tests.frames import NOW
 
 FRAME = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=50), "x": range(50), "y": range(50)})
 
@@ -26,3 +31,61 @@ def test_a_split_that_is_not_asked_for_is_an_empty_frame(fractions, index_col):
 def test_a_split_that_gets_no_row_is_refused(index_col):
     with pytest.raises(PlanError, match=re.escape("The validation split gets 0.1 of 5 rows, which is no row")):
         TerabyteFeatureExtractor(verbose=False).prepare_data(FRAME[:5], index_col=index_col)
+
+
+def test_an_index_of_half_precision_is_carried_along(extractor):
+    half = pa.array(np.arange(60, dtype=np.float16))
+    prepared = extractor.prepare_data(pa.table({"x": NOW.x, "h": half}), index_col="h")
+    index = np.concatenate([prepared.train.index, prepared.validation.index, prepared.test.index])
+    np.testing.assert_array_equal(np.sort(index), np.arange(60))
+
+
+def test_limit_takes_the_first_rows(path, extractor, table):
+    by_time = extractor.prepare_data(path, "y", drop_columns=["name"], limit=300, index_col="t")
+    times = np.sort(table["t"].to_numpy())[:300]
+    every = pd.concat([by_time.train, by_time.validation, by_time.test])
+    np.testing.assert_array_equal(every.index.tz_localize(None), times)
+    as_they_come = extractor.prepare_data(path, drop_columns=["t"], limit=301)
+    rows = np.concatenate([getattr(as_they_come, split).index for split in ("train", "validation", "test")])
+    assert sorted(rows) == list(range(301))
+    assert len(extractor.prepare_data(table.to_pandas(), limit=10_000, index_col="t").train) == 720
+    with pytest.raises(ValueError, match="limit"):
+        extractor.prepare_data(path, limit=0)
+
+
+def test_rows_without_a_target_are_counted(caplog):
+    frame = NOW.assign(y=NOW.x.where(NOW.index % 7 != 0))
+    with caplog.at_level(logging.INFO, "emberharmony"):
+        TerabyteFeatureExtractor().prepare_data(frame, "y", index_col="t")
+    assert "9 rows have no y: their target is null" in caplog.text
+
+
+def test_columns_that_are_dropped_may_hold_anything(extractor):
+    frame = NOW.assign(odd=[object()] * 60)
+    prepared = extractor.prepare_data(frame, drop_columns=["odd"])
+    assert prepared.dropped == {"odd": "dropped by the configuration"}
+    assert len(extractor.transform(frame)) == 60
+
+
+def test_process_in_chunks(path, extractor, table):
+    seen = extractor.process_in_chunks(path, lambda frame: frame)
+    assert [len(frame) for frame in seen] == [200, 200, 200, 200, 100]
+    pd.testing.assert_frame_equal(pd.concat(seen, ignore_index=True)[["y", "name"]], table.to_pandas()[["y", "name"]])
+    sums = extractor.process_in_chunks(table.to_pandas(), lambda frame: (list(frame.columns), frame["y"].sum()), ["y"])
+    assert len(sums) == 4
+    assert sums[0][0] == ["y"]
+    assert sum(part for _, part in sums) == pytest.approx(table["y"].to_pandas().sum())
+    assert extractor.process_in_chunks(path, lambda frame: list(frame.columns), columns=["y", "walk"])[0] == ["y", "walk"]
+
+
+def test_a_failing_function_is_not_swallowed(path, extractor):
+    with pytest.raises(ZeroDivisionError):
+        extractor.process_in_chunks(path, lambda frame: 1 / 0)
+
+
+def test_bigquery_without_its_libraries_says_how_to_get_them(monkeypatch, extractor):
+    monkeypatch.setitem(sys.modules, "bigframes", None)
+    for call in (extractor.prepare_data, extractor.row_count, extractor.detect_column_types):
+        with pytest.raises(ImportError, match=r"pip install 'emberharmony\[bigquery\]'"):
+            call("project.dataset.table")
+    assert extractor.row_count(pd.DataFrame({"a": [1, 2]})) == 2
