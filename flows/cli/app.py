@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -165,9 +166,12 @@ def version(
 def main() -> None:
     """Run the console script; errors made for the user are shown without a traceback."""
     from emberharmony.errors import EmberharmonyError
+    from flows.cli.startup import import_pyarrow_alone
     from flows.cli.streams import OutputError, output_errors, prepare_streams
 
     prepare_streams()
+    if "demo" not in sys.argv[1:2]:  # its table is made with pandas
+        import_pyarrow_alone()
     try:
         app()
     except EmberharmonyError as error:

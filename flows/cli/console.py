@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -164,6 +163,8 @@ def show_plan(job: Job | ApplyJob) -> None:
 
 def show_settings(section: str | None = None) -> None:
     """Print the settings of a job: as tables on a screen, as Markdown into a file."""
+    from rich.markdown import Markdown  # late: slow to import, and no run needs it
+
     text = settings_markdown(section)
     _out.print(Markdown(text) if _out.is_terminal else text, markup=False)
 

@@ -24,6 +24,7 @@ def strict_validator(model: type[BaseModel]) -> SchemaValidator:
 
     Pydantic's own strict mode would also refuse a list where a tuple is wanted, and a mapping where a dataclass is.
     """
+    model.model_rebuild()  # if its building was deferred
     # Without the last argument, which is private, pydantic_core takes the lenient validators that the models carry.
     return SchemaValidator(_strict(model.__pydantic_core_schema__), None, False)
 
