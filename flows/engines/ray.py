@@ -44,7 +44,7 @@ def _ray_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
     except ImportError as error:
         raise missing_extra("ray", error) from error
     if address is None:
-        with RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False, "log_to_driver": False}) as runner:
+        with RayTaskRunner(init_kwargs=_local_cluster(workers)) as runner:
             yield runner
         return
     if ADDRESS.names_host(address):
@@ -55,6 +55,16 @@ def _ray_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
         except (ConnectionError, RuntimeError, ValueError) as error:  # also if the versions differ
             raise ADDRESS.unusable(address, f"Ray cannot use it: {error}") from error
         yield runner
+
+
+def _local_cluster(workers: int) -> dict[str, Any]:
+    return {
+        "num_cpus": workers,
+        "include_dashboard": False,
+        "log_to_driver": False,
+        # Ray puts the working directory first on its workers' sys.path, and with it a folder `tasks` that is not ours.
+        "runtime_env": {"worker_process_setup_hook": "emberharmony.__main__.prefer_own_packages"},
+    }
 
 
 def check_ray(address: str) -> None:
