@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
@@ -96,6 +96,44 @@ def each_block(work: Callable[[T], None], blocks: Sequence[T], *, n_threads: int
         futures = [pool.submit(copy_context().run, _do_all, work, blocks[i::n_threads]) for i in range(n_threads)]
         for future in futures:
             future.result()
+
+
+def each_as_done(work: Callable[[T], object], items: Iterable[T], *, n_threads: int) -> Iterator[T]:
+    """Do `work` for every item on several threads, and yield each item as soon as it is done.
+
+    At most twice as many items as threads are taken from `items` before one of them is done. If `work` fails, its error is
+    raised, and items that no thread has begun are dropped.
+
+    Examples
+    --------
+    >>> sorted(each_as_done(str, [3, 1, 2], n_threads=2))
+    [1, 2, 3]
+    """
+    if n_threads == 1:
+        for item in items:
+            work(item)
+            yield item
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        running: dict[Future[object], T] = {}
+        try:
+            for item in items:
+                running[pool.submit(work, item)] = item
+                if len(running) == 2 * n_threads:
+                    yield from _done_of(running)
+            while running:
+                yield from _done_of(running)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _done_of(running: dict[Future[object], T]) -> Iterator[T]:
+    """Wait for at least one item, and take all that are done out of `running`."""
+    done, _ = wait(running, return_when=FIRST_COMPLETED)
+    for future in done:
+        item = running.pop(future)
+        future.result()
+        yield item
 
 
 def _do_all(work: Callable[[T], None], blocks: Sequence[T]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import Stage, run_stage
+from emberharmony.threads import each_as_done
 from flows.engines.base import EngineKind
 
 if TYPE_CHECKING:
@@ -26,38 +26,12 @@ class PlainLoop:
 
     def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
         """Run a stage for the given chunks; with several workers a bounded number of them at a time."""
-        workers = ref.workers_of(self._workers)
-        if workers == 1 or stage.once:
-            for chunk in chunks:
-                _run_stage(stage.name, ref, chunk)
-                yield chunk
-            return
-        with ThreadPoolExecutor(workers) as pool:
-            running: dict[Future[None], int] = {}
-            waiting = iter(chunks)
-            try:
-                for chunk in waiting:
-                    running[pool.submit(_run_stage, stage.name, ref, chunk)] = chunk
-                    if len(running) < 2 * workers:
-                        continue
-                    yield from _finished(running)
-                while running:
-                    yield from _finished(running)
-            finally:
-                pool.shutdown(cancel_futures=True)
+        n_threads = 1 if stage.once else ref.workers_of(self._workers)
+        yield from each_as_done(lambda chunk: _run_stage(stage.name, ref, chunk), chunks, n_threads=n_threads)
 
 
 def _run_stage(stage: str, ref: RunRef, chunk: int) -> None:
     with_retries(lambda: run_stage(stage, ref, chunk))
-
-
-def _finished(running: dict[Future[None], int]) -> Iterator[int]:
-    """Wait for at least one chunk, and take those that are done out of `running`; a failed one raises."""
-    done, _ = wait(running, return_when=FIRST_COMPLETED)
-    for future in done:
-        chunk = running.pop(future)
-        future.result()
-        yield chunk
 
 
 class Local(EngineKind):

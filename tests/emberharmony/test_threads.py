@@ -1,0 +1,64 @@
+"""Work on several threads: every item once, a bounded number of them at a time."""
+
+import threading
+
+import pytest
+
+from emberharmony.threads import each_as_done
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("n_items", [0, 1, 4, 30])
+def test_every_item_is_done_once(n_threads, n_items):
+    done = []
+    assert sorted(each_as_done(done.append, iter(range(n_items)), n_threads=n_threads)) == list(range(n_items))
+    assert sorted(done) == list(range(n_items))
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_few_items_are_taken_ahead(n_threads):
+    taken, done = [], []
+
+    def items():
+        for item in range(40):
+            taken.append(item)
+            assert len(taken) - len(done) <= 2 * n_threads
+            yield item
+
+    done.extend(each_as_done(str, items(), n_threads=n_threads))
+    assert len(done) == 40
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_an_error_is_raised_and_the_rest_dropped(n_threads):
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        if item == 2:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(each_as_done(work, range(100), n_threads=n_threads))
+    assert len(begun) < 100
+
+
+def test_a_fast_item_does_not_wait_for_a_slow_one():
+    release = threading.Event()
+
+    def work(item):
+        if item == 0:
+            assert release.wait(30)
+
+    items = each_as_done(work, range(2), n_threads=2)
+    assert next(items) == 1
+    release.set()
+    assert list(items) == [0]
+
+
+def test_who_stops_reading_stops_the_work():
+    begun = []
+    items = each_as_done(begun.append, range(1_000), n_threads=2)
+    next(items)
+    items.close()
+    assert len(begun) < 1_000
