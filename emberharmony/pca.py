@@ -1,4 +1,4 @@
-"""Principal components of windows: exact, from their Gram matrix, and applied without building a window."""
+"""Exact principal components of windows, fitted on their Gram matrix and applied without building a window."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
 
 MAX_DEFAULT_COMPONENTS = 32
 
-_HOST_BLOCK_WINDOWS = 4_096  # their rows, scores and products stay in cache
+_HOST_BLOCK_WINDOWS = 4_096  # their rows, scores and products fit in the cache
 _DEVICE_BLOCK_WINDOWS = 262_144
-_PRODUCT_DEPTH = 256  # enough of a sum to one product that adding products costs little beside them
-_SAME_LOADING = 1e-4  # far above what rounding does to a loading, also in float32
+_PRODUCT_DEPTH = 256  # terms of one product; with so many, adding the products up costs little
+_SAME_LOADING = 1e-4  # far above the rounding error of a loading, even in float32
 
 
 @dataclass(frozen=True)
 class PCASpec:
-    """How many principal components are kept of each stride's windows."""
+    """How many principal components of the windows are kept, for each stride."""
 
     components: int | None = None
-    """Components; by default half of the window's numbers (`size` times features), at most 32."""
+    """Components to keep; by default half of the numbers of a window (`size` times features), at most 32."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
-        """Refuse less than one component."""
+        """Check the number of components."""
         if self.components is not None and self.components < 1:
             raise ValueError(f"components is at least 1, got {self.components}.")
 
 
 def n_components(spec: PCASpec, *, size: int, n_features: int, n_windows: int) -> int:
-    """Number of components to keep, never more than windows less one.
+    """Return the number of components to keep, which is always less than the number of windows.
 
     Raises
     ------
     PlanError
-        If more were asked for than there can be.
+        If `spec` asks for more components than there can be.
 
     Examples
     --------
@@ -70,26 +70,27 @@ def n_components(spec: PCASpec, *, size: int, n_features: int, n_windows: int) -
 class WindowPCA:
     """Fitted principal components of the windows of one stride.
 
-    Runs agree: the largest loading of every component is positive (the first of those within 0.01 % of it), and components of
-    equal variance are the canonical basis of their eigenspace (see `stats.eigenspaces`).
+    The result is the same in every run. The largest loading of a component is positive; of loadings that differ by less than
+    0.01 %, the first one counts. Components of equal variance are the canonical basis of their eigenspace (see
+    `stats.eigenspaces`).
     """
 
     size: int
     stride: int
     n_windows: int
-    mean: FloatArray  # (size * n_features,): of the flattened windows, row after row
+    mean: FloatArray  # (size * n_features,): of windows flattened row by row
     components: FloatArray  # (n_components, size * n_features), largest variance first
     explained_variance: FloatArray  # (n_components,), with ddof=1
     total_variance: float
 
     @classmethod
     def fit(cls, state: WindowGram, spec: PCASpec) -> Self:
-        """Fit on all windows that the state has counted; costs one eigendecomposition.
+        """Fit on all windows of a Gram state; the cost is one eigendecomposition.
 
         Raises
         ------
         PlanError
-            If there are fewer than two windows, or fewer than the components asked for.
+            If there are fewer than two windows, or too few for the components that `spec` asks for.
         """
         count, mean, scatter = _centred(state)
         if count < 2:
@@ -101,15 +102,15 @@ class WindowPCA:
         k = n_components(spec, size=state.size, n_features=width // state.size, n_windows=count)
         scatter /= count - 1
         total = float(np.trace(scatter))
-        largest = float(np.diag(state.gram).max()) / count  # mean square, whose rounding the scatter keeps
-        with one_blas_thread():  # its steps wait for memory: a second thread gains nothing, and could change last bits
+        largest = float(np.diag(state.gram).max()) / count  # mean square; the scatter has its rounding errors
+        with one_blas_thread():  # bound by memory: more threads gain nothing, and could change the last bits
             values, vectors = leading_eigenvectors(scatter, k=k, rounding=_rounding(), scale=largest)
         variance = np.maximum(values, 0.0)  # rounding may leave a zero eigenvalue a little below zero
         return cls(state.size, state.stride, count, mean, _with_fixed_signs(vectors), variance, total)
 
     @property
     def n_components(self) -> int:
-        """Number of components kept."""
+        """Number of components."""
         return len(self.components)
 
     @property
@@ -119,29 +120,29 @@ class WindowPCA:
 
     @property
     def explained_variance_ratio(self) -> FloatArray:
-        """Each component's part of the total variance; shape ``(n_components,)``."""
+        """Share of the total variance of each component; shape ``(n_components,)``."""
         return self.explained_variance / (self.total_variance or 1.0)
 
     @property
     def importance(self) -> FloatArray:
-        """Sum of absolute loadings over the components; shape ``(size, n_features)``, its first axis the lag's row."""
+        """Sum of absolute loadings over the components; shape ``(size, n_features)``, the first row of the window first."""
         weight: FloatArray = np.abs(self.components).sum(axis=0).reshape(self.size, self.n_features)
         return weight
 
     def project(self, rows: FeatureBlock, /, *, first: int, count: int) -> FeatureBlock:
-        """Scores of `count` windows, the first of which starts at row `first` of `rows`, computed on the current backend.
+        """Return the scores of `count` windows, computed on the current backend.
 
         Parameters
         ----------
         rows : array of shape (n_features, n_rows)
-            Consecutive rows of a series, up to the last window's last row at least.
+            Adjacent rows of a series, which hold all of the windows.
         first, count : int
-            First row of the first window within `rows`, and number of windows, a stride apart.
+            Row of `rows` where the first window begins, and the number of windows, one every `stride` rows.
 
         Returns
         -------
         float32 array of shape (n_components, count)
-            Scores beyond float32 are clipped to its largest number.
+            Scores beyond float32 are clipped to its range.
         """
         with wide_enough_for(rows):
             return self._project(rows, first=first, count=count)
@@ -170,12 +171,15 @@ class WindowPCA:
         return out
 
     def explained_squares(self, scores: FeatureBlock, rows: FeatureBlock, /, *, first: int) -> ExplainedSquares:
-        """How far windows lie from the fitted mean, and how much of that `scores` hold, which `project` made of these rows."""
+        """Return the squared distances of windows from the fitted mean, and the part of them that the scores explain.
+
+        `scores` is what `project` returned for the same `rows` and `first`.
+        """
         mean = self.mean.reshape(self.size, self.n_features)
         return ExplainedSquares.of(scores, rows, mean, first=first, stride=self.stride)
 
     def to_sklearn(self) -> PCA:
-        """Return the same model as a fitted scikit-learn ``PCA``, for windows flattened row by row."""
+        """Return the model as a fitted scikit-learn ``PCA`` of windows flattened row by row."""
         from sklearn.decomposition import PCA
 
         model = PCA(n_components=self.n_components, svd_solver="full")
@@ -209,26 +213,26 @@ class WindowPCA:
 
 
 def _centred(state: WindowGram) -> tuple[int, FloatArray, FloatArray]:
-    """Windows' count, mean and scatter matrix about it, the constant ones left out."""
+    """Return the number of windows, their mean and their scatter matrix about it, without the constant column of ones."""
     width = len(state.gram) // state.size
     is_value = np.arange(len(state.gram)) % width != width - 1
     count = state.n_windows
-    total = state.gram[width - 1, is_value]  # the first row's one, times every value, summed
+    total = state.gram[width - 1, is_value]  # sums of the values: their products with the one of the first row
     mean = total / max(count, 1)
     scatter = state.gram[np.ix_(is_value, is_value)] - np.outer(total, mean)
     return count, mean, scatter
 
 
 def _rounding() -> float:
-    """Rounding errors of eigenvalues, relative to the numbers that were added up, with a margin of 50."""
+    """Return the rounding error of eigenvalues relative to the numbers that were summed, with a margin of 50."""
     return 1e-12 if compute_dtype() == ops.float64 else 1e-5
 
 
 def _with_fixed_signs(components: FloatArray) -> FloatArray:
-    """Components whose largest loading is positive; of several as large, the first one.
+    """Return components whose largest loading is positive; of several equal ones, the first decides.
 
-    Two loadings of opposite sign are equal whenever two features mirror each other (a one-hot pair) or windows look the same
-    read backwards; which of them is larger by a last bit may not decide.
+    Loadings of opposite sign are equal where two features mirror each other (a one-hot pair) or windows look the same
+    read backwards. Their last bits must not decide about the sign.
     """
     size = np.abs(components)
     first_largest = (size >= (1.0 - _SAME_LOADING) * size.max(axis=1, keepdims=True)).argmax(axis=1)

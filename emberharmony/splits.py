@@ -1,4 +1,4 @@
-"""Which rows train, validate and test: a choice that no chunking can change."""
+"""Train, validation and test rows, divided the same way for any chunking."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from emberharmony.typing import IntArray
 
 SPLITS = ("train", "validation", "test")
 LEFT_OUT = -1
-"""Code of rows that a gap leaves out of every split."""
+"""Code of rows that are in no split, because they lie in a gap."""
 NEVER = 2**63
-"""Boundary, later than any tick, of a split that is empty on purpose."""
+"""Boundary later than any tick: the first time of an empty split."""
 
 SplitCodes = NDArray[np.int8]
 
@@ -29,51 +29,50 @@ SplitCodes = NDArray[np.int8]
 class SplitSpec:
     """How the rows are divided into train, validation and test.
 
-    ``temporal`` gives the earliest rows to training: the boundary is the time of the row at that rank, and rows of equal time
-    stay together, on the later side. ``sequential`` gives the first rows to training, by their order alone: that of the time
-    column, ties by row number, or, without one, that of the table (of a BigQuery table: of `source.key`). It divides at the
-    exact rank, so rows of equal time may part. ``hash`` draws a row's split from the values of its `keys`: rows of equal keys
-    stay together. ``random`` draws it from the row's number in the source.
+    ``temporal``: the earliest rows are for training. The boundary is the time of the row at that rank; rows of equal time stay
+    together, in the later split. ``sequential``: the first rows are for training, in the order of the time column (ties by row
+    number), else of the table (of a BigQuery table: of `source.key`). The boundary is exact, so rows of equal time may be
+    separated. ``hash``: the values of `keys` decide, so rows of equal keys stay together. ``random``: the number of the row in
+    the source decides.
 
-    Windows need splits that keep neighbouring rows together. A `random` split does not, and is refused with windows of more
-    than one row; so is a `hash` split whose keys change more often than a window is long.
+    Windows need adjacent rows. A `random` split separates them, and is refused with windows of more than one row. So is a
+    `hash` split whose keys change more often than a window is long.
     """
 
     method: Literal["temporal", "sequential", "hash", "random"] | None = None
-    """By default temporal where there is a time column, else sequential; random for rows that have no order."""
+    """By default temporal with a time column, else sequential; random for rows without an order."""
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Shares of train, validation and test; they add up to 1."""
     gap: timedelta = timedelta(0)
-    """Rows within this time before a boundary belong to no split (temporal only): `P7D`, `PT12H`, or seconds."""
+    """Rows in this time before a boundary are in no split (temporal only): `P7D`, `PT12H`, or seconds."""
     seed: int = 0
-    """Another seed draws other rows (random and hash)."""
+    """Seed of the draw (random and hash)."""
     keys: tuple[str, ...] = ()
     """Columns of a hash split."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
-        """Refuse divisions that do not add up."""
+        """Check that the settings fit together."""
         if min(self.fractions) < 0 or self.fractions[0] == 0 or not math.isclose(sum(self.fractions), 1.0):
             raise ValueError(
-                f"Split fractions are those of train, validation and test: none negative, some for training, adding up "
-                f"to 1; got {list(self.fractions)}, which add up to {sum(self.fractions):g}."
+                f"Split fractions are the shares of train, validation and test. They are not negative, training has some, and "
+                f"they add up to 1; got {list(self.fractions)}, which add up to {sum(self.fractions):g}."
             )
         if self.gap < timedelta(0):
-            raise ValueError(f"A gap is a length of time, not negative; got {self.gap}.")
+            raise ValueError(f"A gap is a length of time and not negative, got {self.gap}.")
         if self.seed < 0:
             raise ValueError(f"seed is a whole number from 0 up, got {self.seed}.")
         if (self.method == "hash") != bool(self.keys):
-            raise ValueError("`keys` names the columns of a hash split: give both, method hash and keys, or neither.")
+            raise ValueError("`keys` are the columns of a hash split. Give both `method: hash` and `keys`, or neither.")
         check_distinct(self.keys or None, key="keys")
         if self.gap and self.method not in (None, "temporal"):
             raise ValueError(
-                f"A gap is a length of time between the splits of a temporal split, but the split is {self.method}. Leave out "
-                f"`gap`, or set `method: temporal`."
+                f"Only a temporal split has a gap, but the split is {self.method}. Leave out `gap`, or set `method: temporal`."
             )
 
     def ranks(self, n_rows: int) -> tuple[int, int]:
-        """Ranks, in the rows' order, of the first validation row and the first test row.
+        """Return the ranks of the first validation row and the first test row.
 
         Examples
         --------
@@ -81,14 +80,14 @@ class SplitSpec:
         (8, 9)
         """
         train, validation, _ = self.fractions
-        # Exactly the fractions that were meant: 0.7 + 0.2, a little below 0.9, would move a boundary by a row.
+        # Exact fractions: in floats, 0.7 + 0.2 is a little below 0.9, which would move a boundary by a row.
         first, second = (Fraction(share).limit_denominator(1_000_000) for share in (train, validation))
         return math.floor(first * n_rows), math.floor(min(first + second, Fraction(1)) * n_rows)
 
 
 @dataclass(frozen=True)
 class TimeBoundaries:
-    """First validation and first test time, and the gap before each, in ticks of the time column."""
+    """The first times of validation and test, and the gap before each, in ticks of the time column."""
 
     validation: int
     test: int
@@ -96,7 +95,7 @@ class TimeBoundaries:
 
     @classmethod
     def of(cls, spec: SplitSpec, n_rows: int, time_at: Callable[[int], int], gap: int = 0) -> TimeBoundaries:
-        """Return the boundaries of so many rows, of which `time_at` gives the time at a rank in their order.
+        """Return the boundaries of `n_rows` rows; `time_at` returns the time of the row at a rank.
 
         Examples
         --------
@@ -108,7 +107,7 @@ class TimeBoundaries:
 
 
 def split_by_time(ticks: IntArray, boundaries: TimeBoundaries) -> SplitCodes:
-    """Code of each row's split: 0, 1, 2 in the order of `SPLITS`, or `LEFT_OUT`.
+    """Return the split of each row as a code: 0, 1 or 2 in the order of `SPLITS`, or `LEFT_OUT`.
 
     Examples
     --------
@@ -124,7 +123,7 @@ def split_by_time(ticks: IntArray, boundaries: TimeBoundaries) -> SplitCodes:
 
 
 def split_by_rank(ranks: IntArray, spec: SplitSpec, n_rows: int) -> SplitCodes:
-    """Code of each row's split from its rank in the order of all `n_rows`.
+    """Return the split of each row as a code, given its rank in the order of all `n_rows`.
 
     Examples
     --------
@@ -136,12 +135,12 @@ def split_by_rank(ranks: IntArray, spec: SplitSpec, n_rows: int) -> SplitCodes:
 
 
 def split_at_random(row_numbers: IntArray, spec: SplitSpec) -> SplitCodes:
-    """Code of each row's split, drawn from (seed, row number) by a counter-based generator."""
+    """Return the split of each row as a code, drawn from (seed, row number) by a counter-based generator."""
     return _codes_of(random.uniform_at(row_numbers, seed=spec.seed), spec)
 
 
 def split_by_hash(key_hashes: NDArray[np.uint64], spec: SplitSpec) -> SplitCodes:
-    """Code of each row's split from the 64-bit hash of its keys: equal keys never part."""
+    """Return the split of each row as a code, given the 64-bit hash of its keys; equal keys stay together."""
     return _codes_of((key_hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53, spec)
 
 

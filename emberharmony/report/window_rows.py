@@ -1,4 +1,4 @@
-"""From a window of a published result back to its rows."""
+"""The feature rows of a window in a published result."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from emberharmony.io.manifest import Manifest, read_manifest
 
 @dataclass(frozen=True)
 class WindowRows:
-    """The feature rows of a window, in its order."""
+    """The feature rows of a window, in order."""
 
     split: str
-    start: int  # number, in the series of its split, of the window's first row
+    start: int  # number of its first row in the series of the split
     rows: pa.Table  # row_number, carried columns, features
 
 
 def rows_of_window(result: Path, *, stride: int, split: str, number: int) -> WindowRows:
-    """Return the feature rows of the window of that number, from 0, among those of a stride and split.
+    """Return the feature rows of a window, given its number among the windows of a stride and split, from 0.
 
-    Only the parts that hold them are read.
+    Only the parts that hold the rows are read.
 
     Raises
     ------
     DataError
         If nothing is published at `result`, or it has no feature rows.
     PlanError
-        If there is no such window.
+        If there is no such window, stride or split.
     """
     manifest = _manifest(result)
     counts = manifest.strides.get(str(stride))
@@ -51,9 +51,9 @@ def rows_of_window(result: Path, *, stride: int, split: str, number: int) -> Win
 
 
 def rows_from(result: Path, first_row: int) -> WindowRows:
-    """Return the feature rows of the window whose `first_row` is given; it is the same one at every stride that has it.
+    """Return the feature rows of the window that begins at a row number, which is the same for every stride.
 
-    Reads the row numbers of the parts that can hold it.
+    The row numbers of all parts up to it are read.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def _manifest(result: Path) -> Manifest:
     manifest = read_manifest(result)
     if manifest is None:
         raise DataError(
-            f"Nothing is published at {result}: name the `sink.path` of a job that `run` or `apply` has published."
+            f"Nothing is published at {result}. Name the `sink.path` of a job that `run` or `apply` has published."
         )
     if manifest.kind == "fit" or not manifest.strides:
         raise DataError(f"{result} holds no windows: the job {'only fitted' if manifest.kind == 'fit' else 'asked for none'}.")
@@ -94,23 +94,23 @@ def _window_at(result: Path, manifest: Manifest, split: str, start: int) -> Wind
 
 
 def _parts(result: Path, manifest: Manifest, split: str) -> Iterator[pq.ParquetFile]:
-    """Feature parts of a split, in the order of its rows."""
+    """Yield the feature parts of a split, in the order of its rows."""
     folder = f"features/split={split}/"
     for name in sorted(file.name for file in manifest.files if file.name.startswith(folder)):
         try:
             yield pq.ParquetFile(result / name)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{result / name} is missing or damaged; publish the result anew with --overwrite.") from error
+            raise DataError(f"{result / name} is missing or damaged. Publish the result again with --overwrite.") from error
 
 
 def _place_in(part: pq.ParquetFile, row_number: int) -> int | None:
-    """Position of a row number in a part, if it is there."""
+    """Return the position of a row number in a part, if the part holds it."""
     places = np.flatnonzero(part.read([ROW_NUMBER])[ROW_NUMBER].to_numpy() == row_number)
     return int(places[0]) if len(places) else None
 
 
 def _read(parts: Iterable[pq.ParquetFile], start: int, stop: int) -> pa.Table:
-    """Rows `start` to `stop` of parts that follow one another."""
+    """Return rows ``[start, stop)`` of parts that follow one another."""
     found, first = [], 0
     for part in parts:
         last = first + part.metadata.num_rows

@@ -132,14 +132,14 @@ def test_random_splits_do_not_change():
     ("spec", "message"),
     [
         ({"fractions": (0.8, 0.1, 0.2)}, "add up to 1.1"),
-        ({"fractions": (0.0, 0.5, 0.5)}, "some for training"),
-        ({"fractions": (1.2, -0.1, -0.1)}, "none negative"),
+        ({"fractions": (0.0, 0.5, 0.5)}, "training has some"),
+        ({"fractions": (1.2, -0.1, -0.1)}, "are not negative"),
         ({"gap": timedelta(seconds=-1)}, "not negative"),
-        ({"method": "hash"}, "`keys` names the columns of a hash split"),
-        ({"keys": ("k",)}, "`keys` names the columns of a hash split"),
+        ({"method": "hash"}, "`keys` are the columns of a hash split"),
+        ({"keys": ("k",)}, "`keys` are the columns of a hash split"),
         ({"method": "random", "gap": timedelta(1)}, "but the split is random"),
         ({"method": "sequential", "gap": timedelta(1)}, "but the split is sequential"),
-        ({"method": "sequential", "keys": ("k",)}, "`keys` names the columns of a hash split"),
+        ({"method": "sequential", "keys": ("k",)}, "`keys` are the columns of a hash split"),
     ],
 )
 def test_contradictions(spec, message):
