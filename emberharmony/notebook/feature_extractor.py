@@ -22,7 +22,9 @@ from emberharmony.features.kinds.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.parts import table_of
-from emberharmony.io.sources.parquet.source import ParquetSourceSpec
+from emberharmony.io.sources.base import SourceSpec
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.io.sources.registry import open_source
 from emberharmony.notebook.arguments import (
     check_columns,
     flag,
@@ -61,7 +63,7 @@ from emberharmony.notebook.time_index import with_named_index
 from emberharmony.notebook.wall_times import with_datetime_features
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import open_run
-from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
+from emberharmony.pipeline.spec import PipelineSpec, pinned
 from emberharmony.pipeline.stages import run_stage
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.splits import SPLITS

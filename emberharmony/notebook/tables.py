@@ -17,15 +17,17 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.parts import read_part
+from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
-from emberharmony.io.sources.parquet.source import ParquetSourceSpec
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.io.sources.registry import open_source
 from emberharmony.io.store.local import FileRecord
 from emberharmony.messages import listed
 from emberharmony.notebook.bigquery_frames import to_bigframe
 from emberharmony.notebook.frames import REFUSALS, batches_of, write_batches
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import Run
-from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source, pinned
+from emberharmony.pipeline.spec import PipelineSpec, pinned
 from emberharmony.splits import SPLITS
 from emberharmony.windows import WindowSpec
 
@@ -55,9 +57,9 @@ def _require_bigframes() -> None:
 
 def in_order(source: SourceSpec) -> SourceSpec:
     """Return the source if its rows have an order; raise a PlanError otherwise."""
-    if isinstance(source, BigQuerySourceSpec) and source.key is None:
+    if not source.has_order:
         raise PlanError(
-            f"Rows of {source.table} have no order of their own. Give `index_col`: a column of times, which orders them, or "
+            f"Rows of {source} have no order of their own. Give `index_col`: a column of times, which orders them, or "
             f"of whole numbers, whose ranges become chunks."
         )
     return source

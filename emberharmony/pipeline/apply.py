@@ -11,11 +11,13 @@ import numpy as np
 from emberharmony.errors import DataError
 from emberharmony.features.columns import NullTime
 from emberharmony.features.drift import ColumnCounts, drift
+from emberharmony.io.sources.base import SourceSpec
+from emberharmony.io.sources.registry import open_source
 from emberharmony.io.store.local import FileRecord
 from emberharmony.pipeline.chunk import drift_name
 from emberharmony.pipeline.plan import Plan, Resources, plan_table
 from emberharmony.pipeline.run import FIT, Receipt, Run
-from emberharmony.pipeline.spec import PipelineSpec, SourceSpec, open_source
+from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.state import FittedState, roles_in, stage_state
 from emberharmony.splits import SplitSpec
 

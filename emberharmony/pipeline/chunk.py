@@ -32,7 +32,7 @@ from emberharmony.io.parts import (
 )
 from emberharmony.io.store.local import FileRecord, Store, prefixed
 from emberharmony.pca import WindowPCA
-from emberharmony.pipeline.pushdown import is_pushed_down, profile_by_query, split_without_reading
+from emberharmony.pipeline.pushdown import profile_by_query, split_without_reading
 from emberharmony.pipeline.run import Receipt, Run
 from emberharmony.pipeline.tables import check_values
 from emberharmony.planning.chunks import Chunk
@@ -122,9 +122,12 @@ the speed of reading; rows that are left to the fit are read again and multiplie
 def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
     """Count the chunk's rows in every split, and profile the training rows' columns."""
     began = time.perf_counter()
-    pushed_down, runs = is_pushed_down(run), dict[str, Runs]()
-    if pushed_down:
-        codes = split_without_reading(run, chunk, steps.read_chunk)
+    boundaries = run.boundaries if run.spec.source.profiles_by_query else None
+    runs = dict[str, Runs]()
+    if boundaries is not None:
+        time_column = run.spec.columns.time
+        assert time_column is not None
+        codes = split_without_reading(chunk, boundaries, lambda: steps.read_chunk(run, chunk, [time_column])[time_column])
     elif run.spec.split_method == "sequential":
         codes = _split_by_rank(run, chunk)  # no row is read for it
     else:
@@ -133,8 +136,9 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         runs = _key_runs(run, rows, codes)
     in_train = codes == SPLITS.index("train")
     profiles = {column.name: ColumnProfile.empty() for column in run.roles.features}
-    if pushed_down:
-        profiles = profile_by_query(run) if chunk.index == 0 else profiles  # of the whole table, whichever chunk has it
+    if boundaries is not None:
+        if chunk.index == 0:  # one statement profiles the whole table
+            profiles = profile_by_query(run.source, run.spec, run.roles.features, boundaries)
     elif in_train.any():
         rows = steps.read_chunk(run, chunk, [column.name for column in run.roles.features])
         rows = rows if in_train.all() else rows.filter(pa.array(in_train))

@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DamagedError, PlanError, TerminalError
-from emberharmony.io.bigquery.connection import shared_clients
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
 from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
-from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
+from emberharmony.io.sources.registry import open_source
 from emberharmony.io.store.access import Access, make_folder
 from emberharmony.io.store.errors import explained
 from emberharmony.io.store.local import Store
@@ -30,7 +29,7 @@ from emberharmony.pipeline.plan import Plan, Resources, make_plan
 from emberharmony.pipeline.publish import drop_damaged, invalidate, is_committed, tidy
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import Run, RunRef, open_run
-from emberharmony.pipeline.spec import open_source, pinned
+from emberharmony.pipeline.spec import pinned
 from emberharmony.pipeline.split_checks import check_method
 from emberharmony.pipeline.stages import PUBLISH, Stage, stages_of
 from emberharmony.pipeline.staging import STAGING, stage_plan, staged_chunk_rows
@@ -147,10 +146,9 @@ def check_credentials(job: Job) -> None:
     TerminalError
         If they are not there, or cannot be used.
     """
-    for place in (job.source, job.sink):
-        # A block is kept in Prefect, which has to be there first.
-        if isinstance(place, (BigQuerySourceSpec, BigQuerySinkSpec)) and place.connection.credentials_block is None:
-            shared_clients(place.connection).identity()
+    job.source.check_credentials()
+    if isinstance(job.sink, BigQuerySinkSpec):
+        job.sink.connection.check_credentials()
 
 
 def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) -> Manifest:

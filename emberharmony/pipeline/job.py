@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from emberharmony.io.sources.base import SourceSpec
 from emberharmony.pipeline.plan import Resources
 from emberharmony.pipeline.run import RunRef
-from emberharmony.pipeline.spec import PipelineSpec, SourceSpec
+from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.stages import Stage
 from emberharmony.pipeline.state import FittedState
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emberharmony.errors import PlanError
 from emberharmony.io.manifest import MANIFEST
-from emberharmony.io.sources.base import Source
+from emberharmony.io.sources.base import LocalFiles, Source
 from emberharmony.io.store.paths import is_within
 from emberharmony.pipeline.staging import STAGING
 from emberharmony.pipeline.target import PUBLISHED
@@ -31,7 +31,8 @@ def check_places(sink: Path, source: Source, *, state: Path | None = None) -> No
     PlanError
         If two of these places lie within each other.
     """
-    _check_source(sink, source)
+    if isinstance(source, LocalFiles):
+        _check_source(sink, source)
     if state is not None:
         _check_state(sink, state)
     for folder in (sink.resolve(), *sink.resolve().parents):
@@ -42,7 +43,7 @@ def check_places(sink: Path, source: Source, *, state: Path | None = None) -> No
             )
 
 
-def _check_source(sink: Path, source: Source) -> None:
+def _check_source(sink: Path, source: LocalFiles) -> None:
     files = source.local_files()
     # Folders are few, and resolving a path takes as long as looking at its file.
     within = {folder for folder in {file.parent for file in files} if is_within(folder, sink)}

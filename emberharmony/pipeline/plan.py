@@ -11,8 +11,10 @@ import numpy as np
 from emberharmony.arrow import TICKS_PER_DAY, text_columns, tick_unit
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
-from emberharmony.io.sources.base import RowOrder, Source, TableInfo, TimeRange
-from emberharmony.pipeline.spec import PipelineSpec, open_source
+from emberharmony.io.sources.base import RowGroups, RowOrder, Source, TableInfo, TiesOrdered, TimeRange
+from emberharmony.io.sources.registry import open_source
+from emberharmony.pipeline.pushdown import check_profile
+from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.split_checks import check_components, check_method, check_rows
 from emberharmony.pipeline.vocabulary import vocabulary_bounds
 from emberharmony.planning.chunks import (
@@ -97,6 +99,7 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
             f"The target {roles.target!r} is null in every row: there is nothing to learn. Name another `columns.target`, or "
             f"leave it out to make features alone."
         )
+    check_profile(spec, source, table.schema, roles)
     return plan_table(spec, resources, source, table, roles)
 
 
@@ -111,7 +114,7 @@ def plan_table(
     """Plan a job whose columns' roles are known, and of a state the sizes of its vocabularies."""
     check_rows(spec, table.n_rows)
     check_chunk_rows(resources.chunk_rows, table.n_rows)
-    groups = source.row_groups(spec.columns.time) if table.n_rows else np.empty(0, np.int64)
+    groups = _groups_in_order(source, spec.columns.time) if table.n_rows else np.empty(0, np.int64)
     reserved = resident_bytes()
 
     def plan_with(vocabulary: Mapping[str, int], *, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
@@ -177,10 +180,21 @@ def plan_table(
     )
 
 
+def _groups_in_order(source: Source, time: str | None) -> IntArray | None:
+    """Rows of each row group, if the groups are stored in the job's order."""
+    return source.row_groups(time) if isinstance(source, RowGroups) else None
+
+
+def _is_sorted_within(source: Source, time: str, chunk_rows: int) -> bool:
+    return isinstance(source, RowGroups) and source.is_sorted_within(time, chunk_rows)
+
+
 def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_rows: int) -> _Layout:
     """Find the rows' order; a table whose row groups follow one another in time costs nothing."""
     order = source.order(spec.columns.time)
-    if order is None or (groups is not None and source.is_sorted_within(order.column, chunk_rows)):
+    if order is None or (
+        isinstance(source, RowGroups) and groups is not None and source.is_sorted_within(order.column, chunk_rows)
+    ):
         return _Layout(groups, [], 0, n_shared=_least_shared_in(source, order, groups) if order and groups is not None else 0)
     by = order.column
     span = source.time_range(by)
@@ -209,8 +223,10 @@ def _least_shared_in(source: Source, order: RowOrder, groups: IntArray) -> int:
 
 def _parted(source: Source, order: RowOrder, crowd: TimeBucket, chunk_rows: int) -> list[TimeBucket]:
     """The rows of a single time, by ranges of what breaks ties."""
-    then, inside = order.then, source.within(order.column, crowd.start, crowd.stop)
+    then = order.then
     assert then is not None
+    assert isinstance(source, TiesOrdered)
+    inside = source.within(order.column, crowd.start, crowd.stop)
     span = inside.time_range(then.column)
     if span.n_null:  # these rows are in no range
         return [crowd]
@@ -244,6 +260,7 @@ def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _L
                 lambda start, stop: source.times_between(time, start, stop),
                 resolution=layout.resolution,
             )
+        assert isinstance(source, RowGroups)
         times, first_row = source.times_of_rows(time, rank, rank + 1)
         return int(np.sort(times)[rank - first_row])
 

@@ -9,76 +9,84 @@ import pyarrow as pa
 
 from emberharmony.arrow import ticks
 from emberharmony.errors import PlanError
-from emberharmony.features.columns import FeatureColumn
+from emberharmony.features.columns import ColumnRoles, FeatureColumn
 from emberharmony.features.profile import ColumnProfile
-from emberharmony.io.sources.bigquery.profile import ColumnFigures, ProfileSpec
-from emberharmony.io.sources.bigquery.source import BigQuerySource
-from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
+from emberharmony.io.sources.base import ProfiledByQuery, Source
+from emberharmony.io.sources.bigquery.profile import ColumnFigures
 from emberharmony.messages import listed
-from emberharmony.pipeline.run import Run
+from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SplitCodes, TimeBoundaries, split_by_time
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.moments import Moments
 from emberharmony.stats.quantiles import Quantiles
 
-ReadChunk = Callable[[Run, Chunk, Sequence[str]], pa.Table]
 
+def check_profile(spec: PipelineSpec, source: Source, schema: pa.Schema, roles: ColumnRoles) -> None:
+    """Refuse a profile by query that the table cannot give, or that has to see the rows.
 
-def is_pushed_down(run: Run) -> bool:
-    """Whether the job asks for its profile to be computed where the data lies.
+    Parameters
+    ----------
+    spec : PipelineSpec
+        The job.
+    source : Source
+        Its table.
+    schema : Schema
+        The table's columns.
+    roles : ColumnRoles
+        What the job does with them.
 
     Raises
     ------
     PlanError
-        If it does, and the profile needs what only the rows themselves tell.
+        If `source.profile` is ``query`` and cannot be.
     """
-    source = run.spec.source
-    if not isinstance(source, BigQuerySourceSpec) or source.profile != "query":
-        return False
-    if run.boundaries is None:
-        raise PlanError(
-            f"`source.profile: query` needs `split.method: temporal`, by which BigQuery can tell training rows; this job's is "
-            f"{run.spec.split_method}. Set `source.profile: stream`."
+    if not spec.source.profiles_by_query:
+        return
+    reason = _why_not_by_query(spec, source, schema, roles)
+    if reason:
+        raise PlanError(f"{reason} Set `source.profile: stream`.")
+
+
+def _why_not_by_query(spec: PipelineSpec, source: Source, schema: pa.Schema, roles: ColumnRoles) -> str | None:
+    if not isinstance(source, ProfiledByQuery):
+        return f"`source.profile: query` needs a table that can run queries; {spec.source} cannot."
+    if spec.split_method != "temporal":
+        return (
+            f"`source.profile: query` selects training rows by their time, which needs `split.method: temporal`; this job's "
+            f"is {spec.split_method}."
         )
-    if run.spec.datetime.epoch:
-        raise PlanError(
-            "`source.profile: query` knows no times as numbers, which `datetime.epoch` asks for. Set `source.profile: stream`."
-        )
-    if run.spec.numbers.scale == "all":
-        raise PlanError(
-            "`source.profile: query` knows no cyclical features, which `numbers.scale: all` scales. Set "
-            "`source.profile: stream`."
-        )
-    floats = [c.name for c in run.roles.features if c.kind == "categorical" and _is_float(run.schema.field(c.name).type)]
+    if spec.datetime.epoch:
+        return "`source.profile: query` does not profile times as numbers, which `datetime.epoch` asks for."
+    if spec.numbers.scale == "all":
+        return "`source.profile: query` does not profile cyclical features, which `numbers.scale: all` scales."
+    floats = [c.name for c in roles.features if c.kind == "categorical" and _is_float(schema.field(c.name).type)]
     if floats:
-        raise PlanError(
-            f"BigQuery writes fractions otherwise than this library: no categories of {listed(floats)} can be counted "
-            f"there. Set `source.profile: stream`."
+        return (
+            f"`source.profile: query` cannot count the categories of {listed(floats)}: BigQuery writes fractions as other "
+            f"texts than this library does."
         )
-    return True
+    return None
 
 
-def split_without_reading(run: Run, chunk: Chunk, read: ReadChunk) -> SplitCodes:
-    """Code of each row's split; only the times of chunks that a boundary cuts are read."""
-    boundaries, time = run.boundaries, run.spec.columns.time
-    assert boundaries is not None
-    assert time is not None
+def split_without_reading(chunk: Chunk, boundaries: TimeBoundaries, read_times: Callable[[], pa.ChunkedArray]) -> SplitCodes:
+    """Return the code of each row's split; times are read only if a boundary lies inside the chunk."""
     assert chunk.times is not None
     start, stop = chunk.times
     if not any(start < edge < stop for edge in _edges(boundaries)):
         return np.repeat(split_by_time(np.array([start]), boundaries), chunk.n_rows)
-    return split_by_time(ticks(read(run, chunk, [time])[time])[0], boundaries)
+    return split_by_time(ticks(read_times())[0], boundaries)
 
 
-def profile_by_query(run: Run) -> dict[str, ColumnProfile]:
-    """Profile the training rows of the whole table by one statement; medians and top categories are approximate."""
-    assert isinstance(run.source, BigQuerySource)
-    assert run.boundaries is not None
-    before = run.boundaries.validation - run.boundaries.gap
-    spec = ProfileSpec(top=max(run.spec.categories.max_categories, 100))
-    figures = run.source.profile(run.roles.features, time=run.spec.columns.time, before=before, spec=spec)
-    return {column.name: column_profile(column, figures[column.name]) for column in run.roles.features}
+def profile_by_query(
+    source: Source, spec: PipelineSpec, features: Sequence[FeatureColumn], boundaries: TimeBoundaries
+) -> dict[str, ColumnProfile]:
+    """Profile the training rows of the whole table by one statement; medians and rare categories are approximate."""
+    assert isinstance(source, ProfiledByQuery)  # as planned, see `check_profile`
+    assert spec.columns.time is not None
+    before, top = boundaries.validation - boundaries.gap, max(spec.categories.max_categories, 100)
+    figures = source.profile_by_query(features, time=spec.columns.time, before=before, top=top)
+    return {column.name: column_profile(column, figures[column.name]) for column in features}
 
 
 def column_profile(column: FeatureColumn, figures: ColumnFigures) -> ColumnProfile:

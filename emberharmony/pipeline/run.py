@@ -20,10 +20,11 @@ from emberharmony.features.columns import ColumnRoles, DroppedColumn, FeatureCol
 from emberharmony.features.drift import Baseline
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.io.sources.base import Source
+from emberharmony.io.sources.registry import open_source
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.local import FileRecord, Store
 from emberharmony.pca import WindowPCA
-from emberharmony.pipeline.spec import PipelineSpec, open_source
+from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SPLITS, TimeBoundaries
 from emberharmony.stats.explained import ExplainedSquares

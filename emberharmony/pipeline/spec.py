@@ -14,16 +14,12 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.kinds.categorical import CategorySpec
 from emberharmony.features.kinds.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec
-from emberharmony.io.sources.base import Source
-from emberharmony.io.sources.bigquery.materialise import ROW_HASH
-from emberharmony.io.sources.bigquery.source import BigQuerySource
-from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
-from emberharmony.io.sources.parquet.source import ParquetSource, ParquetSourceSpec
+from emberharmony.io.sources.base import Pinned
+from emberharmony.io.sources.registry import AnySourceSpec, open_source
 from emberharmony.pca import PCASpec
 from emberharmony.splits import SplitSpec
 from emberharmony.windows import WindowSpec
 
-SourceSpec = ParquetSourceSpec | BigQuerySourceSpec
 JobKind = Literal["extract", "fit", "apply"]
 """The whole job; its first half, which publishes what was fitted; its second half, on rows that nothing is fitted on."""
 
@@ -32,7 +28,7 @@ JobKind = Literal["extract", "fit", "apply"]
 class PipelineSpec:
     """The source and the specs of every step; chunk size, engine and backend are not among them."""
 
-    source: SourceSpec
+    source: AnySourceSpec
     columns: ColumnSpec = field(default_factory=ColumnSpec)
     datetime: CyclicalSpec = field(default_factory=CyclicalSpec)
     categories: CategorySpec = field(default_factory=CategorySpec)
@@ -70,34 +66,25 @@ class PipelineSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def open_source(spec: SourceSpec) -> Source:
-    """Return the table that a source spec names."""
-    return BigQuerySource(spec) if isinstance(spec, BigQuerySourceSpec) else ParquetSource(spec)
-
-
 def pinned(spec: PipelineSpec) -> PipelineSpec:
-    """Return the spec with what every worker has to read alike: a table that others change, at one moment.
+    """Return the spec whose source every worker reads alike, even if others change the table while the job runs.
 
     Raises
     ------
     PlanError
-        If windows are wanted of rows that nothing orders.
+        If the job makes windows of rows that have no order.
     """
-    source = spec.source
-    if not isinstance(source, BigQuerySourceSpec):
-        return spec
-    by = spec.columns.time or source.key or ROW_HASH
-    if by == ROW_HASH and spec.windows.strides:
-        unordered = (
-            f"Windows are runs of rows in an order, and rows of {source.table or 'a query'} have none of their own: name"
-        )
+    time = spec.columns.time
+    if spec.windows.strides and not (time or spec.source.has_order):
+        unordered = f"Windows are runs of rows in an order, and rows of {spec.source} have none of their own: name"
         if spec.kind == "apply":
             raise PlanError(f"{unordered} the column that orders them in `source.key`.")
         raise PlanError(
             f"{unordered} the column that orders them in `columns.time`, or in `source.key`, or make no windows "
             f"(`windows.strides: []`)."
         )
-    return replace(spec, source=BigQuerySource(source, by=by).pinned())
+    source = open_source(spec.source)
+    return replace(spec, source=source.pin(time)) if isinstance(source, Pinned) else spec
 
 
 @cache

@@ -73,7 +73,7 @@ def stages_of(spec: PipelineSpec) -> tuple[Stage, ...]:
 
     Examples
     --------
-    >>> from emberharmony.io.sources.parquet.source import ParquetSourceSpec
+    >>> from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
     >>> [stage.title for stage in stages_of(PipelineSpec(ParquetSourceSpec("t.parquet"), kind="fit"))]
     ['profile', 'fit', 'featurize', 'fit PCA', 'publish']
     """

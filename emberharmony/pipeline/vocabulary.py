@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from emberharmony.features.columns import ColumnRoles
 from emberharmony.features.kinds.categorical import strings
-from emberharmony.io.sources.base import Source, TableInfo
+from emberharmony.io.sources.base import RowGroups, Source, TableInfo
 from emberharmony.planning.chunks import cut_rows
 
 MAX_COUNTED_BYTES = 2**28
@@ -25,7 +25,7 @@ def vocabulary_bounds(source: Source, table: TableInfo, roles: ColumnRoles, *, m
     """
     names = [column.name for column in roles.features if column.kind == "categorical"]
     n_bytes = table.n_rows * sum(table.bytes_per_row[name] for name in names)
-    groups = source.row_groups(None) if n_bytes <= MAX_COUNTED_BYTES else None
+    groups = source.row_groups(None) if n_bytes <= MAX_COUNTED_BYTES and isinstance(source, RowGroups) else None
     if groups is None:
         return {}
     seen = {name: pa.array([], pa.large_string()) for name in names}

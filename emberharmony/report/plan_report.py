@@ -14,7 +14,6 @@ from emberharmony.arrow import tick_unit
 from emberharmony.errors import DataError
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
-from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.messages import shortened
 from emberharmony.pipeline.execute import plan_job, target_of
 from emberharmony.pipeline.job import Job
@@ -104,8 +103,7 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
 def _order(plan: Plan) -> str:
     time = plan.spec.columns.time
     if time is None:
-        key = plan.spec.source.key if isinstance(plan.spec.source, BigQuerySourceSpec) else None
-        return "the table's own" if plan.in_order else f"by {key}" if key else "none: by a hash of what each row holds"
+        return plan.spec.source.order_text
     return f"by {time}, " + ("as the table is already" if plan.in_order else "by time ranges: the table is in another order")
 
 

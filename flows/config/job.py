@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar, Union
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
@@ -16,8 +16,8 @@ from emberharmony.features.kinds.categorical import CategorySpec
 from emberharmony.features.kinds.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec
 from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
-from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
-from emberharmony.io.sources.parquet.source import ParquetSourceSpec
+from emberharmony.io.sources.base import SourceSpec
+from emberharmony.io.sources.registry import SOURCES
 from emberharmony.io.store.access import ACCESS_MEANING, Access
 from emberharmony.io.store.paths import checked_folder
 from emberharmony.messages import listed, shortened, shown
@@ -56,9 +56,13 @@ def kind_of_place(value: Any) -> str:
     return str(value.get("type", "parquet") if isinstance(value, dict) else getattr(value, "type", "parquet"))
 
 
-Source = Annotated[
-    Annotated[ParquetSourceSpec, Tag("parquet")] | Annotated[BigQuerySourceSpec, Tag("bigquery")], Discriminator(kind_of_place)
-]
+if TYPE_CHECKING:
+    Source = SourceSpec
+else:
+    Source = Annotated[
+        Union[tuple(Annotated[source.spec, Tag(name)] for name, source in SOURCES.items())],  # noqa: UP007  (made of a registry)
+        Discriminator(kind_of_place),
+    ]
 Sink = Annotated[
     Annotated[ParquetSink, Tag("parquet")] | Annotated[BigQuerySinkSpec, Tag("bigquery")], Discriminator(kind_of_place)
 ]

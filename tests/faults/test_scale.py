@@ -15,7 +15,7 @@ import pytest
 
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.sources.base import RowOrder, TableInfo, TimeRange
-from emberharmony.io.sources.parquet.source import ParquetSourceSpec
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.pipeline import plan as planning
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import Receipt, RunRef, open_run

@@ -18,6 +18,7 @@ from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.sinks.bigquery.sink import BigQuerySink
 from emberharmony.io.sources.bigquery.order import sort_rows
 from emberharmony.pipeline import stages
+from emberharmony.report.plan_report import plan_report
 from flows.config.job import ApplyJob, Job, load_job, parse_job
 from flows.run import run
 from tests.integration.conftest import ROOT
@@ -155,9 +156,14 @@ def test_profile_by_query_agrees_with_the_streamed_one(winter, connection):
         ({"datetime": {"epoch": True}}, "datetime.epoch"),
     ],
 )
-def test_what_a_query_cannot_profile_is_refused(winter, overrides, said):
+def test_what_a_query_cannot_profile_is_refused_when_planning(winter, overrides, said):
     with pytest.raises(PlanError, match=f"{said}.*source.profile: stream"):
-        run(winter("refused", profile="query", overrides=overrides))
+        plan_report(winter("refused", profile="query", overrides=overrides))
+
+
+def test_more_components_than_windows_have_are_refused_when_planning(winter):
+    with pytest.raises(PlanError, match=r"9,999 components were asked for.*Lower `pca\.components`"):
+        plan_report(winter("refused", overrides={"pca": {"components": 9999}}))
 
 
 @pytest.mark.parametrize("step", ["_count", "_publish"])

@@ -88,7 +88,7 @@ def table(connection, prefix) -> TableName:
 
 def test_a_table_is_read_as_it_was(connection, table):
     """Rows that come in after the plan are in no answer, neither of queries nor of the Storage Read API."""
-    pinned = BigQuerySource(BigQuerySourceSpec(table=str(table), connection=connection)).pinned()
+    pinned = BigQuerySource(BigQuerySourceSpec(table=str(table), connection=connection)).pin("t")
     with connection.open() as clients:
         clients.jobs.query(f"INSERT INTO {table.sql} (t, id) VALUES (TIMESTAMP '2026-01-01', 0)").result()
         source = BigQuerySource(pinned, clients)

@@ -16,6 +16,7 @@ from emberharmony.arrow import ticks
 from emberharmony.errors import DataError, PlanError, TerminalError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.bigquery import TableName
+from emberharmony.io.sources.base import RowGroups
 from emberharmony.io.sources.bigquery import source as source_module
 from emberharmony.io.sources.bigquery.order import sort_rows
 from emberharmony.io.sources.bigquery.source import BigQuerySource
@@ -74,7 +75,7 @@ def test_times_are_counted_where_they_are(spec, rows):
     assert np.array_equal(source.count_times(TIME, span.first, width, n_buckets), expected)
     day = np.sort(source.times_between(TIME, span.first, span.first + width))
     assert np.array_equal(day, np.sort(times[times < span.first + width]))
-    assert source.row_groups(TIME) is None
+    assert not isinstance(source, RowGroups)
 
 
 @pytest.mark.parametrize("chunk_rows", [40_000, 150_000])
@@ -201,7 +202,8 @@ def test_a_worker_reads_what_was_planned(spec, connection, rows):
         insert = f"CREATE OR REPLACE TABLE {name.sql} AS SELECT TIMESTAMP '2026-01-01' AS t, 1 AS x"
         clients.jobs.query(insert).result()
         source = BigQuerySource(dataclasses.replace(spec, table=str(name)))
-        planned, identity = source.pinned(), source.describe().identity
+        planned = source.pin("t")
+        identity = BigQuerySource(planned).describe().identity
         clients.jobs.query(f"INSERT INTO {name.sql} (t, x) VALUES (TIMESTAMP '2026-01-02', 2)").result()
     from pydantic import TypeAdapter
 
@@ -222,8 +224,8 @@ def test_a_query_is_materialised_once(spec, connection, flights):
     first, second = BigQuerySource(spec), BigQuerySource(spec)
     assert first.describe().n_rows == 342
     assert first.describe().identity == second.describe().identity
-    planned = first.pinned()
-    assert planned.pin.table == second.pinned().pin.table
+    planned = first.pin(TIME)
+    assert planned.pin.table == second.pin(TIME).pin.table
     with connection.open() as clients:
         copy = clients.jobs.get_table(planned.pin.table)
         left = copy.expires - dt.datetime.now(dt.UTC)
@@ -246,7 +248,7 @@ def test_a_view_is_materialised_too(spec, connection, flights):
     source = BigQuerySource(dataclasses.replace(spec, temporary_dataset="raw"), by=TIME)
     assert source.describe().n_rows == 707
     with connection.open() as clients:
-        assert clients.jobs.get_table(source.pinned().pin.table).clustering_fields == [TIME]
+        assert clients.jobs.get_table(source.pin(TIME).pin.table).clustering_fields == [TIME]
 
 
 @pytest.mark.parametrize(("clustered", "said"), [([TIME, "carrier"], False), (["carrier", TIME], True)])
@@ -286,7 +288,7 @@ def test_a_change_after_the_moment_is_no_name_for_what_was_read(spec, connection
         return metadata
 
     monkeypatch.setattr(source_module, "table_of", changed_since)
-    first, second = (BigQuerySource(spec).pinned().pin for _ in range(2))
+    first, second = (BigQuerySource(spec).pin(TIME).pin for _ in range(2))
     assert first.read_at.isoformat() in first.content
     assert first.content != second.content
 

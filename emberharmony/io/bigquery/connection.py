@@ -99,6 +99,19 @@ class BigQueryConnection:
         """
         return Clients(self, credentials=credentials, interceptors=interceptors)
 
+    def check_credentials(self) -> None:
+        """Refuse missing or unusable credentials.
+
+        Those of a `credentials_block` are not looked for: Prefect keeps the block, and has to be started first.
+
+        Raises
+        ------
+        TerminalError
+            If this process has no credentials, or cannot use them.
+        """
+        if self.credentials_block is None:
+            shared_clients(self).identity()
+
 
 def _check_endpoint(name: str, endpoint: str | None) -> None:
     if endpoint is None:

@@ -1,19 +1,25 @@
-"""What the pipeline asks of a table, wherever it lies."""
+"""The contract between jobs and the tables they read: settings, a source, and what only some sources can do.
+
+Times are ticks: integers in the unit of the time column's Arrow type, see `emberharmony.arrow.ticks`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.features.columns import ROW_NUMBER, FeatureColumn
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.partitions import TimePartitions
 from emberharmony.typing import IntArray
+
+if TYPE_CHECKING:
+    from emberharmony.io.sources.bigquery.profile import ColumnFigures
 
 
 @dataclass(frozen=True)
@@ -24,25 +30,25 @@ class TableInfo:
     n_rows: int
     identity: Mapping[str, Any]  # JSON; changes whenever the content does
     bytes_per_row: Mapping[str, float]  # by column, decoded
-    always_read: tuple[str, ...] = ()  # columns that every chunk takes, asked for or not: they tell rows of one time apart
-    in_flight_bytes: int = 0  # besides its rows, while a chunk is read
+    always_read: tuple[str, ...] = ()  # columns that every chunk reads, because they order rows of the same time
+    in_flight_bytes: int = 0  # while a chunk is read, in addition to its rows
     stored_bytes_per_row: Mapping[str, float] = field(default_factory=dict)  # where known: in files, equal values once
     name: str = "The table"  # in messages
 
 
 @dataclass(frozen=True)
 class RowOrder:
-    """What the rows of a table are put in order by, where chunks are ranges of it."""
+    """The column that a table's rows are ordered by; chunks are ranges of it."""
 
     column: str
-    resolution: int = 1  # ticks between two of its values that may differ: a day, of dates
-    partitions: TimePartitions | None = None  # of the table by this column: a range within one is read without the others
-    then: RowOrder | None = None  # of rows alike in it, where chunks can be ranges of a second column
+    resolution: int = 1  # smallest distance of two different values in ticks; a day for dates
+    partitions: TimePartitions | None = None  # of the table by this column; a range inside one reads no other
+    then: RowOrder | None = None  # second column, whose ranges divide rows that are equal in the first
 
 
 @dataclass(frozen=True)
 class TimeRange:
-    """First and last time of a table's time column in ticks, and how many rows have none."""
+    """First and last time of a table's time column in ticks, and the number of rows without a time."""
 
     first: int
     last: int
@@ -50,67 +56,145 @@ class TimeRange:
 
 
 def no_rows(schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
-    """Return what `Source.read` returns of a chunk without rows."""
+    """Return what `Source.read` returns for a chunk without rows."""
     return pa.schema([pa.field(ROW_NUMBER, pa.int64()), *map(schema.field, columns)]).empty_table()
 
 
+class SourceSpec(Protocol):
+    """Settings of a source, as a job file gives them: a frozen dataclass, listed in `registry.SOURCES`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def type(self) -> str:
+        """Name of the source's type in `registry.SOURCES`."""
+        ...
+
+    @property
+    def has_order(self) -> bool:
+        """Whether rows have an order in a job without a time column."""
+        ...
+
+    @property
+    def order_text(self) -> str:
+        """The order of a job without a time column, for the plan report."""
+        ...
+
+    @property
+    def profiles_by_query(self) -> bool:
+        """Whether the job asks for a profile by query; the source has to be `ProfiledByQuery`."""
+        ...
+
+    def check_credentials(self) -> None:
+        """Refuse missing or unusable credentials, before anything else is started.
+
+        Raises
+        ------
+        TerminalError
+            If the job cannot read the table with the credentials of this process.
+        """
+        ...
+
+    def __str__(self) -> str:
+        """Name of the table in messages."""
+        ...
+
+
 class Source(Protocol):
-    """A table that can be read chunk by chunk.
-
-    Times are ticks: integers in the unit of the time column's Arrow type (dates: seconds).
-    """
-
-    def local_files(self) -> Sequence[Path]:
-        """Files on this machine that the table is read from."""
-        ...
-
-    def would_read(self, file: Path) -> bool:
-        """Whether a Parquet file at this path, if there were one, would be part of the table."""
-        ...
+    """A table that can be read chunk by chunk."""
 
     def describe(self) -> TableInfo:
-        """Return the table's description, from metadata alone; it may have no rows."""
+        """Return the table's description from metadata alone. The table may have no rows."""
         ...
 
     def order(self, time: str | None) -> RowOrder | None:
-        """Order of a job by `time`, or, without one, by the table's key; ``None``: the rows have an order of their own."""
+        """Return the order of a job by `time`, or by the table's key; ``None`` if rows keep the order of their files."""
         ...
 
     def is_all_null(self, column: str) -> bool:
-        """Whether it is known that no row has a value in `column`; a source that would pay for the answer says no."""
-        ...
-
-    def row_groups(self, time: str | None) -> IntArray | None:
-        """Rows of each row group if the groups follow one another in the job's order; ``None`` if they do not."""
-        ...
-
-    def is_sorted_within(self, time: str, chunk_rows: int) -> bool:
-        """Whether row groups of more than `chunk_rows` rows are in time order inside, so that they may be cut."""
+        """Whether `column` is known to be null in every row; ``False`` if finding out would cost a scan."""
         ...
 
     def time_range(self, time: str) -> TimeRange:
-        """First and last time, and the rows without one."""
+        """Return the first and last time, and the number of rows without one."""
         ...
 
     def count_times(self, time: str, start: int, width: int, n_buckets: int) -> IntArray:
-        """Rows per bucket of time, see `planning.chunks.CountTimes`."""
-        ...
-
-    def within(self, column: str, start: int, stop: int) -> Source:
-        """Only the rows in the range ``[start, stop)`` of a column; asked of tables whose rows have a second order."""
+        """Return the number of rows in each bucket of time, see `planning.chunks.CountTimes`."""
         ...
 
     def times_between(self, time: str, start: int, stop: int) -> IntArray:
-        """All times in ``[start, stop)``, in any order."""
-        ...
-
-    def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
-        """Times of the row groups that hold source rows ``[start, stop)``, and the number of their first row."""
+        """Return all times in ``[start, stop)``, in any order."""
         ...
 
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
-        """Exactly the chunk's rows in the job's order (time, then source), with their `row_number` as the first column.
+        """Return exactly the chunk's rows in the job's order, with the `row_number` as the first column.
 
-        Texts that do not keep to their budget are refused before all of them are read, where a source can tell.
+        Raises
+        ------
+        DataError
+            If the table has changed since the plan, or its strings exceed the budget `texts`.
         """
+        ...
+
+
+# ---- capabilities: asked for when planning -----------------------------------------------------------------------------
+
+
+@runtime_checkable
+class RowGroups(Protocol):
+    """Rows are stored in groups, which may already be in the job's order: then nothing has to be counted."""
+
+    def row_groups(self, time: str | None) -> IntArray | None:
+        """Return the number of rows of each group if the groups follow one another in the job's order, else ``None``."""
+        ...
+
+    def is_sorted_within(self, time: str, chunk_rows: int) -> bool:
+        """Whether groups of more than `chunk_rows` rows are in time order inside, so that chunks may divide them."""
+        ...
+
+    def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
+        """Return the times of the groups that hold rows ``[start, stop)``, and the number of their first row."""
+        ...
+
+
+@runtime_checkable
+class LocalFiles(Protocol):
+    """The table lies in files of this machine, which no result may be written into."""
+
+    def local_files(self) -> Sequence[Path]:
+        """Return the files that hold the table."""
+        ...
+
+    def would_read(self, file: Path) -> bool:
+        """Whether a Parquet file at this path, if it existed, would be part of the table."""
+        ...
+
+
+@runtime_checkable
+class Pinned(Protocol):
+    """Others may change the table while a job runs: every worker has to read the version that was planned."""
+
+    def pin(self, time: str | None) -> SourceSpec:
+        """Return the settings that read the table as it is now, for a job in the order of `time`."""
+        ...
+
+
+@runtime_checkable
+class TiesOrdered(Protocol):
+    """Rows of the same time have a second order (`RowOrder.then`), by which chunks can divide them."""
+
+    def within(self, column: str, start: int, stop: int) -> Source:
+        """Return the source of only those rows whose value of `column` lies in ``[start, stop)``."""
+        ...
+
+
+@runtime_checkable
+class ProfiledByQuery(Protocol):
+    """The table can be profiled where it is stored, without reading its rows."""
+
+    def profile_by_query(
+        self, columns: Sequence[FeatureColumn], *, time: str, before: int, top: int
+    ) -> Mapping[str, ColumnFigures]:
+        """Return figures of each column over the rows earlier than `before`, with its `top` most frequent categories."""
         ...

@@ -7,7 +7,8 @@ import pytest
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnSpec, assign_roles
-from emberharmony.io.sources.parquet.source import ParquetSource, ParquetSourceSpec
+from emberharmony.io.sources.parquet.source import ParquetSource
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.split_checks import check_split_sizes

@@ -14,14 +14,14 @@ from emberharmony.pipeline.split_checks import check_method
 from emberharmony.report.plan_report import plan_report
 from emberharmony.splits import SPLITS, SplitSpec
 from emberharmony.windows import WindowSpec
-from flows.config.job import parse_job
+from flows.config.job import FitJob, Job, parse_job
 from tests.jobs import run_small, small_table, with_blocks, write_table
 
 
-def report(source, **job):
+def report(source, model=Job, **job):
     """What `emberharmony plan` says of a job, or its refusal; it may look at the time column, and at nothing else."""
     data = {"source": {"path": str(source)}, "sink": {"path": str(source.with_name("out"))}, "runtime": {"engine": "local"}}
-    return dict(plan_report(parse_job({"columns": {"time": "t", "target": "y"}} | data | job)).lines)
+    return dict(plan_report(parse_job({"columns": {"time": "t", "target": "y"}} | data | job, model=model)).lines)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,14 @@ def source(tmp_path_factory):
 )
 def test_refused_by_metadata(source, monkeypatch, job, words):
     monkeypatch.setattr(ParquetSource, "_batches", lambda *_: pytest.fail("a row was read"))
-    with pytest.raises(PlanError, match=words):
-        report(source, **job)
+    for model in (Job, FitJob):
+        with pytest.raises(PlanError, match=words):
+            report(source, model, **job)
+
+
+def test_a_source_of_files_has_no_profile_by_query(source):
+    with pytest.raises(PlanError, match=r"source\.profile is not a known key"):
+        parse_job({"source": {"path": str(source), "profile": "query"}, "sink": {"path": "out"}})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,10 +48,14 @@ class BigQuerySource:
         self._within = ""
         self._clients = clients or shared_clients(spec.connection)
 
-    def pinned(self) -> BigQuerySourceSpec:
-        """Return the spec with the table and the moment that this source reads, for every other worker to read the same."""
-        key = ROW_HASH if self._is_hashed else None
-        return replace(self._spec, pin=Pin(str(self._table), self._snapshot, self._content, key))
+    def pin(self, time: str | None) -> BigQuerySourceSpec:
+        """Return the spec with the table and the time of the snapshot, for every worker to read the same rows.
+
+        Rows that nothing orders are copied first, with a hash of each; see `materialise.with_row_hash`.
+        """
+        ordered = BigQuerySource(self._spec, self._clients, by=time or self._spec.key or ROW_HASH)
+        key = ROW_HASH if ordered._is_hashed else None
+        return replace(self._spec, pin=Pin(str(ordered._table), ordered._snapshot, ordered._content, key))
 
     def describe(self) -> TableInfo:
         """Return the table's description; counts its rows, which is free where there is no `where`."""
@@ -77,24 +80,8 @@ class BigQuerySource:
             warn_of_scans(self._metadata, key.name)
         return RowOrder(key.name, key.resolution, partitions, then=self._second_order(key.name))
 
-    def local_files(self) -> Sequence[Path]:
-        """None: the table lies in BigQuery."""
-        return ()
-
-    def would_read(self, file: Path) -> bool:
-        """No: the table lies in BigQuery."""
-        return False
-
     def is_all_null(self, column: str) -> bool:
         """Not told by a table's metadata."""
-        return False
-
-    def row_groups(self, time: str | None) -> IntArray | None:
-        """``None``: rows come in no order of their own."""
-        return None
-
-    def is_sorted_within(self, time: str, chunk_rows: int) -> bool:
-        """Not asked of a table without row groups."""
         return False
 
     def time_range(self, time: str) -> TimeRange:
@@ -133,10 +120,6 @@ class BigQuerySource:
         found = self._read([time], self._key(time).between(start, stop))[time]
         return ticks(found)[0]
 
-    def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
-        """Not asked of a table without row groups."""
-        raise PlanError(f"{self._name} has no order of its own; its rows are found by {time!r}.")
-
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
         """Exactly the chunk's rows in the job's order (time, then the columns that break ties), with their row numbers.
 
@@ -161,6 +144,12 @@ class BigQuerySource:
         rows = sort_rows(table, by=by, ties=ties).select(list(columns))
         numbers = np.arange(chunk.first_row, chunk.first_row + chunk.n_rows)
         return rows.add_column(0, ROW_NUMBER, pa.array(numbers, pa.int64()))
+
+    def profile_by_query(
+        self, columns: Sequence[FeatureColumn], *, time: str, before: int, top: int
+    ) -> dict[str, ColumnFigures]:
+        """Return figures of the columns over the rows earlier than `before`, in one scan; medians are approximate."""
+        return self.profile(columns, time=time, before=before, spec=ProfileSpec(top=top))
 
     def profile(
         self,

@@ -90,7 +90,25 @@ class BigQuerySourceSpec:
         for name in (*(self.columns or ()), *self.order_by, *filter(None, [self.key])):
             quote(name)
 
+    def __str__(self) -> str:
+        """Name the table."""
+        return self.table or "a query"
+
     @property
     def has_order(self) -> bool:
-        """Whether rows have an order without a time column: that of the key."""
+        """Whether rows have an order without a time column; those of BigQuery need a `key` for that."""
         return self.key is not None
+
+    @property
+    def order_text(self) -> str:
+        """The order of a job without a time column, for the plan report."""
+        return f"by {self.key}" if self.key else "none: by a hash of what each row holds"
+
+    @property
+    def profiles_by_query(self) -> bool:
+        """Whether a statement profiles the table, so that no training row is read for it."""
+        return self.profile == "query"
+
+    def check_credentials(self) -> None:
+        """Refuse missing or unusable credentials; see `BigQueryConnection.check_credentials`."""
+        self.connection.check_credentials()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from emberharmony.arrow import TICKS_PER_DAY, text_columns, tick_resolution, ticks
-from emberharmony.errors import DataError, PlanError
+from emberharmony.errors import DataError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.table_types import FROM_FOLDERS
 from emberharmony.io.sources.base import RowOrder, TableInfo, TimeRange, no_rows
@@ -28,53 +26,16 @@ from emberharmony.io.sources.parquet.footers import (
     unreadable,
 )
 from emberharmony.io.sources.parquet.listing import ListedFile, list_files, would_take_in
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.parquet.widths import stored_widths, text_widths
 from emberharmony.io.sources.rows import is_sorted, rows_between, rows_of_times, sorted_rows
 from emberharmony.io.sources.text_budget import TextBudget
-from emberharmony.io.store.paths import checked_path
-from emberharmony.messages import check_distinct, listed
+from emberharmony.messages import listed
 from emberharmony.planning.chunks import LAST_TICK, Chunk, count_in_buckets, in_range
 from emberharmony.typing import IntArray
 
 _MIN_BATCH_ROWS = 16_384
 _MAX_BATCH_ROWS = 65_536
-
-
-@dataclass(frozen=True)
-class ParquetSourceSpec:
-    """A Parquet file or many of one schema; folders named ``key=value`` give their files' rows a column."""
-
-    path: str | tuple[str, ...]
-    """A file, a folder (its Parquet files at any depth, in the order of their names), a glob pattern, or a list of such."""
-    type: Literal["parquet"] = "parquet"
-    """The kind of source."""
-    columns: tuple[str, ...] | None = None
-    """The only columns that the job knows; by default all."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
-
-    def __post_init__(self) -> None:
-        """Refuse what is no path of this machine."""
-        if not self.path:
-            raise PlanError("the list of paths is empty; name a file, a folder or a pattern.")
-        check_distinct(self.columns, key="columns")
-        for place in self.places:
-            checked_path(place)
-
-    @property
-    def places(self) -> tuple[str, ...]:
-        """Every path, folder or pattern."""
-        return (self.path,) if isinstance(self.path, str) else self.path
-
-    def __str__(self) -> str:
-        """Name the table."""
-        first, *others = self.places
-        return f"{first} and {len(others):,} more" if others else first
-
-    @property
-    def has_order(self) -> bool:
-        """Whether rows have an order without a time column: that of the files."""
-        return True
 
 
 class ParquetSource:
@@ -223,10 +184,6 @@ class ParquetSource:
         for group in self._groups_between(time, start, stop):
             counts += count_in_buckets(self._ticks(group, time)[0], start, width, n_buckets)
         return counts
-
-    def within(self, column: str, start: int, stop: int) -> ParquetSource:
-        """Not asked of files: rows of one time are in the order in which they lie."""
-        raise PlanError(f"Rows of {self._spec} with the same {column!r} have no second order.")
 
     def times_between(self, time: str, start: int, stop: int) -> IntArray:
         """All times in ``[start, stop)``."""

@@ -15,7 +15,8 @@ import pytest
 from emberharmony.errors import DataError
 from emberharmony.features.columns import kind_of
 from emberharmony.io.sources.parquet.decoding import open_parquet
-from emberharmony.io.sources.parquet.source import ParquetSource, ParquetSourceSpec
+from emberharmony.io.sources.parquet.source import ParquetSource
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.planning.chunks import cut_rows
 
 

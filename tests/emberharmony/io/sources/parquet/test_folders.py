@@ -13,7 +13,8 @@ import pytest
 from emberharmony.errors import DataError
 from emberharmony.io.sources.parquet.folders import columns_of_folders
 from emberharmony.io.sources.parquet.listing import ListedFile
-from emberharmony.io.sources.parquet.source import ParquetSource, ParquetSourceSpec
+from emberharmony.io.sources.parquet.source import ParquetSource
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.pipeline.execute import run_job
 from emberharmony.planning.chunks import Chunk
 from flows.config.job import ApplyJob, parse_job

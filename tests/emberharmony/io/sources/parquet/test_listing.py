@@ -12,7 +12,8 @@ import pytest
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.io.sources.parquet.listing import list_files, would_take_in
-from emberharmony.io.sources.parquet.source import ParquetSource, ParquetSourceSpec
+from emberharmony.io.sources.parquet.source import ParquetSource
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 
 
 def write(path: Path, n_rows: int = 1) -> Path:

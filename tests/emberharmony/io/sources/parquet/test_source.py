@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emberharmony.errors import DataError
-from emberharmony.io.sources.parquet.source import ParquetSource, ParquetSourceSpec
+from emberharmony.io.sources.parquet.source import ParquetSource
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.planning.chunks import NO_ROWS, Chunk, cut_rows, cut_times, time_buckets
 from tests.jobs import small_table, write_table
 

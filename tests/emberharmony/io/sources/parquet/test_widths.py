@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.io.sources.parquet import widths as module
-from emberharmony.io.sources.parquet.source import ParquetSource, ParquetSourceSpec
+from emberharmony.io.sources.parquet.source import ParquetSource
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 
 N_ROWS, GROUP_ROWS = 100_000, 10_000
 

@@ -1,0 +1,60 @@
+"""The settings of a source in Parquet files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from emberharmony.errors import PlanError
+from emberharmony.io.store.paths import checked_path
+from emberharmony.messages import check_distinct
+
+
+@dataclass(frozen=True)
+class ParquetSourceSpec:
+    """A Parquet file or many of one schema; folders named ``key=value`` give their files' rows a column."""
+
+    path: str | tuple[str, ...]
+    """A file, a folder (its Parquet files at any depth, in the order of their names), a glob pattern, or a list of such."""
+    type: Literal["parquet"] = "parquet"
+    """The kind of source."""
+    columns: tuple[str, ...] | None = None
+    """The only columns that the job knows; by default all."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    def __post_init__(self) -> None:
+        """Refuse what is no path of this machine."""
+        if not self.path:
+            raise PlanError("the list of paths is empty; name a file, a folder or a pattern.")
+        check_distinct(self.columns, key="columns")
+        for place in self.places:
+            checked_path(place)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every path, folder or pattern."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+    def __str__(self) -> str:
+        """Name the table."""
+        first, *others = self.places
+        return f"{first} and {len(others):,} more" if others else first
+
+    @property
+    def has_order(self) -> bool:
+        """Whether rows have an order without a time column; rows of files always do."""
+        return True
+
+    @property
+    def order_text(self) -> str:
+        """The order of a job without a time column, for the plan report."""
+        return "the table's own"
+
+    @property
+    def profiles_by_query(self) -> bool:
+        """Whether a statement profiles the table; files have to be read."""
+        return False
+
+    def check_credentials(self) -> None:
+        """Do nothing: the user's rights on the files decide, when they are opened."""
