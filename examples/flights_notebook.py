@@ -1,9 +1,9 @@
 # %% [markdown]
 # # The flights, in a notebook
 #
-# 336,776 flights left New York in 2013. Below they become features, a split without leakage, and windows of several
-# strides compressed by PCA, with the two classes that call the pipeline's own functions. Everything runs in memory
-# that does not grow with the table, except for the frames that you hold yourself.
+# 336,776 flights left New York in 2013. This notebook turns them into features, a split without leakage, and windows
+# of several strides, compressed by PCA. Its two classes call the functions of the pipeline. Memory does not grow with
+# the table, except for the frames that you keep.
 
 # %%
 import os
@@ -18,7 +18,7 @@ from emberharmony.features import TerabyteFeatureExtractor, TerabyteTemporalStri
 from flows.cli.flights import prepare_flights
 
 data = Path(os.environ.get("EMBERHARMONY_DATA", "data"))
-flights = prepare_flights(data / "flights.parquet")  # once; after that it is there
+flights = prepare_flights(data / "flights.parquet")  # prepared once, then reused
 
 # %% [markdown]
 # ## What is in the table?
@@ -31,7 +31,7 @@ print(f"{n_flights:,} flights; {len(types.numeric)} columns of numbers, {len(typ
 types
 
 # %% [markdown]
-# Anything can be asked of a table that is larger than memory: a function sees one chunk after the other.
+# `process_in_chunks` calls a function with one chunk after the other, so the table may be larger than memory.
 
 # %%
 late = extractor.process_in_chunks(flights, lambda chunk: (chunk["arr_delay"] > 15).sum(), columns=["arr_delay"])
@@ -40,9 +40,9 @@ print(f"{sum(late):,} flights arrived more than a quarter of an hour late")
 # %% [markdown]
 # ## Features
 #
-# `time_hour` puts the flights in order: the first 80 % train, the next 10 % validate, the last 10 % test. What is
-# fitted (medians, means, deviations, categories) is fitted on the training rows alone. `arr_delay` is to be foretold;
-# columns that are known only after a flight has left are dropped.
+# `time_hour` orders the flights: the first 80 % are for training, the next 10 % for validation, the last 10 % for
+# testing. Medians, means, deviations and categories are fitted on the training rows alone. `arr_delay` is the target.
+# Columns that are known only after departure are dropped.
 
 # %%
 prepared = extractor.prepare_data(
@@ -53,12 +53,11 @@ prepared = extractor.prepare_data(
     index_col="time_hour",
 )
 print(f"{len(prepared.feature_names)} features; {len(prepared.train):,} rows train, {len(prepared.test):,} test")
-print("not made a feature of:", {name: why for name, why in prepared.dropped.items() if "configuration" not in why})
+print("without a feature:", {name: why for name, why in prepared.dropped.items() if "configuration" not in why})
 prepared.train.iloc[:3, :8]
 
 # %% [markdown]
-# Hours go around a circle. The extractor's eight features of a time follow this formula; on any backend, `ops`
-# computes it as well.
+# Hours lie on a circle. This is the formula of the extractor's features of a time, computed by `ops` on any backend.
 
 # %%
 hours = pd.DataFrame({"hour": np.arange(24)})
@@ -68,8 +67,8 @@ print(ops.sin(angle).numpy().round(2))
 # %% [markdown]
 # ## Windows
 #
-# A window is `window_size` flights in a row, a new one every 1, 3 or 5 flights. The generator runs once; its batches
-# may be of any size, and no window is lost or counted twice where two of them meet.
+# A window holds `window_size` flights in a row, and a new one begins every 1, 3 or 5 flights. The generator is read
+# once. Its batches may have any size: windows that cross two batches are counted exactly once.
 
 # %%
 names = list(prepared.feature_names)
@@ -77,7 +76,7 @@ processor = TerabyteTemporalStrideProcessor(window_size=5, stride_perspectives=(
 
 
 def batches(frame: pd.DataFrame, n_rows: int = 25_000) -> Iterator[pd.DataFrame]:
-    """Rows of a frame, some at a time, as they would come from a stream."""
+    """Yield the rows of a frame in batches, as a stream would."""
     for begin in range(0, len(frame), n_rows):
         yield frame.iloc[begin : begin + n_rows][names]
 
@@ -89,7 +88,7 @@ for stride, values in scores.items():
     )
 
 # %% [markdown]
-# The fitted models are scikit-learn's. Which features weigh most, over all lags?
+# The fitted models are models of scikit-learn. Which features have the largest loadings, summed over all lags?
 
 # %%
 weight = processor.get_feature_importance(1).reshape(processor.window_size, -1).sum(axis=0)
@@ -97,14 +96,14 @@ most = pd.Series(weight, names).nlargest(5)
 most
 
 # %% [markdown]
-# The test rows are another series: `process_batch` projects them on the models that the training rows fitted.
+# The test rows are another series. `process_batch` projects them on the models fitted on the training rows.
 
 # %%
 test_scores = processor.process_batch(prepared.test[names])
 print({stride: values.shape for stride, values in test_scores.items()})
 
 # %% [markdown]
-# Tomorrow's rows become the same features with the fitted state.
+# The fitted state makes the same features of tomorrow's rows.
 
 # %%
 tomorrow = pd.read_parquet(flights).head(100)
