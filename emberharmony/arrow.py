@@ -1,4 +1,4 @@
-"""Arrow types and columns in the plain layouts that every kernel of Arrow takes."""
+"""Convert Arrow types and columns to the plain layouts that all Arrow kernels support."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TICKS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_4
 
 
 def is_text(type_: pa.DataType) -> bool:
-    """Whether values are strings, in any of Arrow's layouts."""
+    """Whether a type is text, in any of Arrow's layouts."""
     return bool(pt.is_string(type_) or pt.is_large_string(type_) or pt.is_string_view(type_))
 
 
 def text_columns(schema: pa.Schema) -> list[str]:
-    """Return the columns of texts, those in a dictionary too."""
+    """Return the names of the text columns, dictionary-encoded ones included."""
     types = {field.name: field.type.value_type if pt.is_dictionary(field.type) else field.type for field in schema}
     return [name for name, type_ in types.items() if is_text(type_)]
 
@@ -29,8 +29,9 @@ def text_columns(schema: pa.Schema) -> list[str]:
 def plain_type(type_: pa.DataType) -> pa.DataType:
     """Return the type that `plain` gives the values of a column.
 
-    Views and run-end encoded values become ordinary ones, and extension types their storage. A dictionary of texts, numbers or
-    booleans stays one: its values are categories. Of anything else (times, say) it is only an encoding.
+    Views and run-end encodings become ordinary layouts; extension types become their storage type. A dictionary of texts,
+    numbers or booleans stays a dictionary, because its values are categories. Any other dictionary (of times, for example) is
+    only an encoding and is decoded.
 
     Examples
     --------
@@ -54,7 +55,7 @@ def plain_type(type_: pa.DataType) -> pa.DataType:
 
 
 def is_category(type_: pa.DataType) -> bool:
-    """Whether values can be categories: texts, numbers and booleans."""
+    """Whether values of a type can be categories: texts, numbers and booleans."""
     return bool(
         is_text(type_) or pt.is_boolean(type_) or pt.is_integer(type_) or pt.is_floating(type_) or pt.is_decimal(type_)
     )
@@ -66,7 +67,7 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column in the layout of `plain_type`; one that has it already is returned as it is.
+    """Return a column in the layout of `plain_type`; a column that already has it is returned unchanged.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def plain_table(table: pa.Table) -> pa.Table:
-    """Return a table of plain columns."""
+    """Return a table with all columns in the layout of `plain_type`."""
     for i, field in enumerate(table.schema):
         if plain_type(field.type) != field.type:
             table = table.set_column(i, field.name, plain(table.column(i)))
@@ -86,7 +87,7 @@ def plain_table(table: pa.Table) -> pa.Table:
 
 
 def invalid_text(column: pa.ChunkedArray) -> bytes | None:
-    r"""Return the first text of a column that is not UTF-8; ``None`` if there is none.
+    r"""Return the first text of a column that is not valid UTF-8, or ``None``.
 
     Examples
     --------
@@ -145,7 +146,7 @@ def ticks(column: pa.Array | pa.ChunkedArray) -> tuple[IntArray, NDArray[np.bool
 
 
 def _plain_nested(type_: pa.DataType) -> pa.DataType:
-    """Return a nested type with plain children; every other type as it is."""
+    """Return a nested type with plain children; any other type is returned unchanged."""
     if pt.is_struct(type_):
         return pa.struct([pa.field(f.name, plain_type(f.type), f.nullable) for f in type_.fields])
     if pt.is_map(type_):
@@ -171,13 +172,13 @@ def _plain_array(array: pa.Array) -> pa.Array:
     if pt.is_dictionary(array.type):
         values = _plain_array(array.dictionary)
         if not is_category(values.type):
-            return values.take(array.indices)  # Arrow decodes no dictionary of structs
+            return values.take(array.indices)  # Arrow cannot decode a dictionary of structs by a cast
         return pa.DictionaryArray.from_arrays(array.indices, values, ordered=array.type.ordered)
     return array.cast(plain_type(array.type))
 
 
 def _is_ascii(array: pa.Array) -> bool:
-    """Whether a column of texts holds nothing but ASCII: a pass over its bytes, several times faster than decoding them."""
+    """Whether a text column is pure ASCII; comparing bytes is several times faster than decoding them."""
     values = array.dictionary if pt.is_dictionary(array.type) else array
     if not (pt.is_string(values.type) or pt.is_large_string(values.type)):
         return False

@@ -1,4 +1,4 @@
-"""Names and values in messages: few enough, short enough, and safe to print."""
+"""Format names and values for messages: a limited number, shortened, and safe to print."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import reprlib
 from collections.abc import Iterable, Sequence
 
 MAX_NAMES = 10
-"""Names that a message lists."""
+"""Number of names that a message lists at most."""
 MAX_VALUE_CHARS = 120
-"""Characters of a value that a message shows."""
-_MAX_COMPARED_CHARS = 100  # of names that are compared to find the nearest: its cost grows with their square
+"""Number of characters of a value that a message shows at most."""
+_MAX_COMPARED_CHARS = 100  # prefix compared to find the nearest name: the cost grows with the square of the length
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = MAX_VALUE_CHARS
@@ -20,7 +20,7 @@ _REPR.maxlevel = 3
 
 
 def check_distinct(names: Sequence[str] | None, *, key: str) -> None:
-    """Refuse a list of names that is empty, or holds an empty one or one twice; ``None`` stands for no list.
+    """Raise a ValueError if a list of names is empty or contains an empty name or a duplicate; ``None`` means no list.
 
     Examples
     --------
@@ -31,18 +31,18 @@ def check_distinct(names: Sequence[str] | None, *, key: str) -> None:
     if names is None:
         return
     if not names:
-        raise ValueError(f"`{key}` is empty: name a column, or leave the key out.")
+        raise ValueError(f"`{key}` is empty: name a column, or omit the key.")
     seen = set[str]()
     for name in names:
         if not name:
-            raise ValueError(f"`{key}` names a column of no name.")
+            raise ValueError(f"`{key}` contains an empty column name.")
         if name in seen:
             raise ValueError(f"`{key}` names {shown(name)} twice.")
         seen.add(name)
 
 
 def listed(names: Iterable[str], *, most: int = MAX_NAMES, of: str = "", by: str = ", ") -> str:
-    """Names with commas, or `by`, between them; of many, the first ones and how many more there are.
+    """Join names with `by`, at most `most` of them, followed by the number of names left out.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def listed(names: Iterable[str], *, most: int = MAX_NAMES, of: str = "", by: str
 
 
 def shown(value: object) -> str:
-    """A value as Python writes it, cut where it is long; dates and times as they stand in a file.
+    """The repr of a value, shortened if it is long; dates and times in ISO format.
 
     Examples
     --------
@@ -68,12 +68,12 @@ def shown(value: object) -> str:
         return str(value)
     try:
         return shortened(_REPR.repr(value))
-    except ValueError:  # an integer of more digits than Python writes
-        return f"a {type(value).__name__} of too many digits"
+    except ValueError:  # an integer with more digits than Python converts to text
+        return f"a {type(value).__name__} with too many digits"
 
 
 def shortened(text: str, most: int = MAX_VALUE_CHARS) -> str:
-    """A text, with its middle left out where it is longer than `most` characters.
+    """The text, with its middle left out if it is longer than `most` characters.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def shortened(text: str, most: int = MAX_VALUE_CHARS) -> str:
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The known name that is most like `name`, if one is.
+    """The known name most similar to `name`, or ``None`` if none is similar.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The sentence after the one that says that there is no such name: the nearest one, or those that there are.
+    """A sentence to append to "There is no such name": suggests the nearest known name, or lists the known names.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""A text for a terminal: control characters, and others that are not seen, as escapes.
+    r"""A text that is safe for a terminal: control and other invisible characters are escaped.
 
     Examples
     --------

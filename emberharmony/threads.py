@@ -1,4 +1,4 @@
-"""How many cores the host's own arithmetic may use, and blocks of rows shared among them."""
+"""Limit the threads of arithmetic on the host, and compute blocks of rows on several threads."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ T = TypeVar("T")
 
 _limit: int | None = None
 BLOCKS_BYTES = 48 * 2**20
-"""What the blocks of a worker's threads may take together; the memory plan counts it where there are several of them."""
+"""Bytes that the blocks of all threads of one worker may take; the memory plan counts them if a worker has several threads."""
 
 
 def available_cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine has."""
+    """Number of cores that this process may use; in a container this is often fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def compute_threads() -> int:
-    """Threads that one computation may use: all cores, unless they were shared out or the environment says less."""
+    """Threads that one computation may use: all cores, or fewer if a limit or OMP_NUM_THREADS is set."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return _limit or min(available_cores(), int(asked) if asked.isdigit() and int(asked) else available_cores())
 
 
 @contextmanager
 def limit_compute_threads(n_threads: int) -> Iterator[None]:
-    """Give every computation of this process `n_threads`, matrix products of NumPy, SciPy and torch included.
+    """Limit every computation of this process to `n_threads`, including matrix products in NumPy, SciPy and torch.
 
-    Measured: two workers of two threads each took 3.4 s for what two of one thread each did in 0.4 s.
+    Measured: two workers with two threads each took 3.4 s for work that took 0.4 s with one thread each.
 
     Examples
     --------
@@ -60,19 +60,19 @@ def limit_compute_threads(n_threads: int) -> Iterator[None]:
 
 
 def limit_worker_threads(n_threads: int) -> None:
-    """Give every computation `n_threads` for as long as this process lives; a worker's tasks say so at their door."""
+    """Limit every computation to `n_threads` until this process ends; a worker's tasks call it when they begin."""
     global _limit
     torch = sys.modules.get("torch")
-    if torch and torch.get_num_threads() != n_threads:  # it may have come since the last task, with the backend
+    if torch and torch.get_num_threads() != n_threads:  # torch may have been imported since the last task
         torch.set_num_threads(n_threads)
     if _limit != n_threads:
         _limit = n_threads
-        _controller().limit(limits=n_threads)  # stays: nobody leaves this context
+        _controller().limit(limits=n_threads)  # permanent: the context is never left
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Have one thread compute, also in libraries that were loaded after the cores had been shared out."""
+    """Limit BLAS to one thread, also in libraries that were loaded after the limit was set."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):
@@ -80,19 +80,19 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def threads_for(block_bytes: int) -> int:
-    """Threads that may each hold a block of so many bytes: all, or as many as the memory plan has room for in a worker."""
+    """Threads that may each hold a block of `block_bytes`: all, or as many as fit in `BLOCKS_BYTES`."""
     return max(1, min(compute_threads(), BLOCKS_BYTES // block_bytes))
 
 
 def each_block(work: Callable[[T], None], blocks: Sequence[T], *, n_threads: int | None = None) -> None:
-    """Do `work` for every block, on as many threads as a computation may use; their products use one thread each."""
+    """Call `work` for every block, on as many threads as a computation may use; BLAS uses one thread in each of them."""
     n_threads = min(n_threads or compute_threads(), len(blocks))
     if n_threads < 2:
         for block in blocks:
             work(block)
         return
     with _controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        # A thread does not inherit the context, which holds the choice of the backend.
+        # A new thread does not inherit the context, which holds the backend's choice.
         futures = [pool.submit(copy_context().run, _do_all, work, blocks[i::n_threads]) for i in range(n_threads)]
         for future in futures:
             future.result()
@@ -143,6 +143,6 @@ def _do_all(work: Callable[[T], None], blocks: Sequence[T]) -> None:
 
 @cache
 def _controller() -> ThreadpoolController:
-    from threadpoolctl import ThreadpoolController  # late: looking at every loaded library takes some 20 ms
+    from threadpoolctl import ThreadpoolController  # imported late: it inspects every loaded library, some 20 ms
 
     return ThreadpoolController()

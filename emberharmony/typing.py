@@ -1,4 +1,4 @@
-"""Names for the shapes of data that cross rooms."""
+"""Types of the data that packages pass to each other."""
 
 from __future__ import annotations
 

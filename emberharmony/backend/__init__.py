@@ -1,7 +1,7 @@
-"""Which array library computes, and on which device.
+"""The array library that computes, and its device.
 
-The choice, in order: an argument, `using_backend`, `set_backend`, the environment variable EMBERHARMONY_BACKEND, automatic.
-Importing this package imports no backend.
+The first of these that is set decides: an argument, `using_backend`, `set_backend`, the environment variable
+EMBERHARMONY_BACKEND, the automatic choice. Importing this package imports no backend.
 """
 
 from emberharmony.backend._loading import available_backends

@@ -1,4 +1,4 @@
-"""The data types of the array API standard, one set of objects for every backend."""
+"""The data types of the array API standard: one set of objects for all backends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 class DType:
     """A data type that a tensor of any backend reports; compare with ``==``, use as a key.
 
-    Each exists once, so ``x.dtype == ops.float32`` holds whatever the backend of ``x``. NumPy accepts them as ``dtype=``.
+    Each data type is one object, so ``x.dtype == ops.float32`` holds on every backend. NumPy accepts them as ``dtype=``.
     """
 
     __slots__ = ("dtype", "highest", "kind", "lowest", "name")
@@ -20,13 +20,13 @@ class DType:
     name: str
     kind: str
     dtype: np.dtype[Any]
-    lowest: int | None  # of integers
+    lowest: int | None  # range of an integer type, else None
     highest: int | None
 
     def __init__(self, name: str, kind: str) -> None:
         self.name = name
         self.kind = kind
-        self.dtype = np.dtype(name)  # NumPy looks this attribute up when it is handed a DType
+        self.dtype = np.dtype(name)  # NumPy reads this attribute when it receives a DType
         whole = "integer" in kind
         self.lowest = int(np.iinfo(name).min) if whole else None
         self.highest = int(np.iinfo(name).max) if whole else None
@@ -37,7 +37,7 @@ class DType:
         return self.dtype.itemsize
 
     def check_range(self, scalar: Any, /) -> None:
-        """An OverflowError for a whole number that the data type does not hold; libraries wrap it round, or not."""
+        """Raise an OverflowError if the data type cannot hold this integer; some libraries would wrap it around."""
         if self.lowest is not None and self.highest is not None and not self.lowest <= scalar <= self.highest:
             raise OverflowError(f"{scalar} is out of the range of {self.name}.")
 
@@ -79,7 +79,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 
 def as_dtype(dtype: Any, /) -> DType:
-    """The DType that `dtype` (a DType, a name, a Python type, or a NumPy, torch or MLX dtype) stands for."""
+    """Return the DType for a DType, a name, a Python type, or a NumPy, torch or MLX dtype."""
     if isinstance(dtype, DType):
         return dtype
     if dtype is float:
@@ -91,24 +91,24 @@ def as_dtype(dtype: Any, /) -> DType:
         with suppress(TypeError):
             name = np.dtype(dtype).name
     if name not in BY_NAME:
-        raise TypeError(f"{dtype!r} is not a data type of emberharmony.ops; it knows {', '.join(BY_NAME)}.")
+        raise TypeError(f"{dtype!r} is not a data type of emberharmony.ops; use one of {', '.join(BY_NAME)}.")
     return BY_NAME[name]
 
 
 def in_kind(dtype: DType, kind: Any, /) -> Any:
-    """Whether `dtype` is of `kind`: a DType, a kind's name in the standard's words, or a tuple of those."""
+    """Whether `dtype` is of `kind`: a DType, one of the standard's names of kinds, or a tuple of these."""
     if isinstance(kind, tuple):
         return any(in_kind(dtype, k) for k in kind)
     if isinstance(kind, str):
         if kind not in KINDS:
-            raise ValueError(f"Unknown kind of data type {kind!r}; one of {', '.join(KINDS)}.")
+            raise ValueError(f"Unknown kind of data type {kind!r}; use one of {', '.join(KINDS)}.")
         return dtype.kind in KINDS[kind]
     return dtype is as_dtype(kind)
 
 
 @cache
 def promote(a: DType, b: DType, /) -> DType:
-    """The standard's promotion of two data types; a TypeError for the mixes it leaves undefined."""
+    """Promote two data types by the standard; raise a TypeError for pairs that the standard leaves undefined."""
     if a is b:
         return a
     signed = {a.kind, b.kind}
@@ -117,6 +117,6 @@ def promote(a: DType, b: DType, /) -> DType:
     if (both_integers and not (len(signed) == 2 and uint64 in (a, b))) or both_floats:
         return BY_NAME[np.promote_types(a.dtype, b.dtype).name]
     raise TypeError(
-        f"{a.name} and {b.name} do not promote: libraries disagree about what such a mix gives. "
+        f"{a.name} and {b.name} do not promote to a common data type: array libraries disagree about the result. "
         f"Convert one of them first, as in ops.astype(x, ops.{(b if b.kind in KINDS['numeric'] else a).name})."
     )

@@ -1,4 +1,4 @@
-"""Which backends are installed, and how each one's file is loaded."""
+"""Find the installed backends and load a backend's module."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INSTALL = {
 
 
 def available_backends() -> tuple[str, ...]:
-    """Names of the backends that are installed here; none of them is imported.
+    """Names of the installed backends. Does not import them.
 
     Examples
     --------
@@ -43,11 +43,11 @@ def load(name: str) -> ModuleType:
 
 
 def placed(xp: Any, device: str) -> str:
-    """The full name of a device of a backend. Where there is none such, nothing goes to another in its place."""
+    """The full name of a backend's device; raises if the device is missing, and never falls back to another device."""
     name: str = xp.full_device(device)
     if name != "cpu" and name not in xp.devices():
         raise BackendUnavailableError(
-            f"Device {name!r} was asked for, but {xp.NAME} finds only {', '.join(xp.devices())} here; name one of those."
+            f"Device {name!r} was asked for, but {xp.NAME} finds only {', '.join(xp.devices())} here. Choose one of these."
         )
     return name
 

@@ -1,4 +1,4 @@
-"""NumPy behind the standard's names: array-api-compat, and what it lacks."""
+"""NumPy under the names of the array API standard: array-api-compat, with corrections."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ MAX_DIMENSIONS = 64
 
 
 def native_dtype(dtype: Any, /) -> Any:
-    """The NumPy dtype of a DType (or of anything that names one)."""
+    """The NumPy dtype of a DType or of anything that `as_dtype` accepts."""
     return _dtypes.as_dtype(dtype).dtype
 
 
 def plain(x: Any, /) -> Any:
-    """An array of NumPy itself in place of a subclass, whose operators may mean something else."""
+    """A plain NumPy array in place of a subclass, whose operators may behave differently."""
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
-        raise TypeError("Masked elements have no value; ops.convert_to_tensor makes them NaN.")
+        raise TypeError("Masked elements have no value; convert the array with ops.convert_to_tensor, which makes them NaN.")
     return x if type(x) is np.ndarray or isinstance(x, np.generic) else np.asarray(x)
 
 
 def widened(x: Any, /) -> Any:
-    """Numbers of half precision as float32, which holds all of them exactly."""
+    """Convert half precision to float32, which represents every such number exactly."""
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
@@ -107,7 +107,7 @@ def synchronize(device: str, /) -> None:
 def asarray(x: Any, /, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Any:
     out = np.array(x, dtype=dtype, copy=copy)
     if out.dtype not in DTYPES:
-        _dtypes.as_dtype(out.dtype)  # refuses it by its name
+        _dtypes.as_dtype(out.dtype)  # raises a TypeError that names the dtype
     return out if out.dtype.isnative else out.astype(out.dtype.newbyteorder("="))
 
 
@@ -119,7 +119,7 @@ def to_numpy(x: Any, /) -> np.ndarray[Any, Any]:
 
 
 def scalar(value: Any, beside: Any, /) -> Any:
-    """A Python number as an operand beside an array: as it is."""
+    """A Python number as the other operand of an array: unchanged."""
     return value
 
 
@@ -132,7 +132,7 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
 
 
 def setitem(x: Any, key: Any, value: Any, /) -> Any:
-    """Write into `x` and return what now holds the result: NumPy's scalars have to become arrays first."""
+    """Write into `x` and return the array that holds the result: a NumPy scalar becomes an array first."""
     x = np.asarray(x)
     x[key] = value
     return x
@@ -147,7 +147,7 @@ def item(x: Any, /) -> Any:
 
 
 def floor_divide(x1: Any, x2: Any, /) -> Any:
-    """The standard follows ``floor(x1 / x2)`` at infinity, NumPy the remainder's definition."""
+    """At infinity the standard defines the result as ``floor(x1 / x2)``; NumPy derives it from the remainder."""
     out = np.floor_divide(x1, x2)
     if out.dtype.kind == "f":
         infinite = np.isinf(x1) | np.isinf(x2)
@@ -157,7 +157,7 @@ def floor_divide(x1: Any, x2: Any, /) -> Any:
 
 
 def expm1(x: Any, /) -> Any:
-    """NumPy's complex formula gives NaN where an infinity meets a zero, and a negative zero for one, whose result is 0."""
+    """NumPy's complex formula returns NaN where an infinity is multiplied by zero, and a zero of the wrong sign at zero."""
     out = np.array(np.expm1(x))
     if out.dtype.kind == "c":
         out.real[x == 0] = 0.0
@@ -168,7 +168,7 @@ def expm1(x: Any, /) -> Any:
 
 
 def pow(x1: Any, x2: Any, /) -> Any:
-    """NumPy takes the square root for a single exponent of 0.5, which differs at negative zero and infinity."""
+    """NumPy replaces a scalar exponent of 0.5 by a square root, which differs at negative zero and negative infinity."""
     if np.ndim(x2) == 0 and x2 == 0.5:
         dtype = np.result_type(x1, x2)
         if dtype.kind == "f":
@@ -177,18 +177,18 @@ def pow(x1: Any, x2: Any, /) -> Any:
 
 
 def sign(x: Any, /) -> Any:
-    """Without NumPy's warning where array-api-compat divides complex zeros by their absolute values."""
+    """Silence NumPy's warning: array-api-compat divides complex zeros by their absolute values."""
     with np.errstate(invalid="ignore"):
         return _compat.sign(x)
 
 
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
-    """Bounds come in the dtype of `x`; array-api-compat writes into them, and so refuses read-only ones."""
+    """The bounds have the dtype of `x`; array-api-compat writes into them, so it fails on read-only bounds."""
     return np.clip(x, min, max)
 
 
 def widest_float(x: Any, /) -> Any:
-    """The native dtype that an integer array takes beside a Python float."""
+    """The dtype that an integer array is converted to if the other operand is a Python float."""
     return np.dtype(np.float64)
 
 

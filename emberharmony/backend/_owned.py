@@ -1,4 +1,4 @@
-"""A native array and the backend that owns it: what it is, and the ways out to other libraries and to Python."""
+"""A native array and its backend: attributes, and conversion to NumPy, Python and other libraries."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from emberharmony.backend._loading import load, placed
 
 
 class OwnedArray:
-    """What every tensor tells of itself, before anything is computed with it."""
+    """The part of a tensor that computes nothing: its attributes and its conversions."""
 
     __slots__ = ("__weakref__", "_array", "_xp")
 
-    # NumPy's own operators step aside: `np.float64(2) * tensor` is a tensor, while `np.sin(tensor)` stays an array.
+    # NumPy's operators defer to the tensor: `np.float64(2) * tensor` is a tensor, while `np.sin(tensor)` is a NumPy array.
     __array_priority__ = 1000
 
     def __init__(self, array: Any, xp: Any) -> None:
@@ -47,12 +47,12 @@ class OwnedArray:
 
     @property
     def nbytes(self) -> int:
-        """Bytes the elements take."""
+        """The size of the elements in bytes."""
         return self.size * self.dtype.itemsize
 
     @property
     def device(self) -> str:
-        """Where the elements are: "cpu", "cuda:0", "mps", "gpu"."""
+        """The device that holds the elements: "cpu", "cuda:0", "mps:0", "gpu"."""
         device: str = self._xp.device_of(self._array)
         return device
 
@@ -66,14 +66,14 @@ class OwnedArray:
     def T(self) -> Self:  # noqa: N802, the standard's name
         """The transpose of a matrix."""
         if self._array.ndim != 2:
-            raise ValueError(f"x.T is for 2 axes, this has {self.ndim}; use x.mT for a stack of matrices or ops.permute_dims.")
+            raise ValueError(f"x.T needs 2 axes, x has {self.ndim}; use x.mT for a stack of matrices, or ops.permute_dims.")
         return type(self)(self._xp.permute_dims(self._array, (1, 0)), self._xp)
 
     @property
     def mT(self) -> Self:  # noqa: N802
         """The transpose of each matrix in a stack (the last two axes)."""
         if self._array.ndim < 2:
-            raise ValueError(f"x.mT needs at least 2 axes, this has {self.ndim}.")
+            raise ValueError(f"x.mT needs at least 2 axes, x has {self.ndim}.")
         return type(self)(self._xp.linalg.matrix_transpose(self._array), self._xp)
 
     def __repr__(self) -> str:
@@ -93,7 +93,7 @@ class OwnedArray:
     # -- out to other libraries and to Python
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """The elements as a read-only NumPy array, without a copy where they already are in the host's memory."""
+        """The elements as a read-only NumPy array, without a copy if they are in the host's memory."""
         view: np.ndarray[Any, Any] = self._xp.to_numpy(self._array)
         return view
 
@@ -122,12 +122,12 @@ class OwnedArray:
 
     def __index__(self) -> int:
         if "integer" not in self.dtype.kind:
-            raise TypeError(f"Only integer tensors can be used as an index, this is {self.dtype.name}.")
+            raise TypeError(f"Only integer tensors can be used as an index, this one has dtype {self.dtype.name}.")
         return int(self._one("index"))
 
     def _one(self, wanted: str) -> Any:
         if self.size != 1 or self.ndim != 0:
-            raise TypeError(f"Only a tensor without axes converts to {wanted}; this has shape {self.shape}.")
+            raise TypeError(f"Only a tensor without axes converts to {wanted}; this one has shape {self.shape}.")
         return self._xp.item(self._array)
 
     def __dlpack__(
@@ -147,7 +147,7 @@ class OwnedArray:
     def to_device(self, device: str, /, *, stream: Any = None) -> Self:
         """The same tensor on another device of its backend."""
         if stream is not None:
-            raise ValueError("to_device knows no streams; leave stream=None.")
+            raise ValueError("to_device does not support streams; leave stream=None.")
         return type(self)(self._xp.to_device(self._array, placed(self._xp, device)), self._xp)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:

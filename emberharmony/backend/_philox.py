@@ -1,4 +1,4 @@
-"""Random words that depend on a seed and their place alone: Philox 4x64-10, on the host.
+"""Random 64-bit words that depend only on a seed and a position: Philox 4x64-10, on the host.
 
 J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -19,7 +19,7 @@ Words = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 def run(seed: int, first: int, count: int) -> Words:
-    """The words at places ``first`` to ``first + count - 1``."""
+    """The words at positions ``first`` to ``first + count - 1``."""
     skipped = first % _WORDS
     generator = np.random.Philox(key=seed).advance(first // _WORDS)
     words: Words = generator.random_raw(skipped + count)[skipped:]
@@ -27,7 +27,7 @@ def run(seed: int, first: int, count: int) -> Words:
 
 
 def words_at(places: np.ndarray[Any, Any], seed: int) -> Words:
-    """The words at any places, in any order."""
+    """The words at any positions, in any order."""
     if places.dtype.kind not in "iu":
         raise TypeError(f"Row numbers must be integers, got {places.dtype}.")
     if places.size == 0:
@@ -41,7 +41,7 @@ def words_at(places: np.ndarray[Any, Any], seed: int) -> Words:
     if span <= 2 * places.size + _BLOCK:
         words: Words = run(seed, first, span)[places - first]
         return words
-    # Scattered places: block by block, each generated once and no wider than what is asked of it.
+    # Scattered positions: generate one range per block, from the first to the last position in it.
     flat = places.reshape(-1)
     order = np.argsort(flat, kind="stable")
     ordered = flat[order]
@@ -55,16 +55,16 @@ def words_at(places: np.ndarray[Any, Any], seed: int) -> Words:
 
 
 class Stream:
-    """A seed and how many of its words have been handed out; safe to share between threads."""
+    """A seed and the number of words already taken from it; safe to share between threads."""
 
     def __init__(self, seed: int | None = None) -> None:
         self._lock = threading.Lock()
         self.seed(seed)
 
     def seed(self, seed: int | None = None) -> None:
-        """Start over from a seed; without one, from the operating system's entropy."""
+        """Restart from a seed, by default one from the operating system's entropy."""
         if seed is not None and not 0 <= operator.index(seed) < 2**128:
-            raise ValueError(f"A seed is a number from 0 to 2**128 - 1, got {seed}.")
+            raise ValueError(f"A seed must be an integer from 0 to 2**128 - 1, got {seed}.")
         with self._lock:
             self._seed = secrets.randbits(128) if seed is None else int(seed)
             self._position = 0

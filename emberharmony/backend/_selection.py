@@ -1,4 +1,4 @@
-"""Which backend computes: chosen once, at a task's door, out loud."""
+"""Choose the backend: once, where a task begins, without fallback."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Backend:
     name : str
         "numpy", "torch" or "mlx".
     device : str
-        Where new arrays go: "cpu", "cuda:0", "mps", "xpu:0", "gpu".
+        The device of new arrays: "cpu", "cuda:0", "mps:0", "xpu:0", "gpu".
     float64 : bool
-        Whether that device computes in double precision.
+        Whether the device computes in double precision.
     xp : module
-        The backend's functions over its own native arrays, under the standard's names.
+        The backend's functions on its native arrays, under the names of the array API standard.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Backend:
     xp: Any = field(repr=False, compare=False)
 
     def place(self, device: str | None) -> str:
-        """Where new arrays go: the device asked for, which has to be here, or this one."""
+        """The full name of the requested device, which must exist here, or this backend's device by default."""
         return self.device if device is None else placed(self.xp, device)
 
     def asarray(self, x: Any, /, *, dtype: Any = None) -> Any:
@@ -64,17 +64,17 @@ class Backend:
         return view
 
     def eval(self, *tensors: Any) -> None:
-        """Compute what a lazy backend (MLX) has put off; tensors must be evaluated before they cross a thread."""
+        """Compute pending results of a lazy backend (MLX). Evaluate tensors before another thread uses them."""
         self.xp.evaluate(*(getattr(t, "_array", t) for t in tensors))
 
     def synchronize(self) -> None:
-        """Wait until the device has done all that it was asked for."""
+        """Wait until the device has finished its pending work."""
         self.xp.synchronize(self.device)
 
 
 @dataclass(frozen=True)
 class BackendRow:
-    """What `backend_report` knows of one backend."""
+    """One row of `backend_report`."""
 
     name: str
     installed: bool
@@ -87,7 +87,7 @@ class BackendRow:
 
 
 def get_backend() -> str:
-    """Name of the backend that creates arrays in the current context, with its device if one was asked for.
+    """Name of the backend that creates arrays in the current context, with its device if one was requested.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def get_backend() -> str:
 
 
 def set_backend(name: str | None) -> None:
-    """Make `name` the default backend of this process; None goes back to the environment or the automatic choice.
+    """Make `name` the default backend of this process; None restores the environment's or the automatic choice.
 
     Parameters
     ----------
@@ -111,11 +111,12 @@ def set_backend(name: str | None) -> None:
     ValueError
         If there is no such backend.
     BackendUnavailableError
-        If its package or its device is missing here. Nothing else is chosen in its place.
+        If its package or its device is missing here. There is no fallback.
 
     Notes
     -----
-    It decides where new arrays are made. Everything else follows the backend of its arguments. `using_backend` wins over it.
+    The default backend creates new arrays. All other functions follow the backend of their arguments. `using_backend` takes
+    precedence.
     """
     global _process_choice
     if name is not None:
@@ -134,7 +135,7 @@ def using_backend(name: str) -> Iterator[Backend]:
 
     Notes
     -----
-    Threads of a ThreadPoolExecutor do not inherit it: hand the name along with the work.
+    Threads of a ThreadPoolExecutor do not inherit the choice: pass the name to them with the work.
 
     Examples
     --------
@@ -151,7 +152,7 @@ def using_backend(name: str) -> Iterator[Backend]:
 
 
 def select(name: str | None = None) -> Backend:
-    """Load one backend: the one named, else the context's, the process's, the environment's, the automatic one.
+    """Load one backend: `name`, or else the choice of the context, the process, the environment, or the automatic one.
 
     Parameters
     ----------
@@ -186,12 +187,13 @@ def select(name: str | None = None) -> Backend:
 
 
 def backend_report(*, devices: bool = False) -> list[BackendRow]:
-    """One row per backend the library knows: installed or not, its version, what is chosen and why.
+    """One row per supported backend: whether it is installed, its version, and whether it is chosen and why.
 
     Parameters
     ----------
     devices : bool
-        Also list devices and double precision, which imports every installed backend. Otherwise only the chosen one is asked.
+        Also report devices and double precision of every installed backend, which imports all of them. By default only the
+        chosen backend is imported.
     """
     full, reason = _choice()
     chosen = _split(full)[0]
@@ -219,7 +221,7 @@ def backend_report(*, devices: bool = False) -> list[BackendRow]:
 
 
 def set_random_seed(seed: int) -> None:
-    """Start the default random stream of `emberharmony.ops.random` over from `seed`, the same on every backend.
+    """Restart the default random stream of `emberharmony.ops.random` from `seed`, the same on every backend.
 
     Examples
     --------
@@ -234,7 +236,7 @@ def set_random_seed(seed: int) -> None:
 
 
 def _choice() -> tuple[str, str]:
-    """The default backend's name, and why it is that one."""
+    """The default backend's name and the reason for the choice."""
     name = _context_choice.get()
     if name is not None:
         return name, "using_backend"
@@ -250,8 +252,8 @@ def _choice() -> tuple[str, str]:
 def _automatic() -> tuple[str, str]:
     """Apple silicon with MLX, then torch with an accelerator, else NumPy.
 
-    MLX on an x86 CPU is 10 to 30 times slower per element than NumPy, and torch without an accelerator no faster, so neither
-    is taken there unless it is asked for. torch is imported to find out only where the host shows signs of an accelerator.
+    MLX on an x86 CPU is 10 to 30 times slower per element than NumPy, and torch without an accelerator is no faster, so
+    neither is chosen automatically there. torch is imported to look for an accelerator only if the host seems to have one.
     """
     apple_silicon = sys.platform == "darwin" and platform.machine() == "arm64"
     if apple_silicon and find_spec("mlx") is not None:
@@ -264,7 +266,7 @@ def _automatic() -> tuple[str, str]:
 
 
 def _signs_of_accelerator() -> bool:
-    """Device files of NVIDIA, AMD (ROCm) or Intel GPUs, or the WSL ones; on Windows torch itself has to be asked."""
+    """Whether device files of NVIDIA, AMD (ROCm), Intel or WSL GPUs exist; always true on Windows, which has no such files."""
     if sys.platform == "win32":
         return True
     return any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dri/renderD128", "/dev/dxg"))
@@ -275,8 +277,8 @@ def _split(full: str) -> tuple[str, str | None]:
     name, _, device = full.partition(":")
     if name not in PACKAGES:
         raise ValueError(
-            f"Unknown backend {full!r}; the library knows {', '.join(PACKAGES)}, "
-            f"of which {', '.join(available_backends())} are installed here. A device may follow, as in 'torch:cuda:1'."
+            f"Unknown backend {full!r}. Supported: {', '.join(PACKAGES)}; installed here: {', '.join(available_backends())}. "
+            f"A device may follow the name, as in 'torch:cuda:1'."
         )
     return name, device or None
 

@@ -1,4 +1,4 @@
-"""The array type: indexing, operators and methods; and how a call finds the backend of its arguments."""
+"""The array type (indexing, operators, methods), and how a function finds the backend of its arguments."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def _operator(name: str) -> tuple[Binary, Binary, Binary]:
 
 
 def _is_foreign(other: Any) -> bool:
-    """Whether an operand is neither a tensor, a scalar nor a native array, so that Python may ask its type instead."""
+    """Whether an operand is no tensor, scalar or native array; Python then tries the operator of the operand's own type."""
     return not isinstance(other, (Tensor, *Scalar)) and library_of(other) not in LIBRARIES
 
 
 def library_of(x: Any, /) -> str:
-    """The array library that the type of `x`, or one it is derived from, belongs to; else the package of its type."""
+    """The array library that defines the type of `x` or one of its base classes; else the package of its type."""
     packages = [base.__module__.partition(".")[0] for base in type(x).__mro__]
     return next((package for package in packages if package in LIBRARIES), packages[0])
 
@@ -64,7 +64,7 @@ def library_of(x: Any, /) -> str:
 class Tensor(OwnedArray):
     """An array of one backend; functions of `emberharmony.ops` take it and follow its backend.
 
-    Make one with `emberharmony.ops.asarray` or `emberharmony.ops.convert_to_tensor`, never with the class.
+    Create tensors with `emberharmony.ops.asarray` or `emberharmony.ops.convert_to_tensor`, not with the class.
 
     Examples
     --------
@@ -134,7 +134,7 @@ class Tensor(OwnedArray):
     def __invert__(self) -> Tensor:
         return unary("bitwise_invert", self)
 
-    # -- methods for notebooks; each is the function of the same name
+    # -- methods for notebooks; each calls the function of the same name
 
     def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
         """The sum, over all or the given axes."""
@@ -196,7 +196,7 @@ def _native_key(key: Any, x: Tensor) -> Any:
 
 
 def wrap(x: Any, /) -> Tensor:
-    """`x` itself if it is a Tensor, or the Tensor around a native array of any backend."""
+    """`x` itself if it is a Tensor, else a Tensor around a native array of any backend."""
     if isinstance(x, Tensor):
         return x
     library = library_of(x)
@@ -206,7 +206,7 @@ def wrap(x: Any, /) -> Tensor:
             if x.dtype not in xp.DTYPES:
                 raise TypeError(
                     f"emberharmony.ops has no data type for {library}'s {x.dtype}; "
-                    f"ops.convert_to_tensor makes float32 of half precision."
+                    f"ops.convert_to_tensor converts half precision to float32."
                 )
             return Tensor(xp.plain(x), xp)
     raise TypeError(
@@ -228,13 +228,13 @@ def mixed(x1: Tensor, x2: Tensor, /) -> TypeError:
 
 def _mixed_message(first: str, second: str) -> str:
     return (
-        f"Arrays of {first} and {second} in one call: nothing is moved between backends unasked. "
+        f"One call received arrays of {first} and {second}; arrays are not moved between backends implicitly. "
         f"Convert one with ops.convert_to_tensor(x, backend={first!r})."
     )
 
 
 def check_scalar(dtype: DType, scalar: Any, /) -> None:
-    """A TypeError where the standard forbids this Python scalar beside an array of `dtype`."""
+    """Raise a TypeError if the standard forbids this Python scalar as the other operand of an array of `dtype`."""
     kind = dtype.kind
     if isinstance(scalar, bool):
         allowed = kind == "bool"
@@ -246,12 +246,12 @@ def check_scalar(dtype: DType, scalar: Any, /) -> None:
         allowed = kind == "complex floating"
     if not allowed:
         raise TypeError(
-            f"A Python {type(scalar).__name__} does not combine with {dtype.name}; convert the tensor first, with ops.astype."
+            f"A Python {type(scalar).__name__} does not combine with {dtype.name}; convert the tensor with ops.astype first."
         )
 
 
 def operands(x1: Any, x2: Any, /) -> tuple[Any, Any, Any]:
-    """The backend of two operands, and both in native form: two arrays of one dtype, or an array and a Python scalar."""
+    """The backend of two operands and their native values: two arrays of one dtype, or an array and a Python scalar."""
     if type(x2) is float and type(x1) is Tensor and x1._array.dtype in _floating:
         return x1._xp, x1._array, x2
     if type(x1) is not Tensor:
@@ -277,25 +277,25 @@ def operands(x1: Any, x2: Any, /) -> tuple[Any, Any, Any]:
     raise TypeError("At least one operand must be a tensor or an array, not two Python scalars.")
 
 
-# Native data types beside which a Python float was found to be in order: the short way through `operands`.
+# Native data types that were found to combine with a Python float: `operands` skips its checks for them.
 _floating: set[Any] = set()
 
 
 def _scalar_or_tensor(x: Any) -> Any:
-    """A Python scalar (NumPy's scalars become one: they are as weak beside a tensor), or the Tensor of an array."""
+    """A Python scalar or a Tensor. A NumPy scalar becomes a Python scalar, so it does not widen the tensor's dtype."""
     if isinstance(x, np.generic) and x.dtype.kind in "biufc":
         return x.item()
     return x if isinstance(x, Scalar) else wrap(x)
 
 
 def _beside_scalar(x: Tensor, scalar: Any) -> Any:
-    """The native array of `x`, cast where the scalar is of a wider kind that the cast can hold."""
+    """The native array of `x`, cast to floating point or complex if the scalar's kind requires it."""
     dtype = x.dtype
     if isinstance(scalar, complex) and dtype.kind == "real floating":
         complex_of = _dtypes.complex64 if dtype is _dtypes.float32 else _dtypes.complex128
         return x._xp.cast(x._array, x._xp.native_dtype(complex_of))
     if isinstance(scalar, float) and "integer" in dtype.kind:
-        # The standard leaves it open. NumPy's way, on every backend: hours / 23.0 does what the reader thinks it does.
+        # The standard leaves this undefined. All backends follow NumPy, so that hours / 23.0 does what a reader expects.
         return x._xp.cast(x._array, x._xp.widest_float(x._array))
     check_scalar(dtype, scalar)
     if isinstance(scalar, float):
@@ -324,7 +324,7 @@ _COMPARISONS = {
 
 
 def comparison(name: str, x1: Any, x2: Any, /) -> Tensor:
-    """As `binary`; a number beyond the range of a tensor's integers lies on one side of them all."""
+    """As `binary`, but accepts Python integers outside the tensor's dtype: all elements compare alike to such a number."""
     try:
         return binary(name, x1, x2)
     except OverflowError:
@@ -337,7 +337,7 @@ def comparison(name: str, x1: Any, x2: Any, /) -> Tensor:
 
 
 def elementary(name: str, x: Any, /) -> Tensor:
-    """A function of floating-point numbers. Integers and booleans become the widest of those, on every backend."""
+    """A function of floating-point numbers; integers and booleans are converted to the widest float of the device first."""
     if type(x) is not Tensor:
         x = wrap(x)
     xp = x._xp
@@ -348,7 +348,7 @@ def elementary(name: str, x: Any, /) -> Tensor:
 
 
 def elementary_of_two(name: str, x1: Any, x2: Any, /) -> Tensor:
-    """As `elementary`, of two operands."""
+    """As `elementary`, for two operands."""
     xp, a, b = operands(x1, x2)
     return Tensor(getattr(xp, name)(*(_as_floating(c, xp) for c in (a, b))), xp)
 
@@ -360,7 +360,7 @@ def _as_floating(operand: Any, xp: Any) -> Any:
 
 
 def scalar_dtype(xp: Any, *scalars: Any) -> DType:
-    """The default data type of a backend for Python scalars."""
+    """A backend's default data type for Python scalars."""
     if any(isinstance(s, complex) for s in scalars):
         dtype: DType = xp.DEFAULT_COMPLEX
     elif any(isinstance(s, float) for s in scalars):
@@ -373,7 +373,7 @@ def scalar_dtype(xp: Any, *scalars: Any) -> DType:
 
 
 def common(arrays: Any, /) -> tuple[Any, list[Any]]:
-    """The backend of several arrays, and all of them in native form and in one dtype."""
+    """The backend of several arrays and their native arrays, all of one dtype."""
     tensors = [wrap(x) for x in arrays]
     if not tensors:
         raise ValueError("At least one array is needed.")

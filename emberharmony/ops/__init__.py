@@ -1,7 +1,7 @@
-"""The array namespace: the Python array API standard's names over NumPy, torch and MLX.
+"""The array namespace: the Python array API standard on NumPy, torch and MLX.
 
-Functions follow the backend of their arguments; the default backend (see `emberharmony.backend`) only decides where new
-tensors are made. Arrays of two backends in one call are a TypeError.
+Functions follow the backend of their arguments. The default backend (see `emberharmony.backend`) only creates new tensors.
+Mixing arrays of two backends in one call is a TypeError.
 """
 
 from math import e, inf, nan, pi

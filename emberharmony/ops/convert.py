@@ -1,4 +1,4 @@
-"""Tensors from whatever holds numbers (lists, frames, Arrow, DLPack, any backend's arrays), and back to NumPy."""
+"""Convert lists, data frames, Arrow data, DLPack exporters and arrays of any backend to tensors, and tensors to NumPy."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ __all__ = [
 
 
 def convert_to_tensor(x: Any, /, *, dtype: Any = None, device: str | None = None, backend: str | None = None) -> Tensor:
-    """A tensor of anything that holds numbers.
+    """Convert numbers in any common container to a tensor.
 
     Parameters
     ----------
     x : scalar, nested list, Tensor, NumPy, torch or MLX array, pandas or polars Series or DataFrame, pyarrow array or table, \
 DLPack exporter
-        Nulls and what is masked become NaN, and a column that has some becomes float64. Frames and tables become matrices,
-        their columns promoted to one data type. Half precision (float16, bfloat16) becomes float32.
+        Nulls and masked elements become NaN, and a column that contains them becomes float64. Frames and tables become
+        matrices; their columns are promoted to one data type. Half precision (float16, bfloat16) becomes float32.
     dtype : DType, optional
-        Else the one of `x`, except that a device without double precision gets float32 for float64.
+        Data type of the result. Defaults to that of `x`, or to float32 for float64 on a device without double precision.
     device : str, optional
-        Where to put it; else the backend's default device.
+        Device of the result. Defaults to the backend's default device.
     backend : str, optional
-        Which backend to put it on; else the one that `x` is on, or the default one.
+        Backend of the result. Defaults to the backend of `x` if it has one, else to the default backend.
 
     Returns
     -------
@@ -46,11 +46,11 @@ DLPack exporter
     Raises
     ------
     TypeError
-        For text, times, objects, and whatever else is not a number; the message names the data type.
+        If `x` holds text, times, objects or anything else that is not a number; the message names the data type.
     OverflowError
-        For whole numbers that 64 bits, or the integers of `dtype`, do not hold. Fractions are cut off.
+        If an integer does not fit in 64 bits or in `dtype`. (Fractions are truncated.)
     ValueError
-        For NaN, infinities and nulls where `dtype` is one of integers, and NaN and nulls where it is bool.
+        If `dtype` is an integer type and `x` holds NaN, infinities or nulls, or `dtype` is bool and `x` holds NaN or nulls.
 
     Examples
     --------
@@ -73,7 +73,7 @@ DLPack exporter
     place = target.place(device)
     values = host_array(x)
     if isinstance(x, (bool, int, float, complex, list, tuple)) and dtype is None and values.dtype.kind in "fc":
-        # Python numbers carry no width: the backend's default, as ops.asarray gives.
+        # Python numbers have no width: use the backend's default, as ops.asarray does.
         dtype = target.xp.DEFAULT_FLOAT if values.dtype.kind == "f" else target.xp.DEFAULT_COMPLEX
     native = None if dtype is None else target.xp.native_dtype(dtype)
     if dtype is not None:
@@ -87,7 +87,7 @@ def convert_to_tensor_safe(x: Any, /, *, dtype: Any = None, device: str | None =
 
 
 def to_numpy(x: Any, /) -> np.ndarray[Any, Any]:
-    """A NumPy array of anything `convert_to_tensor` takes; read-only where it shares a tensor's memory.
+    """Convert anything that `convert_to_tensor` accepts to a NumPy array; read-only if it shares a tensor's memory.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def tensor_to_numpy_safe(x: Any, /) -> np.ndarray[Any, Any]:
 
 
 def random_generator(seed: int | None = None) -> Generator:
-    """A stream of random numbers of its own, equal on every backend.
+    """Create an independent stream of random numbers, the same on every backend.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def random_generator(seed: int | None = None) -> Generator:
 
 
 def _own(x: Any) -> Tensor:
-    """The Tensor of a native array, half precision as float32."""
+    """A Tensor around a native array; half precision becomes float32."""
     if isinstance(x, Tensor):
         return x
     xp = load(library_of(x))
@@ -122,13 +122,13 @@ def _own(x: Any) -> Tensor:
 
 
 def host_array(x: Any, /) -> np.ndarray[Any, Any]:
-    """`x` as a NumPy array of one of the standard's data types."""
+    """Convert `x` to a NumPy array with one of the standard's data types."""
     library = library_of(x)
     if isinstance(x, Tensor) or (library in LIBRARIES and library != "numpy"):
         return _own(x).numpy()
     if isinstance(x, np.ma.MaskedArray):
         return _unmasked(x)
-    if library == "pandas" and hasattr(x, "ndim"):  # not its scalars: times, and NA
+    if library == "pandas" and hasattr(x, "ndim"):  # pandas' scalars (times, NA) have no ndim
         return _pandas(x)
     if library == "polars":
         return _polars(x)
@@ -142,7 +142,7 @@ def host_array(x: Any, /) -> np.ndarray[Any, Any]:
             return _exported(x)
     if isinstance(x, (bool, int, float, complex)) or hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
         return _checked(np.asarray(x), type(x).__name__)
-    raise TypeError(f"A {type(x).__module__}.{type(x).__qualname__} does not convert to a tensor.")
+    raise TypeError(f"A {type(x).__module__}.{type(x).__qualname__} cannot be converted to a tensor.")
 
 
 def _list(x: Any) -> np.ndarray[Any, Any]:
@@ -150,14 +150,14 @@ def _list(x: Any) -> np.ndarray[Any, Any]:
     try:
         values = np.array(elements)
     except ValueError as error:
-        raise ValueError("The rows of a nested list differ in length.") from error
+        raise ValueError("The rows of the nested list differ in length.") from error
     if values.dtype.kind == "f" and (np.abs(values) >= 2.0**63).any():
-        # NumPy makes floats of integers of which some need the 64th bit and others do not.
+        # NumPy converts a mix of integers above 2**63 and negative ones to float.
         exact = np.array(elements, object)
         if all(isinstance(e, (int, np.integer)) for e in exact.flat):
             if min(exact.flat) >= 0 and max(exact.flat) < 2**64:
                 return exact.astype(np.uint64)
-            raise OverflowError("No integer type holds every number of the list; make them floats first, which rounds them.")
+            raise OverflowError("No integer type holds every number of the list; convert them to float first, which rounds.")
     return _checked(values, "a list")
 
 
@@ -165,12 +165,12 @@ def _exported(x: Any) -> np.ndarray[Any, Any]:
     try:
         values = np.from_dlpack(x)
     except (BufferError, RuntimeError, TypeError) as error:
-        raise TypeError(f"NumPy cannot read what a {type(x).__name__} exports by DLPack: {error}") from error
+        raise TypeError(f"NumPy cannot read the DLPack export of a {type(x).__name__}: {error}") from error
     return _checked(values, type(x).__name__)
 
 
 def check_cast(values: np.ndarray[Any, Any], dtype: DType, /) -> None:
-    """An error where a cast would change values beyond rounding: libraries wrap them round.
+    """Raise an error if a cast would change values by more than rounding; libraries would wrap them around.
 
     Examples
     --------
@@ -181,12 +181,12 @@ def check_cast(values: np.ndarray[Any, Any], dtype: DType, /) -> None:
     if np.can_cast(values.dtype, dtype.dtype) or not values.size:
         return
     if values.dtype.kind == "c" and dtype.kind != "bool":
-        raise TypeError(f"{values.dtype} does not convert to {dtype.name}; take ops.real or ops.abs first.")
+        raise TypeError(f"{values.dtype} cannot be converted to {dtype.name}; take ops.real or ops.abs first.")
     if values.dtype.kind == "f" and (dtype.kind == "bool" or dtype.lowest is not None):
         known = ~np.isnan(values) if dtype.kind == "bool" else np.isfinite(values)
         if not known.all():
             raise ValueError(
-                f"{dtype.name} has no {values[~known].flat[0]}, which nulls become as well. Fill these values first, or "
+                f"{dtype.name} cannot represent {values[~known].flat[0]} (nulls become nan). Fill these values first, or "
                 f"convert to a floating-point type."
             )
     if dtype.lowest is not None and dtype.highest is not None:
@@ -196,19 +196,19 @@ def check_cast(values: np.ndarray[Any, Any], dtype: DType, /) -> None:
 
 
 def _checked(a: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
-    """`a` in a data type that tensors have, or an error that names the one it is in."""
+    """`a` in a data type that tensors support, or a TypeError that names its data type."""
     if a.dtype == np.float16:
         return a.astype(np.float32)
     if a.dtype == object:
         return _numbers_of_objects(a, what)
     if a.dtype.kind not in "biufc" or a.dtype.itemsize > (16 if a.dtype.kind == "c" else 8):
         hint = "; take its int64 ticks first" if a.dtype.kind in "mM" else ""
-        raise TypeError(f"The data type {a.dtype} of {what} does not convert to a tensor{hint}.")
+        raise TypeError(f"The data type {a.dtype} of {what} cannot be converted to a tensor{hint}.")
     return a if a.dtype.isnative else a.astype(a.dtype.newbyteorder("="))
 
 
 def _unmasked(x: Any) -> np.ndarray[Any, Any]:
-    """A masked array's elements, with NaN for what is masked."""
+    """A masked array's elements, with NaN in place of masked ones."""
     values = _checked(np.asarray(x.data), "a masked array")
     if not np.ma.is_masked(x):
         return values
@@ -225,16 +225,16 @@ def _is_null(element: Any) -> bool:
 
 
 def _numbers_of_objects(a: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
-    """Python numbers and nulls (which become NaN) in an array of objects."""
+    """Convert an object array of Python numbers and nulls; nulls become NaN."""
     strangers = {type(e).__name__ for e in a.flat if not (_is_null(e) or isinstance(e, _NUMBERS))}
     if strangers:
         raise TypeError(
-            f"The data type object of {what} holds {', '.join(sorted(strangers))}, which do not convert to a tensor."
+            f"The data type object of {what} holds {', '.join(sorted(strangers))}, which cannot be converted to a tensor."
         )
     whole = [int(e) for e in a.flat if isinstance(e, (int, np.integer)) and not isinstance(e, bool)]
     for number in whole:
         if not -(2**63) <= number < 2**64:
-            raise OverflowError(f"{number} of {what} needs more than 64 bits; make it a float first, which rounds it.")
+            raise OverflowError(f"{number} of {what} needs more than 64 bits; convert it to float first, which rounds.")
     if len(whole) == a.size:
         return _list(whole).reshape(a.shape)
     return np.array([np.nan if _is_null(e) else e for e in a.flat], dtype=np.float64).reshape(a.shape)
@@ -258,7 +258,7 @@ def _pandas(x: Any) -> np.ndarray[Any, Any]:
         return _arrow_column(pa.chunked_array(pa.array(x)), what)
     kind = getattr(dtype, "kind", "O")
     if kind not in "biuf":  # categories, text, times, periods
-        raise TypeError(f"The data type {dtype} of {what} does not convert to a tensor.")
+        raise TypeError(f"The data type {dtype} of {what} cannot be converted to a tensor.")
     if bool(x.isna().any()):
         return _checked(x.to_numpy(dtype=np.float64, na_value=np.nan), what)
     numpy_dtype = getattr(dtype, "numpy_dtype", None)
@@ -268,11 +268,11 @@ def _pandas(x: Any) -> np.ndarray[Any, Any]:
 def _polars(x: Any) -> np.ndarray[Any, Any]:
     if not hasattr(x, "dtype"):
         if not hasattr(x, "get_columns"):
-            raise TypeError(f"A polars {type(x).__name__} does not convert to a tensor; collect it first.")
+            raise TypeError(f"A polars {type(x).__name__} cannot be converted to a tensor; collect it first.")
         return _stacked((_polars(column) for column in x.get_columns()), x.height)
     name = str(x.dtype)
     if name in ("Int128", "UInt128") or not (x.dtype.is_numeric() or name in ("Boolean", "Null")):
-        raise TypeError(f"The data type {name} of polars Series {x.name!r} does not convert to a tensor.")
+        raise TypeError(f"The data type {name} of polars Series {x.name!r} cannot be converted to a tensor.")
     return _arrow(x.to_arrow())
 
 
@@ -285,7 +285,7 @@ def _arrow(x: Any) -> np.ndarray[Any, Any]:
 
         return _arrow_column(pa.array([x.as_py()], type=x.type), "an Arrow scalar").reshape(())
     if not hasattr(x, "null_count"):
-        raise TypeError(f"A pyarrow {type(x).__name__} does not convert to a tensor.")
+        raise TypeError(f"A pyarrow {type(x).__name__} cannot be converted to a tensor.")
     return _arrow_column(x, "an Arrow array")
 
 
@@ -298,10 +298,10 @@ def _arrow_column(x: Any, what: str) -> np.ndarray[Any, Any]:
     if pa.types.is_decimal(kind) or pa.types.is_null(kind):
         x, kind = x.cast(pa.float64()), pa.float64()
     if not (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise TypeError(f"The data type {kind} of {what} does not convert to a tensor.")
+        raise TypeError(f"The data type {kind} of {what} cannot be converted to a tensor.")
     if x.null_count and not pa.types.is_floating(kind):
         x = x.cast(pa.int8()) if pa.types.is_boolean(kind) else x
-        x = x.cast(pa.float64(), safe=False)  # integers beyond 2**53 are rounded, as beside NaN anywhere
-    # Arrow gives nulls among floats out as NaN.
+        x = x.cast(pa.float64(), safe=False)  # rounds integers beyond 2**53
+    # Arrow converts nulls in float columns to NaN.
     values = x.to_numpy(zero_copy_only=False) if isinstance(x, pa.Array) else x.to_numpy()
     return _checked(values, what)

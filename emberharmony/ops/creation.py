@@ -1,4 +1,4 @@
-"""New tensors, on the default backend unless an argument belongs to another."""
+"""Create tensors, on the default backend unless an argument belongs to another backend."""
 
 from __future__ import annotations
 
@@ -32,18 +32,19 @@ __all__ = [
 
 
 def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Tensor:
-    """A tensor of scalars, nested lists or an array.
+    """Convert scalars, nested lists or an array to a tensor.
 
-    A Tensor or a torch or MLX array keeps its backend; all else goes to the default backend, NumPy arrays included.
+    A Tensor, torch or MLX array keeps its backend. Everything else, NumPy arrays included, goes to the default backend.
 
     Parameters
     ----------
     obj : scalar, nested sequence, array or Tensor
     dtype : DType, optional
-        Else the one of `obj`; for Python numbers the backend's default (float64 on NumPy, float32 on torch and MLX).
+        Defaults to that of `obj`; for Python numbers to the backend's default (float64 on NumPy, float32 on torch and MLX).
     device : str, optional
+        Defaults to the device of `obj`, or the backend's default device.
     copy : bool, optional
-        True copies always, False never (an error where it cannot be done), None where needed.
+        True always copies, False never does (and raises if a copy is needed), None copies if needed.
     """
     if isinstance(obj, Tensor) or library_of(obj) in ("torch", "mlx"):
         x = wrap(obj)
@@ -57,7 +58,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
 
 
 def _unwrapped(obj: Any) -> Any:
-    """Nested lists of tensors without axes, as nested lists of scalars."""
+    """Replace tensors without axes in nested lists by their scalars."""
     if isinstance(obj, (list, tuple)):
         return [_unwrapped(o) for o in obj]
     if isinstance(obj, np.ndarray):
@@ -72,7 +73,7 @@ def _native(xp: Any, dtype: Any) -> Any:
 def arange(
     start: float, /, stop: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None
 ) -> Tensor:
-    """Evenly spaced numbers in ``[start, stop)``; with one argument, from 0 up to it."""
+    """Evenly spaced numbers in ``[start, stop)``; with one argument, in ``[0, start)``."""
     backend = select()
     xp = backend.xp
     return Tensor(xp.arange(start, stop, step, dtype=_native(xp, dtype), device=backend.place(device)), xp)
@@ -113,17 +114,17 @@ def full(shape: int | tuple[int, ...], fill_value: Any, *, dtype: Any = None, de
 
 
 def empty_like(x: Any, /, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor of arbitrary content, in the shape (and dtype, device) of `x`."""
+    """A tensor of arbitrary content, with the shape (and by default the dtype and device) of `x`."""
     return _filled_like("empty", x, dtype, device)
 
 
 def ones_like(x: Any, /, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor of ones, in the shape (and dtype, device) of `x`."""
+    """A tensor of ones, with the shape (and by default the dtype and device) of `x`."""
     return _filled_like("ones", x, dtype, device)
 
 
 def zeros_like(x: Any, /, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor of zeros, in the shape (and dtype, device) of `x`."""
+    """A tensor of zeros, with the shape (and by default the dtype and device) of `x`."""
     return _filled_like("zeros", x, dtype, device)
 
 
@@ -136,7 +137,7 @@ def _filled_like(name: str, x: Any, dtype: Any, device: str | None) -> Tensor:
 
 
 def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor of one repeated value, in the shape (and dtype, device) of `x`."""
+    """A tensor of one repeated value, with the shape (and by default the dtype and device) of `x`."""
     x = wrap(x)
     xp = x._xp
     place = x.device if device is None else placed(xp, device)
@@ -156,7 +157,7 @@ def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = N
 def linspace(
     start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
 ) -> Tensor:
-    """`num` evenly spaced numbers from `start` to `stop`, the end included unless ``endpoint=False``."""
+    """`num` evenly spaced numbers from `start` to `stop`, including `stop` unless ``endpoint=False``."""
     backend = select()
     xp = backend.xp
     if dtype is None:
@@ -169,7 +170,7 @@ def linspace(
 
 
 def _whole_steps(start: Any, stop: Any, num: int, endpoint: bool, dtype: DType) -> np.ndarray[Any, Any]:
-    """Evenly spaced numbers rounded down to whole ones, by whole arithmetic: libraries go by floats, and miss the ends."""
+    """Evenly spaced numbers rounded down, in integer arithmetic; libraries compute in floats and miss the ends."""
     if not (isinstance(start, int) and isinstance(stop, int)):
         return np.linspace(start, stop, num, endpoint=endpoint, dtype=dtype.dtype)
     span, steps = stop - start, max(num - 1 if endpoint else num, 1)
@@ -203,9 +204,9 @@ def triu(x: Any, /, *, k: int = 0) -> Tensor:
 
 
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
-    """A tensor of any object that speaks DLPack, sharing its memory where that can be.
+    """Convert any DLPack exporter to a tensor that shares its memory if possible.
 
-    An array of a known backend keeps its backend unless `device` names one of another; all else goes to the default backend.
+    An array of NumPy, torch or MLX keeps its backend; every other object goes to the default backend.
     """
     library = library_of(x)
     if isinstance(x, Tensor) or library in LIBRARIES:

@@ -1,4 +1,4 @@
-"""What the data types are, how they convert, and what the default backend can do."""
+"""Data types: their limits and conversions, and the capabilities of the default backend."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class IntInfo(NamedTuple):
 
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Tensor:
-    """The elements in another data type; without a copy where `copy` is False and nothing changes."""
+    """Convert to another data type; with ``copy=False``, without a copy if nothing changes."""
     out = wrap(x).astype(dtype, copy=copy)
     return out if device is None else out.to_device(device)
 
@@ -46,31 +46,31 @@ def can_cast(from_: Any, to: Any, /) -> bool:
 
 
 def finfo(type: Any, /) -> FloatInfo:
-    """The limits of a floating-point data type, or of a tensor's."""
+    """The limits of a floating-point data type, given as such or by a tensor."""
     dtype = type if isinstance(type, DType) else wrap(type).dtype if hasattr(type, "shape") else as_dtype(type)
     if "floating" not in dtype.kind:
-        raise TypeError(f"finfo is for floating-point data types, not {dtype.name}; see iinfo.")
+        raise TypeError(f"finfo needs a floating-point data type, not {dtype.name}; use iinfo for integers.")
     info = np.finfo(dtype.dtype)
     real = as_dtype(info.dtype)
     return FloatInfo(int(info.bits), float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), real)
 
 
 def iinfo(type: Any, /) -> IntInfo:
-    """The limits of an integer data type, or of a tensor's."""
+    """The limits of an integer data type, given as such or by a tensor."""
     dtype = type if isinstance(type, DType) else wrap(type).dtype if hasattr(type, "shape") else as_dtype(type)
     if "integer" not in dtype.kind:
-        raise TypeError(f"iinfo is for integer data types, not {dtype.name}; see finfo.")
+        raise TypeError(f"iinfo needs an integer data type, not {dtype.name}; use finfo for floating-point types.")
     info = np.iinfo(dtype.dtype)
     return IntInfo(int(info.bits), int(info.max), int(info.min), dtype)
 
 
 def isdtype(dtype: Any, kind: Any) -> bool:
-    """Whether `dtype` is of a kind: "bool", "integral", "real floating", …, a data type, or any of a tuple of those."""
+    """Whether `dtype` is of a kind: "bool", "integral", "real floating", …, a data type, or a tuple of these."""
     return bool(in_kind(as_dtype(dtype), kind))
 
 
 def result_type(*arrays_and_dtypes: Any) -> DType:
-    """The data type that tensors, data types and Python scalars combine to."""
+    """The common data type of tensors, data types and Python scalars."""
     dtypes = [
         a if isinstance(a, DType) else wrap(a).dtype if hasattr(a, "shape") else as_dtype(a)
         for a in arrays_and_dtypes
@@ -90,18 +90,18 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
 
 
 class NamespaceInfo:
-    """What the standard lets a caller ask about a namespace: here, about its default backend."""
+    """The standard's inspection interface; it describes the default backend."""
 
     def capabilities(self) -> dict[str, Any]:
-        """Boolean masks and results whose shape depends on the data work on every backend."""
+        """Optional features of the standard; boolean masks and data-dependent shapes work on every backend."""
         return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": select().xp.MAX_DIMENSIONS}
 
     def default_device(self) -> str:
-        """Where new tensors go."""
+        """The device of new tensors."""
         return select().device
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, DType]:
-        """The data types that Python numbers become."""
+        """The data types that Python numbers are converted to."""
         xp = select().xp
         return {
             "real floating": scalar_dtype(xp, 0.0),
@@ -111,7 +111,7 @@ class NamespaceInfo:
         }
 
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, DType]:
-        """The data types that the backend has on a device, by name, all or those of a kind."""
+        """The data types that the backend supports on a device, by name; all, or those of a kind."""
         backend = select()
         device = backend.place(device)
         found = [
@@ -122,10 +122,10 @@ class NamespaceInfo:
         return {d.name: d for d in found if kind is None or in_kind(d, kind)}
 
     def devices(self) -> tuple[str, ...]:
-        """All devices that the backend finds."""
+        """All devices of the backend on this machine."""
         return tuple(select().xp.devices())
 
 
 def __array_namespace_info__() -> NamespaceInfo:  # noqa: N807, the standard's name
-    """What the default backend can do: `capabilities`, `default_device`, `default_dtypes`, `dtypes`, `devices`."""
+    """Inspect the default backend: `capabilities`, `default_device`, `default_dtypes`, `dtypes`, `devices`."""
     return NamespaceInfo()

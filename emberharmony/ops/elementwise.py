@@ -1,4 +1,4 @@
-"""Arithmetic and elementary functions of each element on its own."""
+"""Elementwise arithmetic and elementary functions."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def atan(x: Any, /) -> Tensor:
 
 
 def atan2(x1: Any, x2: Any, /) -> Tensor:
-    """The angle of the points (x2, x1), in radians, in the right quadrant."""
+    """The angle of the point (x2, x1), in radians from -pi to pi."""
     return elementary_of_two("atan2", x1, x2)
 
 
@@ -110,13 +110,13 @@ def ceil(x: Any, /) -> Tensor:
 
 
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
-    """Each element, but at least `min` and at most `max` (scalars or tensors; None is no bound)."""
+    """Limit each element to the range from `min` to `max` (scalars or tensors; None means no bound)."""
     x = wrap(x)
     return Tensor(x._xp.clip(x._array, _bound(x, min), _bound(x, max)), x._xp)
 
 
 def _bound(x: Tensor, bound: Any) -> Any:
-    """A bound of `clip` in native form; the result keeps the dtype of `x`."""
+    """A bound of `clip` as a native value, which does not change the dtype of `x`."""
     if bound is None:
         return None
     if isinstance(bound, (bool, int, float)):
@@ -155,7 +155,7 @@ def divide(x1: Any, x2: Any, /) -> Tensor:
 
 
 def exp(x: Any, /) -> Tensor:
-    """E to the power of each element."""
+    """The exponential of each element."""
     return elementary("exp", x)
 
 
@@ -175,7 +175,7 @@ def floor_divide(x1: Any, x2: Any, /) -> Tensor:
 
 
 def hypot(x1: Any, x2: Any, /) -> Tensor:
-    """The hypotenuse of the sides ``x1`` and ``x2``."""
+    """``sqrt(x1**2 + x2**2)`` without overflow."""
     return elementary_of_two("hypot", x1, x2)
 
 
@@ -210,12 +210,12 @@ def logaddexp(x1: Any, x2: Any, /) -> Tensor:
 
 
 def maximum(x1: Any, x2: Any, /) -> Tensor:
-    """The larger of both; NaN wins."""
+    """The larger of two elements; NaN if either is NaN."""
     return binary("maximum", x1, x2)
 
 
 def minimum(x1: Any, x2: Any, /) -> Tensor:
-    """The smaller of both; NaN wins."""
+    """The smaller of two elements; NaN if either is NaN."""
     return binary("minimum", x1, x2)
 
 
@@ -235,7 +235,7 @@ def nextafter(x1: Any, x2: Any, /) -> Tensor:
 
 
 def positive(x: Any, /) -> Tensor:
-    """Each element as it is."""
+    """Each element unchanged."""
     return unary("positive", x)
 
 
@@ -260,17 +260,17 @@ def remainder(x1: Any, x2: Any, /) -> Tensor:
 
 
 def round(x: Any, /) -> Tensor:
-    """Each element rounded to the nearest whole number, halves to the even one."""
+    """Each element rounded to the nearest whole number, halves to the nearest even number."""
     return unary("round", x)
 
 
 def sign(x: Any, /) -> Tensor:
-    """-1, 0 or 1 by the sign of each element; NaN stays NaN."""
+    """-1, 0 or 1 according to the sign of each element; NaN stays NaN."""
     return unary("sign", x)
 
 
 def signbit(x: Any, /) -> Tensor:
-    """Whether the sign bit is set, also of -0.0 and NaN."""
+    """Whether the sign bit is set, for -0.0 and NaN too."""
     return unary("signbit", x)
 
 

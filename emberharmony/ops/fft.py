@@ -1,4 +1,4 @@
-"""The standard's discrete Fourier transforms."""
+"""Discrete Fourier transforms of the array API standard."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def ifft(x: Any, /, *, n: int | None = None, axis: int = -1, norm: Norm = "backw
 
 
 def rfft(x: Any, /, *, n: int | None = None, axis: int = -1, norm: Norm = "backward") -> Tensor:
-    """The Fourier transform of real values along an axis, its non-negative frequencies."""
+    """The non-negative frequencies of the Fourier transform of real values along an axis."""
     return _transform("rfft", x, n=n, axis=axis, norm=norm)
 
 
@@ -102,7 +102,7 @@ def _frequencies(name: str, n: int, d: float, dtype: Any, device: str | None) ->
 
 
 def fftshift(x: Any, /, *, axes: Any = None) -> Tensor:
-    """The zero frequency moved to the middle."""
+    """Move the zero frequency to the middle."""
     return _transform("fftshift", x, axes=axes)
 
 

@@ -1,4 +1,4 @@
-"""The standard's linear algebra."""
+"""Linear algebra of the array API standard."""
 
 from __future__ import annotations
 
@@ -42,35 +42,35 @@ __all__ = [
 
 
 class EigResult(NamedTuple):
-    """What `eig` returns."""
+    """The result of `eig`."""
 
     eigenvalues: Tensor
     eigenvectors: Tensor
 
 
 class EighResult(NamedTuple):
-    """What `eigh` returns."""
+    """The result of `eigh`."""
 
     eigenvalues: Tensor
     eigenvectors: Tensor
 
 
 class QRResult(NamedTuple):
-    """What `qr` returns."""
+    """The result of `qr`."""
 
     Q: Tensor
     R: Tensor
 
 
 class SlogdetResult(NamedTuple):
-    """What `slogdet` returns."""
+    """The result of `slogdet`."""
 
     sign: Tensor
     logabsdet: Tensor
 
 
 class SVDResult(NamedTuple):
-    """What `svd` returns: ``x = U @ diag(S) @ Vh``."""
+    """The result of `svd`: ``x = U @ diag(S) @ Vh``."""
 
     U: Tensor
     S: Tensor
@@ -98,7 +98,7 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
 
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
-    """The cross product of vectors of three elements along an axis."""
+    """The cross product of three-element vectors along an axis."""
     x1, x2 = wrap(x1), wrap(x2)
     if x1.shape[axis] != 3 or x2.shape[axis] != 3:
         raise ValueError(f"cross needs 3 elements along axis {axis}, got shapes {x1.shape} and {x2.shape}.")
@@ -116,12 +116,12 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
 
 
 def eig(x: Any, /) -> EigResult:
-    """The eigenvalues and eigenvectors (columns of unit length) of square matrices, always complex and in no order."""
+    """The eigenvalues and eigenvectors (columns of unit length) of square matrices, always complex and unordered."""
     return EigResult(*_several("eig", x))
 
 
 def eigvals(x: Any, /) -> Tensor:
-    """The eigenvalues of square matrices, always complex and in no order."""
+    """The eigenvalues of square matrices, always complex and unordered."""
     return _one("eigvals", x)
 
 
@@ -158,12 +158,12 @@ def matrix_power(x: Any, n: int, /) -> Tensor:
 
 
 def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
-    """The number of singular values over ``rtol`` times the largest."""
+    """The number of singular values greater than ``rtol`` times the largest."""
     return _one("matrix_rank", x, rtol=_tolerance(rtol))
 
 
 def outer(x1: Any, x2: Any, /) -> Tensor:
-    """The products of each element of one vector with each of another."""
+    """The outer product of two vectors."""
     return _two("outer", x1, x2)
 
 
@@ -177,7 +177,7 @@ def _tolerance(rtol: Any) -> Any:
 
 
 def qr(x: Any, /, *, mode: Literal["reduced", "complete"] = "reduced") -> QRResult:
-    """The factors of ``x = Q @ R``, Q orthonormal and R upper triangular."""
+    """The QR decomposition ``x = Q @ R``: Q orthonormal, R upper triangular."""
     return QRResult(*_several("qr", x, mode=mode))
 
 
@@ -202,7 +202,7 @@ def svdvals(x: Any, /) -> Tensor:
 
 
 def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Tensor:
-    """The sum of products over the last `axes` of one and the first of the other, or over two lists of axes."""
+    """The sum of products over the last `axes` axes of `x1` and the first of `x2`, or over two lists of axes."""
     xp, a, b = operands(wrap(x1), wrap(x2))
     return Tensor(xp.tensordot(a, b, axes=axes), xp)
 
@@ -215,7 +215,7 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
-    """The dot product of vectors along an axis, the first one conjugated."""
+    """The dot product of vectors along an axis; `x1` is conjugated."""
     xp, a, b = operands(wrap(x1), wrap(x2))
     return Tensor(xp.vecdot(a, b, axis=axis), xp)
 

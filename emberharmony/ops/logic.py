@@ -1,4 +1,4 @@
-"""Comparisons, truth and bits of each element, and choosing between elements."""
+"""Elementwise comparisons, logical and bitwise operations, and `where`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def bitwise_right_shift(x1: Any, x2: Any, /) -> Tensor:
 
 
 def bitwise_xor(x1: Any, x2: Any, /) -> Tensor:
-    """The bits set in one of both."""
+    """The bits set in exactly one of the two."""
     return binary("bitwise_xor", x1, x2)
 
 

@@ -31,7 +31,7 @@ __all__ = [
 
 
 def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
-    """The arrays stretched to the shape that they share."""
+    """The arrays, broadcast to their common shape."""
     tensors = [wrap(x) for x in arrays]
     for x in tensors[1:]:
         if x._xp is not tensors[0]._xp:
@@ -41,18 +41,18 @@ def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that arrays of the given shapes are stretched to."""
+    """The common shape to which arrays of the given shapes broadcast."""
     return tuple(np.broadcast_shapes(*shapes))
 
 
 def broadcast_to(x: Any, /, shape: tuple[int, ...]) -> Tensor:
-    """`x` stretched to `shape`."""
+    """`x`, broadcast to `shape`."""
     x = wrap(x)
     return Tensor(x._xp.broadcast_to(x._array, tuple(shape)), x._xp)
 
 
 def concat(arrays: tuple[Any, ...] | list[Any], /, *, axis: int | None = 0) -> Tensor:
-    """The arrays one after the other along an existing axis (None: flattened first)."""
+    """Concatenate the arrays along an existing axis; None flattens them first."""
     xp, natives = common(arrays)
     return Tensor(xp.concat(natives, axis=axis), xp)
 
@@ -74,7 +74,7 @@ def flip(x: Any, /, *, axis: Axis = None) -> Tensor:
 
 
 def hstack(arrays: tuple[Any, ...] | list[Any], /) -> Tensor:
-    """The arrays side by side: along the second axis, or the only one."""
+    """Concatenate the arrays along the second axis, or along the only one."""
     tensors = [x if x.ndim else reshape(x, (1,)) for x in map(wrap, arrays)]
     return concat(tensors, axis=0 if tensors and tensors[0].ndim == 1 else 1)
 
@@ -85,7 +85,7 @@ def matrix_transpose(x: Any, /) -> Tensor:
 
 
 def moveaxis(x: Any, source: int | tuple[int, ...], destination: int | tuple[int, ...], /) -> Tensor:
-    """`x` with the axes `source` moved to `destination`, the others in their order."""
+    """`x` with the axes `source` moved to `destination`; the other axes keep their order."""
     x = wrap(x)
     return Tensor(x._xp.moveaxis(x._array, source, destination), x._xp)
 
@@ -97,20 +97,20 @@ def permute_dims(x: Any, /, axes: tuple[int, ...]) -> Tensor:
 
 
 def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Tensor:
-    """Each element `repeats` times (a number, or one per element) along an axis, or of the flattened array."""
+    """Repeat each element `repeats` times (one number, or one per element) along an axis, or in the flattened array."""
     x = wrap(x)
     counts = repeats if isinstance(repeats, int) else native(repeats, x._xp)
     return Tensor(x._xp.repeat(x._array, counts, axis=axis), x._xp)
 
 
 def reshape(x: Any, /, shape: tuple[int, ...], *, copy: bool | None = None) -> Tensor:
-    """The elements, row by row, in another shape; one length may be -1."""
+    """The elements in row-major order in another shape; one length may be -1."""
     x = wrap(x)
     return Tensor(x._xp.reshape(x._array, tuple(shape), copy=copy), x._xp)
 
 
 def roll(x: Any, /, shift: int | tuple[int, ...], *, axis: Axis = None) -> Tensor:
-    """The elements shifted along axes, what leaves at the end coming in at the start."""
+    """Shift the elements along axes; those shifted past the end return at the start."""
     x = wrap(x)
     return Tensor(x._xp.roll(x._array, shift, axis=axis), x._xp)
 
@@ -122,13 +122,13 @@ def squeeze(x: Any, /, axis: int | tuple[int, ...]) -> Tensor:
 
 
 def stack(arrays: tuple[Any, ...] | list[Any], /, *, axis: int = 0) -> Tensor:
-    """The arrays, all of one shape, along a new axis."""
+    """Join arrays of one shape along a new axis."""
     xp, natives = common(arrays)
     return Tensor(xp.stack(natives, axis=axis), xp)
 
 
 def tile(x: Any, repetitions: tuple[int, ...], /) -> Tensor:
-    """`x` laid out `repetitions` times along each axis."""
+    """Repeat the whole of `x` `repetitions` times along each axis."""
     x = wrap(x)
     return Tensor(x._xp.tile(x._array, tuple(repetitions)), x._xp)
 
@@ -140,5 +140,5 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
 
 
 def vstack(arrays: tuple[Any, ...] | list[Any], /) -> Tensor:
-    """The arrays below each other, as rows: one axis becomes a row, more are joined along the first."""
+    """Concatenate the arrays along the first axis; an array with one axis becomes a row."""
     return concat([x if x.ndim > 1 else reshape(x, (1, -1)) for x in map(wrap, arrays)], axis=0)

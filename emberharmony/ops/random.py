@@ -1,7 +1,7 @@
-"""Random numbers that depend on the seed and their place in the stream alone: not on backend, chunking or thread.
+"""Random numbers that depend only on the seed and the position in the stream, not on backend, chunking or thread.
 
-The generator is counter-based (Philox 4x64-10 [1]_). Numbers are drawn on the host and then handed to the backend: MLX's own
-generator gave two fresh threads the same numbers, and torch's gives others on a GPU than on a CPU.
+The generator is counter-based (Philox 4x64-10 [1]_). Numbers are drawn on the host and then copied to the backend's device:
+MLX's generator gave two new threads the same numbers, and torch's gives different numbers on a GPU and on a CPU.
 
 References
 ----------
@@ -27,7 +27,7 @@ Size = int | tuple[int, ...] | None
 
 
 def uniform_at(rows: np.ndarray[Any, np.dtype[np.int64]], *, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Each row number's own uniform number in [0, 1).
+    """One uniform number in [0, 1) per row number, a function of the row number and the seed only.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def uniform_at(rows: np.ndarray[Any, np.dtype[np.int64]], *, seed: int) -> np.nd
     Returns
     -------
     float64 array
-        Multiples of 2**-24, so that a cast to float32 changes nothing (and never gives 1.0).
+        Multiples of 2**-24, so that a cast to float32 is exact and never gives 1.0.
 
     Examples
     --------
@@ -52,18 +52,17 @@ def uniform_at(rows: np.ndarray[Any, np.dtype[np.int64]], *, seed: int) -> np.nd
 
 
 class Generator:
-    """A stream of random numbers of its own, safe to share between threads.
+    """An independent stream of random numbers, safe to share between threads.
 
     Parameters
     ----------
     seed : int, optional
-        From 0 to 2**128 - 1; without it one is taken from the operating system.
+        From 0 to 2**128 - 1. Defaults to a seed from the operating system's entropy.
 
     Notes
     -----
-    Each draw takes the next numbers of the stream, one word for a uniform number, two for a normal one: ten numbers at once
-    are the same as three and then seven. Results are float32 unless `dtype` says otherwise, so that they are equal on all
-    backends.
+    Each draw takes the next words of the stream, one for a uniform number and two for a normal one, so ten numbers at once are
+    the same as three and then seven. Results are float32 by default, so that they are equal on all backends.
 
     Examples
     --------
@@ -78,7 +77,7 @@ class Generator:
         self._stream = Stream(seed)
 
     def seed(self, seed: int | None = None) -> None:
-        """Start over from a seed."""
+        """Restart the stream from a seed."""
         self._stream.seed(seed)
 
     def uniform(
@@ -88,10 +87,10 @@ class Generator:
         wanted, shape = _floating(dtype), _shape(size)
         low, high = _finite("low", low, wanted), _finite("high", high, wanted)
         if not 0 < high - low < math.inf:
-            raise ValueError(f"`low` is less than `high`, and their difference finite; got low={low:g} and high={high:g}.")
+            raise ValueError(f"`low` must be less than `high` and their difference finite, got low={low:g} and high={high:g}.")
         unit = (self._stream.words(math.prod(shape)) >> np.uint64(40)) * 2.0**-24
         values = (low + (high - low) * unit).astype(wanted.dtype)
-        # Rounding may reach the bound that the interval leaves out.
+        # Rounding can reach `high`, which the interval excludes.
         values = np.minimum(values, np.nextafter(wanted.dtype.type(high), wanted.dtype.type(-np.inf)))
         return _tensor(values.reshape(shape), device)
 
@@ -102,19 +101,19 @@ class Generator:
         wanted, shape = _floating(dtype), _shape(size)
         loc, scale = _finite("loc", loc, wanted), _finite("scale", scale, wanted)
         if scale < 0:
-            raise ValueError(f"`scale` is a standard deviation, not negative; got {scale:g}.")
+            raise ValueError(f"`scale` is a standard deviation and must not be negative, got {scale:g}.")
         pairs = ((self._stream.words(2 * math.prod(shape)) >> np.uint64(11)) * 2.0**-53).reshape(-1, 2)
-        # Box and Muller's way: two words for each number whatever came before, which rejection methods cannot promise.
+        # Box-Muller takes exactly two words per number; rejection methods take a varying count.
         unit = np.sqrt(-2.0 * np.log1p(-pairs[:, 0])) * np.cos(2.0 * np.pi * pairs[:, 1])
         return _tensor((loc + scale * unit).astype(wanted.dtype).reshape(shape), device)
 
     def integers(self, low: int, high: int | None = None, size: Size = None, *, device: str | None = None) -> Tensor:
-        """Whole numbers (int64) in ``[low, high)``, or in ``[0, low)`` without `high`; the range may span up to 2**32."""
+        """Integers (int64) in ``[low, high)``, or in ``[0, low)`` without `high`; the range holds at most 2**32 integers."""
         low, high = (0, _whole("low", low)) if high is None else (_whole("low", low), _whole("high", high))
         if low < -(2**63) or high > 2**63:
-            raise OverflowError(f"The range [{low}, {high}) does not fit int64.")
+            raise OverflowError(f"The range [{low}, {high}) does not fit in int64.")
         if not 0 < high - low <= 2**32:
-            raise ValueError(f"The range [{low}, {high}) must hold from 1 to 2**32 numbers.")
+            raise ValueError(f"The range [{low}, {high}) must hold 1 to 2**32 integers.")
         shape = _shape(size)
         words = (self._stream.words(math.prod(shape)) >> np.uint64(32)) * np.uint64(high - low) >> np.uint64(32)
         return _tensor(words.astype(np.int64).reshape(shape) + low, device)
@@ -125,7 +124,7 @@ class Generator:
             return _tensor(self._order(_length("x", x)), device)
         x = wrap(x)
         if not x.ndim:
-            raise ValueError("A tensor without axes has no rows to put in another order.")
+            raise ValueError("A tensor without axes has no rows to permute.")
         order = x._xp.asarray(self._order(len(x)), device=x.device)
         return Tensor(x._xp.take(x._array, order, axis=0), x._xp)
 
@@ -142,7 +141,7 @@ def _shape(size: Size) -> tuple[int, ...]:
 def _length(name: str, n: Any) -> int:
     length = _whole(name, n)
     if length < 0:
-        raise ValueError(f"`{name}` is a number from 0 up, got {length}.")
+        raise ValueError(f"`{name}` must not be negative, got {length}.")
     return length
 
 
@@ -152,13 +151,13 @@ def _whole(name: str, n: Any) -> int:
             return operator.index(n)
     except TypeError:
         pass
-    raise TypeError(f"`{name}` is a whole number, got {n!r}.")
+    raise TypeError(f"`{name}` must be an integer, got {n!r}.")
 
 
 def _floating(dtype: Any) -> DType:
     wanted = _dtypes.float32 if dtype is None else _dtypes.as_dtype(dtype)
     if wanted.kind != "real floating":
-        raise TypeError(f"Random numbers are float32 or float64, not {wanted.name}; `integers` draws whole ones.")
+        raise TypeError(f"Random numbers are float32 or float64, not {wanted.name}; use `integers` to draw integers.")
     return wanted
 
 
@@ -166,9 +165,9 @@ def _finite(name: str, x: Any, dtype: DType) -> float:
     try:
         number = math.nan if isinstance(x, str) else float(x)
     except TypeError as error:
-        raise TypeError(f"`{name}` is one number, got {x!r}.") from error
+        raise TypeError(f"`{name}` must be one number, got {x!r}.") from error
     if not abs(number) <= float(np.finfo(dtype.dtype).max):
-        raise ValueError(f"`{name}` is a finite number of {dtype.name}, got {x!r}.")
+        raise ValueError(f"`{name}` must be a finite number within {dtype.name}, got {x!r}.")
     return number
 
 
@@ -184,12 +183,12 @@ _default._stream = default_stream
 
 
 def seed(seed: int | None = None) -> None:
-    """Start the default stream over from a seed; `emberharmony.backend.set_random_seed` does the same."""
+    """Restart the default stream from a seed; same as `emberharmony.backend.set_random_seed`."""
     _default.seed(seed)
 
 
 def uniform(low: float = 0.0, high: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Numbers in ``[low, high)`` from the default stream; float32 unless `dtype` says otherwise.
+    """Numbers in ``[low, high)`` from the default stream, float32 by default.
 
     Examples
     --------
@@ -200,15 +199,15 @@ def uniform(low: float = 0.0, high: float = 1.0, size: Size = None, *, dtype: An
 
 
 def normal(loc: float = 0.0, scale: float = 1.0, size: Size = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Normally distributed numbers from the default stream; float32 unless `dtype` says otherwise."""
+    """Normally distributed numbers from the default stream, float32 by default."""
     return _default.normal(loc, scale, size, dtype=dtype, device=device)
 
 
 def integers(low: int, high: int | None = None, size: Size = None, *, device: str | None = None) -> Tensor:
-    """Whole numbers (int64) in ``[low, high)`` from the default stream."""
+    """Integers (int64) in ``[low, high)`` from the default stream."""
     return _default.integers(low, high, size, device=device)
 
 
 def permutation(x: Any, /, *, device: str | None = None) -> Tensor:
-    """A random order of the numbers below `x`, or of the rows of a tensor, from the default stream."""
+    """The numbers from 0 to ``x - 1``, or the rows of a tensor, in random order, from the default stream."""
     return _default.permutation(x, device=device)

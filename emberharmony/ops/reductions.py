@@ -1,4 +1,4 @@
-"""Functions that fold axes away, and running totals."""
+"""Reductions over axes, cumulative sums and differences."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _reduced(name: str, x: Any, **keywords: Any) -> Tensor:
 
 
 def _typed(name: str, x: Any, dtype: Any, **keywords: Any) -> Tensor:
-    """As `_reduced`, with the `dtype` that sums and products may be asked for."""
+    """As `_reduced`, with the optional `dtype` of sums and products."""
     x = wrap(x)
     xp = x._xp
     native = None if dtype is None else xp.native_dtype(dtype)
@@ -50,27 +50,27 @@ def any(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Where the (first) largest element is."""
+    """The position of the first largest element."""
     return _reduced("argmax", x, axis=axis, keepdims=keepdims)
 
 
 def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Where the (first) smallest element is."""
+    """The position of the first smallest element."""
     return _reduced("argmin", x, axis=axis, keepdims=keepdims)
 
 
 def count_nonzero(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """How many elements are not zero."""
+    """The number of elements that are not zero."""
     return _reduced("count_nonzero", x, axis=axis, keepdims=keepdims)
 
 
 def max(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The largest element, over all or the given axes; NaN wins."""
+    """The largest element, over all or the given axes; NaN if any element is NaN."""
     return _reduced("max", x, axis=axis, keepdims=keepdims)
 
 
 def min(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The smallest element, over all or the given axes; NaN wins."""
+    """The smallest element, over all or the given axes; NaN if any element is NaN."""
     return _reduced("min", x, axis=axis, keepdims=keepdims)
 
 
@@ -80,37 +80,37 @@ def mean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def std(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
-    """The standard deviation; `correction` is what is taken off the count (1 for the sample's)."""
+    """The standard deviation; the divisor is the count less `correction` (1 for the sample standard deviation)."""
     return _reduced("std", x, axis=axis, correction=correction, keepdims=keepdims)
 
 
 def var(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
-    """The variance; `correction` is what is taken off the count (1 for the sample's)."""
+    """The variance; the divisor is the count less `correction` (1 for the sample variance)."""
     return _reduced("var", x, axis=axis, correction=correction, keepdims=keepdims)
 
 
 def prod(x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
-    """The product, over all or the given axes; small integers multiply as 64-bit ones."""
+    """The product, over all or the given axes; integers are multiplied in 64 bits."""
     return _typed("prod", x, dtype, axis=axis, keepdims=keepdims)
 
 
 def sum(x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum, over all or the given axes; small integers add up as 64-bit ones."""
+    """The sum, over all or the given axes; integers are added in 64 bits."""
     return _typed("sum", x, dtype, axis=axis, keepdims=keepdims)
 
 
 def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
-    """The running product along an axis, with a leading 1 if asked for."""
+    """The cumulative product along an axis, with a leading 1 if `include_initial`."""
     return _typed("cumulative_prod", x, dtype, axis=axis, include_initial=include_initial)
 
 
 def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
-    """The running sum along an axis, with a leading 0 if asked for."""
+    """The cumulative sum along an axis, with a leading 0 if `include_initial`."""
     return _typed("cumulative_sum", x, dtype, axis=axis, include_initial=include_initial)
 
 
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:
-    """The `n`-th difference of neighbours along an axis."""
+    """The `n`-th difference of adjacent elements along an axis."""
     if n == 0:
         return wrap(x)
     xp, natives = common([part for part in (prepend, x, append) if part is not None])

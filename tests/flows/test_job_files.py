@@ -124,7 +124,7 @@ def test_no_value_becomes_one_of_another_kind(kind, others):
             "runtime.chunk_rows is 1000000000000000000000: input should be less",
         ),
         ("split: {method: hash, keys: [a, a]}", "split: `keys` names 'a' twice."),
-        ("split: {method: hash, keys: ['']}", "split: `keys` names a column of no name."),
+        ("split: {method: hash, keys: ['']}", "split: `keys` contains an empty column name."),
         ("split: {method: hash, keys: []}", "split: `keys` are the columns of a hash split"),
         ("parquet: {path: a}", "parquet is not a known key. Allowed: source, sink"),
         ("bigquery: 5", "bigquery is not a known key."),
@@ -143,7 +143,7 @@ def test_no_value_becomes_one_of_another_kind(kind, others):
         ("columns: {time: !!python/name:os.system x}", "could not determine a constructor"),
         ("windows: {size: !!int ''}", "'' is no int"),
         (f"windows: {{size: {'9' * 5000}}}", "is no int"),
-        (f"windows: {{size: 0x{'f' * 5000}}}", "windows.size is a int of too many digits: "),
+        (f"windows: {{size: 0x{'f' * 5000}}}", "windows.size is a int with too many digits: "),
         ("no: 5", "line 3, column 1: keys should be strings, and YAML reads no otherwise; quote it"),
         ("windows: {\x00size: 5}", "binary file"),
         ("windows: {\x1b: 5}", "special characters are not allowed"),
@@ -317,7 +317,7 @@ def test_a_job_of_run_names_its_command(tmp_path):
     [
         ({"path": "a", "columns": ["t", "x", "t"]}, "`columns` names 't' twice"),
         ({"path": "a", "columns": []}, "`columns` is empty"),
-        ({"path": "a", "columns": [""]}, "`columns` names a column of no name"),
+        ({"path": "a", "columns": [""]}, "`columns` contains an empty column name"),
         ({"type": "bigquery", "table": "project-1.d.t", "columns": ["t", "t"]}, "`columns` names 't' twice"),
         ({"type": "bigquery", "table": "project-1.d.t", "order_by": ["t", "t"]}, "`order_by` names 't' twice"),
         (

@@ -1,9 +1,9 @@
-"""MLX behind the standard's names.
+"""MLX under the names of the array API standard.
 
-Native: arithmetic, comparisons, elementary functions in float32, reductions, matrix products, rearranging, gathering.
-Through NumPy, in the host's memory (which is the GPU's as well on Apple silicon): sorting, searching, sets, linear algebra,
-Fourier transforms, boolean masks, powers, remainders, shifts, running totals, reductions of nothing, and elementary functions
-in float64, where MLX computes to 1e-7 only.
+MLX computes arithmetic, comparisons, elementary functions in float32, reductions, matrix products, rearranging and gathering.
+NumPy computes the rest, in the memory that CPU and GPU share on Apple silicon: sorting, searching, sets, linear algebra,
+Fourier transforms, boolean masks, powers, remainders, shifts, cumulative sums, reductions of empty arrays, and elementary
+functions in float64, which MLX computes to 1e-7 only.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ __all__ = [
 
 
 def _elementary(name: str) -> Callable[[Any], Any]:
-    """A function of floating-point numbers: native in float32, NumPy's in float64 and complex64."""
-    # MLX's sine of -0.0 is 0.0.
+    """An elementary function: MLX's in float32, NumPy's in float64 and complex64."""
+    # MLX returns 0.0 for sin(-0.0); the standard requires -0.0.
     native = (lambda x: mx.where(x == 0, x, mx.sin(x))) if name == "sin" else getattr(mx, name)
     through_host = host(getattr(_numpy, name))
 
@@ -100,7 +100,7 @@ def _elementary(name: str) -> Callable[[Any], Any]:
 
 
 def _real(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
-    """A native function but for complex numbers, where MLX makes infinities of NaN."""
+    """MLX's function for real numbers, NumPy's for complex ones, where MLX turns NaN into infinity."""
     through_host = host(on_host)
 
     def call(*args: Any) -> Any:
@@ -123,7 +123,7 @@ equal, not_equal, less, less_equal, greater, greater_equal = (
 )  # fmt: skip
 logical_and, logical_or = mx.logical_and, mx.logical_or
 bitwise_and, bitwise_or, bitwise_xor = mx.bitwise_and, mx.bitwise_or, mx.bitwise_xor
-# MLX shifts modulo the width: a shift by 32 or more is none.
+# MLX shifts modulo the width, so that a shift of an int32 by 32 changes nothing.
 bitwise_left_shift, bitwise_right_shift = host(_numpy.bitwise_left_shift), host(_numpy.bitwise_right_shift)
 atan2, copysign, floor_divide, hypot, logaddexp, logical_xor, nextafter, pow, remainder, signbit = (
     host(f)
@@ -139,7 +139,7 @@ where = mx.where
 
 def sign(x: Any, /) -> Any:
     if x.dtype == mx.complex64:
-        return mx.where(x == 0, mx.zeros_like(x), mx.sign(x))  # MLX keeps the signs of complex zeros
+        return mx.where(x == 0, mx.zeros_like(x), mx.sign(x))  # MLX would keep the signs of complex zeros
     return mx.where(mx.isnan(x), x, mx.sign(x)) if "real" in DTYPES[x.dtype].kind else mx.sign(x)
 
 
@@ -158,7 +158,7 @@ _divide = _real(mx.divide, _numpy.divide)
 
 
 def _accumulator(x: Any, dtype: Any) -> Any:
-    """`x` in the dtype its sum has: at least 64 bits for integers."""
+    """`x` in the data type of its sum: at least 64 bits for integers."""
     if dtype is None:
         kind = DTYPES[x.dtype].kind
         dtype = mx.uint64 if kind == "unsigned integer" else x.dtype if "floating" in kind else mx.int64
@@ -172,7 +172,7 @@ def _total(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callab
         x = _accumulator(x, dtype)
         if x.size == 0:
             return through_host(x, axis=axis, dtype=x.dtype, keepdims=keepdims)
-        # MLX adds up small integers as int32 whatever it is asked for.
+        # MLX sums small integers as int32, whatever dtype is asked for.
         return x if axis == () else native(x, axis=axis, keepdims=keepdims).astype(x.dtype)
 
     return call
@@ -182,15 +182,15 @@ sum, prod = _total(mx.sum, _numpy.sum), _total(mx.prod, _numpy.prod)
 
 
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    # Integers first become floats: MLX adds them up in their own width, and int64 nanoseconds overflow.
+    # Convert integers to float first: MLX sums them in their own width, and int64 nanoseconds overflow.
     x = x if x.dtype in INEXACT else x.astype(widest_float(x))
     if x.size == 0:
-        return sum(x, axis=axis, keepdims=keepdims) / 0  # MLX's own reductions of nothing now and then never end
+        return sum(x, axis=axis, keepdims=keepdims) / 0  # MLX's own reductions of empty arrays sometimes never return
     return x if axis == () else mx.mean(x, axis=axis, keepdims=keepdims)
 
 
 def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-    """The variance by its definition: MLX takes whole corrections only."""
+    """The variance by its definition: MLX accepts integer corrections only."""
     centre = mean(x, axis=axis, keepdims=True)
     count = x.size // centre.size if centre.size else 0
     off = x - centre
@@ -203,7 +203,7 @@ def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
 
 
 def _folding(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
-    """A native reduction but for empty arrays and empty axes, which MLX reads as all axes or not at all."""
+    """MLX's reduction, or NumPy's for empty arrays and empty axes: MLX refuses them or reduces over all axes."""
     through_host = host(on_host)
 
     def call(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -329,7 +329,7 @@ def full(shape: tuple[int, ...], fill_value: Any, *, dtype: Any = None, device: 
 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: str | None = None) -> Any:
     first, last = (0, start) if stop is None else (start, stop)
-    # Beyond 2**63 NumPy goes by floats unless it is told.
+    # Beyond 2**63 NumPy computes in float64 unless the data type is given.
     whole = (
         np.uint64
         if dtype is not None and dtype == mx.uint64 and builtins.all(isinstance(n, int) for n in (first, last, step))

@@ -1,4 +1,4 @@
-"""Arrays of MLX: their data types and devices, the ways in and out, and by way of NumPy."""
+"""MLX arrays: data types, devices, conversion from and to NumPy, and functions computed by NumPy."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NAME = "mlx"
 ARRAY = mx.array
 DTYPES = {getattr(mx, "bool_" if d.name == "bool" else d.name): d for d in _dtypes.ALL if d is not _dtypes.complex128}
 DEFAULT_FLOAT = _dtypes.float32
-MEMORY_ERRORS: tuple[type[Exception], ...] = (MemoryError,)  # MLX has no error of its own for it
+MEMORY_ERRORS: tuple[type[Exception], ...] = (MemoryError,)  # MLX defines no error for exhausted memory
 DEFAULT_COMPLEX = _dtypes.complex64
-MAX_DIMENSIONS = 10  # what its kernels for views of any strides take
+MAX_DIMENSIONS = 10  # the limit of MLX's kernels for strided views
 
 _NATIVE = {d: native for native, d in DTYPES.items()}
 INEXACT = frozenset((mx.float32, mx.float64, mx.complex64))
@@ -25,7 +25,7 @@ DISCRETE = frozenset(DTYPES) - INEXACT
 
 
 def native_dtype(dtype: Any, /) -> Any:
-    """The MLX dtype of a DType (or of anything that names one)."""
+    """The MLX dtype of a DType or of anything that `as_dtype` accepts."""
     found = _dtypes.as_dtype(dtype)
     if found not in _NATIVE:
         raise TypeError(f"mlx has no {found.name}; its widest complex type is complex64.")
@@ -37,7 +37,7 @@ def plain(x: Any, /) -> Any:
 
 
 def widened(x: Any, /) -> Any:
-    """Numbers of half precision as float32, which holds all of them exactly."""
+    """Convert half precision to float32, which represents every such number exactly."""
     return x.astype(mx.float32) if x.dtype in (mx.float16, mx.bfloat16) else x
 
 
@@ -55,12 +55,12 @@ def default_device() -> str:
 
 def full_device(device: str, /) -> str:
     if device not in ("gpu", "cpu"):
-        raise ValueError(f"mlx knows the devices gpu and cpu, not {device!r}.")
+        raise ValueError(f"mlx has the devices gpu and cpu, not {device!r}.")
     return device
 
 
 def use_device(device: str, /) -> None:
-    """MLX keeps one default device: arrays lie in memory that both share, and operations follow it."""
+    """Set MLX's default device, on which all operations run. Arrays lie in memory that CPU and GPU share."""
     mx.set_default_device(mx.gpu if device == "gpu" else mx.cpu)
 
 
@@ -88,15 +88,15 @@ def synchronize(device: str, /) -> None:
 
 
 def asarray(x: Any, /, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Any:
-    """An MLX array, always by way of NumPy: MLX itself refuses or misreads reversed, object and pandas input."""
+    """An MLX array, always converted through NumPy: MLX refuses or misreads reversed, object and pandas input."""
     if isinstance(x, mx.array):
         if dtype is None or dtype == x.dtype:
             return mx.array(x) if copy else x
         if copy is False:
-            raise ValueError("Another dtype needs a copy, and copy=False was given.")
+            raise ValueError("A change of dtype needs a copy, but copy=False was given.")
         return x.astype(dtype)
     if copy is False:
-        raise ValueError("mlx copies what it takes in, and copy=False was given.")
+        raise ValueError("mlx always copies its input, but copy=False was given.")
     borrowed = hasattr(x, "__array__") or hasattr(x, "__array_interface__")
     source = np.array(x, None if borrowed or dtype is None else DTYPES[dtype].dtype, copy=None)
     if dtype is None:
@@ -105,7 +105,7 @@ def asarray(x: Any, /, *, dtype: Any = None, device: str | None = None, copy: bo
 
 
 def _fitting_dtype(source: np.ndarray[Any, Any], *, weak: bool) -> Any:
-    """The dtype for an array that came with none asked for: the default for Python numbers, and what the device can hold."""
+    """The dtype if the caller asked for none: the default for Python numbers, else the nearest that the device supports."""
     dtype = _dtypes.as_dtype(source.dtype)
     single = {_dtypes.float64: _dtypes.float32, _dtypes.complex128: _dtypes.complex64}.get(dtype, dtype)
     if single is dtype or weak:
@@ -117,7 +117,7 @@ def _fitting_dtype(source: np.ndarray[Any, Any], *, weak: bool) -> Any:
 
 
 def to_numpy(x: Any, /) -> np.ndarray[Any, Any]:
-    """A read-only view of the memory."""
+    """A read-only view of the array's memory."""
     view = np.asarray(x).view()
     view.flags.writeable = False
     return view
@@ -128,7 +128,7 @@ def item(x: Any, /) -> Any:
 
 
 def scalar(value: Any, beside: Any, /) -> Any:
-    """A Python number as an operand beside an array; MLX takes whole ones up to 2**63 only."""
+    """A Python number as the other operand of an array; MLX accepts integers below 2**63 only."""
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return from_host(np.array(value), beside.dtype)
     return value
@@ -139,7 +139,7 @@ def cast(x: Any, dtype: Any, /) -> Any:
 
 
 def widest_float(x: Any, /) -> Any:
-    """The dtype that an integer array takes beside a Python float."""
+    """The dtype that an integer array is converted to if the other operand is a Python float."""
     return mx.float64 if has_float64(device_of(x)) else mx.float32
 
 
@@ -169,7 +169,7 @@ def to_host(x: Any) -> Any:
 
 
 def from_host(x: Any, dtype: Any = None) -> Any:
-    """An MLX array of a NumPy one, or a tuple of those; complex128 becomes complex64, the widest there is."""
+    """Convert a NumPy array, or a tuple of arrays, to MLX; complex128 becomes complex64, MLX's widest complex type."""
     if isinstance(x, (np.ndarray, np.generic)):
         if dtype is None:
             dtype = mx.complex64 if x.dtype == np.complex128 else native_dtype(x.dtype)
@@ -182,7 +182,7 @@ def from_host(x: Any, dtype: Any = None) -> Any:
 
 
 def host(function: Callable[..., Any], /) -> Callable[..., Any]:
-    """A NumPy function for MLX arrays."""
+    """Make a NumPy function accept and return MLX arrays."""
 
     def call(*args: Any, **keywords: Any) -> Any:
         keywords.pop("device", None)

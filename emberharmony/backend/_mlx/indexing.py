@@ -1,4 +1,4 @@
-"""Reading and writing of MLX's arrays by every index that the standard knows."""
+"""Read and write MLX arrays by every kind of index in the standard."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def setitem(x: Any, key: Any, value: Any, /) -> Any:
     if builtins.any(_is_mask(p) for p in parts):
         changed = np.array(x)
         changed[to_host(key)] = to_host(value)
-        x[...] = from_host(changed)  # into `x`, which other tensors may share
+        x[...] = from_host(changed)  # in place, because other tensors may share `x`
         return x
     _check_bounds(x, parts)
-    # MLX takes a Python number by way of a float, which large integers do not survive.
+    # MLX converts a Python number to a float, which rounds large integers.
     x[_gatherable(key)] = value if isinstance(value, mx.array) else from_host(np.array(value), x.dtype)
     return x
 
 
 def _gatherable(key: Any) -> Any:
-    """The key with its index arrays in data types that MLX can bring into one: not uint64 beside signed ones."""
+    """The key with its uint64 index arrays as int64: MLX cannot combine uint64 with signed index arrays."""
     if isinstance(key, tuple):
         return tuple(_gatherable(k) for k in key)
     return key.astype(mx.int64) if isinstance(key, mx.array) and key.dtype == mx.uint64 else key
@@ -44,13 +44,13 @@ def _is_mask(part: Any) -> bool:
 
 
 def _check_bounds(x: Any, parts: tuple[Any, ...]) -> None:
-    """An IndexError for what MLX would read from, or write to, beyond the array."""
+    """Raise an IndexError if an index is out of bounds; MLX would read or write beyond the array."""
     if not builtins.any(isinstance(p, mx.array) for p in parts):
         np.broadcast_to(np.empty((), np.bool_), x.shape)[parts]
         return
     indexed = [p for p in parts if p is not None and p is not Ellipsis]
     if len(indexed) > x.ndim:
-        raise IndexError(f"{len(indexed)} indices are too many for an array of {x.ndim} axes.")
+        raise IndexError(f"{len(indexed)} indices are too many for an array with {x.ndim} axes.")
     axis = 0
     for part in parts:
         if part is Ellipsis:

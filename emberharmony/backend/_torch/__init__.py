@@ -1,4 +1,4 @@
-"""torch behind the standard's names: array-api-compat, and what it lacks."""
+"""torch under the names of the array API standard: array-api-compat, with corrections."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ __all__ = [
 def _guarded(
     function: Callable[..., Any], on_host: Callable[..., Any], /, also: frozenset[Any] = frozenset()
 ) -> Callable[..., Any]:
-    """`function`, except for data types that torch only stores, and others with which it departs from the standard."""
+    """`function`, or NumPy's for data types that torch only stores and for `also`, where torch departs from the standard."""
     through_host = host(on_host)
     elsewhere = STORED_ONLY | also
 
@@ -92,7 +92,7 @@ def _guarded(
 
 
 def _of_one(native: Callable[[Any], Any], on_host: Callable[[Any], Any], /, also: Any = ()) -> Callable[[Any], Any]:
-    """As `_guarded`, for the functions of one tensor, whose overhead counts most."""
+    """As `_guarded`, for functions of one tensor, which need the least overhead."""
     return _by_dtype(native, dict.fromkeys((*STORED_ONLY, *also), host(on_host)))
 
 
@@ -104,7 +104,7 @@ def _by_dtype(native: Callable[[Any], Any], others: dict[Any, Callable[[Any], An
 
 
 def _unless_away(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
-    """`native` on the CPU; what accelerators lack, or get wrong, goes through NumPy from there."""
+    """`native` on the CPU, NumPy on accelerators, which lack the function or compute it incorrectly."""
     through_host = host(on_host)
 
     def call(x: Any, /, *args: Any, **keywords: Any) -> Any:
@@ -114,7 +114,7 @@ def _unless_away(native: Callable[..., Any], on_host: Callable[..., Any], /) -> 
 
 
 def _pair(function: Callable[..., Any], /) -> Callable[..., Any]:
-    """A function that torch defines for two tensors only, for a tensor and a Python scalar as well."""
+    """Let a function that torch defines for two tensors also accept a tensor and a Python scalar."""
 
     def call(x1: Any, x2: Any, /, **keywords: Any) -> Any:
         if not isinstance(x1, torch.Tensor):
@@ -131,19 +131,19 @@ def _pair(function: Callable[..., Any], /) -> Callable[..., Any]:
 atan, atanh, exp, log, log2, log10, sqrt = (
     torch.atan, torch.atanh, torch.exp, torch.log, torch.log2, torch.log10, torch.sqrt,
 )  # fmt: skip
-# Complex ones lose infinities and signs of zeros in torch.
+# For complex numbers torch loses infinities and the signs of zeros.
 acos, expm1, log1p, reciprocal = (
     _of_one(getattr(torch, name), getattr(_numpy, name), COMPLEX) for name in ("acos", "expm1", "log1p", "reciprocal")
 )
 
 
-# On CUDA so do these.
+# For complex numbers these lose infinities and the signs of zeros on CUDA only.
 acosh, asin, asinh, cos, cosh, sin, sinh, tan, tanh = (
     _by_dtype(getattr(torch, name), dict.fromkeys(COMPLEX, _unless_away(getattr(torch, name), getattr(_numpy, name))))
     for name in ("acosh", "asin", "asinh", "cos", "cosh", "sin", "sinh", "tan", "tanh")
 )
 
-# torch forgets the signs of complex zeros.
+# torch loses the signs of complex zeros in `negative`.
 abs, bitwise_invert, negative, sign, square = (
     _of_one(native, getattr(_numpy, name), also)
     for native, name, also in (
@@ -162,13 +162,13 @@ less, less_equal, greater, greater_equal, multiply = (
 
 
 def _pow(x1: Any, x2: Any, /) -> Any:
-    """Torch takes square roots for the numbers 0.5 and -0.5, which differ at negative zero and infinity."""
+    """Torch replaces the exponents 0.5 and -0.5 by square roots, which differ at negative zero and negative infinity."""
     if isinstance(x2, float) and builtins.abs(x2) == 0.5:
         x2 = torch.full((), x2, dtype=x1.dtype, device=x1.device)
     return x1**x2
 
 
-# Complex sums: torch multiplies the second term by 1 + 0i, which turns an infinity into NaN.
+# In complex sums torch multiplies the second term by 1 + 0i, which turns an infinity into NaN.
 add, subtract, pow = (
     _guarded(native, getattr(_numpy, name), COMPLEX)
     for native, name in ((operator.add, "add"), (operator.sub, "subtract"), (_pow, "pow"))
@@ -192,13 +192,13 @@ def divide(x1: Any, x2: Any, /) -> Any:
         wide = widest_float(x)
         x1, x2 = (a.to(wide) if isinstance(a, torch.Tensor) else a for a in (x1, x2))
     if not isinstance(x1, torch.Tensor):
-        # torch divides a number by a tensor as the number times the reciprocal, which is another rounding.
+        # torch computes number / tensor as number * (1 / tensor), which rounds twice.
         x1 = torch.full((), x1, dtype=x2.dtype, device=x2.device)
     return x1 / x2
 
 
 def _floor_divide(x1: Any, x2: Any, /) -> Any:
-    """The standard follows ``floor(x1 / x2)`` at infinity, torch the remainder's definition."""
+    """At infinity the standard defines the result as ``floor(x1 / x2)``; torch derives it from the remainder."""
     out = torch.floor_divide(x1, x2)
     if out.dtype not in INEXACT:
         return out
@@ -209,7 +209,7 @@ _remainder_on_host = host(_numpy.remainder)
 
 
 def _remainder(x1: Any, x2: Any, /) -> Any:
-    """The quotient of torch overflows and its zeros lose the divisor's sign: NumPy on the CPU, the second mended elsewhere."""
+    """The remainder, with the divisor's sign on zeros, which torch drops. On the CPU NumPy computes it: torch can overflow."""
     if x1.dtype not in INEXACT:
         return torch.remainder(x1, x2)
     if x1.device.type == "cpu":
@@ -234,7 +234,7 @@ def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-    """The variance by its definition: torch takes no fractional correction."""
+    """The variance by its definition: torch accepts no fractional correction."""
     if x.dtype not in INEXACT:
         x = x.to(widest_float(x))
     centre = mean(x, axis=axis, keepdims=True)
@@ -249,7 +249,7 @@ def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
 
 
 def _total(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
-    """A sum or product. Those of uint8 are uint64 in the standard, int64 in torch; in uint16, 32 and 64 it has none."""
+    """A sum or product. For uint8 the standard returns uint64, torch int64; torch has no sums of uint16, uint32 and uint64."""
     through_host = host(on_host)
 
     def call(x: Any, /, *, dtype: Any = None, **keywords: Any) -> Any:
@@ -269,7 +269,7 @@ sum, prod, cumulative_sum, cumulative_prod, _trace = (
 
 
 def _count_nonzero(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """Counts of nothing but the element itself where there are no axes, which torch reads as all axes."""
+    """With ``axis=()`` each element is counted by itself; torch would count over all axes."""
     return (x != 0).long() if axis == () else _compat.count_nonzero(x, axis=axis, keepdims=keepdims)
 
 
@@ -281,7 +281,7 @@ argmax, argmin, diff, max, min, nonzero, tril, triu = (
 
 
 def _product(native: Callable[..., Any], on_host: Callable[..., Any], /) -> Callable[..., Any]:
-    """Sums of products. Accelerators have none of integers."""
+    """A sum of products; integers go through NumPy on accelerators, which multiply no integer matrices."""
     on_cpu = _guarded(native, on_host)
     of_integers = _unless_away(on_cpu, on_host)
 
@@ -309,7 +309,7 @@ clip, flip, repeat, roll = (
     _guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("clip", "flip", "repeat", "roll")
 )
 sort, argsort = (_guarded(getattr(_compat, name), getattr(_numpy, name)) for name in ("sort", "argsort"))
-# torch's own lose NaNs, counts and first positions (https://github.com/pytorch/pytorch/issues/36748, 94106).
+# torch's functions lose NaNs, counts and first positions (https://github.com/pytorch/pytorch/issues/36748, 94106).
 unique_all, unique_counts, unique_inverse, unique_values = (
     host(f) for f in (_numpy.unique_all, _numpy.unique_counts, _numpy.unique_inverse, _numpy.unique_values)
 )
@@ -339,7 +339,7 @@ _searchsorted_on_host = host(_numpy.searchsorted)
 
 def _searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Any:
     if x1.dtype in INEXACT and builtins.bool((torch.isnan(x1).any() | torch.isnan(x2).any()).item()):
-        return _searchsorted_on_host(x1, x2, side=side, sorter=sorter)  # NaNs come last; torch takes them for any number
+        return _searchsorted_on_host(x1, x2, side=side, sorter=sorter)  # NaNs sort last; torch does not order them
     return torch.searchsorted(x1, x2.contiguous(), side=side, sorter=sorter)
 
 

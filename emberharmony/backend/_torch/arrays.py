@@ -1,4 +1,4 @@
-"""Arrays of torch: their data types and devices, the ways in and out, and by way of NumPy."""
+"""torch tensors: data types, devices, conversion from and to NumPy, and functions computed by NumPy."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _NATIVE = {d: native for native, d in DTYPES.items()}
 INEXACT = frozenset((torch.float32, torch.float64, torch.complex64, torch.complex128))
 COMPLEX = frozenset((torch.complex64, torch.complex128))
 DISCRETE = frozenset(DTYPES) - INEXACT
-# torch stores these, but computes next to nothing with them: they go through NumPy.
+# torch stores these data types but computes almost nothing with them, so NumPy computes instead.
 STORED_ONLY = frozenset((torch.uint16, torch.uint32, torch.uint64))
 
 
 def native_dtype(dtype: Any, /) -> Any:
-    """The torch dtype of a DType (or of anything that names one)."""
+    """The torch dtype of a DType or of anything that `as_dtype` accepts."""
     return _NATIVE[_dtypes.as_dtype(dtype)]
 
 
 def plain(x: Any, /) -> Any:
-    """A tensor of torch itself that shares the memory of an instance of a subclass, such as a parameter."""
+    """A plain torch tensor that shares the memory of an instance of a subclass, such as a parameter."""
     if x.layout is not torch.strided:
-        raise TypeError(f"A torch tensor of layout {x.layout} does not convert; call its to_dense() first.")
+        raise TypeError(f"A torch tensor of layout {x.layout} cannot be converted; call its to_dense() first.")
     return x if type(x) is torch.Tensor else x.as_subclass(torch.Tensor)
 
 
 def widened(x: Any, /) -> Any:
-    """Numbers of half precision and less as float32 (complex64), which holds all of them exactly."""
+    """Convert half precision and narrower to float32 or complex64, which represent every such number exactly."""
     if x.dtype in DTYPES or not (x.dtype.is_floating_point or x.dtype.is_complex):
         return x
     return x.to(torch.complex64 if x.dtype.is_complex else torch.float32)
@@ -69,12 +69,12 @@ def full_device(device: str, /) -> str:
     try:
         place = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"torch knows no device {device!r}.") from error
+        raise ValueError(f"torch has no device {device!r}.") from error
     return place.type if place.type == "cpu" else f"{place.type}:{place.index or 0}"
 
 
 def use_device(device: str, /) -> None:
-    pass  # every creation names its device
+    pass  # every function that creates a tensor names the device
 
 
 def has_float64(device: str, /) -> bool:
@@ -102,34 +102,34 @@ def synchronize(device: str, /) -> None:
 
 
 def asarray(x: Any, /, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Any:
-    """A torch tensor; NumPy's memory is shared where it can be, except when it is read-only, which torch cannot express."""
+    """A torch tensor. It shares NumPy's memory if possible; read-only memory is copied: torch has no read-only tensors."""
     if isinstance(x, torch.Tensor):
         out = x.to(device=device, dtype=dtype)
         if copy is False and out is not x:
-            raise ValueError("This cannot be done without a copy, and copy=False was given.")
+            raise ValueError("A change of dtype or device needs a copy, but copy=False was given.")
         return out.clone() if copy and out is x else out
     borrowed = hasattr(x, "__array__") or hasattr(x, "__array_interface__")
     source = np.array(x, None if borrowed or dtype is None else DTYPES[dtype].dtype, copy=copy if borrowed else None)
     if copy is False and not borrowed:
-        raise ValueError("Python numbers cannot become a tensor without a copy, and copy=False was given.")
+        raise ValueError("Python numbers cannot become a tensor without a copy, but copy=False was given.")
     if dtype is None:
         dtype = _fitting_dtype(source, device or "cpu", weak=not borrowed)
     if source.dtype.char in "qQ":
-        source = source.view(source.dtype.str)  # C's long long, which torch does not take for the int64 it is
+        source = source.view(source.dtype.str)  # C's long long, which torch does not recognise as int64
     shareable = source.flags.writeable and source.dtype.isnative and builtins.all(s >= 0 for s in source.strides)
     if not shareable:
         if copy is False:
-            raise ValueError("torch cannot share this array's memory (read-only or reversed), and copy=False was given.")
+            raise ValueError("torch cannot share this array's memory (read-only or reversed), but copy=False was given.")
         source = np.array(source, dtype=source.dtype.newbyteorder("="), order="C")
     out = torch.from_numpy(source)
     moved = out.to(device=device, dtype=dtype)
     if copy is False and moved is not out:
-        raise ValueError("This cannot be done without a copy, and copy=False was given.")
+        raise ValueError("A change of dtype or device needs a copy, but copy=False was given.")
     return moved
 
 
 def _fitting_dtype(source: np.ndarray[Any, Any], device: str, *, weak: bool) -> Any:
-    """The dtype for an array that came with none asked for: the default for Python numbers, and what the device can hold."""
+    """The dtype if the caller asked for none: the default for Python numbers, else the nearest that the device supports."""
     dtype = _dtypes.as_dtype(source.dtype)
     single = {_dtypes.float64: _dtypes.float32, _dtypes.complex128: _dtypes.complex64}.get(dtype, dtype)
     if single is dtype or weak:
@@ -152,7 +152,7 @@ def item(x: Any, /) -> Any:
 
 
 def scalar(value: Any, beside: Any, /) -> Any:
-    """A Python number as an operand beside an array: as it is."""
+    """A Python number as the other operand of an array: unchanged."""
     return value
 
 
@@ -161,7 +161,7 @@ def cast(x: Any, dtype: Any, /) -> Any:
 
 
 def widest_float(x: Any, /) -> Any:
-    """The dtype that an integer array takes beside a Python float."""
+    """The dtype that an integer array is converted to if the other operand is a Python float."""
     return torch.float64 if has_float64(x.device.type) else torch.float32
 
 
@@ -169,12 +169,12 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     out = x if isinstance(x, torch.Tensor) else torch.from_dlpack(x)
     moved = out if device is None else out.to(device)
     if copy is False and moved is not out:
-        raise ValueError(f"Memory cannot be shared with {device!r}, and copy=False was given.")
+        raise ValueError(f"Memory cannot be shared with device {device!r}, but copy=False was given.")
     return moved.clone() if copy and moved is out else moved
 
 
 def to_dlpack(x: Any, /, *, stream: Any, max_version: Any, dl_device: Any, copy: bool | None) -> Any:
-    # Older consumers than version 1 of DLPack know neither of the last two.
+    # Consumers older than DLPack version 1 do not know dl_device and copy.
     keywords = {"dl_device": dl_device, "copy": copy} if dl_device is not None or copy is not None else {}
     return x.detach().__dlpack__(stream=stream, max_version=max_version, **keywords)
 
@@ -188,7 +188,7 @@ def dlpack_device(x: Any, /) -> tuple[int, int]:
 
 
 def host(function: Callable[..., Any], /) -> Callable[..., Any]:
-    """A NumPy function for torch tensors: through the host's memory, and back to the device of the first tensor."""
+    """Make a NumPy function accept torch tensors: it computes on the host; the result goes to the first tensor's device."""
 
     def call(*args: Any, **keywords: Any) -> Any:
         device = next(a.device for a in _flat(args) if isinstance(a, torch.Tensor))

@@ -1,4 +1,4 @@
-"""Reading and writing of torch's arrays by every index that the standard knows."""
+"""Read and write torch tensors by every kind of index in the standard."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 
 from emberharmony.backend._torch.arrays import STORED_ONLY, from_host, to_host, to_numpy
 
-INDEX = frozenset((torch.bool, torch.int64, torch.int32))  # what torch takes for indices
+INDEX = frozenset((torch.bool, torch.int64, torch.int32))  # the data types that torch accepts as indices
 
 
 def getitem(x: Any, key: Any, /) -> Any:
-    """``x[key]``, with the negative steps that torch lacks."""
+    """``x[key]``, including negative steps, which torch does not support."""
     if x.dtype in STORED_ONLY or _has_empty_mask(key):
         return from_host(to_numpy(x)[to_host(key)], x.device)
     if (type(key) is slice and key.step is None) or type(key) is int:
@@ -37,7 +37,7 @@ def setitem(x: Any, key: Any, value: Any, /) -> Any:
     key, reversed_axes, rest = _without_negative_steps(x, key)
     if reversed_axes:
         if rest is not None:
-            raise IndexError("A negative step beside index arrays can be read, not written to.")
+            raise IndexError("Cannot assign to a key that combines a negative step with index arrays; assign in two steps.")
         target = x[key]
         value = torch.as_tensor(value, dtype=x.dtype, device=x.device)
         target[...] = value.broadcast_to(target.shape).flip(reversed_axes)
@@ -47,7 +47,7 @@ def setitem(x: Any, key: Any, value: Any, /) -> Any:
 
 
 def check_indices(indices: Any, length: int, /) -> None:
-    """An IndexError for what an accelerator would not tell, or would tell by giving up all further work of the process."""
+    """Raise an IndexError if an index is out of bounds. An accelerator ignores it, or fails all later work of the process."""
     if indices.device.type == "cpu" or not indices.numel():
         return
     low, high = (int(end) for end in torch.aminmax(indices.long()))
@@ -71,13 +71,13 @@ def _check_bounds(x: Any, key: Any) -> None:
 
 
 def _has_empty_mask(key: Any) -> bool:
-    """Whether there is a boolean mask of no elements, about whose shape torch is stricter than NumPy."""
+    """Whether the key has an empty boolean mask, whose shape torch checks more strictly than NumPy."""
     parts = key if isinstance(key, tuple) else (key,)
     return builtins.any(isinstance(p, torch.Tensor) and p.dtype is torch.bool and p.numel() == 0 for p in parts)
 
 
 def _without_negative_steps(x: Any, key: Any) -> tuple[Any, list[int], Any]:
-    """A key with positive steps, the axes to flip after it, and the index arrays to apply after that (if both are there)."""
+    """Split a key into a key with positive steps, the axes to flip afterwards, and a key of the index arrays to apply last."""
     parts = key if isinstance(key, tuple) else (key,)
     parts = tuple(p.long() if isinstance(p, torch.Tensor) and p.dtype not in INDEX else p for p in parts)
     if not builtins.any(isinstance(p, slice) and p.step is not None and p.step < 0 for p in parts):

@@ -123,7 +123,7 @@ def test_names_in_brackets_are_names(job):
         result = run("run", job, "--quiet")
         assert result.exit_code == 0, result.output
         assert ("Nothing to do" in result.output) == bool(again)
-        assert "none of [/x], price [EUR]: constant in training (1)" in result.output
+        assert "no features from [/x], price [EUR]: constant in training (1)" in result.output
     assert "price [EUR]  double" in run("plan", job).output
 
 
@@ -135,9 +135,9 @@ def test_columns_left_out_for_one_reason_share_a_line(job):
         table = table.append_column(f"own_{i}", pa.array(np.full(200, i + 2.0)))
     write_table(table, job.parent / "table.parquet", group_rows=50)
     lines = [line.strip() for line in run("run", job, "--quiet").output.splitlines() if "none of" in line]
-    assert lines[0] == "none of one_0, one_1, one_2, one_3, one_4 and 25 more columns: constant in training (1)"
-    assert lines[1] == "none of own_0: constant in training (2)"
-    assert lines[-1] == "none of 3 more columns: manifest.json says why"
+    assert lines[0] == "no features from one_0, one_1, one_2, one_3, one_4 and 25 more columns: constant in training (1)"
+    assert lines[1] == "no features from own_0: constant in training (2)"
+    assert lines[-1] == "no features from 3 more columns: manifest.json lists the reasons"
     assert len(lines) == 11
 
 
@@ -188,7 +188,7 @@ def test_an_unknown_backend_of_the_environment_is_told_as_such(job, monkeypatch,
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 1
-    assert capsys.readouterr().err.startswith("error: EMBERHARMONY_BACKEND: Unknown backend 'nunpy'; the library knows numpy,")
+    assert capsys.readouterr().err.startswith("error: EMBERHARMONY_BACKEND: Unknown backend 'nunpy'. Supported: numpy,")
 
 
 @pytest.mark.parametrize("name", ["table.parquet", None])
