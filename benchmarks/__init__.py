@@ -1,1 +1,1 @@
-"""Every figure of the README and the design notes, as a command: ratios against peers, never asserted."""
+"""Commands that measure every figure of the README and of docs/design.md: they print ratios and assert nothing."""

@@ -1,4 +1,4 @@
-"""The job's kernels on NumPy and on another backend's device: times, and by how much the results differ.
+"""Compare the job's kernels on NumPy and on another backend's device: times, and the largest difference of the results.
 
 Run ``python -m benchmarks.accelerator torch``.
 """
@@ -22,7 +22,7 @@ from emberharmony.stats.window_gram import WindowGram
 
 
 class Kernel(NamedTuple):
-    """One piece of work, and what of its result is compared."""
+    """A computation, and a function that returns the part of its result to compare."""
 
     name: str
     work: Callable[[], Any]
@@ -30,7 +30,7 @@ class Kernel(NamedTuple):
 
 
 def kernels(n_rows: int, n_features: int, size: int) -> list[Kernel]:
-    """The kernels over made-up rows."""
+    """The kernels on synthetic rows."""
     rng = np.random.default_rng(0)
     ticks = rng.integers(0, 3 * 365 * 86_400, n_rows) * 1_000_000
     x = rng.normal(1e6, 3.0, n_rows)
@@ -49,7 +49,7 @@ def kernels(n_rows: int, n_features: int, size: int) -> list[Kernel]:
 
 
 def best_of(work: Callable[[], Any], repeats: int = 5) -> tuple[float, Any]:
-    """Shortest of several times in seconds, after one to warm up, and the result; results come back to the host."""
+    """Shortest time in seconds after one warm-up call, and the result; each call copies its result to the host."""
     result = work()
     times = []
     for _ in range(repeats):
@@ -62,7 +62,7 @@ def best_of(work: Callable[[], Any], repeats: int = 5) -> tuple[float, Any]:
 def main() -> None:
     """Print one line for each kernel."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("backend", help="the other backend, with a device if wanted: torch, torch:cpu, mlx")
+    parser.add_argument("backend", help="the other backend, optionally with a device: torch, torch:cpu, mlx")
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--features", type=int, default=64)
     parser.add_argument("--size", type=int, default=24)

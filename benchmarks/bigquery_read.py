@@ -1,10 +1,10 @@
-"""Rows from BigQuery's Storage Read API to features: rows/s, and how much of the time goes into waiting for the wire.
+"""Measure the path from BigQuery's Storage Read API to features: rows/s, and the share of time spent waiting for the network.
 
     python -m benchmarks.bigquery_read [--copies 4] [--streams 1 4] [--workers 1 2] [--rounds 3] [--far 0.2]
 
-The server is the tests' emulator on this machine, fed with copies of the flights, and shares its cores: its rows/s say nothing
-of BigQuery itself. What carries over is the share of a chunk's time that this library's own work takes, and, where the server
-is made to look `--far` seconds away, how much of the wait several chunks at a time hide.
+The server is the tests' emulator. It holds copies of the flights and shares this machine's cores, so its rows/s say nothing
+about BigQuery. Two results carry over: the share of a chunk's time that this library's own work takes and, with a delay of
+`--far` seconds per message, how much of the waiting several concurrent chunks hide.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Round(NamedTuple):
     """Seconds of one pass over all chunks."""
 
     total: float
-    waiting: float  # of that, no stream had a message
-    features: float  # of all workers together
+    waiting: float  # part of the total in which no stream had a message
+    features: float  # sum over all workers
 
 
 class Waiting(grpc.UnaryStreamClientInterceptor, grpc.UnaryUnaryClientInterceptor):
-    """Measures how long all open calls at once wait for the server: a message that is decoded meanwhile hides the wait."""
+    """Measure the time in which every open call waits for the server; while one call decodes a message, the wait is hidden."""
 
     def __init__(self, far_s: float) -> None:
         self.seconds = 0.0
@@ -97,10 +97,10 @@ class Waiting(grpc.UnaryStreamClientInterceptor, grpc.UnaryUnaryClientIntercepto
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Rows from the Storage Read API to features.")
-    parser.add_argument("--copies", type=int, default=4, help="of the 336,776 flights")
+    parser.add_argument("--copies", type=int, default=4, help="copies of the 336,776 flights")
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 4])
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="chunks at a time")
-    parser.add_argument("--far", type=float, default=0.0, help="seconds that every message is made to take longer")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="concurrent chunks")
+    parser.add_argument("--far", type=float, default=0.0, help="extra seconds per message")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--chunk-rows", type=int, default=131_072)
     arguments = parser.parse_args()
@@ -135,7 +135,7 @@ def measure(emulator: server.Emulator, folder: Path, arguments: argparse.Namespa
     )
     ways = [(workers, streams) for workers in arguments.workers for streams in arguments.streams]
     rounds: dict[tuple[int, int], list[Round]] = {way: [] for way in ways}
-    for _ in range(arguments.rounds):  # turn about: what else the machine does hits all alike
+    for _ in range(arguments.rounds):  # in turns, so that other load on the machine affects all settings alike
         for workers, streams in ways:
             rounds[workers, streams].append(one_pass(plan, fitted, streams, workers, arguments.far))
     for (workers, streams), passes in rounds.items():

@@ -1,14 +1,14 @@
-"""Wall time of the whole job on every engine, Prefect's share of it, and what a second worker brings.
+"""Measure the wall time of the whole job on every engine, Prefect's share of it, and the speed-up by a second worker.
 
-    python -m benchmarks.engines                         # a million rows; minutes
-    python -m benchmarks.engines --minute                # Prefect's share of a job of a minute, on threads; seven minutes
-    python -m benchmarks.engines --scaling               # a second worker process in a job of a minute; six minutes
-    python -m benchmarks.engines --chunks 20000          # the scheduler alone: task runs of no work, time and memory of each
+    python -m benchmarks.engines                         # a million rows; takes minutes
+    python -m benchmarks.engines --minute                # Prefect's share of a one-minute job on threads; seven minutes
+    python -m benchmarks.engines --scaling               # a second worker process in a one-minute job; six minutes
+    python -m benchmarks.engines --chunks 20000          # the scheduler alone: time and memory per empty task run
 
-Every run is a process of its own, with one compute thread for each worker. Start-up (imports, Prefect's server, processes)
-is in the wall time of the process, and shown apart from the job's own. CPU is that of the process and all that it started;
-where others use the machine as well it says more than wall time. A long job writes gigabytes: `TMPDIR=/dev/shm` has it written
-to memory, where the disk is slower than the cores.
+Every run is a separate process with one compute thread per worker. The wall time of the process includes the start (imports,
+Prefect's server, worker processes) and is shown beside the time of the job itself. CPU time includes child processes; on a
+machine that others use as well it says more than wall time. A long job writes gigabytes: if the disk is slower than the cores,
+set `TMPDIR=/dev/shm` to write to memory.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def make_table(path: Path, n_rows: int) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run took."""
+    """Times and peak memory of one run."""
 
-    wall: float  # of the process
-    seconds: float  # of the job in it
+    wall: float  # seconds of the process
+    seconds: float  # seconds of the job within it
     cpu: float
     peak_mib: float
 
@@ -78,13 +78,13 @@ def run_job(table: Path, folder: Path, **runtime: object) -> Run:
     if done.returncode:
         raise SystemExit(done.stderr)
     wall, cpu = time.perf_counter() - began, _cpu_of_children() - cpu
-    told = json.loads(done.stdout.splitlines()[-1])
+    result = json.loads(done.stdout.splitlines()[-1])
     shutil.rmtree(sink)
-    return Run(wall, told["seconds"], cpu, told["peak"] / 2**20)
+    return Run(wall, result["seconds"], cpu, result["peak"] / 2**20)
 
 
 def _cpu_of_children() -> float:
-    """CPU seconds of all processes that were started here and have ended, and of those that they waited for."""
+    """CPU seconds of all finished child processes and of the descendants that they waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -98,7 +98,7 @@ def compare(n_rows: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         table = Path(name) / "table.parquet"
         make_table(table, n_rows)
-        for _ in range(2):  # turn about; the better of two
+        for _ in range(2):  # the cases take turns; the better of two runs counts
             for label, runtime in cases.items():
                 result = run_job(table, Path(name), **{"granularity": "chunk"} | runtime)
                 found[label] = min(found.get(label, result), result, key=lambda run: run.wall)
@@ -119,11 +119,11 @@ def compare(n_rows: int) -> None:
         one, two = found[f"{engine}, 1 worker"].seconds, found[f"{engine}, 2 workers"].seconds
         print(f"one worker to two, {engine}: {one / two:.2f} x")
     alone = found["local, 1 worker"].seconds
-    print(f"all that these cores have to give, two such jobs at once against one: {2 * alone / together:.2f} x")
+    print(f"upper limit on these cores, two such jobs at once against one: {2 * alone / together:.2f} x")
 
 
 def minute(workers: int) -> None:
-    """Prefect's share of a job of a minute, on threads."""
+    """Print Prefect's share of a one-minute job on threads."""
     plain, threads = _jobs_of_a_minute([("local", workers), ("threads", workers)])
     print("Prefect's share on threads:")
     job, process, cpu = (1 - getattr(plain, name) / getattr(threads, name) for name in ("seconds", "wall", "cpu"))
@@ -131,15 +131,15 @@ def minute(workers: int) -> None:
 
 
 def scaling() -> None:
-    """What a second worker process brings in a job that takes one of them a minute."""
+    """Print the speed-up by a second worker process in a job that takes one process a minute."""
     one, two = _jobs_of_a_minute([("processes", 1), ("processes", 2)])
     print(f"one worker process to two: {one.seconds / two.seconds:.2f} x (job), {one.wall / two.wall:.2f} x (process)")
 
 
 def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> list[Run]:
-    """The median run of each side, an engine with its workers, by a Prefect server that was up before and stays up.
+    """The median run of each side (an engine and its number of workers) with one Prefect server for all runs.
 
-    The table has as many rows as the plain loop, with the first side's workers, does in a minute.
+    The table has as many rows as the local engine processes in a minute with the first side's workers.
     """
     import psutil
 
@@ -152,9 +152,9 @@ def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> l
 
         os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
         table = Path(name) / "table.parquet"
-        servers = psutil.Process().children()  # none, where the environment names one that runs elsewhere
+        servers = psutil.Process().children()  # empty if the environment names a server elsewhere
 
-        def job(engine: str, workers: int) -> Run:  # with all else as a user gets it
+        def job(engine: str, workers: int) -> Run:  # all other settings at their defaults
             return run_job(table, Path(name), engine=engine, workers=workers, chunk_rows=None, granularity="auto")
 
         def cpu_of_server() -> float:
@@ -166,7 +166,7 @@ def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> l
         make_table(table, n_rows)
         print(f"{n_rows:,} rows, {-(-n_rows // 131_072)} chunks", flush=True)
         found: list[list[Run]] = [[] for _ in sides]
-        for _ in range(rounds):  # turn about
+        for _ in range(rounds):  # the sides take turns
             for runs, (engine, workers) in zip(found, sides, strict=True):
                 before = cpu_of_server()
                 run = job(engine, workers)
@@ -177,7 +177,7 @@ def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> l
 
 
 def schedule(n_chunks: int) -> None:
-    """Task runs of no work."""
+    """Measure task runs that do nothing."""
     import psutil
     from prefect import flow
     from prefect.task_runners import ThreadPoolTaskRunner
@@ -208,10 +208,10 @@ def schedule(n_chunks: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--minute", action="store_true", help="only Prefect's share of a job of a minute")
-    parser.add_argument("--scaling", action="store_true", help="only one worker process against two, in a job of a minute")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="of --minute; by default one for each core")
-    parser.add_argument("--chunks", type=int, help="only the scheduler, over so many chunks of no work")
+    parser.add_argument("--minute", action="store_true", help="only Prefect's share of a one-minute job")
+    parser.add_argument("--scaling", action="store_true", help="only one worker process against two, in a one-minute job")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="workers for --minute (default: one per core)")
+    parser.add_argument("--chunks", type=int, help="only the scheduler, over this many empty chunks")
     options = parser.parse_args()
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("prefect", "dask", "numpy", "pyarrow"))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}")

@@ -1,4 +1,4 @@
-"""Single steps against the libraries one would use instead, turn about in one process.
+"""Compare single steps with pandas, polars, DuckDB and scikit-learn; all sides take turns in one process.
 
 python -m benchmarks.kernels [--rounds 5] [--backend numpy|torch|mlx]
 """
@@ -28,7 +28,7 @@ ROWS = 200_000
 def main() -> None:
     parser = argparse.ArgumentParser(description="Single steps against pandas, polars, DuckDB and scikit-learn.")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--backend", default="numpy", help="of our side")
+    parser.add_argument("--backend", default="numpy", help="backend of our side")
     arguments = parser.parse_args()
     print_machine(["emberharmony", "numpy", "pandas", "polars", "duckdb", "scikit-learn", "pyarrow"])
     print(f"our backend: {arguments.backend}; medians of {arguments.rounds} rounds (range), all sides in turn")
@@ -39,12 +39,12 @@ def main() -> None:
 
 
 def datetime_features(rounds: int) -> None:
-    """Eight cyclical features of times all over four years."""
+    """Compute eight cyclical features of random times within four years."""
     ticks = np.random.default_rng(0).integers(0, 4 * 365 * 86_400_000_000, TIMES) + 1_577_836_800_000_000
     column = pa.array(ticks.view("datetime64[us]"))
     series, frame, table = pd.Series(ticks.view("datetime64[us]")), pl.DataFrame({"time": column}), pa.table({"time": column})
     theirs = datetime_pandas(series).to_numpy().T
-    np.testing.assert_allclose(cyclical_block(column, CyclicalSpec()), theirs, atol=1e-6)  # the same thing is measured
+    np.testing.assert_allclose(cyclical_block(column, CyclicalSpec()), theirs, atol=1e-6)  # all sides compute the same
     np.testing.assert_allclose(datetime_polars(frame).to_numpy().T, theirs, atol=1e-12)
     np.testing.assert_allclose(np.array(datetime_duckdb(table).columns), theirs, atol=1e-12)
     sides = {
@@ -71,7 +71,7 @@ def windowed_pca(rounds: int, *, n_features: int, size: int) -> None:
         return WindowPCA.fit(state, PCASpec(components)).project(block, first=0, count=count)
 
     exact = materialised_pca(rows.astype(np.float64), size=size, stride=1, components=components)
-    np.testing.assert_allclose(np.abs(ours()[:4]), np.abs(exact[:, :4].T), atol=2e-3)  # the same thing is measured
+    np.testing.assert_allclose(np.abs(ours()[:4]), np.abs(exact[:, :4].T), atol=2e-3)  # all sides compute the same
     del exact
     sides = {
         OURS: ours,

@@ -1,4 +1,4 @@
-"""Timing two or more sides turn about, and saying on what machine."""
+"""Time two or more sides in turns, and describe the machine."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Process:
-    """What one process took."""
+    """Time and peak memory of one process."""
 
     seconds: float
-    peak_mb: float  # of its largest process, itself or a descendant it waited for
+    peak_mb: float  # the largest of the process and the descendants it waited for
 
 
 def turn_about(sides: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
@@ -36,7 +36,7 @@ def turn_about(sides: Mapping[str, Callable[[], object]], *, rounds: int) -> dic
 
 
 def print_ratios(title: str, seconds: Mapping[str, Sequence[float]], *, ours: str) -> None:
-    """One line per side: its median, its range, and how many times ours it takes."""
+    """Print one line per side: median, range, and the ratio to our median."""
     print(f"\n{title}")
     our_median = statistics.median(seconds[ours])
     for name, times in seconds.items():
@@ -45,7 +45,7 @@ def print_ratios(title: str, seconds: Mapping[str, Sequence[float]], *, ours: st
         print(f"  {name:<46} {median:9.3f} s  ({min(times):.3f} to {max(times):.3f}){ratio}")
 
 
-# Linux begins a process's peak with what its parent held when it started it: a small process stands in between.
+# On Linux a child's peak memory starts at its parent's resident size, so a small launcher starts the measured process.
 _LAUNCHER = """
 import json, os, sys, time
 begin = time.perf_counter()
@@ -58,17 +58,17 @@ print(json.dumps([os.waitstatus_to_exitcode(status), time.perf_counter() - begin
 
 
 def run_process(command: Sequence[str], *, log: Path) -> Process:
-    """Run a command, its program by its whole path, to its end; its output goes to `log`, which is shown if it fails."""
+    """Run a command (the program by its absolute path) to its end; its output goes to `log`, which is shown on failure."""
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(log), *command]
-    told = subprocess.run(launcher, stdout=subprocess.PIPE, check=True).stdout
-    code, seconds, peak = json.loads(told)
+    report = subprocess.run(launcher, stdout=subprocess.PIPE, check=True).stdout
+    code, seconds, peak = json.loads(report)
     if code != 0:
         sys.exit(f"{' '.join(command)} ended with {code}:\n{log.read_text(errors='replace')[-4000:]}")
     return Process(seconds, peak / (2**20 if sys.platform == "darwin" else 2**10))  # bytes on macOS, kilobytes elsewhere
 
 
 def print_machine(packages: Sequence[str]) -> None:
-    """The machine and the versions that the figures are of."""
+    """Print the machine and the package versions."""
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     print(
         f"{_cpu()}, {os.cpu_count()} cores{load}; {platform.system()} {platform.machine()}, Python {platform.python_version()}"

@@ -1,9 +1,9 @@
-"""What a call through `emberharmony.ops` costs over the native one: 10 elements and 1e6, three backends.
+"""Measure the overhead of a call through `emberharmony.ops` over the native call: 10 elements and 1e6, three backends.
 
     python -m benchmarks.ops_overhead
 
-Both sides take turns in one process; the figures are medians of the best of several rounds, in microseconds. MLX is evaluated
-in each call, since it would put the work off otherwise.
+Both sides take turns in one process; the figures are medians of the best half of the rounds, in microseconds. MLX is lazy, so
+each call evaluates its result.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def calls(name: str, xp: Any, x: Any) -> Callable[[], Any]:
 
 
 def microseconds(sides: list[Callable[[], Any]], number: int) -> list[float]:
-    """Median time of one call of each side, turn about."""
+    """Median time of one call of each side; the sides take turns."""
     times: list[list[float]] = [[] for _ in sides]
     for _ in range(ROUNDS):
         for side, record in zip(sides, times, strict=True):

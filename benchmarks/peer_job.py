@@ -1,4 +1,4 @@
-"""The whole job as a polars + scikit-learn script, as one would write it with care: the peer of `benchmarks.whole_job`.
+"""The whole job as a careful polars + scikit-learn script: the peer in `benchmarks.whole_job`.
 
 python -m benchmarks.peer_job TABLE FOLDER
 """
@@ -55,7 +55,7 @@ def split_by_time(frame: pl.DataFrame) -> list[pl.DataFrame]:
 
 
 def fit_features(train: pl.DataFrame) -> list[pl.Expr]:
-    """What turns any rows into features, with the figures of the training rows inside."""
+    """Expressions that compute the features of any rows, with the statistics of the training rows."""
     numbers = [name for name, kind in train.schema.items() if kind.is_numeric() and name != "row_number"]
     medians = train.select(pl.col(numbers).median()).row(0, named=True)
     filled = train.lazy().select(pl.col(name).fill_null(medians[name]) for name in numbers)

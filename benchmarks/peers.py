@@ -1,4 +1,4 @@
-"""How one would do it without this project, in the idiom of each library: the sides that ours is measured against."""
+"""The same computations with other libraries, each in its own idiom, for comparison."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PCA_BATCH_WINDOWS = 10_000
 
 
 def datetime_pandas(times: pd.Series) -> pd.DataFrame:
-    """The formula this project was asked for, in pandas and NumPy."""
+    """The user's formula in pandas and NumPy."""
     return pd.DataFrame(
         {
             "sin_hour": np.sin(2 * np.pi * times.dt.hour / 23.0),
@@ -51,12 +51,12 @@ def datetime_expressions(name: str) -> list[pl.Expr]:
 
 
 def datetime_polars(frame: pl.DataFrame) -> pl.DataFrame:
-    """The same in polars, on all cores."""
+    """The same features in polars, on all cores."""
     return frame.lazy().select(datetime_expressions("time")).collect()
 
 
 def datetime_duckdb(times: pa.Table) -> pa.Table:
-    """The same in DuckDB, on all cores."""
+    """The same features in DuckDB, on all cores."""
     return duckdb.sql(
         """
         select
@@ -77,7 +77,7 @@ def datetime_duckdb(times: pa.Table) -> pa.Table:
 
 
 def window_batches(rows: np.ndarray, *, size: int, stride: int) -> Iterator[np.ndarray]:
-    """Flattened windows, some thousand at a time; only the batch at hand is built."""
+    """Flattened windows in batches; only one batch is in memory at a time."""
     every = sliding_window_view(rows, size, axis=0)[::stride]  # (n_windows, n_features, size), a view
     for begin in range(0, len(every), PCA_BATCH_WINDOWS):
         batch = every[begin : begin + PCA_BATCH_WINDOWS]
@@ -94,6 +94,6 @@ def incremental_pca(rows: np.ndarray, *, size: int, stride: int, components: int
 
 
 def materialised_pca(rows: np.ndarray, *, size: int, stride: int, components: int) -> np.ndarray:
-    """Fit and project with every window in memory, by scikit-learn's fastest exact solver."""
+    """Fit and project with all windows in memory, with scikit-learn's fastest exact solver."""
     windows = np.concatenate(list(window_batches(rows, size=size, stride=stride)))
     return PCA(n_components=components, svd_solver="covariance_eigh").fit_transform(windows)

@@ -1,8 +1,8 @@
-"""The whole job in Spark ML, in local mode on all cores: a peer of `benchmarks.whole_job --spark`.
+"""The whole job in Spark ML, in local mode on all cores: the peer in `benchmarks.whole_job --spark`.
 
     python benchmarks/spark_job.py TABLE FOLDER
 
-Needs Java and `pip install pyspark numpy`; it imports nothing of this project, so that any environment with Spark runs it.
+Needs Java and `pip install pyspark numpy`. It imports nothing from this project, so any environment with Spark can run it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def datetime_columns(name: str) -> list[Column]:
 
 
 def features(rows: DataFrame) -> Pipeline:
-    """Numbers imputed and scaled, the city one-hot with places for unseen and missing ones, the rest as it is."""
+    """Impute and scale the numbers, one-hot encode the city (with places for unseen and missing values), keep the rest."""
     kinds = dict(rows.dtypes)
     numbers = [name for name in rows.columns if name.startswith(("signal", "reading", "count"))]
     filled = [f"{name}_filled" for name in numbers]
@@ -92,7 +92,7 @@ def features(rows: DataFrame) -> Pipeline:
 
 
 def in_windows(featured: DataFrame) -> DataFrame:
-    """Every window of a split's rows in time order, as one vector."""
+    """Each window of a split's rows in time order, as one vector."""
     series = Window.partitionBy("split").orderBy("time", "row_number")
     ahead = [F.lead("features", i).over(series).alias(f"row_{i}") for i in range(1, SIZE)]
     last = [F.lead(name, SIZE - 1).over(series).alias(f"last_{name}") for name in ("row_number", "time")]

@@ -1,4 +1,4 @@
-"""The synthetic table of the benchmarks: 16 numbers, one string, one boolean, one time; 45 features.
+"""The synthetic table of the benchmarks: 16 numeric, one string, one boolean and one time column; 45 features.
 
 python -m benchmarks.table PATH --rows 2000000
 """
@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
 
 
 def write_table(path: Path, *, n_rows: int, seed: int = 0) -> Path:
-    """Write the table a row group at a time; a longer table begins with the rows of a shorter one."""
+    """Write the table one row group at a time. A longer table begins with the rows of a shorter one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(path, SCHEMA, compression="zstd", compression_level=1) as writer:
         for group, first in enumerate(range(0, n_rows, ROW_GROUP_ROWS)):
@@ -42,7 +42,7 @@ def _rows(first: int, *, seed: int, group: int) -> pa.Table:
     rng = np.random.default_rng([seed, group])
     n = ROW_GROUP_ROWS
     row = first + np.arange(n)
-    # One row a second, and a daily rhythm that the signals share: windows of such rows have a few strong components.
+    # One row per second, and a daily rhythm common to all signals, so that the windows have a few strong components.
     time = np.datetime64("2020-01-01", "us") + (row * 1_000_000 + rng.integers(0, 900_000, n)).astype("timedelta64[us]")
     rhythm = np.sin(2 * np.pi * row / 86_400)
     columns: list[pa.Array] = [pa.array(time)]

@@ -1,11 +1,11 @@
-"""The whole job against a polars + scikit-learn script, each in a process of its own, turn about.
+"""Compare the whole job with a polars + scikit-learn script; every run is a separate process, and the sides take turns.
 
     python -m benchmarks.whole_job [--rows 2000000] [--rounds 3] [--growth] [--spark PYTHON] [--folder FOLDER]
 
-The table has 16 numbers, one string, one boolean and one time; both sides write 45 features, three splits, and windows of 5 at
-strides 1, 3 and 5 with 32 components. `--growth` runs our side on ten times the rows as well, and tells how its memory grew.
-`--spark` takes Spark ML in local mode as a third side, from the Python of an environment that has Java and `pyspark`; it needs
-minutes where we need seconds, so give it fewer rows (`--rows 500000`).
+The table has 16 numeric, one string, one boolean and one time column. Both sides write 45 features, three splits, and windows
+of 5 at strides 1, 3 and 5 with 32 components. `--growth` also runs our side on ten times the rows and prints the ratio of peak
+memory. `--spark` adds Spark ML in local mode as a third side, with the Python of an environment that has Java and `pyspark`.
+It takes minutes where ours takes seconds, so use fewer rows (`--rows 500000`).
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The whole job against a polars + scikit-learn script.")
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--backend", default="numpy", help="of our side")
-    parser.add_argument("--max-memory-gb", type=float, default=2.0, help="that our plan may use")
-    parser.add_argument("--growth", action="store_true", help="also run ours on ten times the rows")
-    parser.add_argument("--spark", metavar="PYTHON", help="also Spark ML, by this Python")
-    parser.add_argument("--folder", type=Path, help="where tables and results go; a temporary one otherwise")
+    parser.add_argument("--backend", default="numpy", help="backend of our side")
+    parser.add_argument("--max-memory-gb", type=float, default=2.0, help="memory limit of our plan")
+    parser.add_argument("--growth", action="store_true", help="also run our side on ten times the rows")
+    parser.add_argument("--spark", metavar="PYTHON", help="also run Spark ML, with this Python")
+    parser.add_argument("--folder", type=Path, help="folder of tables and results (default: a temporary one)")
     arguments = parser.parse_args()
     print_machine(["emberharmony", "prefect", "numpy", "polars", "scikit-learn", "pyarrow"])
     if arguments.folder is not None:
@@ -60,9 +60,7 @@ def compare(folder: Path, arguments: argparse.Namespace) -> None:
     for other in (PEER, SPARK) if arguments.spark else (PEER,):
         check_same_shape(folder / "result" / "ours", folder / "result" / FOLDERS[other])
 
-    print(
-        f"\nwhole job, {arguments.rows:,} rows; medians of {arguments.rounds} rounds, each side a process of its own, in turn"
-    )
+    print(f"\nwhole job, {arguments.rows:,} rows; medians of {arguments.rounds} rounds, each run a separate process, in turns")
     ours = median(runs[OURS])
     for name, processes in runs.items():
         it = median(processes)
@@ -97,12 +95,12 @@ def run_side(name: str, table: Path, folder: Path, arguments: argparse.Namespace
         config.write_text(yaml.safe_dump(job))
         command = [str(Path(sys.executable).with_name("emberharmony")), "run", str(config), "--quiet"]
     process = run_process(command, log=folder / "log.txt")
-    # Spark's memory is that of a JVM, which its Python starts and does not wait for: it was not seen.
+    # Spark's memory is unknown: its Python starts a JVM and does not wait for it.
     return replace(process, peak_mb=math.nan) if name == SPARK else process
 
 
 def check_same_shape(ours: Path, theirs: Path) -> None:
-    """Both sides wrote the same rows: a side that does less is no faster."""
+    """Exit unless both sides wrote the same number of rows: a side that does less must not count as faster."""
     for part in ("features/split=*", "windows/stride=*/split=*"):
         for folder in sorted(theirs.glob(part)):
             name = folder.relative_to(theirs)
