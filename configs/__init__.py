@@ -1,1 +1,1 @@
-"""Jobs as YAML, one file each; a package, so that the demo's job also ships in the wheel."""
+"""Job files in YAML. The folder is a package so that the demo's job is part of the wheel."""

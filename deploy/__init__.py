@@ -1,1 +1,1 @@
-"""Making deployments: pools, automations, and everything at once on one machine."""
+"""Create deployments: pools, automations, or a complete local deployment."""

@@ -1,8 +1,8 @@
-"""Server, pools and workers on one machine, and the flights through all of them.
+"""Start a server, pools and workers on this machine, and run the flights on them.
 
     make deploy-local                       # or: python -m deploy.local --home data/deployed --keep
 
-What it starts ends with it; `--keep` lets server and workers run until Ctrl-C, so that the UI can be looked at.
+Everything it starts ends with it; with `--keep`, server and workers run until Ctrl-C, so that you can look at the UI.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parent.parent
 POOLS = {"control": 1, "cpu": 1, "gpu": 1, "apple": 1}
-"""Pools and how many flow runs each takes at a time; a production pool takes one for each GPU, or for each host."""
+"""Pools and their concurrency limits; in production a pool's limit is its number of GPUs or hosts."""
 
 
 @contextlib.contextmanager
 def local_deployment(home: Path, pools: Mapping[str, int] | None = None) -> Iterator[dict[str, str]]:
-    """Server, pools, deployments and a worker for each pool; yields the environment that knows them."""
+    """Run a server, pools, deployments and one worker per pool; yields the environment variables that point to them."""
     pools = POOLS if pools is None else pools
     home.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
@@ -42,7 +42,7 @@ def local_deployment(home: Path, pools: Mapping[str, int] | None = None) -> Iter
         "PREFECT_HOME": str(home / ".prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_LOGGING_LEVEL": "WARNING",
-        "PREFECT_WORKER_QUERY_SECONDS": "2",  # instead of 10: a shard is begun sooner
+        "PREFECT_WORKER_QUERY_SECONDS": "2",  # instead of 10, so that shards start sooner
         "EMBERHARMONY_HOME": str(home),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
@@ -73,7 +73,7 @@ def local_worker(
 
 
 def run_flights(environment: Mapping[str, str], home: Path, runtime: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the whole job on the flights, anew, through `extract/flights`, and return its manifest."""
+    """Run the whole job on the flights from the beginning, by the deployment `extract/flights`, and return its manifest."""
     import yaml
 
     from flows.cli.flights import demo_config, prepare_flights
@@ -87,7 +87,7 @@ def run_flights(environment: Mapping[str, str], home: Path, runtime: Mapping[str
 
 
 def run_and_wait(deployment: str, parameters: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-    """Have a deployment run, and wait for its end; raises if that is not a good one."""
+    """Run a deployment and wait for its end; raises a RuntimeError if the run fails."""
     command = ["deployment", "run", deployment, "--watch", "--watch-interval", "2"]
     for name, value in parameters.items():
         command += ["--param", f"{name}={json.dumps(value)}"]
@@ -95,7 +95,7 @@ def run_and_wait(deployment: str, parameters: Mapping[str, Any], environment: Ma
 
 
 def _prepare_server(api: str, pools: Mapping[str, int]) -> None:
-    """Make the pools and the automation: what deploy/README.md does by `prefect work-pool` and `deploy.zombies`."""
+    """Create the pools and the automation, as deploy/README.md does with `prefect work-pool` and `deploy.zombies`."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -135,7 +135,7 @@ def _process(command: list[str], environment: Mapping[str, str], log: Path) -> I
         try:
             yield process
         finally:
-            process.send_signal(signal.SIGINT)  # what a worker takes for a request to stop
+            process.send_signal(signal.SIGINT)  # a worker stops on SIGINT
             try:
                 process.wait(15)
             except subprocess.TimeoutExpired:
@@ -154,7 +154,7 @@ def _wait_until_ready(api: str, log: Path, timeout_s: float = 120.0) -> None:
 
 
 def main() -> None:
-    """Deploy, run the flights, and tell who computed what."""
+    """Deploy, run the flights, and print which worker computed which chunks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--home", type=Path, default=Path("data/deployed"), help="folder of the server, the logs and the results"
@@ -166,23 +166,23 @@ def main() -> None:
     except KeyboardInterrupt:
         raise SystemExit("\nStopped: server and workers have ended.") from None
     except RuntimeError as error:
-        raise SystemExit(f"{error}\nWhat server and workers said is in {options.home}/*.log.") from None
+        raise SystemExit(f"{error}\nThe logs of server and workers are {options.home}/*.log.") from None
 
 
 def _show(home: Path, *, keep: bool) -> None:
-    _say(f"Starting a Prefect server, the pools {', '.join(POOLS)} and a worker for each (a minute)")
+    _say(f"Starting a Prefect server, the pools {', '.join(POOLS)} and a worker for each (one minute)")
     with local_deployment(home) as environment:
-        _say(f"They run; the UI is at {environment['PREFECT_API_URL'][:-4]}, and their logs are in {home}")
-        _say("Running extract/flights, which hands its chunks to cpu, gpu and apple (two minutes)")
+        _say(f"Server and workers run. UI: {environment['PREFECT_API_URL'][:-4]}, logs: {home}")
+        _say("Running extract/flights, which sends its chunks to the pools cpu, gpu and apple (two minutes)")
         # A shard for each pool and stage: starting a flow run takes longer than its chunks do.
         manifest = run_flights(environment, home, {"chunk_rows": 40_000, "shard_chunks": 3, "workers": 1})
-        _say(f"{manifest['source_rows']:,} flights are in {home / 'data/flights-features'}; who computed what:")
+        _say(f"{manifest['source_rows']:,} flights are in {home / 'data/flights-features'}. Computed by:")
         for stage, hosts in manifest["computed"].items():
             _say(f"  {stage:<10} " + "; ".join(f"{who}: chunks {chunks}" for who, chunks in hosts.items()))
         if keep:
             _say("Ctrl-C ends server and workers.")
             signal.pause()
-        _say("Stopping server and workers; with --keep they run on, and the UI can be looked at.")
+        _say("Stopping server and workers. Use --keep to leave them running and look at the UI.")
 
 
 def _say(line: str) -> None:

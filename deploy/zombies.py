@@ -1,9 +1,10 @@
-"""The automation that marks a flow run as crashed when it has gone silent: its worker and its process were both killed.
+"""Register an automation that marks a flow run as crashed when its heartbeats stop: its worker and process were both killed.
 
-    python -m deploy.zombies        # once, with PREFECT_API_URL set; again replaces it
+    python -m deploy.zombies        # once, with PREFECT_API_URL set; running it again replaces the automation
 
-Workers have to run with PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30, as prefect.yaml says for every pool. Lanes find out about their
-shards sooner and by themselves (`runtime.silence_timeout_s`); this is for all other flow runs, and for what is shown.
+Workers must run with PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30, which prefect.yaml sets for every pool. The engine `pools` notices
+silent shards itself, and sooner (`runtime.silence_timeout_s`). The automation covers all other flow runs, and corrects the
+state of silent shards in the UI.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ SILENCE = timedelta(seconds=90)
 
 
 def automation(*, silence: timedelta = SILENCE, name: str = NAME, flow_runs: str = "*") -> Automation:
-    """When a heartbeat is followed neither by another nor by an end, the run has crashed.
+    """An automation that marks a flow run as crashed if neither a heartbeat nor an end follows its last heartbeat.
 
     Parameters
     ----------
     silence : timedelta
-        How long after a heartbeat; Prefect sends them every 30 s at most.
+        Time without a heartbeat after which a run counts as crashed. The shortest interval of heartbeats in Prefect is 30 s.
     name : str
-        Of the automation.
+        Name of the automation.
     flow_runs : str
-        Names of the flow runs that it is for; a `*` at the end stands for anything.
+        Names of the flow runs it applies to; a `*` at the end matches anything.
     """
     return Automation(
         name=name,
-        description="A flow run whose heartbeats stopped is marked as crashed, so that what it had is done elsewhere.",
+        description="Marks a flow run whose heartbeats stopped as crashed, so that other workers take over its work.",
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
             expect={
@@ -62,7 +63,7 @@ def automation(*, silence: timedelta = SILENCE, name: str = NAME, flow_runs: str
 
 
 def register(wanted: Automation) -> Automation:
-    """Create an automation, or replace the one of its name."""
+    """Create an automation, or replace the existing one with the same name."""
     with get_client(sync_client=True) as client:
         for existing in client.read_automations_by_name(wanted.name):
             client.delete_automation(existing.id)
@@ -70,7 +71,7 @@ def register(wanted: Automation) -> Automation:
 
 
 def main() -> None:
-    """Register it at the server that is configured."""
+    """Register the automation at the configured server."""
     made = register(automation())
     sys.stdout.write(f"{made.name}: {made.id}\n")
 
