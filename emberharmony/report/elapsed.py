@@ -1,4 +1,4 @@
-"""How long whoever started a command has waited, and for what."""
+"""The time a command took since it was started, and what it was spent on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORTH_SAYING_S = 0.05
 
 @dataclass(frozen=True)
 class Elapsed:
-    """Seconds since the process began, and what they went to.
+    """Seconds since the process started, and what they were spent on.
 
     Examples
     --------
@@ -25,10 +25,10 @@ class Elapsed:
     total_s: float
     loading_s: float  # the interpreter, the libraries and the job file
     job_s: float
-    around: str = "what it is run by"
+    around: str = "the engine"
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """One line for the summary."""
         rest_s = self.total_s - self.loading_s - self.job_s
         rest = f", {rest_s:.1f} s for {self.around}" if rest_s >= _WORTH_SAYING_S else ""
         parts = f"{self.loading_s:.1f} s to load the program, {self.job_s:.1f} s for the job{rest}"
@@ -36,10 +36,10 @@ class Elapsed:
 
 
 def process_age_s() -> float:
-    """Seconds since this process began, its interpreter's start included."""
+    """Seconds since this process started, including the start of its interpreter."""
     status = Path("/proc/self/stat")
     if status.exists():
-        # Not psutil's create_time(): it adds the time of the boot, which Linux tells to a second.
+        # Not psutil's create_time(): it adds the boot time, which Linux reports in whole seconds.
         ticks = int(status.read_text().rpartition(")")[2].split()[19])
         return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     import psutil

@@ -1,4 +1,4 @@
-"""Tables in Markdown, for Prefect's pages and for files."""
+"""Markdown tables, for Prefect artifacts and files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from emberharmony.messages import printable
 
 
 def table_row(cells: Iterable[str]) -> str:
-    r"""Return a row of a table; what a cell holds cannot end it.
+    r"""Return a table row; line breaks and pipes within a cell are replaced.
 
     Examples
     --------

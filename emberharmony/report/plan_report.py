@@ -1,4 +1,4 @@
-"""What a job would do, before anything is done."""
+"""Report what a job would do, before it reads any rows."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from emberharmony.report.summary import MANY, MIXED
 from emberharmony.splits import NEVER, SPLITS
 
 MAX_TYPE_CHARS = 60
-"""Characters of a column's type; those of nested ones list all of their fields."""
+"""Characters of a column's type that are shown; nested types list all their fields and can be long."""
 
 
 class ColumnLine(NamedTuple):
-    """A column of the table, and what becomes of it."""
+    """A column of the table and its role in the job."""
 
     name: str
     type: str
@@ -40,7 +40,7 @@ class ColumnLine(NamedTuple):
 
 @dataclass(frozen=True)
 class PlanReport:
-    """A plan in words."""
+    """A plan as lines of text."""
 
     lines: tuple[tuple[str, str], ...]
     columns: tuple[ColumnLine, ...]
@@ -53,12 +53,12 @@ class PlanReport:
 
 
 def plan_report(job: Job) -> PlanReport:
-    """Plan a job and say what it would do.
+    """Plan a job and report what it would do.
 
     Raises
     ------
     EmberharmonyError
-        If it could not be done.
+        If the job cannot run.
     """
     plan, _ = plan_job(job)
     if isinstance(job.sink, BigQuerySinkSpec):
@@ -95,7 +95,7 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
         shared = f"at least {plan.n_shared_times:,} of {plan.n_rows:,} rows share their time with another row"
         yield "warning", f"{shared}: {MIXED}"
     if spec.windows.halo and spec.split_method == "hash":
-        yield "", "rows of equal keys have to be neighbours; the profile counts whether they are"
+        yield "", "rows with equal keys must be adjacent; the profile counts the changes of key"
     yield "staging", str(staging_of(plan, Path(job.sink.path)))
     yield "sink", f"{job.sink.path}: {_target(job, plan)}"
 
@@ -104,7 +104,7 @@ def _order(plan: Plan) -> str:
     time = plan.spec.columns.time
     if time is None:
         return plan.spec.source.order_text
-    return f"by {time}, " + ("as the table is already" if plan.in_order else "by time ranges: the table is in another order")
+    return f"by {time}, " + ("already in this order" if plan.in_order else "in time ranges: the table is in another order")
 
 
 def _split(plan: Plan) -> str:
@@ -127,7 +127,7 @@ def _split(plan: Plan) -> str:
 def _moment(ticks: int, type_: pa.DataType) -> str:
     if ticks == NEVER:
         return "no row"
-    # NumPy's, which has years of any number; its smallest one means no time.
+    # NumPy formats years of any length; its smallest value means "not a time".
     time = np.int64(max(ticks, -LAST_TICK)).astype(f"datetime64[{tick_unit(type_)}]")
     moment = np.datetime_as_string(time, unit="s", casting="unsafe")
     zone = " UTC" if pa.types.is_timestamp(type_) and type_.tz else ""
@@ -138,14 +138,14 @@ def _target(job: Job, plan: Plan) -> str:
     sink = Path(job.sink.path)
     try:
         if target_of(job, plan) is not None:
-            return "holds this very result; there is nothing to do"
+            return "already holds this result; there is nothing to do"
     except DataError as error:
-        return f"would be refused. {error}"
+        return f"the job would be refused. {error}"
     done = len(list((staging_of(plan, sink) / "receipts").glob("*/*.json")))
     if done:
-        return f"an interrupted run goes on, {done:,} stages of chunks are done"
+        return f"resumes an interrupted run; {done:,} stages of chunks are done"
     earlier = (sink / MANIFEST).exists()
-    return "an earlier run's result makes way; its rows stay in BigQuery" if earlier else "nothing is there yet"
+    return "replaces an earlier run's result; its rows stay in BigQuery" if earlier else "empty"
 
 
 def _columns(plan: Plan) -> Iterator[ColumnLine]:
@@ -164,9 +164,9 @@ def _columns(plan: Plan) -> Iterator[ColumnLine]:
         note = ""
         if name in kinds:
             note = width.get(kinds[name], f"up to {plan.spec.categories.max_categories + 2} features")
-            note += " (asked for)" if name in spec.categorical else ""
+            note += " (configured)" if name in spec.categorical else ""
         elif not carried:
-            role, note = "dropped", dropped.get(name, "not among the fitted columns")
+            role, note = "dropped", dropped.get(name, "not one of the fitted columns")
         yield ColumnLine(name, shortened(str(field.type), MAX_TYPE_CHARS), role, note)
 
 

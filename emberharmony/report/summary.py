@@ -1,4 +1,4 @@
-"""What a run came to, in words and numbers."""
+"""Summarise a finished run in lines of text."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from emberharmony.report.elapsed import Elapsed
 from emberharmony.report.markdown import table_row
 
 MAX_NAMED = 5
-"""Columns that a line of the summary names; the manifest has all of them."""
+"""Number of columns named in one line; the manifest lists all of them."""
 MANY = 0.01
-"""Share of rows that share their time with others, from which on several series may be mixed."""
+"""Share of rows with a time in common with another row above which the table probably mixes several series."""
 MIXED = "several series may be mixed, and windows run across them; if so, run a job for each series"
 MAX_REASONS = 10
-"""Lines for columns that make no features."""
+"""Number of lines for columns without features."""
 
 
 def explained_rows(result: RunResult) -> list[dict[str, object]]:
-    """One row for each component of every stride."""
+    """One row per component of every stride."""
     rows: list[dict[str, object]] = []
     for stride, counts in result.manifest.strides.items():
         total = 0.0
@@ -31,7 +31,7 @@ def explained_rows(result: RunResult) -> list[dict[str, object]]:
 
 
 def summary_lines(result: RunResult, elapsed: Elapsed | None = None) -> Iterator[tuple[str, str]]:
-    """Labels and texts of a summary, in the order in which a reader asks."""
+    """Labels and texts of a summary, in the order in which they are printed."""
     manifest = result.manifest
     yield "rows", f"{manifest.source_rows:,} read; " + ", ".join(f"{n:,} {split}" for split, n in manifest.rows.items())
     if manifest.null_times:
@@ -55,7 +55,7 @@ def summary_lines(result: RunResult, elapsed: Elapsed | None = None) -> Iterator
         speed = f"{result.rows_per_second:,.0f} rows/s"
         yield "time", f"{result.seconds:.1f} s, {speed}, engine {result.engine}"
         if elapsed:
-            yield "waited", str(elapsed)
+            yield "elapsed", str(elapsed)
         yield "memory", f"{result.peak_bytes / 2**20:,.0f} MiB at most, {result.projected_bytes / 2**20:,.0f} MiB planned"
 
 
@@ -74,7 +74,7 @@ def _explained(counts: WindowCounts) -> str:
 
 
 def _mixed_series(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Signs that windows run from one series of the table into another."""
+    """Warnings that windows may run from one series of the table into another."""
     n_rows = manifest.rows["train"] if manifest.kind == "fit" else sum(manifest.rows.values())
     if manifest.shared_times > MANY * n_rows:
         yield "warning", f"{manifest.shared_times:,} of {n_rows:,} rows share their time with another row: {MIXED}"
@@ -85,16 +85,16 @@ def _mixed_series(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def _dropped(reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Columns that make no features, together if for one reason."""
+    """Columns without features, grouped by reason."""
     columns: dict[str, list[str]] = {}
     for column, reason in reasons.items():
         if reason != "dropped by the configuration":
             columns.setdefault(reason, []).append(column)
     for reason, names in list(columns.items())[:MAX_REASONS]:
-        yield "", f"none of {_some(names)}: {reason}"
+        yield "", f"no features from {_some(names)}: {reason}"
     rest = sum(map(len, list(columns.values())[MAX_REASONS:]))
     if rest:
-        yield "", f"none of {rest:,} more columns: manifest.json says why"
+        yield "", f"no features from {rest:,} more columns: manifest.json lists the reasons"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -108,10 +108,10 @@ def _not_finite(counts: Mapping[str, int]) -> str:
 
 
 def _clipped(manifest: Manifest) -> str:
-    """Columns, and strides, with values beyond float32."""
+    """Columns and strides with values beyond float32, largest count first."""
     scores = {f"scores of stride {stride}": counts.clipped for stride, counts in manifest.strides.items() if counts.clipped}
     counts = {**manifest.clipped, **scores}
-    return f"{sum(counts.values()):,} values are beyond float32 and became its largest number: {_counted(counts)}"
+    return f"{sum(counts.values()):,} values exceed float32 and were clipped to its range: {_counted(counts)}"
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -119,23 +119,23 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def _drifted(drift: Mapping[str, Mapping[str, float]]) -> str:
-    """Columns that have moved far from the training rows, the farthest first."""
+    """Columns that have drifted far from the training rows, largest PSI first."""
     far = sorted((name for name, found in drift.items() if is_major(found)), key=lambda name: -drift[name].get("psi", 0.0))
     if not far:
-        return f"none of {len(drift)} columns has moved far from the training rows"
+        return f"none of {len(drift)} columns has drifted far from the training rows"
     texts = ", ".join(f"{name} ({_moved(drift[name])})" for name in far[:MAX_NAMED])
     more = f" and {len(far) - MAX_NAMED} more" if len(far) > MAX_NAMED else ""
-    return f"{len(far)} of {len(drift)} columns have moved far from the training rows: {texts}{more}"
+    return f"{len(far)} of {len(drift)} columns have drifted far from the training rows: {texts}{more}"
 
 
 def _moved(found: Mapping[str, float]) -> str:
-    told = {
+    texts = {
         "psi": "PSI {:.2f}",
         "mean_shift": "mean {:+.1f} deviations",
         "other_share_change": "other values {:+.0%}",
         "null_share_change": "nulls {:+.0%}",
     }
-    return ", ".join(text.format(found[key]) for key, text in told.items() if abs(found.get(key, 0.0)) >= 0.005)
+    return ", ".join(text.format(found[key]) for key, text in texts.items() if abs(found.get(key, 0.0)) >= 0.005)
 
 
 def _by_kind(result: RunResult) -> str:

@@ -197,7 +197,7 @@ def test_drift_is_measured_and_told(state, table, tmp_path):
     assert drift["color"]["null_share"] == 0.5
     assert abs(drift["flag"]["psi"]) < 0.1
     text = dict(summary_lines(outcome))["drift"]
-    assert text.startswith("2 of 6 columns have moved far from the training rows: ")
+    assert text.startswith("2 of 6 columns have drifted far from the training rows: ")
     assert "walk (PSI" in text
     whole = apply_to(source, state, tmp_path / "whole")
     for name, found in drift.items():
@@ -357,7 +357,7 @@ def test_a_plan_writes_nothing_and_says_everything(table, state, tmp_path):
     assert lines["table"].startswith("600 rows; 8 of 8 columns are read")
     assert lines["order"] == "by t, by time ranges: the table is in another order"
     assert "validation begins at 2024-01-11 00:00:00 UTC, test at 2024-01-12 06:00:00 UTC" in lines["split"]
-    assert lines["sink"] == f"{tmp_path / 'new'}: nothing is there yet"
+    assert lines["sink"] == f"{tmp_path / 'new'}: empty"
     roles = {column.name: column.role for column in report.columns}
     assert list(roles) == table.column_names
     assert (roles["t"], roles["y"], roles["name"], roles["color"]) == (
@@ -372,7 +372,7 @@ def test_a_plan_writes_nothing_and_says_everything(table, state, tmp_path):
     assert dict(applied.lines)["split"] == "none: every row is in one series"
     assert dict(applied.lines)["job"].startswith("apply, ")
     there = plan_report(parse_job(data | {"sink": {"path": str(state)}}))
-    assert "would be refused" in dict(there.lines)["sink"]
+    assert "the job would be refused" in dict(there.lines)["sink"]
     assert names(tmp_path) == before
 
 

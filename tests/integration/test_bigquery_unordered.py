@@ -98,7 +98,7 @@ def test_every_row_comes_once_as_pandas_and_sklearn_make_it(rows, published):
 
 def test_the_plan_says_how_rows_are_ordered(job, tmp_path):
     lines = dict(plan_report(parse_job(job(tmp_path / "out"))).lines)
-    assert (lines["order"], lines["windows"]) == ("none: by a hash of what each row holds", "none")
+    assert (lines["order"], lines["windows"]) == ("none: by a hash of each row's content", "none")
     keyed = dict(plan_report(parse_job(job(tmp_path / "out", source={"key": "y_rank", "query": RANKED, "table": None}))).lines)
     assert keyed["order"] == "by y_rank"
 

@@ -144,7 +144,7 @@ def test_long_names_and_messages(job, capsys):
 def test_names_do_not_steer_a_terminal(job, capsys):
     run_and_show(load_job(job), overwrite=False, quiet=True)
     told = capsys.readouterr()
-    assert f"none of {ESCAPED}: constant in training (1)" in told.out
+    assert f"no features from {ESCAPED}: constant in training (1)" in told.out
     show_error(DataError(f"{NAME} and\n'\x07\r'"))
     with warnings_shown():
         logging.getLogger("flows").warning("The share %s is away.", NAME)
