@@ -303,7 +303,7 @@ def test_an_interrupted_apply_goes_on(state, table, tmp_path, stage, after):
     with pytest.raises(KeyboardInterrupt):
         run_job(job, Stopping(stage, after))
     assert not (tmp_path / "applied/manifest.json").exists()
-    assert "an interrupted run goes on" in dict(plan_report(job).lines)["sink"]
+    assert "resumes an interrupted run" in dict(plan_report(job).lines)["sink"]
     done = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "applied/.staging").rglob("receipts/featurize/*")}
     assert len(done) >= after
     outcome = run_job(job, PlainLoop())
@@ -355,7 +355,7 @@ def test_a_plan_writes_nothing_and_says_everything(table, state, tmp_path):
     assert names(tmp_path) == before
     lines = dict(report.lines)
     assert lines["table"].startswith("600 rows; 8 of 8 columns are read")
-    assert lines["order"] == "by t, by time ranges: the table is in another order"
+    assert lines["order"] == "by t, in time ranges: the table is in another order"
     assert "validation begins at 2024-01-11 00:00:00 UTC, test at 2024-01-12 06:00:00 UTC" in lines["split"]
     assert lines["sink"] == f"{tmp_path / 'new'}: empty"
     roles = {column.name: column.role for column in report.columns}

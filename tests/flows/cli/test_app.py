@@ -134,7 +134,7 @@ def test_columns_left_out_for_one_reason_share_a_line(job):
     for i in range(12):
         table = table.append_column(f"own_{i}", pa.array(np.full(200, i + 2.0)))
     write_table(table, job.parent / "table.parquet", group_rows=50)
-    lines = [line.strip() for line in run("run", job, "--quiet").output.splitlines() if "none of" in line]
+    lines = [line.strip() for line in run("run", job, "--quiet").output.splitlines() if "no features from" in line]
     assert lines[0] == "no features from one_0, one_1, one_2, one_3, one_4 and 25 more columns: constant in training (1)"
     assert lines[1] == "no features from own_0: constant in training (2)"
     assert lines[-1] == "no features from 3 more columns: manifest.json lists the reasons"
