@@ -102,7 +102,7 @@ class BigQuerySourceSpec:
     @property
     def order_text(self) -> str:
         """The order of a job without a time column, for the plan report."""
-        return f"by {self.key}" if self.key else "none: by a hash of what each row holds"
+        return f"by {self.key}" if self.key else "none: by a hash of each row's content"
 
     @property
     def profiles_by_query(self) -> bool:

@@ -49,7 +49,7 @@ class ParquetSourceSpec:
     @property
     def order_text(self) -> str:
         """The order of a job without a time column, for the plan report."""
-        return "the table's own"
+        return "the table's order"
 
     @property
     def profiles_by_query(self) -> bool:
