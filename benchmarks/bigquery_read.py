@@ -166,7 +166,7 @@ def fit(plan: Plan, folder: Path) -> Preprocessing:
     for chunk in plan.chunks:
         run_stage("profile", ref, chunk.index)
     run_stage("fit", ref)
-    return open_run(ref).preprocessing
+    return open_run(ref).fitted.preprocessing
 
 
 def one_pass(plan: Plan, fitted: Preprocessing, streams: int, workers: int, far_s: float) -> Round:

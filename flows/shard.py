@@ -43,7 +43,7 @@ def shard(ref: RunRef, stage: ChunkStageName, chunks: list[tuple[int, int]], wor
         limit_compute_threads(max(1, compute_threads() // workers)),
         ThreadPoolTaskRunner(max_workers=workers) as runner,
     ):
-        missing = {chunk.index for chunk in open_run(ref).missing(stage)}
+        missing = {chunk.index for chunk in open_run(ref).receipts.missing(stage)}
         left = [chunk for chunk in from_ranges(chunks) if chunk in missing]
         engine = PrefectEngine("shard", workers=workers, granularity="chunk", runner=runner)
         for _ in engine.map(STAGES[stage], ref, [] if unwanted.is_set() else left):

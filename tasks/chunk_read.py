@@ -1,4 +1,4 @@
-"""Read a chunk's rows in the job's order."""
+"""Read a chunk's rows."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import pyarrow as pa
 from prefect import task
 
-from emberharmony.pipeline.chunk import read_chunk
-from emberharmony.pipeline.run import Run
+from emberharmony.io.sources.base import Source
+from emberharmony.io.sources.text_budget import TextBudget
+from emberharmony.pipeline.chunk_stages import read_chunk
 from emberharmony.planning.chunks import Chunk
 from tasks.options import STEP
 
 
 @task(name="chunk-read", **STEP)
-def chunk_read(run: Run, chunk: Chunk, columns: Sequence[str]) -> pa.Table:
+def chunk_read(source: Source, chunk: Chunk, columns: Sequence[str], order: str | None, texts: TextBudget) -> pa.Table:
     """Read a chunk's rows in the job's order."""
-    return read_chunk(run, chunk, columns)
+    return read_chunk(source, chunk, columns, order, texts)

@@ -6,7 +6,7 @@ import pyarrow as pa
 from prefect import task
 
 from emberharmony.features.preprocessing import Preprocessing
-from emberharmony.pipeline.chunk import datetime_features
+from emberharmony.steps.featurize import datetime_features
 from emberharmony.typing import FeatureBlock
 from tasks.options import STEP
 

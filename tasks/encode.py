@@ -8,7 +8,7 @@ import pyarrow as pa
 from prefect import task
 
 from emberharmony.features.preprocessing import Preprocessing
-from emberharmony.pipeline.chunk import encode
+from emberharmony.steps.featurize import encode
 from emberharmony.typing import FeatureBlock
 from tasks.options import STEP
 

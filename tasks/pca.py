@@ -5,7 +5,8 @@ from __future__ import annotations
 from prefect import task
 
 from emberharmony.pca import WindowPCA
-from emberharmony.pipeline.chunk import Segment, project
+from emberharmony.steps.project import project
+from emberharmony.steps.segments import Segment
 from emberharmony.typing import FeatureBlock
 from tasks.options import STEP
 

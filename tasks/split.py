@@ -5,14 +5,14 @@ from __future__ import annotations
 import pyarrow as pa
 from prefect import task
 
-from emberharmony.pipeline.chunk import split
-from emberharmony.pipeline.run import Run
+from emberharmony.pipeline.chunk_stages import split_codes
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SplitCodes
+from emberharmony.steps.split import RowSplit
 from tasks.options import STEP
 
 
 @task(name="split", **STEP)
-def split_rows(run: Run, chunk: Chunk, rows: pa.Table) -> SplitCodes:
+def split_rows(split: RowSplit, chunk: Chunk, rows: pa.Table) -> SplitCodes:
     """Decide each row's split."""
-    return split(run, chunk, rows)
+    return split_codes(split, chunk, rows)

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect import Task, task
 
-from emberharmony.pipeline.chunk import PLAIN, Steps
+from emberharmony.pipeline.chunk_stages import PLAIN, Steps
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.spec import spec_adapter
 from emberharmony.pipeline.stages import STAGES, Stage, run_stage

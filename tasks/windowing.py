@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from prefect import task
 
-from emberharmony.pipeline.chunk import Segment, window_states
-from emberharmony.pipeline.run import Run
 from emberharmony.stats.window_gram import WindowGram
+from emberharmony.steps.featurize import window_states
+from emberharmony.steps.segments import Segment
+from emberharmony.windows import WindowSpec
 from tasks.options import STEP
 
 
 @task(name="windowing", **STEP)
-def count_windows(run: Run, train: Segment) -> list[WindowGram]:
+def count_windows(train: Segment, windows: WindowSpec) -> list[WindowGram]:
     """Sum the products of the training windows within a chunk."""
-    return window_states(run, train)
+    return window_states(train, windows)

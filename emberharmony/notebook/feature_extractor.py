@@ -341,7 +341,7 @@ class TerabyteFeatureExtractor:
         for chunk in plan.chunks:
             run_stage("profile", ref, chunk.index)
         run_stage("fit", ref)
-        n_features = len(open_run(ref).preprocessing.feature_names)
+        n_features = len(open_run(ref).fitted.preprocessing.feature_names)
         if session is None:
             self._check_result_fits(plan.n_rows, n_features)
         self._say("%d features", n_features)
@@ -353,8 +353,8 @@ class TerabyteFeatureExtractor:
         train, validation, test = (frame_of(run, split, index_col, session) for split in SPLITS)
         n_without = null_targets(run)
         if n_without:
-            self._say("%d rows have no %s: their target is null", n_without, run.roles.target)
-        return PreparedData(train, validation, test, run.preprocessing.feature_names, run.preprocessing)
+            self._say("%d rows have no %s: their target is null", n_without, run.plan.roles.target)
+        return PreparedData(train, validation, test, run.fitted.preprocessing.feature_names, run.fitted.preprocessing)
 
     def _check_result_fits(self, n_rows: int, n_features: int) -> None:
         needed = 2 * 4 * n_rows * n_features  # as columns read, and as a frame

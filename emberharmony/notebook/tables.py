@@ -102,9 +102,9 @@ def source_chunks(
 
 def null_targets(run: Run) -> int:
     """Count the rows whose target is null."""
-    if run.roles.target is None:
+    if run.plan.roles.target is None:
         return 0
-    return sum(read_part(run.store, record, [run.roles.target]).column(0).null_count for record in _feature_files(run))
+    return sum(read_part(run.store, record, [run.plan.roles.target]).column(0).null_count for record in _feature_files(run))
 
 
 def check_splits(run: Run) -> None:
@@ -115,8 +115,8 @@ def check_splits(run: Run) -> None:
     PlanError
         If there is one; the message names it.
     """
-    rows = dict(zip(SPLITS, run.split_rows.sum(axis=0).tolist(), strict=True))
-    for split, fraction in zip(SPLITS, run.spec.split.fractions, strict=True):
+    rows = dict(zip(SPLITS, run.fitted.split_rows.sum(axis=0).tolist(), strict=True))
+    for split, fraction in zip(SPLITS, run.plan.spec.split.fractions, strict=True):
         if fraction and not rows[split]:
             raise PlanError(
                 f"The {split} split gets {fraction:g} of {sum(rows.values()):,} rows, which is no row. Give it a larger share "
@@ -127,8 +127,8 @@ def check_splits(run: Run) -> None:
 def frame_of(run: Run, split: str, index_col: str | None, session: Any) -> pd.DataFrame:
     """Return the rows of a split as one frame, features first."""
     index = index_col or ROW_NUMBER
-    target = [run.roles.target] if run.roles.target else []
-    columns = [index, *run.preprocessing.feature_names, *target]
+    target = [run.plan.roles.target] if run.plan.roles.target else []
+    columns = [index, *run.fitted.preprocessing.feature_names, *target]
     files = [file for file in _feature_files(run) if f"/split={split}/" in file.name]
     parts = (read_part(run.store, file).select(columns) for file in files) if files else iter([_no_rows(run, columns)])
     frame: pd.DataFrame
@@ -141,7 +141,7 @@ def frame_of(run: Run, split: str, index_col: str | None, session: Any) -> pd.Da
     try:
         frame = rows.to_pandas(split_blocks=True).set_index(index)
     except REFUSALS as error:
-        kept = listed(filter(None, [index_col, run.roles.target]))
+        kept = listed(filter(None, [index_col, run.plan.roles.target]))
         raise DataError(
             f"{kept}: no pandas DataFrame holds these values ({error}). Convert them, or leave them out."
         ) from error
@@ -150,12 +150,12 @@ def frame_of(run: Run, split: str, index_col: str | None, session: Any) -> pd.Da
 
 def _feature_files(run: Run) -> Iterator[FileRecord]:
     """Yield the feature parts of all splits, in the order of the chunks."""
-    for receipt in run.receipts("featurize"):
+    for receipt in run.receipts.all_of("featurize"):
         yield from (file for file in receipt.files if file.name.startswith("features/"))
 
 
 def _no_rows(run: Run, columns: Sequence[str]) -> pa.Table:
     """Return a table of these columns without rows, for a split that was not asked for."""
-    types = {name: pa.float32() for name in run.preprocessing.feature_names} | {ROW_NUMBER: pa.int64()}
-    fields = [pa.field(name, types[name]) if name in types else run.schema.field(name) for name in columns]
+    types = {name: pa.float32() for name in run.fitted.preprocessing.feature_names} | {ROW_NUMBER: pa.int64()}
+    fields = [pa.field(name, types[name]) if name in types else run.plan.schema.field(name) for name in columns]
     return pa.schema(fields).empty_table()

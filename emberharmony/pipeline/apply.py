@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +12,12 @@ from emberharmony.features.columns import NullTime
 from emberharmony.features.drift import ColumnCounts, drift
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.store.local import FileRecord
-from emberharmony.pipeline.chunk import drift_name
+from emberharmony.io.store.local import by_prefix
+from emberharmony.pipeline.chunk_stages import drift_name
+from emberharmony.pipeline.fitted import FIT, SPLIT_ROWS
 from emberharmony.pipeline.plan import Plan, Resources, plan_table
-from emberharmony.pipeline.run import FIT, Receipt, Run
+from emberharmony.pipeline.receipts import Receipt
+from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.state import FittedState, roles_in, stage_state
 from emberharmony.splits import SplitSpec
@@ -50,24 +51,22 @@ def plan_apply(state: FittedState, spec: PipelineSpec, resources: Resources) -> 
 def stage_fitted(state: FittedState, run: Run) -> None:
     """Put the state, and what a profile would have counted, where the run's stages look for them."""
     began = time.perf_counter()
-    if run.spec.state != state.digest:
+    if run.plan.spec.state != state.digest:
         raise DataError("The state was changed after the job was planned; nothing was published. Run the same command again.")
-    rows = run.store.keep_arrays("split-rows.safetensors", {"rows": np.array([[c.n_rows] for c in run.chunks], np.int64)})
-    run.commit(Receipt(FIT, 0, {}, (rows, *stage_state(state, run)), "none", time.perf_counter() - began))
+    rows = run.store.keep_arrays(SPLIT_ROWS, {"rows": np.array([[c.n_rows] for c in run.plan.chunks], np.int64)})
+    run.receipts.commit(Receipt(FIT, 0, {}, (rows, *stage_state(state, run)), "none", time.perf_counter() - began))
 
 
 def measured_drift(run: Run) -> dict[str, dict[str, float]]:
-    """How far every column has moved from the training rows, from what the chunks have counted; empty without rows."""
-    if not run.n_rows:
+    """How far every column has moved from the training rows; empty without rows. Opens every chunk's counts once."""
+    if not run.plan.n_rows:
         return {}
-    files = [run.file("featurize", chunk.index, drift_name(chunk.index)) for chunk in run.chunks]
-    columns = run.preprocessing.columns
-    return {column.name: drift(column, run.baselines[column.name], _merged(run, files, i)) for i, column in enumerate(columns)}
-
-
-def _merged(run: Run, files: Sequence[FileRecord], column: int) -> ColumnCounts:
-    states = (ColumnCounts.from_arrays(run.store.read_arrays(file, prefix=f"{column}/")) for file in files)
-    merged = next(states)
-    for state in states:
-        merged = merged.merge(state)
-    return merged
+    columns, merged = run.fitted.preprocessing.columns, list[ColumnCounts]()
+    for receipt in run.receipts.all_of("featurize"):
+        record = receipt.find(drift_name(receipt.chunk))
+        assert record is not None
+        states = by_prefix(run.store.read_arrays(record))
+        counts = [ColumnCounts.from_arrays(states[str(i)]) for i in range(len(columns))]
+        merged = [a.merge(b) for a, b in zip(merged, counts, strict=True)] if merged else counts
+    baselines = run.fitted.baselines
+    return {column.name: drift(column, baselines[column.name], found) for column, found in zip(columns, merged, strict=True)}

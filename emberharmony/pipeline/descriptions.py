@@ -12,7 +12,7 @@ _PARTS = dict(zip(PARTS, ("hour", "day of the week", "day of the month", "month"
 
 def window_descriptions(run: Run) -> dict[str, str]:
     """Return what each column of a windows table holds, by name; the scores are left out."""
-    size, roles = run.spec.windows.size, run.roles
+    size, roles = run.plan.spec.windows.size, run.plan.roles
     order = f"in order of {roles.time}" if roles.time else "in order"
     described = {
         "first_row": f"{ROW_NUMBER} of the window's first row; the window holds the {size} rows of its split from there on, "

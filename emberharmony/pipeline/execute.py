@@ -26,10 +26,10 @@ from emberharmony.pipeline.job import Engine, Job
 from emberharmony.pipeline.peak_memory import PeakMemory, peak_bytes
 from emberharmony.pipeline.places import check_places
 from emberharmony.pipeline.plan import Plan, Resources, make_plan
-from emberharmony.pipeline.publish import drop_damaged, invalidate, is_committed, tidy
+from emberharmony.pipeline.publish import is_committed, tidy
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import Run, RunRef, open_run
-from emberharmony.pipeline.spec import pinned
+from emberharmony.pipeline.spec import JOBS, pinned
 from emberharmony.pipeline.split_checks import check_method
 from emberharmony.pipeline.stages import PUBLISH, Stage, stages_of
 from emberharmony.pipeline.staging import STAGING, stage_plan, staged_chunk_rows
@@ -159,34 +159,34 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
     """
     run = open_run(ref)
     if not is_committed(run):
-        drop_damaged(run, n_threads=workers)
+        run.receipts.drop_damaged(n_threads=workers)
     for further in reversed(range(MAX_ROUNDS)):
         try:
-            for stage in [PUBLISH] if is_committed(run) else stages_of(run.spec):
+            for stage in [PUBLISH] if is_committed(run) else stages_of(run.plan.spec):
                 _map(stage, run, ref, engine, callback)
             break
         except DamagedError as damaged:
             if not further:
                 raise
             _log.warning("%s It is made again.", damaged)
-            invalidate(run, damaged.name)
+            run.receipts.invalidate(damaged.name)
     manifest = read_manifest(run.sink)
     assert manifest is not None
     return manifest
 
 
 def _map(stage: Stage, run: Run, ref: RunRef, engine: Engine, callback: Callback) -> None:
-    pending = with_retries(lambda: run.missing(stage.name))
+    pending = with_retries(lambda: run.receipts.missing(stage.name))
     if stage.once:
         pending = [chunk for chunk in pending if chunk.index == 0]
 
     def size(chunk: Chunk) -> int:
         return 1 if stage.once else chunk.n_rows
 
-    total = 1 if stage.once else run.n_rows
+    total = 1 if stage.once else run.plan.n_rows
     callback.stage(stage, done_rows=total - sum(map(size, pending)), total_rows=total)
     for number in engine.map(stage, ref, [chunk.index for chunk in pending]):
-        callback.advance(size(run.chunks[number]))
+        callback.advance(size(run.plan.chunks[number]))
     release_memory()
 
 
@@ -223,7 +223,7 @@ def plan_job(job: Job) -> PlannedJob:
         If it cannot be done, or its result not be published.
     """
     planned = _planned(job)
-    if isinstance(job.sink, BigQuerySinkSpec) and planned.plan.spec.kind != "fit":
+    if isinstance(job.sink, BigQuerySinkSpec) and planned.plan.spec.job.publishes_rows:
         check_columns(planned.plan.table.schema, planned.plan.roles)
     return planned
 
@@ -255,7 +255,7 @@ def _outputs(job: Job, manifest: Manifest) -> tuple[str, ...]:
     """Where everything that the job wrote lies."""
     sink = job.sink
     fitted = [f"{sink.path}/state", f"{sink.path}/manifest.json"]
-    if manifest.kind == "fit":
+    if not JOBS[manifest.kind].publishes_rows:
         return tuple(fitted)
     if isinstance(sink, BigQuerySinkSpec):
         tables = ("features", *(f"windows_stride_{stride}" for stride in manifest.strides), "runs")

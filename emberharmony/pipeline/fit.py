@@ -14,14 +14,17 @@ from emberharmony.features.profile import ColumnProfile, ProfileSum
 from emberharmony.io.parts import block_of, feature_part, read_part
 from emberharmony.io.store.local import FileRecord, by_prefix, prefixed
 from emberharmony.pca import WindowPCA
-from emberharmony.pipeline.chunk import categories_name, grams_name, profile_name, state_pays
-from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run
+from emberharmony.pipeline.chunk_stages import categories_name, grams_name, profile_name
+from emberharmony.pipeline.fitted import FIT, FIT_PCA, PCAS, SPLIT_ROWS
+from emberharmony.pipeline.receipts import Receipt
+from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.split_checks import check_neighbours, check_split_sizes
 from emberharmony.pipeline.state import write_state
 from emberharmony.splits import SPLITS
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.runs import Runs, merged_runs
 from emberharmony.stats.window_gram import WindowGram, merge_segments
+from emberharmony.steps.featurize import state_pays
 from emberharmony.typing import FeatureBlock
 
 
@@ -35,23 +38,23 @@ def fit_features(run: Run, backend: str) -> Receipt:
     """
     began = time.perf_counter()
     counted, files, keys = list[list[int]](), dict[str, FileRecord](), dict[str, Runs]()
-    for receipt in run.receipts("profile"):
-        run.check(receipt)
+    for receipt in run.receipts.all_of("profile"):
+        run.receipts.check_files(receipt)
         counted.append([receipt.rows[name] for name in SPLITS])
         files |= {file.name: file for file in receipt.files}
         keys = merged_runs(keys, receipt.runs)
     rows = np.array(counted, np.int64)
-    check_split_sizes(dict(zip(SPLITS, rows.sum(axis=0).tolist(), strict=True)), run.spec)
-    check_neighbours(keys, run.spec)
+    check_split_sizes(dict(zip(SPLITS, rows.sum(axis=0).tolist(), strict=True)), run.plan.spec)
+    check_neighbours(keys, run.plan.spec)
     profiles = _merged_profiles(run, files)
-    position = {column.name: i for i, column in enumerate(run.roles.features)}
+    position = {column.name: i for i, column in enumerate(run.plan.roles.features)}
 
     def category_states(name: str) -> Iterator[CategoryCounts]:
         return _category_states(run, files, position[name])
 
-    spec = run.spec
+    spec = run.plan.spec
     fitted = fit_preprocessing(
-        run.roles,
+        run.plan.roles,
         profiles,
         category_states,
         cycles=spec.datetime,
@@ -59,8 +62,8 @@ def fit_features(run: Run, backend: str) -> Receipt:
         numbers=spec.numbers,
         high_null_threshold=spec.columns.high_null_threshold,
     )
-    fitted = replace(fitted, schema=pa.schema([run.schema.field(column.name) for column in fitted.columns]))
-    counts = run.store.keep_arrays("split-rows.safetensors", {"rows": rows})
+    fitted = replace(fitted, schema=pa.schema([run.plan.schema.field(column.name) for column in fitted.columns]))
+    counts = run.store.keep_arrays(SPLIT_ROWS, {"rows": rows})
     written = counts, *write_state(run, fitted, profiles, category_states)
     return Receipt(FIT, 0, {}, written, backend, time.perf_counter() - began)
 
@@ -68,16 +71,16 @@ def fit_features(run: Run, backend: str) -> Receipt:
 def fit_pcas(run: Run, backend: str) -> Receipt:
     """Merge the chunks' window states in order and fit one PCA for each stride, if any; leaves them in the store."""
     began = time.perf_counter()
-    merged = merge_segments(_window_states(run) if run.spec.windows.strides else ())
-    pcas = {state.stride: WindowPCA.fit(state, run.spec.pca) for state in merged}
-    file = run.store.keep_arrays("state/pca.safetensors", prefixed({str(s): pca.to_arrays() for s, pca in pcas.items()}))
+    merged = merge_segments(_window_states(run) if run.plan.spec.windows.strides else ())
+    pcas = {state.stride: WindowPCA.fit(state, run.plan.spec.pca) for state in merged}
+    file = run.store.keep_arrays(PCAS, prefixed({str(s): pca.to_arrays() for s, pca in pcas.items()}))
     return Receipt(FIT_PCA, 0, {}, (file,), backend, time.perf_counter() - began)
 
 
 def _merged_profiles(run: Run, files: Mapping[str, FileRecord]) -> dict[str, ColumnProfile]:
     """Every column's profile over all chunks; the categories, which may be many, stay where they are."""
-    sums = {column.name: ProfileSum() for column in run.roles.features}
-    for chunk in run.chunks:
+    sums = {column.name: ProfileSum() for column in run.plan.roles.features}
+    for chunk in run.plan.chunks:
         states = by_prefix(run.store.read_arrays(files[profile_name(chunk.index)]))
         for i, total in enumerate(sums.values()):
             total.add(ColumnProfile.from_arrays(states[str(i)]))
@@ -85,7 +88,7 @@ def _merged_profiles(run: Run, files: Mapping[str, FileRecord]) -> dict[str, Col
 
 
 def _category_states(run: Run, files: Mapping[str, FileRecord], column: int) -> Iterator[CategoryCounts]:
-    for chunk in run.chunks:
+    for chunk in run.plan.chunks:
         yield CategoryCounts.from_arrays(run.store.read_arrays(files[categories_name(chunk.index)], prefix=f"{column}/"))
 
 
@@ -94,9 +97,10 @@ def _window_states(run: Run) -> Iterator[list[WindowGram]]:
 
     Chunks that were too short to be worth matrices are joined again until they are.
     """
+    windows, n_features = run.plan.spec.windows, len(run.fitted.preprocessing.feature_names)
     rows: list[FeatureBlock] = []
     start = 0
-    for receipt in run.receipts("featurize"):
+    for receipt in run.receipts.all_of("featurize"):
         if not receipt.rows["train"]:
             continue
         state = receipt.find(grams_name(receipt.chunk))
@@ -105,13 +109,12 @@ def _window_states(run: Run) -> Iterator[list[WindowGram]]:
             if rows:
                 yield _states_of(run, rows, start)
             rows = []
-            strides = run.spec.windows.strides
-            yield [WindowGram.from_arrays(run.store.read_arrays(state, prefix=f"{s}/")) for s in strides]
+            yield [WindowGram.from_arrays(run.store.read_arrays(state, prefix=f"{s}/")) for s in windows.strides]
             continue
         if not rows:
-            start = int(run.series_starts[receipt.chunk, 0])
+            start = int(run.fitted.series_starts[receipt.chunk, 0])
         rows.append(_train_block(run, receipt))
-        if state_pays(run, sum(block.nbytes for block in rows)):
+        if state_pays(sum(block.nbytes for block in rows), windows, n_features):
             yield _states_of(run, rows, start)
             rows = []
     if rows:
@@ -119,11 +122,11 @@ def _window_states(run: Run) -> Iterator[list[WindowGram]]:
 
 
 def _states_of(run: Run, rows: Sequence[FeatureBlock], start: int) -> list[WindowGram]:
-    windows = run.spec.windows
+    windows = run.plan.spec.windows
     return WindowGram.of_strides(np.concatenate(rows, axis=1), start=start, size=windows.size, strides=windows.strides)
 
 
 def _train_block(run: Run, receipt: Receipt) -> FeatureBlock:
-    record = run.file("featurize", receipt.chunk, feature_part("train", receipt.chunk))
-    names = run.preprocessing.feature_names
+    record = run.receipts.file("featurize", receipt.chunk, feature_part("train", receipt.chunk))
+    names = run.fitted.preprocessing.feature_names
     return block_of(read_part(run.store, record, names), names)

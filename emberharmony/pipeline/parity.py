@@ -12,7 +12,7 @@ import numpy as np
 from emberharmony.backend import using_backend
 from emberharmony.errors import ParityError
 from emberharmony.ops import random
-from emberharmony.pipeline.chunk import PLAIN, Steps
+from emberharmony.pipeline.chunk_stages import PLAIN, Steps
 
 TOLERANCE = 1e-4
 """Largest difference, of values over 1 relative to them: ten times what the backends are tested to."""

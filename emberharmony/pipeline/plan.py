@@ -130,7 +130,7 @@ def plan_table(
             allowed_bytes=int(resources.max_memory_gb * 2**30),
             may_be_fewer=resources.may_be_fewer,
             n_threads=compute_threads(),
-            is_fitted=spec.kind == "apply",
+            is_fitted=not spec.job.fits,
             beside=resources.beside,
         )
 
@@ -164,7 +164,7 @@ def plan_table(
     if layout.n_null:
         check_rows(spec, n_rows)
         check_components(spec, n_rows=n_rows, n_features=sizes.n_features)
-    by_time = spec.kind != "apply" and spec.split_method == "temporal"
+    by_time = spec.job.fits and spec.split_method == "temporal"
     return Plan(
         spec=spec,
         table=table,

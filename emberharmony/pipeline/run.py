@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from platform import node
-from typing import Any, Self
-
-import numpy as np
-import pyarrow as pa
+from typing import Self
 
 from emberharmony.backend import get_backend, select, using_backend
-from emberharmony.errors import DamagedError, DataError, TransientError
-from emberharmony.features.columns import ColumnRoles, DroppedColumn, FeatureColumn
-from emberharmony.features.drift import Baseline
-from emberharmony.features.preprocessing import Preprocessing
+from emberharmony.errors import DataError, TransientError
 from emberharmony.io.sources.base import Source
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.sources.text_budget import TextBudget
-from emberharmony.io.store.local import FileRecord, Store
-from emberharmony.pca import WindowPCA
-from emberharmony.pipeline.spec import PipelineSpec
-from emberharmony.planning.chunks import Chunk
-from emberharmony.splits import SPLITS, TimeBoundaries
-from emberharmony.stats.explained import ExplainedSquares
-from emberharmony.stats.runs import Runs
+from emberharmony.io.store.local import Store
+from emberharmony.pipeline.fitted import Fitted
+from emberharmony.pipeline.plan_file import StagedPlan
+from emberharmony.pipeline.receipts import Receipts
 from emberharmony.threads import limit_worker_threads
-from emberharmony.typing import IntArray
-
-PLAN_VERSION = 1
-APPLIED = ("apply",)
-"""The one split of a job that applies what another has fitted."""
-FIT, FIT_PCA = "fit", "fit-pca"
-"""Stages of the whole job rather than of a chunk; their receipts are those of chunk 0."""
 
 
 @dataclass(frozen=True)
 class RunRef:
-    """All that a task is told of its run: small enough to travel in every task run's parameters."""
+    """Names a staged run: small enough to travel in the parameters of every task run."""
 
     staging: str
     backend: str | None = None  # None: whatever the worker that takes the task selects
@@ -56,113 +38,21 @@ class RunRef:
 
 
 @dataclass(frozen=True)
-class Receipt:
-    """What one stage of one chunk has written; its file is the mark that the stage is done."""
+class Run:
+    """A staged run: its plan, the receipts of what is done, and what was fitted."""
 
-    stage: str
-    chunk: int
-    rows: Mapping[str, int]  # by split; windows by "stride/split"
-    files: tuple[FileRecord, ...]
-    backend: str
-    seconds: float
-    left_out: int = 0  # rows in no split
-    host: str = ""  # that computed it
-    parity: float | None = None  # largest difference to NumPy, where it was computed there as well
-    explained: Mapping[str, ExplainedSquares] = field(default_factory=dict)  # by stride, of rows that a state is applied to
-    clipped: Mapping[str, int] = field(default_factory=dict)  # values beyond float32, by column; scores, by stride
-    runs: Mapping[str, Runs] = field(default_factory=dict)  # by split: rows of equal hash keys; "time": of equal time
-
-    def find(self, name: str) -> FileRecord | None:
-        """Return the record of the file of that name, if the stage has written one."""
-        return next((file for file in self.files if file.name == name), None)
+    store: Store
+    plan: StagedPlan
+    receipts: Receipts
+    fitted: Fitted
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], /) -> Self:
-        """Return the receipt that was written as JSON."""
-        explained = {stride: ExplainedSquares(**squares) for stride, squares in data.get("explained", {}).items()}
-        files = tuple(FileRecord(**file) for file in data["files"])
-        runs = {name: Runs(**found) for name, found in data.get("runs", {}).items()}
-        return cls(**{**data, "files": files, "explained": explained, "runs": runs})
-
-
-class Run:
-    """A planned job: its spec, its chunks and what has been committed of it."""
-
-    def __init__(self, staging: Path) -> None:
-        self.store = Store(staging, within=staging.parent.parent)
-        self._plan = self.store.read_json("plan.json")
-        self.spec = PipelineSpec.from_json(self._plan["spec"])
-
-    @cached_property
-    def source(self) -> Source:
-        """The table the job reads.
-
-        Raises
-        ------
-        DataError
-            If it is not the table that was planned.
-        """
-        source = open_source(self.spec.source)
-        if self.spec.fingerprint(source.describe().identity) != self.fingerprint:
-            raise DataError(
-                f"The source was changed after the job was planned ({self.store.root.name}); nothing was published. Run "
-                f"the same command again: it plans anew."
-            )
-        return source
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of all that decides the result."""
-        return str(self._plan["fingerprint"])
-
-    @property
-    def n_rows(self) -> int:
-        """Rows that take part: all of the table's but those without a time."""
-        return int(self._plan["n_rows"])
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """What the plan found out that a summary shows."""
-        facts: Mapping[str, Any] = self._plan["facts"]
-        return facts
-
-    @cached_property
-    def text_budget(self) -> TextBudget:
-        """What texts of a chunk may take."""
-        return TextBudget(**self._plan["texts"])
-
-    @cached_property
-    def schema(self) -> pa.Schema:
-        """The table's schema."""
-        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self._plan["schema"])))
-
-    @cached_property
-    def roles(self) -> ColumnRoles:
-        """The role of every column."""
-        roles = dict(self._plan["roles"])
-        roles["features"] = tuple(FeatureColumn(**column) for column in roles["features"])
-        roles["dropped"] = tuple(DroppedColumn(**column) for column in roles["dropped"])
-        roles["passthrough"] = tuple(roles["passthrough"])
-        return ColumnRoles(**roles)
-
-    @cached_property
-    def boundaries(self) -> TimeBoundaries | None:
-        """Times at which a temporal split changes."""
-        boundaries = self._plan["boundaries"]
-        return TimeBoundaries(**boundaries) if boundaries else None
-
-    @cached_property
-    def chunks(self) -> tuple[Chunk, ...]:
-        """All chunks, in the job's order."""
-        table = self.store.read_arrays("chunks.safetensors")
-        first_rows, n_rows = (table[name].tolist() for name in ("first_row", "n_rows"))
-        times, ties = (_ranges(table.get(name), len(n_rows)) for name in ("times", "ties"))
-        return tuple(Chunk(i, *of) for i, of in enumerate(zip(first_rows, n_rows, times, ties, strict=True)))
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """Names of the splits."""
-        return APPLIED if self.spec.kind == "apply" else SPLITS
+    def opened(cls, staging: Path) -> Self:
+        """Return the run that is staged in a folder."""
+        store = Store(staging, within=staging.parent.parent)
+        plan = StagedPlan.read(store)
+        receipts = Receipts(store, plan.chunks)
+        return cls(store, plan, receipts, Fitted(store, receipts, plan.spec.windows.strides))
 
     @property
     def sink(self) -> Path:
@@ -170,92 +60,26 @@ class Run:
         return self.store.root.parent.parent
 
     @cached_property
-    def split_rows(self) -> IntArray:
-        """Rows of every chunk in every split, counted by the profile; shape ``(n_chunks, n_splits)``."""
-        rows: IntArray = self.store.read_arrays(self.file(FIT, 0, "split-rows.safetensors"))["rows"]
-        return rows
-
-    @cached_property
-    def series_starts(self) -> IntArray:
-        """Number, in its split's series, of every chunk's first row; one line more than chunks: the totals."""
-        return np.concatenate([np.zeros((1, len(self.splits)), np.int64), np.cumsum(self.split_rows, axis=0)])
-
-    @cached_property
-    def preprocessing(self) -> Preprocessing:
-        """The fitted preprocessing."""
-        return Preprocessing.from_json(self.store.read_json(self.file(FIT, 0, "state/preprocessing.json")))
-
-    @cached_property
-    def pcas(self) -> dict[int, WindowPCA]:
-        """The fitted PCA of every stride."""
-        strides = self.spec.windows.strides
-        file = self.file(FIT if self.spec.kind == "apply" else FIT_PCA, 0, "state/pca.safetensors")
-        return {s: WindowPCA.from_arrays(self.store.read_arrays(file, prefix=f"{s}/")) for s in strides}
-
-    @cached_property
-    def baselines(self) -> dict[str, Baseline]:
-        """The training rows' counts of every fitted column."""
-        fitted = self.store.read_json(self.file(FIT, 0, "state/baseline.json"))
-        return {name: Baseline.from_json(data) for name, data in fitted.items()}
-
-    def commit(self, receipt: Receipt) -> None:
-        """Mark a stage of a chunk as done, unless somebody was quicker: what others have begun to build on stays."""
-        self.store.sync_folders(receipt.files)
-        self.store.write_json(_receipt_name(receipt.stage, receipt.chunk), asdict(receipt), once=True)
-
-    def committed(self, stage: str, chunk: int) -> Receipt | None:
-        """Return the receipt of a stage of a chunk, if it is done."""
-        name = _receipt_name(stage, chunk)
-        if self.store.exists(name):
-            return Receipt.from_json(self.store.read_json(name))
-        self.store.check_there()
-        return None
-
-    def file(self, stage: str, chunk: int, name: str) -> FileRecord:
-        """Return the record of a file that a stage of a chunk has written.
+    def source(self) -> Source:
+        """The table that the job reads.
 
         Raises
         ------
-        DamagedError
-            If the stage is not done, or has written no such file.
+        DataError
+            If it is not the table that was planned.
         """
-        receipt = self.committed(stage, chunk)
-        record = receipt.find(name) if receipt else None
-        if record is None:
-            raise DamagedError(f"{name} is needed, and there is no receipt of {stage} of chunk {chunk} that names it.", name)
-        return record
-
-    def check(self, receipt: Receipt) -> None:
-        """Raise unless a receipt's files are what it says.
-
-        Raises
-        ------
-        DamagedError
-            If one is missing or was changed; what it belongs to has to be done again.
-        """
-        for file in receipt.files:
-            self.store.check(file)
-
-    def receipts(self, stage: str) -> Iterator[Receipt]:
-        """Receipts of all chunks, in order; the stage has to be complete."""
-        for chunk in self.chunks:
-            yield Receipt.from_json(self.store.read_json(_receipt_name(stage, chunk.index)))
-
-    def has_receipts(self, stage: str) -> bool:
-        """Whether any chunk's receipt of a stage is there."""
-        return self.store.exists(f"receipts/{stage}")
-
-    def missing(self, stage: str) -> list[Chunk]:
-        """Chunks of which a stage is not done."""
-        self.store.check_there()
-        folder = self.store.path(f"receipts/{stage}")
-        done = {path.stem for path in folder.iterdir() if path.suffix == ".json"} if folder.exists() else set()
-        return [chunk for chunk in self.chunks if f"{chunk.index:05}" not in done]
+        source = open_source(self.plan.spec.source)
+        if self.plan.spec.fingerprint(source.describe().identity) != self.plan.fingerprint:
+            raise DataError(
+                f"The source was changed after the job was planned ({self.store.root.name}); nothing was published. Run "
+                f"the same command again: it plans anew."
+            )
+        return source
 
 
 @lru_cache(maxsize=4)
 def _opened(staging: str, token: str) -> Run:
-    return Run(Path(staging))
+    return Run.opened(Path(staging))
 
 
 def open_run(ref: RunRef) -> Run:
@@ -269,8 +93,8 @@ def forget_runs() -> None:
 
 
 @contextmanager
-def at_the_door(ref: RunRef) -> Iterator[tuple[Run, str]]:
-    """Open the run on the backend that its worker selects: once, where a task begins.
+def opened_run(ref: RunRef) -> Iterator[tuple[Run, str]]:
+    """Open a run, on the backend that its worker selects; done once, where a task begins.
 
     Yields
     ------
@@ -295,12 +119,3 @@ def at_the_door(ref: RunRef) -> Iterator[tuple[Run, str]]:
                 f"Memory is used up, where {place} computes on host {node()}: {what}. Fewer chunks at a time need less: lower "
                 f"runtime.workers, or runtime.chunk_rows if it is one already."
             ) from error
-
-
-def _ranges(table: IntArray | None, n: int) -> list[tuple[int, int] | None]:
-    """A range for each of `n` chunks; those that have none are empty."""
-    return [None] * n if table is None else [(start, stop) if start < stop else None for start, stop in table.tolist()]
-
-
-def _receipt_name(stage: str, chunk: int) -> str:
-    return f"receipts/{stage}/{chunk:05}.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
@@ -17,11 +18,34 @@ from emberharmony.features.preprocessing import NumberSpec
 from emberharmony.io.sources.base import Pinned
 from emberharmony.io.sources.registry import AnySourceSpec, open_source
 from emberharmony.pca import PCASpec
-from emberharmony.splits import SplitSpec
+from emberharmony.splits import SPLITS, SplitSpec
 from emberharmony.windows import WindowSpec
 
-JobKind = Literal["extract", "fit", "apply"]
-"""The whole job; its first half, which publishes what was fitted; its second half, on rows that nothing is fitted on."""
+JobName = Literal["extract", "fit", "apply"]
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """What the three kinds of jobs differ in; their stages are those of `emberharmony.pipeline.stages`."""
+
+    splits: tuple[str, ...]
+    """Splits that the rows are divided into."""
+    publishes: tuple[str, ...] = ("features", "windows", "state")
+    """Folders of the result."""
+    fits: bool = True
+    """Whether it fits on the training rows, rather than apply a fitted state."""
+
+    @property
+    def publishes_rows(self) -> bool:
+        """Whether features and windows are published, not only what was fitted."""
+        return "features" in self.publishes
+
+
+JOBS: Mapping[str, JobKind] = {
+    "extract": JobKind(SPLITS),
+    "fit": JobKind(SPLITS, publishes=("state",)),
+    "apply": JobKind(("apply",), fits=False),
+}
 
 
 @dataclass(frozen=True)
@@ -36,8 +60,13 @@ class PipelineSpec:
     split: SplitSpec = field(default_factory=SplitSpec)
     windows: WindowSpec = field(default_factory=WindowSpec)
     pca: PCASpec = field(default_factory=PCASpec)
-    kind: JobKind = "extract"
+    kind: JobName = "extract"
     state: str | None = None  # hash of the fitted state that is applied
+
+    @property
+    def job(self) -> JobKind:
+        """The kind of job."""
+        return JOBS[self.kind]
 
     @property
     def split_method(self) -> str:

@@ -53,7 +53,7 @@ def check_rows(spec: PipelineSpec, n_rows: int) -> None:
     PlanError
         If a split is certain to be smaller than a window, or the training split to have a single one.
     """
-    if spec.kind == "apply" or not spec.windows.strides:
+    if not spec.job.fits or not spec.windows.strides:
         return
     size, most = spec.windows.size, _most_rows(spec, n_rows)
     wanted = [split for split, fraction in zip(SPLITS, spec.split.fractions, strict=True) if fraction]
@@ -87,7 +87,7 @@ def check_components(spec: PipelineSpec, *, n_rows: int, n_features: int) -> Non
         If `pca.components` is larger.
     """
     size, components = spec.windows.size, spec.pca.components
-    if spec.kind == "apply" or components is None:
+    if not spec.job.fits or components is None:
         return
     for stride in spec.windows.strides:
         windows = n_windows(size, stride, _most_rows(spec, n_rows)["train"])

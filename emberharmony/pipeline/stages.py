@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from platform import node
 
-from emberharmony.pipeline.chunk import PLAIN, Steps, featurize_chunk, profile_chunk, project_chunk
+from emberharmony.pipeline.chunk_stages import PLAIN, Steps, featurize_chunk, profile_chunk, project_chunk
 from emberharmony.pipeline.fit import fit_features, fit_pcas
+from emberharmony.pipeline.fitted import FIT, FIT_PCA
 from emberharmony.pipeline.parity import ParityCheck, is_checked
 from emberharmony.pipeline.publish import publish
-from emberharmony.pipeline.run import FIT, FIT_PCA, Receipt, Run, RunRef, at_the_door
+from emberharmony.pipeline.receipts import Receipt
+from emberharmony.pipeline.run import Run, RunRef, opened_run
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk
 
@@ -49,7 +51,7 @@ def _fit_pca(run: Run, _chunk: Chunk, backend: str, _steps: Steps) -> Receipt:
 
 
 def _publish(run: Run, _chunk: Chunk, _backend: str, _steps: Steps) -> None:
-    publish(run)
+    publish(run, [stage.name for stage in stages_of(run.plan.spec) if not stage.once])
 
 
 PROFILE = Stage("profile", "profile", profile_chunk, 15)
@@ -84,15 +86,15 @@ def stages_of(spec: PipelineSpec) -> tuple[Stage, ...]:
 def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> None:
     """Run one stage for one chunk, unless it is done."""
     stage = STAGES[name]
-    with at_the_door(ref) as (run, backend):
-        if run.committed(name, chunk) is not None:
+    with opened_run(ref) as (run, backend):
+        if run.receipts.find(name, chunk) is not None:
             return
         is_twice = stage.uses_backend and not backend.startswith("numpy") and is_checked(chunk, ref.parity)
         check = ParityCheck() if is_twice else None
-        receipt = stage.work(run, run.chunks[chunk], backend, check.of(steps) if check else steps)
+        receipt = stage.work(run, run.plan.chunks[chunk], backend, check.of(steps) if check else steps)
         if receipt is None:
             return
         if check:
             check.raise_if_apart(name, chunk, backend)
             receipt = replace(receipt, parity=check.largest)
-        run.commit(replace(receipt, host=node()))
+        run.receipts.commit(replace(receipt, host=node()))

@@ -62,13 +62,13 @@ def write_state(
     category_states: Callable[[str], Iterable[CategoryCounts]],
 ) -> list[FileRecord]:
     """Write what the fit has found and what it was made of; the PCAs come later."""
-    names = dict.fromkeys([*run.roles.carried, *(column.name for column in fitted.columns)])
-    schema = pa.schema([run.schema.field(name) for name in names])
+    names = dict.fromkeys([*run.plan.roles.carried, *(column.name for column in fitted.columns)])
+    schema = pa.schema([run.plan.schema.field(name) for name in names])
     job = {
         "version": STATE_VERSION,
-        "fingerprint": run.fingerprint,
-        "spec": {key: value for key, value in run.spec.to_json().items() if key != "source"},
-        "target": run.roles.target,
+        "fingerprint": run.plan.fingerprint,
+        "spec": {key: value for key, value in run.plan.spec.to_json().items() if key != "source"},
+        "target": run.plan.roles.target,
         "columns": {field.name: str(field.type) for field in schema},  # for people; the schema has all of it
         "schema": base64.b64encode(schema.serialize()).decode(),
     }

@@ -88,9 +88,9 @@ def check_values(run: Run, rows: pa.Table) -> None:
     DataError
         If there is one; the message names it.
     """
-    if run.spec.kind == "fit" or not run.store.exists(SINK):
+    if not run.plan.spec.job.publishes_rows or not run.store.exists(SINK):
         return
-    for name in run.roles.carried:
+    for name in run.plan.roles.carried:
         if not is_exact(rows.schema.field(name).type):
             converted(rows[name], name)
 
@@ -166,7 +166,7 @@ def _places(sink: Path) -> dict[str, str]:
 
 def output_tables(run: Run, manifest: Manifest) -> Iterator[OutputTable]:
     """Yield the tables of a run: its features, and the windows of every stride."""
-    roles = run.roles
+    roles = run.plan.roles
     carried = {ROW_NUMBER: "Number of the row in the source's order"}
     carried |= {name: f"{name} of the source, as it was" for name in roles.carried}
     yield OutputTable(
@@ -176,9 +176,9 @@ def output_tables(run: Run, manifest: Manifest) -> Iterator[OutputTable]:
         run_id=manifest.fingerprint,
         time=roles.time,
         description=f"Features of run {manifest.fingerprint}, one row for each row of the source",
-        descriptions=carried | feature_descriptions(run.preprocessing.columns),
+        descriptions=carried | feature_descriptions(run.fitted.preprocessing.columns),
     )
-    size = run.spec.windows.size
+    size = run.plan.spec.windows.size
     for stride, counts in manifest.strides.items():
         yield OutputTable(
             f"windows_stride_{stride}",

@@ -40,6 +40,11 @@ class Chunk:
     times: tuple[int, int] | None = None  # [from, to) in ticks of the time column
     ties: tuple[int, int] | None = None  # of rows of one time, [from, to) in ticks of the first column that breaks ties
 
+    @property
+    def ranks(self) -> range:
+        """Ranks of its rows in the job's order."""
+        return range(self.first_row, self.first_row + self.n_rows)
+
     def __str__(self) -> str:
         """Name the chunk in messages."""
         return f"chunk {self.index} (rows {self.first_row:,} to {self.first_row + self.n_rows:,})"

@@ -109,7 +109,7 @@ def _order(plan: Plan) -> str:
 
 def _split(plan: Plan) -> str:
     spec = plan.spec
-    if spec.kind == "apply":
+    if not spec.job.fits:
         return "none: every row is in one series"
     shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(SPLITS, spec.split.fractions, strict=True))
     if spec.split_method == "sequential":

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from emberharmony.features.drift import is_major
 from emberharmony.io.manifest import Manifest, WindowCounts
 from emberharmony.pipeline.execute import RunResult
+from emberharmony.pipeline.spec import JOBS
 from emberharmony.report.elapsed import Elapsed
 from emberharmony.report.markdown import table_row
 
@@ -75,7 +76,7 @@ def _explained(counts: WindowCounts) -> str:
 
 def _mixed_series(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Warnings that windows may run from one series of the table into another."""
-    n_rows = manifest.rows["train"] if manifest.kind == "fit" else sum(manifest.rows.values())
+    n_rows = sum(manifest.rows.values()) if JOBS[manifest.kind].publishes_rows else manifest.rows["train"]
     if manifest.shared_times > MANY * n_rows:
         yield "warning", f"{manifest.shared_times:,} of {n_rows:,} rows share their time with another row: {MIXED}"
     if manifest.key_changes:

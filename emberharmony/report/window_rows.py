@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.manifest import Manifest, read_manifest
+from emberharmony.pipeline.spec import JOBS
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,9 @@ def _manifest(result: Path) -> Manifest:
         raise DataError(
             f"Nothing is published at {result}. Name the `sink.path` of a job that `run` or `apply` has published."
         )
-    if manifest.kind == "fit" or not manifest.strides:
-        raise DataError(f"{result} holds no windows: the job {'only fitted' if manifest.kind == 'fit' else 'asked for none'}.")
+    has_rows = JOBS[manifest.kind].publishes_rows
+    if not has_rows or not manifest.strides:
+        raise DataError(f"{result} holds no windows: the job {'asked for none' if has_rows else 'only fitted'}.")
     return manifest
 
 

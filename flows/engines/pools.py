@@ -205,7 +205,9 @@ class _StageWork:
         )
         flow_run = await through_outages(begin)
         flow_run, taken = await self._wait(flow_run, lane, client)
-        missing = {chunk.index for chunk in await asyncio.to_thread(with_retries, lambda: self._run.missing(self._stage))}
+        missing = {
+            chunk.index for chunk in await asyncio.to_thread(with_retries, lambda: self._run.receipts.missing(self._stage))
+        }
         finished = [chunk for chunk in shard.chunks if chunk not in missing]
         left = tuple(chunk for chunk in shard.chunks if chunk in missing)
         if finished:

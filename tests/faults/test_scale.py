@@ -18,7 +18,8 @@ from emberharmony.io.sources.base import RowOrder, TableInfo, TimeRange
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.pipeline import plan as planning
 from emberharmony.pipeline.plan import Resources, make_plan
-from emberharmony.pipeline.run import Receipt, RunRef, open_run
+from emberharmony.pipeline.receipts import Receipt
+from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.stages import PROFILE, STAGES
 from emberharmony.pipeline.staging import stage_plan
@@ -115,7 +116,7 @@ def test_twenty_thousand_chunks_of_no_work_leave_memory_flat(monkeypatch, staged
         return Receipt("profile", chunk.index, {"train": chunk.n_rows, "validation": 0, "test": 0}, (), backend, 0.0)
 
     monkeypatch.setitem(STAGES, "profile", replace(PROFILE, work=no_work))
-    chunks = [chunk.index for chunk in open_run(ref).missing("profile")]
+    chunks = [chunk.index for chunk in open_run(ref).receipts.missing("profile")]
     assert len(chunks) >= 20_000
     process, resident = psutil.Process(), []
     began = time.perf_counter()
@@ -124,7 +125,7 @@ def test_twenty_thousand_chunks_of_no_work_leave_memory_flat(monkeypatch, staged
             resident.append(process.memory_info().rss / 2**20)
     each_ms = (time.perf_counter() - began) / len(chunks) * 1e3
     print(f"{len(chunks):,} chunks: {each_ms:.2f} ms each; resident MiB every 4,000: {[round(mib) for mib in resident]}")
-    assert open_run(ref).missing("profile") == []
+    assert open_run(ref).receipts.missing("profile") == []
     assert max(resident) - resident[0] < 8, "memory grows with the number of chunks"
 
 

@@ -17,7 +17,7 @@ import pytest
 from emberharmony.errors import DamagedError, DataError, TerminalError, TransientError
 from emberharmony.io.store.local import Store
 from emberharmony.pipeline import commit
-from emberharmony.pipeline.chunk import PLAIN
+from emberharmony.pipeline.chunk_stages import PLAIN
 from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.run import open_run
 from flows.config.job import parse_job
@@ -120,9 +120,9 @@ class WithLateWorker(PlainLoop):
                 yield number
                 continue
             run = open_run(ref)
-            receipt = stage.work(run, run.chunks[number], "torch:cuda", steps)
+            receipt = stage.work(run, run.plan.chunks[number], "torch:cuda", steps)
             if self.commits:
-                run.commit(receipt)
+                run.receipts.commit(receipt)
             yield number
 
 

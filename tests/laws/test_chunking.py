@@ -234,10 +234,10 @@ def test_whether_states_pay_is_no_matter(tmp_path, monkeypatch):
     job = {"columns": COLUMNS, "runtime": {"chunk_rows": 25}}
     results = []
     for limit in (0, 10**9):
-        for module in ("emberharmony.pipeline.chunk", "emberharmony.pipeline.fit"):
-            monkeypatch.setattr(f"{module}.state_pays", lambda run, n_bytes, limit=limit: n_bytes > limit)
+        for module in ("emberharmony.pipeline.chunk_stages", "emberharmony.pipeline.fit"):
+            monkeypatch.setattr(f"{module}.state_pays", lambda n_bytes, windows, n_features, limit=limit: n_bytes > limit)
         results.append(run_small(source, tmp_path / str(limit), **job))
-    assert fit.state_pays(None, 1) is False
+    assert fit.state_pays(1, None, 0) is False
     assert_published_alike(results[1], results[0])
 
 
@@ -250,8 +250,10 @@ def test_equal_eigenvalues(tmp_path, monkeypatch, other):
     table = pa.table({"t": pa.array(number, pa.timestamp("us")), "y": number / 7, **columns})
     source = write_table(table, tmp_path / "s.parquet", group_rows=100)
     job = {"columns": {"time": "t", "target": "y"}, "windows": {"size": 1, "strides": [1]}, "numbers": {"scale": "all"}}
-    for module in ("emberharmony.pipeline.chunk", "emberharmony.pipeline.fit"):
-        monkeypatch.setattr(f"{module}.state_pays", lambda run, n_bytes: True)  # else short chunks are joined again
+    for module in ("emberharmony.pipeline.chunk_stages", "emberharmony.pipeline.fit"):
+        monkeypatch.setattr(
+            f"{module}.state_pays", lambda n_bytes, windows, n_features: True
+        )  # else short chunks are joined again
     for components in (4, 20):  # of three and two equal ones; and of a null space
         job["pca"] = {"components": components}
         whole = run_small(source, tmp_path / "whole", **job)

@@ -11,10 +11,10 @@ import pytest
 
 from emberharmony.backend import available_backends
 from emberharmony.errors import ParityError
-from emberharmony.pipeline.chunk import PLAIN
+from emberharmony.pipeline.chunk_stages import PLAIN
 from emberharmony.pipeline.execute import run_job
+from emberharmony.pipeline.manifest_of import in_few_words
 from emberharmony.pipeline.parity import difference, is_checked
-from emberharmony.pipeline.publish import in_few_words
 from emberharmony.pipeline.stages import run_stage
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop

@@ -1,0 +1,160 @@
+"""The manifest of a run: its receipts, each read once and folded chunk by chunk."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emberharmony import __version__
+from emberharmony.io.manifest import Manifest, WindowCounts
+from emberharmony.io.store.local import FileRecord, Store
+from emberharmony.pca import WindowPCA
+from emberharmony.pipeline.apply import measured_drift
+from emberharmony.pipeline.descriptions import feature_descriptions, window_descriptions
+from emberharmony.pipeline.fitted import FIT, FIT_PCA
+from emberharmony.pipeline.receipts import Receipt
+from emberharmony.pipeline.run import Run
+from emberharmony.planning.chunks import as_ranges
+from emberharmony.stats.explained import ExplainedSquares
+from emberharmony.stats.runs import Runs, merged_runs
+
+
+@dataclass
+class Totals:
+    """Sums over the receipts of a run. Memory grows with its files alone, which the manifest lists."""
+
+    publishes: Sequence[str]
+    """Folders of the result."""
+    files: list[FileRecord] = field(default_factory=list)
+    backends: Counter[str] = field(default_factory=Counter)
+    computed: dict[str, dict[str, list[int]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    """Chunks by stage, and by backend and host."""
+    parity: list[float] = field(default_factory=list)
+    left_out: int = 0
+    runs: dict[str, Runs] = field(default_factory=dict)
+    windows: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Windows by stride and split."""
+    explained: dict[str, ExplainedSquares] = field(default_factory=lambda: defaultdict(ExplainedSquares))
+    clipped: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Clipped values by stage: of columns in featurize, of strides in project."""
+
+    def add(self, receipt: Receipt) -> None:
+        """Add the receipt of a chunk's stage."""
+        self.add_files(receipt)
+        self.backends[receipt.backend] += 1
+        self.computed[receipt.stage][f"{receipt.backend} on {receipt.host}"].append(receipt.chunk)
+        self.clipped[receipt.stage].update(receipt.clipped)
+        self.runs = merged_runs(self.runs, receipt.runs)
+        if receipt.parity is not None:
+            self.parity.append(receipt.parity)
+        for stride, squares in receipt.explained.items():
+            self.explained[stride] = self.explained[stride].merge(squares)
+
+    def add_files(self, receipt: Receipt) -> None:
+        """Add the published files of a receipt."""
+        self.files.extend(file for file in receipt.files if file.name.split("/")[0] in self.publishes)
+
+    def add_rows(self, profiled: Receipt) -> None:
+        """Add the rows that a profiled chunk has in no split."""
+        self.left_out += profiled.left_out
+
+    def add_windows(self, projected: Receipt) -> None:
+        """Add the windows of a projected chunk."""
+        for key, n_windows in projected.rows.items():
+            stride, split = key.split("/")
+            self.windows[stride][split] += n_windows
+
+
+def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
+    """Return the manifest of a run whose stages are done.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    chunk_stages : sequence of str
+        Names of the stages that every chunk has gone through.
+    """
+    spec, job, fitted = run.plan.spec, run.plan.spec.job, run.fitted.preprocessing
+    totals = _totals(run, chunk_stages)
+    features = [file for file in totals.files if file.name.startswith("features/")]
+    rows = dict(zip(run.plan.splits, run.fitted.series_starts[-1].tolist(), strict=True))
+    times = totals.runs.pop("time", Runs())
+    return Manifest(
+        fingerprint=run.plan.fingerprint,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={"emberharmony": __version__, **{name: metadata.version(name) for name in ("numpy", "pyarrow")}},
+        spec=spec.to_json(),
+        source_rows=run.plan.facts["source_rows"],
+        null_times=run.plan.facts["null_times"],
+        left_out=totals.left_out,
+        rows=rows,
+        features=fitted.feature_names,
+        descriptions=feature_descriptions(fitted.columns),
+        window_columns=window_descriptions(run) if spec.windows.strides else {},
+        features_by_kind=fitted.features_by_kind,
+        dropped={column.name: column.reason for column in fitted.dropped},
+        schema=_schema_of(run.store, features[0]) if features else {},
+        strides={str(stride): _window_counts(str(stride), pca, totals, run) for stride, pca in run.fitted.pcas.items()},
+        backends=dict(totals.backends),
+        files=tuple(totals.files),
+        computed=_in_ranges(totals.computed),
+        parity={"chunks": len(totals.parity), "largest": max(totals.parity)} if totals.parity else {},
+        drift={} if job.fits else measured_drift(run),
+        shared_times=times.n_shared,
+        key_changes=sum(max(of_split.n_runs - 1, 0) for of_split in totals.runs.values()),
+        nonfinite={c.name: c.n_nonfinite for c in fitted.columns if c.n_nonfinite and job.fits},
+        clipped=dict(totals.clipped["featurize"]) if job.publishes_rows else {},
+    )
+
+
+def in_few_words(numbers: Sequence[int]) -> str:
+    """Return rising numbers as ranges.
+
+    Examples
+    --------
+    >>> in_few_words([0, 1, 2, 5, 7, 8])
+    '0-2,5,7-8'
+    """
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in as_ranges(numbers))
+
+
+def _totals(run: Run, chunk_stages: Sequence[str]) -> Totals:
+    totals = Totals(run.plan.spec.job.publishes)
+    more = {"profile": totals.add_rows, "project": totals.add_windows}
+    for stage in chunk_stages:
+        for receipt in run.receipts.all_of(stage):
+            totals.add(receipt)
+            if stage in more:
+                more[stage](receipt)
+    for stage in (FIT, FIT_PCA):
+        fitted = run.receipts.find(stage, 0)
+        if fitted is not None:
+            totals.add_files(fitted)
+    return totals
+
+
+def _window_counts(stride: str, pca: WindowPCA, totals: Totals, run: Run) -> WindowCounts:
+    counted = {split: totals.windows[stride][split] for split in run.plan.splits}
+    return WindowCounts(
+        windows=counted if run.plan.spec.job.publishes_rows else {"train": pca.n_windows},
+        components=pca.n_components,
+        explained_variance_ratio=tuple(pca.explained_variance_ratio.tolist()),
+        applied_explained=totals.explained[stride].share,
+        clipped=totals.clipped["project"][stride],
+    )
+
+
+def _in_ranges(computed: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, dict[str, str]]:
+    return {stage: {who: in_few_words(chunks) for who, chunks in by.items()} for stage, by in computed.items()}
+
+
+def _schema_of(store: Store, file: FileRecord) -> dict[str, str]:
+    schema: pa.Schema = pq.read_schema(store.path(file))
+    return {field.name: str(field.type) for field in schema}

@@ -1,0 +1,140 @@
+"""The plan of a staged run, as a file: what every task of the run is told."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from emberharmony.arrow import text_columns
+from emberharmony.features.columns import ColumnRoles, DroppedColumn, FeatureColumn
+from emberharmony.io.sources.text_budget import TextBudget
+from emberharmony.io.store.local import Store, as_safetensors
+from emberharmony.pipeline.plan import Plan
+from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.planning.chunks import Chunk
+from emberharmony.splits import TimeBoundaries
+from emberharmony.typing import IntArray
+
+PLAN = "plan.json"
+CHUNKS = "chunks.safetensors"
+PLAN_VERSION = 2
+
+
+@dataclass(frozen=True)
+class StagedPlan:
+    """The part of a `Plan` that tasks need: small, and the same for all of them."""
+
+    fingerprint: str  # hash of all that decides the result
+    spec: PipelineSpec
+    schema: pa.Schema
+    roles: ColumnRoles
+    n_rows: int  # that take part: all rows of the table except those without a time
+    boundaries: TimeBoundaries | None
+    texts: TextBudget  # memory that the texts of a chunk may take
+    facts: Mapping[str, Any]  # what a summary shows
+    chunks: tuple[Chunk, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Return what tasks need of a plan."""
+        bytes_per_row = {name: plan.table.bytes_per_row[name] for name in text_columns(plan.table.schema)}
+        facts = {
+            "source_rows": plan.table.n_rows,
+            "null_times": plan.n_null_times,
+            "in_order": plan.in_order,
+            "chunk_rows": plan.memory.chunk_rows,
+            "projected_bytes": plan.memory.projected_bytes,
+        }
+        return cls(
+            fingerprint=plan.fingerprint,
+            spec=plan.spec,
+            schema=plan.table.schema,
+            roles=plan.roles,
+            n_rows=plan.n_rows,
+            boundaries=plan.boundaries,
+            texts=TextBudget(bytes_per_row, plan.memory.spare_bytes),
+            facts=facts,
+            chunks=plan.chunks,
+        )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        return self.spec.job.splits
+
+    @cached_property
+    def run_name(self) -> str:
+        """Name of the run's folder: the fingerprint and the chunks, so that only the same work is ever resumed."""
+        digest = hashlib.sha256(_chunk_table(self.chunks).tobytes()).hexdigest()[:8]
+        return f"{self.fingerprint}-{len(self.chunks)}-{digest}"
+
+    def write(self, store: Store) -> None:
+        """Write the plan into a run's store."""
+        table = _chunk_table(self.chunks)
+        arrays = {"first_row": table[:, 0], "n_rows": table[:, 1]}
+        if any(chunk.times for chunk in self.chunks):
+            arrays["times"] = table[:, 2:4]
+        if any(chunk.ties for chunk in self.chunks):
+            arrays["ties"] = table[:, 4:]
+        store.write(CHUNKS, as_safetensors(arrays))
+        store.write_json(PLAN, self._to_json())  # last: if it is there, the plan is complete
+
+    @classmethod
+    def read(cls, store: Store) -> Self:
+        """Return the plan that `write` wrote."""
+        data = store.read_json(PLAN)
+        roles = data["roles"]
+        return cls(
+            fingerprint=data["fingerprint"],
+            spec=PipelineSpec.from_json(data["spec"]),
+            schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(data["schema"]))),
+            roles=ColumnRoles(
+                features=tuple(FeatureColumn(**column) for column in roles["features"]),
+                time=roles["time"],
+                target=roles["target"],
+                passthrough=tuple(roles["passthrough"]),
+                dropped=tuple(DroppedColumn(**column) for column in roles["dropped"]),
+            ),
+            n_rows=data["n_rows"],
+            boundaries=TimeBoundaries(**data["boundaries"]) if data["boundaries"] else None,
+            texts=TextBudget(**data["texts"]),
+            facts=data["facts"],
+            chunks=_chunks_in(store),
+        )
+
+    def _to_json(self) -> dict[str, Any]:
+        return {
+            "version": PLAN_VERSION,
+            "fingerprint": self.fingerprint,
+            "spec": self.spec.to_json(),
+            "schema": base64.b64encode(self.schema.serialize()).decode(),
+            "roles": asdict(self.roles),
+            "n_rows": self.n_rows,
+            "boundaries": asdict(self.boundaries) if self.boundaries else None,
+            "texts": asdict(self.texts),
+            "facts": dict(self.facts),
+        }
+
+
+def _chunk_table(chunks: tuple[Chunk, ...]) -> IntArray:
+    """First row, number of rows, and ranges of times and of ties of every chunk; absent ranges are empty."""
+    table = np.array([[c.first_row, c.n_rows, *(c.times or (0, 0)), *(c.ties or (0, 0))] for c in chunks], np.int64)
+    return table if any(chunk.ties for chunk in chunks) else table[:, :4].copy()
+
+
+def _chunks_in(store: Store) -> tuple[Chunk, ...]:
+    table = store.read_arrays(CHUNKS)
+    first_rows, n_rows = (table[name].tolist() for name in ("first_row", "n_rows"))
+    times, ties = (_ranges(table.get(name), len(n_rows)) for name in ("times", "ties"))
+    return tuple(Chunk(i, *of) for i, of in enumerate(zip(first_rows, n_rows, times, ties, strict=True)))
+
+
+def _ranges(table: IntArray | None, n: int) -> list[tuple[int, int] | None]:
+    return [None] * n if table is None else [(start, stop) if start < stop else None for start, stop in table.tolist()]

@@ -1,0 +1,138 @@
+"""Receipts: the marks in a run's store that say which stages of which chunks are done, and what they wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from emberharmony.errors import DamagedError
+from emberharmony.io.store.local import FileRecord, Store
+from emberharmony.planning.chunks import Chunk
+from emberharmony.stats.explained import ExplainedSquares
+from emberharmony.stats.runs import Runs
+
+_FOLDER = "receipts"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What one stage of one chunk has written; the stage is done when this is in the store."""
+
+    stage: str
+    chunk: int
+    rows: Mapping[str, int]  # by split; windows by "stride/split"
+    files: tuple[FileRecord, ...]
+    backend: str
+    seconds: float
+    left_out: int = 0  # rows in no split
+    host: str = ""  # that computed it
+    parity: float | None = None  # largest difference to NumPy, if it was computed there as well
+    explained: Mapping[str, ExplainedSquares] = field(default_factory=dict)  # by stride, of rows that a state is applied to
+    clipped: Mapping[str, int] = field(default_factory=dict)  # values beyond float32, by column; scores, by stride
+    runs: Mapping[str, Runs] = field(default_factory=dict)  # by split: rows of equal hash keys; "time": of equal time
+
+    def find(self, name: str) -> FileRecord | None:
+        """Return the record of the file of that name, if the stage has written one."""
+        return next((file for file in self.files if file.name == name), None)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], /) -> Self:
+        """Return the receipt that was written as JSON."""
+        explained = {stride: ExplainedSquares(**squares) for stride, squares in data.get("explained", {}).items()}
+        files = tuple(FileRecord(**file) for file in data["files"])
+        runs = {name: Runs(**found) for name, found in data.get("runs", {}).items()}
+        return cls(**{**data, "files": files, "explained": explained, "runs": runs})
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """The receipts of a run. The first receipt of a stage of a chunk wins: others may build on its files already."""
+
+    store: Store
+    chunks: Sequence[Chunk]
+
+    def commit(self, receipt: Receipt) -> None:
+        """Mark a stage of a chunk as done, unless it is."""
+        self.store.sync_folders(receipt.files)
+        self.store.write_json(_name(receipt.stage, receipt.chunk), asdict(receipt), once=True)
+
+    def find(self, stage: str, chunk: int) -> Receipt | None:
+        """Return the receipt of a stage of a chunk, if it is done."""
+        name = _name(stage, chunk)
+        if self.store.exists(name):
+            return Receipt.from_json(self.store.read_json(name))
+        self.store.check_there()
+        return None
+
+    def all_of(self, stage: str) -> Iterator[Receipt]:
+        """Yield the receipts of all chunks, in order; the stage has to be complete."""
+        for chunk in self.chunks:
+            yield Receipt.from_json(self.store.read_json(_name(stage, chunk.index)))
+
+    def file(self, stage: str, chunk: int, name: str) -> FileRecord:
+        """Return the record of a file that a stage of a chunk has written.
+
+        Raises
+        ------
+        DamagedError
+            If the stage is not done, or has written no such file.
+        """
+        receipt = self.find(stage, chunk)
+        record = receipt.find(name) if receipt else None
+        if record is None:
+            raise DamagedError(f"{name} is needed, and there is no receipt of {stage} of chunk {chunk} that names it.", name)
+        return record
+
+    def missing(self, stage: str) -> list[Chunk]:
+        """Return the chunks of which a stage is not done."""
+        self.store.check_there()
+        folder = self.store.path(f"{_FOLDER}/{stage}")
+        done = {path.stem for path in folder.iterdir() if path.suffix == ".json"} if folder.exists() else set()
+        return [chunk for chunk in self.chunks if f"{chunk.index:05}" not in done]
+
+    def check_files(self, receipt: Receipt) -> None:
+        """Raise unless a receipt's files are what it says.
+
+        Raises
+        ------
+        DamagedError
+            If one is missing or was changed; its stage has to be run again.
+        """
+        for file in receipt.files:
+            self.store.check(file)
+
+    def drop_damaged(self, *, n_threads: int = 1) -> int:
+        """Remove the receipts whose files are missing or changed; returns how many.
+
+        A machine that lost its power can leave files of the right size and name that hold zeros.
+        """
+        receipts = self._paths()
+        with ThreadPoolExecutor(n_threads) as pool:
+            holds = list(pool.map(self._holds, receipts))
+        for path, is_whole in zip(receipts, holds, strict=True):
+            if not is_whole:
+                path.unlink(missing_ok=True)
+        return holds.count(False)
+
+    def invalidate(self, name: str) -> None:
+        """Remove the receipt that names the file that is kept under this name, if there is one."""
+        for path in self._paths():
+            if any(file.kept_as == name for file in Receipt.from_json(json.loads(path.read_bytes())).files):
+                path.unlink()
+
+    def _paths(self) -> list[Path]:
+        return list(self.store.path(_FOLDER).glob("*/*.json"))
+
+    def _holds(self, path: Path) -> bool:
+        try:
+            return all(self.store.holds(file) for file in Receipt.from_json(json.loads(path.read_bytes())).files)
+        except (ValueError, TypeError, KeyError):  # not JSON, or not a receipt
+            return False
+
+
+def _name(stage: str, chunk: int) -> str:
+    return f"{_FOLDER}/{stage}/{chunk:05}.json"
