@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -37,9 +39,17 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's table; the one of `make demo` if it is there."""
+def flights_file() -> Path:
+    """The demo's table, where `make demo` has it as well: made once for all sessions."""
     from flows.cli.flights import prepare_flights
 
-    made = Path(__file__).parent.parent / "data" / "flights.parquet"
-    return made if made.exists() else prepare_flights(tmp_path_factory.mktemp("flights") / "flights.parquet")
+    return prepare_flights(Path(__file__).parent.parent / "data" / "flights.parquet")
+
+
+@pytest.fixture(scope="session")
+def tenth_of_flights(flights_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every tenth row of the flights, out of order as they are, in as many row groups."""
+    table = pq.read_table(flights_file)
+    path = tmp_path_factory.mktemp("tenth") / "flights.parquet"
+    pq.write_table(table.take(pa.array(range(0, len(table), 10))), path, row_group_size=5_000)
+    return path

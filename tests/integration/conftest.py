@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gcp_storage_emulator.storage
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from gcp_storage_emulator.server import create_server
+from google.cloud import bigquery
 
 from emberharmony.io.bigquery import BigQueryConnection, RetrySpec, TableName
 from emberharmony.io.bigquery.schema import table_fields
-from flows.cli.flights import prepare_flights
 from tests.integration.emulator import server
 
 ROOT = Path(__file__).parents[2]
+RAW = "raw"
+ALL, SOME = "all_flights", "flights"
 
 
 class Flights(NamedTuple):
@@ -44,8 +47,9 @@ def storage_server(bigquery_server: server.Emulator) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def connection(bigquery_server: server.Emulator, storage_server: str) -> BigQueryConnection:
-    return BigQueryConnection(
+def session_connection(bigquery_server: server.Emulator, storage_server: str) -> BigQueryConnection:
+    """The connection, for what all modules share."""
+    connection = BigQueryConnection(
         project=bigquery_server.project,
         location="US",
         api_endpoint=bigquery_server.rest_url,
@@ -55,21 +59,49 @@ def connection(bigquery_server: server.Emulator, storage_server: str) -> BigQuer
         labels={"suite": "integration"},
         retry=RetrySpec(attempts=4, first_wait_s=0.01, max_wait_s=0.05, request_deadline_s=20.0),
     )
+    with connection.open() as clients:
+        clients.jobs.create_dataset(RAW)
+    return connection
+
+
+@pytest.fixture(scope="module")
+def connection(session_connection: BigQueryConnection) -> Iterator[BigQueryConnection]:
+    """The connection; what a module has made is removed after it: every table makes every request to this server slower."""
+    yield session_connection
+    with session_connection.open() as clients:
+        for dataset in clients.jobs.list_datasets():
+            if dataset.dataset_id != RAW:
+                clients.jobs.delete_dataset(dataset.reference, delete_contents=True)
+        for table in clients.jobs.list_tables(RAW):
+            if table.table_id not in (SOME, ALL):
+                clients.jobs.delete_table(table.reference)
 
 
 @pytest.fixture(scope="session")
-def flights(connection: BigQueryConnection, tmp_path_factory: pytest.TempPathFactory) -> Flights:
-    """The demo's table, loaded by a load job; nothing writes to it."""
-    from google.cloud import bigquery
+def all_flights(session_connection: BigQueryConnection, flights_file: Path) -> Flights:
+    """The demo's table; nothing writes to it."""
+    return _loaded(session_connection, flights_file, ALL)
 
-    path = prepare_flights(ROOT / "data" / "flights.parquet")
-    name = TableName(connection.project, "raw", "flights")
+
+@pytest.fixture(scope="session")
+def flights(session_connection: BigQueryConnection, flights_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Flights:
+    """Flights of the first three days of every month, and of the last day of the year; nothing writes to them."""
+    rows = pq.read_table(flights_file)
+    early = pc.less_equal(rows["day"], 3)
+    last = pc.and_(pc.equal(rows["month"], 12), pc.equal(rows["day"], 31))
+    path = tmp_path_factory.mktemp("flights") / "flights.parquet"
+    pq.write_table(rows.filter(pc.or_(early, last)), path)
+    return _loaded(session_connection, path, SOME)
+
+
+def _loaded(connection: BigQueryConnection, path: Path, table: str) -> Flights:
+    """A table of the server, loaded by a load job, and the file that it comes from."""
+    name = TableName(connection.project, RAW, table)
     with connection.open() as clients:
-        clients.jobs.create_dataset("raw", exists_ok=True)
         # Created first: of a table that a load makes by itself, this server forgets the time of the last change.
         fields = table_fields(pq.read_schema(path), pq.read_schema(path).names, {})
         clients.jobs.create_table(bigquery.Table(str(name), fields))
         config = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_TRUNCATE")
         with path.open("rb") as file:
-            clients.jobs.load_table_from_file(file, str(name), job_config=config, job_id="flights").result()
+            clients.jobs.load_table_from_file(file, str(name), job_config=config, job_id=table).result()
     return Flights(name, path)

@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import PlanError
-from emberharmony.features import TerabyteFeatureExtractor, terabyte_feature_extractor
+from emberharmony.features import TerabyteFeatureExtractor
 from emberharmony.io.sources.bigquery.order import sort_rows
+from emberharmony.notebook import feature_extractor
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 
@@ -17,18 +18,18 @@ DROPPED = ["dep_time", "dep_delay", "arr_time", "air_time", "month", "day", "hou
 
 @pytest.fixture
 def extractor(connection, monkeypatch) -> TerabyteFeatureExtractor:
-    monkeypatch.setattr(terabyte_feature_extractor, "BigQueryConnection", lambda **_: connection)
+    monkeypatch.setattr(feature_extractor, "BigQueryConnection", lambda **_: connection)
     return TerabyteFeatureExtractor(project_id=connection.project, chunk_size=100_000, max_memory_gb=4, verbose=False)
 
 
-def test_looking_at_a_table(extractor, flights):
-    assert extractor.row_count(str(flights.table)) == 336_776
-    types = extractor.detect_column_types(str(flights.table))
-    assert types == extractor.detect_column_types(flights.path)
+def test_looking_at_a_table(extractor, all_flights):
+    assert extractor.row_count(str(all_flights.table)) == 336_776
+    types = extractor.detect_column_types(str(all_flights.table))
+    assert types == extractor.detect_column_types(all_flights.path)
     late = extractor.process_in_chunks(
-        str(flights.table), lambda chunk: (len(chunk), chunk["arr_delay"].sum()), ["arr_delay"], index_col="time_hour"
+        str(all_flights.table), lambda chunk: (len(chunk), chunk["arr_delay"].sum()), ["arr_delay"], index_col="time_hour"
     )
-    expected = pq.read_table(flights.path, columns=["arr_delay"])["arr_delay"].to_pandas()
+    expected = pq.read_table(all_flights.path, columns=["arr_delay"])["arr_delay"].to_pandas()
     assert sum(n for n, _ in late) == 336_776
     assert sum(total for _, total in late) == expected.sum()
     assert max(n for n, _ in late) <= 100_000

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -72,11 +73,12 @@ def _json(body: bytes) -> dict:
 
 
 @pytest.fixture
-def dataset(connection, request) -> str:
+def dataset(connection, request) -> Iterator[str]:
     name = f"sink_{abs(hash(request.node.nodeid))}"
     with connection.open() as clients:
         clients.jobs.create_dataset(name)
-    return name
+        yield name
+        clients.jobs.delete_dataset(name, delete_contents=True)  # the server takes longer with every table that it has
 
 
 def make_table(folder: Path, *, name: str = "features", first_day: int = 1, days: int = 6, x: float = 0):

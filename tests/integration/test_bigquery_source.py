@@ -78,7 +78,7 @@ def test_times_are_counted_where_they_are(spec, rows):
     assert not isinstance(source, RowGroups)
 
 
-@pytest.mark.parametrize("chunk_rows", [40_000, 150_000])
+@pytest.mark.parametrize("chunk_rows", [4_000, 15_000])
 def test_chunks_are_the_table_in_order(spec, rows, chunk_rows):
     source = BigQuerySource(spec)
     chunks = chunks_of(source, TIME, chunk_rows)
@@ -92,7 +92,7 @@ def test_chunks_are_the_table_in_order(spec, rows, chunk_rows):
 
 def test_a_row_keeps_its_number_whatever_columns_are_read(spec, rows):
     source = BigQuerySource(spec)
-    chunk = chunks_of(source, TIME, 20_000)[3]
+    chunk = chunks_of(source, TIME, 2_000)[3]
     part = source.read(chunk, ["flight", TIME], time=TIME)
     assert part.column_names == ["row_number", "flight", TIME]
     assert part["flight"].equals(rows["flight"].slice(chunk.first_row, chunk.n_rows))
@@ -102,7 +102,7 @@ def test_rows_of_one_time_are_in_the_order_asked_for_whatever_is_read(spec, rows
     """Profile and featurize read different columns: a row whose number moved between them would change its split."""
     order = ("flight", "carrier", "origin")
     source = BigQuerySource(dataclasses.replace(spec, order_by=order))
-    chunk = chunks_of(source, TIME, 20_000)[1]
+    chunk = chunks_of(source, TIME, 2_000)[1]
     wide = source.read(chunk, ["arr_delay", "air_time", "dest"], time=TIME)
     narrow = source.read(chunk, ["dest"], time=TIME)
     assert narrow["dest"].equals(wide["dest"])
@@ -143,9 +143,9 @@ def test_how_a_table_is_partitioned(spec, connection, column, granularity, field
     assert BigQuerySource(dataclasses.replace(spec, table=str(table.reference))).order("t").partitions == expected
 
 
-@pytest.mark.parametrize(("chunk_rows", "n_chunks"), [(20_000, 12 * 2 + 1), (60_000, 6)])
+@pytest.mark.parametrize(("chunk_rows", "n_chunks"), [(2_000, 12 * 2 + 1), (6_500, 6)])
 def test_chunks_are_whole_partitions_or_pieces_of_one(spec, connection, flights, rows, chunk_rows, n_chunks):
-    """Twelve months of 25,000 to 30,000 flights, and the last evening's, which is the next year's in UTC."""
+    """Twelve months of 2,400 to 3,800 flights, and the last evening's, which is the next year's in UTC."""
     name = TableName(connection.project, "raw", "by_month")
     with connection.open() as clients:
         cut = f"PARTITION BY TIMESTAMP_TRUNC({TIME}, MONTH) AS SELECT {TIME}, distance FROM {flights.table.sql}"
@@ -166,7 +166,7 @@ def test_chunks_are_whole_partitions_or_pieces_of_one(spec, connection, flights,
 def test_a_key_orders_a_job_without_time(spec, rows):
     source = BigQuerySource(dataclasses.replace(spec, key="flight"))
     expected = sort_rows(rows, by="flight")
-    chunks = make_plan(PipelineSpec(dataclasses.replace(spec, key="flight")), Resources(chunk_rows=7_777)).chunks
+    chunks = make_plan(PipelineSpec(dataclasses.replace(spec, key="flight")), Resources(chunk_rows=777)).chunks
     assert sum(chunk.n_rows for chunk in chunks) == rows.num_rows
     for chunk in chunks[::13]:
         part = source.read(chunk, ["flight", "tailnum", TIME], time=None)
@@ -222,7 +222,7 @@ def test_a_query_is_materialised_once(spec, connection, flights):
         spec, table=None, query=query, parameters=parameters, temporary_dataset="raw", temporary_hours=2.0
     )
     first, second = BigQuerySource(spec), BigQuerySource(spec)
-    assert first.describe().n_rows == 342
+    assert first.describe().n_rows == 34
     assert first.describe().identity == second.describe().identity
     planned = first.pin(TIME)
     assert planned.pin.table == second.pin(TIME).pin.table
@@ -231,9 +231,9 @@ def test_a_query_is_materialised_once(spec, connection, flights):
         left = copy.expires - dt.datetime.now(dt.UTC)
     assert dt.timedelta(hours=1.9) < left < dt.timedelta(hours=2.1)
     [chunk] = chunks_of(BigQuerySource(planned), TIME, 10_000)
-    assert BigQuerySource(planned).read(chunk, ["distance"], time=TIME)["distance"].to_pylist() == [4983] * 342
+    assert BigQuerySource(planned).read(chunk, ["distance"], time=TIME)["distance"].to_pylist() == [4983] * 34
     other = dataclasses.replace(spec, parameters=parameters | {"carrier": "AS"})
-    assert BigQuerySource(other).describe().n_rows == 714
+    assert BigQuerySource(other).describe().n_rows == 74
 
 
 def test_a_view_is_materialised_too(spec, connection, flights):
@@ -246,7 +246,7 @@ def test_a_view_is_materialised_too(spec, connection, flights):
     with pytest.raises(PlanError, match="temporary_dataset"):
         BigQuerySource(spec).describe()
     source = BigQuerySource(dataclasses.replace(spec, temporary_dataset="raw"), by=TIME)
-    assert source.describe().n_rows == 707
+    assert source.describe().n_rows == 71
     with connection.open() as clients:
         assert clients.jobs.get_table(source.pin(TIME).pin.table).clustering_fields == [TIME]
 
