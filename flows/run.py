@@ -57,7 +57,7 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
         f"without Prefect: --set runtime.engine=local."
     )
     kind.check_available(job.runtime)  # before a server is started for nothing
-    with server_if_needed(advice), using_callback(callback or current_callback()) as results:
+    with server_if_needed(advice, meanwhile=_flows), using_callback(callback or current_callback()) as results:
         from flows.prefect.outages import OutageError, outages_told  # Prefect is imported while its server starts
 
         try:
@@ -76,9 +76,13 @@ def same_command(overwrite: bool) -> str:
 
 
 def _as_flow_run(job: AnyJob, *, overwrite: bool) -> RunResult:
+    return _flows()[job.command](job, overwrite)
+
+
+def _flows() -> Mapping[str, Flow[..., RunResult]]:
+    """The flow of each command; importing them imports Prefect, which takes two seconds."""
     from flows.apply import apply
     from flows.extract import extract
     from flows.fit import fit
 
-    flow: Flow[..., RunResult] = {"run": extract, "fit": fit, "apply": apply}[job.command]
-    return flow(job, overwrite)
+    return {"run": extract, "fit": fit, "apply": apply}

@@ -36,7 +36,7 @@ __all__ = [
     "minimum", "moveaxis", "multiply", "native_dtype", "negative", "nextafter", "nonzero", "not_equal", "ones",
     "permute_dims", "plain", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll",
     "round", "scalar", "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze",
-    "stack", "std", "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile",
+    "stack", "std", "subtract", "sum", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile",
     "to_device", "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse",
     "unique_values", "unstack", "use_device", "var", "vecdot", "where", "widened", "widest_float", "zeros",
 ]  # fmt: skip
@@ -97,10 +97,6 @@ def to_device(x: Any, device: str, /) -> Any:
 
 
 def evaluate(*arrays: Any) -> None:
-    pass
-
-
-def synchronize(device: str, /) -> None:
     pass
 
 

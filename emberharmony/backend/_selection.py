@@ -15,11 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from emberharmony.backend._loading import ENV_VAR, INSTALL, PACKAGES, available_backends, load, placed
 from emberharmony.backend._philox import default_stream
-from emberharmony.backend._tensor import Tensor
 from emberharmony.errors import BackendUnavailableError
 
 _process_choice: str | None = None
@@ -50,26 +47,6 @@ class Backend:
     def place(self, device: str | None) -> str:
         """The full name of the requested device, which must exist here, or this backend's device by default."""
         return self.device if device is None else placed(self.xp, device)
-
-    def asarray(self, x: Any, /, *, dtype: Any = None) -> Any:
-        """`x` as a tensor of this backend on its device (see `emberharmony.ops.convert_to_tensor`)."""
-        if isinstance(x, Tensor):
-            x = x.numpy()
-        native = None if dtype is None else self.xp.native_dtype(dtype)
-        return Tensor(self.xp.asarray(x, dtype=native, device=self.device), self.xp)
-
-    def to_numpy(self, x: Any, /) -> np.ndarray[Any, Any]:
-        """A tensor or native array of this backend as a read-only NumPy array."""
-        view: np.ndarray[Any, Any] = self.xp.to_numpy(x._array if isinstance(x, Tensor) else x)
-        return view
-
-    def eval(self, *tensors: Any) -> None:
-        """Compute pending results of a lazy backend (MLX). Evaluate tensors before another thread uses them."""
-        self.xp.evaluate(*(getattr(t, "_array", t) for t in tensors))
-
-    def synchronize(self) -> None:
-        """Wait until the device has finished its pending work."""
-        self.xp.synchronize(self.device)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Functions follow the backend of their arguments. The default backend (see `ember
 Mixing arrays of two backends in one call is a TypeError.
 """
 
+import sys
 from math import e, inf, nan, pi
 
 from emberharmony.backend._dtypes import (
@@ -22,8 +23,8 @@ from emberharmony.backend._dtypes import (
     uint32,
     uint64,
 )  # fmt: skip
-from emberharmony.backend._tensor import Tensor
 from emberharmony.ops import fft, linalg, random
+from emberharmony.ops._tensor import Tensor
 from emberharmony.ops.convert import (
     convert_to_tensor,
     convert_to_tensor_safe,
@@ -187,6 +188,7 @@ from emberharmony.ops.searching import (
 
 __array_api_version__ = "2025.12"
 newaxis = None
+Tensor.namespace = sys.modules[__name__]
 
 __all__ = [
     "DType",

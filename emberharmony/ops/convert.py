@@ -11,7 +11,7 @@ import numpy as np
 from emberharmony.backend import select
 from emberharmony.backend._dtypes import DType, as_dtype
 from emberharmony.backend._loading import load, placed
-from emberharmony.backend._tensor import LIBRARIES, Tensor, library_of, wrap
+from emberharmony.ops._tensor import LIBRARIES, Tensor, library_of, wrap
 from emberharmony.ops.random import Generator
 
 __all__ = [

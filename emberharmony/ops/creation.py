@@ -9,7 +9,7 @@ import numpy as np
 from emberharmony.backend import select
 from emberharmony.backend._dtypes import DType, as_dtype
 from emberharmony.backend._loading import load, placed
-from emberharmony.backend._tensor import LIBRARIES, Tensor, common, library_of, wrap
+from emberharmony.ops._tensor import LIBRARIES, Tensor, common, library_of, wrap
 
 __all__ = [
     "arange",

@@ -8,7 +8,7 @@ import numpy as np
 
 from emberharmony.backend import _dtypes, select
 from emberharmony.backend._dtypes import DType, as_dtype, in_kind, promote
-from emberharmony.backend._tensor import Scalar, Tensor, check_scalar, scalar_dtype, wrap
+from emberharmony.ops._tensor import Scalar, Tensor, check_scalar, scalar_dtype, wrap
 
 __all__ = ["__array_namespace_info__", "astype", "can_cast", "finfo", "iinfo", "isdtype", "result_type"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emberharmony.backend._dtypes import promote
-from emberharmony.backend._tensor import Tensor, binary, check_scalar, elementary, elementary_of_two, native, unary, wrap
+from emberharmony.ops._tensor import Tensor, binary, check_scalar, elementary, elementary_of_two, native, unary, wrap
 
 __all__ = [
     "abs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from emberharmony.backend import select
-from emberharmony.backend._tensor import Tensor, wrap
+from emberharmony.ops._tensor import Tensor, wrap
 
 __all__ = [
     "fft",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from emberharmony.backend._tensor import Axis, Tensor, operands, wrap
+from emberharmony.ops._tensor import Axis, Tensor, operands, wrap
 from emberharmony.ops.manipulation import matrix_transpose
 
 __all__ = [

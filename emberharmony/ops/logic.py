@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emberharmony.backend._tensor import Tensor, binary, comparison, native, operands, scalar_dtype, unary, wrap
+from emberharmony.ops._tensor import Tensor, binary, comparison, native, operands, scalar_dtype, unary, wrap
 
 __all__ = [
     "bitwise_and",

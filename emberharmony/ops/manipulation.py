@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from emberharmony.backend._tensor import Axis, Tensor, common, mixed, native, wrap
+from emberharmony.ops._tensor import Axis, Tensor, common, mixed, native, wrap
 
 __all__ = [
     "broadcast_arrays",

@@ -19,7 +19,7 @@ import numpy as np
 from emberharmony.backend import _dtypes, select
 from emberharmony.backend._dtypes import DType
 from emberharmony.backend._philox import Stream, default_stream, words_at
-from emberharmony.backend._tensor import Tensor, wrap
+from emberharmony.ops._tensor import Tensor, wrap
 
 __all__ = ["Generator", "integers", "normal", "permutation", "seed", "uniform", "uniform_at"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emberharmony.backend._tensor import Axis, Tensor, common, wrap
+from emberharmony.ops._tensor import Axis, Tensor, common, wrap
 
 __all__ = [
     "all",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from emberharmony.backend._tensor import Tensor, native, operands, wrap
+from emberharmony.ops._tensor import Tensor, native, operands, wrap
 
 __all__ = [
     "UniqueAll",

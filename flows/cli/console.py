@@ -21,10 +21,10 @@ from emberharmony.pipeline.stages import Stage
 from emberharmony.report.elapsed import Elapsed, process_age_s
 from emberharmony.report.plan_report import plan_report
 from emberharmony.report.summary import summary_lines
-from flows.cli.interrupt import stoppable
 from flows.cli.streams import OutputError, StandardError, output_errors
 from flows.config.job import AnyJob, ApplyJob, Job
 from flows.config.settings import settings_markdown
+from flows.engines.interrupt import stoppable
 from flows.run import run, same_command
 
 MAX_PADDED_CHARS = 60

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from emberharmony.errors import EmberharmonyError
+from flows.prefect.descriptors import occupy_descriptors
 
 
 class OutputError(EmberharmonyError):
@@ -39,15 +40,6 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
     if os.environ.get("COLUMNS", "").strip().lstrip("0") == "":
         os.environ.pop("COLUMNS", None)
-
-
-def occupy_descriptors() -> None:
-    """Open the null device where a standard stream is closed."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect.events.worker import EventsWorker
 from prefect.exceptions import TerminationSignal
@@ -18,9 +18,11 @@ from pydantic_core import PydanticSerializationError
 
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import Stage
-from flows.cli.interrupt import hurry
-from flows.config.job import AnyJob
+from flows.engines.interrupt import hurry
 from tasks.stages import TASKS
+
+if TYPE_CHECKING:
+    from flows.config.job import AnyJob
 
 MAX_EVENTS_WAITING = 1000
 """Events, three for a task run and 13 kB each, that may wait for the server before the next chunk waits for them."""

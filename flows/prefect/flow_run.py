@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from emberharmony.pipeline.callback import current_callback, record_result
 from emberharmony.pipeline.execute import RunResult, run_job
-from flows.config.job import AnyJob
 from flows.prefect.artifacts import ArtifactCallback, publish_summary
+
+if TYPE_CHECKING:
+    from flows.config.job import AnyJob
 
 
 def run_in_flow(job: AnyJob, *, overwrite: bool) -> RunResult:

@@ -8,7 +8,7 @@ import queue
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -22,13 +22,15 @@ CHECK_TIMEOUT_S = 15.0
 
 
 @contextmanager
-def server_if_needed(advice: str = "") -> Iterator[None]:
+def server_if_needed(advice: str = "", meanwhile: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Have a Prefect server for the length of the block: the one that is configured, or a temporary one.
 
     Parameters
     ----------
     advice : str
         What to do if the configured server does not answer.
+    meanwhile : callable
+        Called without arguments while a temporary server starts, which takes seconds.
 
     Raises
     ------
@@ -43,7 +45,7 @@ def server_if_needed(advice: str = "") -> Iterator[None]:
         yield
         return
     try:
-        with temporary_server(prefect_home()) as server, _using(server):
+        with temporary_server(prefect_home()) as server, _using(server, meanwhile):
             yield
     except ServerDiedError as error:
         raise TerminalError(
@@ -142,12 +144,11 @@ def _ask() -> Exception | None:
 
 
 @contextmanager
-def _using(server: TemporaryServer) -> Iterator[None]:
+def _using(server: TemporaryServer, meanwhile: Callable[[], object]) -> Iterator[None]:
     load_prefect()
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    import flows.extract  # noqa: F401 - two seconds in which the server starts
-
+    meanwhile()
     server.wait_until_ready()
     # A request that is lost with the server is repeated, and waits for the next one; 5 would take minutes if there is none.
     with temporary_settings({PREFECT_API_URL: server.url, PREFECT_CLIENT_MAX_RETRIES: 2}):

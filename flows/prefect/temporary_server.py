@@ -22,7 +22,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from flows.cli.streams import occupy_descriptors
+from flows.prefect.descriptors import occupy_descriptors
 
 SCRIPT = str(Path(__file__).with_name("server_process.py"))
 START_TIMEOUT_S = 120.0

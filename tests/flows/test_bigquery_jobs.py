@@ -95,6 +95,6 @@ def test_a_plan_looks_at_the_sink(job, tmp_path):
 
 
 def test_a_run_without_credentials_starts_no_server(job, monkeypatch):
-    monkeypatch.setattr(run_module, "server_if_needed", lambda *_: pytest.fail("a server was started"))
+    monkeypatch.setattr(run_module, "server_if_needed", lambda *_, **__: pytest.fail("a server was started"))
     with pytest.raises(TerminalError, match="gcloud auth application-default login"):
         run_module.run(job)

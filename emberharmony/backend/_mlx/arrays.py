@@ -80,10 +80,6 @@ def evaluate(*arrays: Any) -> None:
     mx.eval(*arrays)
 
 
-def synchronize(device: str, /) -> None:
-    mx.synchronize()
-
-
 # -- in and out
 
 

@@ -47,7 +47,6 @@ from emberharmony.backend._torch.arrays import (
     native_dtype,
     plain,
     scalar,
-    synchronize,
     to_device,
     to_dlpack,
     to_numpy,
@@ -71,7 +70,7 @@ __all__ = [
     "minimum", "moveaxis", "multiply", "native_dtype", "negative", "nextafter", "nonzero", "not_equal", "ones",
     "permute_dims", "plain", "positive", "pow", "prod", "real", "reciprocal", "remainder", "repeat", "reshape", "roll",
     "round", "scalar", "searchsorted", "setitem", "sign", "signbit", "sin", "sinh", "sort", "sqrt", "square", "squeeze",
-    "stack", "std", "subtract", "sum", "synchronize", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile",
+    "stack", "std", "subtract", "sum", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile",
     "to_device", "to_dlpack", "to_numpy", "tril", "triu", "trunc", "unique_all", "unique_counts", "unique_inverse",
     "unique_values", "unstack", "use_device", "var", "vecdot", "where", "widened", "widest_float", "zeros",
 ]  # fmt: skip

@@ -93,11 +93,6 @@ def evaluate(*arrays: Any) -> None:
     pass  # torch computes at once
 
 
-def synchronize(device: str, /) -> None:
-    if device != "cpu":
-        torch.accelerator.synchronize(device)
-
-
 # -- in and out
 
 

@@ -199,12 +199,8 @@ def test_backend_object():
     for name in available_backends():
         backend = select(f"{name}:cpu" if name != "numpy" else name)
         assert backend.float64
-        x = backend.asarray([1, 2], dtype=ops.float32)
-        assert (x.backend, x.dtype) == (name, ops.float32)
-        assert backend.to_numpy(x).tolist() == [1.0, 2.0]
-        backend.eval(x, x + 1)
-        backend.synchronize()
-        assert backend.asarray(ops.asarray([1.0])).backend == name
+        assert backend.place(None) == backend.device
+        assert name == backend.xp.NAME
         with pytest.raises(AttributeError):
             backend.name = "other"
 
@@ -230,7 +226,7 @@ def test_choosing_numpy_imports_no_other_backend():
 
 INTERFACE = [
     "asarray", "cast", "default_device", "device_of", "devices", "evaluate", "from_dlpack", "full_device", "getitem",
-    "has_float64", "native_dtype", "scalar", "setitem", "synchronize", "to_device", "to_numpy", "use_device",
+    "has_float64", "native_dtype", "scalar", "setitem", "to_device", "to_numpy", "use_device",
 ]  # fmt: skip
 FILES = {name: import_module(f"emberharmony.backend._{name}") for name in ("numpy", "torch", "mlx")}
 

@@ -188,7 +188,7 @@ def test_standard_streams_that_are_closed(job, closed, printed):
 
 CLOSED = """
 import os, socket, sys
-from flows.cli.streams import occupy_descriptors
+from flows.prefect.descriptors import occupy_descriptors
 for number in {closed}:
     os.close(number)
 occupy_descriptors()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -19,6 +18,8 @@ class OwnedArray:
 
     # NumPy's operators defer to the tensor: `np.float64(2) * tensor` is a tensor, while `np.sin(tensor)` is a NumPy array.
     __array_priority__ = 1000
+
+    namespace: ClassVar[ModuleType]  # `emberharmony.ops`, which sets it: this module is imported before that one is complete
 
     def __init__(self, array: Any, xp: Any) -> None:
         self._array = array
@@ -151,7 +152,7 @@ class OwnedArray:
         return type(self)(self._xp.to_device(self._array, placed(self._xp, device)), self._xp)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
-        ops = import_module("emberharmony.ops")
+        ops = self.namespace
         if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12", ops.__array_api_version__):
             raise ValueError(
                 f"emberharmony.ops follows version {ops.__array_api_version__} of the standard, not {api_version!r}."

@@ -11,7 +11,7 @@ import numpy as np
 from emberharmony.backend import _dtypes
 from emberharmony.backend._dtypes import DType
 from emberharmony.backend._loading import load
-from emberharmony.backend._owned import OwnedArray
+from emberharmony.ops._owned import OwnedArray
 
 Scalar = (bool, int, float, complex)
 LIBRARIES = ("numpy", "torch", "mlx")
