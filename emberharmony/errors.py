@@ -1,10 +1,16 @@
-"""The errors that the library raises."""
+"""The errors that the library raises, and errors as data for other processes."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 
 class EmberharmonyError(Exception):
     """Base class; the message says what happened and what to do."""
+
+    retryable: ClassVar[bool] = False
+    """Whether the same work may succeed later, or on another host."""
 
 
 class BackendUnavailableError(EmberharmonyError, ImportError):
@@ -22,6 +28,8 @@ class PlanError(EmberharmonyError, ValueError):
 class TransientError(EmberharmonyError):
     """A failure of storage or a service that may pass; retried with backoff."""
 
+    retryable = True
+
 
 class TerminalError(EmberharmonyError):
     """A failure that a retry cannot repair; never retried."""
@@ -32,16 +40,83 @@ class MissingLibraryError(TerminalError, ImportError):
 
 
 class DamagedError(EmberharmonyError):
-    """A staged file does not match its receipt; the job recomputes it."""
+    """A staged file does not match its receipt; the job recomputes it.
 
-    def __init__(self, message: str, name: str = "") -> None:
-        super().__init__(message, name)  # both, because unpickling in another process rebuilds an error from its args
-        self.name = name
+    Parameters
+    ----------
+    message : str
+        What happened.
+    file : str
+        Name under which the receipt keeps the file; empty if no receipt names it.
+    """
 
-    def __str__(self) -> str:
-        """Return the message."""
-        return str(self.args[0])
+    def __init__(self, message: str, file: str = "") -> None:
+        super().__init__(message)
+        self.file = file
 
 
 class ParityError(TerminalError):
     """A backend's results differ from NumPy's."""
+
+
+class ForeignError(EmberharmonyError):
+    """An error of another library, raised in another process; another host may not have it."""
+
+    retryable = True
+
+
+def to_json(error: BaseException) -> dict[str, Any]:
+    """Return an error as data, from which another process makes the error again.
+
+    The types are those of its classes, the most specific one first: the other process may not know that one.
+
+    Examples
+    --------
+    >>> to_json(DamagedError("part-0 was changed.", "part-0"))["fields"]
+    {'file': 'part-0'}
+    """
+    ours = isinstance(error, EmberharmonyError)
+    message = str(error) if ours else f"{type(error).__name__}: {error}"
+    return {
+        "types": [cls.__name__ for cls in type(error).__mro__ if issubclass(cls, EmberharmonyError)] or ["ForeignError"],
+        "message": message,
+        "fields": dict(vars(error)) if ours else {},
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> EmberharmonyError:
+    """Make an error from what `to_json` returned, of the same type and with the same fields.
+
+    Raises
+    ------
+    KeyError
+        If the data is not that of an error.
+
+    Examples
+    --------
+    >>> from_json(to_json(DamagedError("part-0 was changed.", "part-0")))
+    DamagedError('part-0 was changed.')
+    """
+    known = {cls.__name__: cls for cls in _classes(EmberharmonyError)}
+    cls = next(known[name] for name in [*data["types"], "EmberharmonyError"] if name in known)
+    error = cls(data["message"])
+    vars(error).update(data["fields"])
+    return error
+
+
+def in_context(error: EmberharmonyError, context: str) -> EmberharmonyError:
+    """Return the same error with a message that says where it happened.
+
+    Examples
+    --------
+    >>> in_context(DataError("x is empty."), "profile failed on h7")
+    DataError('profile failed on h7: x is empty.')
+    """
+    data = to_json(error)
+    return from_json({**data, "message": f"{context}: {data['message']}"})
+
+
+def _classes(cls: type[EmberharmonyError]) -> Iterator[type[EmberharmonyError]]:
+    yield cls
+    for subclass in cls.__subclasses__():
+        yield from _classes(subclass)

@@ -1,4 +1,4 @@
-"""One worker pool's portion of a job: a stage over some chunks of a run that another flow has staged."""
+"""A shard as a Prefect flow: one stage of some chunks of a run that another flow has staged, for one worker of a pool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.stages import STAGES
 from emberharmony.planning.chunks import from_ranges
 from emberharmony.threads import available_cores, compute_threads, limit_compute_threads
-from flows.engines.heartbeat import giving_signs
+from flows.engines.shard_files import leaving_errors, sending_heartbeats
 from flows.engines.task_runs import PrefectEngine
 
 ChunkStageName = Literal["profile", "featurize", "project"]
@@ -21,33 +21,35 @@ ChunkStageName = Literal["profile", "featurize", "project"]
 
 @flow(name="shard", persist_result=False)
 def shard(ref: RunRef, stage: ChunkStageName, chunks: list[tuple[int, int]], workers: int | None = None) -> Any:
-    """Do one stage of the given chunks on the backend that this worker selects; returns how many were left to do.
+    """Do one stage of the given chunks on the backend that this worker selects; returns how many were pending.
 
-    What is done already, by whomever, is not done again: a shard that another worker has begun can be given to this one.
-    It ends as cancelled if the run that waits for it has given it up.
+    Chunks that any worker has done are skipped, so a shard that another worker has begun can be given to this one. The flow
+    run ends as cancelled if the run that waits for it has given it up. An error is also left in the run's staging, as data.
 
     Parameters
     ----------
     ref : RunRef
-        The staged run, as the flow that staged it passes it on; its folder has to be reachable from here by the same path.
+        The staged run, as passed on by the flow that staged it. Its folder must be reachable from here by the same path.
     stage : str
         "profile", "featurize" or "project".
     chunks : list of (int, int)
         First and last number of each range of chunks.
     workers : int or None
-        Chunks at a time; by default one for each core, or as many as memory allows.
+        Chunks at a time; by default one for each core, or fewer if memory is short.
     """
     workers = workers or ref.workers_of(available_cores())
+    name = flow_run.get_id()
     with (
-        giving_signs(ref, flow_run.get_id()) as unwanted,
+        sending_heartbeats(ref, name) as given_up,
+        leaving_errors(ref, name),
         limit_compute_threads(max(1, compute_threads() // workers)),
         ThreadPoolTaskRunner(max_workers=workers) as runner,
     ):
         missing = {chunk.index for chunk in open_run(ref).receipts.missing(stage)}
         left = [chunk for chunk in from_ranges(chunks) if chunk in missing]
         engine = PrefectEngine("shard", workers=workers, granularity="chunk", runner=runner)
-        for _ in engine.map(STAGES[stage], ref, [] if unwanted.is_set() else left):
-            if unwanted.is_set():
+        for _ in engine.map(STAGES[stage], ref, [] if given_up.is_set() else left):
+            if given_up.is_set():
                 break
-    # A flow run that was cancelled while its process started is begun all the same: Prefect lets it.
-    return Cancelled(message="The run that waits for this shard has given it up.") if unwanted.is_set() else len(left)
+    # Prefect lets a flow run begin that was cancelled while its process started.
+    return Cancelled(message="The run that waits for this shard has given it up.") if given_up.is_set() else len(left)

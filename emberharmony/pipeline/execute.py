@@ -169,7 +169,7 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
             if not further:
                 raise
             _log.warning("%s It is made again.", damaged)
-            run.receipts.invalidate(damaged.name)
+            run.receipts.invalidate(damaged.file)
     manifest = read_manifest(run.sink)
     assert manifest is not None
     return manifest

@@ -92,7 +92,7 @@ class Runtime(BaseModel):
     pools: dict[str, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict, description="Worker pools of `engine: pools`: name of the `shard` deployment, shards at a time."
     )
-    shard_chunks: int | None = Field(None, ge=1, description="Chunks of a shard; by default a quarter of a lane's part.")
+    shard_chunks: int | None = Field(None, ge=1, description="Chunks of a shard; by default a quarter of a slot's part.")
     start_timeout_s: float = Field(
         180.0, gt=0, le=1e6, description="Seconds in which a worker has to begin a shard, before another pool gets it."
     )
@@ -100,7 +100,7 @@ class Runtime(BaseModel):
         60.0,
         ge=2,
         le=1e6,
-        description="Seconds without a sign of life from a shard's process, after which another pool does what is left.",
+        description="Seconds without a heartbeat from a shard's process, after which another pool does what is left.",
     )
     parity_check: float = Field(0.0, ge=0, le=1, description="Share of the chunks that NumPy computes too, to compare.")
     max_memory_gb: float = Field(

@@ -10,10 +10,10 @@ from flows.engines.auto import Auto
 from flows.engines.base import EngineKind
 from flows.engines.dask import Dask
 from flows.engines.local import Local
+from flows.engines.pools import Pools
 from flows.engines.processes import Processes
 from flows.engines.ray import Ray
 from flows.engines.threads import Threads
-from flows.engines.worker_pools import Pools
 
 ENGINES: dict[str, EngineKind] = {
     kind.name: kind for kind in (Auto(), Local(), Threads(), Processes(), Dask(), Ray(), Pools())

@@ -273,7 +273,7 @@ def test_what_a_killed_shard_or_host_had_another_pool_does(environment, replaced
     assert min(left) > 0
     assert contents(home / "killed") == undisturbed
     shards = shards_of(job, client)
-    for stage, told in (("profile", "Process exited with status code: -9"), ("project", "No sign of life for 10 s")):
+    for stage, told in (("profile", "Process exited with status code: -9"), ("project", "No heartbeat for 10 s")):
         lost = shards[f"{stage}-{HALF}-to-{N_CHUNKS - 1}-attempt-1"]
         (again,) = [
             run

@@ -1,4 +1,4 @@
-"""Lanes over worker pools: what a pool loses another one does, and what would fail everywhere stops the run."""
+"""Shards in worker pools: another pool does what one has lost, and what would fail everywhere stops the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ import pytest
 from prefect.client.schemas.objects import WorkerStatus
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled
 
-from emberharmony.errors import TerminalError
+from emberharmony.errors import (
+    BackendUnavailableError,
+    DataError,
+    EmberharmonyError,
+    MissingLibraryError,
+    ParityError,
+    TerminalError,
+    TransientError,
+)
 from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.plan import make_plan
 from emberharmony.pipeline.run import RunRef
@@ -25,10 +33,10 @@ from emberharmony.pipeline.stages import PROFILE, STAGES, run_stage
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.chunks import from_ranges
 from flows.config.job import parse_job
-from flows.engines.heartbeat import expect_signs, giving_signs, last_sign, mark_unwanted
 from flows.engines.local import PlainLoop
-from flows.engines.pools import MAX_ATTEMPTS, LanesEngine, Patience
-from tests.faults.victims import contents, small_job, wait_until
+from flows.engines.shard_files import leaving_errors, sending_heartbeats
+from flows.engines.shards import MAX_ATTEMPTS, PoolsEngine, Timeouts
+from tests.faults.victims import contents, small_job
 
 Shard = SimpleNamespace  # pool, stage, chunks, key, parameters of one flow run
 
@@ -67,12 +75,18 @@ class Pools:
         if fate is HANGS:
             return
         ref = RunRef(**shard.ref)
-        with giving_signs(ref, str(flow_run_id)):
-            if fate is SLOW:
-                time.sleep(n_done)
-                fate, n_done = Completed(), None
-            for chunk in shard.chunks[:n_done]:
-                run_stage(shard.stage, ref, chunk)
+        name = str(flow_run_id)
+        try:
+            with sending_heartbeats(ref, name), leaving_errors(ref, name):
+                if fate is SLOW:
+                    time.sleep(n_done)
+                    fate, n_done = Completed(), None
+                for chunk in shard.chunks[:n_done]:
+                    run_stage(shard.stage, ref, chunk)
+                if isinstance(fate, Exception):
+                    raise fate
+        except EmberharmonyError:
+            fate = Failed(message="Flow run encountered an exception.")
         self._set(flow_run_id, fate)
 
     def _set(self, flow_run_id, state):
@@ -110,18 +124,18 @@ class Pools:
 
 
 NEVER_TAKEN, TAKEN_LATE, HANGS, SLOW = object(), object(), object(), object()
-PATIENCE = Patience(start_s=0.3, silence_s=2.0)
+TIMEOUTS = Timeouts(start_s=0.3, silence_s=2.0)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("flows.engines.pools.POLL_S", 0.01)
-    monkeypatch.setattr("flows.engines.heartbeat.BEAT_S", 0.1)
+    monkeypatch.setattr("flows.engines.shards.POLL_S", 0.01)
+    monkeypatch.setattr("flows.engines.shard_files.HEARTBEAT_S", 0.1)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("lanes")
+    return tmp_path_factory.mktemp("shards")
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +152,12 @@ def in_this_process(stage):
 def through(monkeypatch, folder) -> Callable[..., dict[str, str]]:
     """Run the job through pools, and return what it published."""
 
-    def run(pools: Pools, lanes: dict[str, int] | None = None, patience: Patience = PATIENCE) -> dict[str, str]:
-        monkeypatch.setattr("flows.engines.pools.arun_deployment", pools.arun_deployment)
-        monkeypatch.setattr("flows.engines.pools.get_client", lambda: pools)
+    def run(pools: Pools, slots: dict[str, int] | None = None, timeouts: Timeouts = TIMEOUTS) -> dict[str, str]:
+        monkeypatch.setattr("flows.engines.shards.arun_deployment", pools.arun_deployment)
+        monkeypatch.setattr("flows.engines.shards.get_client", lambda: pools)
         sink = folder / "result"
         shutil.rmtree(sink, ignore_errors=True)
-        engine = LanesEngine(lanes or {"cpu": 1, "gpu": 1}, workers=1, shard_chunks=2, patience=patience)
+        engine = PoolsEngine(slots or {"cpu": 1, "gpu": 1}, workers=1, shard_chunks=2, timeouts=timeouts)
         # Stages that run once are task runs of a flow run, and there is none here.
         monkeypatch.setattr("flows.engines.task_runs.TASKS", {name: in_this_process(name) for name in STAGES})
         try:
@@ -184,7 +198,7 @@ def test_a_host_that_loses_everything_is_made_up_for_by_the_other(through, plain
 
     def fate(shard: Shard) -> Any:
         name = shard.stage, shard.chunks[-1]
-        if shard.pool == "gpu" and lost[name] < MAX_ATTEMPTS - 1:  # the queue may give a shard back to the same lane
+        if shard.pool == "gpu" and lost[name] < MAX_ATTEMPTS - 1:  # the queue may give a shard back to the same slot
             lost[name] += 1
             return Crashed(), 0
         return None
@@ -201,7 +215,7 @@ def test_a_shard_that_falls_silent_is_done_by_another_pool(through, plain):
     assert [shard.pool for shard in others if shard.chunks == lost.chunks and shard.stage == lost.stage] == ["gpu"]
     ((given_up, state),) = [(pools.shard_of(flow_run), state) for flow_run, state in pools.given_up.items()]
     assert given_up is lost
-    assert (state.name, state.message) == ("Crashed", "No sign of life for 2 s: its process or its host is gone.")
+    assert (state.name, state.message) == ("Crashed", "No heartbeat for 2 s: its process or its host is gone.")
 
 
 def test_a_server_that_is_away_for_a_while_is_asked_again(monkeypatch, through, plain):
@@ -218,7 +232,7 @@ def test_a_server_that_is_away_for_a_while_is_asked_again(monkeypatch, through, 
     assert next(failures, None) is None
 
 
-def test_a_shard_that_gives_signs_of_life_is_waited_for(through, plain):
+def test_a_shard_that_sends_heartbeats_is_waited_for(through, plain):
     """The first one works twice as long as silence is borne."""
     pools = Pools(lambda shard: (SLOW, 4.0) if shard is pools.shards[0] else None)
     assert through(pools) == plain
@@ -226,24 +240,11 @@ def test_a_shard_that_gives_signs_of_life_is_waited_for(through, plain):
 
 
 def test_what_nobody_has_begun_goes_to_a_pool_that_has_nothing_to_do(monkeypatch, through, plain):
-    monkeypatch.setattr("flows.engines.pools.TAKE_OVER_S", 0.2)
+    monkeypatch.setattr("flows.engines.shards.TAKE_OVER_S", 0.2)
     pools = Pools(lambda shard: (NEVER_TAKEN, 0) if shard.pool == "gpu" else None)
     began = time.monotonic()
-    assert through(pools, patience=Patience(60.0, 60.0)) == plain
+    assert through(pools, timeouts=Timeouts(60.0, 60.0)) == plain
     assert time.monotonic() - began < 30
-
-
-def test_a_shard_that_nobody_waits_for_any_more_stops(folder):
-    """Its worker may be gone, so that cancelling it in Prefect would reach nobody."""
-    ref = RunRef(str(folder))
-    expect_signs(ref)
-    with giving_signs(ref, "shard") as unwanted:
-        wait_until(lambda: last_sign(ref, "shard") is not None)
-        assert not unwanted.is_set()
-        mark_unwanted(ref, "shard")
-        assert unwanted.wait(5)
-    with giving_signs(ref, "shard") as unwanted:
-        assert unwanted.is_set(), "given up before it began"
 
 
 def test_a_shard_that_no_host_can_do_stops_the_run(through, folder):
@@ -256,15 +257,23 @@ def test_a_shard_that_no_host_can_do_stops_the_run(through, folder):
     assert not (folder / "result/manifest.json").exists()
 
 
-@pytest.mark.parametrize("error", ["DataError", "ParityError", "BackendUnavailableError"])
+@pytest.mark.parametrize("error", [DataError, ParityError, BackendUnavailableError, MissingLibraryError])
 def test_what_would_fail_everywhere_stops_the_run_at_once_and_everywhere(through, folder, error):
-    told = f"Flow run encountered an exception: {error}: Chunk 0, computed by torch:cuda on host h7, is wrong."
-    pools = Pools(lambda shard: (Failed(message=told), 0) if 0 in shard.chunks else (HANGS, 0))
-    with pytest.raises(TerminalError, match=r"profile failed in shard/\w+: .*on host h7, is wrong"):
+    wrong = error("Chunk 0, computed by torch:cuda on host h7, is wrong.")
+    pools = Pools(lambda shard: (wrong, 0) if 0 in shard.chunks else (HANGS, 0))
+    with pytest.raises(error, match=r"^profile failed in shard/\w+: Chunk 0, .* on host h7, is wrong\.$") as raised:
         through(pools)
+    assert raised.type is error
     assert sum(0 in shard.chunks for shard in pools.shards) == 1, "it was not tried again"
     assert pools.running == [], "what other pools had under way works on for nothing"
     assert not (folder / "result/manifest.json").exists()
+
+
+def test_what_another_host_may_not_meet_is_tried_there(through, plain):
+    pools = Pools()
+    pools.fate = lambda shard: (TransientError("The device is full."), 1) if shard is pools.shards[0] else None
+    assert through(pools) == plain
+    assert {shard.pool for shard in pools.shards if shard.stage == "profile" and 1 in shard.chunks} == {"cpu", "gpu"}
 
 
 def test_a_pool_without_a_worker_is_closed_and_the_other_does_it_all(through, plain):
@@ -274,9 +283,9 @@ def test_a_pool_without_a_worker_is_closed_and_the_other_does_it_all(through, pl
 
 
 def test_a_pool_whose_workers_have_other_work_is_waited_for(through, plain):
-    pools = Pools(lambda shard: (TAKEN_LATE, 2 * PATIENCE.start_s) if len(pools.shards) == 1 else None)
+    pools = Pools(lambda shard: (TAKEN_LATE, 2 * TIMEOUTS.start_s) if len(pools.shards) == 1 else None)
     pools.workers = [SimpleNamespace(status=WorkerStatus.OFFLINE), SimpleNamespace(status=WorkerStatus.ONLINE)]
-    assert through(pools, lanes={"cpu": 1}) == plain
+    assert through(pools, slots={"cpu": 1}) == plain
     assert not pools.given_up
 
 
@@ -286,18 +295,17 @@ def test_pools_without_any_worker_are_named(through):
 
 
 def test_a_part_that_a_worker_finds_damaged_is_made_again(through, plain):
-    """The worker can only say so in its state's message; the run reads the file's name in it."""
+    """The worker's error names the file, and the run makes it again."""
     damaged = list[Path]()
 
-    def fate(shard: Shard) -> Any:
-        if shard.stage != "project" or 0 not in shard.chunks or damaged:
-            return None
-        damaged.extend(Path(shard.ref["staging"]).glob("features/split=train/part-00000-*.parquet"))
-        damaged[0].unlink()
-        return Failed(message=f"DamagedError: {damaged[0]} is missing or was changed since this job wrote it."), 0
+    def fate(shard: Shard) -> None:
+        if shard.stage == "project" and 0 in shard.chunks and not damaged:
+            damaged.extend(Path(shard.ref["staging"]).glob("features/split=train/part-00000-*.parquet"))
+            damaged[0].unlink()
 
     pools = Pools(fate)
     assert through(pools) == plain
+    assert damaged
     featurized = [shard.chunks for shard in pools.shards if shard.stage == "featurize" and 0 in shard.chunks]
     assert featurized == [[0, 1], [0]], "only the chunk whose part it was"
 
@@ -307,9 +315,9 @@ def test_stopping_cancels_what_is_under_way(monkeypatch, folder):
     job = parse_job(small_job(folder, sink="stopped"))
     ref = stage_plan(make_plan(job.spec, job.resources), folder / "stopped", backend="numpy")
     pools = Pools(lambda shard: (HANGS, 0) if shard.pool == "gpu" else None)
-    monkeypatch.setattr("flows.engines.pools.arun_deployment", pools.arun_deployment)
-    monkeypatch.setattr("flows.engines.pools.get_client", lambda: pools)
-    each = LanesEngine({"cpu": 1, "gpu": 1}, workers=1, shard_chunks=2).map(PROFILE, ref, range(7))
+    monkeypatch.setattr("flows.engines.shards.arun_deployment", pools.arun_deployment)
+    monkeypatch.setattr("flows.engines.shards.get_client", lambda: pools)
+    each = PoolsEngine({"cpu": 1, "gpu": 1}, workers=1, shard_chunks=2).map(PROFILE, ref, range(7))
     next(each)
     began = time.monotonic()
     each.close()
