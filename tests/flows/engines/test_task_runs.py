@@ -1,0 +1,60 @@
+"""Stages as task runs: what fails in a worker fails here with the same type and fields, on every engine."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect import flow
+
+from emberharmony.errors import DamagedError
+from emberharmony.pipeline.plan import make_plan
+from emberharmony.pipeline.run import RunRef, open_run
+from emberharmony.pipeline.stages import EXTRACT, PROJECT
+from emberharmony.pipeline.staging import stage_plan
+from flows.config.job import parse_job
+from flows.engines.local import PlainLoop
+from flows.prefect.server import server_if_needed
+from tests.faults.victims import small_job
+
+pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.filterwarnings("default")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    with server_if_needed():
+        yield
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory) -> tuple[RunRef, str]:
+    """A staged run before its projection, and the name of a feature part of chunk 0 that is gone."""
+    folder = tmp_path_factory.mktemp("damaged")
+    job = parse_job(small_job(folder))
+    ref = stage_plan(make_plan(job.spec, job.resources), folder / "result", backend="numpy")
+    for stage in EXTRACT[: EXTRACT.index(PROJECT)]:
+        chunks = [0] if stage.once else [chunk.index for chunk in open_run(ref).chunks]
+        list(PlainLoop().map(stage, ref, chunks))
+    (part,) = Path(ref.staging).glob("features/split=train/part-00000-*.parquet")
+    part.unlink()
+    return ref, str(part.relative_to(ref.staging))
+
+
+@pytest.mark.parametrize("engine", ["threads", "processes", "dask", "ray"])
+def test_an_error_of_a_worker_arrives_with_its_type_and_fields(damaged, tmp_path, engine):
+    if engine == "ray" and importlib.util.find_spec("prefect_ray") is None:
+        pytest.skip("Ray is not installed: pip install 'emberharmony[ray]'")
+    ref, part = damaged
+    job = parse_job(small_job(tmp_path, runtime={"engine": engine, "workers": 1, "granularity": "chunk"}))
+
+    @flow(name="failing", persist_result=False)
+    def failing() -> None:
+        with job.engine.open(job) as started:
+            list(started.map(PROJECT, ref, [0]))
+
+    with pytest.raises(DamagedError, match="is missing or was changed since this job wrote it") as raised:
+        failing()
+    assert type(raised.value) is DamagedError
+    assert raised.value.file == part
