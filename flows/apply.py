@@ -1,4 +1,4 @@
-"""The second half of the job as a Prefect flow: what was fitted makes the same features of other rows."""
+"""The second half of the job as a Prefect flow: a fitted state makes the same features of other rows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from flows.prefect.flow_run import run_in_flow
 
 @flow(name="apply", persist_result=False)
 def apply(job: ApplyJob, overwrite: bool = False) -> RunResult:
-    """Make features, windows and scores of a table by a fitted state, and measure how far its rows have drifted.
+    """Make features, windows and scores of a table with a fitted state, and measure how far its rows have drifted.
 
     Parameters
     ----------
     job : ApplyJob
         Where the state is published, the table, and where the result goes.
     overwrite : bool
-        Replace what is published at the sink, and start anew.
+        Replace the result at the sink, and begin anew.
     """
     return run_in_flow(job, overwrite=overwrite)

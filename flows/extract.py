@@ -16,9 +16,8 @@ def extract(job: Job, overwrite: bool = False) -> RunResult:
     Parameters
     ----------
     job : Job
-        Source, sink, and every step's settings, as in the files of `configs/`.
+        Source, sink, and the settings of every step, as in the files of `configs/`.
     overwrite : bool
-        Replace what is published at the sink, and start anew; without it an interrupted run goes on where it stopped, and
-        a finished one has nothing to do.
+        Replace the result at the sink, and begin anew. Without it an interrupted run resumes, and a finished one does nothing.
     """
     return run_in_flow(job, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""The first half of the job as a Prefect flow: fit, and publish what was fitted."""
+"""The first half of the job as a Prefect flow: fit, and publish the fitted state."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def fit(job: FitJob, overwrite: bool = False) -> RunResult:
     Parameters
     ----------
     job : FitJob
-        A job as for `extract`; its sink receives `state` and `manifest.json`, which `apply` takes up.
+        A job as for `extract`; its sink receives `state` and `manifest.json`, which `apply` reads.
     overwrite : bool
-        Replace what is published at the sink, and start anew.
+        Replace the result at the sink, and begin anew.
     """
     return run_in_flow(job, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""Running a job from Python or a shell, on the engine that it names."""
+"""Run a job from Python or a shell, on the engine that it names."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from prefect import Flow
 
 _QUIET: Mapping[str, str] = {
-    # A run's own progress is on the console; Prefect's line for every task run is in its UI.
+    # The console shows the run's own progress; Prefect's UI shows a line for every task run.
     "PREFECT_LOGGING_LEVEL": "WARNING",
-    # A job that fails says why once, in its own words and without a traceback.
+    # A job that fails prints its error once, without a traceback.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    # Each event that a server does not take would be shown, with all that is in it.
+    # Prefect would print every event that a server does not accept, with its whole content.
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
@@ -41,7 +41,7 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
 
     Notes
     -----
-    A Prefect server that goes away after the result was published is a warning: the store says what is done.
+    If the Prefect server goes away after the result was published, that is a warning: the store says what is done.
     """
     kind = job.engine
     job = job.with_engine(kind)
@@ -71,7 +71,7 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
 
 
 def same_command(overwrite: bool) -> str:
-    """What to run again, in words, to go on where a run stopped: `--overwrite` would begin anew."""
+    """Return what to run again, in words, to resume a run: with `--overwrite` it would begin anew."""
     return "the same command" + (" without --overwrite" if overwrite else "")
 
 

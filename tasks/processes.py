@@ -1,7 +1,7 @@
-"""Worker processes of this machine: a chunk's work in one of them, its task run here.
+"""Worker processes of this host: they do the chunks, while the task runs stay in this process.
 
-Prefect's own process runner starts a task run in every process, at 77 to 150 ms each; here a task run is a
-thread that waits for a process, at the 5 ms that a thread costs. The processes import no Prefect.
+Prefect's own process runner starts every task run in a process, which takes 77 to 150 ms. Here a task run is a thread that
+waits for a process, which takes 5 ms. The processes import no Prefect.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from typing import Any
 from emberharmony.errors import TerminalError
 
 MAX_LOST = 3
-"""How often a chunk may lose its process; one that kills every process it gets is not tried for ever."""
+"""Processes that a chunk may lose before the run stops: it may be the chunk that kills them."""
 
 
 class WorkerProcesses:
-    """A pool of processes that is made anew when one of them dies."""
+    """A pool of processes that is replaced when one of them dies."""
 
     def __init__(self, n_processes: int) -> None:
         self._n_processes = n_processes
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
-        # Not forked: torch and MLX hang in a child that was forked after their first use.
+        # Spawned: torch and MLX hang in a child that was forked after their first use.
         self._context = multiprocessing.get_context("spawn")
         self._begun = self._context.Event()  # by any process of any pool
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Return what `function` returns in one of the processes.
+        """Call a function in one of the processes; its errors are raised here, with their type and fields.
 
         Raises
         ------
@@ -47,27 +47,27 @@ class WorkerProcesses:
             try:
                 return pool.submit(function, *args).result()
             except BrokenProcessPool:
-                self._discard(pool)  # every call that was under way comes here, and is done again
+                self._discard(pool)  # every call in progress comes here, and is repeated
         if not self._begun.is_set():
             raise TerminalError(
-                "No worker process could start: each imports the script that this process runs, and died of it. With "
-                '`engine: processes` a script may call run(...) only below `if __name__ == "__main__":`, and is a '
-                "file. Put the call there; or use the command `emberharmony run`, or another runtime.engine."
+                "No worker process could start: each imports the script that this process runs, and failed. With "
+                '`engine: processes` a script must be a file, and call run(...) only below `if __name__ == "__main__":`. '
+                "Put the call there, or use the command `emberharmony run`, or another runtime.engine."
             )
         raise TerminalError(
             f"A worker process died {MAX_LOST} times in a row, at {function.__name__}{args!r}. The system kills processes "
-            f"that take too much memory: lower runtime.workers or runtime.chunk_rows, then run the same command again."
+            f"that use too much memory: lower runtime.workers or runtime.chunk_rows, then run the same command again."
         )
 
     def start(self) -> None:
-        """Start all of them now, rather than each with its first call: they import for half a second."""
+        """Start all processes now rather than at their first call: their imports take half a second."""
         pool = self._current()
-        with suppress(BrokenProcessPool):  # the first call finds out as well, and acts on it
+        with suppress(BrokenProcessPool):  # the first call handles it
             for _ in range(self._n_processes):
                 pool.submit(_import_stages)
 
     def close(self) -> None:
-        """Let the processes go, after what they are doing."""
+        """End the processes after their current calls."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool:
@@ -92,13 +92,13 @@ _processes: WorkerProcesses | None = None
 
 
 def worker_processes() -> WorkerProcesses | None:
-    """The processes that do the chunks' work, where there are some."""
+    """Return the processes that do the chunks, if there are any."""
     return _processes
 
 
 @contextmanager
 def working_in_processes(n_processes: int) -> Iterator[None]:
-    """Have the chunks' work done in so many processes."""
+    """Start so many processes, which do the chunks until the block ends."""
     global _processes
     _processes = WorkerProcesses(n_processes)
     _processes.start()
@@ -110,12 +110,12 @@ def working_in_processes(n_processes: int) -> Iterator[None]:
 
 
 def _import_stages() -> None:
-    import emberharmony.pipeline.stages  # noqa: F401 - what the first call would otherwise wait for
+    import emberharmony.pipeline.stages  # noqa: F401 - the first call would wait for it
 
 
 def _begin_worker(begun: Event) -> None:
     begun.set()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent handles it
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -123,4 +123,4 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    os._exit(1)  # killed, it could not tell us; a worker that waits for work would wait for ever
+    os._exit(1)  # a killed parent cannot end its workers, which would wait for work for ever

@@ -135,22 +135,22 @@ def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = Fa
     try:
         with output_errors():
             around = "Prefect's server and flow run" if choice.kind.uses_prefect else "the rest"
-            show_outcome(result, Elapsed(process_age_s(), loading_s, result.seconds, around))
-            if result.did_work:
-                _print_lines([("engine", f"{result.engine}: {choice.reason}. {choice.hint}".rstrip())])
+            why = f"{result.engine}: {choice.reason}. {choice.hint}".rstrip()
+            show_outcome(result, Elapsed(process_age_s(), loading_s, result.seconds, around), why)
     except OutputError as error:
         if not isinstance(error.__cause__, BrokenPipeError):  # whoever reads has read enough
             _warn(f"{result.sink} is published, but standard output takes no summary: {error.reason}.")
 
 
-def show_outcome(result: RunResult, elapsed: Elapsed) -> None:
-    """Print what a run came to, and how long it took."""
+def show_outcome(result: RunResult, elapsed: Elapsed, engine: str) -> None:
+    """Print what a run came to, how long it took, and which engine did it."""
     if not result.did_work:
         fingerprint = result.manifest.fingerprint
         text = f"Nothing to do: {result.sink} holds this very result (fingerprint {fingerprint})."
         _out.print(printable(text), markup=False)
     outputs = [("" if i else "output", output) for i, output in enumerate(result.outputs)]
-    _print_lines([*summary_lines(result, elapsed), *outputs])
+    engines = [("engine", engine)] if result.did_work else []
+    _print_lines([*summary_lines(result, elapsed), *engines, *outputs])
 
 
 def show_plan(job: Job | ApplyJob) -> None:

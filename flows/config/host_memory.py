@@ -1,4 +1,4 @@
-"""Memory of a job's processes on this host: the limit is the limit of them all together."""
+"""Memory of a job's processes on this host; `max_memory_gb` limits all of them together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TORCH_BYTES = 200 * MiB
 
 
 def most_processes(max_memory_gb: float, worker_bytes: int) -> int:
-    """Worker processes that take a quarter of the memory at most: a chunk needs more than twice what its process does.
+    """Return how many worker processes take a quarter of the memory at most: a chunk needs more than twice its process.
 
     Examples
     --------
@@ -23,7 +23,7 @@ def most_processes(max_memory_gb: float, worker_bytes: int) -> int:
 
 
 def server_bytes() -> int:
-    """Resident bytes of the temporary Prefect server that this process has started, if any."""
+    """Return the resident bytes of the temporary Prefect server that this process has started; 0 without one."""
     import psutil
 
     for child in psutil.Process().children():

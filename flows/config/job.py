@@ -83,18 +83,18 @@ class Runtime(BaseModel):
     backend: str = Field(
         "auto", description="numpy, torch or mlx, with a device if wanted (torch:cuda:1); auto: the best here."
     )
-    workers: int | None = Field(
-        None, ge=1, description="Chunks at a time; by default one for each core, or as many as memory allows."
-    )
+    workers: int | None = Field(None, ge=1, description="Chunks at a time; by default one for each core, or as memory allows.")
     threads: int | None = Field(
-        None, ge=1, description="Compute threads of each worker; by default this machine's cores shared out, elsewhere one."
+        None,
+        ge=1,
+        description="Compute threads of each worker process; by default its share of the cores here, elsewhere one.",
     )
     pools: dict[str, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict, description="Worker pools of `engine: pools`: name of the `shard` deployment, shards at a time."
     )
     shard_chunks: int | None = Field(None, ge=1, description="Chunks of a shard; by default a quarter of a slot's part.")
     start_timeout_s: float = Field(
-        180.0, gt=0, le=1e6, description="Seconds in which a worker has to begin a shard, before another pool gets it."
+        180.0, gt=0, le=1e6, description="Seconds in which a worker must begin a shard; after that another pool gets it."
     )
     silence_timeout_s: float = Field(
         60.0,
@@ -102,13 +102,16 @@ class Runtime(BaseModel):
         le=1e6,
         description="Seconds without a heartbeat from a shard's process, after which another pool does what is left.",
     )
-    parity_check: float = Field(0.0, ge=0, le=1, description="Share of the chunks that NumPy computes too, to compare.")
+    parity_check: float = Field(
+        0.0, ge=0, le=1, description="Share of the chunks that NumPy computes as well, for comparison."
+    )
     max_memory_gb: float = Field(
-        4.0, gt=0, le=100_000, description="Bound in GiB of the whole job on this host; the plan keeps to it or refuses."
+        4.0,
+        gt=0,
+        le=100_000,
+        description="Most memory in GiB of the whole job on this host; a plan that needs more is refused.",
     )
-    chunk_rows: int | None = Field(
-        None, ge=1, description="Rows that one task reads; by default what memory allows, at most 131,072."
-    )
+    chunk_rows: int | None = Field(None, ge=1, description="Rows of a chunk; by default what memory allows, at most 131,072.")
     granularity: Literal["stage", "chunk", "auto"] = Field(
         "auto",
         description="Prefect task runs: one for every step of a chunk; one for a stage of a chunk, or of several quick ones; "
@@ -151,7 +154,7 @@ class AnyJob(BaseModel):
 
     @property
     def engine(self) -> EngineKind:
-        """The engine that runs the job; of `auto`, the one that it chooses here and now."""
+        """The engine that runs the job; for `auto`, the one that it chooses here and now."""
         return self.choose_engine().kind
 
     def choose_engine(self) -> Choice:
@@ -162,10 +165,16 @@ class AnyJob(BaseModel):
         TerminalError
             If the choice depends on Prefect's settings, and they cannot be read.
         """
-        return ENGINES[self.runtime.engine].choose()
+        return ENGINES[self.runtime.engine].choose(self)
+
+    @property
+    def needs_block(self) -> bool:
+        """Whether credentials of the job are kept in a Prefect block."""
+        connections = [getattr(place, "connection", None) for place in (self.source, self.sink)]
+        return any(connection is not None and connection.credentials_block for connection in connections)
 
     def with_engine(self, kind: EngineKind) -> Self:
-        """Return the job with an engine that does not change any more while it runs."""
+        """Return the job with an engine that stays the same while it runs."""
         return self.model_copy(update={"runtime": self.runtime.model_copy(update={"engine": kind.name})})
 
     @property

@@ -21,12 +21,12 @@ HINT = (
 
 
 class Auto(EngineKind):
-    """Prefect's threads inside a flow run or if a Prefect API is configured; otherwise the local engine."""
+    """Prefect's threads if the job is inside a flow run, needs Prefect or finds it configured; otherwise the local engine."""
 
     name = "auto"
 
-    def choose(self) -> Choice:
-        """Return the engine to use here.
+    def choose(self, job: AnyJob) -> Choice:
+        """Return the engine to use for a job, here and now.
 
         Raises
         ------
@@ -39,11 +39,13 @@ class Auto(EngineKind):
             return Choice(Threads(), "the job runs inside a Prefect flow")
         if is_configured():
             return Choice(Threads(), "a Prefect API is configured", "To run without Prefect, set runtime.engine=local.")
+        if job.needs_block:
+            return Choice(Threads(), "its credentials are in a Prefect block")
         return Choice(Local(), "no Prefect API is configured", HINT)
 
     def open(self, job: AnyJob) -> AbstractContextManager[Engine]:
         """Start the engine that is chosen here."""
-        return self.choose().kind.open(job)
+        return self.choose(job).kind.open(job)
 
 
 def _in_flow_run() -> bool:

@@ -46,8 +46,8 @@ class EngineKind(ABC):
             If it cannot start.
         """
 
-    def choose(self) -> Choice:
-        """Return the engine to use: this one, unless the name stands for a choice."""
+    def choose(self, job: AnyJob) -> Choice:
+        """Return the engine to use for a job: this one, unless the name stands for a choice."""
         return Choice(self, f"runtime.engine is {self.name}")
 
     def is_remote(self, runtime: Runtime) -> bool:
@@ -67,7 +67,7 @@ class EngineKind(ABC):
             If a setting is missing or wrong.
         """
         if runtime.pools:
-            raise ValueError("`pools` are for `engine: pools`. Set that, or leave `pools` out.")
+            raise ValueError("`pools` are for `engine: pools`. Set that, or leave `pools` out (--set runtime.pools={}).")
 
     def check_available(self, runtime: Runtime) -> None:  # noqa: B027 - most engines need nothing
         """Refuse the engine before a Prefect server is started for it.

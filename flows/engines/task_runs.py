@@ -1,12 +1,13 @@
-"""Prefect as the engine: a stage of a chunk, or of a few quick ones, is a task run; a bounded number of them live."""
+"""Stages as Prefect task runs: one for a chunk, or for a few quick ones, and a bounded number of them at a time."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from flows.config.job import AnyJob
 
 MAX_EVENTS_WAITING = 1000
-"""Events, three for a task run and 13 kB each, that may wait for the server before the next chunk waits for them."""
+"""Events that may wait for the server before the next task run is submitted; a task run makes three, of 13 kB each."""
 MAX_STAGE_CHUNKS = 16
-"""Up to so many chunks every step gets a task run of its own; beyond, the records would cost more than the work."""
+"""Most chunks for which every step gets a task run of its own; with more, the records would cost more than the work."""
 TASK_RUN_S = 2.0
-"""Where chunks are quicker, a task run does several: one costs client and server 30 to 45 ms, with Dask and Ray 150 ms."""
+"""Time that a task run should take. If chunks are quicker, it does several: a task run costs client and server 30 to 45 ms,
+with Dask and Ray 150 ms."""
 
 
 class PrefectEngine:
@@ -94,7 +96,7 @@ class PrefectEngine:
 
 
 class _Pace:
-    """How many chunks a task run gets: what takes `task_run_s`, and fewer at the end, so that all workers end together."""
+    """The number of chunks for a task run: what takes `task_run_s`, and fewer at the end, so that all workers end together."""
 
     def __init__(self, task_run_s: float, workers: int) -> None:
         self._task_run_s, self._workers = task_run_s, workers
@@ -106,14 +108,14 @@ class _Pace:
         self._n_done += n_chunks
 
     def size(self, n_waiting: int) -> int:
-        """Chunks for the next task run; one each while nothing is known of their pace."""
+        """Return the chunks for the next task run: one until the first one is done."""
         worker_s = self._workers * (time.monotonic() - self._began)
         by_time = round(self._n_done / worker_s * self._task_run_s) if self._n_done else 1
         return max(1, min(by_time, n_waiting // (2 * self._workers)))  # "factoring", by Hummel, Schonberg, Flynn 1992
 
 
 def _take(waiting: deque[int], n_chunks: int) -> range:
-    """Take up to so many chunks that follow one another out of the queue."""
+    """Take up to `n_chunks` consecutive chunks out of the queue."""
     first = last = waiting.popleft()
     while waiting and waiting[0] == last + 1 and last - first + 1 < n_chunks:
         last = waiting.popleft()
@@ -121,10 +123,10 @@ def _take(waiting: deque[int], n_chunks: int) -> range:
 
 
 def _keep_pace_with_server() -> None:
-    """Wait while too many events do, for a second at most: a server that is gone shall not stop the work.
+    """Wait while too many events do, but no longer than a second: a server that is gone must not stop the work.
 
-    Prefect queues what it tells its server without a bound. Where task runs are quicker than the server takes them, memory
-    would grow with their number, and what still waits at the end of the run would be lost.
+    Prefect queues what it reports to its server without a bound. If task runs are quicker than the server, memory would grow
+    with their number, and events that still wait at the end of the run would be lost.
     """
     events, end = EventsWorker.instance()._queue, time.monotonic() + 1.0
     while events.qsize() > MAX_EVENTS_WAITING and time.monotonic() < end:
@@ -135,16 +137,16 @@ def _keep_pace_with_server() -> None:
 def task_run_engine(job: AnyJob, runner: AbstractContextManager[TaskRunner[Any]]) -> Iterator[PrefectEngine]:
     """Start a task runner, and run the stages as its task runs, within the current flow run."""
     with ExitStack() as stack:
-        stack.enter_context(_sigterm_told())
-        with _our_sigterm():
+        stack.enter_context(_sigterm_translated())
+        with _sigterm_handler_kept():
             started = stack.enter_context(runner)
-        runtime = job.runtime
-        yield PrefectEngine(job.engine.name, workers=job.workers, granularity=runtime.granularity, runner=started)
+        granularity = job.runtime.granularity
+        yield PrefectEngine(job.engine.name, workers=job.workers, granularity=granularity, runner=started)
 
 
 @contextmanager
-def _our_sigterm() -> Iterator[None]:
-    """Keep the handler of SIGTERM: Ray puts one of its own in its place, which ends the process without a word."""
+def _sigterm_handler_kept() -> Iterator[None]:
+    """Put the handler of SIGTERM back: Ray replaces it by one that ends the process without a message."""
     handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -154,15 +156,48 @@ def _our_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _sigterm_told() -> Iterator[None]:
-    """Raise SIGTERM as what it is: pydantic makes a failure to serialize out of what Prefect's handler raises within it.
+def _sigterm_translated() -> Iterator[None]:
+    """Raise `TerminationSignal` if SIGTERM came within a serializer, where pydantic makes an error of its own of it.
 
-    A handler of our own would know without looking at words, but Prefect takes no cancelling while its own is away.
+    A signal handler here would know, but Prefect accepts no cancellation while its own handler is replaced.
     """
+    with _received_signals() as received:
+        try:
+            yield
+        except PydanticSerializationError as error:
+            if signal.SIGTERM not in received():
+                raise
+            hurry()
+            raise TerminationSignal(signal.SIGTERM) from error
+
+
+@contextmanager
+def _received_signals() -> Iterator[Callable[[], bytes]]:
+    """Yield a function that returns the numbers of the signals that came since its last call.
+
+    Python writes them to a file descriptor, whatever the handlers do. A process has one, which only its main thread can set:
+    if it is in use, no number is returned.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: b""
+        return
+    reader, writer = os.pipe()
+    for end in (reader, writer):
+        os.set_blocking(end, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    if before != -1:
+        signal.set_wakeup_fd(before)
+
+    def received() -> bytes:
+        try:
+            return os.read(reader, 4096)
+        except BlockingIOError:  # none came
+            return b""
+
     try:
-        yield
-    except PydanticSerializationError as error:
-        if TerminationSignal.__name__ not in str(error):
-            raise
-        hurry()
-        raise TerminationSignal(signal.SIGTERM) from error
+        yield received
+    finally:
+        if before == -1:
+            signal.set_wakeup_fd(-1)
+        os.close(reader)
+        os.close(writer)

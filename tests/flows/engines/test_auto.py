@@ -18,6 +18,13 @@ from tests.faults.victims import small_job
 AUTO = ENGINES["auto"]
 
 
+@pytest.fixture
+def job(tmp_path):
+    data = small_job(tmp_path)
+    del data["runtime"]["engine"]
+    return parse_job(data)
+
+
 @pytest.fixture(autouse=True)
 def unconfigured(monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
@@ -25,37 +32,43 @@ def unconfigured(monkeypatch):
         yield
 
 
-def test_without_prefect_this_process_does_the_job():
-    choice = AUTO.choose()
+def test_without_prefect_this_process_does_the_job(job):
+    choice = AUTO.choose(job)
     assert choice.kind.name == "local"
     assert choice.reason == "no Prefect API is configured"
     assert "prefect server start" in choice.hint
     assert "PREFECT_API_URL" in choice.hint
 
 
-def test_with_a_configured_api_it_is_prefect():
+def test_with_a_configured_api_it_is_prefect(job):
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
-        choice = AUTO.choose()
+        choice = AUTO.choose(job)
     assert (choice.kind.name, choice.reason) == ("threads", "a Prefect API is configured")
     assert "runtime.engine=local" in choice.hint
 
 
-def test_the_variable_configures_it_as_well(monkeypatch):
+def test_the_variable_configures_it_as_well(monkeypatch, job):
     monkeypatch.setenv("PREFECT_API_URL", "no address")
     with pytest.raises(TerminalError, match="PREFECT_API_URL is 'no address'"):
-        AUTO.choose()
+        AUTO.choose(job)
 
 
-def test_inside_a_flow_run_it_is_prefect():
+def test_inside_a_flow_run_it_is_prefect(job):
     with FlowRunContext.model_construct():
-        choice = AUTO.choose()
+        choice = AUTO.choose(job)
     assert (choice.kind.name, choice.reason) == ("threads", "the job runs inside a Prefect flow")
 
 
-def test_it_is_the_default_and_an_engine_that_is_named_stays(tmp_path):
-    data = small_job(tmp_path)
+def test_credentials_in_a_block_need_prefect(tmp_path):
+    data = small_job(
+        tmp_path, source={"type": "bigquery", "table": "my-project.b.c", "connection": {"credentials_block": "prod"}}
+    )
     del data["runtime"]["engine"]
-    job = parse_job(data)
+    choice = parse_job(data).choose_engine()
+    assert (choice.kind.name, choice.reason) == ("threads", "its credentials are in a Prefect block")
+
+
+def test_it_is_the_default_and_an_engine_that_is_named_stays(tmp_path, job):
     assert job.runtime.engine == "auto"
     assert job.engine.name == "local"
     assert job.resources == parse_job(small_job(tmp_path)).resources
@@ -77,5 +90,5 @@ def test_the_command_says_which_engine_it_used_and_imports_no_prefect(tmp_path):
         cwd=tmp_path,
         check=True,
     )
-    assert "engine  local: no Prefect API is configured. To see runs in the Prefect UI" in done.stdout
+    assert "engine    local: no Prefect API is configured. To see runs in the Prefect UI" in done.stdout
     assert done.stdout.splitlines()[-1] == "False"

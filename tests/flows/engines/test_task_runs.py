@@ -35,7 +35,7 @@ def damaged(tmp_path_factory) -> tuple[RunRef, str]:
     job = parse_job(small_job(folder))
     ref = stage_plan(make_plan(job.spec, job.resources), folder / "result", backend="numpy")
     for stage in EXTRACT[: EXTRACT.index(PROJECT)]:
-        chunks = [0] if stage.once else [chunk.index for chunk in open_run(ref).chunks]
+        chunks = [0] if stage.once else [chunk.index for chunk in open_run(ref).plan.chunks]
         list(PlainLoop().map(stage, ref, chunks))
     (part,) = Path(ref.staging).glob("features/split=train/part-00000-*.parquet")
     part.unlink()
