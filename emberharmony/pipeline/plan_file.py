@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.arrow import text_columns
+from emberharmony.errors import TerminalError
 from emberharmony.features.columns import ColumnRoles, DroppedColumn, FeatureColumn
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.local import Store, as_safetensors
@@ -71,8 +72,8 @@ class StagedPlan:
 
     @cached_property
     def run_name(self) -> str:
-        """Name of the run's folder: the fingerprint and the chunks, so that only the same work is ever resumed."""
-        digest = hashlib.sha256(_chunk_table(self.chunks).tobytes()).hexdigest()[:8]
+        """Name of the run's folder: fingerprint, chunks and format, so that only the same work is ever resumed."""
+        digest = hashlib.sha256(b"%d" % PLAN_VERSION + _chunk_table(self.chunks).tobytes()).hexdigest()[:8]
         return f"{self.fingerprint}-{len(self.chunks)}-{digest}"
 
     def write(self, store: Store) -> None:
@@ -88,8 +89,19 @@ class StagedPlan:
 
     @classmethod
     def read(cls, store: Store) -> Self:
-        """Return the plan that `write` wrote."""
+        """Return the plan that `write` wrote.
+
+        Raises
+        ------
+        TerminalError
+            If a version of this library wrote it whose plans have another format.
+        """
         data = store.read_json(PLAN)
+        if data["version"] != PLAN_VERSION:
+            raise TerminalError(
+                f"{store.path(PLAN)} has version {data['version']}, and this library reads version {PLAN_VERSION}: another "
+                f"version of emberharmony planned this run. Install the same version on every worker."
+            )
         roles = data["roles"]
         return cls(
             fingerprint=data["fingerprint"],
