@@ -7,11 +7,11 @@ from typing import Any
 
 from prefect import Task, task
 
+from emberharmony.io.sinks.registry import SINKS, sink_adapter
 from emberharmony.pipeline.chunk_stages import PLAIN, Steps
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.spec import spec_adapter
 from emberharmony.pipeline.stages import STAGES, Stage, run_stage
-from emberharmony.pipeline.tables import sink_adapter
 from tasks.chunk_read import chunk_read
 from tasks.datetime_features import add_datetime_features
 from tasks.encode import encode_rows
@@ -25,7 +25,8 @@ from tasks.write import write_rows
 # Made here, before Prefect starts threads: pydantic parses sources for them, and in Python 3.11 two threads that parse at a
 # time end in a SystemError now and then (python/cpython#106905).
 spec_adapter()
-sink_adapter()
+for kind in SINKS:
+    sink_adapter(kind)
 
 WATCHED = Steps(
     read_chunk=chunk_read,

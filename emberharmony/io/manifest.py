@@ -12,6 +12,8 @@ from emberharmony.io.store.local import FileRecord, Store
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
+PUBLISHED_TO = "state/bigquery.json"
+"""File, beside the state, in which a sink names the tables of the result; named after the first sink that wrote one."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class Manifest:
     def kind(self) -> str:
         """What was done: ``extract``, ``fit`` or ``apply``."""
         return str(self.spec.get("kind", "extract"))
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether features were published, rather than a fitted state alone."""
+        return self.kind != "fit"
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as JSON can hold it."""

@@ -35,7 +35,6 @@ from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.pushdown import profile_by_query, split_without_reading
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run
-from emberharmony.pipeline.tables import check_values
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SPLITS, SplitCodes
 from emberharmony.stats.explained import ExplainedSquares
@@ -110,7 +109,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     if not job.publishes_rows and not run.fitted.split_rows[chunk.index, TRAIN]:
         return _receipt(plan, "featurize", chunk, np.empty(0, np.int8), [], backend, began)
     rows = _read(run, chunk, list(dict.fromkeys([*plan.roles.to_read, *plan.spec.split.keys])), steps)
-    check_values(run, rows)
+    run.sink.check_values(rows, run.published_columns)
     codes = steps.split(split_of(plan), chunk, rows)
     if not job.publishes_rows:  # only the training rows are of use
         rows, codes = rows.filter(pa.array(codes == TRAIN)), codes[codes == TRAIN]

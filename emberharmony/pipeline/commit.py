@@ -15,11 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from emberharmony.errors import DamagedError, TerminalError
-from emberharmony.io.manifest import MANIFEST, Manifest
+from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest
 from emberharmony.io.store.exchange import exchange
 from emberharmony.io.store.local import FileRecord, Store, file_hash, sync_folder
 from emberharmony.pipeline.staging import staged_runs
-from emberharmony.pipeline.tables import PLACE
 from emberharmony.pipeline.target import PUBLISHED, foreign_files, owned_names, refuse_foreign
 
 ASSEMBLED = "published"
@@ -163,7 +162,7 @@ def _assemble(store: Store, files: list[FileRecord]) -> None:
 
 def _names(store: Store, files: Iterable[FileRecord]) -> list[tuple[Path, str]]:
     """Where files are kept, and the names that they are published by."""
-    return [*((store.path(file), file.name) for file in files), (store.path(PLACE), PLACE)]
+    return [*((store.path(file), file.name) for file in files), (store.path(PUBLISHED_TO), PUBLISHED_TO)]
 
 
 def _swap(store: Store, folder: str, sink: Path) -> None:

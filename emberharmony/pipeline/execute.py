@@ -13,7 +13,7 @@ from typing import NamedTuple
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DamagedError, PlanError, TerminalError
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
-from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
+from emberharmony.io.sinks.registry import note_sink, open_sink
 from emberharmony.io.sources.registry import open_source
 from emberharmony.io.store.access import Access, make_folder
 from emberharmony.io.store.errors import explained
@@ -29,12 +29,11 @@ from emberharmony.pipeline.plan import Plan, Resources, make_plan
 from emberharmony.pipeline.publish import is_committed, tidy
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import Run, RunRef, open_run
-from emberharmony.pipeline.spec import JOBS, pinned
+from emberharmony.pipeline.spec import pinned
 from emberharmony.pipeline.split_checks import check_method
 from emberharmony.pipeline.stages import PUBLISH, Stage, stages_of
 from emberharmony.pipeline.staging import STAGING, stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state
-from emberharmony.pipeline.tables import check_columns, check_same_tables, check_sink, note_sink, rows_accumulate
 from emberharmony.pipeline.target import check_target
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.resident import release_memory
@@ -86,7 +85,7 @@ def run_job(
 
     def result(manifest: Manifest, *, did_work: bool) -> RunResult:
         seconds, projected = time.perf_counter() - began, plan.memory.projected_bytes
-        outputs, most = _outputs(job, manifest), max(peak_bytes(), peak.sampled_bytes)
+        outputs, most = open_sink(job.sink).outputs(manifest), max(peak_bytes(), peak.sampled_bytes)
         return RunResult(manifest, job.sink.path, outputs, engine.name, backend, did_work, seconds, most, projected)
 
     published = _published(job, plan, overwrite=overwrite, verify=verify)
@@ -94,8 +93,7 @@ def run_job(
         with only_run_at(sink, job.sink.mode):
             published = target_of(job, plan, overwrite=overwrite)  # the run before us may just have ended
             if published is None:
-                if isinstance(job.sink, BigQuerySinkSpec):
-                    check_sink(job.sink)
+                open_sink(job.sink).check()
                 chosen = job.backend if job.is_spread else backend
                 ref = stage_plan(plan, sink, backend=chosen, anew=overwrite, access=job.sink.mode)
                 workers = min(plan.memory.n_workers, len(plan.chunks))
@@ -103,14 +101,12 @@ def run_job(
                 ref = replace(ref, threads=threads, parity=job.parity_check, workers=memory_for)
                 if state is not None:
                     stage_fitted(state, open_run(ref))
-                if isinstance(job.sink, BigQuerySinkSpec):
-                    note_sink(open_run(ref), job.sink)
+                note_sink(open_run(ref).store, job.sink)
                 callback.planned(plan, backend)
                 with limit_compute_threads(max(1, compute_threads() // workers)), peak.sampling():
                     return result(execute(ref, engine, callback, workers=workers), did_work=True)
-    if isinstance(job.sink, BigQuerySinkSpec):
-        check_same_tables(sink, job.sink)
-    elif (sink / STAGING).exists():
+    open_sink(job.sink).check_published(Store(sink), published)
+    if (sink / STAGING).exists():
         with suppress(TerminalError), only_run_at(sink, job.sink.mode):  # whoever is at work there tidies up by himself
             tidy(sink, of=plan.fingerprint)  # a run that was killed at its very end
     return result(published, did_work=False)
@@ -134,7 +130,7 @@ def _published(job: Job, plan: Plan, *, overwrite: bool, verify: bool) -> Manife
 def target_of(job: Job, plan: Plan, *, overwrite: bool = False, verify: bool = False) -> Manifest | None:
     """Return the manifest if the job's very result is published already; see `check_target`."""
     sink = Path(job.sink.path)
-    accumulates = isinstance(job.sink, BigQuerySinkSpec) and rows_accumulate(sink, job.sink)
+    accumulates = open_sink(job.sink).accumulates(Store(sink))
     return check_target(sink, plan.fingerprint, overwrite=overwrite, accumulates=accumulates, verify=verify)
 
 
@@ -147,8 +143,7 @@ def check_credentials(job: Job) -> None:
         If they are not there, or cannot be used.
     """
     job.source.check_credentials()
-    if isinstance(job.sink, BigQuerySinkSpec):
-        job.sink.connection.check_credentials()
+    open_sink(job.sink).check_credentials()
 
 
 def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) -> Manifest:
@@ -170,7 +165,7 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
                 raise
             _log.warning("%s It is made again.", damaged)
             run.receipts.invalidate(damaged.file)
-    manifest = read_manifest(run.sink)
+    manifest = read_manifest(run.folder)
     assert manifest is not None
     return manifest
 
@@ -223,8 +218,8 @@ def plan_job(job: Job) -> PlannedJob:
         If it cannot be done, or its result not be published.
     """
     planned = _planned(job)
-    if isinstance(job.sink, BigQuerySinkSpec) and planned.plan.spec.job.publishes_rows:
-        check_columns(planned.plan.table.schema, planned.plan.roles)
+    plan = planned.plan
+    open_sink(job.sink).check_columns(plan.table.schema, plan.roles.carried if plan.spec.job.publishes_rows else ())
     return planned
 
 
@@ -249,19 +244,6 @@ def _in_staged_chunks(job: Job, planned: Callable[[Resources], Plan]) -> Plan:
         with suppress(PlanError):
             return planned(replace(job.resources, chunk_rows=staged))
     return plan
-
-
-def _outputs(job: Job, manifest: Manifest) -> tuple[str, ...]:
-    """Where everything that the job wrote lies."""
-    sink = job.sink
-    fitted = [f"{sink.path}/state", f"{sink.path}/manifest.json"]
-    if not JOBS[manifest.kind].publishes_rows:
-        return tuple(fitted)
-    if isinstance(sink, BigQuerySinkSpec):
-        tables = ("features", *(f"windows_stride_{stride}" for stride in manifest.strides), "runs")
-        return (*(f"{sink.dataset}.{sink.prefix}{table}" for table in tables), *fitted)
-    windows = [f"{sink.path}/windows"] if manifest.strides else []
-    return (f"{sink.path}/features", *windows, *fitted)
 
 
 def _chosen_backend(name: str | None) -> str:

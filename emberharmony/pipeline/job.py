@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from emberharmony.io.sinks.base import SinkSpec
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.pipeline.plan import Resources
 from emberharmony.pipeline.run import RunRef
@@ -23,7 +24,7 @@ class Job(Protocol):
         ...
 
     @property
-    def sink(self) -> Any:
+    def sink(self) -> SinkSpec:
         """Where the result goes."""
         ...
 

@@ -16,7 +16,6 @@ from emberharmony.pipeline.commit import check_staged, check_writable, commit
 from emberharmony.pipeline.manifest_of import manifest_of
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.staging import STAGING, remove_staged, removed_runs, staged_runs
-from emberharmony.pipeline.tables import publish_tables
 from emberharmony.pipeline.target import refuse_foreign
 from emberharmony.threads import compute_threads
 
@@ -42,7 +41,7 @@ def publish(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     DataError, TerminalError
         If the sink holds files that no run wrote, or cannot be written; nothing was published.
     """
-    sink = run.sink
+    sink = run.folder
     if not is_committed(run):
         refuse_foreign(sink)
         check_writable(sink)
@@ -55,8 +54,7 @@ def publish(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     except DamagedError:
         run.receipts.drop_damaged(n_threads=compute_threads())
         raise
-    if run.plan.spec.job.publishes_rows:
-        publish_tables(run, manifest, sink)
+    run.sink.publish(run.store, manifest, state=str((sink / "state").absolute()))
     commit(run.store, manifest, sink, folders)
     try:
         tidy(sink)

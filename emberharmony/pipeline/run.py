@@ -12,6 +12,8 @@ from typing import Self
 
 from emberharmony.backend import get_backend, select, using_backend
 from emberharmony.errors import DataError, TransientError
+from emberharmony.io.sinks.base import Sink
+from emberharmony.io.sinks.registry import noted_sink
 from emberharmony.io.sources.base import Source
 from emberharmony.io.sources.registry import open_source
 from emberharmony.io.store.local import Store
@@ -55,9 +57,19 @@ class Run:
         return cls(store, plan, receipts, Fitted(store, receipts, plan.spec.windows.strides))
 
     @property
-    def sink(self) -> Path:
+    def folder(self) -> Path:
         """Folder of the result, in which the run is staged."""
         return self.store.root.parent.parent
+
+    @cached_property
+    def sink(self) -> Sink:
+        """Where the rows are published."""
+        return noted_sink(self.store)
+
+    @property
+    def published_columns(self) -> tuple[str, ...]:
+        """Columns of the source that are published beside the features."""
+        return self.plan.roles.carried if self.plan.spec.job.publishes_rows else ()
 
     @cached_property
     def source(self) -> Source:

@@ -14,10 +14,9 @@ from itertools import chain, islice
 from pathlib import Path
 
 from emberharmony.errors import DataError, TerminalError
-from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
+from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest, read_manifest
 from emberharmony.io.store.local import FileRecord, file_hash
 from emberharmony.pipeline.staging import REPLACES, STAGING, staged_runs
-from emberharmony.pipeline.tables import PLACE
 
 PUBLISHED = ("features", "windows", "state")
 """Folders of a result."""
@@ -117,7 +116,7 @@ def owned_names(sink: Path) -> set[str]:
     owned = set[str]()
     for manifest in (sink / MANIFEST, *(run / MANIFEST for run in staged_runs(sink))):
         if manifest.is_file():
-            owned |= {*_names_in(manifest, sink), PLACE}
+            owned |= {*_names_in(manifest, sink), PUBLISHED_TO}
     return owned
 
 

@@ -13,13 +13,12 @@ import pyarrow as pa
 from emberharmony.arrow import tick_unit
 from emberharmony.errors import DataError
 from emberharmony.io.manifest import MANIFEST
-from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
+from emberharmony.io.sinks.registry import open_sink
 from emberharmony.messages import shortened
 from emberharmony.pipeline.execute import plan_job, target_of
 from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.staging import staging_of
-from emberharmony.pipeline.tables import check_sink
 from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.report.markdown import table_row
 from emberharmony.report.summary import MANY, MIXED
@@ -61,8 +60,7 @@ def plan_report(job: Job) -> PlanReport:
         If the job cannot run.
     """
     plan, _ = plan_job(job)
-    if isinstance(job.sink, BigQuerySinkSpec):
-        check_sink(job.sink)
+    open_sink(job.sink).check()
     return PlanReport(tuple(_lines(job, plan)), tuple(_columns(plan)))
 
 
@@ -145,7 +143,7 @@ def _target(job: Job, plan: Plan) -> str:
     if done:
         return f"resumes an interrupted run; {done:,} stages of chunks are done"
     earlier = (sink / MANIFEST).exists()
-    return "replaces an earlier run's result; its rows stay in BigQuery" if earlier else "empty"
+    return "replaces an earlier run's result; its rows stay where they were published" if earlier else "empty"
 
 
 def _columns(plan: Plan) -> Iterator[ColumnLine]:

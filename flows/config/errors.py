@@ -17,7 +17,6 @@ MAX_LINES = 5
 _MAX_LINE_CHARS = 350
 _MAX_WHERE_CHARS = 200
 
-_KINDS = ("parquet", "bigquery")
 _TAKES = {
     "int_type": "it takes an integer",
     "float_type": "it takes a number",
@@ -73,8 +72,8 @@ def _explain(detail: Any, data: Mapping[str, Any], model: type[BaseModel]) -> st
     if kind == "value_error":
         return f"{key}: {detail['ctx']['error']}"
     if kind == "union_tag_invalid":
-        tag = detail["ctx"]["tag"]
-        return f"{key}.type is {shown(tag)}; allowed: 'parquet' or 'bigquery'.{_nearest(tag, _KINDS)}"
+        tag, kinds = detail["ctx"]["tag"], [name.strip("'") for name in detail["ctx"]["expected_tags"].split(", ")]
+        return f"{key}.type is {shown(tag)}; allowed: {' or '.join(map(repr, kinds))}.{_nearest(tag, kinds)}"
     if kind == "literal_error":
         allowed = detail["ctx"]["expected"]
         choices = [choice.strip("' ") for choice in allowed.replace(" or ", ",").split(",")]

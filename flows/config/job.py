@@ -15,11 +15,11 @@ from emberharmony.features.columns import ColumnSpec, NullTime
 from emberharmony.features.kinds.categorical import CategorySpec
 from emberharmony.features.kinds.datetime import CyclicalSpec
 from emberharmony.features.preprocessing import NumberSpec
-from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
+from emberharmony.io.sinks.base import SinkSpec
+from emberharmony.io.sinks.registry import SINKS
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.registry import SOURCES
-from emberharmony.io.store.access import ACCESS_MEANING, Access
-from emberharmony.io.store.paths import checked_folder
+from emberharmony.io.store.paths import Folder
 from emberharmony.messages import listed, shortened, shown
 from emberharmony.pca import PCASpec
 from emberharmony.pipeline.apply import applying
@@ -37,19 +37,6 @@ from flows.config.strict_schema import strict_validator
 from flows.engines.base import Choice, EngineKind
 from flows.engines.registry import ENGINES, current_name
 
-Folder = Annotated[str, AfterValidator(checked_folder)]
-"""A path, in which ``~`` is the user's home: no shell has looked at a job file."""
-
-
-class ParquetSink(BaseModel):
-    """A folder that receives `features`, `windows`, `state` and `manifest.json`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    type: Literal["parquet"] = Field("parquet", description="The kind of sink.")
-    path: Folder = Field(description="Folder of the result; staged in it, under .staging, until all of it is there.")
-    mode: Access = Field("private", description=ACCESS_MEANING)
-
 
 def kind_of_place(value: Any) -> str:
     """Type of a source or sink, as a tag; files of Parquet unless it says otherwise."""
@@ -57,15 +44,16 @@ def kind_of_place(value: Any) -> str:
 
 
 if TYPE_CHECKING:
-    Source = SourceSpec
+    Source, Sink = SourceSpec, SinkSpec
 else:
     Source = Annotated[
         Union[tuple(Annotated[source.spec, Tag(name)] for name, source in SOURCES.items())],  # noqa: UP007  (made of a registry)
         Discriminator(kind_of_place),
     ]
-Sink = Annotated[
-    Annotated[ParquetSink, Tag("parquet")] | Annotated[BigQuerySinkSpec, Tag("bigquery")], Discriminator(kind_of_place)
-]
+    Sink = Annotated[
+        Union[tuple(Annotated[sink.spec, Tag(name)] for name, sink in SINKS.items())],  # noqa: UP007  (made of a registry)
+        Discriminator(kind_of_place),
+    ]
 
 
 class Runtime(BaseModel):

@@ -121,7 +121,7 @@ def test_nights_are_appended_at_one_place(fitted, connection, flights, tmp_path)
     ran = {day: run_job(night(day), PlainLoop()).manifest for day in (1, 2)}
     expected = {manifest.fingerprint: manifest.source_rows for manifest in ran.values()}
     assert rows() == expected
-    assert "its rows stay in BigQuery" in dict(plan_report(night(1)).lines)["sink"]
+    assert "its rows stay where they were published" in dict(plan_report(night(1)).lines)["sink"]
     assert run_job(night(1), PlainLoop()).did_work  # this machine has nothing of it any more
     assert rows() == expected
     assert not run_job(night(1), PlainLoop()).did_work

@@ -10,7 +10,8 @@ import pytest
 
 from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.sinks.bigquery.bucket import check_writable, remove_all, upload
-from emberharmony.io.sinks.bigquery.sink import BigQuerySink, BigQuerySinkSpec
+from emberharmony.io.sinks.bigquery.publication import Publication
+from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from tests.integration.test_bigquery_sink import (
     HttpFaults,
     Published,
@@ -69,24 +70,24 @@ def test_what_was_staged_goes_and_what_others_have_stays(staged, table, publishe
     for name in ("nightly/notes.txt", "nightly/emberharmony-0123456789abcdef-features-load-0/00000.parquet"):
         upload(clients, tmp_path / "file", f"{BUCKET}/{name}")
     others = names(clients)
-    tidy = BigQuerySink._tidy
+    tidy = Publication._tidy
 
     def dies(self, *arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(BigQuerySink, "_tidy", dies)
+    monkeypatch.setattr(Publication, "_tidy", dies)
     with pytest.raises(KeyboardInterrupt):
-        BigQuerySink(staged, clients).publish([table], make_run(table))
+        Publication(staged, clients).publish([table], make_run(table))
     assert len(names(clients)) == len(others) + len(table.parts)
-    monkeypatch.setattr(BigQuerySink, "_tidy", tidy)
-    BigQuerySink(staged, clients).publish([table], make_run(table))
+    monkeypatch.setattr(Publication, "_tidy", tidy)
+    Publication(staged, clients).publish([table], make_run(table))
     assert published.rows() == expected(table)
     assert names(clients) == others
 
 
 def test_files_that_may_not_be_removed(staged, table, published, clients, http, caplog):
     http.broken["DELETE", ".parquet"] = [403] * 20
-    BigQuerySink(staged, clients).publish([table], make_run(table))
+    Publication(staged, clients).publish([table], make_run(table))
     assert published.rows() == expected(table)
     assert "All is published, but files stay at gs://staging/nightly/emberharmony-" in caplog.text
     assert "storage.objects.delete is missing" in caplog.text
@@ -106,14 +107,14 @@ def test_a_bucket_that_refuses(staged, table, published, clients, http, status, 
     quick = dataclasses.replace(staged.connection.retry, attempts=1, request_deadline_s=0.5)
     clients.connection = dataclasses.replace(clients.connection, retry=quick)
     with pytest.raises(error, match=said):
-        BigQuerySink(staged, clients).publish([table], make_run(table))
+        Publication(staged, clients).publish([table], make_run(table))
     assert "features" not in published.tables()
 
 
 def test_a_bucket_that_is_not_there(staged, table, clients):
     nowhere = dataclasses.replace(staged, staging="gs://nowhere")
     with pytest.raises(TerminalError, match="Check that bucket 'nowhere' is there"):
-        BigQuerySink(nowhere, clients).publish([table], make_run(table))
+        Publication(nowhere, clients).publish([table], make_run(table))
 
 
 def test_a_bucket_that_may_refuse_is_warned_of(clients, caplog, monkeypatch):

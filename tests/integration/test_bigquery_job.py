@@ -15,7 +15,7 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.column_types import converted
 from emberharmony.io.bigquery.read import read_rows
-from emberharmony.io.sinks.bigquery.sink import BigQuerySink
+from emberharmony.io.sinks.bigquery.publication import Publication
 from emberharmony.io.sources.bigquery.order import sort_rows
 from emberharmony.pipeline import stages
 from emberharmony.report.plan_report import plan_report
@@ -170,18 +170,18 @@ def test_more_components_than_windows_have_are_refused_when_planning(winter):
 def test_death_while_publishing(winter, connection, monkeypatch, step):
     """Killed between upload and publishing, or with some tables published: started again, the same rows are there, once."""
     job = winter(f"killed{step}")
-    real = getattr(BigQuerySink, step)
+    real = getattr(Publication, step)
 
     def dies(self, table, *arguments):
         if getattr(table, "name", "") != "features":  # not at once: some tables are through
             raise KeyboardInterrupt
         return real(self, table, *arguments)
 
-    monkeypatch.setattr(BigQuerySink, step, dies)
+    monkeypatch.setattr(Publication, step, dies)
     with pytest.raises(KeyboardInterrupt):
         run(job)
     assert not (Path(job.sink.path) / "manifest.json").exists()
-    monkeypatch.setattr(BigQuerySink, step, real)
+    monkeypatch.setattr(Publication, step, real)
     outcome = run(job)
     assert outcome.did_work
     for table in ("features", "windows_stride_2"):

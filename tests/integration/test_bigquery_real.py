@@ -23,7 +23,8 @@ from emberharmony.features.columns import ColumnSpec, FeatureColumn
 from emberharmony.io.bigquery import BigQueryConnection, TableName
 from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.sinks.bigquery.bucket import remove_all
-from emberharmony.io.sinks.bigquery.sink import BigQuerySink, BigQuerySinkSpec
+from emberharmony.io.sinks.bigquery.publication import Publication
+from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan
@@ -158,7 +159,7 @@ def test_tables_are_published_once(connection, prefix, tmp_path, method):
     made = make_table(tmp_path)
     with connection.open() as clients:
         for _ in range(2):
-            BigQuerySink(spec, clients).publish([made], make_run(made, prefix))
+            Publication(spec, clients).publish([made], make_run(made, prefix))
         there = clients.jobs.get_table(f"{DATASET}.{prefix}features")
         assert method != "bucket" or remove_all(clients, f"{STAGING}/emberharmony-") == 0
     assert Published(connection, DATASET).rows(f"{prefix}features") == expected(made)
@@ -173,7 +174,7 @@ def test_a_nightly_slice(connection, prefix, tmp_path):
     week, night = make_table(tmp_path / "week", x=1), make_table(tmp_path / "night", first_day=5, days=4, x=2)
     with connection.open() as clients:
         for number, made in enumerate([week, night]):
-            BigQuerySink(spec, clients).publish([made], make_run(made, f"{prefix}{number}"))
+            Publication(spec, clients).publish([made], make_run(made, f"{prefix}{number}"))
     kept = [row for row in expected(week) if row[1] < dt.datetime(2026, 1, 5, tzinfo=dt.UTC)]
     assert Published(connection, DATASET).rows(f"{prefix}features") == sorted([*kept, *expected(night)])
 
@@ -197,14 +198,14 @@ def job(connection, prefix, table, tmp_path) -> Job:
 def test_from_table_to_tables(connection, prefix, job, monkeypatch, step):
     """Also where a run died after a step, and was started again."""
     if step is not None:
-        real = getattr(BigQuerySink, step)
+        real = getattr(Publication, step)
 
         def dies(self, *arguments):
             real(self, *arguments)
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(BigQuerySink, step, dies)
+            patch.setattr(Publication, step, dies)
             with pytest.raises(KeyboardInterrupt):
                 run(job)
     manifest = run(job).manifest

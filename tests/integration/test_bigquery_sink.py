@@ -23,8 +23,10 @@ from google.cloud.bigquery import SchemaField, Table, TimePartitioning
 from emberharmony.errors import DataError, PlanError, TerminalError, TransientError
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.sinks.bigquery import append as append_module
-from emberharmony.io.sinks.bigquery import sink as sink_module
-from emberharmony.io.sinks.bigquery.sink import BigQuerySink, BigQuerySinkSpec, PublishedRun
+from emberharmony.io.sinks.bigquery import publication as sink_module
+from emberharmony.io.sinks.bigquery.publication import Publication
+from emberharmony.io.sinks.bigquery.runs import PublishedRun
+from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.sinks.bigquery.tables import OutputTable, Part
 from tests.integration.bigquery_faults import Broken, Faults
 
@@ -174,7 +176,7 @@ def by_method(request, spec) -> BigQuerySinkSpec:
 def test_rows_columns_and_layout(by_method, table, published, connection, dataset):
     http = HttpFaults()
     with open_with(by_method, http) as clients:
-        BigQuerySink(by_method, clients).publish([table], make_run(table))
+        Publication(by_method, clients).publish([table], make_run(table))
         there = clients.jobs.get_table(f"{dataset}.features")
         line = next(iter(clients.jobs.query(f"SELECT * FROM `{dataset}.runs`").result()))
     assert published.rows() == expected(table)
@@ -195,7 +197,7 @@ def test_twice_is_once(by_method, table, published):
     by_method = dataclasses.replace(by_method, write_disposition="append")
     with by_method.connection.open() as clients:
         for _ in range(2):
-            BigQuerySink(by_method, clients).publish([table], make_run(table))
+            Publication(by_method, clients).publish([table], make_run(table))
     assert published.rows() == expected(table)
     assert len(published.rows("runs")) == 1
 
@@ -209,7 +211,7 @@ STEPS = ("_stage", "_count", "_publish", "_describe", "_tell")
 def test_death_at_any_step_loses_and_doubles_nothing(by_method, table, published, step, after, monkeypatch):
     """Killed before or after a step, and started again: the same rows, once."""
     by_method = dataclasses.replace(by_method, write_disposition="append")
-    real = getattr(BigQuerySink, step)
+    real = getattr(Publication, step)
 
     def dies(self, *arguments):
         if after:
@@ -217,14 +219,14 @@ def test_death_at_any_step_loses_and_doubles_nothing(by_method, table, published
         raise KeyboardInterrupt
 
     with by_method.connection.open() as clients:
-        sink = BigQuerySink(by_method, clients)
-        monkeypatch.setattr(BigQuerySink, step, dies)
+        sink = Publication(by_method, clients)
+        monkeypatch.setattr(Publication, step, dies)
         with pytest.raises(KeyboardInterrupt):
             sink.publish([table], make_run(table))
         if step in ("_stage", "_count"):
             assert "features" not in published.tables()
-        monkeypatch.setattr(BigQuerySink, step, real)
-        BigQuerySink(by_method, clients).publish([table], make_run(table))
+        monkeypatch.setattr(Publication, step, real)
+        Publication(by_method, clients).publish([table], make_run(table))
     assert published.rows() == expected(table)
     assert len(published.rows("runs")) == 1
 
@@ -237,7 +239,7 @@ def test_an_answer_of_500_is_asked_again(by_method, table, published, statuses):
     http.broken["POST", "/jobs"] = list(statuses)
     by_method = dataclasses.replace(by_method, write_disposition="append")
     with open_with(by_method, http) as clients:
-        BigQuerySink(by_method, clients).publish([table], make_run(table))
+        Publication(by_method, clients).publish([table], make_run(table))
     assert published.rows() == expected(table)
     assert len(published.rows("runs")) == 1
 
@@ -245,7 +247,7 @@ def test_an_answer_of_500_is_asked_again(by_method, table, published, statuses):
 def test_a_job_id_that_is_taken_is_waited_for(spec, table, published):
     http = HttpFaults()
     with open_with(spec, http) as clients:
-        sink = BigQuerySink(spec, clients)
+        sink = Publication(spec, clients)
         find = sink_module.find_job
         load = __import__("emberharmony.io.sinks.bigquery.load", fromlist=["find_job"])
         into = sink._stage(table, sink._key("f1", ""))
@@ -266,10 +268,10 @@ def test_a_load_job_that_fails_is_a_new_attempt_later(spec, table, published, mo
     monkeypatch.setattr(load, "write_parquet", lambda table, parts, path: path.write_bytes(b"PAR1 not PAR1"))
     with open_with(spec, http) as clients:
         with pytest.raises(TerminalError, match="Loading part 0"):
-            BigQuerySink(spec, clients).publish([table], make_run(table))
+            Publication(spec, clients).publish([table], make_run(table))
         assert published.tables() == [name for name in published.tables() if name.startswith("emberharmony_")]
         monkeypatch.setattr(load, "write_parquet", write)
-        BigQuerySink(spec, clients).publish([table], make_run(table))
+        Publication(spec, clients).publish([table], make_run(table))
     ids = [job["jobReference"]["jobId"] for job in http.jobs("load") if "-load-" in job["jobReference"]["jobId"]]
     assert [job[-2:] for job in ids] == ["-0", "-1"]
     assert published.rows() == expected(table)
@@ -277,7 +279,7 @@ def test_a_load_job_that_fails_is_a_new_attempt_later(spec, table, published, mo
 
 def test_a_staging_table_that_was_lost_is_made_anew(by_method, table, published, monkeypatch):
     with by_method.connection.open() as clients:
-        sink = BigQuerySink(by_method, clients)
+        sink = Publication(by_method, clients)
         key = sink._key("f1", "")
         clients.jobs.delete_table(str(sink._stage(table, key)))
         sink.publish([table], make_run(table))
@@ -286,7 +288,7 @@ def test_a_staging_table_that_was_lost_is_made_anew(by_method, table, published,
 
 def test_rows_that_do_not_match_the_manifest_are_not_published(by_method, table, published, monkeypatch):
     with by_method.connection.open() as clients:
-        sink = BigQuerySink(by_method, clients)
+        sink = Publication(by_method, clients)
         wrong = dataclasses.replace(table, rows={**table.rows, "train": 299})
         with pytest.raises(DataError, match="manifest says"):
             sink.publish([wrong], make_run(table))
@@ -305,7 +307,7 @@ def test_dispositions(spec, tmp_path, published):
     def publish(table, fingerprint, disposition, nonce=""):
         changed = dataclasses.replace(spec, write_disposition=disposition)
         with spec.connection.open() as clients:
-            BigQuerySink(changed, clients).publish([table], make_run(table, fingerprint), nonce=nonce)
+            Publication(changed, clients).publish([table], make_run(table, fingerprint), nonce=nonce)
 
     publish(first, "f1", "fail")
     with pytest.raises(DataError, match="600 rows"):
@@ -329,13 +331,13 @@ def test_a_nightly_slice_replaces_its_partitions(spec, tmp_path, published):
     night = make_table(tmp_path / "night", first_day=5, days=4, x=2)
     with spec.connection.open() as clients:
         for number, table in enumerate([week, night, night]):
-            BigQuerySink(spec, clients).publish([table], make_run(table, f"f{number}"))
+            Publication(spec, clients).publish([table], make_run(table, f"f{number}"))
     kept = [row for row in expected(week) if row[1] < dt.datetime(2026, 1, 5, tzinfo=dt.UTC)]
     assert len(kept) == 400
     assert published.rows() == sorted([*kept, *expected(night)])
     timeless = dataclasses.replace(week, time=None)
     with spec.connection.open() as clients, pytest.raises((PlanError, DataError)):
-        BigQuerySink(spec, clients).publish([timeless], make_run(week, "f9"))
+        Publication(spec, clients).publish([timeless], make_run(week, "f9"))
 
 
 # Columns whose values need a type of their own; not BYTES, which this server expects as base64 in Parquet, too.
@@ -361,7 +363,7 @@ def test_values_are_published_exactly(spec, tmp_path, published, method):
     table = OutputTable("features", (Part(tmp_path / "part.parquet", "train"),), {"train": 3}, run_id="f1")
     http = HttpFaults()
     with open_with(spec, http) as clients:
-        BigQuerySink(spec, clients).publish([table], make_run(table))
+        Publication(spec, clients).publish([table], make_run(table))
         there = clients.jobs.get_table(f"{spec.dataset}.features")
     kinds = {field.name: field.field_type for field in there.schema}
     assert (kinds["id"], kinds["cents"], kinds["wei"]) == ("NUMERIC", "NUMERIC", "BIGNUMERIC")
@@ -391,7 +393,7 @@ def test_tables_of_an_earlier_version_get_the_new_columns(spec, tmp_path, publis
         clients.jobs.create_table(Table(f"{dataset}.runs", OLD_RUNS))
         clients.jobs.query(f"INSERT INTO `{dataset}.features` (row_number, split) VALUES (-1, 'train')").result()
         clients.jobs.query(f"INSERT INTO `{dataset}.runs` (fingerprint) VALUES ('f0')").result()
-        BigQuerySink(spec, clients).publish([table], dataclasses.replace(make_run(table, "f2"), drift={"x": {"psi": 0.5}}))
+        Publication(spec, clients).publish([table], dataclasses.replace(make_run(table, "f2"), drift={"x": {"psi": 0.5}}))
         runs = clients.jobs.query(f"SELECT fingerprint, run_id, drift FROM `{dataset}.runs` ORDER BY fingerprint").result()
         assert [tuple(row) for row in runs] == [("f0", None, None), ("f2", "f2", '{"x": {"psi": 0.5}}')]
     assert published.rows() == [(-1, None, None, None, "train", None), *expected(table)]
@@ -402,8 +404,8 @@ def test_a_run_of_no_rows_adds_none(spec, table, published, tmp_path, dispositio
     spec = dataclasses.replace(spec, write_disposition=disposition)
     none = make_table(tmp_path / "none", days=0)
     with spec.connection.open() as clients:
-        BigQuerySink(spec, clients).publish([table], make_run(table))
-        BigQuerySink(spec, clients).publish([none], make_run(none, "f2"))
+        Publication(spec, clients).publish([table], make_run(table))
+        Publication(spec, clients).publish([none], make_run(none, "f2"))
     assert published.rows() == expected(table)
     assert len(published.rows("runs")) == 2
     assert ("those of an earlier run stay" in caplog.text) == (disposition == "replace_partitions")
@@ -415,14 +417,14 @@ def test_other_columns_are_not_appended(spec, table, published, tmp_path):
     for part in other.parts:
         pq.write_table(pq.read_table(part.path, partitioning=None).drop_columns("carrier_aa"), part.path)
     with spec.connection.open() as clients:
-        BigQuerySink(spec, clients).publish([table], make_run(table))
+        Publication(spec, clients).publish([table], make_run(table))
         with pytest.raises(DataError, match="carrier_aa_2"):
-            BigQuerySink(spec, clients).publish([other], make_run(other, "f2"))
+            Publication(spec, clients).publish([other], make_run(other, "f2"))
         for part in other.parts:
             rows = pq.read_table(part.path, partitioning=None)
             pq.write_table(rows.append_column("carrier_aa", rows["row_number"].cast(pa.string())), part.path)
         with pytest.raises(DataError, match="carrier_aa_2 is FLOAT64 there and STRING here"):
-            BigQuerySink(spec, clients).publish([dataclasses.replace(other)], make_run(other, "f3"))
+            Publication(spec, clients).publish([dataclasses.replace(other)], make_run(other, "f3"))
     assert published.rows() == expected(table)
 
 
@@ -439,7 +441,7 @@ def test_an_append_that_breaks_goes_on_where_it_was_acknowledged(spec, table, pu
     faults.broken["CreateWriteStream"] = [(0, Broken(grpc.StatusCode.RESOURCE_EXHAUSTED))]
     faults.broken["BatchCommitWriteStreams"] = [(0, UNAVAILABLE)]
     with open_with(spec, HttpFaults(), faults) as clients:
-        BigQuerySink(spec, clients).publish([table], make_run(table))
+        Publication(spec, clients).publish([table], make_run(table))
     assert published.rows() == expected(table)
     [commit, _] = faults.requests["BatchCommitWriteStreams"]
     assert len(commit.write_streams) == 4
@@ -452,5 +454,5 @@ def test_appending_gives_up(spec, table, published):
     faults = Faults()
     faults.broken["AppendRows"] = [(0, UNAVAILABLE)] * 50
     with open_with(spec, HttpFaults(), faults) as clients, pytest.raises(TransientError, match="Appending table"):
-        BigQuerySink(spec, clients).publish([table], make_run(table))
+        Publication(spec, clients).publish([table], make_run(table))
     assert not any(name in ("features", "runs") for name in published.tables())

@@ -11,7 +11,7 @@ import requests
 from google.cloud import bigquery
 
 from emberharmony.errors import DataError, PlanError, TerminalError
-from emberharmony.io.sinks.bigquery.sink import BigQuerySink
+from emberharmony.io.sinks.bigquery.publication import Publication
 from emberharmony.io.sinks.bigquery.tables import OutputTable
 from flows.config.job import Job, parse_job
 from flows.run import run
@@ -60,17 +60,17 @@ def test_a_run_goes_on_outside_of_the_us(spec, table, connection, dataset, monke
         clients.jobs.create_dataset(far)
     nowhere = dataclasses.replace(connection, location=None)
     spec = dataclasses.replace(spec, dataset=far.dataset_id, connection=nowhere, write_disposition="append")
-    describe = BigQuerySink._describe
+    describe = Publication._describe
 
     def dies(self, *arguments):
         raise KeyboardInterrupt
 
     with open_with(spec, http) as clients:
-        monkeypatch.setattr(BigQuerySink, "_describe", dies)
+        monkeypatch.setattr(Publication, "_describe", dies)
         with pytest.raises(KeyboardInterrupt):
-            BigQuerySink(spec, clients).publish([table], make_run(table))
-        monkeypatch.setattr(BigQuerySink, "_describe", describe)
-        BigQuerySink(spec, clients).publish([table], make_run(table))
+            Publication(spec, clients).publish([table], make_run(table))
+        monkeypatch.setattr(Publication, "_describe", describe)
+        Publication(spec, clients).publish([table], make_run(table))
     assert Published(connection, far.dataset_id).rows() == expected(table)
     begun = [body["jobReference"] for _, _, body in http.seen if set(body.get("configuration", ())) & {"load", "copy"}]
     assert [job["location"] for job in begun] == [http.region] * 3
@@ -84,7 +84,7 @@ def test_rows_that_were_removed_by_hand_are_published_anew(spec, tmp_path, publi
     with spec.connection.open() as clients:
 
         def publish(table, fingerprint):
-            BigQuerySink(spec, clients).publish([table], make_run(table, fingerprint))
+            Publication(spec, clients).publish([table], make_run(table, fingerprint))
 
         publish(first, "f1")
         clients.jobs.query(f"DELETE FROM `{spec.dataset}.features` WHERE TRUE").result()
@@ -159,11 +159,11 @@ def test_a_staging_table_that_may_not_be_removed(spec, table, published, caplog,
     http = HttpFaults()
     http.broken["DELETE", "_features_0"] = [403, 403]
     with open_with(spec, http) as clients:
-        BigQuerySink(spec, clients).publish([table], make_run(table))
+        Publication(spec, clients).publish([table], make_run(table))
         assert published.rows() == expected(table)
         assert "stays until it expires" in caplog.text
         assert "bigquery.tables.delete is missing" in caplog.text
         monkeypatch.setattr(OutputTable, "check_parts", lambda self: None)
         wrong = dataclasses.replace(table, rows={**table.rows, "train": 299})
         with pytest.raises(TerminalError, match=r"Removing .*_features_0 was refused"):
-            BigQuerySink(spec, clients).publish([wrong], make_run(table, "f2"))
+            Publication(spec, clients).publish([wrong], make_run(table, "f2"))

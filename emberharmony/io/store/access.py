@@ -10,7 +10,6 @@ from typing import Literal
 Access = Literal["private", "group", "umask"]
 """Readers of a result: its owner, its owner's group as well, or whoever the process's umask allows."""
 
-ACCESS_MEANING = "Who may read the result: its owner, the owner's group as well, or whoever the process's umask allows."
 PRIVATE = 0o700
 _FOLDER_MODES: dict[Access, int] = {"private": PRIVATE, "group": 0o750}
 

@@ -115,6 +115,11 @@ class Store:
     root: Path
     within: Path | None = None
 
+    @property
+    def address(self) -> str:
+        """Where the store is, in messages and references."""
+        return str(self.root.absolute())
+
     def path(self, file: str | FileRecord) -> Path:
         """Where a file lies, or would."""
         return self.root / (file if isinstance(file, str) else file.kept_as)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Any
 
 from emberharmony.errors import PlanError
 
@@ -54,6 +56,19 @@ def checked_folder(path: str, *, key: str = "") -> str:
         reason = f"{path!r} is the root of the file system; give a folder of its own."
         raise PlanError(f"{key}: {reason}" if key else reason)
     return path
+
+
+class _CheckedFolder:
+    """Has pydantic check a path as `checked_folder` does, without importing pydantic before it is used."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(checked_folder, handler(source))
+
+
+Folder = Annotated[str, _CheckedFolder()]
+"""Path of a folder in a job, in which ``~`` is the user's home: no shell has looked at a job file."""
 
 
 def is_within(path: Path, folder: Path) -> bool:

@@ -195,7 +195,7 @@ class Absent:
         if name.startswith("google.cloud") or name == "grpc":
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
-import emberharmony.io.sources.bigquery.source, emberharmony.io.sinks.bigquery.sink, emberharmony.io.sources.bigquery.profile
+import emberharmony.io.sinks.bigquery.publish, emberharmony.io.sources.bigquery.profile
 assert not [name for name in sys.modules if name.startswith(("google.", "grpc"))]
 from emberharmony.io.bigquery import BigQueryConnection
 try:

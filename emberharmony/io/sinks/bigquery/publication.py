@@ -6,85 +6,29 @@ import datetime as dt
 import hashlib
 import json
 import logging
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
-from typing import Any, ClassVar, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from emberharmony.errors import DataError, EmberharmonyError, PlanError
-from emberharmony.io.bigquery.connection import BigQueryConnection, Clients, library
+from emberharmony.io.bigquery.connection import Clients, library
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
-from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, checked_labels, parse_dataset, quote
+from emberharmony.io.bigquery.identifiers import TableName, quote
 from emberharmony.io.bigquery.metadata import add_columns, create, dataset_location, exists, find, remove
 from emberharmony.io.bigquery.queries import find_job, query_row, query_table, rest_retry, run_query, table_of
 from emberharmony.io.sinks.bigquery.append import append_rows
 from emberharmony.io.sinks.bigquery.bucket import remove_all
 from emberharmony.io.sinks.bigquery.load import load_by_bucket, load_by_upload, run_once
 from emberharmony.io.sinks.bigquery.runs import PublishedRun, line_of, runs_table
+from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.sinks.bigquery.tables import SPLIT, OutputTable, bigquery_table
 from emberharmony.io.sinks.bigquery.target import check_fit, granularity_of
-from emberharmony.io.store.access import Access
-from emberharmony.io.store.paths import checked_folder
 from emberharmony.planning.partitions import Granularity
 
 _LOGGER = logging.getLogger(__name__)
-_BUCKET: Final = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:/|$)")
 _STAGING_DAYS: Final = 3
 _MAX_PARTITIONS: Final = 4_000  # that one job may touch
 _MAX_GENERATIONS: Final = 100
-Disposition = Literal["replace", "append", "fail", "replace_partitions"]
-
-
-@dataclass(frozen=True)
-class BigQuerySinkSpec:
-    """Where a run's tables go: `features`, one `windows_stride_N` for each stride, and `runs`, a line for each run.
-
-    ``replace`` puts this run's rows in place of all others, ``replace_partitions`` in place of those of the same partitions,
-    ``append`` beside them, and ``fail`` only where there are none. A run appends its rows once, however often it is started.
-    """
-
-    dataset: str
-    """Dataset of the published tables."""
-    path: str
-    """This machine's folder for staging, fitted state and manifest."""
-    type: Literal["bigquery"] = "bigquery"
-    """The kind of sink."""
-    mode: Access = "private"
-    """Who may read this machine's folder: its owner, the owner's group as well, or whoever the process's umask allows."""
-    prefix: str = ""
-    """What the tables' names begin with."""
-    write_disposition: Disposition = "replace"
-    """What becomes of rows that were there before."""
-    method: Literal["load", "storage_write"] = "load"
-    """Load files by a job, or send rows and commit them at once."""
-    staging: str | None = None
-    """Address in Cloud Storage, `gs://bucket/folder`, for the files to load; without it they are uploaded."""
-    staging_dataset: str | None = None
-    """Dataset of the staging tables; by default `dataset`."""
-    partition_by: Literal["auto", "hour", "day", "month", "year", "none"] = "auto"
-    """Partitions by the time column; auto chooses by the time that the rows span."""
-    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Labels on the tables."""
-    streams: int = 4
-    """Streams of `method: storage_write`."""
-    connection: BigQueryConnection = field(default_factory=BigQueryConnection)
-    """How to reach BigQuery."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        project = self.connection.project or ANY_PROJECT
-        TableName.parse(f"{self.dataset}.{self.prefix}features", project=project)
-        if self.staging_dataset is not None:
-            parse_dataset(self.staging_dataset, project=project)
-        checked_labels(dict(self.labels))
-        object.__setattr__(self, "path", checked_folder(self.path))
-        if self.staging is not None and not _BUCKET.match(self.staging):
-            raise ValueError(f"`staging` is an address in Cloud Storage, such as gs://bucket/folder; got {self.staging!r}.")
-        if self.staging is not None and self.method == "storage_write":
-            raise ValueError("`storage_write` needs no `staging`: rows are sent, not files. Leave one of the two out.")
 
 
 class _Success(NamedTuple):
@@ -94,8 +38,8 @@ class _Success(NamedTuple):
     ended: dt.datetime
 
 
-class BigQuerySink:
-    """Publishes the tables of one run; every step of it may be repeated."""
+class Publication:
+    """Publishes the tables of one run. Every step may be repeated."""
 
     def __init__(self, spec: BigQuerySinkSpec, clients: Clients) -> None:
         self._spec = spec

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,10 +10,13 @@ import pytest
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.io.bigquery.connection import BigQueryConnection
-from emberharmony.io.sinks.bigquery.sink import BigQuerySinkSpec
-from emberharmony.pipeline.execute import plan_job
-from emberharmony.pipeline.tables import check_values, rows_accumulate
+from emberharmony.io.sinks.bigquery.publish import BigQuerySink
+from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
+from emberharmony.io.store.local import Store
+from emberharmony.pipeline.execute import plan_job, run_job
 from flows.config.job import FitJob, Job, parse_job
+from flows.engines.local import PlainLoop
+from tests.faults.victims import small_job
 
 CARRIED = {
     "length": pa.array([1, 2], pa.duration("s")),
@@ -61,18 +63,12 @@ def test_only_published_columns_count(tmp_path):
 
 
 def test_values_are_checked_where_they_are_read():
-    """A stand-in for a run: whether it publishes to BigQuery, and what it carries, is all that is asked of it."""
+    sink = BigQuerySink(BigQuerySinkSpec(dataset="out", path="out"))
     rows = pa.table({"t": pa.array([1_000, 1_001], pa.timestamp("ns")), "day": [dt.date(2026, 1, 1)] * 2})
-
-    def run(*, kind="extract", to_bigquery=True):
-        store = SimpleNamespace(exists=lambda name: to_bigquery)
-        return SimpleNamespace(spec=SimpleNamespace(kind=kind), store=store, roles=SimpleNamespace(carried=("t", "day")))
-
     with pytest.raises(DataError, match=r"'t' holds 1970-01-01 00:00:00\.000001001"):
-        check_values(run(), rows)
-    check_values(run(), rows.slice(0, 1))
-    check_values(run(kind="fit"), rows)
-    check_values(run(to_bigquery=False), rows)
+        sink.check_values(rows, ("t", "day"))
+    sink.check_values(rows.slice(0, 1), ("t", "day"))
+    sink.check_values(rows, ("day",))
 
 
 @pytest.mark.parametrize(
@@ -97,4 +93,10 @@ def test_whose_rows_stay_in_bigquery(tmp_path, published_to, disposition, expect
         write_disposition=disposition,
         connection=BigQueryConnection(project="my-project"),
     )
-    assert rows_accumulate(tmp_path, spec) is expected
+    assert BigQuerySink(spec).accumulates(Store(tmp_path)) is expected
+
+
+def test_a_fitted_state_has_no_tables_to_look_for(tmp_path):
+    job = small_job(tmp_path, sink="fitted")
+    manifest = run_job(parse_job(job, model=FitJob), PlainLoop(1)).manifest
+    BigQuerySink(BigQuerySinkSpec(dataset="out", path=str(tmp_path))).check_published(Store(tmp_path / "fitted"), manifest)

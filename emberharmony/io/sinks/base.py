@@ -1,0 +1,122 @@
+"""The contract of a sink: where a result is published, beside the folder with its files, state and manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import pyarrow as pa
+
+from emberharmony.io.manifest import MANIFEST, Manifest
+from emberharmony.io.store.access import Access
+from emberharmony.io.store.local import Store
+
+
+class SinkSpec(Protocol):
+    """What every sink's section of a job says."""
+
+    @property
+    def type(self) -> str:
+        """The kind of sink: a key of `emberharmony.io.sinks.registry.SINKS`."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Folder for staging, fitted state and manifest."""
+        ...
+
+    @property
+    def mode(self) -> Access:
+        """Who may read that folder."""
+        ...
+
+
+class Sink(Protocol):
+    """Publishes the rows of a result. `carried` names the source's columns among them; a job that only fits has none.
+
+    The store commits the files, the state and the manifest of every result. A sink adds what else its vendor needs, and
+    refuses early what the vendor cannot hold.
+    """
+
+    def check_credentials(self) -> None:
+        """Refuse a job without the credentials that the sink needs, before a server is started for it.
+
+        Raises
+        ------
+        TerminalError
+            If they are missing or cannot be used.
+        """
+        ...
+
+    def check_columns(self, schema: pa.Schema, carried: Sequence[str]) -> None:
+        """Refuse, when planning, columns that the sink cannot hold.
+
+        Raises
+        ------
+        PlanError
+            If there is one; the message names it.
+        """
+        ...
+
+    def check(self) -> None:
+        """Refuse, before the work, a destination that is missing or cannot be written to.
+
+        Raises
+        ------
+        PlanError, TerminalError
+            If it is.
+        """
+        ...
+
+    def check_values(self, rows: pa.Table, carried: Sequence[str]) -> None:
+        """Refuse values that the sink cannot hold, where they are first read rather than when they are published.
+
+        Raises
+        ------
+        DataError
+            If there is one; the message names it.
+        """
+        ...
+
+    def accumulates(self, published: Store) -> bool:
+        """Whether the rows of the result in this folder stay at the sink when another result takes the folder's place."""
+        ...
+
+    def check_published(self, published: Store, manifest: Manifest) -> None:
+        """Refuse the result in this folder if its rows are elsewhere than the job says, or gone.
+
+        Raises
+        ------
+        PlanError
+            If they are.
+        """
+        ...
+
+    def publish(self, run: Store, manifest: Manifest, *, state: str) -> None:
+        """Publish the rows of a staged run. Safe to call again after an interruption: rows are published once.
+
+        Parameters
+        ----------
+        run : Store
+            Files of the staged run.
+        manifest : Manifest
+            The manifest of the run.
+        state : str
+            Where the fitted state will be.
+        """
+        ...
+
+    def outputs(self, manifest: Manifest) -> tuple[str, ...]:
+        """Folders, files and tables of a published result, in the order in which a reader asks."""
+        ...
+
+
+def fitted_outputs(path: str) -> tuple[str, str]:
+    """Outputs of every sink: the fitted state and the manifest.
+
+    Examples
+    --------
+    >>> fitted_outputs("data/result")
+    ('data/result/state', 'data/result/manifest.json')
+    """
+    return f"{path}/state", f"{path}/{MANIFEST}"

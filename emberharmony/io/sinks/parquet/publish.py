@@ -1,0 +1,48 @@
+"""The sink of Parquet files: the store commits all that there is to publish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from emberharmony.io.manifest import Manifest
+from emberharmony.io.sinks.base import fitted_outputs
+from emberharmony.io.sinks.parquet.spec import ParquetSinkSpec
+from emberharmony.io.store.local import Store
+
+
+class ParquetSink:
+    """A folder of Parquet files: it holds columns of any type, and needs nothing besides the files."""
+
+    def __init__(self, spec: ParquetSinkSpec) -> None:
+        self._spec = spec
+
+    def check_credentials(self) -> None:
+        """Do nothing: files need no credentials."""
+
+    def check_columns(self, schema: pa.Schema, carried: Sequence[str]) -> None:
+        """Do nothing: Parquet holds columns of every type that a source reads."""
+
+    def check(self) -> None:
+        """Do nothing: the store finds out whether the folder can be written."""
+
+    def check_values(self, rows: pa.Table, carried: Sequence[str]) -> None:
+        """Do nothing: Parquet holds every value."""
+
+    def accumulates(self, published: Store) -> bool:
+        """Return False: a result in this folder is replaced as a whole."""
+        return False
+
+    def check_published(self, published: Store, manifest: Manifest) -> None:
+        """Do nothing: the rows are in the folder itself."""
+
+    def publish(self, run: Store, manifest: Manifest, *, state: str) -> None:
+        """Do nothing: the store commits the files."""
+
+    def outputs(self, manifest: Manifest) -> tuple[str, ...]:
+        """Folders and files of a published result."""
+        path = self._spec.path
+        features = [f"{path}/features"] if manifest.holds_rows else []
+        windows = [f"{path}/windows"] if manifest.holds_rows and manifest.strides else []
+        return (*features, *windows, *fitted_outputs(path))

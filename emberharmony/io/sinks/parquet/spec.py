@@ -1,0 +1,23 @@
+"""Where a result goes as Parquet files, as a job says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from emberharmony.io.store.access import Access
+from emberharmony.io.store.paths import Folder
+
+
+@dataclass(frozen=True)
+class ParquetSinkSpec:
+    """A folder that receives `features`, `windows`, `state` and `manifest.json`."""
+
+    path: Folder
+    """Folder of the result; staged in it, under .staging, until all of it is there."""
+    type: Literal["parquet"] = "parquet"
+    """The kind of sink."""
+    mode: Access = "private"
+    """Who may read the result: its owner, the owner's group as well, or whoever the process's umask allows."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
