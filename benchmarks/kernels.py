@@ -15,7 +15,8 @@ import pyarrow as pa
 from benchmarks.measure import print_machine, print_ratios, turn_about
 from benchmarks.peers import datetime_duckdb, datetime_pandas, datetime_polars, incremental_pca, materialised_pca
 from emberharmony.backend import using_backend
-from emberharmony.features.kinds.datetime import CyclicalSpec, cyclical_block
+from emberharmony.features.kinds.datetime import cyclical_block
+from emberharmony.features.specs import CyclicalSpec
 from emberharmony.pca import PCASpec, WindowPCA
 from emberharmony.stats import WindowGram
 from emberharmony.windows import n_windows

@@ -61,6 +61,18 @@ def is_category(type_: pa.DataType) -> bool:
     )
 
 
+def holds_times(type_: pa.DataType) -> bool:
+    """Whether values are timestamps or dates, in any encoding.
+
+    Examples
+    --------
+    >>> holds_times(pa.dictionary(pa.int8(), pa.date32())), holds_times(pa.duration("s"))
+    (True, False)
+    """
+    type_ = plain_type(type_)
+    return bool(pt.is_timestamp(type_) or pt.is_date(type_))
+
+
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """Return a schema with the types of `plain`, without metadata."""
     return pa.schema([pa.field(field.name, plain_type(field.type), field.nullable) for field in schema])

@@ -1,20 +1,21 @@
-"""What each column of the table is for, decided once from the schema and the user's wishes."""
+"""The role of each column, decided once from the schema and the job."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.types as pt
 
-from emberharmony.arrow import is_category, plain_type
+from emberharmony.arrow import holds_times
 from emberharmony.errors import PlanError
+from emberharmony.features.kinds.base import DroppedColumn
+from emberharmony.features.kinds.registry import kind_named, kind_of
 from emberharmony.messages import did_you_mean, listed, shown
 
-Kind = Literal["numeric", "boolean", "datetime", "categorical"]
 NullTime = Literal["error", "drop"]
 ROW_NUMBER = "row_number"
 """Column of every feature part: the row's number in the source."""
@@ -27,7 +28,7 @@ _OF_WINDOWS = re.compile("stride|first_row|last_row|start_time|end_time|pc_[0-9]
 
 @dataclass(frozen=True)
 class ColumnSpec:
-    """What the user says of the columns; every other role follows from a column's type."""
+    """Roles that the job gives to columns; every other role follows from a column's type."""
 
     time: str | None = None
     """Timestamp or date that orders the rows, and makes features; without it they stay in their own order."""
@@ -39,6 +40,8 @@ class ColumnSpec:
     """Numbers or booleans to make categories of."""
     passthrough: tuple[str, ...] = ()
     """Carried along untouched, no feature."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Kinds of single columns: `numeric`, `boolean`, `datetime`, `categorical`, or one that an installed package adds."""
     high_null_threshold: float = 0.9
     """Columns of which a larger share is missing in training make no features."""
     null_time: NullTime = "error"
@@ -47,14 +50,17 @@ class ColumnSpec:
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
-        """Refuse a column with two roles."""
+        """Refuse a column with two roles, and unknown kinds."""
         if not 0.0 < self.high_null_threshold <= 1.0:
             raise ValueError(f"high_null_threshold is a share in (0, 1], got {self.high_null_threshold}.")
         if "" in (self.time, self.target):
             raise ValueError("A time or target of no name is given; name a column, or leave the key out.")
+        for kind in self.kinds.values():
+            kind_named(kind)
         seen: dict[str, str] = {}
         roles = {"drop": self.drop, "categorical": self.categorical, "passthrough": self.passthrough}
         roles |= {"time": (self.time,) if self.time else (), "target": (self.target,) if self.target else ()}
+        roles |= {"kinds": tuple(name for name in self.kinds if name != self.time)}  # a time makes features, too
         for role, names in roles.items():
             for name in names:
                 if name in seen:
@@ -62,21 +68,18 @@ class ColumnSpec:
                     raise ValueError(f"Column {name!r} is given {where}; a column has one role.")
                 seen[name] = role
 
+    @property
+    def chosen_kinds(self) -> dict[str, str]:
+        """Kinds that the job gives to columns, by column."""
+        return dict.fromkeys(self.categorical, "categorical") | self.kinds
+
 
 @dataclass(frozen=True)
 class FeatureColumn:
     """A column that features are made of."""
 
     name: str
-    kind: Kind
-
-
-@dataclass(frozen=True)
-class DroppedColumn:
-    """A column that no feature is made of, and why."""
-
-    name: str
-    reason: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -108,15 +111,15 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
     schema : pyarrow.Schema
         The table's schema.
     spec : ColumnSpec
-        The user's wishes.
+        The roles that the job gives.
     also : iterable of str
         Other columns that the job names (keys of a hash split): they must exist too.
 
     Raises
     ------
     PlanError
-        If a column is named that the table does not have, the time column is no time, a name is reserved, or nothing is
-        left to make features of.
+        If the table lacks a column that the job names, the time column holds no times, a column's type does not suit its
+        kind, a name is reserved, or no column is left to make features of.
 
     Examples
     --------
@@ -127,7 +130,8 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
     >>> roles.dropped
     (DroppedColumn(name='raw', reason='binary columns are not supported'),)
     """
-    named = [spec.time, spec.target, *spec.drop, *spec.categorical, *spec.passthrough, *also]
+    chosen = spec.chosen_kinds
+    named = [spec.time, spec.target, *spec.drop, *chosen, *spec.passthrough, *also]
     for name in filter(None, named):
         if name not in schema.names:
             raise PlanError(f"Column {shown(name)} is not in the table.{did_you_mean(name, schema.names)}")
@@ -139,55 +143,33 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
     for name in also:
         if kind_of(schema.field(name).type) is None:
             raise PlanError(f"Column {name!r} is of type {schema.field(name).type}; it cannot be a key of a hash split.")
-    if spec.time and kind_of(schema.field(spec.time).type) != "datetime":
+    if spec.time and not holds_times(schema.field(spec.time).type):
         raise PlanError(
             f"The time column {spec.time!r} is of type {schema.field(spec.time).type}; it has to be a timestamp or a date. "
             f"Convert it in the source, or leave `columns.time` empty."
         )
     features, dropped = [], []
-    for field in schema:
-        kind = kind_of(field.type)
-        if field.name in spec.drop:
-            dropped.append(DroppedColumn(field.name, "dropped by the configuration"))
-        elif field.name == spec.target or field.name in spec.passthrough:
+    for name, type_ in zip(schema.names, schema.types, strict=True):
+        kind = chosen.get(name) or kind_of(type_)
+        if name in spec.drop:
+            dropped.append(DroppedColumn(name, "dropped by the configuration"))
+        elif name == spec.target or name in spec.passthrough:
             continue
-        elif field.name in spec.categorical:
-            if kind not in ("numeric", "boolean", "categorical"):
-                raise PlanError(f"Column {field.name!r} is of type {field.type}; no categories can be made of it.")
-            features.append(FeatureColumn(field.name, "categorical"))
-        elif _UNNAMED_INDEX.fullmatch(field.name) and field.name != spec.time:
-            dropped.append(DroppedColumn(field.name, "the unnamed index of a pandas frame"))
+        elif _UNNAMED_INDEX.fullmatch(name) and name not in (spec.time, *chosen):
+            dropped.append(DroppedColumn(name, "the unnamed index of a pandas frame"))
         elif kind is None:
-            dropped.append(DroppedColumn(field.name, f"{_family(field.type)} columns are not supported"))
+            dropped.append(DroppedColumn(name, f"{_family(type_)} columns are not supported"))
+        elif not kind_named(kind).accepts(type_):
+            raise PlanError(f"Column {name!r} is of type {type_}; it cannot be of the kind {kind!r}.")
         else:
-            features.append(FeatureColumn(field.name, kind))
+            features.append(FeatureColumn(name, kind))
     if not features:
         raise PlanError(f"No column is left to make features of: {_reasons(dropped, [*spec.passthrough, spec.target])}.")
     return ColumnRoles(tuple(features), spec.time, spec.target, spec.passthrough, tuple(dropped))
 
 
-def kind_of(type_: pa.DataType) -> Kind | None:
-    """What features are made of an Arrow type; ``None`` for types that are not supported.
-
-    Examples
-    --------
-    >>> kind_of(pa.int8()), kind_of(pa.dictionary(pa.int8(), pa.int64())), kind_of(pa.duration("s"))
-    ('numeric', 'categorical', None)
-    """
-    type_ = plain_type(type_)
-    if pt.is_dictionary(type_):
-        return "categorical"
-    if pt.is_boolean(type_):
-        return "boolean"
-    if pt.is_integer(type_) or pt.is_floating(type_) or pt.is_decimal(type_):
-        return "numeric"
-    if pt.is_timestamp(type_) or pt.is_date(type_):
-        return "datetime"
-    return "categorical" if is_category(type_) else None
-
-
 def _reasons(dropped: list[DroppedColumn], carried: list[str | None]) -> str:
-    """Why columns make no features, those of one reason together."""
+    """Return why columns make no features, grouped by reason."""
     names: dict[str, list[str]] = {}
     for column in dropped:
         names.setdefault(column.reason, []).append(column.name)

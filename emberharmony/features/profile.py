@@ -1,4 +1,4 @@
-"""What is learnt of a column before anything is fitted."""
+"""What is learnt of a column before it is fitted."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.features.columns import FeatureColumn
-from emberharmony.features.kinds import categorical, datetime, numeric
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.moments import Moments
 from emberharmony.stats.quantiles import Quantiles, QuantileSum
-from emberharmony.typing import Arrays
+from emberharmony.typing import Arrays, FloatArray
 
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """Counts and states of one column's training rows, mergeable; those that its kind has no use for stay empty."""
+    """Mergeable counts and states of one column's training rows; states that its kind does not use stay empty."""
 
     n_rows: int
     n_null: int
@@ -27,7 +25,7 @@ class ColumnProfile:
     moments: Moments
     quantiles: Quantiles
     categories: CategoryCounts
-    cycles: tuple[Moments, ...]  # of the eight features of a datetime column; only where they are to be scaled
+    features: tuple[Moments, ...]  # moments of each feature, where the job scales features that the values do not determine
 
     @classmethod
     def empty(cls) -> Self:
@@ -35,31 +33,18 @@ class ColumnProfile:
         return cls(0, 0, 0, Moments.empty(), Quantiles.empty(), CategoryCounts.empty(), ())
 
     @classmethod
-    def of(
-        cls,
-        column: FeatureColumn,
-        values: pa.ChunkedArray,
-        *,
-        cycles: datetime.CyclicalSpec | None = None,
-        epoch: bool = False,
-    ) -> Self:
-        """Profile the training rows of one chunk; `cycles` asks for cyclical features too, `epoch` for times as numbers."""
-        state = replace(cls.empty(), n_rows=len(values), n_null=values.null_count)
-        if column.kind == "categorical":
-            text = categorical.strings(values)
-            return replace(state, n_null=text.null_count, categories=CategoryCounts.of(text))
-        if column.kind == "datetime":
-            if cycles is not None:
-                block = datetime.cyclical_block(values, cycles).astype(np.float64)
-                state = replace(state, cycles=tuple(Moments.of(feature) for feature in block))
-            if not epoch:
-                return state
-        x = datetime.epoch(values) if column.kind == "datetime" else numeric.numbers(values)
+    def of_numbers(cls, x: FloatArray, *, n_null: int) -> Self:
+        """Profile one chunk of numbers: float64 of shape ``(n_rows,)``, of which `n_null` are NaN for null."""
         finite = np.isfinite(x)
         n_finite = int(finite.sum())
-        x = x if n_finite == len(x) else x[finite]
-        nonfinite = len(finite) - n_finite - values.null_count
-        return replace(state, n_nonfinite=nonfinite, moments=Moments.of(x), quantiles=Quantiles.of(x))
+        n_rows, x = len(x), x if n_finite == len(x) else x[finite]
+        counts = (n_rows, n_null, n_rows - n_finite - n_null)
+        return cls(*counts, Moments.of(x), Quantiles.of(x), CategoryCounts.empty(), ())
+
+    @classmethod
+    def of_categories(cls, texts: pa.Array | pa.ChunkedArray) -> Self:
+        """Profile one chunk of categories, as texts."""
+        return replace(cls.empty(), n_rows=len(texts), n_null=texts.null_count, categories=CategoryCounts.of(texts))
 
     @property
     def n_missing(self) -> int:
@@ -68,12 +53,12 @@ class ColumnProfile:
 
     @property
     def without_categories(self) -> Self:
-        """The same, with no categories counted."""
+        """The same profile without its category counts."""
         return replace(self, categories=CategoryCounts.empty())
 
     def merge(self, other: Self, /) -> Self:
         """Return the profile of both profiles' rows together."""
-        pairs = zip(self.cycles, other.cycles, strict=True) if self.cycles and other.cycles else ()
+        pairs = zip(self.features, other.features, strict=True) if self.features and other.features else ()
         return type(self)(
             self.n_rows + other.n_rows,
             self.n_null + other.n_null,
@@ -81,12 +66,12 @@ class ColumnProfile:
             self.moments.merge(other.moments),
             self.quantiles.merge(other.quantiles),
             self.categories.merge(other.categories),
-            tuple(a.merge(b) for a, b in pairs) or self.cycles or other.cycles,
+            tuple(a.merge(b) for a, b in pairs) or self.features or other.features,
         )
 
     def to_arrays(self) -> Arrays:
         """Return the profile as named arrays."""
-        arrays = {"rows": np.array([self.n_rows, self.n_null, self.n_nonfinite, len(self.cycles)], np.int64)}
+        arrays = {"rows": np.array([self.n_rows, self.n_null, self.n_nonfinite, len(self.features)], np.int64)}
         for name, state in self._states().items():
             arrays |= {f"{name}.{key}": array for key, array in state.to_arrays().items()}
         return arrays
@@ -94,7 +79,7 @@ class ColumnProfile:
     @classmethod
     def from_arrays(cls, arrays: Arrays, /) -> Self:
         """Return the profile that `to_arrays` wrote."""
-        n_rows, n_null, n_nonfinite, n_cycles = map(int, arrays["rows"])
+        n_rows, n_null, n_nonfinite, n_features = map(int, arrays["rows"])
         return cls(
             n_rows,
             n_null,
@@ -102,16 +87,16 @@ class ColumnProfile:
             Moments.from_arrays(_of(arrays, "moments")),
             Quantiles.from_arrays(_of(arrays, "quantiles")),
             CategoryCounts.from_arrays(_of(arrays, "categories")),
-            tuple(Moments.from_arrays(_of(arrays, f"cycle{i}")) for i in range(n_cycles)),
+            tuple(Moments.from_arrays(_of(arrays, f"feature{i}")) for i in range(n_features)),
         )
 
     def _states(self) -> Mapping[str, Moments | Quantiles | CategoryCounts]:
-        cycles = {f"cycle{i}": moments for i, moments in enumerate(self.cycles)}
-        return {"moments": self.moments, "quantiles": self.quantiles, "categories": self.categories, **cycles}
+        features = {f"feature{i}": moments for i, moments in enumerate(self.features)}
+        return {"moments": self.moments, "quantiles": self.quantiles, "categories": self.categories, **features}
 
 
 class ProfileSum:
-    """Adds profiles of one column up, of as many chunks as there are."""
+    """The sum of one column's profiles over any number of chunks."""
 
     def __init__(self) -> None:
         self._profile, self._quantiles = ColumnProfile.empty(), QuantileSum()

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
+from emberharmony.arrow import holds_times
 from emberharmony.errors import DataError
-from emberharmony.features.columns import kind_of
 from emberharmony.features.kinds.datetime import LARGEST, feature_names
 from emberharmony.io.bigquery.column_types import converted, written_as
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
@@ -87,7 +87,7 @@ def _positioned(batches: Iterable[pa.Table], names: Sequence[str]) -> Iterator[p
 
 def is_time(frame: Any, column: str | None) -> bool:
     """Whether a frame has a column of this name that holds times."""
-    return column in frame.columns and kind_of(_arrow_type(frame, column)) == "datetime"
+    return column in frame.columns and holds_times(_arrow_type(frame, column))
 
 
 def with_cyclical_features(frame: Any, column: str) -> Any:

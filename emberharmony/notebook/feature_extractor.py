@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import pyarrow as pa
 
+from emberharmony.arrow import holds_times
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import PlanError
-from emberharmony.features.columns import ColumnSpec, kind_of
-from emberharmony.features.kinds.categorical import CategorySpec
-from emberharmony.features.kinds.datetime import CyclicalSpec
+from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
+from emberharmony.features.specs import CategorySpec, CyclicalSpec
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.parts import table_of
 from emberharmony.io.sources.base import SourceSpec
@@ -199,7 +199,7 @@ class TerabyteFeatureExtractor:
             schema = open_source(source).describe().schema
             named = {"target_column": [target], "index_col": [index_col], "drop_columns": dropped}
             check_columns(schema.names, named | {"force_categorical_columns": categorical})
-            by_time = index_col in schema.names and kind_of(schema.field(index_col).type) == "datetime"
+            by_time = index_col in schema.names and holds_times(schema.field(index_col).type)
             columns = ColumnSpec(
                 time=index_col if by_time else None,
                 target=target,

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.arrow import ticks
+from emberharmony.arrow import holds_times, ticks
 from emberharmony.errors import DataError
-from emberharmony.features.columns import kind_of
 from emberharmony.messages import shown
 from emberharmony.notebook.bigquery_frames import is_time, split_by_times
 from emberharmony.notebook.frames import is_bigframe
@@ -68,7 +67,7 @@ def _times_of(frame: pd.DataFrame, name: str) -> IntArray | None:
     if name not in frame.columns and name not in frame.index.names:
         raise DataError(f"The frame has neither a column nor an index {shown(name)}.")
     times = pa.array(frame[name] if name in frame.columns else frame.index.get_level_values(name), from_pandas=True)
-    if kind_of(times.type) != "datetime":
+    if not holds_times(times.type):
         return None
     if times.null_count:
         raise DataError(f"{times.null_count:,} rows have no time in {shown(name)}, so they have no place in the order.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.types as pt
 
-from emberharmony.features.columns import kind_of
+from emberharmony.features.kinds.registry import kind_of
 from emberharmony.features.preprocessing import Preprocessing
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from emberharmony.features.columns import kind_of
+from emberharmony.arrow import holds_times
 from emberharmony.features.kinds import datetime
-from emberharmony.features.kinds.datetime import CyclicalSpec
+from emberharmony.features.specs import CyclicalSpec
 from emberharmony.notebook.date_texts import UnreadTimesError, parsed
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def wall_times(df: pd.DataFrame, col: str) -> pa.Array | None:
     if pd.api.types.is_numeric_dtype(column):
         _log.warning("Column %r holds numbers (%s), not times; no features are made of it.", col, column.dtype)
         return None
-    if kind_of(_type_of(column)) != "datetime":
+    if not holds_times(_type_of(column)):
         try:
             column = parsed(column)
         except UnreadTimesError as unread:

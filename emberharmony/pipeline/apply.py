@@ -9,7 +9,8 @@ import numpy as np
 
 from emberharmony.errors import DataError
 from emberharmony.features.columns import NullTime
-from emberharmony.features.drift import ColumnCounts, drift
+from emberharmony.features.drift import ColumnCounts
+from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.registry import open_source
 from emberharmony.io.store.local import by_prefix
@@ -44,8 +45,8 @@ def plan_apply(state: FittedState, spec: PipelineSpec, resources: Resources) -> 
     """
     source = open_source(spec.source)
     table = source.describe()
-    vocabulary = {c.name: len(c.vocabulary) for c in state.preprocessing.columns if c.kind == "categorical"}
-    return plan_table(spec, resources, source, table, roles_in(state, table.schema), vocabulary)
+    widths = {column.name: len(column.features) for column in state.preprocessing.columns}
+    return plan_table(spec, resources, source, table, roles_in(state, table.schema), widths)
 
 
 def stage_fitted(state: FittedState, run: Run) -> None:
@@ -69,4 +70,7 @@ def measured_drift(run: Run) -> dict[str, dict[str, float]]:
         counts = [ColumnCounts.from_arrays(states[str(i)]) for i in range(len(columns))]
         merged = [a.merge(b) for a, b in zip(merged, counts, strict=True)] if merged else counts
     baselines = run.fitted.baselines
-    return {column.name: drift(column, baselines[column.name], found) for column, found in zip(columns, merged, strict=True)}
+    return {
+        column.name: kind_named(column.kind).drift(baselines[column.name], found)
+        for column, found in zip(columns, merged, strict=True)
+    }

@@ -13,6 +13,7 @@ import pyarrow as pa
 from emberharmony.errors import DamagedError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.kinds.numeric import count_clipped
+from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.preprocessing import count_clipped as clipped_by_column
 from emberharmony.features.profile import ColumnProfile
@@ -91,7 +92,7 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
     elif in_train.any():
         rows = _read(run, chunk, [column.name for column in features], steps)
         rows = rows if in_train.all() else rows.filter(pa.array(in_train))
-        profiles = profile_rows(rows, features, cycles=plan.spec.datetime, numbers=plan.spec.numbers)
+        profiles = profile_rows(rows, features, plan.spec.features)
     # Apart: there may be many categories, and merging the rest does not read them.
     states = {str(i): profile.without_categories.to_arrays() for i, profile in enumerate(profiles.values())}
     counts = {str(i): profile.categories.to_arrays() for i, profile in enumerate(profiles.values())}
@@ -208,8 +209,8 @@ def component_names(pca: WindowPCA) -> list[str]:
 def feature_encoding(fitted: Preprocessing) -> Encoding:
     """Feature columns that files can shrink."""
     few = tuple(name for column in fitted.columns if column.few_values for name in column.features)
-    one_hot = tuple(name for column in fitted.columns if column.kind == "categorical" for name in column.features)
-    return Encoding(dictionary=few, sparse=one_hot)
+    sparse = tuple(name for column in fitted.columns if kind_named(column.kind).is_sparse for name in column.features)
+    return Encoding(dictionary=few, sparse=sparse)
 
 
 def split_of(plan: StagedPlan) -> RowSplit:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from emberharmony.features.columns import ROW_NUMBER
-from emberharmony.features.kinds.datetime import PARTS
-from emberharmony.features.preprocessing import FittedColumn
+from emberharmony.features.kinds.base import FittedColumn
+from emberharmony.features.kinds.registry import kind_named
 from emberharmony.pipeline.run import Run
-
-_PARTS = dict(zip(PARTS, ("hour", "day of the week", "day of the month", "month"), strict=True))
 
 
 def window_descriptions(run: Run) -> dict[str, str]:
@@ -31,14 +29,5 @@ def feature_descriptions(columns: tuple[FittedColumn, ...]) -> dict[str, str]:
     """Return what each feature is, by name."""
     found: dict[str, str] = {}
     for column in columns:
-        if column.kind == "datetime":
-            kinds = [f"{function} of the {_PARTS[part]} of {column.name}" for part in PARTS for function in ("Sine", "Cosine")]
-            kinds += [f"{column.name} in seconds since 1970, missing values filled in and scaled"] if column.epoch else []
-            found |= dict(zip(column.features, kinds, strict=True))
-        elif column.kind == "categorical":
-            texts = [f"1 where {column.name} is {value!r}" for value in column.vocabulary]
-            texts += [f"1 where {column.name} is any other value", f"1 where {column.name} is missing"]
-            found |= dict(zip(column.features, texts, strict=False))
-        else:
-            found[column.features[0]] = f"{column.name} of the source, missing values filled in and scaled"
+        found |= dict(zip(column.features, kind_named(column.kind).describe(column), strict=True))
     return found

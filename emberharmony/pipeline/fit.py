@@ -53,15 +53,8 @@ def fit_features(run: Run, backend: str) -> Receipt:
         return _category_states(run, files, position[name])
 
     spec = run.plan.spec
-    fitted = fit_preprocessing(
-        run.plan.roles,
-        profiles,
-        category_states,
-        cycles=spec.datetime,
-        categories=spec.categories,
-        numbers=spec.numbers,
-        high_null_threshold=spec.columns.high_null_threshold,
-    )
+    threshold = spec.columns.high_null_threshold
+    fitted = fit_preprocessing(run.plan.roles, profiles, category_states, spec.features, high_null_threshold=threshold)
     fitted = replace(fitted, schema=pa.schema([run.plan.schema.field(column.name) for column in fitted.columns]))
     counts = run.store.keep_arrays(SPLIT_ROWS, {"rows": rows})
     written = counts, *write_state(run, fitted, profiles, category_states)

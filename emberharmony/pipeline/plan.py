@@ -11,12 +11,13 @@ import numpy as np
 from emberharmony.arrow import TICKS_PER_DAY, text_columns, tick_unit
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
+from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.sources.base import RowGroups, RowOrder, Source, TableInfo, TiesOrdered, TimeRange
 from emberharmony.io.sources.registry import open_source
 from emberharmony.pipeline.pushdown import check_profile
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.split_checks import check_components, check_method, check_rows
-from emberharmony.pipeline.vocabulary import vocabulary_bounds
+from emberharmony.pipeline.vocabulary import categorical_columns, vocabulary_bounds
 from emberharmony.planning.chunks import (
     NO_ROWS,
     Chunk,
@@ -109,16 +110,16 @@ def plan_table(
     source: Source,
     table: TableInfo,
     roles: ColumnRoles,
-    vocabulary: Mapping[str, int] | None = None,
+    widths: Mapping[str, int] | None = None,
 ) -> Plan:
-    """Plan a job whose columns' roles are known, and of a state the sizes of its vocabularies."""
+    """Plan a job whose columns' roles are known; `widths` are their numbers of features, where a state knows them."""
     check_rows(spec, table.n_rows)
     check_chunk_rows(resources.chunk_rows, table.n_rows)
     groups = _groups_in_order(source, spec.columns.time) if table.n_rows else np.empty(0, np.int64)
     reserved = resident_bytes()
 
-    def plan_with(vocabulary: Mapping[str, int], *, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
-        sizes = _row_sizes(table, roles, spec, vocabulary, in_order=in_order)
+    def plan_with(widths: Mapping[str, int], *, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
+        sizes = _row_sizes(table, roles, spec, widths, in_order=in_order)
         return sizes, plan_memory(
             sizes,
             n_rows=max(table.n_rows, 1),
@@ -136,17 +137,18 @@ def plan_table(
 
     def planned(*, in_order: bool) -> tuple[RowSizes, MemoryPlan]:
         try:
-            return plan_with(vocabulary or {}, in_order=in_order)
+            return plan_with(widths or {}, in_order=in_order)
         except PlanError:
-            # Full vocabularies are all that metadata tells. Before they refuse a small table, its categories are counted.
-            unknown = {column.name: 0 for column in roles.features if column.kind == "categorical"}
-            if vocabulary is not None or not unknown:
+            # Metadata tells full vocabularies only. Before they refuse a small table, its categories are counted.
+            names = categorical_columns(roles, spec.features)
+            if widths is not None or not names:
                 raise
-            plan_with(unknown, in_order=in_order)  # refused here if it does not fit whatever they are
-            counted = vocabulary_bounds(source, table, roles, max_categories=spec.categories.max_categories)
-            if not counted:
+            # Refused here if it does not fit whatever the categories are.
+            plan_with(_widths(roles, spec, dict.fromkeys(names, 0)), in_order=in_order)
+            n_distinct = vocabulary_bounds(source, table, names, max_categories=spec.categories.max_categories)
+            if not n_distinct:
                 raise
-            return plan_with(counted, in_order=in_order)
+            return plan_with(_widths(roles, spec, n_distinct), in_order=in_order)
 
     sizes, memory = planned(in_order=groups is not None)
     check_components(spec, n_rows=table.n_rows, n_features=sizes.n_features)
@@ -267,26 +269,29 @@ def _boundaries(source: Source, table: TableInfo, spec: PipelineSpec, layout: _L
     return TimeBoundaries.of(spec.split, n_rows, at_rank, gap)
 
 
+def _widths(roles: ColumnRoles, spec: PipelineSpec, n_distinct: Mapping[str, int]) -> dict[str, int]:
+    """Most features of each column, given the distinct values of some."""
+    return {c.name: kind_named(c.kind).width(spec.features, n_distinct=n_distinct.get(c.name)) for c in roles.features}
+
+
 def _row_sizes(
-    table: TableInfo, roles: ColumnRoles, spec: PipelineSpec, vocabulary: Mapping[str, int], *, in_order: bool
+    table: TableInfo, roles: ColumnRoles, spec: PipelineSpec, widths: Mapping[str, int], *, in_order: bool
 ) -> RowSizes:
-    width = {"numeric": 1, "boolean": 1, "datetime": spec.datetime.n_features}
-    width |= {"categorical": spec.categories.max_categories + 2}
-    widths = [vocabulary[c.name] + 2 if c.name in vocabulary else width[c.kind] for c in roles.features]
+    widths = {**_widths(roles, spec, {}), **widths}
     columns = {*roles.to_read, *spec.split.keys, *table.always_read}
     read = sum(table.bytes_per_row[name] for name in columns)
     # Of a text, Arrow doubles the buffer that it has outgrown, and keeps both for a while.
     texts = columns.intersection(text_columns(table.schema), table.stored_bytes_per_row)
     carried = 8 + sum(table.bytes_per_row[name] for name in roles.carried)
     stored = {**table.bytes_per_row, **table.stored_bytes_per_row}  # of what is counted, each value stands there once
-    counted = ("numeric", "datetime") if spec.datetime.epoch else ("numeric",)
+    counted = {column.name: kind_named(column.kind).counted(spec.features) for column in roles.features}
     return RowSizes(
         read,
         carried,
-        n_features=sum(widths),
+        n_features=sum(widths.values()),
         in_order=in_order,
-        n_numbers=sum(column.kind in counted for column in roles.features),
-        category_bytes=sum(stored[c.name] + 16 for c in roles.features if c.kind == "categorical"),
+        n_numbers=list(counted.values()).count("numbers"),
+        category_bytes=sum(stored[name] + 16 for name, what in counted.items() if what == "categories"),
         in_flight_bytes=table.in_flight_bytes,
         decoding_bytes=max((table.bytes_per_row[name] for name in texts), default=0.0),
     )

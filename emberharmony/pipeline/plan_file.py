@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from emberharmony.arrow import text_columns
 from emberharmony.errors import TerminalError
-from emberharmony.features.columns import ColumnRoles, DroppedColumn, FeatureColumn
+from emberharmony.features.columns import ColumnRoles, FeatureColumn
+from emberharmony.features.kinds.base import DroppedColumn
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.local import Store, as_safetensors
 from emberharmony.pipeline.plan import Plan

@@ -10,10 +10,10 @@ import pyarrow as pa
 from emberharmony.arrow import ticks
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnRoles, FeatureColumn
+from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.sources.base import ProfiledByQuery, Source
 from emberharmony.io.sources.bigquery.profile import ColumnFigures
-from emberharmony.messages import listed
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SplitCodes, TimeBoundaries, split_by_time
@@ -56,16 +56,10 @@ def _why_not_by_query(spec: PipelineSpec, source: Source, schema: pa.Schema, rol
             f"`source.profile: query` selects training rows by their time, which needs `split.method: temporal`; this job's "
             f"is {spec.split_method}."
         )
-    if spec.datetime.epoch:
-        return "`source.profile: query` does not profile times as numbers, which `datetime.epoch` asks for."
-    if spec.numbers.scale == "all":
-        return "`source.profile: query` does not profile cyclical features, which `numbers.scale: all` scales."
-    floats = [c.name for c in roles.features if c.kind == "categorical" and _is_float(schema.field(c.name).type)]
-    if floats:
-        return (
-            f"`source.profile: query` cannot count the categories of {listed(floats)}: BigQuery writes fractions as other "
-            f"texts than this library does."
-        )
+    for column in roles.features:
+        reason = kind_named(column.kind).why_not_aggregated(schema.field(column.name).type, spec.features)
+        if reason:
+            return f"`source.profile: query` cannot profile {column.name!r}: {reason}."
     return None
 
 
@@ -86,10 +80,10 @@ def profile_by_query(
     assert spec.columns.time is not None
     before, top = boundaries.validation - boundaries.gap, max(spec.categories.max_categories, 100)
     figures = source.profile_by_query(features, time=spec.columns.time, before=before, top=top)
-    return {column.name: column_profile(column, figures[column.name]) for column in features}
+    return {column.name: column_profile(figures[column.name]) for column in features}
 
 
-def column_profile(column: FeatureColumn, figures: ColumnFigures) -> ColumnProfile:
+def column_profile(figures: ColumnFigures) -> ColumnProfile:
     """Return figures as the state that chunks of rows would have been merged into, as nearly as they tell."""
     return ColumnProfile(
         n_rows=figures.n_rows,
@@ -97,8 +91,8 @@ def column_profile(column: FeatureColumn, figures: ColumnFigures) -> ColumnProfi
         n_nonfinite=figures.n_nonfinite,
         moments=figures.moments,
         quantiles=_quantiles(figures.quantiles, figures.moments),
-        categories=_categories(figures.top) if column.kind == "categorical" else CategoryCounts.empty(),
-        cycles=(),
+        categories=_categories(figures.top),
+        features=(),
     )
 
 
@@ -120,7 +114,3 @@ def _categories(top: Sequence[tuple[str, int]]) -> CategoryCounts:
 def _edges(boundaries: TimeBoundaries) -> list[int]:
     firsts = (boundaries.validation, boundaries.test)
     return [edge - gap for edge in firsts for gap in (0, boundaries.gap)]
-
-
-def _is_float(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))

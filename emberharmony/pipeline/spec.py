@@ -12,9 +12,7 @@ from typing import Any, Literal
 from emberharmony import __version__
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec
-from emberharmony.features.kinds.categorical import CategorySpec
-from emberharmony.features.kinds.datetime import CyclicalSpec
-from emberharmony.features.preprocessing import NumberSpec
+from emberharmony.features.specs import CategorySpec, CyclicalSpec, FeatureSpecs, NumberSpec
 from emberharmony.io.sources.base import Pinned
 from emberharmony.io.sources.registry import AnySourceSpec, open_source
 from emberharmony.pca import PCASpec
@@ -67,6 +65,11 @@ class PipelineSpec:
     def job(self) -> JobKind:
         """The kind of job."""
         return JOBS[self.kind]
+
+    @property
+    def features(self) -> FeatureSpecs:
+        """The sections that say how features are made."""
+        return FeatureSpecs(self.datetime, self.categories, self.numbers)
 
     @property
     def split_method(self) -> str:

@@ -18,7 +18,8 @@ import pyarrow.types as pt
 from emberharmony.arrow import is_text
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnRoles, FeatureColumn
-from emberharmony.features.drift import baseline_of
+from emberharmony.features.kinds.categorical import FittedCategories
+from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.table_types import type_differences
@@ -29,8 +30,8 @@ from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.stats.categories import CategoryCounts
 
-STATE_VERSION = 2
-"""States of version 1 hold the source of the rows as well, which nothing needs."""
+STATE_VERSION = 3
+"""Version 3 keeps of each column what its kind has fitted; version 1 also held the source of the rows. All are read."""
 _OLD_TEXT = re.compile(r"\.\d*0$|^-0$|E|e\+1[0-8]$")  # 1.50, -0, 1E-7, 1e+10: see `features.categorical.strings`
 NO_SOURCE = {"source": {"path": "none"}}
 """Stands in a state's spec for the source, which the job that applies it names."""
@@ -72,10 +73,10 @@ def write_state(
         "columns": {field.name: str(field.type) for field in schema},  # for people; the schema has all of it
         "schema": base64.b64encode(schema.serialize()).decode(),
     }
-    baselines = {
-        column.name: baseline_of(column, profiles[column.name], partial(category_states, column.name)).to_json()
-        for column in fitted.columns
-    }
+    baselines = {}
+    for column in fitted.columns:
+        states = partial(category_states, column.name)
+        baselines[column.name] = kind_named(column.kind).baseline(profiles[column.name], column, states).to_json()
     store = run.store
     return [
         store.keep_json(f"state/{PREPROCESSING}", fitted.to_json()),
@@ -154,7 +155,7 @@ def _check_content(folder: Path, files: Mapping[str, bytes], records: Mapping[st
 def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
     try:
         job: dict[str, Any] = json.loads(files[JOB])
-        if job.get("version") not in (1, STATE_VERSION):
+        if job.get("version") not in (1, 2, STATE_VERSION):
             raise DataError(
                 f"{place / JOB} is of version {job.get('version')}, this library applies version {STATE_VERSION}. Fit the "
                 f"state anew."
@@ -176,7 +177,7 @@ def _refuse_old_texts(place: Path, schema: pa.Schema, fitted: Preprocessing) -> 
     """Refuse a state whose categories of numbers have texts that equal numbers no longer have."""
     for column in fitted.columns:
         type_ = schema.field(column.name).type
-        if is_text(type_.value_type if pt.is_dictionary(type_) else type_):
+        if not isinstance(column, FittedCategories) or is_text(type_.value_type if pt.is_dictionary(type_) else type_):
             continue
         for value in filter(_OLD_TEXT.search, column.vocabulary):
             raise DataError(

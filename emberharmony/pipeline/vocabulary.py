@@ -1,29 +1,35 @@
-"""How many features categories will make, where a plan would be refused for what it has to assume of them."""
+"""Counting a small table's categories, where their largest possible number would refuse the plan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from emberharmony.features.columns import ColumnRoles
 from emberharmony.features.kinds.categorical import strings
+from emberharmony.features.kinds.registry import kind_named
+from emberharmony.features.specs import FeatureSpecs
 from emberharmony.io.sources.base import RowGroups, Source, TableInfo
 from emberharmony.planning.chunks import cut_rows
 
 MAX_COUNTED_BYTES = 2**28
-"""Of categories that take more in files, nothing is counted before the profile."""
+"""Columns whose categories exceed this size in files are not counted before the profile."""
 
 _ROWS_AT_ONCE = 16_384
 
 
-def vocabulary_bounds(source: Source, table: TableInfo, roles: ColumnRoles, *, max_categories: int) -> Mapping[str, int]:
-    """Number of distinct values of every categorical column, or `max_categories` where there are more.
+def categorical_columns(roles: ColumnRoles, specs: FeatureSpecs) -> list[str]:
+    """Return the columns whose categories a profile counts."""
+    return [column.name for column in roles.features if kind_named(column.kind).counted(specs) == "categories"]
 
-    Reads these columns of a small table whose rows have an order of their own (Parquet); of any other it knows nothing.
+
+def vocabulary_bounds(source: Source, table: TableInfo, names: Sequence[str], *, max_categories: int) -> Mapping[str, int]:
+    """Return the number of distinct values of columns of categories, or `max_categories` where there are more.
+
+    Reads these columns of a small table whose rows have an order of their own (Parquet); of any other table, returns nothing.
     """
-    names = [column.name for column in roles.features if column.kind == "categorical"]
     n_bytes = table.n_rows * sum(table.bytes_per_row[name] for name in names)
     groups = source.row_groups(None) if n_bytes <= MAX_COUNTED_BYTES and isinstance(source, RowGroups) else None
     if groups is None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from emberharmony.arrow import ticks
 from emberharmony.features.drift import Baseline, ColumnCounts
+from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
 from emberharmony.splits import SplitCodes
 from emberharmony.stats.runs import Runs
@@ -34,7 +35,7 @@ def state_pays(n_bytes: int, windows: WindowSpec, n_features: int) -> bool:
 
 def drift_counts(rows: pa.Table, fitted: Preprocessing, baselines: Mapping[str, Baseline]) -> list[ColumnCounts]:
     """Rows of every fitted column by the bins of the training rows."""
-    return [ColumnCounts.of(column, rows[column.name], baselines[column.name].edges) for column in fitted.columns]
+    return [kind_named(c.kind).count(rows[c.name], c, baselines[c.name]) for c in fitted.columns]
 
 
 def time_runs(rows: pa.Table, time: str, codes: SplitCodes) -> Runs:

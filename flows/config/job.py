@@ -12,9 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from emberharmony.backend import get_backend
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec, NullTime
-from emberharmony.features.kinds.categorical import CategorySpec
-from emberharmony.features.kinds.datetime import CyclicalSpec
-from emberharmony.features.preprocessing import NumberSpec
+from emberharmony.features.specs import CategorySpec, CyclicalSpec, NumberSpec
 from emberharmony.io.sinks.base import SinkSpec
 from emberharmony.io.sinks.registry import SINKS
 from emberharmony.io.sources.base import SourceSpec

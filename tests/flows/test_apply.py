@@ -23,6 +23,7 @@ from emberharmony.report.summary import summary_lines
 from flows.config.job import ApplyJob, FitJob, Job, load_any, load_job, parse_job
 from flows.engines.local import PlainLoop
 from tests.jobs import run_small, small_table, write_table
+from tests.kinds import as_version_2
 from tests.laws.test_apply import JOB, apply_to, parts
 
 RUNTIME = {"workers": 1, "backend": "numpy", "engine": "local"}
@@ -236,7 +237,7 @@ def test_a_state_of_another_version_is_refused(state, table, tmp_path):
     copy = shutil.copytree(state / "state", tmp_path / "copy")
     job = json.loads((copy / "job.json").read_text())
     (copy / "job.json").write_text(json.dumps(job | {"version": 99}))
-    with pytest.raises(DataError, match="is of version 99, this library applies version 2"):
+    with pytest.raises(DataError, match="is of version 99, this library applies version 3"):
         apply_to(write_table(table, tmp_path / "t.parquet"), copy, tmp_path / "applied")
     (copy / "job.json").write_text(json.dumps({"version": 2}))
     with pytest.raises(DataError, match="cannot be read as a state"):
@@ -253,12 +254,17 @@ def test_a_state_says_nothing_of_where_its_rows_came_from(state, table, tmp_path
         assert place not in said
 
 
-def test_a_state_of_version_1_is_applied(state, table, tmp_path):
-    """It holds the source, and the same of everything else."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_state_of_an_earlier_version_is_applied(state, table, tmp_path, version):
+    """Version 2 holds the same fields for every kind of column; version 1 also the source."""
     old = shutil.copytree(state / "state", tmp_path / "old")
     job = json.loads((old / "job.json").read_text())
     source = {"type": "parquet", "path": "/gone/table.parquet"}
-    (old / "job.json").write_text(json.dumps(job | {"version": 1, "spec": job["spec"] | {"source": source}}))
+    spec = job["spec"] | ({"source": source} if version == 1 else {})
+    spec["columns"].pop("kinds")
+    (old / "job.json").write_text(json.dumps(job | {"version": version, "spec": spec}))
+    fitted = old / "preprocessing.json"
+    fitted.write_text(json.dumps(as_version_2(json.loads(fitted.read_text()))))
     path = write_table(table, tmp_path / "t.parquet")
     by_old, by_new = (apply_to(path, which, tmp_path / name) for which, name in [(old, "by old"), (state, "by new")])
     assert by_old.manifest.rows == by_new.manifest.rows

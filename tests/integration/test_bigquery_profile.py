@@ -16,7 +16,9 @@ from sqlglot import exp
 from emberharmony.arrow import ticks
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec, FeatureColumn, assign_roles
+from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.profile import ColumnProfile
+from emberharmony.features.specs import FeatureSpecs
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.schema import table_fields
 from emberharmony.io.sources.bigquery.profile import ProfileSpec, profile_sql
@@ -65,7 +67,7 @@ def test_flights_agree_with_the_streamed_states(connection, flights):
     figures = source.profile(columns, time="time_hour", before=before, spec=ProfileSpec(quantiles=100))
     rows = table.filter(pa.array(times < before))
     for column in columns:
-        agree(figures[column.name], ColumnProfile.of(column, rows[column.name]), rows.num_rows)
+        agree(figures[column.name], kind_named(column.kind).profile(rows[column.name], FeatureSpecs()), rows.num_rows)
 
 
 def test_numbers_that_are_none_are_counted_apart(connection):
@@ -98,7 +100,7 @@ def test_numbers_that_are_none_are_counted_apart(connection):
     figures = source.profile(columns, time=None)
     assert figures["x"].n_nonfinite == 12 - 1
     for column in columns:
-        agree(figures[column.name], ColumnProfile.of(column, table[column.name]), n)
+        agree(figures[column.name], kind_named(column.kind).profile(table[column.name], FeatureSpecs()), n)
 
 
 def test_a_scan_over_the_ceiling_is_refused_by_the_dry_run(connection, flights, monkeypatch):

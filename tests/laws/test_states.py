@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberharmony.features.columns import FeatureColumn
+from emberharmony.features.kinds.registry import KINDS
 from emberharmony.features.profile import ColumnProfile
+from emberharmony.features.specs import FeatureSpecs
 from emberharmony.io.store.local import Store, prefixed
 from emberharmony.stats import CategoryCounts, Moments, Quantiles, WindowGram
 
@@ -21,7 +22,7 @@ texts = st.lists(st.one_of(st.none(), st.text(st.characters(codec="utf-8"), max_
 
 
 def _profile(kind, values):
-    return ColumnProfile.of(FeatureColumn("c", kind), pa.chunked_array([values]))
+    return KINDS[kind].profile(pa.chunked_array([values]), FeatureSpecs())
 
 
 STATES = {

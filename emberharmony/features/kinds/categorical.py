@@ -1,11 +1,11 @@
-"""Categories as one-hot features over a vocabulary that training fixed."""
+"""Categories: one-hot features over the most frequent training values."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,27 +14,113 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from emberharmony import ops
-from emberharmony.arrow import plain
+from emberharmony.arrow import is_category, plain, plain_type
+from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, share, stability_index
+from emberharmony.features.kinds.base import CategoryStates, Counted, FittedColumn, Step
+from emberharmony.features.kinds.numeric import Scaling, scale_each
+from emberharmony.features.profile import ColumnProfile
+from emberharmony.features.specs import FeatureSpecs
+from emberharmony.stats.categories import top_categories
+from emberharmony.stats.moments import Moments
 from emberharmony.typing import FeatureBlock
 
 
 @dataclass(frozen=True)
-class CategorySpec:
-    """How categories become one-hot features."""
+class FittedCategories(FittedColumn):
+    """A column of categories and its one-hot features."""
 
-    max_categories: int = 100
-    """Most frequent training values of each column that get a feature; the rest share `_other`, nulls have `_null`."""
+    vocabulary: tuple[str, ...]
+    scalings: tuple[Scaling, ...] = ()  # one for each feature, if the job scales all features
 
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
+    @property
+    def is_scaled(self) -> bool:
+        """Whether values may be clipped."""
+        return bool(self.scalings)
 
-    def __post_init__(self) -> None:
-        """Refuse a negative number."""
-        if self.max_categories < 1:
-            raise ValueError(f"max_categories is at least 1, got {self.max_categories}.")
+
+class Categorical:
+    """Texts, dictionaries, and numbers or booleans that a job names in ``columns.categorical``."""
+
+    name = "categorical"
+    fitted = FittedCategories
+    step: Step = "encode"
+    is_sparse = True
+
+    def accepts(self, type_: pa.DataType, /) -> bool:
+        """Whether values can be categories."""
+        type_ = plain_type(type_)
+        return bool(pt.is_dictionary(type_)) or is_category(type_)
+
+    def width(self, specs: FeatureSpecs, *, n_distinct: int | None = None) -> int:
+        """Return a feature for each value of the vocabulary, one for others and one for nulls."""
+        most = specs.categories.max_categories
+        return (most if n_distinct is None else min(most, n_distinct)) + 2
+
+    def counted(self, specs: FeatureSpecs) -> Counted:
+        """Return that categories are counted."""
+        return "categories"
+
+    def profile(self, values: pa.ChunkedArray, specs: FeatureSpecs) -> ColumnProfile:
+        """Count every distinct value."""
+        return ColumnProfile.of_categories(strings(values))
+
+    def fit(self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: CategoryStates) -> FittedCategories:
+        """Fix the vocabulary: the most frequent training values, sorted."""
+        top = top_categories(categories, specs.categories.max_categories)
+        vocabulary = tuple(sorted(value for value, _ in top.values))
+        scalings = _scalings(dict(top.values), vocabulary, profile) if specs.scale_all else ()
+        return FittedCategories(name, self.name, feature_names(name, vocabulary), vocabulary, scalings)
+
+    def transform(self, values: pa.ChunkedArray, fitted: FittedCategories) -> FeatureBlock:
+        """Encode one-hot."""
+        return scale_each(one_hot(codes(values, fitted.vocabulary), len(fitted.features)), fitted.scalings)
+
+    def describe(self, fitted: FittedCategories) -> list[str]:
+        """Describe the feature of each value, of others and of nulls."""
+        values = [f"1 where {fitted.name} is {value!r}" for value in fitted.vocabulary]
+        return [*values, f"1 where {fitted.name} is any other value", f"1 where {fitted.name} is missing"]
+
+    def baseline(self, profile: ColumnProfile, fitted: FittedCategories, categories: CategoryStates) -> Baseline:
+        """Count the training rows by value of the vocabulary and, last, those of all other values."""
+        bins = np.zeros(len(fitted.vocabulary) + 1, np.int64)
+        for state in categories():
+            np.add.at(bins, codes(state.table["value"], fitted.vocabulary), state.table["count"].to_numpy())
+        # The rest, not a sum: a profile that was computed in BigQuery names only the most frequent values.
+        bins[-1] = max(profile.n_rows - profile.n_missing - int(bins[:-1].sum()), 0)
+        return Baseline((), ColumnCounts(profile.n_rows, profile.n_missing, Moments.empty(), bins))
+
+    def count(self, values: pa.ChunkedArray, fitted: FittedCategories, baseline: Baseline) -> ColumnCounts:
+        """Count rows by value of the vocabulary, and those of other values."""
+        n_bins = len(fitted.vocabulary) + 1
+        counts = np.bincount(codes(values, fitted.vocabulary), minlength=n_bins + 1).astype(np.int64)
+        return ColumnCounts(len(values), int(counts[n_bins]), Moments.empty(), counts[:n_bins])
+
+    def drift(self, baseline: Baseline, now: ColumnCounts) -> dict[str, float]:
+        """Return the changes of the null share and of the share outside the vocabulary, and the stability index."""
+        then = baseline.counts
+        found = null_drift(then, now)
+        found["other_share"] = share(int(now.bins[-1]), now.n_rows)
+        found["other_share_change"] = found["other_share"] - share(int(then.bins[-1]), then.n_rows)
+        return found | {"psi": stability_index(then, now)}
+
+    def aggregates(self, value: str, sql_type: str, *, n_quantiles: int, n_top: int) -> Mapping[str, str]:
+        """Return the most frequent values."""
+        text = value if sql_type == "STRING" else f"CAST({value} AS STRING)"
+        return {
+            "null": f"COUNTIF({value} IS NULL)",
+            # Null counts as a value there, and would push the last category out.
+            "top": f"APPROX_TOP_COUNT({text}, {n_top + 1})",
+        }
+
+    def why_not_aggregated(self, type_: pa.DataType, specs: FeatureSpecs) -> str | None:
+        """Refuse fractions: BigQuery and this library write them as different texts."""
+        if pt.is_floating(type_) or pt.is_decimal(type_):
+            return "BigQuery writes fractions as other texts than this library, so their categories would differ"
+        return None
 
 
 def feature_names(column: str, vocabulary: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of a column's one-hot features, before collisions are told apart.
+    """Return the names of a column's one-hot features, before duplicates are renamed.
 
     Examples
     --------
@@ -44,8 +130,10 @@ def feature_names(column: str, vocabulary: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{column}_{re.sub('[^0-9a-zA-Z_]', '_', value)}" for value in (*vocabulary, "other", "null"))
 
 
-def deduplicated(names: list[str], taken: set[str]) -> tuple[str, ...]:
-    """Names with ``_2``, ``_3``, … added to those that were there before, in the order of their appearance.
+def deduplicated(names: Iterable[str], taken: set[str]) -> tuple[str, ...]:
+    """Return names that differ from each other and from those taken: ``_2``, ``_3``, … is added to duplicates.
+
+    The names returned are added to `taken`.
 
     Examples
     --------
@@ -64,9 +152,9 @@ def deduplicated(names: list[str], taken: set[str]) -> tuple[str, ...]:
 
 
 def strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """A column as strings: what categories and hash keys are made of, also of numbers and booleans; NaN is null.
+    """Return a column as the strings that categories and hash keys are made of; NaN is null.
 
-    Equal numbers have one text, whatever their type: 1.0 is ``1``, as -0.0 is ``0`` and a decimal 1.50 is ``1.5``.
+    Equal numbers have the same text, whatever their type: 1.0 is ``1``, -0.0 is ``0`` and a decimal 1.50 is ``1.5``.
 
     Examples
     --------
@@ -83,7 +171,9 @@ def strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     if pt.is_decimal(column.type):
         return _decimal_texts(column)
     if pt.is_timestamp(column.type) and column.type.tz is not None:
-        column = column.cast(pa.timestamp(column.type.unit, "UTC"))  # a zone that this machine does not know has no texts
+        column = column.cast(
+            pa.timestamp(column.type.unit, "UTC")
+        )  # Arrow cannot print a zone that this machine does not know
     return column.cast(pa.large_string())
 
 
@@ -96,7 +186,7 @@ def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _decimal_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Without the zeros at the end, which a column has by its scale."""
+    """Texts without the trailing zeros that the scale of the type adds."""
     wide = column if pt.is_decimal256(column.type) else column.cast(pa.decimal128(column.type.precision, column.type.scale))
     encoded = wide.dictionary_encode().combine_chunks()
     texts = pa.array([_decimal_text(value) for value in encoded.dictionary.to_pylist()], pa.large_string())
@@ -110,7 +200,7 @@ def _decimal_text(value: Decimal) -> str:
 
 
 def codes(column: pa.Array | pa.ChunkedArray, vocabulary: tuple[str, ...]) -> NDArray[np.int32]:
-    """Position of every value's feature: in the vocabulary, or ``len(vocabulary)`` for others and one more for null."""
+    """Return the position of every value's feature: its place in the vocabulary, then others, then null."""
     text = strings(column)
     found = pc.index_in(text, value_set=pa.array(vocabulary, pa.large_string()))
     position: NDArray[np.int32] = pc.fill_null(found, len(vocabulary)).to_numpy().astype(np.int32, copy=True)
@@ -120,7 +210,7 @@ def codes(column: pa.Array | pa.ChunkedArray, vocabulary: tuple[str, ...]) -> ND
 
 
 def one_hot(position: NDArray[np.int32], n_features: int) -> FeatureBlock:
-    """A one in each row's own feature, computed on the current backend; shape ``(n_features, n_rows)``.
+    """Return the one-hot features, computed on the current backend; shape ``(n_features, n_rows)``.
 
     Examples
     --------
@@ -130,3 +220,10 @@ def one_hot(position: NDArray[np.int32], n_features: int) -> FeatureBlock:
     every = ops.arange(n_features, dtype=ops.int32)
     here = ops.asarray(position)[None, :] == every[:, None]
     return ops.astype(here, ops.float32).numpy()
+
+
+def _scalings(counts: Mapping[str, int], vocabulary: tuple[str, ...], profile: ColumnProfile) -> tuple[Scaling, ...]:
+    """Mean and deviation of one-hot features follow from the share of rows of each value."""
+    others = profile.n_rows - profile.n_missing - sum(counts.values())
+    shares = np.array([*(counts[value] for value in vocabulary), others, profile.n_missing]) / profile.n_rows
+    return tuple(Scaling(0.0, float(p), float(np.sqrt(p * (1 - p))) or 1.0) for p in shares)

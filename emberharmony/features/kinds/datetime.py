@@ -1,9 +1,10 @@
-"""Time as points on circles: hour, day of week, day of month and month."""
+"""Times: sine and cosine of the hour, day of the week, day of the month and month."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,53 +13,117 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from emberharmony import ops
-from emberharmony.arrow import TICKS_PER_DAY, ticks
+from emberharmony.arrow import TICKS_PER_DAY, holds_times, ticks
 from emberharmony.backend import select
+from emberharmony.features.drift import Baseline, ColumnCounts, null_drift
+from emberharmony.features.kinds.base import CategoryStates, Counted, FittedColumn, Step
+from emberharmony.features.kinds.numeric import Scaling, scale, scale_each
+from emberharmony.features.profile import ColumnProfile
+from emberharmony.features.specs import CyclicalSpec, FeatureSpecs
+from emberharmony.stats.moments import Moments
 from emberharmony.threads import each_block
 from emberharmony.typing import FeatureBlock, FloatArray, IntArray
 
 LARGEST = {"hour": 23, "dayofweek": 6, "day": 30, "month": 11}
-"""Of every part of a time, counted from zero: what `inclusive` cycles divide by."""
-PARTS = tuple(LARGEST)
+"""The largest value of every part of a time, counted from zero; `inclusive` cycles divide by it."""
+PARTS = {"hour": "hour", "dayofweek": "day of the week", "day": "day of the month", "month": "month"}
+"""The parts of a time, in the order of their features, and what to call them."""
 
-_HOST_BLOCK_ROWS = 65_536  # what a block gathers stays in cache until it is turned
+_HOST_BLOCK_ROWS = 65_536  # so many gathered rows stay in cache until they are transposed
 _MAX_TABLE_DAYS = 20_000  # some 55 years: 15 MB of table
 
 
 @dataclass(frozen=True)
-class CyclicalSpec:
-    """How times become angles.
+class FittedTimes(FittedColumn):
+    """A column of times and its cyclical features; the moment itself comes last."""
 
-    ``inclusive`` divides by the largest value (23, 6, 30, 11), so that 23:00 falls on 00:00; ``calendar`` by the number of
-    values (24, 7, days of that month, 12), so that it lies an hour before.
-    """
-
-    cycle: Literal["inclusive", "calendar"] = "inclusive"
-    """What an hour, day of the week, day and month are divided by."""
-    time_zone: str = "UTC"
-    """Where clocks are read, such as `America/New_York`; times without a zone are taken as they stand."""
-    epoch: bool = False
-    """Whether the moment itself is a ninth feature: seconds since 1970, a number like any other."""
+    cycles: CyclicalSpec
+    scalings: tuple[Scaling, ...] = ()  # one for each cyclical feature, if the job scales all features
+    epoch: Scaling | None = None  # of the moment, if it is a feature
 
     @property
-    def n_features(self) -> int:
-        """Features of every datetime column."""
-        return 2 * len(PARTS) + self.epoch
+    def is_scaled(self) -> bool:
+        """Whether values may be clipped."""
+        return bool(self.scalings or self.epoch)
 
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
-    def __post_init__(self) -> None:
-        """Refuse time zones that nobody knows."""
-        from zoneinfo import ZoneInfo
+class Datetime:
+    """Timestamps and dates."""
 
-        try:
-            ZoneInfo(self.time_zone)
-        except (ValueError, KeyError, OSError) as error:  # OSError: "America" is a folder of zones
-            raise ValueError(f"Time zone {self.time_zone!r} is not known; give one such as 'America/New_York'.") from error
+    name = "datetime"
+    fitted = FittedTimes
+    step: Step = "datetime-features"
+    is_sparse = False
+
+    def accepts(self, type_: pa.DataType, /) -> bool:
+        """Whether a type holds times."""
+        return holds_times(type_)
+
+    def width(self, specs: FeatureSpecs, *, n_distinct: int | None = None) -> int:
+        """Return the number of cyclical features, and one more for the moment."""
+        return specs.datetime.n_features
+
+    def counted(self, specs: FeatureSpecs) -> Counted:
+        """Return that moments are counted if they are a feature."""
+        return "numbers" if specs.datetime.epoch else "nothing"
+
+    def profile(self, values: pa.ChunkedArray, specs: FeatureSpecs) -> ColumnProfile:
+        """Count nulls, and measure those features that the job scales."""
+        if specs.datetime.epoch:
+            profile = ColumnProfile.of_numbers(epoch(values), n_null=values.null_count)
+        else:
+            profile = replace(ColumnProfile.empty(), n_rows=len(values), n_null=values.null_count)
+        if not specs.scale_all:
+            return profile
+        block = cyclical_block(values, specs.datetime).astype(np.float64)
+        return replace(profile, features=tuple(Moments.of(feature) for feature in block))
+
+    def fit(self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: CategoryStates) -> FittedTimes:
+        """Fit what the job scales; cyclical features themselves need no fit."""
+        scalings = tuple(Scaling.fit(m, median=0.0, n_missing=0) for m in profile.features) if specs.scale_all else ()
+        if not specs.datetime.epoch:
+            return FittedTimes(name, self.name, feature_names(name), specs.datetime, scalings, few_values=True)
+        moment = Scaling.fit(profile.moments, median=profile.quantiles.median(), n_missing=profile.n_missing)
+        return FittedTimes(name, self.name, (*feature_names(name), epoch_name(name)), specs.datetime, scalings, moment)
+
+    def transform(self, values: pa.ChunkedArray, fitted: FittedTimes) -> FeatureBlock:
+        """Return the cyclical features, and the moment if it is a feature."""
+        block = scale_each(cyclical_block(values, fitted.cycles), fitted.scalings)
+        return np.concatenate([block, scale(epoch(values), fitted.epoch)]) if fitted.epoch else block
+
+    def describe(self, fitted: FittedTimes) -> list[str]:
+        """Describe every feature."""
+        circles = [f"{function} of the {part} of {fitted.name}" for part in PARTS.values() for function in ("Sine", "Cosine")]
+        moment = f"{fitted.name} in seconds since 1970, missing values filled in and scaled"
+        return [*circles, moment] if fitted.epoch else circles
+
+    def baseline(self, profile: ColumnProfile, fitted: FittedTimes, categories: CategoryStates) -> Baseline:
+        """Count missing times only: all others move on."""
+        return Baseline((), ColumnCounts(profile.n_rows, profile.n_missing, profile.moments, np.empty(0, np.int64)))
+
+    def count(self, values: pa.ChunkedArray, fitted: FittedTimes, baseline: Baseline) -> ColumnCounts:
+        """Count missing times."""
+        return ColumnCounts(len(values), values.null_count, Moments.empty(), np.empty(0, np.int64))
+
+    def drift(self, baseline: Baseline, now: ColumnCounts) -> dict[str, float]:
+        """Return the change of the null share."""
+        return null_drift(baseline.counts, now)
+
+    def aggregates(self, value: str, sql_type: str, *, n_quantiles: int, n_top: int) -> Mapping[str, str]:
+        """Return the number of nulls."""
+        return {"null": f"COUNTIF({value} IS NULL)"}
+
+    def why_not_aggregated(self, type_: pa.DataType, specs: FeatureSpecs) -> str | None:
+        """Refuse jobs that fit more of a time than its nulls."""
+        if specs.datetime.epoch:
+            return "BigQuery computes no quantiles of times, which `datetime.epoch` needs"
+        if specs.scale_all:
+            return "BigQuery computes no cyclical features, which `numbers.scale: all` scales"
+        return None
 
 
 def feature_names(column: str) -> tuple[str, ...]:
-    """Names of a column's eight features, in their order.
+    """Return the names of a column's eight cyclical features, in their order.
 
     Examples
     --------
@@ -69,12 +134,12 @@ def feature_names(column: str) -> tuple[str, ...]:
 
 
 def epoch_name(column: str) -> str:
-    """Name of a column's moment as a number."""
+    """Return the name of the feature that is the moment itself."""
     return f"{column}_epoch"
 
 
 def epoch(column: pa.Array | pa.ChunkedArray) -> FloatArray:
-    """Seconds since 1970 began in UTC, shape ``(n_rows,)``, NaN for null; times without a zone count as UTC.
+    """Return seconds since 1970-01-01T00:00 UTC, shape ``(n_rows,)``, NaN for null; times without a zone count as UTC.
 
     Examples
     --------
@@ -89,21 +154,21 @@ def epoch(column: pa.Array | pa.ChunkedArray) -> FloatArray:
 
 
 def local_ticks(column: pa.Array | pa.ChunkedArray, time_zone: str) -> tuple[IntArray, NDArray[np.bool_] | None, str]:
-    """Like `ticks`, of the time on the wall in `time_zone`; times without a zone already are that."""
+    """Return `ticks` of the wall clock in `time_zone`; times without a zone are taken as they stand."""
     if pt.is_timestamp(column.type) and column.type.tz is not None and time_zone != "UTC":
         local, missing, unit = ticks(pc.local_timestamp(column.cast(pa.timestamp(column.type.unit, time_zone))))
         utc, limits, day = ticks(column)[0], np.iinfo(np.int64), TICKS_PER_DAY[unit]
-        # Within a day of the first and last tick the local time may not exist, and Arrow wraps.
+        # Within a day of the first and last tick, the local time may not fit into int64, and Arrow wraps around.
         wrapped = (utc < limits.min + day) & (local > 0) | (utc > limits.max - day) & (local < 0)
         return (np.where(wrapped, utc, local) if wrapped.any() else local), missing, unit
     return ticks(column)
 
 
 def cyclical_block(column: pa.ChunkedArray, cycles: CyclicalSpec) -> FeatureBlock:
-    """Cyclical features of one column; null times give zeros."""
+    """Return the cyclical features of one column; nulls give zeros."""
     numbers, missing, unit = local_ticks(column, cycles.time_zone)
     if missing is not None:
-        # An integer of the column's own range: 1970 would segment the table of days.
+        # A tick from the column's own range: 1970 would stretch the table of days.
         numbers = np.where(missing, numbers[~missing].min() if not missing.all() else 0, numbers)
     block = cyclical_features(numbers, unit=unit, cycle=cycles.cycle)
     if missing is not None:
@@ -112,11 +177,11 @@ def cyclical_block(column: pa.ChunkedArray, cycles: CyclicalSpec) -> FeatureBloc
 
 
 def cyclical_features(numbers: IntArray, /, *, unit: str, cycle: Literal["inclusive", "calendar"]) -> FeatureBlock:
-    """The eight features of every time: sine and cosine of hour, day of week, day of month and month.
+    """Return eight features of every time: sine and cosine of hour, day of week, day of month and month.
 
-    The hour since 1970 is a whole-number division; its sines and cosines are looked up in tables that are made in float64 on
-    the host, so that every backend gathers the same bits: one of all hours in the range, or, where that is more than a few
-    decades, one of the hours of a day and one of the days that occur.
+    An integer division gives the hour since 1970. Its sines and cosines are looked up in tables made in float64 on the host,
+    so that every backend gathers the same bits. There is one table of all hours in the range; if the range exceeds a few
+    decades, there is one table of the hours of a day and one of the days that occur.
 
     Parameters
     ----------
@@ -146,14 +211,14 @@ def cyclical_features(numbers: IntArray, /, *, unit: str, cycle: Literal["inclus
     step = _HOST_BLOCK_ROWS if select().device.startswith("cpu") else len(numbers)
     has_room = first_day * TICKS_PER_DAY[unit] >= np.iinfo(np.int64).min
     if last_day - first_day < _MAX_TABLE_DAYS and has_room:
-        # One division and one table: the hours of the range, in order.
+        # One division, and one table of the hours in the range.
         table = ops.asarray(_hour_table(np.arange(first_day, last_day + 1), cycle))
 
         def look_up(begin: int) -> None:
             moment = ops.asarray(numbers[begin : begin + step]) - first_day * TICKS_PER_DAY[unit]  # not negative
             out[:, begin : begin + step] = ops.take(table, moment // hour_ticks, axis=0).numpy().T
     else:
-        # A stray date centuries away.
+        # Some dates lie centuries away.
         days = np.unique(numbers // TICKS_PER_DAY[unit])
         known_days, hour_table = ops.asarray(days), ops.asarray(np.ascontiguousarray(_hours_of_day(cycle).T))
         day_table = ops.asarray(np.ascontiguousarray(_day_table(days, cycle).T))
@@ -169,21 +234,21 @@ def cyclical_features(numbers: IntArray, /, *, unit: str, cycle: Literal["inclus
 
 
 def _hour_table(days: IntArray, cycle: str) -> NDArray[np.float32]:
-    """The eight features of every hour of the given calendar days; shape ``(24 * n_days, 8)``.
+    """Return the eight features of every hour of the given calendar days; shape ``(24 * n_days, 8)``.
 
-    An hour's features lie side by side: one look-up of 32 bytes takes half the time of eight look-ups of four.
+    An hour's features are adjacent: one look-up of 32 bytes takes half the time of eight look-ups of 4 bytes.
     """
     hours = np.tile(_hours_of_day(cycle), len(days))
     return np.ascontiguousarray(np.concatenate([hours, np.repeat(_day_table(days, cycle), 24, axis=1)]).T)
 
 
 def _hours_of_day(cycle: str) -> NDArray[np.float32]:
-    """Sine and cosine of every hour of a day; shape ``(2, 24)``."""
+    """Return sine and cosine of every hour of a day; shape ``(2, 24)``."""
     return _circle(np.arange(24), LARGEST["hour"] if cycle == "inclusive" else 24)
 
 
 def _day_table(days: IntArray, cycle: str) -> NDArray[np.float32]:
-    """Sine and cosine of day of week, day of month and month of calendar days; shape ``(6, n_days)``."""
+    """Return sine and cosine of day of week, day of month and month of calendar days; shape ``(6, n_days)``."""
     date = days.astype("datetime64[D]")
     month = date.astype("datetime64[M]")
     first_of_month = month.astype("datetime64[D]")

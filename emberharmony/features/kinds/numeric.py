@@ -1,8 +1,9 @@
-"""Numbers: median imputation and standard scaling, fitted from mergeable states."""
+"""Numbers: imputed with the training median, scaled to mean 0 and deviation 1."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,17 +12,141 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from emberharmony import ops
+from emberharmony.arrow import plain_type
 from emberharmony.backend import select
+from emberharmony.errors import DataError
+from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, stability_index
+from emberharmony.features.kinds.base import CategoryStates, Counted, DroppedColumn, FittedColumn, Step
+from emberharmony.features.profile import ColumnProfile
+from emberharmony.features.specs import FeatureSpecs
 from emberharmony.stats.moments import Moments
+from emberharmony.stats.quantiles import Quantiles
 from emberharmony.stats.rows import LARGEST_FLOAT32
 from emberharmony.typing import FeatureBlock, FloatArray
+
+N_BINS = 10
+"""Bins of a drift baseline, of about as many training rows each."""
+_FEW_VALUES = 4096  # distinct values that a dictionary in a file holds
+
+
+@dataclass(frozen=True)
+class FittedNumber(FittedColumn):
+    """A column of numbers and its one feature."""
+
+    scaling: Scaling
+
+    @classmethod
+    def of(cls, kind: str, name: str, profile: ColumnProfile, scaling: Scaling) -> Self:
+        """Return a fitted column with what its profile says of the values."""
+        few = profile.quantiles.exact and len(profile.quantiles.keys) <= _FEW_VALUES
+        return cls(name, kind, (name,), scaling, few_values=few, n_nonfinite=profile.n_nonfinite)
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether values may be clipped."""
+        return True
+
+
+class Numeric:
+    """Integers, floats and decimals; infinities count as missing."""
+
+    name = "numeric"
+    fitted = FittedNumber
+    step: Step = "encode"
+    is_sparse = False
+
+    def accepts(self, type_: pa.DataType, /) -> bool:
+        """Whether a type holds numbers."""
+        type_ = plain_type(type_)
+        return bool(pt.is_integer(type_) or pt.is_floating(type_) or pt.is_decimal(type_))
+
+    def width(self, specs: FeatureSpecs, *, n_distinct: int | None = None) -> int:
+        """Return 1: the scaled number."""
+        return 1
+
+    def counted(self, specs: FeatureSpecs) -> Counted:
+        """Return that numbers are counted, for their quantiles."""
+        return "numbers"
+
+    def profile(self, values: pa.ChunkedArray, specs: FeatureSpecs) -> ColumnProfile:
+        """Count missing values, moments and quantiles."""
+        return ColumnProfile.of_numbers(numbers(values), n_null=values.null_count)
+
+    def fit(
+        self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: CategoryStates
+    ) -> FittedNumber | DroppedColumn:
+        """Fit imputation and scaling, unless the column is constant.
+
+        Raises
+        ------
+        DataError
+            If the numbers are so large that they have no finite deviation.
+        """
+        if profile.moments.is_constant:
+            return DroppedColumn(name, _why_constant(profile.moments.minimum))
+        return FittedNumber.of(self.name, name, profile, fitted_scaling(name, profile))
+
+    def transform(self, values: pa.ChunkedArray, fitted: FittedNumber) -> FeatureBlock:
+        """Impute and scale."""
+        return scale(numbers(values), fitted.scaling)
+
+    def describe(self, fitted: FittedNumber) -> list[str]:
+        """Describe the one feature."""
+        return [f"{fitted.name} of the source, missing values filled in and scaled"]
+
+    def baseline(self, profile: ColumnProfile, fitted: FittedNumber, categories: CategoryStates) -> Baseline:
+        """Count the training rows between deciles."""
+        edges, quantiles = self._edges(profile.quantiles), profile.quantiles
+        bins = np.zeros(len(edges) + 1, np.int64)
+        np.add.at(bins, np.searchsorted(edges, quantiles.values, side="right"), quantiles.counts)
+        return Baseline(edges, ColumnCounts(profile.n_rows, profile.n_missing, profile.moments, bins))
+
+    def count(self, values: pa.ChunkedArray, fitted: FittedNumber, baseline: Baseline) -> ColumnCounts:
+        """Count finite numbers between the baseline's edges."""
+        x, edges = numbers(values), baseline.edges
+        x = x[np.isfinite(x)]
+        bins = np.bincount(np.searchsorted(edges, x, side="right"), minlength=len(edges) + 1).astype(np.int64)
+        return ColumnCounts(len(values), len(values) - len(x), Moments.of(x), bins)
+
+    def drift(self, baseline: Baseline, now: ColumnCounts) -> dict[str, float]:
+        """Return the change of the null share, the shift of the mean in training deviations, and the stability index.
+
+        Examples
+        --------
+        >>> def counted(values):
+        ...     profile = Numeric().profile(pa.chunked_array([values]), FeatureSpecs())
+        ...     return ColumnCounts(profile.n_rows, profile.n_missing, profile.moments, np.array([2, 2]))
+        >>> then, now = counted([1.0, 2.0, 3.0, 4.0]), counted([4.0, 5.0, 4.0, None])
+        >>> {name: round(value, 2) for name, value in Numeric().drift(Baseline((2.5,), then), now).items()}
+        {'null_share': 0.25, 'null_share_change': 0.25, 'mean_shift': 1.64, 'psi': 1.96}
+        """
+        then = baseline.counts
+        found = null_drift(then, now)
+        if now.moments.count and then.moments.count:
+            found["mean_shift"] = (now.moments.mean - then.moments.mean) / (math.sqrt(then.moments.variance) or 1.0)
+        return found | {"psi": stability_index(then, now)}
+
+    def aggregates(self, value: str, sql_type: str, *, n_quantiles: int, n_top: int) -> Mapping[str, str]:
+        """Return aggregates of the finite values."""
+        if sql_type in ("FLOAT64", "FLOAT"):
+            nonfinite = f"IS_NAN({value}) OR IS_INF({value})"
+            number = f"IF({nonfinite}, NULL, {value})"
+            return number_aggregates(value, number, f"COUNTIF({nonfinite})", n_quantiles=n_quantiles)
+        return number_aggregates(value, f"CAST({value} AS FLOAT64)", n_quantiles=n_quantiles)
+
+    def why_not_aggregated(self, type_: pa.DataType, specs: FeatureSpecs) -> str | None:
+        """Return ``None``: aggregates suffice."""
+        return None
+
+    def _edges(self, quantiles: Quantiles) -> tuple[float, ...]:
+        return tuple(sorted({quantiles.quantile(i / N_BINS) for i in range(1, N_BINS)}))
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """A fitted column of numbers: missing ones become `fill`, then ``(x - mean) / scale``.
+    """Imputation and scaling: missing values become `fill`, then ``(x - mean) / scale``.
 
-    Mean and scale are those of the column after imputation, as they are when scikit-learn's imputer is followed by its scaler.
+    Mean and scale are those of the imputed column, as in scikit-learn's `SimpleImputer` followed by `StandardScaler`.
 
     Examples
     --------
@@ -36,14 +161,32 @@ class Scaling:
 
     @classmethod
     def fit(cls, moments: Moments, *, median: float, n_missing: int) -> Self:
-        """Fit on the training rows: moments and median of the finite ones, and how many are missing."""
+        """Fit on the moments and median of the finite training values, and the number of missing ones."""
         filled = moments.merge(Moments(n_missing, median, 0.0, median, median))
         return cls(median, filled.mean, math.sqrt(filled.variance) or 1.0)
 
     @classmethod
     def unscaled(cls, fill: float) -> Self:
-        """Impute and leave as it is."""
+        """Return an imputation without scaling."""
         return cls(fill, 0.0, 1.0)
+
+
+def fitted_scaling(name: str, profile: ColumnProfile) -> Scaling:
+    """Fit the scaling of a column of numbers.
+
+    Raises
+    ------
+    DataError
+        If mean or deviation is not finite.
+    """
+    scaling = Scaling.fit(profile.moments, median=profile.quantiles.median(), n_missing=profile.n_missing)
+    if not np.isfinite([scaling.mean, scaling.scale]).all():
+        raise DataError(
+            f"Column {name!r} holds numbers from {profile.moments.minimum:g} to {profile.moments.maximum:g} in training, too "
+            f"far apart for a standard deviation. If they stand for missing values, make them null in the source, or drop the "
+            f"column."
+        )
+    return scaling
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> FloatArray:
@@ -60,8 +203,8 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> FloatArray:
 def scale(x: FloatArray, scaling: Scaling) -> FeatureBlock:
     """Impute and scale on the current backend; shape ``(1, n_rows)``.
 
-    The arithmetic is in float64 and cast last: 1e9 + 0.5 has no half in float32. What lies beyond float32 is clipped to its
-    largest number, see `count_clipped`.
+    The arithmetic is in float64 and cast last: 1e9 + 0.5 has no half in float32. Values outside the range of float32 are
+    clipped to it, see `count_clipped`.
 
     Examples
     --------
@@ -72,17 +215,38 @@ def scale(x: FloatArray, scaling: Scaling) -> FeatureBlock:
         return _scale_on_host(x, scaling)
     values = ops.asarray(x)
     values = ops.where(ops.isfinite(values), values, scaling.fill)
-    with np.errstate(over="ignore"):  # an infinity is clipped like all that is too large
+    with np.errstate(over="ignore"):  # the infinity is clipped below
         scaled = (values - scaling.mean) * (1.0 / scaling.scale)
     return ops.astype(ops.clip(scaled, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()[None, :]
 
 
 def _scale_on_host(x: FloatArray, scaling: Scaling) -> FeatureBlock:
-    # A device without float64 cannot hold 1e9 + 0.5: the one step that needs it stays with the host.
+    # A device without float64 cannot hold 1e9 + 0.5: the one step that needs it runs on the host.
     filled = np.where(np.isfinite(x), x, scaling.fill)
     with np.errstate(over="ignore"):
         scaled = (filled - scaling.mean) * (1.0 / scaling.scale)
     return np.clip(scaled, -LARGEST_FLOAT32, LARGEST_FLOAT32).astype(np.float32)[None, :]
+
+
+def scale_each(block: FeatureBlock, scalings: tuple[Scaling, ...]) -> FeatureBlock:
+    """Scale every feature of a block by its own scaling; without scalings, return the block."""
+    if not scalings:
+        return block
+    return np.concatenate([scale(x.astype(np.float64), scaling) for x, scaling in zip(block, scalings, strict=True)])
+
+
+def number_aggregates(value: str, number: str, nonfinite: str = "0", *, n_quantiles: int) -> dict[str, str]:
+    """Return BigQuery's aggregates of `number`, an expression of the column `value` that is null or finite."""
+    return {
+        "null": f"COUNTIF({value} IS NULL)",
+        "nonfinite": nonfinite,
+        "count": f"COUNT({number})",
+        "mean": f"AVG({number})",
+        "variance": f"VAR_POP({number})",
+        "min": f"MIN({number})",
+        "max": f"MAX({number})",
+        "quantiles": f"APPROX_QUANTILES({number}, {n_quantiles})",
+    }
 
 
 def count_clipped(block: FeatureBlock, /) -> int:
@@ -96,3 +260,8 @@ def count_clipped(block: FeatureBlock, /) -> int:
     if not block.size or max(block.max(), -block.min()) < np.float32(LARGEST_FLOAT32):
         return 0
     return int((np.abs(block) >= np.float32(LARGEST_FLOAT32)).sum())
+
+
+def _why_constant(value: float) -> str:
+    ids = "; whole numbers beyond 2**53 that differ in their last digits are one float64" if abs(value) >= 2**53 else ""
+    return f"constant in training ({value:g}{ids})"

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.errors import PlanError
-from emberharmony.features.columns import ColumnSpec, assign_roles, kind_of
+from emberharmony.features.columns import ColumnSpec, assign_roles
 
 SCHEMA = pa.schema(
     {
@@ -19,28 +19,6 @@ SCHEMA = pa.schema(
         "y": pa.decimal128(9, 2),
     }
 )
-
-
-@pytest.mark.parametrize(
-    ("type_", "kind"),
-    [
-        *((t, "numeric") for t in (pa.int8(), pa.uint64(), pa.float16(), pa.float64(), pa.decimal128(5), pa.decimal256(50))),
-        (pa.bool_(), "boolean"),
-        *((t, "datetime") for t in (pa.timestamp("ns"), pa.timestamp("s", "UTC"), pa.date32(), pa.date64())),
-        *(
-            (t, "categorical")
-            for t in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()), pa.json_())
-        ),
-        (pa.dictionary(pa.int8(), pa.int64()), "categorical"),  # as a pandas Categorical of numbers
-        (pa.dictionary(pa.int8(), pa.date32()), "datetime"),
-        (pa.run_end_encoded(pa.int32(), pa.float32()), "numeric"),
-        *((t, None) for t in (pa.binary(), pa.time32("s"), pa.duration("s"), pa.list_(pa.int8()), pa.null())),
-        *((t, None) for t in (pa.binary_view(), pa.uuid(), pa.month_day_nano_interval())),
-    ],
-    ids=str,
-)
-def test_kinds(type_, kind):
-    assert kind_of(type_) == kind
 
 
 def test_every_column_has_one_role():
@@ -69,7 +47,9 @@ def test_every_column_has_one_role():
         (ColumnSpec(target="flagg"), (), "Column 'flagg' is not in the table. Did you mean 'flag'?"),
         (ColumnSpec(), ("nothing_like_it",), "Column 'nothing_like_it' is not in the table. It has: id, t, day"),
         (ColumnSpec(time="x"), (), "The time column 'x' is of type float; it has to be a timestamp or a date"),
-        (ColumnSpec(categorical=("day",)), (), "Column 'day' is of type date32.*no categories can be made of it"),
+        (ColumnSpec(categorical=("day",)), (), "Column 'day' is of type date32.*it cannot be of the kind 'categorical'"),
+        (ColumnSpec(kinds={"s": "numeric"}), (), "Column 's' is of type string; it cannot be of the kind 'numeric'"),
+        (ColumnSpec(kinds={"ss": "numeric"}), (), "Column 'ss' is not in the table"),
         (ColumnSpec(), ("list",), "Column 'list' is of type list.*cannot be a key of a hash split"),
         (ColumnSpec(drop=tuple(SCHEMA.names)), (), "No column is left to make features of: id, t, day, x, flag and 4 more"),
     ],
@@ -86,6 +66,12 @@ def test_what_cannot_be(spec, also, message):
         ({"drop": ("a", "a")}, "Column 'a' is given twice in 'drop'"),
         ({"categorical": ("a",), "passthrough": ("a",)}, "Column 'a' is given both as 'categorical' and as 'passthrough'"),
         ({"target": "a", "drop": ("a",)}, "Column 'a' is given both as"),
+        ({"kinds": {"a": "numeric"}, "target": "a"}, "Column 'a' is given both as"),
+        ({"kinds": {"a": "numeric"}, "categorical": ("a",)}, "Column 'a' is given both as"),
+        (
+            {"kinds": {"a": "numbers"}},
+            "'numbers' is not a kind of column; the kinds are numeric, boolean, datetime, categorical",
+        ),
         ({"high_null_threshold": 0.0}, r"share in \(0, 1\], got 0\.0"),
         ({"high_null_threshold": 1.1}, r"share in \(0, 1\], got 1\.1"),
     ],
@@ -107,6 +93,11 @@ def test_nothing_carried_is_called_split(role):
     schema = SCHEMA.append(pa.field("split", pa.timestamp("s")))
     with pytest.raises(PlanError, match="The name 'split' is kept"):
         assign_roles(schema, ColumnSpec(**{role: ("split",) if role == "passthrough" else "split"}))
+
+
+def test_a_job_gives_kinds_to_columns():
+    roles = assign_roles(SCHEMA, ColumnSpec(time="t", kinds={"x": "categorical", "t": "datetime"}, drop=("list", "nested")))
+    assert {"x": "categorical", "t": "datetime"}.items() <= {c.name: c.kind for c in roles.features}.items()
 
 
 def test_row_number_is_kept():

@@ -10,26 +10,18 @@ from sklearn.preprocessing import StandardScaler
 
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnSpec, assign_roles
-from emberharmony.features.kinds.categorical import CategorySpec
-from emberharmony.features.kinds.datetime import CyclicalSpec
-from emberharmony.features.preprocessing import NumberSpec, Preprocessing, datetime_features, encode, fit_preprocessing
-from emberharmony.features.profile import ColumnProfile
+from emberharmony.features.kinds.registry import KINDS
+from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode, fit_preprocessing
+from emberharmony.features.specs import CategorySpec, CyclicalSpec, FeatureSpecs, NumberSpec
+from tests.kinds import as_version_2
 from tests.references import reference_job
 
 
 def fit(table, *, columns=None, scale="numeric", cycles=None, max_categories=100, threshold=0.9):
     roles = assign_roles(table.schema, columns or ColumnSpec())
-    cycles = cycles or CyclicalSpec()
-    profiles = {c.name: ColumnProfile.of(c, table[c.name], cycles=cycles if scale == "all" else None) for c in roles.features}
-    return fit_preprocessing(
-        roles,
-        profiles,
-        lambda name: [profiles[name].categories],
-        cycles=cycles,
-        categories=CategorySpec(max_categories),
-        numbers=NumberSpec(scale),
-        high_null_threshold=threshold,
-    )
+    specs = FeatureSpecs(cycles or CyclicalSpec(), CategorySpec(max_categories), NumberSpec(scale))
+    profiles = {c.name: KINDS[c.kind].profile(table[c.name], specs) for c in roles.features}
+    return fit_preprocessing(roles, profiles, lambda name: [profiles[name].categories], specs, high_null_threshold=threshold)
 
 
 def encoded(table, fitted):
@@ -155,10 +147,27 @@ def test_nothing_left():
         fit(pa.table({"x": [1.0, 1.0]}))
 
 
+@pytest.mark.parametrize("epoch", [False, True])
 @pytest.mark.parametrize("scale", ["numeric", "all"])
-def test_survives_json(scale):
+def test_a_state_of_version_2_is_read(scale, epoch):
     table = random_table()
-    fitted = fit(table, scale=scale, cycles=CyclicalSpec("calendar", "Asia/Tokyo"))
+    fitted = fit(table, scale=scale, cycles=CyclicalSpec("calendar", "Asia/Tokyo", epoch))
+    old = json.loads(json.dumps(as_version_2(fitted.to_json())))
+    assert Preprocessing.from_json(old) == fitted
+
+
+def test_a_state_of_an_unknown_kind_is_refused_by_name():
+    data = fit(pa.table({"x": [1.0, 2.0]})).to_json()
+    data["columns"] = [column | {"kind": "fractal"} for column in data["columns"]]
+    with pytest.raises(ValueError, match="'fractal' is not a kind of column; the kinds are numeric, boolean"):
+        Preprocessing.from_json(data)
+
+
+@pytest.mark.parametrize("epoch", [False, True])
+@pytest.mark.parametrize("scale", ["numeric", "all"])
+def test_survives_json(scale, epoch):
+    table = random_table()
+    fitted = fit(table, scale=scale, cycles=CyclicalSpec("calendar", "Asia/Tokyo", epoch))
     again = Preprocessing.from_json(json.loads(json.dumps(fitted.to_json())))
     assert again == fitted
     np.testing.assert_array_equal(encoded(table, again), encoded(table, fitted))

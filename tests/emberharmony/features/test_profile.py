@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from emberharmony.features.columns import FeatureColumn
-from emberharmony.features.kinds.datetime import CyclicalSpec
+from emberharmony.features.kinds.registry import KINDS
 from emberharmony.features.profile import ColumnProfile
+from emberharmony.features.specs import CyclicalSpec, FeatureSpecs, NumberSpec
 
 RNG = np.random.default_rng(0)
 COLUMNS = {
@@ -25,15 +25,15 @@ def figures(profile):
 
 
 def moments(profile):
-    return [(m.count, m.minimum, m.maximum) for m in (profile.moments, *profile.cycles)]
+    return [(m.count, m.minimum, m.maximum) for m in (profile.moments, *profile.features)]
 
 
 def means(profile):
-    return [value for m in (profile.moments, *profile.cycles) for value in (m.mean, m.variance)]
+    return [value for m in (profile.moments, *profile.features) for value in (m.mean, m.variance)]
 
 
 def profile_of(kind, values):
-    return ColumnProfile.of(FeatureColumn("c", kind), pa.chunked_array([values]), cycles=CyclicalSpec())
+    return KINDS[kind].profile(pa.chunked_array([values]), FeatureSpecs(CyclicalSpec(epoch=True), numbers=NumberSpec("all")))
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
@@ -63,13 +63,6 @@ def test_missing_categories():
     assert (forced.n_missing, forced.categories.top(9)) == (2, [("1", 2)])
     in_dictionary = pa.DictionaryArray.from_arrays(pa.array([0, 1, 1, None], pa.int8()), pa.array(["a", None]))
     assert profile_of("categorical", in_dictionary).n_missing == 3
-
-
-def test_circles_are_only_measured_where_they_are_scaled():
-    column = FeatureColumn("c", "datetime")
-    values = pa.chunked_array([COLUMNS["datetime"]])
-    assert ColumnProfile.of(column, values).cycles == ()
-    assert len(ColumnProfile.of(column, values, cycles=CyclicalSpec()).cycles) == 8
 
 
 @pytest.mark.parametrize("kind", COLUMNS)

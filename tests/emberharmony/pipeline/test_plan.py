@@ -7,12 +7,13 @@ import pytest
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnSpec, assign_roles
+from emberharmony.features.specs import FeatureSpecs
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.split_checks import check_split_sizes
-from emberharmony.pipeline.vocabulary import vocabulary_bounds
+from emberharmony.pipeline.vocabulary import categorical_columns, vocabulary_bounds
 from emberharmony.splits import SplitSpec
 from emberharmony.windows import WindowSpec
 from tests.jobs import small_table, write_table
@@ -129,7 +130,8 @@ def test_categories_are_counted_before_a_small_table_is_refused(tmp_path, monkey
     spec = ColumnSpec(time="t", target="y", categorical=("few",))
     source = ParquetSource(ParquetSourceSpec(str(path)))
     info = source.describe()
-    counted = vocabulary_bounds(source, info, assign_roles(info.schema, spec), max_categories=100)
+    names = categorical_columns(assign_roles(info.schema, spec), FeatureSpecs())
+    counted = vocabulary_bounds(source, info, names, max_categories=100)
     assert counted == {"color": 5, "few": 7, "twice": 5, "many": 100}
 
     # Whatever other tests have left in this process.

@@ -5,8 +5,7 @@ import pytest
 
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec, assign_roles
-from emberharmony.features.kinds.datetime import CyclicalSpec
-from emberharmony.features.preprocessing import NumberSpec
+from emberharmony.features.specs import CyclicalSpec, NumberSpec
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
@@ -31,7 +30,7 @@ def check(spec, source=None):
         (PipelineSpec(BY_QUERY, BY_TIME, split=SplitSpec(method="hash", keys=("color",))), "this job's is hash"),
         (PipelineSpec(BY_QUERY, BY_TIME, datetime=CyclicalSpec(epoch=True)), r"`datetime\.epoch`"),
         (PipelineSpec(BY_QUERY, BY_TIME, numbers=NumberSpec(scale="all")), r"`numbers\.scale: all`"),
-        (PipelineSpec(BY_QUERY, ColumnSpec(time="t", categorical=("x",))), "categories of x"),
+        (PipelineSpec(BY_QUERY, ColumnSpec(time="t", categorical=("x",))), "cannot profile 'x': BigQuery writes fractions"),
     ],
     ids=["sequential", "hash", "epoch", "scale", "float categories"],
 )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import FeatureColumn
+from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.bigquery.identifiers import quote
 from emberharmony.io.bigquery.queries import query_row, run_query
@@ -34,7 +35,7 @@ class ProfileSpec:
 
 @dataclass(frozen=True)
 class ColumnFigures:
-    """What one statement finds out of one column; kinds have no use for some of it."""
+    """What one statement finds out of one column; figures that its kind does not use are empty."""
 
     name: str
     n_rows: int
@@ -62,7 +63,7 @@ def profile_table(
     source : str
         What stands behind FROM: a quoted table at its snapshot time.
     columns : sequence of FeatureColumn
-        The columns, and what features are made of them.
+        The columns, and their kinds.
     kinds : mapping of str to str
         Their BigQuery types.
     where : str
@@ -88,7 +89,7 @@ def profile_table(
         _LOGGER.info("%s scans %d bytes", doing, bytes_of_part)
         row |= query_row(clients, sql, doing=doing)
     n_rows = int(row["n_rows"])
-    return {column.name: _figures(column, row, f"c{i}", n_rows, spec) for i, column in enumerate(columns)}
+    return {column.name: _figures(column.name, row, f"c{i}", n_rows, spec) for i, column in enumerate(columns)}
 
 
 def profile_sql(
@@ -104,54 +105,33 @@ def profile_sql(
     spec = spec or ProfileSpec()
     figures = ["COUNT(*) AS n_rows"]
     for i, column in enumerate(columns, first):
-        figures += _expressions(column, kinds[column.name], f"c{i}", spec)
+        kind, name = kind_named(column.kind), quote(column.name)
+        found = kind.aggregates(name, kinds[column.name], n_quantiles=spec.quantiles, n_top=spec.top)
+        figures += [f"{aggregate} AS c{i}_{figure}" for figure, aggregate in found.items()]
     body = ",\n  ".join(figures)
     return f"SELECT\n  {body}\nFROM {source}\nWHERE {where}"
 
 
-def _expressions(column: FeatureColumn, kind: str, alias: str, spec: ProfileSpec) -> list[str]:
-    name = quote(column.name)
-    nulls = f"COUNTIF({name} IS NULL) AS {alias}_null"
-    if column.kind == "datetime":
-        return [nulls]
-    if column.kind == "categorical":
-        text = name if kind == "STRING" else f"CAST({name} AS STRING)"
-        return [
-            nulls,
-            # Null counts as a value there, and would push the last category out.
-            f"APPROX_TOP_COUNT({text}, {spec.top + 1}) AS {alias}_top",
-        ]
-    number = f"CAST({name} AS FLOAT64)"
-    nonfinite = "0"
-    if kind in ("BOOL", "BOOLEAN"):
-        number = f"CAST(CAST({name} AS INT64) AS FLOAT64)"
-    elif kind in ("FLOAT64", "FLOAT"):
-        nonfinite = f"COUNTIF(IS_NAN({name}) OR IS_INF({name}))"
-        number = f"IF(IS_NAN({name}) OR IS_INF({name}), NULL, {name})"
-    return [
-        nulls,
-        f"{nonfinite} AS {alias}_nonfinite",
-        f"COUNT({number}) AS {alias}_count",
-        f"AVG({number}) AS {alias}_mean",
-        f"VAR_POP({number}) AS {alias}_variance",
-        f"MIN({number}) AS {alias}_min",
-        f"MAX({number}) AS {alias}_max",
-        f"APPROX_QUANTILES({number}, {spec.quantiles}) AS {alias}_quantiles",
-    ]
-
-
-def _figures(column: FeatureColumn, row: Mapping[str, Any], alias: str, n_rows: int, spec: ProfileSpec) -> ColumnFigures:
-    n_null = int(row[f"{alias}_null"])
-    if column.kind in ("numeric", "boolean"):
-        count = int(row[f"{alias}_count"])
-        moments = Moments.empty()
-        if count:
-            mean, variance, low, high = (float(row[f"{alias}_{key}"]) for key in ("mean", "variance", "min", "max"))
-            moments = Moments(count, mean, variance * count, low, high)
-        quantiles = tuple(float(value) for value in row[f"{alias}_quantiles"] or ())
-        n_nonfinite = int(row[f"{alias}_nonfinite"])
-        return ColumnFigures(column.name, n_rows, n_null, n_nonfinite, moments, quantiles, ())
-    counted = [(entry["value"], int(entry["count"])) for entry in row.get(f"{alias}_top") or []]
+def _figures(name: str, row: Mapping[str, Any], alias: str, n_rows: int, spec: ProfileSpec) -> ColumnFigures:
+    """Return the figures of one column; those that its kind did not ask for are empty."""
+    found = {key: row.get(f"{alias}_{key}") for key in ("null", "nonfinite", "quantiles", "top")}
+    counted = [(entry["value"], int(entry["count"])) for entry in found["top"] or ()]
     # Ties in count are broken by value, as everywhere; BigQuery leaves them open.
     top = sorted(((value, n) for value, n in counted if value is not None), key=lambda pair: (-pair[1], pair[0]))
-    return ColumnFigures(column.name, n_rows, n_null, 0, Moments.empty(), (), tuple(top[: spec.top]))
+    return ColumnFigures(
+        name,
+        n_rows,
+        n_null=int(found["null"] or 0),
+        n_nonfinite=int(found["nonfinite"] or 0),
+        moments=_moments(row, alias),
+        quantiles=tuple(map(float, found["quantiles"] or ())),
+        top=tuple(top[: spec.top]),
+    )
+
+
+def _moments(row: Mapping[str, Any], alias: str) -> Moments:
+    count = int(row.get(f"{alias}_count") or 0)
+    if not count:
+        return Moments.empty()
+    mean, variance, low, high = (float(row[f"{alias}_{key}"]) for key in ("mean", "variance", "min", "max"))
+    return Moments(count, mean, variance * count, low, high)

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from emberharmony.arrow import ticks
 from emberharmony.errors import DataError, PlanError
-from emberharmony.features.columns import ROW_NUMBER, FeatureColumn, kind_of
+from emberharmony.features.columns import ROW_NUMBER, FeatureColumn
+from emberharmony.features.kinds.registry import kind_of
 from emberharmony.io.bigquery.connection import Clients, shared_clients
 from emberharmony.io.bigquery.identifiers import TableName, parse_dataset, quote
 from emberharmony.io.bigquery.parameters import checked_parameters

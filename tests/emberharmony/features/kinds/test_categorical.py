@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberharmony.features.kinds.categorical import CategorySpec, codes, deduplicated, feature_names, one_hot, strings
+from emberharmony.features.drift import is_major
+from emberharmony.features.kinds.categorical import Categorical, codes, deduplicated, feature_names, one_hot, strings
+from emberharmony.features.specs import CategorySpec, FeatureSpecs, NumberSpec
+from tests.kinds import assert_any_chunking_counts_the_same, chunked, learnt, moved, psi, survives_json
+
+CATEGORICAL = Categorical()
+RED = chunked(["red"] * 60 + ["blue"] * 30 + ["green"] * 10, pa.string())
+TWO = FeatureSpecs(categories=CategorySpec(2))
 
 
 @pytest.mark.parametrize(
@@ -112,6 +119,65 @@ def test_names_told_apart_are_each_there_once(names, taken):
         assert name in got
 
 
-def test_at_least_one_category():
-    with pytest.raises(ValueError, match="max_categories is at least 1, got 0"):
-        CategorySpec(0)
+def test_the_most_frequent_values_have_a_feature_each():
+    fitted, _ = learnt(CATEGORICAL, RED, TWO)
+    assert fitted.vocabulary == ("blue", "red")
+    assert fitted.features == ("c_blue", "c_red", "c_other", "c_null")
+    assert CATEGORICAL.describe(fitted) == [
+        "1 where c is 'blue'",
+        "1 where c is 'red'",
+        "1 where c is any other value",
+        "1 where c is missing",
+    ]
+    block = CATEGORICAL.transform(chunked(["red", None, "green", "blue"]), fitted)
+    assert block.argmax(axis=0).tolist() == [1, 3, 2, 0]
+    assert survives_json(fitted)
+    assert not fitted.is_scaled
+
+
+def test_scaled_where_the_job_scales_all(backend):
+    specs = FeatureSpecs(categories=CategorySpec(2), numbers=NumberSpec("all"))
+    fitted, _ = learnt(CATEGORICAL, RED, specs)
+    block = CATEGORICAL.transform(RED, fitted)
+    np.testing.assert_allclose(block.mean(axis=1), 0, atol=1e-6)
+    np.testing.assert_allclose(block.std(axis=1), [1, 1, 1, 0], atol=1e-6)
+    assert fitted.is_scaled
+    assert survives_json(fitted)
+
+
+def test_width_is_at_most_the_vocabulary():
+    assert CATEGORICAL.width(TWO) == 4
+    assert [CATEGORICAL.width(TWO, n_distinct=n) for n in (0, 1, 2, 9)] == [2, 3, 4, 4]
+
+
+def test_drift():
+    now = chunked(["red"] * 20 + ["violet"] * 70 + [None] * 10, pa.string())
+    fitted, baseline = learnt(CATEGORICAL, RED, TWO)
+    assert baseline.counts.bins.tolist() == [30, 60, 10]
+    found = CATEGORICAL.drift(baseline, CATEGORICAL.count(now, fitted, baseline))
+    assert found["other_share"] == pytest.approx(0.7)
+    assert found["other_share_change"] == pytest.approx(0.6)
+    assert found["null_share"] == pytest.approx(0.1)
+    assert found["psi"] == pytest.approx(psi([0.3, 0.6, 0.1, 0], np.array([0, 0.2, 0.7, 0.1])))
+    assert is_major(found)
+    assert not is_major(moved(CATEGORICAL, RED, RED))
+
+
+def test_any_chunking_counts_the_same():
+    values = np.random.default_rng(2).choice(np.array(["red", "blue", "grey", None]), 999)
+    assert_any_chunking_counts_the_same(CATEGORICAL, chunked(values))
+
+
+def test_a_baseline_of_the_most_frequent_values_alone():
+    """As BigQuery gives it: all other values are what is left of the rows."""
+    values = chunked(["red"] * 60 + ["blue"] * 30 + ["green"] * 10 + [None] * 5, pa.string())
+    fitted, _ = learnt(CATEGORICAL, RED, TWO)
+    top = CATEGORICAL.profile(values.slice(0, 90), TWO).categories
+    baseline = CATEGORICAL.baseline(CATEGORICAL.profile(values, TWO), fitted, lambda: [top])
+    assert baseline.counts.bins.tolist() == [30, 60, 10]
+
+
+def test_aggregates():
+    assert CATEGORICAL.aggregates("`s`", "INT64", n_quantiles=10, n_top=3)["top"] == "APPROX_TOP_COUNT(CAST(`s` AS STRING), 4)"
+    assert "fractions" in CATEGORICAL.why_not_aggregated(pa.float64(), FeatureSpecs())
+    assert CATEGORICAL.why_not_aggregated(pa.int64(), FeatureSpecs()) is None

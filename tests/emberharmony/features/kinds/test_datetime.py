@@ -10,12 +10,18 @@ from hypothesis import strategies as st
 from emberharmony.arrow import TICKS_PER_DAY
 from emberharmony.features.kinds import datetime as module
 from emberharmony.features.kinds.datetime import (
-    CyclicalSpec,
+    Datetime,
     cyclical_block,
     cyclical_features,
     feature_names,
     local_ticks,
 )
+from emberharmony.features.specs import CyclicalSpec, FeatureSpecs, NumberSpec
+from tests.kinds import chunked, learnt, moved, survives_json
+
+DATETIME = Datetime()
+MOMENTS = FeatureSpecs(CyclicalSpec(epoch=True))
+SCALED = FeatureSpecs(numbers=NumberSpec("all"))
 
 
 def formula(times, cycle="inclusive"):
@@ -169,7 +175,63 @@ def test_names():
     assert feature_names("t") == tuple(f"t_{f}_{p}" for p in ("hour", "dayofweek", "day", "month") for f in ("sin", "cos"))
 
 
-@pytest.mark.parametrize("time_zone", ["Mars/Olympus", "", "America", "/etc/passwd", "../UTC"])
-def test_unknown_time_zones(time_zone):
-    with pytest.raises(ValueError, match="is not known; give one such as 'America/New_York'"):
-        CyclicalSpec(time_zone=time_zone)
+# ---- the kind ----------------------------------------------------------------------------------------------------------
+
+TIMES = chunked(pd.date_range("2024-01-30", periods=50, freq="7h").as_unit("s").append(pd.DatetimeIndex([None])))
+
+
+def test_features_of_a_column(backend):
+    fitted, _ = learnt(DATETIME, TIMES)
+    assert fitted.features == feature_names("c")
+    assert DATETIME.describe(fitted)[:3] == [
+        "Sine of the hour of c",
+        "Cosine of the hour of c",
+        "Sine of the day of the week of c",
+    ]
+    assert len(DATETIME.describe(fitted)) == DATETIME.width(FeatureSpecs()) == 8
+    np.testing.assert_array_equal(DATETIME.transform(TIMES, fitted), cyclical_block(TIMES, CyclicalSpec()))
+    assert fitted.few_values
+    assert not fitted.is_scaled
+    assert survives_json(fitted)
+
+
+def test_the_moment_is_a_ninth_feature(backend):
+    fitted, _ = learnt(DATETIME, TIMES, MOMENTS)
+    assert len(DATETIME.describe(fitted)) == DATETIME.width(MOMENTS) == len(fitted.features) == 9
+    assert fitted.features[-1] == "c_epoch"
+    seconds = np.append(TIMES.to_numpy()[:-1].astype("M8[s]").astype(float), np.nan)
+    seconds[-1] = np.median(seconds[:-1])
+    expected = (seconds - seconds.mean()) / seconds.std()
+    np.testing.assert_allclose(DATETIME.transform(TIMES, fitted)[-1], expected, rtol=1e-5, atol=1e-6)
+    assert fitted.is_scaled
+    assert not fitted.few_values
+    assert survives_json(fitted)
+
+
+def test_scaled_where_the_job_scales_all(backend):
+    fitted, _ = learnt(DATETIME, TIMES, SCALED)
+    block = DATETIME.transform(TIMES, fitted)
+    np.testing.assert_allclose(block.mean(axis=1), 0, atol=1e-6)
+    np.testing.assert_allclose(block.std(axis=1), 1, atol=1e-6)
+    assert survives_json(fitted)
+
+
+def test_only_what_is_scaled_is_measured():
+    assert DATETIME.profile(TIMES, FeatureSpecs()).features == ()
+    assert len(DATETIME.profile(TIMES, SCALED).features) == 8
+    counted = [DATETIME.profile(TIMES, specs).quantiles.count for specs in (FeatureSpecs(), SCALED, MOMENTS)]
+    assert counted == [0, 0, 50]
+    assert [DATETIME.counted(specs) for specs in (FeatureSpecs(), MOMENTS)] == ["nothing", "numbers"]
+
+
+def test_drift_is_that_of_missing_times():
+    then = chunked([pd.Timestamp("2024-01-01"), None])
+    assert moved(DATETIME, then, then) == {"null_share": 0.5, "null_share_change": 0.0}
+
+
+def test_aggregates():
+    assert DATETIME.aggregates("`t`", "TIMESTAMP", n_quantiles=10, n_top=3) == {"null": "COUNTIF(`t` IS NULL)"}
+    reasons = [DATETIME.why_not_aggregated(pa.timestamp("s"), specs) for specs in (FeatureSpecs(), MOMENTS, SCALED)]
+    assert reasons[0] is None
+    assert "datetime.epoch" in reasons[1]
+    assert "numbers.scale: all" in reasons[2]

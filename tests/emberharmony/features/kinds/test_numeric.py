@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
-from emberharmony.features.kinds.numeric import Scaling, count_clipped, numbers, scale
+from emberharmony.errors import DataError
+from emberharmony.features.drift import is_major
+from emberharmony.features.kinds.base import DroppedColumn
+from emberharmony.features.kinds.numeric import Numeric, Scaling, count_clipped, numbers, scale, scale_each
+from emberharmony.features.specs import FeatureSpecs
 from emberharmony.stats import Moments
+from tests.kinds import assert_any_chunking_counts_the_same, chunked, learnt, moved, psi, survives_json
+
+NUMERIC = Numeric()
 
 
 def sklearn_scaled(train, x):
@@ -86,3 +93,84 @@ def test_numbers(column, expected):
         got = numbers(values)
         assert got.dtype == np.float64
         np.testing.assert_array_equal(got, expected)
+
+
+def test_one_feature_of_each_column():
+    values = chunked([1.0, None, np.inf, 3.0, 5.0, 5.0])
+    fitted, _ = learnt(NUMERIC, values)
+    assert (fitted.features, fitted.few_values, fitted.n_nonfinite, fitted.is_scaled) == (("c",), True, 1, True)
+    assert NUMERIC.describe(fitted) == ["c of the source, missing values filled in and scaled"]
+    assert NUMERIC.width(FeatureSpecs()) == 1
+    x = values.to_numpy()
+    np.testing.assert_allclose(NUMERIC.transform(values, fitted)[0], sklearn_scaled(x, x), rtol=1e-6)
+    assert survives_json(fitted)
+
+
+def test_many_values_do_not_pay_in_a_dictionary():
+    assert not learnt(NUMERIC, chunked(np.random.default_rng(0).normal(size=5_000)))[0].few_values
+
+
+def test_constant_numbers_make_no_feature():
+    profile = NUMERIC.profile(chunked([7.0, None, 7.0]), FeatureSpecs())
+    assert NUMERIC.fit("x", profile, FeatureSpecs(), list) == DroppedColumn("x", "constant in training (7)")
+
+
+def test_numbers_too_far_apart_are_refused():
+    profile = NUMERIC.profile(chunked([1.0, 1e200]), FeatureSpecs())
+    with pytest.raises(DataError, match=r"Column 'x' holds numbers from 1 to 1e\+200 in training, too far apart"):
+        NUMERIC.fit("x", profile, FeatureSpecs(), list)
+
+
+def test_scaling_each_feature_of_a_block(backend):
+    block = np.array([[1.0, 2.0], [3.0, 5.0]], np.float32)
+    assert scale_each(block, ()) is block
+    assert scale_each(block, (Scaling(0, 1, 1), Scaling(0, 3, 2))).tolist() == [[0.0, 1.0], [0.0, 1.0]]
+
+
+def test_drift_of_numbers():
+    rng = np.random.default_rng(0)
+    then, now = rng.normal(10, 2, 5000), rng.normal(11, 2, 3000)
+    then[:500], now[:30] = np.nan, np.inf
+    found = moved(NUMERIC, chunked(then), chunked(now))
+    assert found["null_share"] == pytest.approx(0.01)
+    assert found["null_share_change"] == pytest.approx(0.01 - 0.1)
+    seen = then[500:]
+    assert found["mean_shift"] == pytest.approx((now[30:].mean() - seen.mean()) / seen.std(), rel=1e-9)
+    edges = learnt(NUMERIC, chunked(then))[1].edges
+    np.testing.assert_allclose(edges, np.quantile(seen, np.arange(1, 10) / 10), rtol=1e-3)
+    shares = [np.append(np.bincount(np.digitize(x, edges), minlength=10), n) for x, n in ((seen, 500), (now[30:], 30))]
+    assert found["psi"] == pytest.approx(psi(shares[0] / 5000, shares[1] / 3000), rel=1e-2)
+
+
+def test_the_same_numbers_have_not_moved():
+    values = chunked(np.random.default_rng(1).normal(size=20_000))
+    found = moved(NUMERIC, values, values)
+    assert abs(found["mean_shift"]) < 1e-12
+    assert found["psi"] < 1e-4
+    assert not is_major(found)
+
+
+def test_drift_of_few_values_and_of_no_rows():
+    values = chunked([0.0] * 90 + [1.0] * 10)
+    fitted, baseline = learnt(NUMERIC, values)
+    assert len(baseline.edges) == 2  # nine deciles, of which two differ
+    assert baseline.counts.bins.tolist() == [0, 90, 10]
+    found = NUMERIC.drift(baseline, NUMERIC.count(chunked([], pa.float64()), fitted, baseline))
+    assert found["null_share"] == 0.0
+    assert "mean_shift" not in found
+    assert np.isfinite(found["psi"])
+
+
+def test_any_chunking_counts_the_same():
+    assert_any_chunking_counts_the_same(NUMERIC, chunked(np.random.default_rng(2).normal(size=999)))
+
+
+@pytest.mark.parametrize(
+    ("type_", "number"), [("FLOAT64", "IF(IS_NAN(`x`) OR IS_INF(`x`), NULL, `x`)"), ("INT64", "CAST(`x` AS FLOAT64)")]
+)
+def test_aggregates(type_, number):
+    found = NUMERIC.aggregates("`x`", type_, n_quantiles=10, n_top=3)
+    assert found["mean"] == f"AVG({number})"
+    assert found["quantiles"] == f"APPROX_QUANTILES({number}, 10)"
+    assert ("IS_INF" in found["nonfinite"]) == (type_ == "FLOAT64")
+    assert NUMERIC.why_not_aggregated(pa.float64(), FeatureSpecs()) is None

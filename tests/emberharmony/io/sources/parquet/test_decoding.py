@@ -13,7 +13,7 @@ import pyarrow.parquet.encryption as pe
 import pytest
 
 from emberharmony.errors import DataError
-from emberharmony.features.columns import kind_of
+from emberharmony.features.kinds.registry import kind_of
 from emberharmony.io.sources.parquet.decoding import open_parquet
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec

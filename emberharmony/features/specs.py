@@ -1,0 +1,80 @@
+"""The sections of a job that say how features are made: `datetime`, `categories` and `numbers`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+N_CYCLES = 4
+"""Cycles of a time: hour, day of the week, day of the month and month."""
+
+
+@dataclass(frozen=True)
+class CyclicalSpec:
+    """How times become angles.
+
+    ``inclusive`` divides by the largest value (23, 6, 30, 11), so that 23:00 falls on 00:00. ``calendar`` divides by the
+    number of values (24, 7, days of that month, 12), so that 23:00 lies one hour before 00:00.
+    """
+
+    cycle: Literal["inclusive", "calendar"] = "inclusive"
+    """What an hour, day of the week, day and month are divided by."""
+    time_zone: str = "UTC"
+    """Where clocks are read, such as `America/New_York`; times without a zone are taken as they stand."""
+    epoch: bool = False
+    """Whether the moment itself is a ninth feature: seconds since 1970, a number like any other."""
+
+    @property
+    def n_features(self) -> int:
+        """Features of every datetime column."""
+        return 2 * N_CYCLES + self.epoch
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    def __post_init__(self) -> None:
+        """Refuse unknown time zones."""
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(self.time_zone)
+        except (ValueError, KeyError, OSError) as error:  # OSError: "America" is a folder of zones
+            raise ValueError(f"Time zone {self.time_zone!r} is not known; give one such as 'America/New_York'.") from error
+
+
+@dataclass(frozen=True)
+class CategorySpec:
+    """How categories become one-hot features."""
+
+    max_categories: int = 100
+    """Most frequent training values of each column that get a feature; the rest share `_other`, nulls have `_null`."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    def __post_init__(self) -> None:
+        """Refuse a vocabulary of no values."""
+        if self.max_categories < 1:
+            raise ValueError(f"max_categories is at least 1, got {self.max_categories}.")
+
+
+@dataclass(frozen=True)
+class NumberSpec:
+    """How numbers are scaled."""
+
+    scale: Literal["numeric", "all"] = "numeric"
+    """What is scaled to mean 0 and deviation 1 of the training rows: numeric columns, or all features."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+
+@dataclass(frozen=True)
+class FeatureSpecs:
+    """The three sections together, as every kind of column receives them."""
+
+    datetime: CyclicalSpec = field(default_factory=CyclicalSpec)
+    categories: CategorySpec = field(default_factory=CategorySpec)
+    numbers: NumberSpec = field(default_factory=NumberSpec)
+
+    @property
+    def scale_all(self) -> bool:
+        """Whether every feature is scaled, not only those of numeric columns."""
+        return self.numbers.scale == "all"
