@@ -1,0 +1,66 @@
+"""Stages as values: each kind of job is a tuple of them, and a stage that is done is not run again."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.pipeline import stages
+from emberharmony.pipeline.plan import Resources, make_plan
+from emberharmony.pipeline.receipts import Receipt
+from emberharmony.pipeline.run import open_run
+from emberharmony.pipeline.spec import JOBS, PipelineSpec
+from emberharmony.pipeline.stages import STAGES, run_stage, stages_of
+from emberharmony.pipeline.staging import stage_plan
+from emberharmony.windows import WindowSpec
+from flows.config.job import parse_job
+from tests.jobs import small_table, write_table
+
+WITHOUT_WINDOWS = WindowSpec(strides=())
+
+
+def names(kind, windows=None):
+    spec = PipelineSpec(ParquetSourceSpec("t.parquet"), kind=kind, windows=windows or WindowSpec())
+    return [stage.name for stage in stages_of(spec)]
+
+
+def test_every_kind_of_job_has_its_stages():
+    assert names("extract") == ["profile", "fit", "featurize", "fit-pca", "project", "publish"]
+    assert names("fit") == ["profile", "fit", "featurize", "fit-pca", "publish"]
+    assert names("apply") == ["featurize", "project", "publish"]
+    assert all(names(kind)[-1] == "publish" for kind in JOBS)
+
+
+def test_without_windows_nothing_is_projected_and_a_fit_makes_no_features():
+    assert names("extract", WITHOUT_WINDOWS) == ["profile", "fit", "featurize", "fit-pca", "publish"]
+    assert names("fit", WITHOUT_WINDOWS) == ["profile", "fit", "fit-pca", "publish"]
+    assert names("apply", WITHOUT_WINDOWS) == ["featurize", "publish"]
+
+
+def test_the_weights_of_progress_add_up():
+    assert sum(stage.weight for stage in STAGES.values()) == 100
+
+
+@pytest.fixture
+def ref(tmp_path):
+    source = write_table(small_table(120), tmp_path / "t.parquet", group_rows=40)
+    job = {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "out")}, "columns": {"time": "t"}}
+    return stage_plan(make_plan(parse_job(job).spec, Resources(chunk_rows=40)), tmp_path / "out", backend="numpy")
+
+
+def test_a_stage_is_run_once_for_a_chunk(ref, monkeypatch):
+    done = []
+
+    def work(run, chunk, backend, steps):
+        done.append((chunk.index, backend))
+        return Receipt("profile", chunk.index, {}, (), backend, 0.0)
+
+    monkeypatch.setitem(stages.STAGES, "profile", dataclasses.replace(STAGES["profile"], work=work))
+    for _ in range(2):
+        run_stage("profile", ref, 1)
+    assert done == [(1, "numpy:cpu")]
+    receipt = open_run(ref).receipts.find("profile", 1)
+    assert receipt.host
+    assert receipt.parity is None
