@@ -12,7 +12,7 @@ from emberharmony.arrow import TICKS_PER_DAY, text_columns, tick_unit
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnRoles, assign_roles
 from emberharmony.features.kinds.registry import kind_named
-from emberharmony.io.sources.base import RowGroups, RowOrder, Source, TableInfo, TiesOrdered, TimeRange
+from emberharmony.io.sources.base import RowGroups, RowOrder, Source, TableInfo, TiesOrdered, TimeCounts, TimeRange
 from emberharmony.io.sources.registry import open_source
 from emberharmony.pipeline.pushdown import check_profile
 from emberharmony.pipeline.spec import PipelineSpec
@@ -236,7 +236,7 @@ def _parted(source: Source, order: RowOrder, crowd: TimeBucket, chunk_rows: int)
     return [replace(crowd, n_rows=part.n_rows, ties=(part.start, part.stop)) for part in parts]
 
 
-def _buckets(source: Source, order: RowOrder, span: TimeRange, chunk_rows: int) -> list[TimeBucket]:
+def _buckets(source: TimeCounts, order: RowOrder, span: TimeRange, chunk_rows: int) -> list[TimeBucket]:
     """Rows by what orders them, counted finely enough for chunks to be filled to a sixteenth."""
     fine = time_buckets(
         lambda start, width, n_buckets: source.count_times(order.column, start, width, n_buckets),

@@ -17,7 +17,7 @@ from emberharmony.errors import DataError, PlanError, TerminalError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.sources.base import RowGroups
-from emberharmony.io.sources.bigquery import source as source_module
+from emberharmony.io.sources.bigquery import table as table_module
 from emberharmony.io.sources.bigquery.order import sort_rows
 from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
@@ -253,14 +253,14 @@ def test_a_view_is_materialised_too(spec, connection, flights):
 
 @pytest.mark.parametrize(("clustered", "said"), [([TIME, "carrier"], False), (["carrier", TIME], True)])
 def test_ranges_of_a_column_that_a_table_is_not_laid_out_by_are_warned_of(spec, monkeypatch, caplog, clustered, said):
-    real = source_module.table_of
+    real = table_module.table_of
 
     def large(clients, table):
         metadata = real(clients, table)
         metadata._properties |= {"numBytes": str(3 * 10**12), "clustering": {"fields": clustered}}
         return metadata
 
-    monkeypatch.setattr(source_module, "table_of", large)
+    monkeypatch.setattr(table_module, "table_of", large)
     BigQuerySource(spec).order(TIME)
     assert ("scans all 3000 GB" in caplog.text) == said
 
@@ -279,7 +279,7 @@ def test_a_moment_is_not_asked_of_a_copy_that_is_made_later(spec, connection, fl
 
 def test_a_change_after_the_moment_is_no_name_for_what_was_read(spec, connection, monkeypatch):
     """Rows as of a moment, named by a later change, would be taken up again by a run that reads the changed rows."""
-    real = source_module.table_of
+    real = table_module.table_of
 
     def changed_since(clients, table):
         metadata = real(clients, table)
@@ -287,7 +287,7 @@ def test_a_change_after_the_moment_is_no_name_for_what_was_read(spec, connection
         metadata._properties["lastModifiedTime"] = str(int(later.timestamp() * 1000))
         return metadata
 
-    monkeypatch.setattr(source_module, "table_of", changed_since)
+    monkeypatch.setattr(table_module, "table_of", changed_since)
     first, second = (BigQuerySource(spec).pin(TIME).pin for _ in range(2))
     assert first.read_at.isoformat() in first.content
     assert first.content != second.content

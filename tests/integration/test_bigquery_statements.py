@@ -12,7 +12,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryRea
 from sqlglot import exp
 
 from emberharmony.features import preprocessing
-from emberharmony.io.sources.bigquery import source as source_module
+from emberharmony.io.sources.bigquery import read as read_module
 from flows.config.job import parse_job
 from flows.run import run
 
@@ -106,7 +106,7 @@ def test_from_a_query_that_nothing_orders(connection, flights, datasets, monkeyp
 
 def test_chunks_are_read_while_others_are_computed(connection, flights, datasets, monkeypatch, tmp_path):
     """The first chunk's features are held up until the rows of a later one have come."""
-    read_rows, encode = source_module.read_rows, preprocessing.encode
+    read_rows, encode = read_module.read_rows, preprocessing.encode
     computing, came = threading.Event(), threading.Event()
     first = threading.Lock()
 
@@ -122,7 +122,7 @@ def test_chunks_are_read_while_others_are_computed(connection, flights, datasets
             assert came.wait(30), "no chunk was read meanwhile"
         return encode(*arguments)
 
-    monkeypatch.setattr(source_module, "read_rows", reads)
+    monkeypatch.setattr(read_module, "read_rows", reads)
     monkeypatch.setattr(preprocessing, "encode", encodes)
     runtime = {"chunk_rows": 600, "workers": 2}
     columns = {"time": "time_hour", "target": "arr_delay"}

@@ -100,7 +100,23 @@ class SourceSpec(Protocol):
         ...
 
 
-class Source(Protocol):
+class TimeCounts(Protocol):
+    """How many rows have which times."""
+
+    def time_range(self, time: str) -> TimeRange:
+        """Return the first and last time, and the number of rows without one."""
+        ...
+
+    def count_times(self, time: str, start: int, width: int, n_buckets: int) -> IntArray:
+        """Return the number of rows in each bucket of time, see `planning.chunks.CountTimes`."""
+        ...
+
+    def times_between(self, time: str, start: int, stop: int) -> IntArray:
+        """Return all times in ``[start, stop)``, in any order."""
+        ...
+
+
+class Source(TimeCounts, Protocol):
     """A table that can be read chunk by chunk."""
 
     def describe(self) -> TableInfo:
@@ -113,18 +129,6 @@ class Source(Protocol):
 
     def is_all_null(self, column: str) -> bool:
         """Whether `column` is known to be null in every row; ``False`` if finding out would cost a scan."""
-        ...
-
-    def time_range(self, time: str) -> TimeRange:
-        """Return the first and last time, and the number of rows without one."""
-        ...
-
-    def count_times(self, time: str, start: int, width: int, n_buckets: int) -> IntArray:
-        """Return the number of rows in each bucket of time, see `planning.chunks.CountTimes`."""
-        ...
-
-    def times_between(self, time: str, start: int, stop: int) -> IntArray:
-        """Return all times in ``[start, stop)``, in any order."""
         ...
 
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
@@ -184,8 +188,8 @@ class Pinned(Protocol):
 class TiesOrdered(Protocol):
     """Rows of the same time have a second order (`RowOrder.then`), by which chunks can divide them."""
 
-    def within(self, column: str, start: int, stop: int) -> Source:
-        """Return the source of only those rows whose value of `column` lies in ``[start, stop)``."""
+    def within(self, column: str, start: int, stop: int) -> TimeCounts:
+        """Return the counts of only those rows whose value of `column` lies in ``[start, stop)``."""
         ...
 
 

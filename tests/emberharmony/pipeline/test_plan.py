@@ -8,6 +8,7 @@ import pytest
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnSpec, assign_roles
 from emberharmony.features.specs import FeatureSpecs
+from emberharmony.io.sources.parquet import read
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan
@@ -56,17 +57,17 @@ def test_groups_in_order_whose_rows_are_not(tmp_path):
 
 def test_a_plan_in_order_reads_the_rows_at_its_boundaries_only(tmp_path, monkeypatch):
     path = write_table(small_table(200, order="sorted"), tmp_path / "t.parquet", group_rows=20)
-    read = []
-    batches = ParquetSource._batches
+    looked_at = []
+    batches = read.row_batches
 
-    def watched(self, group, columns, *args):
-        read.append((group.first_row, columns))
-        return batches(self, group, columns, *args)
+    def watched(source, group, columns, *args):
+        looked_at.append((group.first_row, columns))
+        return batches(source, group, columns, *args)
 
-    monkeypatch.setattr(ParquetSource, "_batches", watched)
+    monkeypatch.setattr(read, "row_batches", watched)
     planned(path)
-    assert {row for row, _ in read} <= {160, 180}  # the groups of the two boundaries
-    assert all(columns == ["t"] for _, columns in read)
+    assert {row for row, _ in looked_at} <= {160, 180}  # the groups of the two boundaries
+    assert all(columns == ["t"] for _, columns in looked_at)
 
 
 def test_a_gap_in_ticks(tmp_path):
@@ -101,7 +102,7 @@ def test_rows_of_one_time_are_in_the_projection(tmp_path):
 
 def test_refused_before_a_row_is_read(tmp_path, monkeypatch):
     path = write_table(small_table(100), tmp_path / "t.parquet")
-    monkeypatch.setattr(ParquetSource, "_batches", lambda *_: pytest.fail("a row was read"))
+    monkeypatch.setattr(read, "row_batches", lambda *_: pytest.fail("a row was read"))
     with pytest.raises(PlanError, match="needs a time column"):
         planned(path, columns=ColumnSpec(), split=SplitSpec(method="temporal"))
     with pytest.raises(PlanError, match=r"allowed by runtime\.max_memory_gb"):

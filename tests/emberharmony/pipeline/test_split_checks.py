@@ -8,7 +8,7 @@ import pytest
 
 from emberharmony.errors import PlanError
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
-from emberharmony.io.sources.parquet.source import ParquetSource
+from emberharmony.io.sources.parquet import read
 from emberharmony.pipeline.spec import PipelineSpec, pinned
 from emberharmony.pipeline.split_checks import check_method
 from emberharmony.report.plan_report import plan_report
@@ -49,7 +49,7 @@ def source(tmp_path_factory):
     ids=str,
 )
 def test_refused_by_metadata(source, monkeypatch, job, words):
-    monkeypatch.setattr(ParquetSource, "_batches", lambda *_: pytest.fail("a row was read"))
+    monkeypatch.setattr(read, "row_batches", lambda *_: pytest.fail("a row was read"))
     for model in (Job, FitJob):
         with pytest.raises(PlanError, match=words):
             report(source, model, **job)

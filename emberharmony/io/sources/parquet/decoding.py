@@ -1,4 +1,4 @@
-"""How Parquet files are decoded: one way on every path, so that footers, plans and rows agree on types and values."""
+"""Decodes Parquet files in one way everywhere, so that footers, plans and rows agree on types and values."""
 
 from __future__ import annotations
 
@@ -23,32 +23,42 @@ def open_parquet(
 ) -> pq.ParquetFile:
     """Open a file whose footer is known.
 
-    INT96 timestamps are read as microseconds: as nanoseconds, those outside of 1677 to 2262 would wrap. Checksums of pages are
-    compared where a file has them (measured: 5 % of decoding, for a million rows). `piecewise` keeps no more than a buffer of
-    what is still compressed; texts of `dictionaries` are not decoded.
+    INT96 timestamps are read as microseconds: nanoseconds outside of 1677 to 2262 would wrap. Checksums of pages are compared
+    if a file has them (measured: 5 % of decoding, for a million rows).
+
+    Parameters
+    ----------
+    handle : file
+        The open file.
+    metadata : FileMetaData
+        Its footer.
+    piecewise : bool
+        Whether to read compressed data buffer by buffer, for files whose row groups are read in batches.
+    dictionaries : sequence of str
+        Columns of strings to read as dictionaries, without decoding each value.
     """
-    # Without a buffer a column's whole, still compressed chunk would be read at its first page.
+    # Without a buffer, the first page of a column chunk would read the whole compressed chunk.
     buffered = {"buffer_size": _READ_BUFFER_BYTES, "pre_buffer": False} if piecewise else {}
     return pq.ParquetFile(
         handle,
         metadata=metadata,
         coerce_int96_timestamp_unit="us",
         page_checksum_verification=True,
-        arrow_extensions_enabled=False,  # or their texts are decoded even where a dictionary is asked for
+        arrow_extensions_enabled=False,  # with extensions, strings are decoded even if a dictionary is asked for
         read_dictionary=list(dictionaries),
         **buffered,
     )
 
 
 def decoded_schema(metadata: pq.FileMetaData) -> pa.Schema:
-    """Return names and types of a file's columns as `decoded` gives them, without the numbers that are categories."""
+    """Return names and types of a file's columns as `decoded` returns them; `number_categories` are plain numbers here."""
     return plain_schema(open_parquet(pa.BufferReader(b""), metadata).schema_arrow)
 
 
 def number_categories(metadata: pq.FileMetaData) -> frozenset[str]:
-    """Return the columns of numbers that were a dictionary, such as a pandas `Categorical`, when the file was written.
+    """Return the columns of numbers that were dictionaries when the file was written, such as a pandas `Categorical`.
 
-    Arrow restores the dictionary of texts alone, and reads others as numbers.
+    Arrow restores only dictionaries of strings, and reads the others as plain numbers.
     """
     stored = (metadata.metadata or {}).get(_ARROW_SCHEMA)
     if stored is None:
@@ -56,7 +66,7 @@ def number_categories(metadata: pq.FileMetaData) -> frozenset[str]:
     try:
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored)))
     except (pa.ArrowException, OSError, ValueError):
-        return frozenset()  # Arrow itself ignores what it cannot read there
+        return frozenset()  # Arrow ignores a stored schema that it cannot read
     kinds = {field.name: field.type.value_type for field in schema if pt.is_dictionary(field.type)}
     return frozenset(name for name, values in kinds.items() if is_category(values) and not is_text(values))
 
@@ -67,14 +77,14 @@ def decoded(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
     Raises
     ------
     DataError
-        If a text is not UTF-8.
+        If a string is not UTF-8.
     """
     table = plain_table(table)
     for i, name in enumerate(table.column_names):
         wrong = invalid_text(table.column(i))
         if wrong is not None:
             raise DataError(
-                f"Column {name!r} of {path} holds a text that is not UTF-8: {wrong[:40]!r}. Convert the column to UTF-8, or "
+                f"Column {name!r} of {path} holds a string that is not UTF-8: {wrong[:40]!r}. Convert the column to UTF-8, or "
                 f"leave it out with columns.drop."
             )
         if pt.is_dictionary(schema.field(name).type) and not pt.is_dictionary(table.column(i).type):
@@ -83,7 +93,7 @@ def decoded(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
 
 
 def damaged_column(handle: BinaryIO, metadata: pq.FileMetaData, group: int, columns: Sequence[str]) -> str | None:
-    """Return the first column that cannot be decoded, for the message of an error that does not tell."""
+    """Return the first column that cannot be decoded: Arrow's error does not name it."""
     for name in columns:
         try:
             for _ in open_parquet(handle, metadata, piecewise=True).iter_batches(1024, [group], [name], use_threads=False):

@@ -1,4 +1,4 @@
-"""Columns that stand in the names of folders, as in ``year=2024/part.parquet``."""
+"""Columns given by the names of folders, as in ``year=2024/part.parquet``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,18 @@ _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def columns_of_folders(files: Sequence[ListedFile]) -> dict[str, pa.Array]:
-    """A value for each file of every ``key=value`` folder that it lies in, from the place that was named downwards.
+    """Return the columns of all ``key=value`` folders: a value for each file, null for a file in no such folder.
 
-    Folders that are named so directly above that place count too: the rows of ``t/day=1`` have a `day`, whether ``t``,
-    ``t/day=1`` or a file in it was named. Whole numbers where all values are such, else texts; null where a file lies in no
-    such folder.
+    A column whose values are all whole numbers is one of integers, any other one of strings. Folders directly above the
+    named place count too: the rows of ``t/day=1`` have a `day`, whether the job names ``t``, ``t/day=1`` or a file in it.
+
+    `pyarrow.dataset` does not do exactly the same, and so is not used: it reads ``day=007`` as the integer 7, an integer of
+    more than 32 bits as a string, and no folders above the one that it is given.
+
+    Raises
+    ------
+    DataError
+        If the name of a folder is not UTF-8.
 
     Examples
     --------
@@ -42,11 +49,11 @@ def _of_path(file: ListedFile) -> dict[str, str | None]:
     for folder in folders:
         if not is_unicode(folder):
             raise DataError(
-                f"The name of the folder {folder!r} in {str(file.path.parent)!r} is not in UTF-8, so it is no value of a "
-                f"column; rename it."
+                f"The name of the folder {folder!r} in {str(file.path.parent)!r} is not in UTF-8, and so cannot be a "
+                f"value of a column; rename it."
             )
     pairs = (folder.partition("=") for folder in folders)
-    # Split first: an "=" within a key or value is escaped.
+    # Split before unquoting: an "=" inside a key or value is escaped.
     return {unquote(name): None if value == _NULL else unquote(value) for name, _, value in pairs}
 
 
@@ -57,7 +64,7 @@ def _is_pair(folder: str) -> bool:
 def _as_array(values: list[str | None]) -> pa.Array:
     texts = pa.array(values, pa.string())
     present = [value for value in values if value is not None]
-    # As they are written: "007" is a text, and so is what no integer of 64 bits holds.
+    # Only numbers that are written back unchanged: "007" stays a string, and so does a number of more than 64 bits.
     return texts.cast(pa.int64()) if present and all(map(_is_integer, present)) else texts
 
 

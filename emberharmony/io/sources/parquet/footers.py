@@ -1,4 +1,4 @@
-"""Parquet files by their footers: what they hold, whether they are still the same, and what is wrong with them."""
+"""Footers of Parquet files: what a file holds, whether it has changed since, and errors about it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emberharmony.io.store.errors import PASSING, told
 from emberharmony.messages import listed
 
 _SIGNATURE_BYTES = 28
-"""What follows a footer in plain text of a file with encrypted columns: Arrow aborts the process where one is looked at."""
+"""Length of the signature behind the footer of a file with encrypted columns, whose decoding would abort the process."""
 
 
 class FooteredFile(NamedTuple):
@@ -34,7 +34,7 @@ class FooteredFile(NamedTuple):
 
 
 class RowGroup(NamedTuple):
-    """A row group: where it lies, and its first row's number in the whole table."""
+    """A row group: its file, its number in the file, and the number of its first row in the whole table."""
 
     file: int
     number: int
@@ -43,12 +43,12 @@ class RowGroup(NamedTuple):
 
 
 def open_footer(path: Path) -> FooteredFile:
-    """Read a file's footer, and what tells the file from another one.
+    """Read a file's footer, its size and its time of modification.
 
     Raises
     ------
     DataError
-        If it is damaged or encrypted, or has two columns of one name.
+        If the file is damaged or encrypted, or has two columns with the same name.
     """
     try:
         status = path.stat()
@@ -67,7 +67,7 @@ def open_footer(path: Path) -> FooteredFile:
     n_rows = sum(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
     if n_rows != metadata.num_rows:
         raise DataError(
-            f"{path} is damaged: its footer tells of {metadata.num_rows:,} rows, its row groups of {n_rows:,}. Write the file "
+            f"{path} is damaged: its footer counts {metadata.num_rows:,} rows, its row groups {n_rows:,}. Write the file "
             f"again, or leave it out."
         )
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
@@ -77,7 +77,7 @@ def open_footer(path: Path) -> FooteredFile:
 
 
 def _tail(handle: BinaryIO) -> tuple[int, bytes]:
-    """Length of the footer, and the four bytes that end a file."""
+    """Return the length of the footer, and the last four bytes of the file."""
     handle.seek(0, os.SEEK_END)
     handle.seek(-min(handle.tell(), 8), os.SEEK_END)
     tail = handle.read(8)
@@ -86,13 +86,13 @@ def _tail(handle: BinaryIO) -> tuple[int, bytes]:
 
 def _encrypted(path: Path) -> DataError:
     return DataError(
-        f"{path} is encrypted, in part or as a whole (Parquet modular encryption), and cannot be read. Write it without "
+        f"{path} is encrypted (Parquet modular encryption) and cannot be read. Write it without "
         f"encryption, or leave it out of source.path."
     )
 
 
 def unreadable(path: Path, error: Exception, where: str) -> DataError | TransientError | TerminalError:
-    """Return the error to raise in place of Arrow's or the system's own."""
+    """Translate an error of Arrow or the system into one that names the file and what to do."""
     if isinstance(error, OSError) and error.errno in PASSING:
         return told(error, path)
     if isinstance(error, PermissionError):
@@ -102,7 +102,7 @@ def unreadable(path: Path, error: Exception, where: str) -> DataError | Transien
 
 
 def unchanged(file: FooteredFile) -> Path:
-    """Return where the file lies, unless it is another one than when its footer was read."""
+    """Return the file's path; refuse a file that has changed since its footer was read."""
     status = file.path.stat()
     if (status.st_size, status.st_mtime_ns) != (file.size, file.modified_ns):
         raise DataError(f"{file.path} was changed while the job ran; nothing was published. Start again with --overwrite.")
@@ -110,7 +110,7 @@ def unchanged(file: FooteredFile) -> Path:
 
 
 def open_unchanged(file: FooteredFile, where: str) -> BinaryIO:
-    """Open a file to read `where` in it, unless it is another one than when its footer was read."""
+    """Open a file to read the part `where`; refuse a file that has changed since its footer was read."""
     try:
         return unchanged(file).open("rb")
     except OSError as error:
@@ -118,7 +118,7 @@ def open_unchanged(file: FooteredFile, where: str) -> BinaryIO:
 
 
 def refuse_other_schema(schema: pa.Schema, file: FooteredFile, first: Path) -> None:
-    """Refuse a file whose columns are not those of the first one."""
+    """Refuse a file whose columns differ from those of the first file."""
     other = file.schema
     for name in dict.fromkeys([*schema.names, *other.names]):
         types = [s.field(name).type if name in s.names else "missing" for s in (schema, other)]
@@ -130,9 +130,9 @@ def refuse_other_schema(schema: pa.Schema, file: FooteredFile, first: Path) -> N
 
 
 def leaves(file: FooteredFile) -> list[str]:
-    """Return the top-level column of every leaf of a file, in the order of its column chunks.
+    """Return the top-level column of each leaf of a file, in the order of its column chunks.
 
-    By the schema, not by the leaves' paths: the path of ``b`` in a struct ``a`` is that of a column named ``a.b``.
+    Found by the schema, not by the leaves' paths: ``b`` in a struct ``a`` has the same path as a column named ``a.b``.
     """
     return [field.name for field in file.schema for _ in range(_n_leaves(field.type))]
 

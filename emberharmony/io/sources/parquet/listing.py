@@ -1,4 +1,4 @@
-"""Which files a path, a folder or a pattern names; a folder that cannot be listed is an error, never fewer rows."""
+"""Lists the files that a path, folder or pattern names. A folder that cannot be listed is an error, never fewer rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from emberharmony.io.store.paths import is_within
 
 _MAGIC = (b"PAR1", b"PARE")
 _HIDDEN = (".", "_")
-"""What the names of files begin with that are no data: `_SUCCESS`, `_metadata`, `.part-0.crc`."""
+"""First characters of the names of files that hold no rows: `_SUCCESS`, `_metadata`, `.part-0.crc`."""
 
 _KINDS = {
     stat.S_ISCHR: "a device",
@@ -28,21 +28,21 @@ _KINDS = {
 
 
 class ListedFile(NamedTuple):
-    """A file, and the folder below which the names of folders are columns."""
+    """A file, and the folder below which ``key=value`` folders are columns."""
 
     path: Path
     base: Path
 
 
 def list_files(places: Sequence[str]) -> list[ListedFile]:
-    """List the Parquet files of paths, folders and patterns: in the order of the places, in each by name.
+    """List the Parquet files of paths, folders and patterns, in the order of the places and within each by name.
 
     Raises
     ------
     DataError
-        If a place names no Parquet file, a file is named twice or is no regular file, or a folder cannot be listed.
+        If a place names no Parquet file, if a file is named twice or is not a regular file, or if a folder cannot be listed.
     TransientError
-        If they lie on a share that is away.
+        If they lie on a network share that is not available.
     """
     listed = [file for place in places for file in _listed(place)]
     if len(places) > 1:
@@ -56,7 +56,7 @@ def list_files(places: Sequence[str]) -> list[ListedFile]:
 
 
 def would_take_in(place: str, file: Path) -> bool:
-    """Whether a folder or pattern takes in a file at this path, there or not; a link counts as what it leads to.
+    """Whether a folder or pattern names a file at this path, which need not exist; links are followed.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def would_take_in(place: str, file: Path) -> bool:
     wanted = path.parts[len(fixed.parts) :]
     if "**" in wanted:
         return True
-    # A folder that the pattern names is taken in with all that is in it.
+    # A folder that the pattern names stands for all files inside it.
     return len(inner) >= len(wanted) and all(map(_matches, inner, wanted))
 
 
@@ -117,7 +117,7 @@ def _is_pattern(place: str) -> bool:
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """The folder that all files of a pattern lie in."""
+    """Return the longest part of a pattern without wildcards: a folder that holds all of its files."""
     parts = list(takewhile(lambda part: not any(sign in part for sign in "*?["), pattern.parts))
     return Path(*parts)
 
@@ -137,7 +137,8 @@ def _parquet_files(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator
     here = (status.st_dev, status.st_ino)
     if here in above:
         raise DataError(
-            f"{folder} is a link to a folder that it lies in, without end. Remove the link, or name other folders."
+            f"{folder} is a link to a folder that contains it, so a listing would never end. Remove the link, or "
+            f"name other folders."
         )
     for entry in _entries(folder):
         path = folder / entry.name
@@ -146,13 +147,13 @@ def _parquet_files(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator
         if entry.is_dir():
             yield from _parquet_files(path, (*above, here))
         elif entry.is_symlink() and not path.exists():
-            raise DataError(f"{path} is a link to nothing: rows may be missing. Remove the link, or mend it.")
+            raise DataError(f"{path} is a broken link, so rows may be missing. Remove the link, or repair it.")
         elif _is_parquet(path, entry):
             yield path
 
 
 def _is_parquet(path: Path, entry: os.DirEntry[str]) -> bool:
-    """Whether a file is one of the table's: by its name or, as Hive's and Spark's may have no suffix, by its first bytes."""
+    """Whether a file is Parquet by its suffix, or by its first bytes: files of Hive and Spark may have no suffix."""
     if path.suffix.lower() == ".parquet":
         _check_regular(path)
         return True
@@ -168,7 +169,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _matching(folder: Path, wanted: Sequence[str]) -> Iterator[Path]:
-    """Yield what a pattern's parts name below a folder."""
+    """Yield the files and folders below a folder that match a pattern's parts."""
     if not wanted:
         yield folder
         return
@@ -181,7 +182,7 @@ def _matching(folder: Path, wanted: Sequence[str]) -> Iterator[Path]:
         return
     if "**" in first:
         raise DataError(
-            f"source.path has {first!r} in it: '**' stands for folders at any depth and is a whole part of a path, as in "
+            f"source.path contains {first!r}: '**' stands for folders at any depth and must be a whole part of a path, as in "
             f"{str(folder / '**' / '*.parquet')!r}. For a part of a name write '*'."
         )
     if not any(sign in first for sign in "*?["):
@@ -207,6 +208,6 @@ def _check_regular(path: Path) -> None:
 def _why_none(place: str) -> str:
     path = Path(place).expanduser()
     if not path.is_dir():
-        return "fits no file" if _is_pattern(place) else "does not exist"
+        return "matches no file" if _is_pattern(place) else "does not exist"
     others = [name for name in sorted(os.listdir(path)) if not re.match(r"[._]", name)]  # noqa: PTH208
     return f"holds no Parquet files, but others such as {others[0]}" if others else "holds no Parquet files"

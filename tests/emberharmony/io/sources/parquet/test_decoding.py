@@ -77,7 +77,7 @@ def test_texts_that_are_not_utf8(tmp_path, type_):
     texts = pa.array([b"tea", b"caf\xe9"] * 5).view(pa.string())
     texts = texts.dictionary_encode() if pa.types.is_dictionary(type_) else texts.cast(type_)
     pq.write_table(pa.table({"x": range(10), "s": texts}), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match=r"Column 's' of .*t\.parquet holds a text that is not UTF-8: b'caf\\xe9'"):
+    with pytest.raises(DataError, match=r"Column 's' of .*t\.parquet holds a string that is not UTF-8: b'caf\\xe9'"):
         rows_of(tmp_path / "t.parquet")
 
 

@@ -107,8 +107,8 @@ def test_source_order(tmp_path_factory, n_rows, group_rows, chunk_rows, batch):
     table = small_table(n_rows)
     reader = source(write_table(table, tmp_path_factory.mktemp("parquet") / "t.parquet", group_rows=group_rows))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("emberharmony.io.sources.parquet.source._MIN_BATCH_ROWS", batch)
-        patch.setattr("emberharmony.io.sources.parquet.source._MAX_BATCH_ROWS", batch)
+        patch.setattr("emberharmony.io.sources.parquet.read._MIN_BATCH_ROWS", batch)
+        patch.setattr("emberharmony.io.sources.parquet.read._MAX_BATCH_ROWS", batch)
         for chunk in cut_rows(reader.row_groups(None), chunk_rows):
             got = reader.read(chunk, ["name"], time=None)
             rows = range(chunk.first_row, chunk.first_row + chunk.n_rows)
@@ -260,7 +260,7 @@ def test_a_pattern_is_what_a_shell_knows(tmp_path, monkeypatch, pattern, n_rows)
     assert source(tmp_path / pattern).describe().n_rows == n_rows
     monkeypatch.chdir(tmp_path)
     assert source(pattern).describe().n_rows == n_rows
-    with pytest.raises(DataError, match=r"no\?\.parquet fits no file"):
+    with pytest.raises(DataError, match=r"no\?\.parquet matches no file"):
         source("no?.parquet").describe()
 
 
@@ -277,7 +277,7 @@ def test_footers_that_contradict_themselves(tmp_path):
     n_rows = content.index(b"\x16\x64", footer) + 1  # 50 rows in Thrift's compact protocol; the row group's number comes later
     content[n_rows] += 2
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"t\.parquet is damaged: its footer tells of 51 rows, its row groups of 50"):
+    with pytest.raises(DataError, match=r"t\.parquet is damaged: its footer counts 51 rows, its row groups 50"):
         source(path).describe()
 
 

@@ -1,0 +1,113 @@
+"""Rows of Parquet files, decoded by row group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pyarrow as pa
+
+from emberharmony.arrow import ticks
+from emberharmony.errors import DataError
+from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.io.sources.base import no_rows
+from emberharmony.io.sources.parquet.decoding import damaged_column, decoded, open_parquet
+from emberharmony.io.sources.parquet.footers import RowGroup, open_unchanged, unreadable
+from emberharmony.io.sources.parquet.table import ParquetTable
+from emberharmony.io.sources.rows import rows_between, rows_of_times, sorted_rows
+from emberharmony.io.sources.text_budget import TextBudget
+from emberharmony.planning.chunks import Chunk
+from emberharmony.typing import IntArray
+
+_MIN_BATCH_ROWS = 16_384
+_MAX_BATCH_ROWS = 65_536
+
+
+def read_chunk(
+    source: ParquetTable, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None
+) -> pa.Table:
+    """Return exactly the chunk's rows, sorted by `time` if it is given, with their row numbers; see `Source.read`."""
+    if not chunk.n_rows:
+        return no_rows(source.schema, columns)
+    names = list(dict.fromkeys([*columns, time] if time else columns))
+    pieces = _rows_of_range(source, chunk, names) if chunk.times is None else _rows_of_times(source, chunk, names, time)
+    metered = pieces if texts is None else texts.metered(pieces, chunk, str(source.spec))
+    table = pa.concat_tables([piece for piece in metered if piece.num_rows])
+    if table.num_rows != chunk.n_rows:
+        raise DataError(
+            f"{source.spec}: {chunk} was planned with {chunk.n_rows:,} rows and has {table.num_rows:,}; the files "
+            f"have changed since the plan. Start again with --overwrite."
+        )
+    return (table if time is None else sorted_rows(table, time)).select([ROW_NUMBER, *columns])
+
+
+def times_of_group(source: ParquetTable, group: RowGroup, time: str) -> tuple[IntArray, int]:
+    """Return a row group's times that are not null, and the number of those that are."""
+    ((table, _),) = row_batches(source, group, [time])
+    numbers, missing, _unit = ticks(table[time])
+    return (numbers, 0) if missing is None else (numbers[~missing], int(missing.sum()))
+
+
+def has_value(source: ParquetTable, groups: Iterable[RowGroup], column: str) -> bool:
+    """Whether a row of these groups has a value in `column`; reads until one has."""
+    batches = (rows for group in groups for rows, _ in row_batches(source, group, [column], _MIN_BATCH_ROWS))
+    return any(rows[column].null_count < rows.num_rows for rows in batches)
+
+
+def row_batches(
+    source: ParquetTable, group: RowGroup, columns: Sequence[str], at_once: int | None = None, stop: int | None = None
+) -> Iterator[tuple[pa.Table, int]]:
+    """Yield a row group's rows as tables, each with the number of its first row, up to row `stop` of the table.
+
+    A group of more than `at_once` rows is decoded piece by piece: memory follows the chunk, however large its groups are.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged; the message names the column.
+    """
+    file = source.files[group.file]
+    partitions = {name: values[group.file] for name, values in source.partitions.items() if name in columns}
+
+    def whole(table: pa.Table) -> pa.Table:
+        table = decoded(table.select(stored), source.schema, file.path)
+        for name, value in partitions.items():
+            table = table.append_column(name, pa.repeat(value, table.num_rows))
+        return table
+
+    stored = [name for name in columns if name not in partitions]
+    with open_unchanged(file, f"row group {group.number}") as handle:
+        try:
+            if at_once is None or group.n_rows <= max(at_once, _MIN_BATCH_ROWS):
+                parquet = open_parquet(handle, file.metadata)
+                yield whole(parquet.read_row_group(group.number, stored, use_threads=False)), group.first_row
+                return
+            parquet = open_parquet(handle, file.metadata, piecewise=True)
+            first, batch_rows = group.first_row, min(max(at_once, _MIN_BATCH_ROWS), _MAX_BATCH_ROWS)
+            for batch in parquet.iter_batches(batch_rows, [group.number], stored, use_threads=False):
+                yield whole(pa.Table.from_batches([batch])), first
+                first += batch.num_rows
+                if stop is not None and first >= stop:
+                    return
+        except (pa.ArrowException, OSError) as error:
+            where = f"row group {group.number}"
+            if not isinstance(error, OSError) or error.errno is None:  # Arrow's own error, not the system's
+                damaged = damaged_column(handle, file.metadata, group.number, stored)
+                where += f", column {damaged!r}" if damaged else ""
+            raise unreadable(file.path, error, where) from error
+
+
+def _rows_of_range(source: ParquetTable, chunk: Chunk, columns: list[str]) -> Iterator[pa.Table]:
+    start, stop = chunk.first_row, chunk.first_row + chunk.n_rows
+    for group in source.groups_of_rows(start, stop):
+        for piece, first in row_batches(source, group, columns, chunk.n_rows, stop):
+            if first + piece.num_rows > start:  # a slice keeps all of its batch alive, even an empty one
+                yield rows_between(piece, first, start, stop)
+
+
+def _rows_of_times(source: ParquetTable, chunk: Chunk, columns: list[str], time: str | None) -> Iterator[pa.Table]:
+    assert time is not None
+    assert chunk.times is not None
+    start, stop = chunk.times
+    for group in source.groups_between(time, start, stop):
+        for piece, first in row_batches(source, group, columns, chunk.n_rows):
+            yield rows_of_times(piece, first, time, start, stop)
