@@ -22,23 +22,23 @@ LAST_TICK = 2**63 - 1
 SMALL_CHUNK_ROWS = 1_000
 """Chunks of fewer rows take longer to open, commit and publish (measured: 35 ms of a core) than to compute (5 ms)."""
 MAX_SMALL_CHUNKS = 500
-"""So many small chunks cost half a minute to a minute; a trial needs no more of them."""
+"""This many small chunks cost half a minute to a minute; a trial run needs no more."""
 MAX_CHUNKS_ASKED_FOR = 100_000
-"""Chunks of any size: files, receipts and the manifest grow with their number."""
+"""Bound on chunks of any size: files, receipts and the manifest grow with their number."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows that one task reads: a run of source rows, or, of a table out of order, a range of times.
+    """Rows that one task reads: a range of source rows, or of times if the table is not in the job's order.
 
-    The chunk's first row is number `first_row` in the job's order, whichever of the two it is.
+    In both cases, `first_row` is the number of the chunk's first row in the job's order.
     """
 
     index: int
     first_row: int
     n_rows: int
     times: tuple[int, int] | None = None  # [from, to) in ticks of the time column
-    ties: tuple[int, int] | None = None  # of rows of one time, [from, to) in ticks of the first column that breaks ties
+    ties: tuple[int, int] | None = None  # if all rows have the same time: [from, to) in ticks of the column that orders them
 
     @property
     def ranks(self) -> range:
@@ -51,22 +51,22 @@ class Chunk:
 
 
 NO_ROWS = Chunk(0, 0, 0)
-"""The one chunk of a table without rows: its stages write parts without rows, so that readers find the columns."""
+"""The only chunk of a table without rows: its stages write empty parts, so that readers find the columns."""
 
 
 @dataclass(frozen=True)
 class TimeBucket:
-    """Times ``[start, stop)`` in ticks, and how many rows have one."""
+    """Times ``[start, stop)`` in ticks, and the number of rows in them."""
 
     start: int
     stop: int
     n_rows: int
-    partition: int = 0  # first tick of the table's partition that holds them; 0 throughout where it has none
-    ties: tuple[int, int] | None = None  # of a single time, see `Chunk`: only these of its rows
+    partition: int = 0  # first tick of the table's partition that holds them; 0 if the table has no partitions
+    ties: tuple[int, int] | None = None  # of a bucket of a single time: only these of its rows, see `Chunk`
 
 
 def in_range(ticks: IntArray, start: int, stop: int) -> NDArray[np.bool_]:
-    """Which times are in the range ``[start, stop)`` of a bucket or chunk.
+    """Mask of the times in the range ``[start, stop)`` of a bucket or chunk.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def in_range(ticks: IntArray, start: int, stop: int) -> NDArray[np.bool_]:
 
 
 def count_in_buckets(ticks: IntArray, start: int, width: int, n_buckets: int) -> IntArray:
-    """How many times lie in each of the buckets ``[start + i * width, start + (i + 1) * width)``.
+    """Return the number of times in each of the buckets ``[start + i * width, start + (i + 1) * width)``.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def count_in_buckets(ticks: IntArray, start: int, width: int, n_buckets: int) ->
     [1, 0, 1, 1]
     """
     inside = ticks[(ticks >= start) & (ticks < start + width * n_buckets)]
-    # Without a sign: a difference of two times may be larger than any time.
+    # Unsigned: the difference of two times may exceed the largest time.
     distance = inside.view(np.uint64) - np.uint64(start % 2**64)
     return np.bincount((distance // np.uint64(width)).astype(np.int64), minlength=n_buckets)
 
@@ -95,12 +95,12 @@ CountTimes = Callable[[int, int, int], IntArray]
 
 
 def check_chunk_rows(chunk_rows: int | None, n_rows: int) -> None:
-    """Refuse a chunk size that was asked for and makes an absurd number of chunks.
+    """Refuse a requested chunk size that makes an absurd number of chunks.
 
     Raises
     ------
     PlanError
-        If there would be more than `MAX_SMALL_CHUNKS` small ones, or more than `MAX_CHUNKS_ASKED_FOR` of any size.
+        If it makes more than `MAX_SMALL_CHUNKS` small chunks, or more than `MAX_CHUNKS_ASKED_FOR` of any size.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def check_chunk_rows(chunk_rows: int | None, n_rows: int) -> None:
 
 
 def cut_rows(group_rows: Sequence[int] | IntArray, chunk_rows: int) -> list[Chunk]:
-    """Chunks of at most `chunk_rows` rows: whole row groups where they fit, equal pieces of those that do not.
+    """Return chunks of at most `chunk_rows` rows: whole row groups if they fit, equal pieces of a larger one.
 
     Examples
     --------
@@ -143,10 +143,10 @@ def cut_rows(group_rows: Sequence[int] | IntArray, chunk_rows: int) -> list[Chun
 
 
 def cut_times(buckets: Sequence[TimeBucket], chunk_rows: int) -> list[Chunk]:
-    """Chunks of neighbouring buckets, at most `chunk_rows` rows each unless a single time has more.
+    """Return chunks of neighbouring buckets, of at most `chunk_rows` rows each unless a single time has more.
 
-    Whole partitions where they fit; one that is larger is cut into pieces about equal, none of which holds rows of another.
-    So is a time whose rows were counted by what breaks ties.
+    A chunk holds whole partitions if they fit. A larger partition is cut into about equal pieces, which hold no rows of
+    another. So is a time whose rows were counted by the column that orders ties.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def cut_times(buckets: Sequence[TimeBucket], chunk_rows: int) -> list[Chunk]:
     [(0, 9), (10, 14), (15, 19), (20, 29)]
     """
     pieces: list[list[TimeBucket]] = []
-    room = 0  # rows that the last piece may still take: of whole partitions only
+    room = 0  # rows of further whole partitions that fit into the last piece
     for _, group in groupby(buckets, key=lambda bucket: (bucket.partition, bucket.start if bucket.ties else None)):
         partition = list(group)
         n_rows = _n_rows(partition)
@@ -179,13 +179,13 @@ def cut_times(buckets: Sequence[TimeBucket], chunk_rows: int) -> list[Chunk]:
 
 
 def _equal_pieces(buckets: Sequence[TimeBucket], chunk_rows: int) -> Iterator[list[TimeBucket]]:
-    """Pieces of at most `chunk_rows` rows, about as many in each."""
+    """Yield pieces of at most `chunk_rows` rows, about equal in size."""
     n_rows = _n_rows(buckets)
     wanted = n_rows / -(-n_rows // chunk_rows)
     piece: list[TimeBucket] = []
     open_rows, done_rows, end = 0, 0, wanted
     for bucket in buckets:
-        # An end is at the border that is nearest to where it should be: what one piece lacks the next one has.
+        # A piece ends at the bucket border nearest to its ideal end, so that deviations do not add up.
         if piece and (open_rows + bucket.n_rows > chunk_rows or done_rows + open_rows + bucket.n_rows / 2 > end):
             yield piece
             done_rows += open_rows
@@ -213,11 +213,11 @@ def time_buckets(
     resolution: int = 1,
     partitions: TimePartitions | None = None,
 ) -> Iterator[TimeBucket]:
-    """Buckets over the times `first` to `last`, cut again until each holds at most `max_rows` rows or a single time.
+    """Yield buckets over the times `first` to `last`, cut again until each holds at most `max_rows` rows or a single time.
 
-    Every count is a pass over the times of its range, or a query: neighbours are cut again together, by one. `resolution`
-    is the least distance of two times: a day of dates is not cut again. Buckets begin and end where partitions do, unless a
-    span of centuries needs wider ones.
+    A count is a pass over the times of its range, or a query, so neighbouring buckets are cut again by one count. Times are
+    `resolution` ticks apart or more: a day of dates is not cut. Buckets begin and end where partitions do, unless the times
+    span centuries.
     """
     grid = partitions.grid if partitions else resolution
     begin = first - first % grid if partitions else first
@@ -225,7 +225,7 @@ def time_buckets(
 
 
 def _without_end(buckets: Iterable[TimeBucket]) -> Iterator[TimeBucket]:
-    """The buckets, with rows at `LAST_TICK` in the one that ends there: a range of their own they cannot have."""
+    """Yield the buckets; rows at `LAST_TICK` join the bucket that ends there, since no range can begin at it."""
     held: TimeBucket | None = None
     for bucket in buckets:
         if held is not None and held.stop == LAST_TICK:
@@ -265,9 +265,9 @@ def _buckets(
 
 
 def _bucket_width(span: int, grid: int, resolution: int) -> int:
-    """Least width of which no more than `N_BUCKETS` buckets cover `span`: `grid` by powers of two, or what divides it.
+    """Return the smallest width whose buckets, `N_BUCKETS` at most, cover `span`: `grid` times a power of two, or a divisor.
 
-    Buckets cut again then lie within those that they are cut from, and none reaches into the next.
+    Then buckets that are cut again lie inside the bucket that they are cut from.
 
     Examples
     --------
@@ -282,7 +282,7 @@ def _bucket_width(span: int, grid: int, resolution: int) -> int:
 
 
 def joined(buckets: Iterable[TimeBucket], *, max_rows: int) -> Iterator[TimeBucket]:
-    """Neighbouring buckets of a partition as one, while they hold at most `max_rows` rows together: a list stays short.
+    """Yield neighbouring buckets of a partition joined into one of at most `max_rows` rows, which keeps lists short.
 
     Examples
     --------
@@ -304,7 +304,7 @@ def joined(buckets: Iterable[TimeBucket], *, max_rows: int) -> Iterator[TimeBuck
 
 
 def least_shared(buckets: Iterable[TimeBucket], *, resolution: int = 1) -> int:
-    """Rows that are certain to share their time with another row: a bucket holds more rows than times.
+    """Return the least number of rows that share their time with another row: of buckets with more rows than times.
 
     Examples
     --------
@@ -318,7 +318,13 @@ def least_shared(buckets: Iterable[TimeBucket], *, resolution: int = 1) -> int:
 def time_at_rank(
     buckets: Sequence[TimeBucket], rank: int, times_between: Callable[[int, int], IntArray], *, resolution: int = 1
 ) -> int:
-    """Time of the row at `rank` in time order; only the rows of its own bucket are looked at."""
+    """Return the time of the row at `rank` in time order; reads only the times of that row's bucket.
+
+    Raises
+    ------
+    PlanError
+        If there are not so many rows.
+    """
     ends = np.cumsum([bucket.n_rows for bucket in buckets])
     if not 0 <= rank < (ends[-1] if len(ends) else 0):
         raise PlanError(f"There is no row at rank {rank} among {ends[-1] if len(ends) else 0}.")
@@ -331,7 +337,7 @@ def time_at_rank(
 
 
 def as_ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """First and last of every run of numbers that follow one another: what a few thousand chunks are told by, in few words.
+    """Return the first and last of every run of consecutive numbers, to name thousands of chunks in few words.
 
     Examples
     --------
@@ -348,7 +354,7 @@ def as_ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def from_ranges(ranges: Iterable[tuple[int, int]]) -> list[int]:
-    """The numbers that `as_ranges` was given.
+    """Return the numbers that `as_ranges` was given.
 
     Examples
     --------

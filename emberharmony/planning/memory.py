@@ -1,4 +1,4 @@
-"""What a job will need of memory, computed before it reads a row."""
+"""The memory that a job will need, computed before it reads a row."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from emberharmony.threads import BLOCKS_BYTES
 
 DEFAULT_CHUNK_ROWS = 131_072
 MAX_CHUNKS = 20_000
-"""A table of more rows than so many default chunks hold is cut into larger ones, where memory allows: files, receipts, task
-runs and the manifest follow the number of chunks, not of rows."""
+"""A table that would need more chunks is cut into larger ones, if memory allows: files, receipts, task runs and the manifest
+grow with the number of chunks, not of rows."""
 _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the interpreter's own
 _VALUE_BYTES = 16  # a value or bucket, and its count
-_GROUPING = 9  # measured: counting categories takes so many times what is merged at once
+_GROUPING = 9  # measured: bytes for counting categories, per byte merged at once
 _PRODUCT_BYTES = 64 * 2**20  # lagged products of strides that share a period, see stats.window_gram
-_KEPT_BYTES = 16 * 2**20  # measured: what the allocator keeps free for each of several workers in one process
-_THREADS_BYTES = 2 * BLOCKS_BYTES  # measured: blocks of several threads, and what the allocator keeps for each of them
+_KEPT_BYTES = 16 * 2**20  # measured: free memory that the allocator keeps for each of several workers in one process
+_THREADS_BYTES = 2 * BLOCKS_BYTES  # measured: blocks of several threads, and the memory that the allocator keeps for them
 
 
 @dataclass(frozen=True)
 class RowSizes:
-    """Bytes and numbers of one row."""
+    """Bytes of one row, and the numbers of its columns and features."""
 
     read_bytes: float  # all columns that are read, decoded
-    carried_bytes: float  # those that feature parts carry along
+    carried_bytes: float  # columns that feature parts keep
     n_features: int  # at most
     in_order: bool
-    n_numbers: int = 0  # columns that quantiles are counted of
+    n_numbers: int = 0  # columns with quantiles
     category_bytes: float = 0.0  # strings, and their counts
-    in_flight_bytes: int = 0  # of a chunk, while it is read
-    decoding_bytes: float = 0.0  # besides, of the column that is being decoded
+    in_flight_bytes: int = 0  # of a chunk while it is read, in addition to its rows
+    decoding_bytes: float = 0.0  # in addition, of the column that is being decoded
 
 
 @dataclass(frozen=True)
 class Beside:
-    """Processes of the job on this host, besides the one that plans it."""
+    """The job's other processes on this host."""
 
     n_processes: int = 0  # of workers
     worker_bytes: int = 0  # of each, before its first chunk
@@ -46,11 +46,11 @@ class Beside:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of them all."""
+        """Bytes of all of them."""
         return self.n_processes * self.worker_bytes + self.server_bytes
 
     def told(self) -> str:
-        """What they take, in words for a message about memory."""
+        """Return their bytes in words, for a message about memory."""
         workers = f", {self.n_processes * self.worker_bytes / 2**30:.2f} by {self.n_processes} worker processes"
         server = f", {self.server_bytes / 2**30:.2f} by its own Prefect server"
         return (workers if self.n_processes else "") + (server if self.server_bytes else "")
@@ -67,7 +67,7 @@ class MemoryPlan:
     n_workers: int
     allowed_bytes: int
     may_be_fewer: bool = False  # workers, where memory is scarce
-    apart: bool = False  # chunks are done in processes that keep their memory while this one merges and fits
+    apart: bool = False  # whether chunks run in other processes, which keep their memory while this one merges and fits
 
     @property
     def projected_bytes(self) -> int:
@@ -77,21 +77,21 @@ class MemoryPlan:
 
     @property
     def spare_bytes(self) -> int:
-        """What a chunk may take besides what is planned for it."""
+        """Allowed bytes of a chunk beyond those planned for it."""
         return (self.allowed_bytes - self.projected_bytes) // self.n_workers
 
     @property
     def most_workers(self) -> int:
-        """Chunks for which there is memory at a time, on a host of any number of cores."""
+        """Number of chunks that fit into memory at a time, on a host of any number of cores."""
         return (self.allowed_bytes - self.reserved_bytes - self.apart * self.fixed_bytes) // self.chunk_bytes
 
     def with_chunk(self, n_rows: int, sizes: RowSizes) -> MemoryPlan:
-        """Return the plan with room for a chunk that turned out to be of `n_rows`: rows of one time cannot be parted.
+        """Return the plan with memory for a chunk of `n_rows`, which may be larger than planned if its rows share one time.
 
         Raises
         ------
         PlanError
-            If there is no such room.
+            If the larger chunk does not fit.
         """
         if n_rows <= self.chunk_rows:
             return self
@@ -102,20 +102,20 @@ class MemoryPlan:
             plan = replace(plan, n_workers=max(1, min(plan.n_workers, plan.most_workers)))
         if plan.projected_bytes > self.allowed_bytes:
             raise PlanError(
-                f"{n_rows:,} rows have the same time or key, so that no chunk can part them; reading them together needs "
+                f"{n_rows:,} rows have the same time or key, so no chunk can divide them; together they need "
                 f"{plan.projected_bytes / 2**30:.2f} GiB, over the {self.allowed_bytes / 2**30:.2f} GiB allowed by "
                 f"runtime.max_memory_gb. Raise it, {_fewer(self.n_workers)}order the rows by a finer "
-                f"time, or, in BigQuery, begin source.order_by with a column of whole numbers or times that tells them apart "
-                f"and is never null."
+                f"time, or, in BigQuery, begin source.order_by with a column of whole numbers or times that differs between "
+                f"them and is never null."
             )
         return plan
 
 
 def row_peak_bytes(sizes: RowSizes) -> float:
-    """Most bytes that one row takes in any stage of its chunk.
+    """Return the most bytes that one row takes in any stage of its chunk.
 
-    Featurize holds the rows read (twice while out-of-order ones are filtered and sorted), the feature block, its copy
-    where a chunk holds two splits, and a column in float64; project holds a part, its block and the scores.
+    Featurize holds the rows that were read (three times while rows out of order are filtered and sorted), the feature block,
+    a copy of it if the chunk holds two splits, and a column in float64. Project holds a part, its block and the scores.
     """
     read = sizes.read_bytes * (1 if sizes.in_order else 3) + sizes.decoding_bytes
     block = 4 * sizes.n_features
@@ -123,34 +123,34 @@ def row_peak_bytes(sizes: RowSizes) -> float:
 
 
 def state_bytes(sizes: RowSizes, n_rows: int) -> int:
-    """Bytes of the profile of so many rows: of a column at most as many values, or buckets, as there are rows."""
+    """Return the bytes of the profile of `n_rows` rows; a column has at most as many values or buckets as rows."""
     return int(_VALUE_BYTES * sizes.n_numbers * min(n_rows, MAX_BUCKETS) + sizes.category_bytes * n_rows)
 
 
 def profile_bytes(sizes: RowSizes, n_rows: int) -> int:
-    """Bytes of profiling a chunk: its rows, those of them that train, and states, held four times while they are written."""
+    """Return the bytes of profiling a chunk: its rows, its training rows, and states, held four times while written."""
     row = sizes.read_bytes * (2 if sizes.in_order else 3) + sizes.decoding_bytes + 8 * 8  # one column in float64, and sorted
     return int(n_rows * row) + 4 * state_bytes(sizes, n_rows) + _BUFFERS_BYTES
 
 
 def merge_bytes(sizes: RowSizes, n_rows: int) -> int:
-    """Bytes of merging the profiles of so many rows: every column's and a chunk's, and the categories of one column."""
+    """Return the bytes of merging the profiles of `n_rows` rows: all columns, one chunk, and the categories of one column."""
     numbers = 2 * _VALUE_BYTES * sizes.n_numbers * min(n_rows, MAX_BUCKETS)
     categories = _GROUPING * min(MAX_MERGED_BYTES, int(sizes.category_bytes * n_rows))
     return numbers + categories + int(3 * sizes.category_bytes * min(n_rows, DEFAULT_CHUNK_ROWS)) + _BUFFERS_BYTES
 
 
 def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
-    """Bytes of a chunk's stage that do not depend on its rows: products of rows and Gram matrices."""
+    """Return the bytes of a chunk's stage that do not depend on its rows: products of rows, and Gram matrices."""
     if not n_strides:
         return _BUFFERS_BYTES
     gram = _gram_bytes(sizes, window_size)
-    products = max(_PRODUCT_BYTES, 2 * gram)  # of a single stride: a period has less than two windows' rows
-    return products + (n_strides + 2) * gram + _BUFFERS_BYTES  # two more: one being made, and what is taken off it
+    products = max(_PRODUCT_BYTES, 2 * gram)  # for a single stride, a period has fewer rows than two windows
+    return products + (n_strides + 2) * gram + _BUFFERS_BYTES  # two more: one being computed, and its correction
 
 
 def fit_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
-    """Bytes of fitting the PCAs: merged and loaded states of every stride, one covariance and its eigenvectors' workspace."""
+    """Return the bytes of fitting the PCAs: merged and loaded states of every stride, a covariance and its eigenvectors."""
     if not n_strides:
         return _BUFFERS_BYTES
     return (2 * n_strides + 4) * _gram_bytes(sizes, window_size) + _BUFFERS_BYTES
@@ -171,16 +171,37 @@ def plan_memory(
     is_fitted: bool = False,
     beside: Beside | None = None,
 ) -> MemoryPlan:
-    """Choose the chunk size, or check the one asked for.
+    """Choose the chunk size, or check the requested one.
 
-    Where there `may_be_fewer` than `n_workers`, there are as many as leave each at least as much memory for rows as its
-    chunk takes besides. The workers share `n_threads` compute threads. Windows and features that are fitted cannot be made
-    fewer. What the job's processes `beside` this one take is taken off what is allowed.
+    Parameters
+    ----------
+    sizes : RowSizes
+        Bytes of a row.
+    n_rows : int
+        Rows of the table.
+    chunk_rows : int or None
+        Requested rows of a chunk; chosen by memory if ``None``.
+    window_size, n_strides : int
+        The job's windows.
+    n_workers : int
+        Chunks at a time, at most.
+    reserved_bytes : int
+        In use before the job starts.
+    allowed_bytes : int
+        Bound on all of the job's processes on this host.
+    may_be_fewer : bool
+        Whether to lower `n_workers` until half of each worker's memory is left for rows.
+    n_threads : int
+        Compute threads that the workers share.
+    is_fitted : bool
+        Whether a state is applied, whose windows and features cannot be made fewer.
+    beside : Beside, optional
+        The job's other processes, whose memory counts too.
 
     Raises
     ------
     PlanError
-        If one chunk per worker, or the fit, cannot fit into what is allowed.
+        If one chunk per worker, or the fit, does not fit into `allowed_bytes`.
     """
     fixed = fixed_chunk_bytes(sizes, window_size=window_size, n_strides=n_strides)
     fit = max(fit_bytes(sizes, window_size=window_size, n_strides=n_strides), merge_bytes(sizes, n_rows))
@@ -202,7 +223,7 @@ def plan_memory(
 
     if may_be_fewer:
         n_workers = with_memory(n_workers)
-        n_workers = with_memory(n_workers)  # those that are left have several threads each
+        n_workers = with_memory(n_workers)  # again: fewer workers have several threads each, which take memory
     fitting = bisect_right(range(1, n_rows + 1), for_chunks / n_workers, key=chunk_bytes)  # rows of the largest chunk
     smallest = min(n_rows, 16 * window_size)
     if fit > free or fitting < smallest:

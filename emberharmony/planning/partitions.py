@@ -1,4 +1,4 @@
-"""Where the partitions of a table begin, in ticks of the time column that it is partitioned by."""
+"""Partitions of a table by a time column, in ticks of that column."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _UNITS: Final = {"HOUR": "h", "DAY": "D", "MONTH": "M", "YEAR": "Y"}
 
 @dataclass(frozen=True)
 class TimePartitions:
-    """Partitions of an hour, day, month or year (UTC) each."""
+    """Partitions of an hour, a day, a month or a year each, in UTC."""
 
     granularity: Granularity
     unit: Literal["s", "us"] = "us"  # of a tick
 
     @property
     def grid(self) -> int:
-        """Ticks between two moments at which a partition may begin: an hour or a day; months begin at days, too."""
+        """Smallest ticks between possible beginnings of partitions: an hour, or a day, at which months and years begin too."""
         day = TICKS_PER_DAY[self.unit]
         return day // 24 if self.granularity == "HOUR" else day
 
     def starts(self, ticks: IntArray, /) -> IntArray:
-        """First tick of the partition that holds each of `ticks`.
+        """Return the first tick of the partition that holds each of `ticks`.
 
         Examples
         --------

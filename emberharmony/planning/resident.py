@@ -1,4 +1,4 @@
-"""Memory of this process: what is in use before a job starts, and what allocators keep after a stage."""
+"""Memory of this process: bytes in use before a job starts, and free memory that allocators keep after a stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PANDAS_BYTES = 45 * 2**20
 
 
 def resident_bytes() -> int:
-    """Bytes that this process holds before the first chunk, with all libraries that chunks load."""
+    """Return the bytes of this process before its first chunk, with all libraries that chunks import."""
     import psutil
 
     for name in _LIBRARIES:
@@ -26,10 +26,10 @@ def resident_bytes() -> int:
 
 
 def release_memory() -> None:
-    """Give free memory that allocators keep back to the system.
+    """Return free memory that allocators keep to the system.
 
-    Measured with two workers: up to 150 MiB of a stage's memory would otherwise stay beside that of the next stage.
+    Measured with two workers: otherwise up to 150 MiB of a stage's memory stay in use during the next stage.
     """
     pa.default_memory_pool().release_unused()
-    with suppress(AttributeError, OSError):  # glibc alone has it
+    with suppress(AttributeError, OSError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)
