@@ -1,4 +1,4 @@
-"""Rows as they were read: cut to a chunk, put in order, and numbered."""
+"""Operations on rows that were read: cut them to a chunk, sort and number them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from emberharmony.typing import IntArray
 
 
 def rows_between(table: pa.Table, first_row: int, start: int, stop: int) -> pa.Table:
-    """Rows of a table, whose first one is number `first_row`, with numbers in ``[start, stop)``."""
+    """Return the rows with numbers in ``[start, stop)`` of a table whose first row is number `first_row`."""
     begin, end = max(start - first_row, 0), min(stop - first_row, table.num_rows)
     return _numbered(table.slice(begin, max(end - begin, 0)), np.arange(first_row + begin, first_row + max(end, begin)))
 
 
 def rows_of_times(table: pa.Table, first_row: int, time: str, start: int, stop: int) -> pa.Table:
-    """Rows with a time in the range ``[start, stop)`` of a chunk."""
+    """Return the rows with a time in ``[start, stop)`` of a table whose first row is number `first_row`."""
     numbers, missing, _ = ticks(table[time])
     inside = in_range(numbers, start, stop)
     if missing is not None:
@@ -27,7 +27,7 @@ def rows_of_times(table: pa.Table, first_row: int, time: str, start: int, stop: 
 
 
 def sorted_rows(table: pa.Table, time: str) -> pa.Table:
-    """Rows in time order, equal times in source order; a table in order already is returned as it is."""
+    """Return the rows in time order, equal times in source order; a sorted table is returned unchanged."""
     numbers, _, _ = ticks(table[time])
     if is_sorted(numbers):
         return table

@@ -10,7 +10,7 @@ from emberharmony.io.bigquery.identifiers import quote, timestamp_literal
 from emberharmony.planning.chunks import LAST_TICK
 
 _DAY_S: Final = 86_400
-# 0001-01-01 and the first microsecond past 9999-12-31: there are no literals beyond.
+# 0001-01-01 and the day after 9999-12-31: the range of literals.
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_897
 KEY_TYPES: Final = ("TIMESTAMP", "DATETIME", "DATE", "INT64", "INTEGER")
 """Types of columns that chunks may be ranges of."""
@@ -19,13 +19,13 @@ _DAYS: Final = {"TIMESTAMP": _DAY_S * 1_000_000, "DATETIME": _DAY_S * 1_000_000,
 
 @dataclass(frozen=True)
 class Key:
-    """A column of times or whole numbers; its ticks are microseconds (DATE: seconds, as everywhere in the job)."""
+    """A column of times or whole numbers. Ticks of times are microseconds; of DATE, seconds as everywhere in the job."""
 
     name: str
     kind: str  # BigQuery's type
 
     def __post_init__(self) -> None:
-        """Refuse types that have no ranges of integers."""
+        """Refuse types without ranges of integers."""
         if self.kind not in KEY_TYPES:
             raise PlanError(f"Column {self.name!r} is of type {self.kind}; chunks are ranges of times or whole numbers.")
 
@@ -36,12 +36,12 @@ class Key:
 
     @property
     def resolution(self) -> int:
-        """Ticks between two values that may differ."""
+        """Smallest distance in ticks between two different values."""
         return _DAY_S if self.kind == "DATE" else 1
 
     @property
     def ticks_sql(self) -> str:
-        """Expression for the column's ticks."""
+        """SQL expression for the column's ticks."""
         return {
             "TIMESTAMP": f"UNIX_MICROS({self.sql})",
             "DATETIME": f"UNIX_MICROS(TIMESTAMP({self.sql}))",
@@ -49,7 +49,7 @@ class Key:
         }.get(self.kind, self.sql)
 
     def between(self, start: int, stop: int) -> str:
-        """Condition for ticks in ``[start, stop)``: the bare column against literals, by which BigQuery prunes partitions.
+        """Return the SQL condition for ticks in ``[start, stop)``. The bare column lets BigQuery prune partitions.
 
         Examples
         --------
@@ -72,14 +72,14 @@ class Key:
         return " AND ".join(bounds) or f"{self.sql} IS NOT NULL"
 
     def bucket_sql(self, start: int, width: int, n_buckets: int) -> tuple[str, dict[str, int]]:
-        """Expression for the number of a value's bucket, and its parameters: buckets of `width` ticks from `start` on.
+        """Return the SQL expression for the number of a value's bucket, `width` ticks from `start` on, and its parameters.
 
-        Differences stand in parentheses: sqlglot, and the tests' server by it, takes ``DIV(a - b, c)`` for ``a - b // c``.
+        Differences are in parentheses: sqlglot, which the tests' server uses, reads ``DIV(a - b, c)`` as ``a - b // c``.
         """
         ticks, parameters = self.ticks_sql, {"start": start, "width": width}
         if width * n_buckets <= LAST_TICK:
             return f"DIV(({ticks} - @start), @width)", parameters
-        # Hashes of 64 bits: a difference of two would overflow, one within either half of the buckets does not.
+        # The difference of two 64-bit hashes may overflow; inside either half of the buckets it does not.
         below = f"DIV((LEAST({ticks}, @middle - 1) - @start), @width)"
         above = f"DIV((GREATEST({ticks}, @middle) - @middle), @width) + IF({ticks} < @middle, 0, 1)"
         return f"{below} + {above}", parameters | {"middle": start + n_buckets // 2 * width}

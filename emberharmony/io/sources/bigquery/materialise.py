@@ -1,4 +1,4 @@
-"""What chunks cannot be read of as it lies, run once into a table that expires: views, queries, rows in no order."""
+"""Copies that chunks are read from: of views, of queries, and of rows without an order. They expire."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from emberharmony.io.sources.bigquery.keys import KEY_TYPES
 _LOGGER = logging.getLogger(__name__)
 _LARGE_TABLE_BYTES: Final = 10**10
 ROW_HASH: Final = "_eh_row_hash"
-"""Column of a copy of rows that nothing orders."""
+"""Column that orders a copy of rows without an order."""
 
 
 def statement(sql: str) -> str:
-    """Return a user's query so that it can stand in parentheses."""
+    """Return a user's query in a form that parentheses can enclose."""
     return sql.strip().rstrip(";")
 
 
 def with_row_hash(rows: str, columns: Sequence[str], where: str | None) -> str:
-    """Return the query that gives each row of `rows` a key made of all that it holds.
+    """Return the query that gives each of `rows` a key: a hash of all its values.
 
-    Rows with the same key are the same, or are told apart by their columns: whenever the copy is made again, its rows are in
-    the same order. A number for each row (``ROW_NUMBER() OVER ()``) would be another one then, and one worker's work. Two bits
-    are left out, so that differences of two keys are no overflow.
+    Rows with the same key are equal, or are ordered by their columns, so a copy that is made again has the same order. Row
+    numbers (``ROW_NUMBER() OVER ()``) would differ from copy to copy, and a single worker of BigQuery would compute them. The
+    hash has 62 bits, so that the difference of two keys does not overflow.
     """
     names = ", ".join(quote(name) for name in columns) or "*"
     condition = f" WHERE ({where}\n)" if where else ""
@@ -51,11 +51,11 @@ def materialised(
     hours: float,
     cluster_by: str | None = None,
 ) -> TableName:
-    """Return a table that holds the query's rows, and make it if it is not there.
+    """Return a table that holds the query's rows; create it unless it exists.
 
-    Its name is a function of the query and of what the tables it reads held: a run that is started again finds it, one after a
-    change makes another. What the query takes from elsewhere (``CURRENT_DATE()``) does not count as a change. The rows are
-    clustered by `cluster_by`, if they have such a column: a range of it is then read without the rest of the table.
+    Its name is a hash of the query and of the state of the tables that it reads, so a run that is started again finds the
+    copy, and a run after a change makes another one. Other inputs of the query (``CURRENT_DATE()``) do not count as a change.
+    The rows are clustered by `cluster_by`, if they have this column, so that reading a range of it does not scan the table.
     """
     checked = run_query(clients, sql, doing="Checking the query", parameters=parameters, dry_run=True)  # which is free
     types = {field.name: field.field_type for field in checked.schema or ()}
@@ -77,12 +77,12 @@ def materialised(
 
 
 def warn_of_scans(table: Any, column: str) -> None:
-    """Say what ranges of a column cost in a large table that is not laid out by it; its metadata are `table`."""
+    """Warn that ranges of a column scan all of a large table, if the table of these metadata is not clustered by it."""
     clustered_by = next(iter(table.clustering_fields or ()), "")
     if (table.num_bytes or 0) >= _LARGE_TABLE_BYTES and clustered_by.casefold() != column.casefold():
         _LOGGER.warning(
-            "%s.%s is neither partitioned nor clustered by %s: every chunk, a range of it, scans all %.0f GB. A copy is laid "
-            "out for that: give the table as `source.query: SELECT ...`, and `source.temporary_dataset`.",
+            "%s.%s is neither partitioned nor clustered by %s: every chunk, a range of it, scans all %.0f GB. A copy would be "
+            "clustered by it: give the table as `source.query: SELECT ...`, and `source.temporary_dataset`.",
             table.dataset_id,
             table.table_id,
             column,
@@ -91,7 +91,7 @@ def warn_of_scans(table: Any, column: str) -> None:
 
 
 def _state_of(clients: Clients, query: Any) -> list[tuple[str, str, int, int]]:
-    """Name, last change and rows of every table that a query reads, and the rows that have just streamed in."""
+    """Return name, last change, rows and streamed rows of each table that a query reads."""
     found = []
     for name in sorted({TableName(t.project, t.dataset_id, t.table_id) for t in query.referenced_tables}):
         table = table_of(clients, name)

@@ -1,4 +1,4 @@
-"""One order of rows, whatever order the streams brought them in."""
+"""Sorts rows into one order, whatever order the streams delivered them in."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 
 
 def sort_rows(table: pa.Table, /, *, by: str, ties: Sequence[str] | None = None) -> pa.Table:
-    """Return the rows in the order of column `by`; ties are broken by the columns `ties`, the first of them first.
+    """Return the rows sorted by column `by`, and equal values of it by the columns `ties` in their order.
 
-    Without `ties`, by every other column, in the order of their names. The order depends on these columns alone: not on how
-    the rows were cut into chunks or streams, nor on what else is read of them. Rows that agree in all of them may come in any
-    order. Nulls come last. Costs one sort of `by`, and one of the tied rows.
+    By default, `ties` are all other columns in the order of their names. The result does not depend on chunks, on streams or
+    on other columns. Rows that are equal in all of these columns may come in any order. Nulls come last. Costs one sort by
+    `by`, and one of the tied rows.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def _order_of_ties(ties: pa.Table) -> np.typing.NDArray[np.uint64]:
 
 
 def _tied(keys: pa.Array) -> np.typing.NDArray[np.bool_]:
-    """Mark the sorted keys that have an equal neighbour."""
+    """Mask of the sorted keys that have an equal neighbour."""
     same = pc.equal(keys[1:], keys[:-1])
     both_null = pc.and_(pc.is_null(keys[1:]), pc.is_null(keys[:-1]))
     equal = np.asarray(pc.or_(pc.fill_null(same, False), both_null).to_numpy(zero_copy_only=False), bool)
@@ -54,7 +54,7 @@ def _tied(keys: pa.Array) -> np.typing.NDArray[np.bool_]:
 
 
 def _sort_keys(table: pa.Table) -> pa.Table:
-    """Return what Arrow can sort by, first key first: structs as their fields, dictionaries as values, lists left out."""
+    """Return the columns that Arrow can sort by: fields of structs, values of dictionaries, no lists."""
     while any(pa.types.is_struct(kind) for kind in table.schema.types):
         table = table.flatten()
     keys = []

@@ -1,4 +1,4 @@
-"""What a job says of a BigQuery table that it reads."""
+"""The settings of a source in BigQuery."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from emberharmony.messages import check_distinct
 
 @dataclass(frozen=True)
 class Pin:
-    """The table that is read, and when, as the plan found them: every worker reads alike, whatever is written meanwhile."""
+    """The table and the snapshot time of the plan, so that every worker reads the same rows whatever is written meanwhile."""
 
-    table: str  # of a view or query: the copy
+    table: str  # for a view or query, its copy
     read_at: dt.datetime
-    content: str  # what tells this content of the table from another one
-    key: str | None = None  # column of the copy that orders rows which nothing else does
+    content: str  # identifies the table's content
+    key: str | None = None  # column of the copy that orders rows without another order
 
 
 @dataclass(frozen=True)
 class BigQuerySourceSpec:
-    """A table, a view or a query, and which of its rows and columns the job knows.
+    """A table, a view or a query, and which of its rows and columns the job may use.
 
-    `where` and `query` are the user's own SQL, and run as they stand with the user's rights; everything else is quoted or
-    travels as a parameter. Rows of the same time are told apart by `order_by`, or by all columns. Chunks are ranges of the
-    time column, or of the `key` in a job without one; rows that have neither are copied once, with a hash of what they hold.
+    `where` and `query` are the user's own SQL and run unchanged, with the user's rights; everything else is quoted or passed
+    as a parameter. Rows of the same time are ordered by `order_by`, or by all columns. Chunks are ranges of the time column,
+    or of the `key` in a job without one. Rows with neither are copied once, with a hash of their values.
     """
 
     type: Literal["bigquery"] = "bigquery"
@@ -67,7 +67,7 @@ class BigQuerySourceSpec:
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse contradictory settings."""
         if (self.table is None) == (self.query is None):
             raise ValueError("A BigQuery source is either a `table` (or view) or a `query`; give one of the two.")
         if self.table is not None:

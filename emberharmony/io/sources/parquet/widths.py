@@ -1,4 +1,4 @@
-"""How wide values are in memory: by their type, by footers, and, of texts in dictionaries, by the dictionaries."""
+"""Bytes of values in memory: by their type, by footers, and for strings in dictionaries by the dictionaries."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from emberharmony.io.sources.parquet.decoding import open_parquet
 from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, open_unchanged, unreadable
 
 SHORT_TEXT_BYTES = 16.0
-"""What a string takes at the least: offsets and a few letters."""
+"""Least bytes of a string: its offset and a few letters."""
 
 _OFFSET_BYTES = 4
 _SAMPLE_ROWS = 1024
 _GROWTH = 1.5
-"""What decoding a column of strings takes of its size: a buffer that doubles leaves behind the half that it has outgrown."""
-_BLOCK_ROWS = 8192  # row groups of fewer rows count together: a chunk has more
+"""Bytes for decoding a column of strings, per byte of it: a buffer that doubles keeps the smaller one for a while."""
+_BLOCK_ROWS = 8192  # smaller row groups are averaged together, since a chunk has more rows
 _BATCH_ROWS = 65_536
-_MAX_DICTIONARIES = 5_000  # that are looked at, of all row groups: a second or two
-_MAX_MEASURED = 64  # row groups of a column, those with the longest texts
-_MAX_MEASURED_BYTES = 16 * 2**20  # of more, most values are not in the dictionary, and the footer tells their size
-_LONGER_BYTES = 64  # by which texts may be longer than planned before they are measured
+_MAX_DICTIONARIES = 5_000  # that are read, over all row groups; takes a second or two
+_MAX_MEASURED = 64  # row groups measured per column, those with the longest strings
+_MAX_MEASURED_BYTES = 16 * 2**20  # above, most values are outside of the dictionary, and the footer holds their size
+_LONGER_BYTES = 64  # strings that are longer than planned by more than this are measured
 
 
 def fixed_width(type_: pa.DataType) -> float | None:
-    """Bytes of a value; ``None`` of strings and nested values."""
+    """Return the bytes of a value; ``None`` for strings and nested values."""
     if pt.is_dictionary(type_):
         values = fixed_width(type_.value_type)
         return None if values is None else values + float(type_.index_type.bit_width) / 8
@@ -41,9 +41,9 @@ def fixed_width(type_: pa.DataType) -> float | None:
 def stored_widths(
     files: Sequence[FooteredFile], groups: Sequence[RowGroup], leaves: Sequence[str], schema: pa.Schema
 ) -> dict[str, float]:
-    """Return the bytes per row of every column as its footers tell them: where equal values stand once, less than decoded.
+    """Return the bytes per row of each column by the footers. They are fewer than decoded where equal values are stored once.
 
-    Of columns whose values differ in width, the widest row groups count: a chunk may hold no others.
+    For columns of varying width, the widest row groups count, since a chunk may hold only these.
     """
     widths = {field.name: fixed_width(field.type) for field in schema}
     sizes = {name: width or SHORT_TEXT_BYTES * max(1, leaves.count(name)) for name, width in widths.items()}
@@ -64,11 +64,11 @@ def stored_widths(
 def text_widths(
     files: Sequence[FooteredFile], groups: Sequence[RowGroup], stored: Mapping[str, float], leaves: Mapping[str, int]
 ) -> dict[str, float]:
-    """Return the bytes per row that decoding texts takes, by the columns' `stored` widths and leaves.
+    """Return the bytes per row of columns while strings are decoded, given the columns' `stored` widths and leaves.
 
-    A footer tells the size of a dictionary, not how often its texts occur. So the first rows of two row groups are decoded,
-    and the dictionaries of up to 5,000 column chunks (a fifth of a millisecond each) are looked at. Where one holds texts
-    much longer than planned, their occurrences are counted, without decoding them.
+    A footer holds the size of a dictionary, not how often its strings occur. Therefore the first rows of two row groups are
+    decoded, and the dictionaries of up to 5,000 column chunks are read (0.2 ms each). If a dictionary holds strings much
+    longer than planned, their occurrences are counted, without decoding them.
     """
     widths = dict(stored)
     least_rows = min(_BLOCK_ROWS, sum(group.n_rows for group in groups))
@@ -94,7 +94,7 @@ def _first_rows_width(file: FooteredFile, group: RowGroup, name: str, least_rows
 
 
 def _longest_texts(file: FooteredFile, group: RowGroup, leaves: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """The longest text of each column's dictionary in a row group, where it has one that tells."""
+    """Yield the length of the longest string in each column's dictionary of a row group, if most values are in it."""
     metadata = file.metadata.row_group(group.number)
     columns = {name: metadata.column(leaf) for name, leaf in leaves.items()}
     names = [
@@ -111,14 +111,14 @@ def _longest_texts(file: FooteredFile, group: RowGroup, leaves: Mapping[str, int
 
 
 def _measured_width(file: FooteredFile, group: RowGroup, name: str, least_rows: int) -> float:
-    """Most bytes per row of neighbouring rows, each text of the dictionary counted as often as it occurs."""
+    """Return the most bytes per row of neighbouring rows; each string of the dictionary counts as often as it occurs."""
     with open_unchanged(file, f"row group {group.number}") as handle:
         batches = _batches(handle, file, group, name, _BATCH_ROWS, as_dictionary=True)
         return max(_text_bytes(batch.column(0)) / max(int(batch.num_rows), least_rows) for batch in batches)
 
 
 def _text_bytes(texts: pa.Array) -> int:
-    """Bytes that texts take once they are decoded."""
+    """Return the bytes of strings once they are decoded."""
     if not pt.is_dictionary(texts.type):
         return int(texts.nbytes)
     lengths = pc.binary_length(texts.dictionary).take(texts.indices)
@@ -128,7 +128,7 @@ def _text_bytes(texts: pa.Array) -> int:
 def _batches(
     handle: BinaryIO, file: FooteredFile, group: RowGroup, name: str, n_rows: int, *, as_dictionary: bool = False
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of one column of a row group, in pieces."""
+    """Yield the rows of one column of a row group, in pieces."""
     try:
         parquet = open_parquet(handle, file.metadata, piecewise=True, dictionaries=[name] if as_dictionary else [])
         yield from parquet.iter_batches(n_rows, [group.number], [name], use_threads=False)

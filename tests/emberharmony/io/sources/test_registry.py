@@ -49,6 +49,6 @@ def test_a_job_names_its_source_by_type(source):
 
 
 def test_order_without_a_time_column():
-    assert ParquetSourceSpec("t").order_text == "the table's own"
+    assert ParquetSourceSpec("t").order_text == "the table's order"
     assert BigQuerySourceSpec(table="raw.flights", key="id").order_text == "by id"
     assert "hash" in BigQuerySourceSpec(query="SELECT 1 AS x").order_text

@@ -64,5 +64,5 @@ def test_a_row_group_with_its_long_texts_at_the_end(tmp_path, caplog, monkeypatc
     monkeypatch.setattr("emberharmony.planning.memory.MemoryPlan.spare_bytes", 0)
     # Not what the tests before this one have left in this process.
     monkeypatch.setattr("emberharmony.pipeline.plan.resident_bytes", lambda: 200 * 2**20)
-    with pytest.raises(DataError, match="Texts of column 's' in chunk 19"):
+    with pytest.raises(DataError, match="Strings of column 's' in chunk 19"):
         run_small(tmp_path / "t.parquet", tmp_path / "out", **job)

@@ -147,7 +147,7 @@ def test_places_that_name_nothing(tree):
         "none.parquet": "does not exist",
         "*.csv": "matches no file",
         "empty": "holds no Parquet files",
-        "a**b": r"'a\*\*b' in it: '\*\*' stands for folders at any depth",
+        "a**b": r"'a\*\*b': '\*\*' stands for folders at any depth",
         "n" * 300: "file name too long",
         "a.parquet/b": "does not exist",
     }.items():
