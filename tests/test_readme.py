@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.cli.flights import prepare_flights
 from flows.config.job import parse_job
 
 pytestmark = pytest.mark.xdist_group("readme")  # its commands follow one another
@@ -36,10 +35,11 @@ def commands(language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that looks to a command as the project's does."""
+def newcomer(tenth_of_flights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that looks to a command as the project's does, with a tenth of the flights."""
     folder = tmp_path_factory.mktemp("newcomer")
-    prepare_flights(folder / "data" / "flights.parquet")
+    (folder / "data").mkdir()
+    shutil.copy(tenth_of_flights, folder / "data" / "flights.parquet")
     shutil.copytree(ROOT / "configs", folder / "configs")
     (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
     return folder

@@ -1,6 +1,7 @@
 """The notebook runs, and its numbers are those of the table."""
 
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from sklearn.decomposition import PCA
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "flights_notebook.py"
 
 
-def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
+def test_the_notebook_runs(flights_file, tmp_path, monkeypatch, capsys):
+    shutil.copy(flights_file, tmp_path / "flights.parquet")  # which would take longer to make
     monkeypatch.setenv("EMBERHARMONY_DATA", str(tmp_path))
     names = runpy.run_path(str(NOTEBOOK))
     table = pd.read_parquet(tmp_path / "flights.parquet")

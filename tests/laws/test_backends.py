@@ -58,8 +58,8 @@ def test_backends_publish_the_same(tmp_path, other, job):
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_the_flights_on_every_backend(flights, tmp_path, other):
-    table = pq.read_table(flights)
+def test_the_flights_on_every_backend(flights_file, tmp_path, other):
+    table = pq.read_table(flights_file)
     rows = np.sort(np.random.default_rng(0).choice(len(table), 12_000, replace=False))
     source = write_table(table.take(pa.array(rows)), tmp_path / "flights.parquet", group_rows=4_000)
     job = yaml.safe_load(demo_config().read_text())

@@ -274,21 +274,21 @@ def flights_job() -> dict:
     }
 
 
-def test_the_flights_in_20_sizes_of_chunks(flights, flights_job, tmp_path):
-    """A thirtieth of the flights, out of order as they are, with the chunk sizes in proportion."""
-    table = pq.read_table(flights)
-    rows = np.sort(np.random.default_rng(0).choice(len(table), len(table) // 30, replace=False))
-    source = write_table(table.take(pa.array(rows)), tmp_path / "flights.parquet", group_rows=1_667)
+def test_the_flights_in_20_sizes_of_chunks(flights_file, flights_job, tmp_path):
+    """A sixtieth of the flights, out of order as they are, with the chunk sizes in proportion."""
+    table = pq.read_table(flights_file)
+    rows = np.sort(np.random.default_rng(0).choice(len(table), len(table) // 60, replace=False))
+    source = write_table(table.take(pa.array(rows)), tmp_path / "flights.parquet", group_rows=833)
     whole = run_small(source, tmp_path / "whole", **flights_job)
-    assert whole.manifest["rows"]["train"] > 8_000
+    assert whole.manifest["rows"]["train"] > 4_000
     assert len(FLIGHT_CHUNKS) == 20
     for chunk_rows in FLIGHT_CHUNKS:
-        runtime = {"chunk_rows": max(chunk_rows // 30, 100)}
+        runtime = {"chunk_rows": max(chunk_rows // 60, 50)}
         chunked = run_small(source, tmp_path / "chunked", engine=Shuffled(chunk_rows), runtime=runtime, **flights_job)
         assert_published_alike(chunked, whole)
 
 
-def test_all_flights_in_chunks_of_1000_and_in_one(flights, flights_job, tmp_path):
-    whole = run_small(flights, tmp_path / "whole", runtime={"chunk_rows": 1_000_000}, **flights_job)
-    chunked = run_small(flights, tmp_path / "chunked", runtime={"chunk_rows": 1_000}, **flights_job)
+def test_a_tenth_of_the_flights_in_300_chunks_and_in_one(tenth_of_flights, flights_job, tmp_path):
+    whole = run_small(tenth_of_flights, tmp_path / "whole", runtime={"chunk_rows": 100_000}, **flights_job)
+    chunked = run_small(tenth_of_flights, tmp_path / "chunked", runtime={"chunk_rows": 100}, **flights_job)
     assert_published_alike(chunked, whole)

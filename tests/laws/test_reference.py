@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from flows.cli.flights import demo_config, prepare_flights
+from flows.cli.flights import demo_config
 from tests.jobs import SPLITS, Published, run_small, write_table
 from tests.references import Reference, reference_job
 
@@ -186,21 +186,20 @@ def test_without_a_time_the_first_rows_train(source, tmp_path):
 
 
 @pytest.mark.slow
-def test_flights(tmp_path):
+def test_flights(flights_file, tmp_path):
     """The demo's own job, with fewer categories: the reference holds every window in memory."""
-    flights = prepare_flights(tmp_path / "flights.parquet")
     job = yaml.safe_load(demo_config().read_text())
     columns = job["columns"]
     settings = {name: job[name] for name in ("columns", "datetime", "numbers", "split", "windows")}
     published = run_small(
-        flights,
+        flights_file,
         tmp_path / "out",
         **settings,
         categories={"max_categories": 10},
         runtime={"chunk_rows": 50_000, "max_memory_gb": 8},  # of the tests' process, which may hold much already
     )
     reference = reference_of(
-        pq.read_table(flights),
+        pq.read_table(flights_file),
         time=columns["time"],
         target=columns["target"],
         drop=columns["drop"],
