@@ -1,4 +1,4 @@
-"""What all tests share: backends, Hypothesis' settings, the flights."""
+"""Fixtures and settings for all tests: backends, Hypothesis, the flights, a Prefect server."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, settings
 from emberharmony.backend import using_backend
 from tests.backends import BACKENDS, on_device
 
-# Prefect servers of tests report to nobody; the first write of that report also found the database locked now and then.
+# No telemetry from the tests' Prefect servers; writing its first record also failed at times because the database was locked.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
-# Deterministic and without a clock: a shared machine is slow now and then, and a red test must be red again.
+# Deterministic and without deadlines: shared machines are slow at times, and a failure must be reproducible.
 settings.register_profile(
     "house",
     deadline=None,

@@ -1,4 +1,4 @@
-"""Small tables, whole jobs over them, and what they published, read back with nothing of the library."""
+"""Small tables, whole jobs over them, and their results, read back without the library."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def small_table(n_rows: int, *, seed: int = 0, order: str = "shuffled", step_s: 
 
 
 def with_blocks(table: pa.Table, n_rows: int, *, by_time: bool = True) -> pa.Table:
-    """Add a text column `block`, equal in every `n_rows` neighbouring rows: by time, ties by row number, or as they come."""
+    """Add a text column `block` that is equal in every `n_rows` consecutive rows, ordered by time or as in the table."""
     rank = np.arange(table.num_rows)
     if by_time:
         rank[np.argsort(table["t"].cast(pa.int64()).to_numpy(), kind="stable")] = np.arange(table.num_rows)
@@ -77,7 +77,7 @@ def write_table(table: pa.Table, path: Path, *, group_rows: int | None = None, f
 
 @dataclass(frozen=True)
 class Published:
-    """What a reader finds."""
+    """A published result as a reader finds it."""
 
     outcome: RunResult
     manifest: dict[str, Any]
@@ -95,7 +95,7 @@ class Published:
 
 
 def run_small(source: Path, sink: Path, *, engine: PlainLoop | None = None, **job: Any) -> Published:
-    """Run a job anew and read what it published."""
+    """Run a job from scratch and read its result."""
     runtime = {"workers": 1, "backend": "numpy", "engine": "local"} | job.pop("runtime", {})
     if sink.exists():
         shutil.rmtree(sink)
@@ -107,7 +107,7 @@ def run_small(source: Path, sink: Path, *, engine: PlainLoop | None = None, **jo
 
 
 def read_published(sink: Path, outcome: RunResult) -> Published:
-    """Read every part below `sink`, in the order of their names."""
+    """Read every part below `sink`, sorted by name."""
     manifest = json.loads((sink / "manifest.json").read_text())
     features = {split: _parts(sink / f"features/split={split}") for split in SPLITS}
     strides = [int(stride) for stride in manifest["strides"]]
@@ -121,7 +121,7 @@ def _parts(folder: Path) -> pa.Table:
 
 
 def assert_published_alike(actual: Published, expected: Published, *, atol: float = 1e-6, rtol: float = 1e-6) -> None:
-    """Same names, rows, splits and windows; values within the tolerance."""
+    """Assert equal names, rows, splits and windows, and values within the tolerance."""
     assert actual.feature_names == expected.feature_names
     assert actual.manifest["rows"] == expected.manifest["rows"]
     assert actual.manifest["dropped"] == expected.manifest["dropped"]

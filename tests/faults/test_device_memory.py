@@ -1,4 +1,4 @@
-"""A device whose memory is used up. There is no GPU here to fill: the error is torch's own, raised in its place."""
+"""A device runs out of memory. No GPU is needed: the test raises torch's own error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def full(monkeypatch):
-    """Projections that find the device full, as often as the list holds something."""
+    """Let projections fail for lack of device memory, once for every item of the list."""
     refusals, project = [], WindowPCA.project
 
     def projected(self, rows, /, *, first, count):

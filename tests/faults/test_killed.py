@@ -23,7 +23,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(folder) -> tuple[dict[str, str], int]:
-    """What a run publishes that nothing happened to, and how often it changed the file system."""
+    """The result of an undisturbed run, and how many changes it made to the file system."""
     job = small_job(folder, sink="undisturbed")
     assert run(job, told=folder / "changes") == 0
     return contents(folder / "undisturbed"), int((folder / "changes").read_text())
@@ -45,7 +45,7 @@ def test_killed_at_any_change_of_the_file_system(undisturbed, folder, point, wor
     job = small_job(folder, sink=f"killed-{point}-{workers}", runtime={"workers": workers})
     sink = Path(job["sink"]["path"])
     status = run(job, die_at=die_at)
-    assert status == -signal.SIGKILL or (workers == 2 and status == 0)  # threads change the order, and here and there a count
+    assert status == -signal.SIGKILL or (workers == 2 and status == 0)  # with threads, the number of changes varies a little
     if (sink / "manifest.json").exists():
         assert contents_of_published(sink) == expected
     assert run(job) == 0
@@ -55,7 +55,7 @@ def test_killed_at_any_change_of_the_file_system(undisturbed, folder, point, wor
 
 @pytest.mark.parametrize("back", range(0, 90, 6))
 def test_killed_while_it_replaces_an_older_result(undisturbed, folder, older, back):
-    """From the last change backwards: the withdrawal of the older result, the moves, the manifest, the tidying up."""
+    """Kill at changes counted from the end: withdrawing the older result, moving files, the manifest, the clean-up."""
     expected, _ = undisturbed
     job = small_job(folder, sink=f"replaced-{back}")
     sink = Path(job["sink"]["path"])
@@ -69,7 +69,7 @@ def test_killed_while_it_replaces_an_older_result(undisturbed, folder, older, ba
 
 @pytest.fixture(scope="module")
 def older(folder) -> tuple[Path, int]:
-    """An older result of other windows, and how many changes it takes to replace it."""
+    """An older result with other windows, and the number of changes it takes to replace it."""
     job = small_job(folder, sink="older", windows={"size": 2, "strides": [1, 3]})
     assert run(job) == 0
     copy = folder / "older-to-replace"
@@ -90,7 +90,7 @@ def test_killed_at_random_times_again_and_again(undisturbed, folder):
             process.kill()
             kills += 1
         process.join()
-        if process.exitcode == 0:  # on a quick machine a few times more, each at a sink of its own
+        if process.exitcode == 0:  # a fast machine finishes some runs; each gets a new sink
             assert contents(Path(job["sink"]["path"])) == expected
             finished += 1
             job = small_job(folder, sink=f"random-{finished}", runtime={"workers": 2})

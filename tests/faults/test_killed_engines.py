@@ -1,8 +1,7 @@
-"""Law 3 on Prefect: threads and Dask, killed at twenty points each, by what they have done and at random times.
+"""Law 3 on Prefect: runs on threads and Dask are killed at twenty points each, by progress and at random times.
 
-One server and one Dask cluster serve all runs, as they do in production: what is killed is the run, with all of its threads,
-and on Dask, now and then, both worker processes in the same moment. Otherwise they work on at what they have begun, while
-the next run has started.
+All runs share one server and one Dask cluster, as in production. Only the run is killed, and on Dask sometimes both worker
+processes with it; otherwise the workers finish the task runs they have begun, while the next run has already started.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ pytestmark = pytest.mark.xdist_group("prefect")
 N_EVENTS = 14
 N_TIMES = 6
 CHUNK_ROWS = 500
-N_RECEIPTS = 14  # of four chunks, three each, and of two fits
+N_RECEIPTS = 14  # three for each of four chunks, and two for the fits
 
 statuses: dict[str, list[int]] = {"threads": [], "dask": []}
-"""How the runs ended that were to be killed."""
+"""Exit statuses of the runs that were to be killed, by engine."""
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +79,7 @@ def n_changes(folder, api) -> int:
 
 @pytest.fixture(scope="module")
 def seconds(folder, api, cluster) -> dict[str, float]:
-    """What a run takes on each engine."""
+    """Duration of a run, by engine."""
     took = {}
     for job in (on_threads(folder, "timed-threads"), on_dask(folder, "timed-dask", cluster)):
         began = time.monotonic()
@@ -100,8 +99,8 @@ def on_dask(folder: Path, sink: str, cluster: Cluster) -> dict[str, Any]:
 
 
 def goes_on(job: dict[str, Any], point: int, status: int, api: str, expected: dict[str, str]) -> None:
-    """Whatever a killed run has left is a result or nothing, and the next run makes it whole: on any engine."""
-    assert status in (-signal.SIGKILL, 0)  # the last points are at the very end, or past it
+    """A killed run leaves a whole result or none, and the next run, on any engine, completes it."""
+    assert status in (-signal.SIGKILL, 0)  # the last points are at the end of the run, or after it
     sink, engine = Path(job["sink"]["path"]), job["runtime"]["engine"]
     statuses[engine].append(status)
     if (sink / "manifest.json").exists():
@@ -146,7 +145,7 @@ def test_most_of_them_were_killed():
 
 
 def kill(process: Any, cluster: Cluster | None) -> int:
-    """Kill a run and, if given, the workers that compute for it, all in the same moment; returns how the run ended."""
+    """Kill a run and, if given, its cluster's workers at the same time; returns the run's exit status."""
     process.kill()
     if cluster:
         for worker in cluster.workers():

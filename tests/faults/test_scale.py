@@ -1,4 +1,4 @@
-"""A table of ten terabytes, planned from metadata; and twenty thousand chunks of no work through the scheduler."""
+"""Planning ten terabytes from metadata alone, and scheduling twenty thousand chunks without their work."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BYTES_PER_ROW = 100.0  # 10 TB
 
 
 class Enormous:
-    """A table that is nothing but its metadata."""
+    """A table that consists of metadata only."""
 
     def __init__(self, *, in_order: bool) -> None:
         self.in_order = in_order
@@ -93,7 +93,7 @@ def test_ten_terabytes_are_planned_in_seconds_and_bounded_memory(monkeypatch, tm
     assert plan.boundaries is not None
     assert (plan.boundaries.validation, plan.boundaries.test) == (80_000_000_000, 90_000_000_000)
     assert plan.memory.projected_bytes <= 64 * 2**30
-    assert seconds < 30  # tracemalloc makes it several times slower than it is
+    assert seconds < 30  # tracemalloc slows planning down several times
     assert peak < 256 * 2**20
     assert len(str(ref)) < 2048
     assert sum(path.stat().st_size for path in Path(ref.staging).rglob("*") if path.is_file()) < 2 * 2**20
@@ -109,7 +109,7 @@ def staged(monkeypatch, tmp_path) -> RunRef:
 
 
 def test_twenty_thousand_chunks_of_no_work_leave_memory_flat(monkeypatch, staged):
-    """The scheduler, the references and the receipts; only the work is left out."""
+    """Everything is real, scheduler, references and receipts, except for the chunks' work."""
     ref = staged
 
     def no_work(run, chunk, backend, steps):
@@ -132,7 +132,7 @@ def test_twenty_thousand_chunks_of_no_work_leave_memory_flat(monkeypatch, staged
 @pytest.mark.xdist_group("prefect")
 @pytest.mark.filterwarnings("default")
 def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
-    """As many task runs as a test may take; `python -m benchmarks.engines --chunks 20000` does them all, and shows memory."""
+    """A few hundred task runs; `python -m benchmarks.engines --chunks 20000` runs all of them and shows memory."""
     from prefect import flow
     from prefect.context import FlowRunContext
     from prefect.events.worker import EventsWorker
@@ -143,12 +143,12 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
 
     monkeypatch.setattr("tasks.stages.run_stage", lambda *_: time.sleep(0.002))
     monkeypatch.setattr("flows.engines.task_runs.MAX_EVENTS_WAITING", 50)
-    chunks = range(300, 600)  # small numbers are not kept anyway
+    chunks = range(300, 600)  # Python caches smaller integers
     submitted, unfinished, events, sizes, at_once = [], [], [], [], []
 
     class Runner(ThreadPoolTaskRunner):
         def submit(self, task, parameters, **kwargs):
-            sizes.append(len(cloudpickle.dumps(parameters)))  # as Dask and Ray send them
+            sizes.append(len(cloudpickle.dumps(parameters)))  # serialised as for Dask and Ray
             submitted.append(super().submit(task, parameters, **kwargs))
             unfinished.append(sum(not future.wrapped_future.done() for future in submitted))
             events.append(EventsWorker.instance()._queue.qsize())

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM stop a run within seconds, and the next one goes on; two runs of one job never mix."""
+"""SIGINT and SIGTERM stop a run within seconds and the next run resumes it; two runs of one job never mix."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ main()
 
 
 def test_a_signal_that_comes_in_a_serializer_stops_the_command(folder):
-    """Pydantic makes a failure of serializing out of what Prefect's handler raises."""
+    """Pydantic turns the exception of Prefect's signal handler into a serialization error."""
     job = small_job(folder, sink="serializer", runtime={"engine": "threads"})
     arguments = command(job, folder)
     arguments[2] = IN_A_SERIALIZER
@@ -130,7 +130,7 @@ def test_of_two_runs_at_once_one_works_and_the_other_says_so(undisturbed, folder
     job = small_job(folder, sink="twice")
     first = start(job)
     wait_until(lambda: receipts(job))
-    os.kill(first.pid, signal.SIGSTOP)  # in the middle of its work, for as long as it takes
+    os.kill(first.pid, signal.SIGSTOP)  # paused in the middle of its work until the second run ends
     try:
         second = subprocess.run(command(job, folder), capture_output=True, text=True, timeout=60, check=False)
     finally:

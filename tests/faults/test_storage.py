@@ -1,4 +1,4 @@
-"""What happens to a disk, a share or a file while a job runs: told, survived, and never published."""
+"""Failures of disks, shares and files during a job are reported or survived, and never published."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def undisturbed(folder) -> dict[str, str]:
 
 
 class Between(PlainLoop):
-    """A plain loop in which something happens when a stage begins, once."""
+    """A plain loop that calls a function once, when a stage begins."""
 
     def __init__(self, stage: str, happening) -> None:
         super().__init__(1)
@@ -56,13 +56,13 @@ class Between(PlainLoop):
 
 
 def kept(staging: Path, name: str) -> Path:
-    """Where a part of that name lies while it is staged: its content's hash is in its name."""
+    """Path of a staged part; its name contains the hash of its content."""
     (path,) = (staging / name).parent.glob(f"{Path(name).stem}-*")
     return path
 
 
 def flip(path: Path) -> None:
-    """Change one byte in the middle of a file; its size and its time of change stay as they were."""
+    """Change one byte in the middle of a file, and keep its size and modification time."""
     before = path.stat()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -70,9 +70,9 @@ def flip(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-# Where a file is damaged, and when its reader comes to it.
+# The damaged file, the stage before which it is damaged, and the stage that reads it.
 DAMAGES = [
-    ("profile/00002.safetensors", "featurize", None),  # read already, and never again
+    ("profile/00002.safetensors", "featurize", None),  # has been read and is not read again
     ("features/split=train/part-00003.parquet", "project", "featurize"),
     ("halo/00004.arrow", "project", "featurize"),
 ]
@@ -104,7 +104,7 @@ def test_a_file_damaged_while_no_one_ran_is_made_again(undisturbed, folder, name
 
 
 class WithLateWorker(PlainLoop):
-    """A plain loop in which another worker, on other hardware, was slower at every chunk."""
+    """A plain loop in which a slower worker on other hardware also runs every chunk."""
 
     def __init__(self, *, commits: bool) -> None:
         super().__init__(1)
@@ -135,7 +135,7 @@ def test_a_late_worker_changes_nothing(undisturbed, folder, commits):
 
 
 def test_a_late_worker_adds_nothing_to_what_is_being_published(undisturbed, folder, monkeypatch):
-    """Publishing that was interrupted between two folders goes on, and what a worker has written since is no part of it."""
+    """Publishing resumes after an interruption between two folders, and ignores files that a worker has written since."""
     job = small_job(folder, sink="late for publishing")
     sink, swaps = Path(job["sink"]["path"]), count(1)
 
@@ -163,7 +163,7 @@ def test_receipts_that_are_no_receipts_are_not_believed(undisturbed, folder):
     with pytest.raises(KeyboardInterrupt):
         run_job(parse_job(job), Between("project", _interrupt))
     for path in receipts(job)[::2]:
-        path.write_bytes(bytes(path.stat().st_size))  # what a machine leaves that lost its power
+        path.write_bytes(bytes(path.stat().st_size))  # as after a power failure
     assert run(job) == 0
     assert contents(Path(job["sink"]["path"])) == undisturbed
 
@@ -183,7 +183,7 @@ def test_a_share_that_vanishes_for_a_while_is_waited_for(undisturbed, folder):
     process = start(job)
     wait_until(lambda: len(receipts(job)) >= 3)
     share.rename(folder / "share-away")
-    share.mkdir()  # an empty mount point is left
+    share.mkdir()  # only the empty mount point remains
     process.join(0.5)
     assert process.exitcode is None, "it has given up at once"
     assert not list(share.iterdir()), "it writes into the empty mount point"
@@ -217,7 +217,7 @@ def test_a_source_replaced_while_the_job_runs_is_refused(folder, tmp_path):
 
 
 def test_labels_put_in_another_order_between_two_attempts(tmp_path):
-    """Neither the size nor the footer of the file changes; the second attempt takes nothing over from the first."""
+    """Size and footer of the file stay the same; the second attempt reuses nothing from the first."""
     source, table = tmp_path / "table.parquet", small_table(1500)
     options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
     pq.write_table(table, source, **options)
@@ -232,7 +232,7 @@ def test_labels_put_in_another_order_between_two_attempts(tmp_path):
 
 
 def test_a_worker_that_opens_another_table_than_was_planned_refuses_it(folder, tmp_path):
-    """A process that comes late opens the source itself: same name, same number of rows, other content."""
+    """A late process opens a source with the same name and number of rows, but other content."""
     from emberharmony.pipeline.run import forget_runs
 
     job = small_job(tmp_path, sink="result")
@@ -263,7 +263,7 @@ print(json.dumps([full.returncode, full.stderr, room.returncode, room.stderr]))
 
 
 def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(undisturbed, folder):
-    """On a real, small disk, in a mount namespace of its own."""
+    """Use a real, small disk in a separate mount namespace."""
     import json
 
     unshared = ["unshare", "--user", "--map-root-user", "--mount", sys.executable]

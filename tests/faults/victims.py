@@ -1,4 +1,4 @@
-"""Runs of a job in processes of their own, which are killed at a moment that a test has chosen."""
+"""Run jobs in separate processes, and kill them at a moment that a test chooses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ QUIET = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
 }
-"""What Prefect, and a server for many short runs, has to find in its environment when it is imported."""
+"""Environment that Prefect, and a server of many short runs, reads when it is imported."""
 
 _servant = multiprocessing.get_context("forkserver")
 _servant.set_forkserver_preload(
@@ -47,7 +47,7 @@ _servant.set_forkserver_preload(
 
 
 def small_job(folder: Path, *, sink: str = "result", **changes: Any) -> dict[str, Any]:
-    """A job of some six chunks over a table out of order, in which every stage writes files of every kind."""
+    """A job of six chunks over an unordered table; its stages write every kind of file."""
     source = folder / "table.parquet"
     if not source.exists():
         write_table(small_table(N_ROWS), source, group_rows=100)
@@ -69,22 +69,22 @@ def start(
     told: Path | None = None,
     api: str | None = None,
 ) -> Any:
-    """Start a run, by a Prefect server at `api` if its engine needs one.
+    """Start a run, with the Prefect server at `api` if its engine needs one.
 
     It kills itself before its `die_at`-th change of the file system, and tells `told` how many it made.
     """
     process = _servant.Process(target=_victim, args=(job, overwrite, die_at, told, api))
-    with patch.dict(os.environ, QUIET):  # the first one starts the server that forks all of them
+    with patch.dict(os.environ, QUIET):  # the first call starts the fork server
         process.start()
     return process
 
 
 def run(job: dict[str, Any], **options: Any) -> int:
-    """Run a job to its end, or its death; returns the exit status, negative for a signal."""
+    """Run a job until it ends or is killed; returns the exit status, negative for a signal."""
     process = start(job, **options)
     process.join(120)
     if process.exitcode is None:
-        os.kill(process.pid, signal.SIGABRT)  # it tells where each of its threads is, and ends
+        os.kill(process.pid, signal.SIGABRT)  # faulthandler prints all threads
         process.join()
         raise AssertionError("the run hung")
     return int(process.exitcode)
@@ -92,13 +92,13 @@ def run(job: dict[str, Any], **options: Any) -> int:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Dask cluster with a process of its own."""
+    """A Dask cluster in a separate process."""
 
     address: str
     pid: int
 
     def workers(self) -> list[psutil.Process]:
-        """Its worker processes: the server that forks them is the child of the cluster's process."""
+        """Worker processes, forked by a server that is a child of the cluster's process."""
         return [worker for server in psutil.Process(self.pid).children() for worker in server.children()]
 
 
@@ -138,7 +138,7 @@ def _host_cluster(workers: int, asked: Any) -> None:
 
 
 def contents(sink: Path) -> dict[str, str]:
-    """Every file of a result by name and hash of its content; of the manifest, what does not tell when and where."""
+    """Hash of every file of a result by name, and the manifest without times and places."""
     files = {str(path.relative_to(sink)): path for path in sink.rglob("*") if path.is_file() and path.name != "manifest.json"}
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}
     manifest = json.loads((sink / "manifest.json").read_text())
@@ -150,7 +150,7 @@ def contents(sink: Path) -> dict[str, str]:
 
 
 def wait_until(condition: Callable[[], Any], *, timeout_s: float = 60.0) -> None:
-    """Wait for something that another process is about to do."""
+    """Wait until another process has done something."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -158,12 +158,12 @@ def wait_until(condition: Callable[[], Any], *, timeout_s: float = 60.0) -> None
 
 
 def receipts(job: dict[str, Any]) -> list[Path]:
-    """Receipts that a run has written so far."""
+    """Receipts written so far."""
     return list(Path(job["sink"]["path"]).glob(".staging/*/receipts/*/*.json"))
 
 
 def contents_of_published(sink: Path) -> dict[str, str]:
-    """Contents of a result that is announced but not tidied up yet."""
+    """Contents of a result that is published but whose staging folder remains."""
     seen = sink.with_name(f"{sink.name}-seen")
     shutil.copytree(sink, seen, ignore=shutil.ignore_patterns(".staging"))
     try:
@@ -194,10 +194,10 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
     for name in ("link", "replace", "rename", "unlink", "rmdir"):
         setattr(os, name, watched(getattr(os, name)))
     commit.exchange = watched(commit.exchange)
-    # Prefect was imported before this process began, and has looked at its environment then.
+    # The fork server has imported Prefect, which read the environment then.
     if api:
         os.environ["PREFECT_API_URL"] = api
-    # At its end a flow run waits for its heartbeat to wake, up to a second.
+    # Without heartbeats a flow run ends up to a second sooner.
     settings = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with temporary_settings(settings) if api else nullcontext():
         run_here(parse_job(job), overwrite=overwrite)

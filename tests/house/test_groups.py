@@ -1,4 +1,4 @@
-"""Tests of a group run one after another in one process: what the others share, a server or a folder, would be torn apart."""
+"""Tests of a group run one after another in one process, because they share a server or a folder."""
 
 import os
 
@@ -9,4 +9,4 @@ pytestmark = pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason=
 
 @pytest.mark.xdist_group("a-group")
 def test_groups_are_known_to_what_shares_out_the_tests(request):
-    assert request.node.nodeid.endswith("@a-group")  # what xdist goes by
+    assert request.node.nodeid.endswith("@a-group")  # xdist distributes tests by this suffix

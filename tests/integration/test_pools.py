@@ -1,4 +1,4 @@
-"""Server, process workers in pools of three backends, and the flights through all of them: one result."""
+"""A server and process workers in pools of three backends publish the same result as one process."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def environment(home) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def replaced(environment) -> Iterator[ExitStack]:
-    """What takes the place of a killed server or worker, for the tests that follow as well."""
+    """Replacements of killed servers and workers, which serve the following tests as well."""
     with ExitStack() as stack:
         yield stack
 
@@ -79,7 +79,7 @@ def client(environment) -> Iterator[SyncPrefectClient]:
 
 @pytest.fixture(scope="module")
 def many_chunks(home) -> Callable[..., dict[str, Any]]:
-    """A job of so many chunks that its shards, of little work each, take seconds; to the bit the same in every pool."""
+    """A job of so many small chunks that a shard takes seconds; its result is the same to the bit in every pool."""
     write_table(small_table(20 * N_CHUNKS), home / "table.parquet", group_rows=20 * N_CHUNKS)
     return lambda sink, runtime: small_job(home, sink=sink, runtime={"chunk_rows": 20, **runtime})
 
@@ -95,7 +95,7 @@ def children_of(flow_run: UUID, client: SyncPrefectClient) -> list[FlowRun]:
 
 
 def working(environment: dict[str, str]) -> dict[psutil.Process, UUID]:
-    """Processes of this server's flow runs, and which one each is of."""
+    """Processes of this server's flow runs, and the id of each flow run."""
     found = {}
     for process in psutil.process_iter(["environ"]):
         known = process.info["environ"] or {}
@@ -105,7 +105,7 @@ def working(environment: dict[str, str]) -> dict[psutil.Process, UUID]:
 
 
 def server_of(environment: dict[str, str]) -> psutil.Process:
-    """The process that answers at this server's address."""
+    """Process that listens at this server's address."""
     port = urlsplit(environment["PREFECT_API_URL"]).port
     (server,) = {each.pid for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr.port == port}
     return psutil.Process(server)
@@ -203,7 +203,7 @@ def test_the_deployments_run_the_jobs_of_configs():
 
 
 def test_the_server_has_everything_that_is_written_down(environment, client, home):
-    """Prefect ignores a setting it does not know, and drops a key of prefect.yaml that it does not: so all is read back."""
+    """Prefect ignores settings and keys of prefect.yaml that it does not know, so everything is read back."""
     for written in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
         flow = {"weekly": "fit", "nightly": "apply", "plan": "plan", "flights": "extract"}.get(written["name"], "shard")
         found = client.read_deployment_by_name(f"{flow}/{written['name']}")
@@ -226,7 +226,7 @@ def test_the_server_has_everything_that_is_written_down(environment, client, hom
 
 
 def test_a_flow_run_that_was_killed_is_marked_as_crashed(environment, client):
-    """By the automation, of which only the silence is shorter here: no worker has seen this one die."""
+    """The automation does it, here after a shorter silence; no worker has seen this process die."""
     zombies.register(zombies.automation(silence=timedelta(seconds=10), name="of-the-test", flow_runs="zombie"))
     script = "from prefect import flow; flow(lambda: input(), name='zombie', flow_run_name='zombie')()"
     with subprocess.Popen([sys.executable, "-c", script], env=environment, stdin=subprocess.PIPE) as process:
@@ -246,7 +246,7 @@ def test_a_flow_run_that_was_killed_is_marked_as_crashed(environment, client):
 
 
 def test_what_a_killed_shard_or_host_had_another_pool_does(environment, replaced, client, home, many_chunks, undisturbed):
-    """In one run: a shard's process is killed, and later one together with its worker, of which nobody tells the server."""
+    """A shard's process is killed, and later another one together with its worker, so that nobody tells the server."""
     job = many_chunks("killed", {**RUNTIMES[1], "silence_timeout_s": 10})
 
     def done(stage: str) -> int:
@@ -289,7 +289,7 @@ def test_what_a_killed_shard_or_host_had_another_pool_does(environment, replaced
 def test_a_shard_needs_neither_its_worker_nor_the_server_to_go_on(
     environment, replaced, client, home, many_chunks, undisturbed
 ):
-    """In one run: a worker is killed, its shard is not; and later the server is, for a while."""
+    """A worker is killed but not its shard, and later the server is away for a while."""
     job = many_chunks("restarted", RUNTIMES[1])
 
     def halves_begun(stage: str) -> int:

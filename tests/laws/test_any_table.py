@@ -65,7 +65,7 @@ SCALARS: dict[pa.DataType, st.SearchStrategy[Any]] = {
 
 
 def array(type_: pa.DataType, values: list[Any]) -> pa.Array:
-    """An array of integers for what Python has no values of: times before the year 1 and after 9999."""
+    """Return integers for values that Python cannot hold: times before year 1 and after year 9999."""
     if pa.types.is_temporal(type_):
         return pa.array(values, pa.int32() if type_.bit_width == 32 else pa.int64()).cast(type_)
     return pa.array(values, type_)
@@ -99,14 +99,14 @@ def odd_columns(draw: st.DrawFn) -> pa.Array:
 
 
 def _taken(values: pa.Array, rows: pa.Array) -> pa.Array:
-    """By way of a layout that Arrow can take from."""
+    """Take rows through a layout that Arrow's `take` supports."""
     wide = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}.get(values.type, values.type)
     return values.cast(wide).take(rows).cast(values.type)
 
 
 @st.composite
 def odd_jobs(draw: st.DrawFn) -> tuple[pa.Table, dict[str, Any], dict[str, Any]]:
-    """A table, how it is written, and a job in which its columns have any roles."""
+    """A table, how it is written, and a job that gives its columns arbitrary roles."""
     names = [f"c{i}" for i in range(draw(st.integers(1, 3)))]
     table = pa.table(
         {
@@ -147,13 +147,13 @@ def test_a_correct_result_or_an_error_that_says_why(tmp_path: Path, odd: tuple[p
     source, sink = tmp_path / "t.parquet", tmp_path / "out"
     try:
         pq.write_table(table, source, **written)
-    except (pa.ArrowException, OSError):  # no such file can be
+    except (pa.ArrowException, OSError):  # Parquet cannot store this table
         return
     try:
         plan_report(parse_job({"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "planned")}} | job))
         published = run_small(source, sink, **job)
     except EmberharmonyError as refused:
-        assert len(str(refused)) < 1_000  # noqa: PT017 - one of two right endings
+        assert len(str(refused)) < 1_000  # noqa: PT017 - a refusal is one of two correct outcomes
         return
     manifest = published.manifest
     assert sum(manifest["rows"].values()) + manifest["left_out"] + manifest["null_times"] == N_ROWS

@@ -1,4 +1,4 @@
-"""Law 6: applying the state to the training rows gives what the run wrote of them."""
+"""Law 6: applying the state to the training rows gives the features and windows that the run wrote for them."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def parts(folder: Path) -> pa.Table:
 
 
 def rows_of(table: pa.Table, published: Published, split: str) -> pa.Table:
-    """The source's rows that a run put into a split, in the source's order."""
+    """Source rows that a run assigned to a split, in source order."""
     return table.take(pa.array(np.sort(published.features[split]["row_number"].to_numpy())))
 
 
 def assert_same(applied: Path, published: Published, split: str) -> None:
     features, expected = parts(applied / "features/split=apply"), published.features[split]
     assert features.column_names == expected.column_names
-    for name in set(expected.column_names) - {"row_number"}:  # the rows are in another table now
+    for name in set(expected.column_names) - {"row_number"}:  # rows are numbered within another table now
         assert features[name].combine_chunks().equals(expected[name].combine_chunks()), name
     for stride, windows in published.windows.items():
         scores, reference = parts(applied / f"windows/stride={stride}/split=apply"), windows[split]
@@ -66,13 +66,13 @@ def test_law_6(tmp_path, order, chunk_rows):
         assert dict(outcome.manifest.rows) == {"apply": published.features[split].num_rows}
         assert outcome.manifest.kind == "apply"
         for counts in outcome.manifest.strides.values():
-            if split == "train":  # whose variance the components were fitted to
+            if split == "train":  # the components were fitted to this split
                 assert counts.applied_explained == pytest.approx(counts.explained, rel=1e-4)
             assert 0 < counts.applied_explained <= 1
 
 
 def test_without_windows(tmp_path):
-    """No strides: the features of the same job with windows, no window of any kind, and a state that applies."""
+    """Without strides a job publishes the same features and no windows, and its state can be applied."""
     source = write_table(small_table(600), tmp_path / "all.parquet", group_rows=150)
     whole = run_small(source, tmp_path / "whole", **JOB)
     job = JOB | {"windows": {"strides": []}}

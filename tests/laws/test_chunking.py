@@ -23,7 +23,7 @@ COLUMNS = {"time": "t", "target": "y", "passthrough": ["name"]}
 
 
 class Shuffled(PlainLoop):
-    """A plain loop that takes the chunks of every stage in an order of its own."""
+    """A plain loop that runs the chunks of every stage in random order."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(1)
@@ -40,7 +40,7 @@ def with_null_times(table: pa.Table, share: float) -> pa.Table:
 
 
 def assert_every_window_once(published: Published, table: pa.Table, job: dict) -> None:
-    """Windows of each split against its own feature rows, which are against the source."""
+    """Check feature rows against the source, and the windows of each split against its feature rows."""
     times = table["t"].cast(pa.int64()).to_numpy(zero_copy_only=False) if job["columns"].get("time") else None
     size, strides = job["windows"]["size"], job["windows"]["strides"]
     seen = []
@@ -78,10 +78,10 @@ SPLIT_SPECS = {
     "hash": {"method": "hash", "keys": ["block"], "fractions": [0.4, 0.3, 0.3]},
 }
 MAX_SIZE = {"random": 1, "hash": 3}
-"""Rows of the largest window: more are refused of rows drawn one by one, and of keys that are equal in as few neighbours."""
+"""Largest window size of each method: larger windows are refused, because neighbouring rows fall into different splits."""
 
 
-# Not drawn, but all of them: sixty drawn examples of another test never once had an order of "ties".
+# Every order is tested instead of drawn: in another test, sixty drawn examples never contained "ties".
 @pytest.mark.parametrize("order", ["sorted", "shuffled", "blocks", "ties"])
 @pytest.mark.parametrize("split", SPLIT_SPECS)
 @settings(max_examples=4)
@@ -130,7 +130,7 @@ def test_any_chunks_publish_the_same(
     method=st.sampled_from([None, "hash"]),
 )
 def test_without_a_time(tmp_path_factory, chunk_rows, group_rows, size, method):
-    """The source's order, across any files: the first rows train, or blocks of rows are drawn by hash."""
+    """Rows keep the source's order across files; the first rows train, or blocks of rows are split by hash."""
     folder = tmp_path_factory.mktemp("no-time")
     table = with_blocks(small_table(90, order="shuffled"), 6, by_time=False)
     split = SPLIT_SPECS["hash"] if method else {}
@@ -173,7 +173,7 @@ def test_chunks_side_by_side(tmp_path, workers):
 
 @pytest.mark.parametrize("unit", ["s", "us", "ns"])
 def test_times_to_the_last_tick(tmp_path, unit):
-    """Neighbouring ticks far from 1970: footers, buckets and boundaries may not round them."""
+    """Footers, buckets and boundaries do not round neighbouring ticks far from 1970."""
     table = small_table(200)
     first = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit] * 1_700_000_000 + 123
     ticks = first + np.random.default_rng(0).permutation(200)
@@ -200,7 +200,7 @@ def test_dates_as_times(tmp_path, type_):
 
 
 def test_footers_without_statistics(tmp_path):
-    """Without them order and range come from the column itself."""
+    """Without statistics, order and range are read from the column itself."""
     table = with_null_times(small_table(200), 0.05)
     pq.write_table(table, tmp_path / "with.parquet", row_group_size=30)
     pq.write_table(table, tmp_path / "without.parquet", row_group_size=30, write_statistics=False)
@@ -211,7 +211,7 @@ def test_footers_without_statistics(tmp_path):
 
 @pytest.mark.parametrize("order", ["sorted", "shuffled"])
 def test_columns_of_every_kind_are_carried_along(tmp_path, order):
-    """Targets and passthrough columns of any type, dictionaries and structs among them, are what the source holds."""
+    """Target and passthrough columns of any type, also dictionaries and structs, keep the source's values."""
     table = small_table(240, order=order)
     tags = pa.chunked_array([pa.array([f"{i % 7}-{j}" for i in range(60)]).dictionary_encode() for j in range(4)])
     table = table.append_column("tag", tags)
@@ -229,7 +229,7 @@ def test_columns_of_every_kind_are_carried_along(tmp_path, order):
 
 
 def test_whether_states_pay_is_no_matter(tmp_path, monkeypatch):
-    """Window states kept for every chunk, or made of joined rows later: the same PCA."""
+    """The PCA is the same whether window states are kept for every chunk or computed later from joined rows."""
     source = write_table(small_table(300), tmp_path / "s.parquet", group_rows=30)
     job = {"columns": COLUMNS, "runtime": {"chunk_rows": 25}}
     results = []
@@ -243,7 +243,7 @@ def test_whether_states_pay_is_no_matter(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("other", BACKENDS)
 def test_equal_eigenvalues(tmp_path, monkeypatch, other):
-    """Balanced categories have principal components of equal variance: any basis of theirs would do, but it is always one."""
+    """Balanced categories have components of equal variance; every chunking and backend chooses the same basis for them."""
     number = np.arange(1_500)
     codes = {"three": number % 3, "four": number // 3 % 4, "ten": number // 12 % 10, "same": number // 3 % 4}
     columns = {name: pa.array([f"v{v}" for v in values]) for name, values in codes.items()}
@@ -253,8 +253,8 @@ def test_equal_eigenvalues(tmp_path, monkeypatch, other):
     for module in ("emberharmony.pipeline.chunk_stages", "emberharmony.pipeline.fit"):
         monkeypatch.setattr(
             f"{module}.state_pays", lambda n_bytes, windows, n_features: True
-        )  # else short chunks are joined again
-    for components in (4, 20):  # of three and two equal ones; and of a null space
+        )  # otherwise short chunks are joined again
+    for components in (4, 20):  # groups of three and two equal eigenvalues; then a null space
         job["pca"] = {"components": components}
         whole = run_small(source, tmp_path / "whole", **job)
         runtime = {"backend": on_device(other), "chunk_rows": 130}
@@ -267,7 +267,7 @@ FLIGHT_CHUNKS += [49_999, 50_000, 50_001, 65_536, 84_194, 112_258, 131_072, 168_
 
 @pytest.fixture
 def flights_job() -> dict:
-    """The demo's own job, with fewer categories: a tenth of the columns to write, and as many kinds of them."""
+    """The demo's job with fewer categories: every kind of column, but a tenth of the columns to write."""
     job = yaml.safe_load(demo_config().read_text())
     return {name: section for name, section in job.items() if name not in ("source", "sink", "runtime")} | {
         "categories": {"max_categories": 4}
@@ -275,7 +275,7 @@ def flights_job() -> dict:
 
 
 def test_the_flights_in_20_sizes_of_chunks(flights_file, flights_job, tmp_path):
-    """A sixtieth of the flights, out of order as they are, with the chunk sizes in proportion."""
+    """Every chunk size gives the same result for a sixtieth of the flights, which stay out of order."""
     table = pq.read_table(flights_file)
     rows = np.sort(np.random.default_rng(0).choice(len(table), len(table) // 60, replace=False))
     source = write_table(table.take(pa.array(rows)), tmp_path / "flights.parquet", group_rows=833)

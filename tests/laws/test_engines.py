@@ -17,7 +17,7 @@ from tests.faults.victims import contents, receipts, small_job, wait_until
 
 pytestmark = [
     pytest.mark.xdist_group("prefect"),
-    # Dask's and Ray's own libraries warn, each release of another thing.
+    # The warnings of Dask's and Ray's libraries change with every release.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -57,7 +57,7 @@ def test_every_engine_publishes_what_the_plain_loop_does(plain, folder, engine):
     ids=lambda split: split["method"],
 )
 def test_the_steps_that_prefect_shows_split_as_the_plain_loop_does(folder, split):
-    """By rank, which a table out of order tells only together with its chunks; and by keys."""
+    """Splits by rank, which depend on all chunks of an unordered table, and splits by keys."""
     job, name = {"split": split, "windows": {"strides": []}}, split["method"]
     run(parse_job(small_job(folder, sink=f"plain-{name}", **job)))
     run(parse_job(small_job(folder, sink=f"steps-{name}", runtime={"engine": "threads", "granularity": "stage"}, **job)))
@@ -65,7 +65,7 @@ def test_the_steps_that_prefect_shows_split_as_the_plain_loop_does(folder, split
 
 
 def workers_of(engine: str) -> list[psutil.Process]:
-    """Processes that compute for this one."""
+    """Worker processes of this process."""
     return [child for child in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(child.cmdline())]
 
 
@@ -86,7 +86,7 @@ def test_a_killed_worker_process_loses_nothing(plain, folder, engine):
     run(parse_job(job))
     killer.join()
     assert killed
-    assert "MALLOC_TRIM_THRESHOLD_" not in environments[0]  # Dask's would double the time of the work
+    assert "MALLOC_TRIM_THRESHOLD_" not in environments[0]  # with Dask's value the work takes twice as long
     assert contents(Path(job["sink"]["path"])) == plain
 
 

@@ -30,7 +30,7 @@ print(json.dumps([outcome.peak_bytes, outcome.projected_bytes, outcome.manifest.
 
 
 def write_stream(path: Path, n_rows: int, *, group_rows: int, order: str) -> Path:
-    """Write a table without ever holding it; its order is "sorted", "shuffled", or "shuffled inside" its row groups."""
+    """Write a table group by group; `order` is "sorted", "shuffled" or "shuffled inside" (within each row group)."""
     rng = np.random.default_rng(0)
     names = np.array([f"value {i}" for i in range(200)])
     schema = pa.schema(
@@ -82,14 +82,14 @@ def measured(
 
 
 def test_one_worker_on_a_host_of_many_cores(tmp_path):
-    """Each of its threads holds a block of its own: of 16 they were a quarter of a GiB beside the plan."""
+    """Every thread holds a block of its own: 16 threads once took 0.25 GiB more than planned."""
     source = write_stream(tmp_path / "table.parquet", 60_000, group_rows=30_000, order="sorted")
     wide = {"categories": {"max_categories": 200}, "windows": {"strides": [1, 3]}}
     measured(source, tmp_path / "out", 60_000, max_memory_gb=2.0, cores=16, **wide)
 
 
 def test_two_workers_of_one_process(tmp_path):
-    """What libraries take when they are first used, and what allocators keep of a stage, are in the plan or given back."""
+    """The plan includes what libraries allocate on first use; what allocators keep after a stage is released."""
     rng, n_rows = np.random.default_rng(0), 500_000
     table = {"t": pa.array(np.arange(n_rows), pa.timestamp("s")), **{f"x{i}": rng.normal(size=n_rows) for i in range(22)}}
     pq.write_table(pa.table(table), tmp_path / "t.parquet", row_group_size=n_rows)
@@ -108,13 +108,13 @@ def test_ten_times_the_rows(tmp_path, order):
 
 @pytest.mark.parametrize("order", ["sorted", "shuffled inside"])
 def test_row_groups_larger_than_chunks(tmp_path, order):
-    """A million rows to a group, as pyarrow and pandas write by default, do not come into memory together."""
+    """Row groups of a million rows, the default of pyarrow and pandas, are never in memory as a whole."""
     source = write_stream(tmp_path / "t.parquet", 1_000_000, group_rows=1_000_000, order=order)
     measured(source, tmp_path / "out", 40_000)  # read whole, the group would take 100 MiB more than projected
 
 
 def test_profiles_of_many_columns(tmp_path):
-    """Exact counts of distinct numbers are twice as large as the numbers, and so are planned with them."""
+    """The plan includes exact counts of distinct numbers, which take twice as much memory as the numbers."""
     rng = np.random.default_rng(0)
     table = pa.table(
         {"t": pa.array(np.arange(14_000), pa.timestamp("s")), **{f"x{i}": rng.normal(size=14_000) for i in range(300)}}
@@ -124,7 +124,7 @@ def test_profiles_of_many_columns(tmp_path):
 
 
 def test_small_tables_of_many_strings(tmp_path):
-    """A hundred categories of each of 60 columns would be 6,120 features, and 20 GiB; there are 3 of each."""
+    """Each of 60 columns has 3 categories; with 100 each, 6,120 features would take 20 GiB."""
     rng = np.random.default_rng(0)
     values = {f"s{i}": rng.choice(["a", "b", "c"], 2000) for i in range(60)}
     table = pa.table({"t": pa.array(np.arange(2000), pa.timestamp("s")), "x0": rng.normal(size=2000), **values})
@@ -133,7 +133,7 @@ def test_small_tables_of_many_strings(tmp_path):
 
 
 def test_as_many_categories_as_rows(tmp_path):
-    """Merged a portion at a time, which is planned too."""
+    """Category counts are merged in portions, and the plan includes a portion."""
     n_rows = 600_000
     texts = pa.array([f"the one and only user of number {i:09d}" for i in range(n_rows)])
     pq.write_table(
@@ -144,7 +144,7 @@ def test_as_many_categories_as_rows(tmp_path):
 
 
 def test_long_texts_of_a_dictionary(tmp_path):
-    """A footer tells what 50 texts take, not what 100,000 rows of them do."""
+    """The footer gives the size of 50 distinct texts; the plan needs the size of 100,000 rows of them."""
     rng = np.random.default_rng(0)
     texts = np.array([f"{i:0200d}" for i in range(50)])
     columns = {f"s{i}": pa.array(texts[rng.integers(0, 50, 100_000)]) for i in range(16)}
@@ -155,7 +155,7 @@ def test_long_texts_of_a_dictionary(tmp_path):
 
 @pytest.mark.parametrize("use_dictionary", [True, False])
 def test_long_texts_of_a_few_row_groups(tmp_path, use_dictionary):
-    """Not those that are sampled: in one process, the chunk took three times of what was planned."""
+    """Long texts outside the sampled row groups: the chunk once took three times the planned memory."""
     rng = np.random.default_rng(0)
     values = pa.array(["a", "b", *(f"{i:01500d}" for i in range(20))])
     with pq.ParquetWriter(

@@ -1,4 +1,4 @@
-"""At signed zeros, infinities, NaN and the ends of the integers all backends agree with NumPy, whose own gaps are filled."""
+"""All backends agree with NumPy at signed zeros, infinities, NaN and the limits of integers; NumPy's deviations are fixed."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def arguments(name: str, dtype: str) -> list[np.ndarray]:
     if len(inspect.signature(getattr(ops, name)).parameters) == 1:
         return [values]
     a, b = np.meshgrid(values, values, indexing="ij")
-    if np.dtype(dtype).kind in "iu":  # what the standard leaves undefined for integers
+    if np.dtype(dtype).kind in "iu":  # avoid what the standard leaves undefined for integers
         if name in ("floor_divide", "remainder"):
             b = np.where(b == 0, 1, b).astype(dtype)
         elif name == "pow":
             b = (np.abs(b) % 4).astype(dtype)
         elif "shift" in name:
-            b = (np.abs(b) % 70).astype(dtype)  # beyond the width as well
+            b = (np.abs(b) % 70).astype(dtype)  # also shifts beyond the width
     return [a, b]
 
 
@@ -117,7 +117,7 @@ def test_as_on_numpy(name: str, dtype: str, backend: str) -> None:
         want, got = results
         assert got.dtype == want.dtype
         wrong = ~same(got, want)
-        if name in ("maximum", "minimum") and result.device != "cpu":  # the standard lets either zero be the one, as GPUs do
+        if name in ("maximum", "minimum") and result.device != "cpu":  # either zero is allowed, and GPUs return the other
             wrong &= (got != 0) | (want != 0)
     where = [tuple(a[wrong][0] for a in arguments(name, dtype)), got[wrong][0], want[wrong][0]] if wrong.any() else []
     assert not wrong.any(), where
@@ -125,7 +125,7 @@ def test_as_on_numpy(name: str, dtype: str, backend: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_floor_divide_at_infinity(backend: str) -> None:
-    """The standard's own cases, in which NumPy follows the remainder instead."""
+    """Special cases of the standard that NumPy handles differently."""
     inf = np.inf
     with using_backend(on_device(backend)), np.errstate(all="ignore"):
         x1 = ops.asarray([inf, inf, -inf, -inf, 1.0, -1.0, 1.0, -1.0])
@@ -138,7 +138,7 @@ def test_floor_divide_at_infinity(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_complex_expm1_at_infinity(backend: str) -> None:
-    """The standard's own cases, in which NumPy's formula gives NaN."""
+    """Special cases of the standard in which NumPy's formula gives NaN."""
     inf, nan = np.inf, np.nan
     z = [complex(inf, 0.0), complex(-inf, inf), complex(-inf, nan), complex(inf, inf), complex(inf, nan), complex(nan, 0.0)]
     with using_backend(on_device(backend)), np.errstate(all="ignore"):
@@ -161,7 +161,7 @@ ROOTS = [
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("base", "exponent", "want"), ROOTS)
 def test_power_is_no_square_root(base: float, exponent: float, want: float, dtype: str, backend: str) -> None:
-    """Libraries take a root for an exponent of 0.5, which turns -inf into NaN and keeps the sign of -0."""
+    """Libraries compute an exponent of 0.5 as a square root, which turns -inf into NaN and keeps the sign of -0."""
     with using_backend(on_device(backend)), np.errstate(all="ignore"):
         x, y = ops.asarray(base, dtype=dtype), ops.asarray(exponent, dtype=dtype)
         vector = ops.asarray([base] * 9, dtype=dtype)
@@ -174,7 +174,7 @@ def test_power_is_no_square_root(base: float, exponent: float, want: float, dtyp
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_number_divided_by_tensor_is_rounded_once(backend: str) -> None:
-    """Not as the number times the reciprocal, which also overflows at the smallest numbers."""
+    """Division is not computed as multiplication by the reciprocal, which overflows for the smallest numbers."""
     values = np.array([3.0, 7.0, 10.0, 49.0, 5e-324, 1e-310])
     with using_backend(on_device(backend)):
         x = ops.asarray(values)

@@ -21,7 +21,7 @@ NULLABLE = {
 
 
 def hard_table(n_rows: int = 3_000, *, seed: int = 0) -> pa.Table:
-    """Everything that a column can do to a job, in one table."""
+    """A table with every kind of column and every difficulty a column can have."""
     rng = np.random.default_rng(seed)
 
     def some(share: float) -> np.ndarray:
@@ -38,7 +38,7 @@ def hard_table(n_rows: int = 3_000, *, seed: int = 0) -> pa.Table:
             "count": pa.array(rng.poisson(3.0, n_rows), pa.int32(), mask=some(0.2)),
             "t": pa.array(ties * 1_000_000, pa.timestamp("us", tz="UTC")),
             "walk": pa.array(walk),
-            # Named as one of the color's categories is, before and after it.
+            # These columns before and after `color` have the names of its categories.
             "color_dark_red": pa.array(rng.normal(size=n_rows)),
             "color": pa.array(rng.choice(["dark red", "dark-red", "dark_red", "Ünlü", "", "other"], n_rows), mask=some(0.05)),
             "color_blue": pa.array(rng.normal(size=n_rows).astype(np.float32)),
@@ -64,7 +64,7 @@ def reference_of(table: pa.Table, **job) -> Reference:
 
 
 def assert_agree(published: Published, reference: Reference, *, some_components: int) -> None:
-    """Names, splits and windows exactly; values to float32; scores to 1e-4 where a component is told from its neighbours."""
+    """Compare names, splits and windows exactly, values to float32, and scores of well-separated components to 1e-4."""
     assert published.feature_names == reference.feature_names
     for split in SPLITS:
         expected = reference.features[split]
@@ -92,7 +92,7 @@ def assert_agree(published: Published, reference: Reference, *, some_components:
 
 
 def separated(pca) -> np.ndarray:
-    """Components whose variance differs from both neighbours' enough for rounding not to mix them, and whose sign is clear."""
+    """Mask of components whose variance is well separated from both neighbours' and whose sign is unambiguous."""
     variance = np.append(pca.explained_variance_, pca.noise_variance_)
     gaps = -np.diff(variance) / variance[0]
     clear_gaps = np.minimum(gaps, np.append(np.inf, gaps[:-1])) > 1e-3
@@ -165,7 +165,7 @@ def test_high_null_threshold(source, tmp_path):
     "columns", [{"time": "t", "drop": ["name", "many"]}, {"drop": ["name", "many"]}], ids=["ordered", "unordered"]
 )
 def test_random_split(source, tmp_path, columns):
-    """Which rows a draw takes is told elsewhere; what follows from it is told here."""
+    """Other tests check which rows are drawn; this one checks what follows from the draw."""
     job = {"columns": columns, "split": {"method": "random", "seed": 3}, "windows": {"size": 1, "strides": [1, 3]}}
     published = run_small(source, tmp_path / "out", runtime={"chunk_rows": 700}, **job)
     membership = np.full(3_000, None, dtype=object)
@@ -187,7 +187,7 @@ def test_without_a_time_the_first_rows_train(source, tmp_path):
 
 @pytest.mark.slow
 def test_flights(flights_file, tmp_path):
-    """The demo's own job, with fewer categories: the reference holds every window in memory."""
+    """The demo's job on all flights, with fewer categories because the reference holds every window in memory."""
     job = yaml.safe_load(demo_config().read_text())
     columns = job["columns"]
     settings = {name: job[name] for name in ("columns", "datetime", "numbers", "split", "windows")}
@@ -196,7 +196,7 @@ def test_flights(flights_file, tmp_path):
         tmp_path / "out",
         **settings,
         categories={"max_categories": 10},
-        runtime={"chunk_rows": 50_000, "max_memory_gb": 8},  # of the tests' process, which may hold much already
+        runtime={"chunk_rows": 50_000, "max_memory_gb": 8},  # for the whole process, in which other tests ran before
     )
     reference = reference_of(
         pq.read_table(flights_file),

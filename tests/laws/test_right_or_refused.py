@@ -1,4 +1,4 @@
-"""The notebook's two classes, and jobs that are applied again, on any table: a correct result or an error that says why."""
+"""On any table, the notebook's two classes and `apply` end in a correct result or in an error that says why."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _ticks() -> list[int]:
 
 
 def _arrays() -> dict[str, pa.Array]:
-    """A few odd values of every type, in an array each; nulls are put among them later."""
+    """Arrays of a few odd values for every type; nulls are inserted later."""
     arrays = {f"int{bits}": pa.array(_integers(bits, signed=True), f"int{bits}") for bits in (8, 16, 32, 64)}
     arrays |= {f"uint{bits}": pa.array(_integers(bits, signed=False), f"uint{bits}") for bits in (8, 16, 32, 64)}
     arrays |= {"float64": pa.array(ODD_FLOATS), "float32": pa.array(np.array(ODD_FLOATS[:3] + ODD_FLOATS[7:], np.float32))}
@@ -120,7 +120,7 @@ NUMBERS = sorted(name for name in ARRAYS if name.startswith(("int", "uint", "flo
 
 @st.composite
 def columns(draw, kinds=KINDS, nulls=True):
-    """One column: some values of one type, in some order, with some nulls."""
+    """A column: values of one type in random order, with some nulls."""
     name = draw(st.sampled_from(kinds))
     values = ARRAYS[name]
     pick = st.integers(0, len(values) - 1)
@@ -130,7 +130,7 @@ def columns(draw, kinds=KINDS, nulls=True):
 
 @st.composite
 def tables(draw, column=None, when=True):
-    """A table of odd columns and, mostly, of good times and numbers."""
+    """A table of odd columns which usually also has well-behaved times and numbers."""
     chosen = draw(st.lists(columns() if column is None else column, min_size=1, max_size=3))
     unique = draw(st.integers(0, 19)) > 0
     names = draw(st.lists(st.sampled_from([*NAMES * 4, *RESERVED]), min_size=len(chosen), max_size=len(chosen), unique=unique))
@@ -149,7 +149,7 @@ def _can_take(kind: str) -> bool:
 
 
 def _taken(kind: str, picks: list[int | None]) -> pa.Array:
-    """Types that Arrow cannot take from, by way of one that it can."""
+    """Take rows of types that Arrow's `take` does not support through a type that it supports."""
     values = ARRAYS[kind]
     if kind == "uuid":
         return pa.ExtensionArray.from_storage(values.type, values.storage.take(pa.array(picks, pa.int64())))
@@ -159,7 +159,7 @@ def _taken(kind: str, picks: list[int | None]) -> pa.Array:
 
 @st.composite
 def jobs(draw):
-    """A table, and a job that uses its columns in some way."""
+    """A table, and a job with arbitrary roles for its columns."""
     table = draw(tables())
     names = st.sampled_from(list(dict.fromkeys(table.column_names)))
     roles = {"time": draw(st.one_of(st.just("when"), names))} if draw(st.booleans()) and "when" in table.column_names else {}
@@ -194,7 +194,7 @@ def write(table: pa.Table, path: Path) -> bool:
 
 
 def assert_whole(folder: Path, outcome, table: pa.Table) -> None:
-    """Every row that takes part is there once, and every feature and score is a finite number."""
+    """Check that every row appears once, and that every feature and score is finite."""
     manifest = outcome.manifest
     parts = [pq.ParquetFile(part).read() for part in sorted(folder.glob("features/*/*.parquet"))]
     numbers = np.concatenate([part["row_number"].to_numpy() for part in parts]) if parts else np.empty(0)
@@ -212,7 +212,7 @@ def assert_whole(folder: Path, outcome, table: pa.Table) -> None:
 
 @pytest.fixture(scope="module")
 def folder():
-    """A folder in memory where there is one: examples are many and small."""
+    """A folder in memory if the system has one, because examples are many and small."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
         yield Path(name)
 

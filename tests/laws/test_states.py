@@ -1,4 +1,4 @@
-"""Every state is a monoid: `empty` changes nothing, any merge order gives the same, and it survives its codec on disk."""
+"""Every state is a monoid: `empty` is neutral, the order of merges does not matter, and its codec round-trips."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STATES = {
 
 
 def comparable(state):
-    """Arrays of a state, with categories in an order of their own."""
+    """Arrays of a state, with categories sorted."""
     if isinstance(state, CategoryCounts):
         return {"top": np.array(sorted(state.top(state.n_distinct)), object)}
     if isinstance(state, ColumnProfile):

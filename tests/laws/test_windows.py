@@ -1,4 +1,4 @@
-"""Law 4: chunks' windows together are those that `sliding_window_view` gives of the series, each once, with their scores."""
+"""Law 4: the chunks' windows are those of `sliding_window_view` over the series, each exactly once, with the same scores."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_chunks_fit_and_project_what_the_series_holds(n_rows, n_features, size, 
 
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_window_would_be_seen(lost):
-    """The check above can fail: a state that has missed one window, or counted one twice, fits another PCA."""
+    """The check above can fail: missing one window, or counting it twice, changes the PCA."""
     rows = np.random.default_rng(0).normal(size=(1, 40)).astype(np.float32)
     a = WindowGram.of(rows[:, :20], start=0, size=3, stride=1)
     b = WindowGram.of(rows[:, 20 + lost :], start=20 + lost, size=3, stride=1)
