@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
@@ -16,8 +15,8 @@ from emberharmony.windows import window_starts
 class Segment:
     """Adjacent rows of one series.
 
-    A segment owns the windows whose rows it holds, all of them. Its last `size` - 1 rows, the halo, begin no such window, so
-    the next segment starts with them again: each window then has one owner.
+    A segment owns the windows that lie in it. Its last `size` - 1 rows, the halo, begin no such window. Segments of a series
+    overlap by the halo, so that each window has one owner.
 
     Examples
     --------
@@ -43,13 +42,13 @@ class Segment:
         """First rows, in the series, of the windows that lie in the segment."""
         return window_starts(size, stride, start=self.start, stop=self.stop, n_rows=self.stop)
 
-    def last(self, n_rows: int) -> Self:
+    def last(self, n_rows: int) -> Segment:
         """Return the last rows, or all of them if there are fewer."""
         skipped = max(self.n_rows - n_rows, 0)
-        return type(self)(self.start + skipped, self.block[:, skipped:])
+        return Segment(self.start + skipped, self.block[:, skipped:])
 
 
-def segments_of(blocks: Iterable[FeatureBlock], halo: int, *, before: Segment | None = None) -> Iterator[Segment]:
+def overlapping_segments(blocks: Iterable[FeatureBlock], halo: int, *, before: Segment | None = None) -> Iterator[Segment]:
     """Cut a series that comes in blocks into segments that overlap by the halo.
 
     Parameters
@@ -57,14 +56,14 @@ def segments_of(blocks: Iterable[FeatureBlock], halo: int, *, before: Segment | 
     blocks : iterable of arrays of shape (n_features, n_rows)
         The rows, in order.
     halo : int
-        Rows that the next segment repeats: the window size less one.
+        Rows that the next segment repeats: the window size less one, or none for segments that adjoin.
     before : Segment, optional
         The last rows of the series so far, which the first segment begins with.
 
     Examples
     --------
     >>> rows = np.arange(10, dtype=np.float32).reshape(1, 10)
-    >>> [(part.start, part.stop) for part in segments_of([rows[:, :6], rows[:, 6:]], halo=2)]
+    >>> [(part.start, part.stop) for part in overlapping_segments([rows[:, :6], rows[:, 6:]], halo=2)]
     [(0, 6), (4, 10)]
     """
     for block in blocks:
@@ -74,4 +73,5 @@ def segments_of(blocks: Iterable[FeatureBlock], halo: int, *, before: Segment | 
 
 
 def _extended(segment: Segment, block: FeatureBlock) -> Segment:
-    return Segment(segment.start, np.concatenate([segment.block, block], axis=1))
+    rows = np.concatenate([segment.block, block], axis=1) if segment.n_rows else block
+    return Segment(segment.start, rows)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prefect import task
 
 from emberharmony.pca import WindowPCA
+from emberharmony.series import Segment
 from emberharmony.steps.project import project
-from emberharmony.steps.segments import Segment
 from emberharmony.typing import FeatureBlock
 from tasks.options import STEP
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prefect import task
 
+from emberharmony.series import Segment
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.steps.featurize import window_states
-from emberharmony.steps.segments import Segment
 from emberharmony.windows import WindowSpec
 from tasks.options import STEP
 

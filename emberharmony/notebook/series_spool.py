@@ -9,7 +9,7 @@ import numpy as np
 from emberharmony.errors import DataError
 from emberharmony.notebook.matrix_batch import MatrixBatch
 from emberharmony.notebook.spool import RowSpool
-from emberharmony.series import Segment, segments_of
+from emberharmony.series import Segment, overlapping_segments
 from emberharmony.typing import FloatArray
 
 _COPIED_ROWS = 65_536
@@ -45,7 +45,7 @@ class SeriesSpool(RowSpool):
     def segments(self, batch_rows: int, halo: int) -> Iterator[Segment]:
         """Yield the segments of every series, of `batch_rows` new rows each and the halo before them."""
         for rows in self.series():
-            yield from segments_of(self.blocks(rows.start, rows.stop, batch_rows), halo)
+            yield from overlapping_segments(self.blocks(rows.start, rows.stop, batch_rows), halo)
 
     def last(self, n_rows: int) -> Segment:
         """Return the last rows of a spool of one series."""

@@ -17,7 +17,7 @@ from emberharmony.notebook.state_file import read_state_file, write_state_file
 from emberharmony.notebook.stride_state import FittedStride, Tail, state_arrays, state_of_arrays
 from emberharmony.notebook.window_passes import Scores, gram_states, scores_of
 from emberharmony.pca import PCASpec, WindowPCA
-from emberharmony.series import Segment, segments_of
+from emberharmony.series import Segment, overlapping_segments
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.typing import FeatureBlock, FloatArray
 from emberharmony.windows import WindowSpec
@@ -199,7 +199,9 @@ class TerabyteTemporalStrideProcessor:
                     self._read([rows], spool, one_series=True)
                     self._fit(gram_states(spool, self._windows, self.batch_size), spool.shift)
             rows.check_width(len(self._shift))
-            scores = scores_of(segments_of(rows.blocks(self._shift, self.batch_size), self._windows.halo), self._fitted)
+            scores = scores_of(
+                overlapping_segments(rows.blocks(self._shift, self.batch_size), self._windows.halo), self._fitted
+            )
             self._names = self._names or rows.names
         return scores
 
@@ -254,7 +256,7 @@ class TerabyteTemporalStrideProcessor:
 
         def segments() -> Iterator[Segment]:
             nonlocal last
-            for segment in segments_of(blocks(), self._windows.halo, before=before):
+            for segment in overlapping_segments(blocks(), self._windows.halo, before=before):
                 last = segment
                 yield segment
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 
 import numpy as np
@@ -14,8 +14,10 @@ from emberharmony.features.kinds.numeric import count_clipped
 from emberharmony.notebook.series_spool import SeriesSpool
 from emberharmony.notebook.spool import MatrixFile
 from emberharmony.notebook.stride_state import FittedStride
-from emberharmony.series import Segment
+from emberharmony.series import Segment, overlapping_segments
 from emberharmony.stats.window_gram import WindowGram, merge_segments
+from emberharmony.steps.featurize import window_states
+from emberharmony.steps.project import project
 from emberharmony.windows import WindowSpec
 
 _log = logging.getLogger(__name__)
@@ -37,7 +39,8 @@ def gram_states(spool: SeriesSpool, windows: WindowSpec, batch_rows: int) -> lis
     """
     total: list[WindowGram] = []
     for rows in spool.series():
-        states = merge_segments(_states(spool, rows, windows, batch_rows))
+        adjoining = overlapping_segments(spool.blocks(rows.start, rows.stop, batch_rows), halo=0)
+        states = merge_segments(window_states(segment, windows) for segment in adjoining)
         total = [a.add_series(b) for a, b in zip(total, states, strict=True)] if total else states
     return total
 
@@ -51,16 +54,10 @@ def scores_of(segments: Iterable[Segment], models: Mapping[int, FittedStride]) -
             for stride, model in models.items():
                 starts = segment.window_starts(model.pca.size, stride)
                 if starts:
-                    scores = model.shifted.project(segment.block, first=starts.start - segment.start, count=len(starts))
+                    scores = project(model.shifted, segment, starts)
                     n_clipped[stride] += count_clipped(scores)
                     files[stride].append(scores)
         for stride, n in n_clipped.items():
             if n:
                 _log.warning("Stride %d: %s scores are beyond float32 and became its largest number.", stride, f"{n:,}")
         return {stride: file.mapped() for stride, file in files.items()}
-
-
-def _states(spool: SeriesSpool, rows: range, windows: WindowSpec, batch_rows: int) -> Iterator[list[WindowGram]]:
-    for start in range(rows.start, rows.stop, batch_rows):
-        block = spool.read(start, min(start + batch_rows, rows.stop))
-        yield WindowGram.of_strides(block, start=start - rows.start, size=windows.size, strides=windows.strides)

@@ -37,6 +37,7 @@ from emberharmony.pipeline.pushdown import profile_by_query, split_without_readi
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run
 from emberharmony.planning.chunks import Chunk
+from emberharmony.series import Segment
 from emberharmony.splits import SPLITS, SplitCodes
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.runs import Runs
@@ -44,10 +45,10 @@ from emberharmony.stats.window_gram import WindowGram
 from emberharmony.steps.featurize import datetime_features, drift_counts, encode, state_pays, time_runs, window_states
 from emberharmony.steps.profile import profile_rows
 from emberharmony.steps.project import project
-from emberharmony.steps.segments import Segment, no_rows, segments_of, window_columns
+from emberharmony.steps.segments import TableSegment, no_rows, segments_by_split, window_columns
 from emberharmony.steps.split import OneSplit, RowSplit, TemporalSplit, row_split
 from emberharmony.typing import FeatureBlock
-from emberharmony.windows import WindowSpec, window_starts
+from emberharmony.windows import WindowSpec
 
 TRAIN = SPLITS.index("train")
 
@@ -117,7 +118,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     runs = {"time": time_runs(rows, plan.roles.time, codes)} if plan.roles.time and windows.halo else {}
     block = steps.encode(rows, steps.datetime_features(rows, fitted), fitted)
     carried = rows.select([ROW_NUMBER, *plan.roles.carried])
-    segments = segments_of(carried, block, codes, _series_starts(run, chunk))
+    segments = segments_by_split(carried, block, codes, _series_starts(run, chunk))
     files, encoding = list[FileRecord](), feature_encoding(fitted)
     if not job.fits:
         counts = drift_counts(rows, fitted, run.fitted.baselines)
@@ -158,9 +159,8 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         if not featurized.rows[name] and not is_short:
             continue
         segment = _read_segment(run, featurized, name).followed_by(_read_halo(run, chunk, name))
-        start, stop = (int(run.fitted.series_starts[chunk.index + at, i]) for at in (0, 1))
         for stride, pca in run.fitted.pcas.items():
-            starts = window_starts(windows.size, stride, start=start, stop=stop, n_rows=n_rows)
+            starts = segment.window_starts(windows.size, stride)
             if not starts and not is_short:
                 continue
             scores = steps.project(pca, segment, starts)
@@ -251,22 +251,22 @@ def _series_starts(run: Run, chunk: Chunk) -> dict[str, int]:
     return dict(zip(run.plan.splits, run.fitted.series_starts[chunk.index].tolist(), strict=True))
 
 
-def _heads(plan: StagedPlan, segments: Mapping[str, Segment], features: Sequence[str]) -> dict[str, pa.Table]:
+def _heads(plan: StagedPlan, segments: Mapping[str, TableSegment], features: Sequence[str]) -> dict[str, pa.Table]:
     """The first rows of every split: what windows that begin in earlier chunks still need."""
     heads = {name: segment.head(plan.spec.windows.halo) for name, segment in segments.items()}
     heads = heads or {"empty": no_rows(plan.schema, plan.roles.carried, len(features))}
     return {name: table_of(head.carried, features, head.block) for name, head in heads.items()}
 
 
-def _read_segment(run: Run, featurized: Receipt, split: str) -> Segment:
+def _read_segment(run: Run, featurized: Receipt, split: str) -> TableSegment:
     record = run.receipts.file("featurize", featurized.chunk, feature_part(split, featurized.chunk))
     start = int(run.fitted.series_starts[featurized.chunk, run.plan.splits.index(split)])
     return _segment_of(run, read_part(run.store, record), start)
 
 
-def _read_halo(run: Run, chunk: Chunk, split: str) -> list[Segment]:
+def _read_halo(run: Run, chunk: Chunk, split: str) -> list[TableSegment]:
     """The rows after a chunk that its last windows need: the first rows of the chunks that follow."""
-    missing, following, heads = run.plan.spec.windows.halo, chunk.index + 1, list[Segment]()
+    missing, following, heads = run.plan.spec.windows.halo, chunk.index + 1, list[TableSegment]()
     column = run.plan.splits.index(split)
     while missing and following < len(run.plan.chunks):
         if run.fitted.split_rows[following, column]:
@@ -277,6 +277,6 @@ def _read_halo(run: Run, chunk: Chunk, split: str) -> list[Segment]:
     return heads
 
 
-def _segment_of(run: Run, table: pa.Table, start: int) -> Segment:
+def _segment_of(run: Run, table: pa.Table, start: int) -> TableSegment:
     carried = table.select([ROW_NUMBER, *run.plan.roles.carried])
-    return Segment(start, carried, block_of(table, run.fitted.preprocessing.feature_names))
+    return TableSegment(start, block_of(table, run.fitted.preprocessing.feature_names), carried)

@@ -20,11 +20,12 @@ from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.split_checks import check_neighbours, check_split_sizes
 from emberharmony.pipeline.state import write_state
+from emberharmony.series import Segment
 from emberharmony.splits import SPLITS
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.runs import Runs, merged_runs
 from emberharmony.stats.window_gram import WindowGram, merge_segments
-from emberharmony.steps.featurize import state_pays
+from emberharmony.steps.featurize import state_pays, window_states
 from emberharmony.typing import FeatureBlock
 
 
@@ -100,7 +101,7 @@ def _window_states(run: Run) -> Iterator[list[WindowGram]]:
         if state:
             run.store.check(state)
             if rows:
-                yield _states_of(run, rows, start)
+                yield window_states(_joined(rows, start), windows)
             rows = []
             yield [WindowGram.from_arrays(run.store.read_arrays(state, prefix=f"{s}/")) for s in windows.strides]
             continue
@@ -108,15 +109,14 @@ def _window_states(run: Run) -> Iterator[list[WindowGram]]:
             start = int(run.fitted.series_starts[receipt.chunk, 0])
         rows.append(_train_block(run, receipt))
         if state_pays(sum(block.nbytes for block in rows), windows, n_features):
-            yield _states_of(run, rows, start)
+            yield window_states(_joined(rows, start), windows)
             rows = []
     if rows:
-        yield _states_of(run, rows, start)
+        yield window_states(_joined(rows, start), windows)
 
 
-def _states_of(run: Run, rows: Sequence[FeatureBlock], start: int) -> list[WindowGram]:
-    windows = run.plan.spec.windows
-    return WindowGram.of_strides(np.concatenate(rows, axis=1), start=start, size=windows.size, strides=windows.strides)
+def _joined(rows: Sequence[FeatureBlock], start: int) -> Segment:
+    return Segment(start, np.concatenate(rows, axis=1))
 
 
 def _train_block(run: Run, receipt: Receipt) -> FeatureBlock:

@@ -10,10 +10,10 @@ from emberharmony.arrow import ticks
 from emberharmony.features.drift import Baseline, ColumnCounts
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
+from emberharmony.series import Segment
 from emberharmony.splits import SplitCodes
 from emberharmony.stats.runs import Runs
 from emberharmony.stats.window_gram import WindowGram
-from emberharmony.steps.segments import Segment
 from emberharmony.windows import WindowSpec
 
 __all__ = ["datetime_features", "drift_counts", "encode", "state_pays", "time_runs", "window_states"]
@@ -24,7 +24,7 @@ merged at the speed of reading; rows that are left to the fit are read again and
 
 
 def window_states(train: Segment, windows: WindowSpec) -> list[WindowGram]:
-    """Gram states of the training windows within a segment, one for each stride."""
+    """Return the Gram states of the windows in a segment, one for each stride."""
     return WindowGram.of_strides(train.block, start=train.start, size=windows.size, strides=windows.strides)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from emberharmony.pca import WindowPCA
-from emberharmony.steps.segments import Segment
+from emberharmony.series import Segment
 from emberharmony.typing import FeatureBlock
 
 
 def project(pca: WindowPCA, rows: Segment, starts: range) -> FeatureBlock:
-    """Scores of the windows that begin at `starts`, numbers in the series; shape ``(n_components, n_windows)``."""
+    """Return the scores of the windows that begin at `starts`, numbers in the series.
+
+    The shape is ``(n_components, n_windows)``.
+    """
     return pca.project(rows.block, first=starts.start - rows.start, count=len(starts))

@@ -1,4 +1,4 @@
-"""Segments: neighbouring rows of one split's series, and the windows that start in them."""
+"""Segments of the series of a split, with the columns that their rows carry along."""
 
 from __future__ import annotations
 
@@ -9,36 +9,32 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.series import Segment
 from emberharmony.splits import SplitCodes
 from emberharmony.typing import FeatureBlock
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Neighbouring rows of one split's series: the columns that they carry along, and their features."""
+class TableSegment(Segment):
+    """Adjacent rows of the series of a split: their features, and the columns that they carry along."""
 
-    start: int  # number in the series of the first row
     carried: pa.Table
-    block: FeatureBlock
 
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return int(self.carried.num_rows)
+    def head(self, n_rows: int) -> TableSegment:
+        """Return a copy of the first rows: at most `n_rows`."""
+        return TableSegment(self.start, self.block[:, :n_rows].copy(), self.carried.slice(0, n_rows))
 
-    def head(self, n_rows: int) -> Segment:
-        """Return the first rows, copied: at most `n_rows`."""
-        return Segment(self.start, self.carried.slice(0, n_rows), self.block[:, :n_rows].copy())
-
-    def followed_by(self, heads: Sequence[Segment]) -> Segment:
+    def followed_by(self, heads: Sequence[TableSegment]) -> TableSegment:
         """Return the segment with the rows that follow it: the halo that its last windows need."""
         if not heads:
             return self
         carried = pa.concat_tables([self.carried, *(head.carried for head in heads)])
-        return Segment(self.start, carried, np.concatenate([self.block, *(head.block for head in heads)], axis=1))
+        return TableSegment(self.start, np.concatenate([self.block, *(head.block for head in heads)], axis=1), carried)
 
 
-def segments_of(carried: pa.Table, block: FeatureBlock, codes: SplitCodes, starts: Mapping[str, int]) -> dict[str, Segment]:
+def segments_by_split(
+    carried: pa.Table, block: FeatureBlock, codes: SplitCodes, starts: Mapping[str, int]
+) -> dict[str, TableSegment]:
     """Return a chunk's rows by split; the rows of a chunk within one split are not copied.
 
     Parameters
@@ -56,18 +52,18 @@ def segments_of(carried: pa.Table, block: FeatureBlock, codes: SplitCodes, start
     for i, (name, start) in enumerate(starts.items()):
         members = codes == i
         if members.all():
-            return {name: Segment(start, carried, block)}
+            return {name: TableSegment(start, block, carried)}
         if members.any():
-            segments[name] = Segment(start, carried.filter(pa.array(members)), np.compress(members, block, axis=1))
+            segments[name] = TableSegment(start, np.compress(members, block, axis=1), carried.filter(pa.array(members)))
     return segments
 
 
-def window_columns(segment: Segment, starts: range, *, halo: int, time: str | None, target: str | None) -> pa.Table:
+def window_columns(segment: TableSegment, starts: range, *, halo: int, time: str | None, target: str | None) -> pa.Table:
     """First and last row number and time of every window, and the target of its last row.
 
     Parameters
     ----------
-    segment : Segment
+    segment : TableSegment
         Rows that hold the windows whole.
     starts : range
         Numbers in the series of the windows' first rows.
@@ -86,7 +82,7 @@ def window_columns(segment: Segment, starts: range, *, halo: int, time: str | No
     return pa.table(columns)
 
 
-def no_rows(schema: pa.Schema, carried: Iterable[str], n_features: int) -> Segment:
+def no_rows(schema: pa.Schema, carried: Iterable[str], n_features: int) -> TableSegment:
     """Return a segment without rows, of the right columns."""
     fields = [pa.field(ROW_NUMBER, pa.int64()), *(schema.field(name) for name in carried)]
-    return Segment(0, pa.schema(fields).empty_table(), np.empty((n_features, 0), np.float32))
+    return TableSegment(0, np.empty((n_features, 0), np.float32), pa.schema(fields).empty_table())

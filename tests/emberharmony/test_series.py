@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberharmony.series import Segment, segments_of
+from emberharmony.series import Segment, overlapping_segments
 
 small = st.integers(1, 9)
 
@@ -20,7 +20,7 @@ def test_every_window_lies_in_one_segment(size, stride, n_rows, cuts):
     rows = series_of(n_rows)
     ends = [0, *sorted(min(cut, n_rows) for cut in cuts), n_rows]
     found = []
-    for segment in segments_of((rows[:, a:b] for a, b in itertools.pairwise(ends)), size - 1):
+    for segment in overlapping_segments((rows[:, a:b] for a, b in itertools.pairwise(ends)), size - 1):
         np.testing.assert_array_equal(segment.block, rows[:, segment.start : segment.stop])
         found += segment.window_starts(size, stride)
     assert found == [p for p in range(0, n_rows, stride) if p + size <= n_rows]
@@ -29,8 +29,8 @@ def test_every_window_lies_in_one_segment(size, stride, n_rows, cuts):
 @given(halo=st.integers(0, 8), cut=st.integers(0, 30))
 def test_a_series_goes_on_where_it_stopped(halo, cut):
     rows = series_of(30)
-    *_, last = segments_of([rows[:, :cut]], halo)
-    (segment,) = segments_of([rows[:, cut:]], halo, before=last.last(halo))
+    *_, last = overlapping_segments([rows[:, :cut]], halo)
+    (segment,) = overlapping_segments([rows[:, cut:]], halo, before=last.last(halo))
     assert (segment.start, segment.stop) == (max(cut - halo, 0), 30)
     np.testing.assert_array_equal(segment.block, rows[:, segment.start :])
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.pca import PCASpec, WindowPCA
+from emberharmony.series import Segment
 from emberharmony.steps.featurize import state_pays, time_runs, window_states
-from emberharmony.steps.segments import Segment
 from emberharmony.windows import WindowSpec
 from tests.references import windows_of
 
@@ -22,8 +21,7 @@ def test_states_pay_if_the_rows_are_more_than_half_their_size():
 
 def test_window_states_count_the_windows_of_a_series():
     block = np.random.default_rng(0).normal(size=(3, 40)).astype(np.float32)
-    segment = Segment(0, pa.table({ROW_NUMBER: np.arange(40)}), block)
-    states = window_states(segment, WindowSpec(4, (1, 3)))
+    states = window_states(Segment(0, block), WindowSpec(4, (1, 3)))
     assert [(state.stride, state.n_windows) for state in states] == [(1, 37), (3, 13)]
     for state in states:
         windows = windows_of(block.T.astype(np.float64), size=4, stride=state.stride)
