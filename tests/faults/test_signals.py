@@ -28,6 +28,12 @@ def undisturbed(folder) -> dict[str, str]:
     return contents(folder / "undisturbed")
 
 
+@pytest.fixture(scope="module")
+def undisturbed_in_small_chunks(folder) -> dict[str, str]:
+    assert run(small_job(folder, sink="undisturbed-40", runtime={"chunk_rows": 40})) == 0
+    return contents(folder / "undisturbed-40")
+
+
 def command(job: dict, folder: Path) -> list[str]:
     path = folder / "job.yaml"  # JSON is YAML
     path.write_text(json.dumps(job))
@@ -45,7 +51,7 @@ ENGINES = [
 
 
 @pytest.mark.parametrize(("engine", "number"), ENGINES)
-def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed, folder, engine, number):
+def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed_in_small_chunks, folder, engine, number):
     job = small_job(folder, sink=f"stopped-{engine}-{number}", runtime={"engine": engine, "chunk_rows": 40, "workers": 2})
     with subprocess.Popen(command(job, folder), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         wait_until(lambda: len(receipts(job)) >= 5 or process.poll() is not None, timeout_s=90)
@@ -67,9 +73,7 @@ def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed, folder
     kept = len(receipts(job))
     assert kept >= 5
     assert run(again) == 0
-    expected = small_job(folder, sink="undisturbed-40", runtime={"chunk_rows": 40})
-    assert run(expected) == 0
-    assert contents(Path(job["sink"]["path"])) == contents(folder / "undisturbed-40")
+    assert contents(Path(job["sink"]["path"])) == undisturbed_in_small_chunks
 
 
 IN_A_SERIALIZER = """
