@@ -60,7 +60,7 @@ contracts: $(VENV)/.test ## which way imports point
 	$(BIN)/lint-imports
 
 pytest: $(VENV)/.test emulator ## doctests and tests
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup --durations 25
 
 format: $(VENV)/.test ## put the code in the house's format
 	$(BIN)/ruff check --fix

@@ -29,6 +29,19 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
+LONGEST_GROUPS = ("bigquery", "pools", "prefect", "readme")
+"""Groups that take minutes, longest first. One worker runs all tests of a group, so these start before all other tests."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_place)  # stable
+
+
+def _place(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("xdist_group")
+    group = mark.args[0] if mark else None
+    return LONGEST_GROUPS.index(group) if group in LONGEST_GROUPS else len(LONGEST_GROUPS)
+
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
