@@ -1,4 +1,4 @@
-"""Google credentials kept in Prefect: found by the name of their block, in whichever process connects."""
+"""Google credentials from a Prefect block, loaded in the process that connects."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def load_gcp_credentials(name: str) -> Any:
         block = GcpCredentials.load(name)
     except HTTPError as error:
         raise TransientError(
-            f"Prefect did not give the credentials block {name!r} ({type(error).__name__}). Check that PREFECT_API_URL names "
-            f"a server that runs."
+            f"Prefect did not return the credentials block {name!r} ({type(error).__name__}). Check that PREFECT_API_URL is "
+            f"the address of a running server."
         ) from error
     except ValueError as error:
         raise TerminalError(

@@ -1,4 +1,4 @@
-"""What all tasks have in common."""
+"""Options of all tasks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from prefect.cache_policies import NO_CACHE
 from emberharmony.errors import TransientError
 from emberharmony.pipeline.retry import RETRY_DELAYS_S, RETRY_JITTER
 
-# Results stay in memory within a chunk, and the store is the truth between chunks: nothing to hash, nothing to persist.
+# Results stay in memory within a chunk, and in the store between chunks: Prefect has nothing to hash or persist.
 STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
 def is_transient(_task: object, _run: object, state: Any) -> bool:
-    """Whether a failure may pass: only those are worth another try."""
+    """Whether a failure is transient: only these are retried."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, TransientError)
 

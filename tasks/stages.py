@@ -1,4 +1,4 @@
-"""The stages: a task run for a stage of one chunk or of a few, its steps nested in it where they are worth a record."""
+"""Stages as Prefect tasks: one task run does a stage of one or a few chunks; steps may be nested task runs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tasks.split import split_rows
 from tasks.windowing import count_windows
 from tasks.write import write_rows
 
-# Made here, before Prefect starts threads: pydantic parses sources for them, and in Python 3.11 two threads that parse at a
-# time end in a SystemError now and then (python/cpython#106905).
+# Made here, before Prefect starts threads: pydantic parses sources for them, and in Python 3.11 two threads that parse at the
+# same time sometimes end in a SystemError (python/cpython#106905).
 spec_adapter()
 for kind in SINKS:
     sink_adapter(kind)
@@ -53,7 +53,7 @@ def _title(stage: Stage) -> Callable[[dict[str, Any]], str]:
 
 
 def _task_of(stage: Stage) -> Task[[RunRef, int, int, str], None]:
-    # It returns nothing: the flow run would keep every result, with its state, for as long as it lasts.
+    # It returns nothing: the flow run would keep every result until it ends.
     @task(name=stage.name if stage.once else f"{stage.name}-chunks", task_run_name=_title(stage), **STAGE)
     def run(ref: RunRef, first: int, last: int, granularity: str) -> None:
         processes = None if stage.once else worker_processes()

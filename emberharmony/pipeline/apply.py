@@ -1,4 +1,4 @@
-"""Applying a fitted state to other rows: planned here, carried out by the stages of every job."""
+"""Apply a fitted state to other rows: plan the job, and stage the state where the stages look for fitted numbers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def plan_apply(state: FittedState, spec: PipelineSpec, resources: Resources) -> 
 
 
 def stage_fitted(state: FittedState, run: Run) -> None:
-    """Put the state, and what a profile would have counted, where the run's stages look for them."""
+    """Stage the state, and the row counts that a profile would have made."""
     began = time.perf_counter()
     if run.plan.spec.state != state.digest:
         raise DataError("The state was changed after the job was planned; nothing was published. Run the same command again.")
@@ -59,7 +59,7 @@ def stage_fitted(state: FittedState, run: Run) -> None:
 
 
 def measured_drift(run: Run) -> dict[str, dict[str, float]]:
-    """How far every column has moved from the training rows; empty without rows. Opens every chunk's counts once."""
+    """Drift of every column from the training rows; empty if there are no rows. Opens each chunk's counts once."""
     if not run.plan.n_rows:
         return {}
     columns, merged = run.fitted.preprocessing.columns, list[ColumnCounts]()

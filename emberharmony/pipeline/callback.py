@@ -1,4 +1,4 @@
-"""Watching a job: how far it is, for whoever asked to see."""
+"""Callbacks that report the progress of a job, and the context that carries them."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 
 
 class Callback(Protocol):
-    """Whoever shows how far the job is."""
+    """Reports the progress of a job."""
 
     def planned(self, plan: Plan, backend: str) -> None:
-        """The job is planned; work begins."""
+        """Called when the job is planned, before the first stage."""
         ...
 
     def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
-        """A stage begins, of which an earlier run may have done a part."""
+        """Called when a stage begins; an earlier run may have done some of its rows."""
         ...
 
     def advance(self, n_rows: int) -> None:
-        """Some of the stage's rows are done."""
+        """Called when more rows of the stage are done."""
         ...
 
 
 class NullCallback:
-    """Nobody watches."""
+    """Reports nothing: used if no callback is set."""
 
     def planned(self, plan: Plan, backend: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def advance(self, n_rows: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 _callback: ContextVar[Callback | None] = ContextVar("emberharmony_callback", default=None)
@@ -53,7 +53,7 @@ def current_callback() -> Callback:
 
 
 def record_result(result: RunResult) -> None:
-    """Tell whoever watches this context that a job is done; its flow run may yet fail to reach its server."""
+    """Record that a job of this context is done; its flow run may still fail to reach the Prefect server."""
     results = _results.get()
     if results is not None:
         results.append(result)
@@ -61,7 +61,7 @@ def record_result(result: RunResult) -> None:
 
 @contextmanager
 def using_callback(callback: Callback) -> Iterator[list[RunResult]]:
-    """Show jobs of this context to `callback`, which a flow's parameters could not carry; yields the results of those done."""
+    """Report the jobs of this context to `callback`, which flow parameters cannot carry; yields results of finished jobs."""
     results: list[RunResult] = []
     tokens = _callback.set(callback), _results.set(results)
     try:

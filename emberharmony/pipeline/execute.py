@@ -40,35 +40,35 @@ from emberharmony.planning.resident import release_memory
 from emberharmony.threads import compute_threads, limit_compute_threads
 
 MAX_ROUNDS = 3
-"""How often a run goes over its stages, where it finds files damaged that it had written."""
+"""How often a run repeats its stages because files that it wrote were damaged."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to."""
+    """Result of a run: its manifest, where it was published, and what it took."""
 
     manifest: Manifest
     sink: str
-    outputs: tuple[str, ...]  # folders, files and tables, in the order in which a reader asks
+    outputs: tuple[str, ...]  # folders, files and tables, the most useful first
     engine: str
     backend: str
-    did_work: bool  # False: the result was there already
+    did_work: bool  # False: the result was published already
     seconds: float
-    peak_bytes: int  # of this process, or of it and those that it has started
+    peak_bytes: int  # of this process, or of this process and its children
     projected_bytes: int
 
     @property
     def rows_per_second(self) -> float:
-        """Rows of the source through the whole job in a second."""
+        """Rows of the source per second of the whole job."""
         return self.manifest.source_rows / self.seconds if self.seconds else 0.0
 
 
 def run_job(
     job: Job, engine: Engine, callback: Callback | None = None, *, overwrite: bool = False, verify: bool = False
 ) -> RunResult:
-    """Plan, profile, fit, featurize, fit PCA, project, publish; what an earlier run has committed is not done again.
+    """Plan a job, run its pending stages, and publish it; stages that an earlier run has committed are not repeated.
 
     A `FitJob` ends after the fit of the PCAs, an `ApplyJob` needs neither profile nor fits.
 
@@ -79,7 +79,7 @@ def run_job(
     """
     began = time.perf_counter()
     callback, peak = callback or current_callback(), PeakMemory()
-    backend = _chosen_backend(job.backend)  # before all else: what was asked for has to be there
+    backend = _chosen_backend(job.backend)  # first: a backend that is not installed is an error
     plan, state = plan_job(job)
     sink = Path(job.sink.path)
 
@@ -91,7 +91,7 @@ def run_job(
     published = _published(job, plan, overwrite=overwrite, verify=verify)
     if published is None:
         with only_run_at(sink, job.sink.mode):
-            published = target_of(job, plan, overwrite=overwrite)  # the run before us may just have ended
+            published = target_of(job, plan, overwrite=overwrite)  # an earlier run may just have ended
             if published is None:
                 open_sink(job.sink).check()
                 chosen = job.backend if job.is_spread else backend
@@ -107,8 +107,8 @@ def run_job(
                     return result(execute(ref, engine, callback, workers=workers), did_work=True)
     open_sink(job.sink).check_published(Store(sink), published)
     if (sink / STAGING).exists():
-        with suppress(TerminalError), only_run_at(sink, job.sink.mode):  # whoever is at work there tidies up by himself
-            tidy(sink, of=plan.fingerprint)  # a run that was killed at its very end
+        with suppress(TerminalError), only_run_at(sink, job.sink.mode):  # a run that works there removes them itself
+            tidy(sink, of=plan.fingerprint)  # of a run that was killed after its commit
     return result(published, did_work=False)
 
 
@@ -203,7 +203,7 @@ def only_run_at(sink: Path, access: Access) -> Iterator[None]:
 
 
 class PlannedJob(NamedTuple):
-    """A job's plan, and the state that it applies, if it does."""
+    """A job's plan, and the state that it applies, if any."""
 
     plan: Plan
     state: FittedState | None

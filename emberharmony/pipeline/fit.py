@@ -1,4 +1,4 @@
-"""What is fitted between the passes, from the chunks' small states."""
+"""Stages that fit: they merge the states of all chunks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from emberharmony.typing import FeatureBlock
 
 
 def fit_features(run: Run, backend: str) -> Receipt:
-    """Merge the chunks' profiles and fit the preprocessing; leaves it, and the split's row counts, in the store.
+    """Merge the chunks' profiles and fit the preprocessing; writes it and the row counts of every split.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def fit_features(run: Run, backend: str) -> Receipt:
 
 
 def fit_pcas(run: Run, backend: str) -> Receipt:
-    """Merge the chunks' window states in order and fit one PCA for each stride, if any; leaves them in the store."""
+    """Merge the chunks' Gram states in order, and fit and write one PCA for each stride."""
     began = time.perf_counter()
     merged = merge_segments(_window_states(run) if run.plan.spec.windows.strides else ())
     pcas = {state.stride: WindowPCA.fit(state, run.plan.spec.pca) for state in merged}
@@ -72,7 +72,7 @@ def fit_pcas(run: Run, backend: str) -> Receipt:
 
 
 def _merged_profiles(run: Run, files: Mapping[str, FileRecord]) -> dict[str, ColumnProfile]:
-    """Every column's profile over all chunks; the categories, which may be many, stay where they are."""
+    """Profile of every column over all chunks, without its categories: there may be too many to hold."""
     sums = {column.name: ProfileSum() for column in run.plan.roles.features}
     for chunk in run.plan.chunks:
         states = by_prefix(run.store.read_arrays(files[profile_name(chunk.index)]))
@@ -87,7 +87,7 @@ def _category_states(run: Run, files: Mapping[str, FileRecord], column: int) -> 
 
 
 def _window_states(run: Run) -> Iterator[list[WindowGram]]:
-    """Window states of the training series, in order and adjoining.
+    """Gram states of consecutive segments of the training series, in order.
 
     Chunks that were too short to be worth matrices are joined again until they are.
     """

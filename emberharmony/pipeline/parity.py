@@ -1,4 +1,4 @@
-"""A share of the chunks, computed on NumPy as well: what tells a GPU that computes wrongly."""
+"""Parity checks: a share of the chunks is computed on NumPy as well, which detects a GPU that computes wrongly."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from emberharmony.ops import random
 from emberharmony.pipeline.chunk_stages import PLAIN, Steps
 
 TOLERANCE = 1e-4
-"""Largest difference, of values over 1 relative to them: ten times what the backends are tested to."""
+"""Largest allowed difference, relative for values above 1: ten times what the backends are tested to."""
 
-_SEED = 20_250_721  # any; it has to be the same on every worker
+_SEED = 20_250_721  # arbitrary, and the same on every worker
 
 
 def is_checked(chunk: int, share: float) -> bool:
-    """Whether a chunk is among the share that is computed twice; wherever some are, the first is.
+    """Whether a chunk belongs to the share that is computed twice; the first chunk does, unless the share is 0.
 
     Examples
     --------
@@ -32,13 +32,13 @@ def is_checked(chunk: int, share: float) -> bool:
 
 
 class ParityCheck:
-    """Steps that are done on the worker's backend and on NumPy, and how far apart the two came."""
+    """Runs steps on the worker's backend and on NumPy, and keeps their largest difference."""
 
     def __init__(self) -> None:
         self.largest = 0.0
 
     def of(self, steps: Steps) -> Steps:
-        """The same steps, watched; what they return is the backend's."""
+        """Return the steps with the check added; they return the backend's results."""
         return replace(
             steps,
             datetime_features=self._twice(steps.datetime_features, PLAIN.datetime_features),
@@ -48,7 +48,7 @@ class ParityCheck:
         )
 
     def raise_if_apart(self, stage: str, chunk: int, backend: str) -> None:
-        """Refuse the chunk if the two came too far apart.
+        """Refuse the chunk if the results differ too much.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Trying again, where what failed may pass."""
+"""Retry work after transient errors."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ T = TypeVar("T")
 
 RETRY_DELAYS_S = (1.0, 4.0, 16.0)
 RETRY_JITTER = 0.5
-"""Waits are up to half as long again, so that many workers do not all come back at once."""
+"""Waits are up to this share longer, at random, so that many workers do not retry at the same moment."""
 
 _log = logging.getLogger(__name__)
 
 
 def with_retries(work: Callable[[], T], *, sleep: Callable[[float], None] = time.sleep) -> T:
-    """Do `work`, and after a `TransientError` again, three times, with growing waits between."""
+    """Call `work`; after a `TransientError` retry it up to three times, with growing waits in between."""
     for wait in waits():
         try:
             return work()
         except TransientError as error:
-            _log.warning("%s It is tried again in %.0f s.", error, wait)
+            _log.warning("%s It is retried in %.0f s.", error, wait)
             sleep(wait)
     return work()
 
 
 def waits() -> Iterator[float]:
-    """Seconds to wait before each further try."""
+    """Seconds to wait before each retry."""
     for delay in RETRY_DELAYS_S:
         yield delay * (1 + RETRY_JITTER * random.random())

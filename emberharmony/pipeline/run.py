@@ -1,4 +1,4 @@
-"""A planned job in its staging folder: what every task of it shares."""
+"""A staged run: what every task of a job shares, and the short reference that names it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class RunRef:
     """Names a staged run: small enough to travel in the parameters of every task run."""
 
     staging: str
-    backend: str | None = None  # None: whatever the worker that takes the task selects
-    token: str = ""  # told apart from an earlier run in the same place, which a worker may still remember
-    threads: int | None = None  # compute threads of a worker process; None: the process that runs the job has set them
+    backend: str | None = None  # None: the backend that the worker of the task selects
+    token: str = ""  # differs from that of an earlier run in the same folder, which a worker may have cached
+    threads: int | None = None  # compute threads of a worker process; None: the process that runs the job sets them
     parity: float = 0.0  # share of the chunks that are computed on NumPy as well
-    workers: int | None = None  # chunks for which a process has memory at a time
+    workers: int | None = None  # chunks at a time that a process has memory for
 
     def workers_of(self, most: int) -> int:
-        """As many of a process's workers as have memory for a chunk."""
+        """Number of workers of a process that can run at the same time in its memory: at most `most`."""
         return min(most, self.workers or most)
 
 
@@ -95,12 +95,12 @@ def _opened(staging: str, token: str) -> Run:
 
 
 def open_run(ref: RunRef) -> Run:
-    """Return the run that a reference means; opened once in every process."""
+    """Return the run that a reference names; each process opens it once."""
     return _opened(ref.staging, ref.token)
 
 
 def forget_runs() -> None:
-    """Forget opened runs, after a staging folder was made anew."""
+    """Close all opened runs, because a staging folder was replaced."""
     _opened.cache_clear()
 
 
@@ -126,7 +126,7 @@ def opened_run(ref: RunRef) -> Iterator[tuple[Run, str]]:
         try:
             yield open_run(ref), place
         except backend.xp.MEMORY_ERRORS as error:
-            what = ". ".join(str(error).split(". ")[:2])  # torch goes on about its allocator
+            what = ". ".join(str(error).split(". ")[:2])  # torch continues with its allocator's settings
             raise TransientError(
                 f"Memory is used up, where {place} computes on host {node()}: {what}. Fewer chunks at a time need less: lower "
                 f"runtime.workers, or runtime.chunk_rows if it is one already."

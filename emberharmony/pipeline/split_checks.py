@@ -1,4 +1,4 @@
-"""What windows and components need of the splits: refused as soon as it is known that there is not enough."""
+"""Checks that the splits have enough rows for the windows and components, made as early as possible."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def check_method(spec: PipelineSpec) -> None:
         )
     if spec.split.gap and method != "temporal":
         raise PlanError(
-            f"`split.gap` is a length of time between the splits of a temporal split, and this job's is {method}. Leave it "
-            f"out, or name the rows' time in `columns.time`."
+            f"`split.gap` is a time between the splits of a temporal split, and this job's split is {method}. Omit it, or "
+            f"name the time column in `columns.time`."
         )
     if method == "sequential" and time is None and not spec.source.has_order:
         raise PlanError(
             "A sequential split follows the order of the rows, and these have none: name the column that orders them in "
             "`columns.time` or `source.key`, or set `split.method: random`."
         )
-    if method == "random" and spec.windows.halo and (time or spec.source.has_order):  # else no split could help
+    if method == "random" and spec.windows.halo and (time or spec.source.has_order):  # otherwise no split would help
         raise PlanError(
             f"Windows of {spec.windows.size} rows need neighbouring rows, and `split.method: random` draws every row's split "
-            f"by itself: the windows would leap over rows of the other splits. Set `split.method: sequential` (by row order), "
+            f"on its own: the windows would skip rows of the other splits. Set `split.method: sequential` (by row order), "
             f"`temporal` (by `columns.time`) or `hash` (of whole series), or make no windows (`windows.strides: []`)."
         )
 
 
 def check_rows(spec: PipelineSpec, n_rows: int) -> None:
-    """Refuse windows that so many rows cannot give, however they fall.
+    """Refuse windows that a table of `n_rows` cannot have, whichever rows each split gets.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def check_neighbours(keys: Mapping[str, Runs], spec: PipelineSpec) -> None:
 
 
 def _most_rows(spec: PipelineSpec, n_rows: int) -> dict[str, int]:
-    """Most rows that each split can have; rows of equal time go to the later split, and rows of equal keys anywhere."""
+    """Largest number of rows of each split: rows of equal time go to the later split, rows of equal keys to any."""
     first, second = spec.split.ranks(n_rows)
     if spec.split_method == "sequential":
         return dict(zip(SPLITS, (first, second - first, n_rows - second), strict=True))

@@ -1,4 +1,4 @@
-"""The fitted state of a published result: what another job needs to make the same features of other rows."""
+"""The fitted state of a result: everything that another job needs to make the same features of other rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATE_VERSION = 3
 """Version 3 keeps of each column what its kind has fitted; version 1 also held the source of the rows. All are read."""
 _OLD_TEXT = re.compile(r"\.\d*0$|^-0$|E|e\+1[0-8]$")  # 1.50, -0, 1E-7, 1e+10: see `features.categorical.strings`
 NO_SOURCE = {"source": {"path": "none"}}
-"""Stands in a state's spec for the source, which the job that applies it names."""
+"""Placeholder for the source in a state's spec; the job that applies the state names its own."""
 JOB, BASELINE, PREPROCESSING, PCAS = "job.json", "baseline.json", "preprocessing.json", "pca.safetensors"
 
 
@@ -62,7 +62,7 @@ def write_state(
     profiles: Mapping[str, ColumnProfile],
     category_states: Callable[[str], Iterable[CategoryCounts]],
 ) -> list[FileRecord]:
-    """Write what the fit has found and what it was made of; the PCAs come later."""
+    """Write the fitted preprocessing, the job that fitted it, and the baseline of drift; the PCAs are written later."""
     names = dict.fromkeys([*run.plan.roles.carried, *(column.name for column in fitted.columns)])
     schema = pa.schema([run.plan.schema.field(name) for name in names])
     job = {
@@ -113,12 +113,12 @@ def read_state(folder: Path) -> FittedState:
 
 
 def stage_state(state: FittedState, run: Run) -> list[FileRecord]:
-    """Copy the state to where the run's tasks look for what was fitted."""
+    """Copy the state into a run, where its stages look for fitted numbers."""
     return [run.store.keep(f"state/{name}", content) for name, content in state.files.items()]
 
 
 def roles_in(state: FittedState, schema: pa.Schema) -> ColumnRoles:
-    """The roles of a table's columns for a state; the target need not be there, and columns that no one asked for are left.
+    """Return the roles of a table's columns for a state. The target may be missing; columns that the state lacks are ignored.
 
     Raises
     ------
@@ -174,13 +174,13 @@ def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
 
 
 def _refuse_old_texts(place: Path, schema: pa.Schema, fitted: Preprocessing) -> None:
-    """Refuse a state whose categories of numbers have texts that equal numbers no longer have."""
+    """Refuse a state whose numeric categories are written as this library no longer writes them."""
     for column in fitted.columns:
         type_ = schema.field(column.name).type
         if not isinstance(column, FittedCategories) or is_text(type_.value_type if pt.is_dictionary(type_) else type_):
             continue
         for value in filter(_OLD_TEXT.search, column.vocabulary):
             raise DataError(
-                f"{place} was fitted by a version that wrote numbers as categories in another way ({value!r} of column "
-                f"{column.name!r}), and would not know them again. Fit a new state."
+                f"{place} was fitted by a version that wrote numeric categories differently ({value!r} of column "
+                f"{column.name!r}), so it would not recognise them. Fit a new state."
             )

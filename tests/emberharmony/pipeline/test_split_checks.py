@@ -35,7 +35,7 @@ def source(tmp_path_factory):
     ("job", "words"),
     [
         ({"split": {"method": "random"}}, r"split\.method: random.*split\.method: sequential.*temporal.*hash.*strides: \[\]"),
-        ({"columns": {}, "split": {"gap": "P1D"}}, r"split\.gap.*this job's is sequential.*columns\.time"),
+        ({"columns": {}, "split": {"gap": "P1D"}}, r"split\.gap.*this job's split is sequential.*columns\.time"),
         ({"columns": {}, "split": {"method": "temporal"}}, r"columns\.time.*split\.method: sequential"),
         ({"pca": {"components": 9999}}, r"9,999 components.*156 training windows \(stride 1\) of 5 rows.*no more than 155"),
         ({"pca": {"components": 32}}, r"32 components.*32 training windows \(stride 5\).*Lower `pca\.components`"),

@@ -168,7 +168,7 @@ def test_what_is_tried_again_is_told(job, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["emberharmony", "run", str(job), "--quiet"])
     with pytest.raises(SystemExit, match="0"):
         main()
-    assert capsys.readouterr().err.startswith("warning: The share [nfs] is away. It is tried again in ")
+    assert capsys.readouterr().err.startswith("warning: The share [nfs] is away. It is retried in ")
 
 
 def test_backends_that_are_missing_tell_how_to_install_them(monkeypatch):
