@@ -29,7 +29,7 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
-LONGEST_GROUPS = ("bigquery", "pools", "prefect", "readme")
+LONGEST_GROUPS = ("bigquery", "pools", "prefect", "wheel", "readme")
 """Groups that take minutes, longest first. One worker runs all tests of a group, so these start before all other tests."""
 
 
