@@ -1,4 +1,4 @@
-"""Columns to features; and, imported when first asked for, the notebook's two classes."""
+"""From columns to features; the two classes of the notebook are imported when first used."""
 
 from __future__ import annotations
 

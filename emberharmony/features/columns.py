@@ -18,9 +18,9 @@ from emberharmony.messages import did_you_mean, listed, shown
 
 NullTime = Literal["error", "drop"]
 ROW_NUMBER = "row_number"
-"""Column of every feature part: the row's number in the source."""
+"""Column of every feature part: the number of the row in the source."""
 SPLIT = "split"
-"""Column that a reader of the parts finds in the names of their folders."""
+"""Column that readers of the parts take from the folder names."""
 _MAX_NAMED = 5
 _UNNAMED_INDEX = re.compile("__index_level_[0-9]+__")
 _OF_WINDOWS = re.compile("stride|first_row|last_row|start_time|end_time|pc_[0-9]+")
@@ -31,21 +31,21 @@ class ColumnSpec:
     """Roles that the job gives to columns; every other role follows from a column's type."""
 
     time: str | None = None
-    """Timestamp or date that orders the rows, and makes features; without it they stay in their own order."""
+    """Timestamp or date that orders the rows, and makes features; without it, rows keep their order."""
     target: str | None = None
-    """Carried along untouched, never a feature; of a window, that of its last row."""
+    """Carried along unchanged, never a feature; a window has the target of its last row."""
     drop: tuple[str, ...] = ()
     """Not read at all."""
     categorical: tuple[str, ...] = ()
-    """Numbers or booleans to make categories of."""
+    """Numbers or booleans to treat as categories."""
     passthrough: tuple[str, ...] = ()
-    """Carried along untouched, no feature."""
+    """Carried along unchanged, no feature."""
     kinds: dict[str, str] = field(default_factory=dict)
     """Kinds of single columns: `numeric`, `boolean`, `datetime`, `categorical`, or one that an installed package adds."""
     high_null_threshold: float = 0.9
-    """Columns of which a larger share is missing in training make no features."""
+    """Columns with a larger share of missing training values make no features."""
     null_time: NullTime = "error"
-    """What becomes of rows without a time: the job is refused, or they are left out and counted."""
+    """Rows without a time: refuse the job, or leave them out and count them."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
@@ -54,7 +54,7 @@ class ColumnSpec:
         if not 0.0 < self.high_null_threshold <= 1.0:
             raise ValueError(f"high_null_threshold is a share in (0, 1], got {self.high_null_threshold}.")
         if "" in (self.time, self.target):
-            raise ValueError("A time or target of no name is given; name a column, or leave the key out.")
+            raise ValueError("The time or target is an empty name; name a column, or leave the key out.")
         for kind in self.kinds.values():
             kind_named(kind)
         seen: dict[str, str] = {}
@@ -136,10 +136,10 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
         if name not in schema.names:
             raise PlanError(f"Column {shown(name)} is not in the table.{did_you_mean(name, schema.names)}")
     if ROW_NUMBER in schema.names and ROW_NUMBER not in spec.drop:
-        raise PlanError(f"The name {ROW_NUMBER!r} is kept for the row's number in the source; rename or `drop` that column.")
+        raise PlanError(f"The name {ROW_NUMBER!r} is reserved for the row's number in the source; rename or `drop` that column.")
     for name in filter(None, [spec.time, spec.target, *spec.passthrough]):
         if name == SPLIT or (name == spec.target and _OF_WINDOWS.fullmatch(name)):
-            raise PlanError(f"The name {name!r} is kept for a column of the result; rename the table's own {name!r}.")
+            raise PlanError(f"The name {name!r} is reserved for a column of the result; rename the table's own {name!r}.")
     for name in also:
         if kind_of(schema.field(name).type) is None:
             raise PlanError(f"Column {name!r} is of type {schema.field(name).type}; it cannot be a key of a hash split.")

@@ -111,8 +111,8 @@ def fit_preprocessing(
         reasons = "; ".join(f"{column.name}: {column.reason}" for column in dropped[:_FEW_REASONS])
         more = f"; and {len(dropped) - _FEW_REASONS:,} more columns" if len(dropped) > _FEW_REASONS else ""
         raise DataError(
-            f"No column of the training rows can be made a feature of ({reasons}{more}). Look at the source, or let more in: "
-            f"see columns.drop, columns.passthrough and columns.high_null_threshold."
+            f"No column makes a feature on the training rows ({reasons}{more}). Check the source, or relax columns.drop, "
+            f"columns.passthrough or columns.high_null_threshold."
         )
     return Preprocessing(tuple(fitted), tuple(dropped))
 

@@ -1,4 +1,4 @@
-"""Whether a table's columns have the types that something was fitted on."""
+"""Compare the types of a table's columns with those that a state was fitted on."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import pyarrow.types as pt
 from emberharmony.arrow import is_text
 
 FROM_FOLDERS = {"emberharmony": "from folders"}
-"""Metadata of a field whose values are read from the names of folders, which say nothing of a type."""
+"""Metadata of a field whose values come from folder names, which do not tell a type."""
 
 
 def type_differences(
     fitted: pa.Schema, schema: pa.Schema, *, optional: Container[str | None] = (), required: Container[str | None] = ()
 ) -> list[str]:
-    """Say of every fitted column that is missing in `schema`, or holds values of another kind there, what differs.
+    """Return the differences: fitted columns that `schema` lacks, or that hold another family of types there.
 
-    A column of the type null holds no values of any kind, and differs from none.
+    A column of the type null matches any type.
 
     Parameters
     ----------
     fitted : pyarrow.Schema
-        The columns that something was fitted on.
+        The columns that the state was fitted on.
     schema : pyarrow.Schema
         The table at hand; it may have more columns, in any order.
     optional : container of str
         Columns that may be missing.
     required : container of str
-        Columns that have to hold values.
+        Columns that may not be of the type null.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def type_differences(
 
 
 def family(type_: pa.DataType) -> str:
-    """What two types have in common that hold the same values: width, unit and encoding do not matter.
+    """Return the family of a type: width, unit and encoding do not matter.
 
     Examples
     --------
@@ -74,5 +74,5 @@ def family(type_: pa.DataType) -> str:
 
 
 def _is_from_folders(field: pa.Field) -> bool:
-    """Whether a column's values stand in the names of folders: ``1`` there is the text that it was among other texts."""
+    """Whether a column comes from folder names: there, ``1`` may be a number or a text."""
     return bool(field.metadata) and b"emberharmony" in field.metadata

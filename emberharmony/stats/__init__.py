@@ -1,4 +1,4 @@
-"""Mergeable states: ``of(chunk)``, ``merge``, and then a figure; float64 on the host whatever the backend."""
+"""Mergeable statistics: ``of(chunk)``, then ``merge``, then a result; states are float64 on the host on every backend."""
 
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.moments import Moments

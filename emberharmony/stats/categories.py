@@ -1,4 +1,4 @@
-"""Exact counts of a column's categories."""
+"""Exact counts of the categories of a column."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emberharmony.stats.hashing import hash_strings
 from emberharmony.typing import Arrays
 
 MAX_MERGED_BYTES = 16 * 2**20
-"""Distinct values and their counts that a merge holds at once; more are counted in several passes over the chunks' states."""
+"""Bytes of distinct values and counts that a merge holds at once; more take several passes over the states of the chunks."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class CategoryCounts:
     @classmethod
     def merge_all(cls, states: Iterable[Self], /) -> Self:
         """Return the state of all states' rows together, in one pass of grouping."""
-        tables = [state.table for state in states if state.n_distinct]  # most columns have no categories, in every chunk
+        tables = [state.table for state in states if state.n_distinct]  # most columns have no categories
         if len(tables) < 2:
             return cls(tables[0]) if tables else cls.empty()
         grouped = pa.concat_tables(tables).group_by("value").aggregate([("count", "sum")])
@@ -70,13 +70,13 @@ class CategoryCounts:
         return list(zip(ordered["value"].to_pylist(), ordered["count"].to_pylist(), strict=True))
 
     def portion(self, number: int, of: int, /) -> Self:
-        """Return the counts of those values whose hash falls into portion `number` of `of`."""
+        """Return the counts of the values that the hash assigns to portion `number` of `of`."""
         if of == 1:
             return self
         return type(self)(self.table.filter(pa.array(hash_strings(self.table["value"]) % np.uint64(of) == number)))
 
     def to_arrays(self) -> Arrays:
-        """Return the state as named arrays: the strings' bytes, one after the other, and where each ends."""
+        """Return the state as named arrays: the concatenated bytes of the strings, the end of each, and the counts."""
         text = self.table["value"].combine_chunks()
         text = text.chunk(0) if isinstance(text, pa.ChunkedArray) and text.num_chunks else text
         if len(text) == 0:
@@ -102,7 +102,7 @@ _NOTHING = pa.Table.from_batches([], _SCHEMA)  # not `empty_table`, which import
 
 
 class TopCategories(NamedTuple):
-    """The most frequent values of a whole column, and how many distinct ones it has."""
+    """The most frequent values of a column, and its number of distinct values."""
 
     values: list[tuple[str, int]]
     n_distinct: int
@@ -111,10 +111,10 @@ class TopCategories(NamedTuple):
 def top_categories(
     states: Callable[[], Iterable[CategoryCounts]], k: int, *, max_bytes: int = MAX_MERGED_BYTES
 ) -> TopCategories:
-    """Merge the chunks' states and return the `k` most frequent values, in bounded memory.
+    """Merge the states of the chunks and return the `k` most frequent values, in bounded memory.
 
-    Every value belongs to one portion by its hash. As many passes over the states are made as keep one portion of all distinct
-    values within `max_bytes`: however many categories a column has, counting stays exact and memory bounded.
+    The hash of a value assigns it to a portion, and each pass over the states counts one portion. There are as many portions
+    as keep each within `max_bytes`, so that counting stays exact and memory bounded for any number of categories.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def top_categories(
 
 
 def _merge_bounded(states: Iterable[CategoryCounts], max_bytes: int) -> CategoryCounts:
-    """Merge states one batch at a time, so that their duplicates never pile up."""
+    """Merge states in batches, so that duplicates take bounded memory."""
     merged, batch, held = CategoryCounts.empty(), list[CategoryCounts](), 0
     for state in states:
         batch.append(state)

@@ -1,7 +1,8 @@
-"""Leading eigenvectors of a covariance matrix that rounding does not turn.
+"""Leading eigenvectors of a covariance matrix, independent of rounding.
 
-Eigenvectors of equal eigenvalues are any orthonormal basis of their eigenspace: the last bits of the matrix decide which one
-an eigensolver returns. Only the eigenspace is well-defined, so its basis is chosen by a rule that depends on the space alone.
+Any orthonormal basis of an eigenspace consists of eigenvectors; if eigenvalues are equal, the last bits of the matrix decide
+which basis an eigensolver returns. Only the eigenspace is well-defined, so a rule that depends on the space alone chooses its
+basis.
 """
 
 from __future__ import annotations
@@ -13,38 +14,38 @@ import numpy as np
 
 from emberharmony.typing import FloatArray
 
-# Eigenvalues closer than this count as equal, relative to the larger one: rounding features to float32 parts variances that
-# are equal on paper by some 1e-7 of themselves.
+# Eigenvalues count as equal if they differ by less than this, relative to the larger one: rounding features to float32
+# separates equal variances by about 1e-7, relative.
 _SAME_RELATIVE = 1e-6
-# Relative to the geometric mean with the largest eigenvalue: below this gap, errors of 1e-15 of the largest eigenvalue turn
-# eigenvectors so far that scores change by 1e-7 of the largest standard deviation.
+# Relative to the geometric mean of an eigenvalue and the largest one: below this gap, an error of 1e-15 of the largest
+# eigenvalue rotates eigenvectors so far that scores change by 1e-7 of the largest standard deviation.
 _SAME_SCORES = 1e-8
-# The golden ratio is far from every ratio of small whole numbers, and structured data give such ratios.
+# Structured data give ratios of small integers; the golden ratio is far from all of them.
 _NEARLY_LONGEST = (math.sqrt(5.0) - 1.0) / 2.0
 
 
 def leading_eigenvectors(
     matrix: FloatArray, /, *, k: int, rounding: float = 1e-12, scale: float = 0.0
 ) -> tuple[FloatArray, FloatArray]:
-    """Largest eigenvalues and their eigenvectors, with a canonical basis for every eigenspace.
+    """Return the largest eigenvalues and their eigenvectors, with a canonical basis for every eigenspace.
 
     Parameters
     ----------
     matrix : array of shape (n, n)
         Symmetric and positive semidefinite, up to rounding.
     k : int
-        Number of eigenvectors, at most `n`. It may cut through an eigenspace.
+        Number of eigenvectors, at most `n`. The last eigenspace may be cut.
     rounding : float
-        Rounding errors of the eigenvalues, relative to the largest of them or to `scale`, with a margin.
+        Bound on the rounding errors of the eigenvalues, relative to the largest eigenvalue or to `scale`.
     scale : float
-        Largest of the numbers that the matrix is a difference of.
+        Largest magnitude of the numbers whose difference the matrix is.
 
     Returns
     -------
     values : array of shape (k,)
         Largest first.
     vectors : array of shape (k, n)
-        Orthonormal rows, their signs arbitrary.
+        Orthonormal rows; their signs are arbitrary.
 
     Examples
     --------
@@ -61,11 +62,11 @@ def leading_eigenvectors(
 
 
 def canonical_basis(vectors: FloatArray, /, *, n: int) -> FloatArray:
-    """First `n` vectors of an orthonormal basis that depends on the space alone, not on the basis it is given by.
+    """Return the first `n` vectors of an orthonormal basis that depends on the space alone, not on the given basis.
 
-    Coordinate axes are projected onto the space and made orthogonal one after the other, as in a pivoted Cholesky
-    factorisation of the projector. The next axis is the first one of which nearly as much is left as of any: symmetric data
-    leave equally much of several, and rounding must not choose among them.
+    The coordinate axes are projected onto the space and orthogonalised one after the other, as in a pivoted Cholesky
+    factorisation of the projector. The next pivot is the first axis whose remainder is nearly as long as the longest:
+    symmetric data leave remainders of equal length, and rounding must not choose among them.
 
     Parameters
     ----------
@@ -84,12 +85,12 @@ def canonical_basis(vectors: FloatArray, /, *, n: int) -> FloatArray:
     >>> np.abs(canonical_basis(turned, n=2)).round(9).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
-    rest = vectors.copy()  # of every axis, in the given basis
+    rest = vectors.copy()  # remainder of every axis, in the given basis
     chosen = np.empty((n, vectors.shape[1]))
     for i in range(n):
         squared = np.einsum("ij,ij->i", rest, rest)
         direction = rest[(squared >= _NEARLY_LONGEST * squared.max()).argmax()].copy()
-        direction -= (chosen[:i] @ direction) @ chosen[:i]  # again: subtracting the others has left rounding errors
+        direction -= (chosen[:i] @ direction) @ chosen[:i]  # again: the first subtraction leaves rounding errors
         direction /= np.linalg.norm(direction)
         rest -= np.outer(rest @ direction, direction)
         chosen[i] = direction
@@ -98,11 +99,11 @@ def canonical_basis(vectors: FloatArray, /, *, n: int) -> FloatArray:
 
 
 def _whole_eigenspaces(matrix: FloatArray, k: int, rounding: float, scale: float) -> tuple[FloatArray, FloatArray]:
-    """At least `k` leading eigenvalues and eigenvectors (as columns), and as many more as their last eigenspace has."""
+    """Return the leading eigenvalues and eigenvectors (as columns): `k`, and the rest of the last eigenspace."""
     from scipy.linalg import eigh  # late: only the fit needs SciPy
 
     n = len(matrix)
-    values, vectors = _leading(matrix, min(k + 1, n))  # one more tells whether the last eigenspace goes on
+    values, vectors = _leading(matrix, min(k + 1, n))  # one more shows whether the last eigenspace ends at k
     if k + 1 >= n or k in _borders(values, rounding, scale):
         return values, vectors
     every = eigh(matrix, eigvals_only=True, driver="evr")[::-1]
@@ -118,7 +119,7 @@ def _leading(matrix: FloatArray, k: int) -> tuple[FloatArray, FloatArray]:
 
 
 def _borders(values: FloatArray, rounding: float, scale: float) -> list[int]:
-    """Numbers of the eigenvalues, largest first, with which an eigenspace begins, and the number of them all."""
+    """Return the index at which each eigenspace begins, and the number of eigenvalues; they are given largest first."""
     largest, above = max(float(values[0]), 0.0), np.maximum(values[:-1], 0.0)
     same = np.maximum(_SAME_RELATIVE * above, _SAME_SCORES * np.sqrt(above * largest))
     same = np.maximum(same, rounding * max(largest, scale))

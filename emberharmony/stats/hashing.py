@@ -29,7 +29,7 @@ def hash_strings(column: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
 
 
 def hash_rows(columns: Sequence[pa.Array | pa.ChunkedArray], *, seed: int = 0) -> NDArray[np.uint64]:
-    """Hash the rows of several columns of strings, in their order."""
+    """Hash each row of several columns of strings; the order of the columns matters."""
     mixed = np.full(len(columns[0]), seed, np.uint64)
     for column in columns:
         mixed = _mixed(mixed ^ hash_strings(column))
@@ -37,7 +37,7 @@ def hash_rows(columns: Sequence[pa.Array | pa.ChunkedArray], *, seed: int = 0) -
 
 
 def runs_of(columns: Sequence[pa.ChunkedArray]) -> Runs:
-    """Runs of rows that are equal in all of several columns of strings; null equals null."""
+    """Return the runs of neighbouring rows that agree in every column of strings; null equals null."""
     n_rows = len(columns[0])
     if not n_rows:
         return Runs()

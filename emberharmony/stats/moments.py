@@ -15,8 +15,8 @@ from emberharmony.typing import Arrays, FloatArray
 class Moments:
     """First two moments and the range of finite numbers.
 
-    Chunks are merged by the pairwise update of Chan, Golub and LeVeque [1]_: the difference of two means enters
-    squared, raw sums of squares never do, so a large offset costs no digits.
+    Chunks are merged by the pairwise update of Chan, Golub and LeVeque [1]_. It uses the squared difference of two means
+    and no raw sums of squares, so a large offset costs no digits.
 
     References
     ----------
@@ -47,9 +47,9 @@ class Moments:
         """Return the state of float64 `x` of shape ``(n_rows,)``, all of it finite."""
         if len(x) == 0:
             return cls.empty()
-        with np.errstate(over="ignore", invalid="ignore"):  # squares of 1e200 are infinite: whoever fits will say so
+        with np.errstate(over="ignore", invalid="ignore"):  # squares of 1e200 are infinite; the fit refuses them
             mean = float(x.mean())
-            # Not as a product: BLAS shares that out among threads, whose number would decide the last bit.
+            # Not a dot product: BLAS splits it among threads, whose number would decide the last bit.
             squares = np.square(x - mean)
             return cls(len(x), mean, float(squares.sum()), float(x.min()), float(x.max()))
 
@@ -74,7 +74,7 @@ class Moments:
 
     @property
     def is_constant(self) -> bool:
-        """Whether every value is the same one (or there is none)."""
+        """Whether all values are equal, or there are none."""
         return self.minimum >= self.maximum
 
     def to_arrays(self) -> Arrays:

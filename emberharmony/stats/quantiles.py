@@ -1,4 +1,4 @@
-"""Quantiles of one column from a sketch that does not depend on how, or in which order, the rows were chunked."""
+"""Quantiles of one column, from a sketch that is the same for every chunking and order of the rows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from emberharmony.typing import Arrays, FloatArray, IntArray
 
 MAX_EXACT_VALUES = 16_384
-"""Up to so many distinct values a column is counted exactly."""
+"""Up to this many distinct values, a column is counted exactly."""
 
 MAX_BUCKETS = 65_536
-"""Of more buckets, neighbours are joined: a state stays within 1 MiB, whatever the numbers."""
+"""If there are more buckets, neighbours are joined, so that a state never exceeds 1 MiB."""
 
 _LOOKED_AT = 20_000
-"""Rows of which more than `MAX_EXACT_VALUES` distinct values settle that the whole is counted in buckets."""
-_SLOT_BITS = 17  # of a value's hash: so many slots that few of those rows share one
+"""If these rows alone hold more than `MAX_EXACT_VALUES` distinct values, the whole is counted in buckets at once."""
+_SLOT_BITS = 17  # bits of a hash: with this many slots, few of those rows collide
 
-# A bucket is what a float64 shares in sign, exponent and its first 10 mantissa bits: 2**-10 of its value wide, so that its
-# middle is within 2**-11 = 0.05 % of everything in it.
+# Numbers that agree in sign, exponent and the first 10 bits of the mantissa share a bucket. Its relative width is 2**-10, so
+# that its middle is within 2**-11 = 0.05 % of every number in it.
 _SHIFT = 52 - 10
 _SIGN_BIT = 63
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio, for hashes by multiplication
@@ -28,11 +28,11 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio, for hash
 
 @dataclass(frozen=True)
 class Quantiles:
-    """Counts of distinct values, or, past `MAX_EXACT_VALUES` of them, of buckets of equal relative width.
+    """Counts of distinct values; past `MAX_EXACT_VALUES` of them, counts of buckets of equal relative width.
 
-    Which of the two it is depends on the number of distinct values alone: counts are integers and buckets are fixed, so
-    merging is exact, associative and commutative. Columns of few distinct values (most integers, prices, delays) have exact
-    quantiles; others a relative error of at most 0.05 %, or twice that where they fill the buckets of over 64 powers of two.
+    The number of distinct values alone decides which. Counts are integers and buckets are fixed, so merging is exact,
+    associative and commutative. Columns of few distinct values (most integers, prices, delays) have exact quantiles; others
+    have a relative error of at most 0.05 %, or twice that if the numbers span more than 64 powers of two.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class Quantiles:
     def of(cls, x: FloatArray, /) -> Self:
         """Return the state of float64 `x` of shape ``(n_rows,)``, all of it finite.
 
-        Costs a sort, or, where the first rows alone have too many distinct values, a few passes.
+        Costs a sort, or a few passes if the first rows alone hold too many distinct values.
         """
         if len(x) > _LOOKED_AT and _surely_distinct(x[:_LOOKED_AT]) > MAX_EXACT_VALUES:
             return cls(*_counted_in_buckets(x))._bounded()
@@ -87,7 +87,7 @@ class Quantiles:
 
     @property
     def values(self) -> FloatArray:
-        """Distinct values where they are kept, else the middle of every bucket; their counts are `counts`."""
+        """The distinct values, or the middle of every bucket; `counts` are their counts."""
         return np.asarray(self.keys, np.float64) if self.exact else _bucket_middles(self.keys, self.halvings)
 
     def quantile(self, q: float, /) -> float:
@@ -136,7 +136,7 @@ class Quantiles:
         return type(self)(*_summed(np.asarray(self.keys, np.int64) >> by, self.counts), halvings) if by else self
 
     def to_arrays(self) -> Arrays:
-        """Return the state as named arrays, of types no wider than their numbers need: a fifth of the bytes of int64."""
+        """Return the state as named arrays of the narrowest types: a fifth of the bytes of int64."""
         keys = self.keys if self.exact else self.keys.astype(np.int32)  # sign, exponent and mantissa bits: 22 in all
         counts = self.counts.astype(np.min_scalar_type(self.counts.max(initial=0)))
         return {"keys": keys, "counts": counts, "halvings": np.array([self.halvings], np.int64)}
@@ -149,10 +149,10 @@ class Quantiles:
 
 
 class QuantileSum:
-    """Adds states up, many times faster than merging them one by one; the result is the same.
+    """The sum of many states: the result of merging them one by one, many times faster.
 
-    Buckets are added in place, in a table of all buckets between the extremes, as long as it takes no more than a state of so
-    many rows may. Of numbers of too many sizes, and of few distinct ones, states are merged.
+    Counts are added in place, in a table of all buckets between the extremes, as long as the table is no larger than a state
+    of that many rows may be. States of few distinct values, and of numbers of too many magnitudes, are merged.
 
     Examples
     --------
@@ -170,7 +170,7 @@ class QuantileSum:
         self._fits = True
 
     def add(self, state: Quantiles, /) -> None:
-        """Add the rows of one more state."""
+        """Add one more state."""
         if self._fits and not state.exact and not state.halvings:
             n_rows, zero = self._n_rows + state.count, int(np.searchsorted(state.keys, 0))
             below, above = state.keys[:zero], state.keys[zero:]
@@ -184,7 +184,7 @@ class QuantileSum:
         self._merged = self._merged.merge(state)
 
     def state(self) -> Quantiles:
-        """Return the state of all rows added."""
+        """Return the sum of the states."""
         if not self._n_rows:
             return self._merged
         (below, fewer), (above, more) = self._below.counted(), self._above.counted()
@@ -192,18 +192,18 @@ class QuantileSum:
 
 
 class _BucketTable:
-    """Counts of all buckets of one sign between the lowest and the highest that occur."""
+    """Counts of all buckets of one sign, from the lowest to the highest that occurs."""
 
     def __init__(self) -> None:
         self._low, self._counts = 0, np.empty(0, np.int64)
 
     def span_with(self, keys: IntArray | FloatArray) -> int:
-        """Number of buckets if these, sorted, were added."""
+        """Return the number of buckets after adding these, which are sorted."""
         low, stop = self._range_with(keys)
         return stop - low
 
     def add(self, keys: IntArray | FloatArray, counts: IntArray) -> None:
-        """Count distinct, sorted buckets."""
+        """Add the counts of distinct, sorted buckets."""
         low, stop = self._range_with(keys)
         if stop - low > len(self._counts):
             grown = np.zeros(stop - low, np.int64)
@@ -213,7 +213,7 @@ class _BucketTable:
         self._counts[np.asarray(keys, np.int64) - low] += counts
 
     def counted(self) -> tuple[IntArray, IntArray]:
-        """Sorted buckets that occur, and their counts."""
+        """Return the buckets that occur, sorted, and their counts."""
         found = np.flatnonzero(self._counts)
         return found + self._low, self._counts[found]
 
@@ -224,12 +224,12 @@ class _BucketTable:
 
 
 def _run_starts(ordered: FloatArray | IntArray) -> IntArray:
-    """Where each run of equal, sorted values begins."""
+    """Return the position at which each run of equal values begins; values are sorted."""
     return np.flatnonzero(np.concatenate([np.ones(min(len(ordered), 1), bool), ordered[1:] != ordered[:-1]]))
 
 
 def _summed(keys: FloatArray | IntArray, counts: IntArray) -> tuple[FloatArray | IntArray, IntArray]:
-    """Sorted keys, each once, with the counts of its run."""
+    """Return each of the sorted keys once, with the sum of its counts."""
     starts = _run_starts(keys)
     return keys[starts], np.add.reduceat(counts, starts) if len(starts) else counts
 
@@ -247,19 +247,19 @@ def _magnitudes(values: FloatArray | IntArray) -> IntArray:
 
 
 def _buckets(values: FloatArray | IntArray) -> IntArray:
-    """Number the buckets of sorted values so that they stay sorted: negative ones count down from -1."""
+    """Return the bucket numbers of sorted values, sorted too: buckets of negative values count down from -1."""
     magnitudes = _magnitudes(values)
     return np.where(values < 0, ~magnitudes, magnitudes)
 
 
 def _counted_in_buckets(x: FloatArray) -> tuple[IntArray, IntArray]:
-    """Sorted buckets and their counts, of values in any order."""
+    """Return the sorted buckets of values in any order, and their counts."""
     bits = (x + 0.0).view(np.int64)  # + 0.0 turns -0.0 into 0.0
     places = np.abs(x).view(np.int64) >> _SHIFT
     lowest, highest = int(places.min()), int(places.max())
-    n = highest - lowest + 1  # few exponents occur: a table of all buckets between the extremes is small
+    n = highest - lowest + 1  # few exponents occur, so a table of all buckets between the extremes is small
     places -= lowest
-    places += (bits >> _SIGN_BIT) & n  # behind the positive ones; picking them out would take three times as long
+    places += (bits >> _SIGN_BIT) & n  # negative values go behind the positive ones; separating them takes three times as long
     counts = np.bincount(places, minlength=2 * n)
     above, below = counts[:n], counts[n:]
     down, up = np.flatnonzero(below)[::-1], np.flatnonzero(above)
@@ -267,7 +267,7 @@ def _counted_in_buckets(x: FloatArray) -> tuple[IntArray, IntArray]:
 
 
 def _surely_distinct(x: FloatArray) -> int:
-    """How many distinct values there are at least: hashes that occur. A twentieth of the time of a sort."""
+    """Return a lower bound of the number of distinct values: the number of hashes. Takes a twentieth of the time of a sort."""
     hashes = (x + 0.0).view(np.uint64) * _GOLDEN  # the high bits of the product depend on all bits
     occurs = np.zeros(1 << _SLOT_BITS, bool)
     occurs[(hashes >> np.uint64(64 - _SLOT_BITS)).view(np.int64)] = True
@@ -278,5 +278,5 @@ def _bucket_middles(buckets: FloatArray | IntArray, halvings: int) -> FloatArray
     numbers, shift = np.asarray(buckets, np.int64), _SHIFT + halvings
     magnitudes = np.where(numbers < 0, ~numbers, numbers)
     middles: FloatArray = ((magnitudes << shift) + (1 << (shift - 1))).view(np.float64)
-    middles[magnitudes == 0] = 0.0  # the bucket of zero and of numbers below 1e-310
+    middles[magnitudes == 0] = 0.0  # zero and numbers below 1e-310 share this bucket
     return np.where(buckets < 0, -middles, middles)

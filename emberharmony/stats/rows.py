@@ -1,4 +1,4 @@
-"""Rows of a series as a table on the current backend, a block of them at a time."""
+"""Blocks of a series' rows as matrices on the current backend."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from emberharmony.typing import FeatureBlock
 
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _LARGEST_IN_FLOAT32 = 1e14
-"""Of larger numbers, sums of products may leave float32."""
+"""Sums of products of larger numbers may overflow float32."""
 
 
 def on_host() -> bool:
-    """Whether the current backend computes where the rows are."""
+    """Whether the current backend computes on the host, where the rows are."""
     return select().device.startswith("cpu")
 
 
 def compute_dtype() -> Any:
-    """float64 where the current backend's device has it, else float32."""
+    """Return float64 if the device of the current backend has it, otherwise float32."""
     return ops.float64 if select().float64 else ops.float32
 
 
 def wide_enough_for(rows: FeatureBlock) -> AbstractContextManager[Any]:
-    """A backend that products of these rows do not overflow on: the current one, or NumPy where that has no float64.
+    """Return a context whose backend computes products of these rows without overflow: NumPy if the current one lacks float64.
 
     Examples
     --------
@@ -41,19 +41,19 @@ def wide_enough_for(rows: FeatureBlock) -> AbstractContextManager[Any]:
 
 
 def rows_with_ones(rows: FeatureBlock, n_rows: int) -> Any:
-    """Rows of a series, each with a one at its end, and rows of zeros after them.
+    """Return rows of a series, each with a one appended, followed by rows of zeros.
 
     Parameters
     ----------
     rows : array of shape (n_features, <= n_rows)
         Consecutive rows of a series.
     n_rows : int
-        Rows of the table.
+        Rows of the matrix.
 
     Returns
     -------
     Tensor of shape (n_rows, n_features + 1)
-        In float64, or in float32 on a device that has no float64.
+        float64, or float32 on a device without float64.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def rows_with_ones(rows: FeatureBlock, n_rows: int) -> Any:
     dtype = compute_dtype()
     if on_host():
         table = np.zeros((n_rows, n_features + 1), np.float64 if dtype == ops.float64 else np.float32)
-        # Copied first: features that lie a power of two apart would push each other out of the cache while they are turned.
+        # Copied first: features a power of two apart would evict each other from the cache during the transposition.
         table[:n_given, :-1] = rows.copy().T
         table[:n_given, -1] = 1.0
         return ops.asarray(table)

@@ -13,7 +13,7 @@ from emberharmony.typing import BoolArray, IntArray
 
 @dataclass(frozen=True)
 class Runs:
-    """Maximal runs of equal neighbours: how many there are, and how many rows are in runs of two or more.
+    """Maximal runs of equal neighbours: their number, and the number of rows in runs of two or more.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class Runs:
 
     @classmethod
     def of_changes(cls, changes: BoolArray, *, first: int, last: int) -> Self:
-        """Return the runs of a sequence, from whether each value but the first differs from the one before it."""
+        """Return the runs of a sequence; `changes` marks the values after the first that differ from their predecessor."""
         starts = np.flatnonzero(np.concatenate([[True], changes]))
         lengths = np.diff(np.append(starts, len(changes) + 1))
         shared = int(lengths[lengths > 1].sum())
@@ -64,5 +64,5 @@ class Runs:
 
 
 def merged_runs(runs: Mapping[str, Runs], more: Mapping[str, Runs]) -> dict[str, Runs]:
-    """Runs by name, followed by more of them."""
+    """Merge runs by name: those of `runs`, followed by those of `more`."""
     return {name: runs.get(name, Runs()).merge(more.get(name, Runs())) for name in {**runs, **more}}

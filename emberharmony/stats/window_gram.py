@@ -1,12 +1,12 @@
 """The Gram matrix of all windows of a series, without building a window.
 
-Windows of neighbouring rows share their rows: entry block (i, j) of the Gram matrix of windows is a sum of products
-``x[p] x[p + j - i].T`` over the rows ``p`` that are number `i` of a window, and depends on ``i`` modulo the stride and on
-the lag ``j - i`` only. So the series is seen as lines of a period each, a multiple of the strides (a reshape, no copy), and
-for each place in a line the rows there are multiplied with those up to a window's length after them: one matrix product. A
-series padded with zero rows counts a few incomplete windows too many: they are subtracted by name.
+Overlapping windows share rows. Block (i, j) of the Gram matrix of windows is the sum of the products ``x[p] x[p + j - i].T``
+over all rows ``p`` that are at position `i` of a window; it depends only on the lag ``j - i`` and on ``i`` modulo the stride.
+The series is therefore reshaped, without a copy, into lines whose length (the period) is a multiple of the strides. For each
+place in a line, one matrix product multiplies the rows at that place with the rows up to a window's length after them. Padding
+the series with rows of zeros counts a few incomplete windows, which are subtracted.
 
-Rows carry a constant one as their last column, so that the same matrix holds the windows' count and their sums.
+Each row ends with a constant one, so that the same matrix holds the sums of the windows and their number.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from emberharmony.stats.rows import on_host, rows_with_ones, wide_enough_for
 from emberharmony.threads import each_block, threads_for
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray
 
-_MAX_PRODUCT_BYTES = 64 * 2**20  # of the products of strides that share a period
-_MAX_PERIOD = 64  # of strides that share one: a line has to repeat often enough for its products to be large
-_LONG_STRIDE = 1_000  # windows so far apart are few: they are built
+_MAX_PRODUCT_BYTES = 64 * 2**20  # products of the strides that share a period
+_MAX_PERIOD = 64  # shared period: a series needs many lines for its products to be large
+_LONG_STRIDE = 1_000  # windows so far apart are few, and are built
 _HOST_BLOCK_ROWS = 6_000  # a block and its products stay in cache
 _DEVICE_BLOCK_ROWS = 262_144
 
@@ -34,9 +34,8 @@ _DEVICE_BLOCK_ROWS = 262_144
 class WindowGram:
     """Gram matrix, sums and count of the windows of one segment of a series.
 
-    States of adjoining segments merge into the state of both: windows across the border are added from the rows that
-    each keeps of its ends. Windows start where the row's number in the *series* is a multiple of the stride, so chunking
-    moves none.
+    States of adjoining segments can be merged: each keeps the rows at its ends, from which the windows across the border are
+    added. Windows start at rows whose number in the *series* is a multiple of the stride, so chunking does not move them.
 
     Examples
     --------
@@ -64,7 +63,7 @@ class WindowGram:
 
     @classmethod
     def of_strides(cls, rows: FeatureBlock, /, *, start: int, size: int, strides: Sequence[int]) -> list[Self]:
-        """Return the states of several strides over the same rows, which share their matrix products."""
+        """Return the states of several strides over the same rows; the strides share matrix products."""
         with wide_enough_for(rows):
             grams = window_grams(rows, start=start, size=size, strides=strides)
         n_rows, halo = rows.shape[1], size - 1
@@ -107,7 +106,7 @@ class WindowGram:
         return type(self)(self.size, self.stride, self.start, self.n_rows + other.n_rows, gram, head, tail)
 
     def add_series(self, other: Self, /) -> Self:
-        """Return the windows of this series and of another one together; no segment can be merged with them any more."""
+        """Return the sums over the windows of this series and of another one; the result cannot be merged with a segment."""
         return replace(self, gram=self.gram + other.gram)
 
     def to_arrays(self) -> Arrays:
@@ -123,7 +122,7 @@ class WindowGram:
 
 
 def merge_segments(states: Iterable[Sequence[WindowGram]], /) -> list[WindowGram]:
-    """Merge the states of adjoining segments, given in order, each as one state per stride; of no segment return none.
+    """Merge the states of adjoining segments in order, each a list of one state per stride; without segments return none.
 
     Examples
     --------
@@ -139,7 +138,7 @@ def merge_segments(states: Iterable[Sequence[WindowGram]], /) -> list[WindowGram
 
 
 def window_grams(rows: FeatureBlock, /, *, start: int, size: int, strides: Sequence[int]) -> dict[int, FloatArray]:
-    """Gram matrices, by stride, of the complete windows within `rows`, computed on the current backend.
+    """Return the Gram matrices, by stride, of the complete windows within `rows`, computed on the current backend.
 
     Parameters
     ----------
@@ -153,10 +152,10 @@ def window_grams(rows: FeatureBlock, /, *, start: int, size: int, strides: Seque
     Returns
     -------
     dict of arrays of shape (size * (n_features + 1), size * (n_features + 1)), float64
-        Windows flattened row by row, every row with a one as its last entry.
+        Windows are flattened row by row; each row ends with a one.
     """
     n_features, n_rows = rows.shape
-    phases = {stride: -start % stride for stride in strides}  # first window's first row within `rows`
+    phases = {stride: -start % stride for stride in strides}  # first row, within `rows`, of the first window
     few = [s for s in strides if s >= _LONG_STRIDE or n_rows < 4 * size]
     grams = {s: _of_few_windows(rows, range(phases[s], n_rows - size + 1, s), size) for s in few}
     many = [s for s in strides if s not in grams]
@@ -166,7 +165,7 @@ def window_grams(rows: FeatureBlock, /, *, start: int, size: int, strides: Seque
 
 
 def _by_lags(rows: FeatureBlock, phases: Mapping[int, int], size: int) -> dict[int, FloatArray]:
-    """Gram matrices of the strides of `phases`, from products that they share; these are gone before others are made."""
+    """Return the Gram matrices of strides that share their products; the products are freed on return."""
     period = _period([*phases], size)
     products = _lagged_products(rows, period, _reaches(period, phases, size))
     return {
@@ -175,7 +174,7 @@ def _by_lags(rows: FeatureBlock, phases: Mapping[int, int], size: int) -> dict[i
 
 
 def _sharing_a_period(strides: Sequence[int], *, size: int, width: int) -> list[list[int]]:
-    """Put strides together whose products are worth sharing: their common period is short."""
+    """Group strides whose common period is short, so that sharing products pays."""
     groups: list[list[int]] = []
     for stride in sorted(strides):
         for group in groups:
@@ -189,7 +188,7 @@ def _sharing_a_period(strides: Sequence[int], *, size: int, width: int) -> list[
 
 
 def _period(strides: Sequence[int], size: int) -> int:
-    """Smallest common multiple of the strides in which a window has room.
+    """Return the smallest common multiple of the strides that is at least a window long.
 
     Examples
     --------
@@ -200,16 +199,16 @@ def _period(strides: Sequence[int], size: int) -> int:
 
 
 def _reaches(period: int, phases: Mapping[int, int], size: int) -> dict[int, int]:
-    """For every row of a period that windows of some stride hold: up to how many rows, from it on, are in one of them."""
+    """Return, for each row of a period that lies in a window, the most rows from it to the end of a window."""
     reaches = {p: max(size - (p - phase) % stride for stride, phase in phases.items()) for p in range(period)}
     return {p: reach for p, reach in reaches.items() if reach > 0}
 
 
 def _lagged_products(rows: FeatureBlock, period: int, reaches: Mapping[int, int]) -> dict[int, FloatArray]:
-    """Sums of ``x[p] [x[p], x[p + 1], ...].T`` over the rows that are number `p` of their period.
+    """Return the sums of ``x[p] [x[p], x[p + 1], ...].T`` over the rows at place `p` of their period.
 
-    Returns arrays of shape ``(width, reaches[p] * width)``. Each is summed by one thread, block after block: their number
-    changes no last bit.
+    The arrays have shape ``(width, reaches[p] * width)``. One thread sums each, block after block, so that the number of
+    threads does not change the last bit.
     """
     n_rows, width, here = rows.shape[1], rows.shape[0] + 1, on_host()
     block_rows = max((_HOST_BLOCK_ROWS if here else _DEVICE_BLOCK_ROWS) // period, 4) * period
@@ -218,13 +217,13 @@ def _lagged_products(rows: FeatureBlock, period: int, reaches: Mapping[int, int]
     def add_up(some: Sequence[int]) -> None:
         for begin in range(0, n_rows, block_rows):
             n = min(block_rows, _ceil_to(n_rows - begin, period))
-            # A period more than the block's own rows: the last of them meet the rows after it.
+            # One period more than the rows of the block: its last rows are multiplied with the rows after it.
             flat = ops.reshape(rows_with_ones(rows[:, begin : begin + n + period], n + period), (-1,))
             for p in some:
                 lines = ops.reshape(flat[p * width : (p + n) * width], (n // period, period * width))
                 sums[p] += (lines[:, :width].mT @ lines[:, : reaches[p] * width]).numpy()
 
-    # Each turns all rows, a block at a time, for its own places; it would send a device all of them again.
+    # Each thread transposes all rows for its own places; on a device, each would transfer all of them again.
     n_threads = threads_for(12 * width * block_rows) if here and n_rows > block_rows else 1
     places = list(reaches)
     each_block(add_up, [places[i::n_threads] for i in range(n_threads)])
@@ -232,7 +231,7 @@ def _lagged_products(rows: FeatureBlock, period: int, reaches: Mapping[int, int]
 
 
 def _from_products(products: Mapping[int, FloatArray], period: int, phase: int, size: int, stride: int) -> FloatArray:
-    """Gram matrix of all windows of the zero-padded series, from its lagged products."""
+    """Return the Gram matrix of all windows of the zero-padded series, from its lagged products."""
     width = len(next(iter(products.values())))
     gram = np.empty((size, width, size, width))
     for lag in range(size):
@@ -246,7 +245,7 @@ def _from_products(products: Mapping[int, FloatArray], period: int, phase: int, 
 
 
 def _incomplete(rows: FeatureBlock, phase: int, size: int, stride: int) -> FloatArray:
-    """Gram matrix of the windows of the zero-padded series that reach past its first or last row."""
+    """Return the Gram matrix of the windows that reach past the first or last row of the series into the padding."""
     halo, n_rows = size - 1, rows.shape[1]
     padding = np.zeros((halo, rows.shape[0] + 1))
     before = np.concatenate([padding, _with_ones(rows[:, :halo])])
@@ -257,13 +256,13 @@ def _incomplete(rows: FeatureBlock, phase: int, size: int, stride: int) -> Float
 
 
 def _of_few_windows(rows: FeatureBlock, starts: Sequence[int], size: int) -> FloatArray:
-    """Gram matrix of windows that are built: the obvious way, of no more rows than are in them."""
+    """Return the Gram matrix of few windows by building them; only their rows are read."""
     index = (np.asarray(starts, np.int64)[:, None] + np.arange(size)).reshape(-1)
     return _gram_of_windows(_with_ones(rows[:, index]), range(0, len(index), size), size)
 
 
 def _gram_of_windows(rows: FloatArray, starts: Sequence[int], size: int) -> FloatArray:
-    """Gram matrix of windows of a table of rows, built."""
+    """Return the Gram matrix of windows of a matrix of rows by building them."""
     index = np.asarray(starts, np.int64)[:, None] + np.arange(size)
     windows: FloatArray = rows[index.reshape(-1)].reshape(len(index), size * rows.shape[1])
     gram: FloatArray = windows.T @ windows
@@ -271,7 +270,7 @@ def _gram_of_windows(rows: FloatArray, starts: Sequence[int], size: int) -> Floa
 
 
 def _with_ones(rows: FeatureBlock) -> FloatArray:
-    """Rows as float64 of shape ``(n_rows, n_features + 1)``, a one at each one's end."""
+    """Return rows as float64 of shape ``(n_rows, n_features + 1)``, each with a one appended."""
     ones = np.ones((rows.shape[1], rows.shape[0] + 1))
     ones[:, :-1] = rows.T
     return ones

@@ -83,7 +83,7 @@ def test_contradictions(roles, message):
 
 @pytest.mark.parametrize("name", ["split", "stride", "first_row", "last_row", "start_time", "end_time", "pc_1", "pc_32"])
 def test_names_of_the_result_are_not_given_to_targets(name):
-    with pytest.raises(PlanError, match=f"The name '{name}' is kept"):
+    with pytest.raises(PlanError, match=f"The name '{name}' is reserved"):
         assign_roles(SCHEMA.append(pa.field(name, pa.int8())), ColumnSpec(target=name))
     assign_roles(SCHEMA.append(pa.field(name, pa.int8())), ColumnSpec(target="y"))
 
@@ -91,7 +91,7 @@ def test_names_of_the_result_are_not_given_to_targets(name):
 @pytest.mark.parametrize("role", ["time", "target", "passthrough"])
 def test_nothing_carried_is_called_split(role):
     schema = SCHEMA.append(pa.field("split", pa.timestamp("s")))
-    with pytest.raises(PlanError, match="The name 'split' is kept"):
+    with pytest.raises(PlanError, match="The name 'split' is reserved"):
         assign_roles(schema, ColumnSpec(**{role: ("split",) if role == "passthrough" else "split"}))
 
 
@@ -102,7 +102,7 @@ def test_a_job_gives_kinds_to_columns():
 
 def test_row_number_is_kept():
     schema = SCHEMA.append(pa.field("row_number", pa.int8()))
-    with pytest.raises(PlanError, match=r"'row_number' is kept .* or `drop` that column"):
+    with pytest.raises(PlanError, match=r"'row_number' is reserved .* or `drop` that column"):
         assign_roles(schema, ColumnSpec())
     assert "row_number" not in assign_roles(schema, ColumnSpec(drop=("row_number",))).to_read
 
@@ -155,5 +155,5 @@ def test_a_table_without_features_says_which_columns_and_why():
 
 @pytest.mark.parametrize("role", ["time", "target"])
 def test_a_role_needs_a_name(role):
-    with pytest.raises(ValueError, match="of no name"):
+    with pytest.raises(ValueError, match="is an empty name"):
         ColumnSpec(**{role: ""})

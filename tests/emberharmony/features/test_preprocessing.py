@@ -143,7 +143,7 @@ def test_what_is_dropped_and_why():
 
 
 def test_nothing_left():
-    with pytest.raises(DataError, match=r"No column of the training rows can be made a feature of \(x: constant in training"):
+    with pytest.raises(DataError, match=r"No column makes a feature on the training rows \(x: constant in training"):
         fit(pa.table({"x": [1.0, 1.0]}))
 
 
