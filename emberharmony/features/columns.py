@@ -136,7 +136,9 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
         if name not in schema.names:
             raise PlanError(f"Column {shown(name)} is not in the table.{did_you_mean(name, schema.names)}")
     if ROW_NUMBER in schema.names and ROW_NUMBER not in spec.drop:
-        raise PlanError(f"The name {ROW_NUMBER!r} is reserved for the row's number in the source; rename or `drop` that column.")
+        raise PlanError(
+            f"The name {ROW_NUMBER!r} is reserved for the row's number in the source; rename or `drop` that column."
+        )
     for name in filter(None, [spec.time, spec.target, *spec.passthrough]):
         if name == SPLIT or (name == spec.target and _OF_WINDOWS.fullmatch(name)):
             raise PlanError(f"The name {name!r} is reserved for a column of the result; rename the table's own {name!r}.")

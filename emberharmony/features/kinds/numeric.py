@@ -30,6 +30,35 @@ _FEW_VALUES = 4096  # distinct values that a dictionary in a file holds
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """Imputation and scaling: missing values become `fill`, then ``(x - mean) / scale``.
+
+    Mean and scale are those of the imputed column, as in scikit-learn's `SimpleImputer` followed by `StandardScaler`.
+
+    Examples
+    --------
+    >>> scaling = Scaling.fit(Moments.of(np.array([1.0, 3.0])), median=2.0, n_missing=2)
+    >>> scaling.mean, round(scaling.scale, 6)
+    (2.0, 0.707107)
+    """
+
+    fill: float
+    mean: float
+    scale: float
+
+    @classmethod
+    def fit(cls, moments: Moments, *, median: float, n_missing: int) -> Self:
+        """Fit on the moments and median of the finite training values, and the number of missing ones."""
+        filled = moments.merge(Moments(n_missing, median, 0.0, median, median))
+        return cls(median, filled.mean, math.sqrt(filled.variance) or 1.0)
+
+    @classmethod
+    def unscaled(cls, fill: float) -> Self:
+        """Return an imputation without scaling."""
+        return cls(fill, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
 class FittedNumber(FittedColumn):
     """A column of numbers and its one feature."""
 
@@ -142,35 +171,6 @@ class Numeric:
         return tuple(sorted({quantiles.quantile(i / N_BINS) for i in range(1, N_BINS)}))
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """Imputation and scaling: missing values become `fill`, then ``(x - mean) / scale``.
-
-    Mean and scale are those of the imputed column, as in scikit-learn's `SimpleImputer` followed by `StandardScaler`.
-
-    Examples
-    --------
-    >>> scaling = Scaling.fit(Moments.of(np.array([1.0, 3.0])), median=2.0, n_missing=2)
-    >>> scaling.mean, round(scaling.scale, 6)
-    (2.0, 0.707107)
-    """
-
-    fill: float
-    mean: float
-    scale: float
-
-    @classmethod
-    def fit(cls, moments: Moments, *, median: float, n_missing: int) -> Self:
-        """Fit on the moments and median of the finite training values, and the number of missing ones."""
-        filled = moments.merge(Moments(n_missing, median, 0.0, median, median))
-        return cls(median, filled.mean, math.sqrt(filled.variance) or 1.0)
-
-    @classmethod
-    def unscaled(cls, fill: float) -> Self:
-        """Return an imputation without scaling."""
-        return cls(fill, 0.0, 1.0)
-
-
 def fitted_scaling(name: str, profile: ColumnProfile) -> Scaling:
     """Fit the scaling of a column of numbers.
 
@@ -190,7 +190,7 @@ def fitted_scaling(name: str, profile: ColumnProfile) -> Scaling:
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> FloatArray:
-    """A numeric or boolean column as float64 of shape ``(n_rows,)``, with NaN for null."""
+    """Return a numeric or boolean column as float64 of shape ``(n_rows,)``, with NaN for null."""
     if pt.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pt.is_boolean(column.type):
