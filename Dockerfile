@@ -6,9 +6,9 @@
 #   docker run --rm -e PREFECT_API_URL=http://server:4200/api -v /shared:/shared emberharmony            # pool cpu
 #   docker run --rm --gpus all -e POOL=gpu -e PREFECT_API_URL=... -v /shared:/shared emberharmony:cuda   # pool gpu
 #
-# /shared is the folder that every host reaches by that path (EMBERHARMONY_HOME, deploy/README.md); user 10001 has to be able to write there.
+# /shared is a folder that all hosts share under this path (EMBERHARMONY_HOME, deploy/README.md); user 10001 must be able to write there.
 #
-# Apple silicon works natively, not in a container: there is no Metal in one (docs/scale.md).
+# Apple silicon works natively, not in a container: containers cannot use Metal (docs/scale.md).
 
 ARG DEVICE=cpu
 ARG PYTHON=3.11
@@ -18,7 +18,7 @@ ARG DEVICE
 WORKDIR /src
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-# torch first and by itself: the default wheels on Linux bring CUDA along, which a CPU image has no use for.
+# torch is installed first and separately: the default wheels on Linux contain CUDA, which a CPU image does not need.
 COPY constraints.txt ./
 RUN if [ "$DEVICE" = cuda ]; then pip install -c constraints.txt torch; fi
 COPY pyproject.toml README.md ./
@@ -34,7 +34,7 @@ COPY --from=build /opt/venv /opt/venv
 RUN useradd --create-home --uid 10001 ember
 USER 10001
 WORKDIR /home/ember
-# The libraries of CUDA come with torch's wheels; the driver with `--gpus all`.
+# torch's wheels contain the CUDA libraries; `--gpus all` provides the driver.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     OMP_WAIT_POLICY=passive \
@@ -45,5 +45,5 @@ ENV PATH=/opt/venv/bin:$PATH \
     LIMIT=1
 HEALTHCHECK --interval=60s --timeout=20s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=10)"]
-# `exec`: the worker is process 1 and gets the container's SIGTERM, on which it lets its flow runs end or cancels them.
+# With `exec`, the worker is process 1 and receives the container's SIGTERM; it then lets its flow runs end, or cancels them.
 CMD ["sh", "-c", "exec prefect worker start --pool \"$POOL\" --limit \"$LIMIT\" --with-healthcheck"]

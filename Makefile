@@ -1,4 +1,4 @@
-# `make` tells what there is. Everything runs in a virtual environment of this folder, from the versions in constraints.txt.
+# `make` lists the targets. Everything runs in a virtual environment in this folder, with the versions in constraints.txt.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 LOCK := pyproject.toml constraints.txt
 
-# Tests run beside each other: one compute thread each is faster than many that fight.
+# Tests run in parallel processes: one compute thread for each is faster than many that compete.
 export OMP_NUM_THREADS ?= 1
 PYTEST_WORKERS ?= 2
 
@@ -14,10 +14,10 @@ PYTEST_WORKERS ?= 2
 .DELETE_ON_ERROR:
 .PHONY: help deploy-local venv demo test lint types contracts pytest emulator format bench clean
 
-help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# ---- environments: a stamp each, so that a second call is quick ----------------------------------------------------------
+# ---- environments: each with a stamp file, so that a second call is fast --------------------------------------------------
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "No python3 found: install Python 3.11, or say make PYTHON=/path/to/python3.11"; exit 1; }
@@ -37,43 +37,43 @@ $(VENV)/.test: $(LOCK) | $(BIN)/python
 	@$(PIP) --editable '.[test]'
 	@touch $(VENV)/.core $@
 
-venv: $(VENV)/.core ## an environment in .venv with the core, for `emberharmony run ...`
+venv: $(VENV)/.core ## create .venv with the core, for `emberharmony run ...`
 
-emulator: ## the BigQuery emulator of the integration tests, in an environment of its own
+emulator: ## install the BigQuery emulator of the integration tests, in a separate environment
 	@python3 tests/integration/emulator/server.py setup
 
-# ---- what there is to do --------------------------------------------------------------------------------------------------
+# ---- targets -------------------------------------------------------------------------------------------------------------
 
-demo: $(VENV)/.core ## the 2013 New York flights, from raw table to features, windows and PCA
+demo: $(VENV)/.core ## run the 2013 New York flights, from the raw table to features, windows and PCA
 	@env -u OMP_NUM_THREADS $(BIN)/emberharmony demo
 
-test: lint types contracts pytest ## everything that CI checks
+test: lint types contracts pytest ## run everything that CI checks
 
-lint: $(VENV)/.test ## style and format
+lint: $(VENV)/.test ## check style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: $(VENV)/.test ## mypy --strict on the library
+types: $(VENV)/.test ## run mypy --strict on the library
 	$(BIN)/mypy
 
-contracts: $(VENV)/.test ## which way imports point
+contracts: $(VENV)/.test ## check the direction of imports
 	$(BIN)/lint-imports
 
-pytest: $(VENV)/.test emulator ## doctests and tests
+pytest: $(VENV)/.test emulator ## run doctests and tests
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup --durations 25
 
-format: $(VENV)/.test ## put the code in the house's format
+format: $(VENV)/.test ## format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.test ## ratios against pandas, polars, DuckDB and scikit-learn, on an idle machine
+bench: $(VENV)/.test ## compare with pandas, polars, DuckDB and scikit-learn, on an idle machine
 	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.ops_overhead
 	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.whole_job
 
-deploy-local: $(VENV)/.test ## a Prefect server, pools and workers on this machine, and the flights through them
+deploy-local: $(VENV)/.test ## start a Prefect server, pools and workers on this machine, and run the flights on them
 	env -u OMP_NUM_THREADS $(BIN)/python -m deploy.local
 
-clean: ## remove the environments and caches; data/ with its results stays
+clean: ## remove environments and caches, but keep data/ with its results
 	rm -rf $(VENV) .venv-emulator build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
-"""Install the locked torch into this environment, as its CPU build where the machine has no NVIDIA GPU.
+"""Install the locked torch into this environment: its CPU build if the machine has no NVIDIA GPU.
 
-The plain Linux wheel brings several GB of CUDA packages. A build tagged `+cpu` does not, and pip finds it wherever an index or
-a folder it was told of (PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS) offers one; where none does, the plain wheel is taken, out loud.
+The default Linux wheel depends on several GB of CUDA packages; a build tagged `+cpu` does not. pip finds such a build if an
+index or folder in PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS offers one. Otherwise the default wheel is installed, with a message.
 """
 
 from __future__ import annotations
