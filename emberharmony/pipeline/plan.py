@@ -187,10 +187,6 @@ def _groups_in_order(source: Source, time: str | None) -> IntArray | None:
     return source.row_groups(time) if isinstance(source, RowGroups) else None
 
 
-def _is_sorted_within(source: Source, time: str, chunk_rows: int) -> bool:
-    return isinstance(source, RowGroups) and source.is_sorted_within(time, chunk_rows)
-
-
 def _lay_out(source: Source, spec: PipelineSpec, groups: IntArray | None, chunk_rows: int) -> _Layout:
     """Find the rows' order; a table whose row groups follow one another in time costs nothing."""
     order = source.order(spec.columns.time)

@@ -76,10 +76,6 @@ def to_device(x: Any, device: str, /) -> Any:
     return x
 
 
-def evaluate(*arrays: Any) -> None:
-    mx.eval(*arrays)
-
-
 # -- in and out
 
 

@@ -89,10 +89,6 @@ def to_device(x: Any, device: str, /) -> Any:
     return x.to(device)
 
 
-def evaluate(*arrays: Any) -> None:
-    pass  # torch computes at once
-
-
 # -- in and out
 
 

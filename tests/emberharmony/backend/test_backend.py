@@ -225,7 +225,7 @@ def test_choosing_numpy_imports_no_other_backend():
 
 
 INTERFACE = [
-    "asarray", "cast", "default_device", "device_of", "devices", "evaluate", "from_dlpack", "full_device", "getitem",
+    "asarray", "cast", "default_device", "device_of", "devices", "from_dlpack", "full_device", "getitem",
     "has_float64", "native_dtype", "scalar", "setitem", "to_device", "to_numpy", "use_device",
 ]  # fmt: skip
 FILES = {name: import_module(f"emberharmony.backend._{name}") for name in ("numpy", "torch", "mlx")}
