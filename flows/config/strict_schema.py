@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import SchemaValidator
 
+from flows.prefect.private import validator_of
+
 _STRICT: Mapping[str, Mapping[str, Any]] = {
     "str": {},
     "bool": {},
@@ -25,8 +27,7 @@ def strict_validator(model: type[BaseModel]) -> SchemaValidator:
     Pydantic's own strict mode would also refuse a list where a tuple is wanted, and a mapping where a dataclass is.
     """
     model.model_rebuild()  # if its building was deferred
-    # Without the last argument, which is private, pydantic_core takes the lenient validators that the models carry.
-    return SchemaValidator(_strict(model.__pydantic_core_schema__), None, False)
+    return validator_of(_strict(model.__pydantic_core_schema__))
 
 
 def _strict(schema: Any) -> Any:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from prefect.events.worker import EventsWorker
 from prefect.exceptions import TerminationSignal
 from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner
@@ -20,6 +19,7 @@ from pydantic_core import PydanticSerializationError
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import Stage
 from flows.engines.interrupt import hurry
+from flows.prefect.private import forget_task_run, n_waiting_events
 from tasks.stages import TASKS
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ class PrefectEngine:
                 future = next(iter(as_completed(list(alive))))
                 portion = alive.pop(future)  # its state, and the memory it holds, go with it
                 future.result()
-                # The runner itself never lets go of these, 1 kB for each task run.
-                getattr(self._runner, "_cancel_events", {}).pop(future.task_run_id, None)
+                forget_task_run(self._runner, future.task_run_id)
                 pace.advance(len(portion))
                 yield from portion
         except (KeyboardInterrupt, TerminationSignal):
@@ -128,8 +127,8 @@ def _keep_pace_with_server() -> None:
     Prefect queues what it reports to its server without a bound. If task runs are quicker than the server, memory would grow
     with their number, and events that still wait at the end of the run would be lost.
     """
-    events, end = EventsWorker.instance()._queue, time.monotonic() + 1.0
-    while events.qsize() > MAX_EVENTS_WAITING and time.monotonic() < end:
+    end = time.monotonic() + 1.0
+    while n_waiting_events() > MAX_EVENTS_WAITING and time.monotonic() < end:
         time.sleep(0.02)
 
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TypeVar
 
 import httpx
-from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL
 
 from emberharmony.errors import TerminalError, TransientError
 from emberharmony.pipeline.retry import waits
+from flows.prefect.private import drop_waiting
 
 T = TypeVar("T")
 
@@ -78,19 +77,11 @@ def outages_told(advice: str = "", *, at_end: bool = False) -> Iterator[None]:
         error = raised if isinstance(raised, httpx.HTTPError) else raised.__cause__
         if isinstance(error, httpx.HTTPError) and is_outage(error):
             if at_end:
-                _forget_what_waits()
+                drop_waiting()
             raise OutageError(f"{_told(error)} {advice}".strip()) from error
         if isinstance(error, httpx.HTTPStatusError):
             raise TerminalError(_refusal(error)) from error
         raise
-
-
-def _forget_what_waits() -> None:
-    """Drop events and logs: before the process may end, Prefect would try for ten seconds with each of hundreds."""
-    for service in list(EventsWorker._instances.values()):  # of all kinds
-        with suppress(queue.Empty):
-            while True:
-                service._queue.get_nowait()
 
 
 def _told(error: httpx.HTTPError) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from emberharmony.errors import TerminalError, TransientError
+from flows.prefect.private import drain_events
 from flows.prefect.settings import load_prefect, may_name_server, prefect_home
 from flows.prefect.temporary_server import STOP_TIMEOUT_S, ServerDiedError, TemporaryServer, temporary_server
 
@@ -155,6 +156,4 @@ def _using(server: TemporaryServer, meanwhile: Callable[[], object]) -> Iterator
         try:
             yield
         finally:
-            from prefect.events.worker import EventsWorker
-
-            EventsWorker.drain_all(timeout=STOP_TIMEOUT_S)  # the last states of the run are on their way
+            drain_events(STOP_TIMEOUT_S)  # the last states of the run are on their way

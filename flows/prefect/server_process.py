@@ -15,8 +15,7 @@ def main() -> None:
     """Serve until told to stop, or until the process that started this one is gone."""
     import uvicorn
 
-    socket_number, folder = int(sys.argv[1]), sys.argv[2]
-    app = "prefect.server.api.server:create_app"
+    socket_number, folder, app = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     server = uvicorn.Server(uvicorn.Config(app, factory=True, fd=socket_number, log_level="critical", lifespan="on"))
 
     def stop(*_: object) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from emberharmony.errors import TerminalError
+from flows.prefect.private import setting_variables
 
 BUILT_IN_PROFILES = ("ephemeral", "local", "cloud", "test")
 _SECRET = re.compile("KEY|AUTH|SECRET|PASSWORD|URL|HEADERS")
@@ -116,7 +117,7 @@ def _said(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         if first["loc"]:
-            return _refused(_names(error.title, str(first["loc"][0])), first["msg"], first["input"])
+            return _refused(setting_variables(error.title, str(first["loc"][0])), first["msg"], first["input"])
         error = ValueError(first["msg"])
     field = re.match(r'error parsing value for field "(\w+)"', str(error))
     if field:
@@ -143,19 +144,3 @@ def _place(names: Iterable[str]) -> str:
         if any(name in text or name.rpartition("_")[2] in text for name in names):
             return f" (set in {path.absolute()})"
     return ""
-
-
-def _names(model: str, field: str) -> list[str]:
-    """The variables that set a field of one of Prefect's models of settings."""
-    base = sys.modules["prefect.settings.base"].PrefectBaseSettings
-    found = next((cls for cls in _subclasses(base) if cls.__name__ == model), base)
-    own = f"{found.model_config.get('env_prefix') or 'PREFECT_'}{field}"
-    known = found.model_fields.get(field)
-    aliases = getattr(known and known.validation_alias, "choices", [])
-    return list(dict.fromkeys(name.upper() for name in [own, *(a for a in aliases if isinstance(a, str))]))
-
-
-def _subclasses(cls: Any) -> Iterable[Any]:
-    for one in cls.__subclasses__():
-        yield one
-        yield from _subclasses(one)

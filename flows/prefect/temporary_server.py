@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flows.prefect.descriptors import occupy_descriptors
+from flows.prefect.private import SERVER_FACTORY, SERVER_OF_ONE_PROCESS
 
 SCRIPT = str(Path(__file__).with_name("server_process.py"))
 START_TIMEOUT_S = 120.0
@@ -36,8 +37,7 @@ _SHARED = ("PREFECT_SERVER_", "PREFECT_API_DATABASE_", "PREFECT_PROFILE", "PREFE
 """Settings of a server that many use: its database, password and paths are not for this one."""
 _OWN = {
     "PREFECT_UI_ENABLED": "0",
-    "PREFECT__SERVER_EPHEMERAL": "1",
-    "PREFECT__SERVER_FINAL": "1",
+    **SERVER_OF_ONE_PROCESS,
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # Blocks register their types when they are saved; all types that are installed take a second.
@@ -115,7 +115,7 @@ class TemporaryServer:
         }
         with self._log_path.open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-P", SCRIPT, str(self._listener.fileno()), str(self._folder)],
+                [sys.executable, "-P", SCRIPT, str(self._listener.fileno()), str(self._folder), SERVER_FACTORY],
                 stdin=subprocess.PIPE,  # never written to: its end tells the server that we are gone
                 stdout=subprocess.DEVNULL,
                 stderr=log,

@@ -9,7 +9,6 @@ import time
 
 import pytest
 import yaml
-from pydantic_core import SchemaValidator
 
 from emberharmony.errors import PlanError
 from flows.config.files import MAX_BYTES, read_job_file
@@ -329,10 +328,3 @@ def test_a_job_of_run_names_its_command(tmp_path):
 def test_a_source_names_each_column_once(source, message):
     with pytest.raises(PlanError, match=message):
         parse_job({"source": source, "sink": {"path": "out"}})
-
-
-def test_strictness_hangs_on_a_private_argument():
-    """Of pydantic_core 2.50.4; without it, sections would be checked by the lenient validators of their own classes."""
-    assert "_use_prebuilt" in SchemaValidator.__text_signature__
-    with pytest.raises(PlanError):
-        parse_job({**PARQUET, "runtime": {"workers": "1"}})

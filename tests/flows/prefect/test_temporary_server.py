@@ -202,7 +202,7 @@ def test_the_process_ends_with_the_one_that_started_it_and_clears_up(tmp_path, h
     folder.mkdir()
     script = Path(room.__file__).with_name("server_process.py")
     process = subprocess.Popen(
-        [sys.executable, "-P", script, "3", folder],
+        [sys.executable, "-P", script, "3", folder, "app"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(tmp_path)},

@@ -1,0 +1,80 @@
+"""Private names of Prefect and pydantic: all that this package uses are here.
+
+Another version may rename or remove them without notice: tests/flows/prefect/test_private.py names the versions that they
+were checked with. Each function imports what it needs, because commands that do not use Prefect import this module, too.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from pydantic_core import SchemaValidator
+
+SERVER_FACTORY = "prefect.server.api.server:create_app"
+"""Makes the web application that `prefect server start` serves."""
+SERVER_OF_ONE_PROCESS: Mapping[str, str] = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+"""Variables with which Prefect starts a server of its own for one process, without the services that many clients need."""
+
+
+def n_waiting_events() -> int:
+    """Return the number of events that wait for the server; Prefect queues them without a bound."""
+    from prefect.events.worker import EventsWorker
+
+    return EventsWorker.instance()._queue.qsize()
+
+
+def drop_waiting() -> None:
+    """Drop the events and logs that wait for the server; Prefect's attempts to send each of them would delay the exit."""
+    from prefect.events.worker import EventsWorker
+
+    for service in list(EventsWorker._instances.values()):  # the base class holds the services of all kinds
+        with suppress(queue.Empty):
+            while True:
+                service._queue.get_nowait()
+
+
+def drain_events(timeout_s: float) -> None:
+    """Send the events that wait for the server, such as the last states of a flow run."""
+    from prefect.events.worker import EventsWorker
+
+    EventsWorker.drain_all(timeout=timeout_s)
+
+
+def forget_task_run(runner: object, task_run_id: UUID) -> None:
+    """Free what a task runner keeps of a task run that is done: 1 kB, which it never frees itself.
+
+    Runners on clusters keep nothing.
+    """
+    getattr(runner, "_cancel_events", {}).pop(task_run_id, None)
+
+
+def setting_variables(model: str, field: str) -> list[str]:
+    """Return the environment variables that set a field of one of Prefect's models of settings."""
+    base = sys.modules["prefect.settings.base"].PrefectBaseSettings
+    found = next((cls for cls in _subclasses(base) if cls.__name__ == model), base)
+    own = f"{found.model_config.get('env_prefix') or 'PREFECT_'}{field}"
+    known = found.model_fields.get(field)
+    aliases = getattr(known and known.validation_alias, "choices", [])
+    return list(dict.fromkeys(name.upper() for name in [own, *(a for a in aliases if isinstance(a, str))]))
+
+
+def _subclasses(cls: Any) -> Iterator[Any]:
+    for one in cls.__subclasses__():
+        yield one
+        yield from _subclasses(one)
+
+
+def validator_of(schema: Any) -> SchemaValidator:
+    """Build a validator of a core schema.
+
+    Without the private last argument, pydantic would use the validators that the schema's models already carry.
+    """
+    from pydantic_core import SchemaValidator
+
+    return SchemaValidator(schema, None, False)
