@@ -6,7 +6,7 @@ import pyarrow as pa
 from prefect import task
 
 from emberharmony.io.parts import Encoding, write_part
-from emberharmony.io.store.local import FileRecord, Store
+from emberharmony.io.store.base import FileRecord, Store
 from tasks.options import STEP
 
 

@@ -1,4 +1,4 @@
-"""The manifest: what was published, and the sign that it was, whole."""
+"""The manifest: what was published, and the mark that all of it was."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from emberharmony.errors import DataError
-from emberharmony.io.store.local import FileRecord, Store
+from emberharmony.io.store.base import FileRecord, Store
+from emberharmony.io.store.opening import open_store
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
@@ -34,14 +35,14 @@ class WindowCounts:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything a reader, or a later run, may want to know of a published result."""
+    """Everything that a reader or a later run may want to know about a published result."""
 
     fingerprint: str
     created: str  # ISO 8601, UTC
     versions: Mapping[str, str]
     spec: Mapping[str, Any]
     source_rows: int
-    null_times: int  # rows left out for want of a time
+    null_times: int  # rows left out because they have no time
     left_out: int  # rows in the gaps between splits
     rows: Mapping[str, int]  # by split
     features: tuple[str, ...]
@@ -59,12 +60,12 @@ class Manifest:
     shared_times: int = 0  # rows whose time another row of the table has too, in a job with windows
     key_changes: int = 0  # neighbouring rows of a split with other hash keys, in a job with windows
     descriptions: Mapping[str, str] = field(default_factory=dict)  # of features: what each is, in the table's own words
-    window_columns: Mapping[str, str] = field(default_factory=dict)  # what the columns of windows beside the scores are
+    window_columns: Mapping[str, str] = field(default_factory=dict)  # what each column of the windows is; scores are left out
     version: int = MANIFEST_VERSION
 
     @property
     def kind(self) -> str:
-        """What was done: ``extract``, ``fit`` or ``apply``."""
+        """Kind of the job: ``extract``, ``fit`` or ``apply``."""
         return str(self.spec.get("kind", "extract"))
 
     @property
@@ -73,12 +74,12 @@ class Manifest:
         return self.kind != "fit"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the manifest as JSON can hold it."""
+        """Return the manifest as JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any], /) -> Self:
-        """Return the manifest that `to_json` wrote."""
+        """Return the manifest that `to_json` made."""
         strides = {
             stride: WindowCounts(**{**counts, "explained_variance_ratio": tuple(counts["explained_variance_ratio"])})
             for stride, counts in data["strides"].items()
@@ -87,7 +88,7 @@ class Manifest:
         return cls(**{**data, "strides": strides, "files": files, "features": tuple(data["features"])})
 
 
-def read_manifest(folder: Path) -> Manifest | None:
+def read_manifest(folder: str | Path) -> Manifest | None:
     """Return the manifest of a published result, or ``None`` where there is none.
 
     Raises
@@ -95,7 +96,11 @@ def read_manifest(folder: Path) -> Manifest | None:
     DataError
         If it was written by another version of this format.
     """
-    store = Store(folder)
+    return manifest_in(open_store(folder))
+
+
+def manifest_in(store: Store) -> Manifest | None:
+    """Return the manifest of the result in a store, as `read_manifest` does."""
     if not store.exists(MANIFEST):
         return None
     try:
@@ -105,8 +110,8 @@ def read_manifest(folder: Path) -> Manifest | None:
             return Manifest.from_json(data)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error).splitlines()[0][:100]
-        raise DataError(f"{folder / MANIFEST} is damaged ({reason}). Publish anew with --overwrite.") from error
+        raise DataError(f"{store.address_of(MANIFEST)} is damaged ({reason}). Publish anew with --overwrite.") from error
     raise DataError(
-        f"{folder / MANIFEST} has version {version!r:.50}, this library reads version {MANIFEST_VERSION}. Publish anew with "
-        f"--overwrite."
+        f"{store.address_of(MANIFEST)} has version {version!r:.50}, this library reads version {MANIFEST_VERSION}. "
+        f"Publish anew with --overwrite."
     )

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from emberharmony.io.sources.parquet.decoding import number_categories
-from emberharmony.io.store.local import FileRecord, Store
+from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.typing import FeatureBlock
 
 ROWS_PER_GROUP = 131_072
@@ -88,7 +88,7 @@ def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = 
         If the file is not what its record says.
     """
     store.check(record)
-    with store.path(record).open("rb") as handle:
+    with store.open(record) as handle:
         parquet = pq.ParquetFile(handle)
         table = parquet.read(columns, use_threads=False)
     for name in number_categories(parquet.metadata) & {*table.column_names}:
@@ -114,5 +114,5 @@ def read_halo(store: Store, record: FileRecord, split: str) -> pa.Table:
         If the file is not what its record says.
     """
     store.check(record)
-    table = pa.ipc.open_file(pa.py_buffer(store.read(record))).read_all()
+    table = pa.ipc.open_file(pa.py_buffer(store.get(record))).read_all()
     return table.filter(pc.field("split") == split).drop_columns("split")

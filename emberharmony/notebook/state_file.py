@@ -15,14 +15,14 @@ import safetensors
 import safetensors.numpy
 
 from emberharmony.errors import DataError
-from emberharmony.io.store.errors import explained
+from emberharmony.io.store.errors import translated
 from emberharmony.typing import Arrays
 
 VERSION = 1
 _FORMAT = "emberharmony"
 
 
-@explained()
+@translated()
 def write_state_file(path: str | os.PathLike[str], kind: str, data: Mapping[str, Any], arrays: Arrays) -> None:
     """Write a state atomically: readers see the complete file or the previous one.
 
@@ -51,7 +51,7 @@ def write_state_file(path: str | os.PathLike[str], kind: str, data: Mapping[str,
         raise
 
 
-@explained()
+@translated()
 def read_state_file(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Arrays]:
     """Return the data and arrays that `write_state_file` wrote.
 

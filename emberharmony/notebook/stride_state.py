@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from emberharmony.io.store.local import by_prefix, prefixed
+from emberharmony.io.store.base import by_prefix, prefixed
 from emberharmony.pca import WindowPCA
 from emberharmony.series import Segment
 from emberharmony.typing import Arrays, FloatArray

@@ -21,7 +21,7 @@ from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.store.local import FileRecord
+from emberharmony.io.store.base import FileRecord
 from emberharmony.messages import listed
 from emberharmony.notebook.bigquery_frames import to_bigframe
 from emberharmony.notebook.frames import REFUSALS, batches_of, write_batches

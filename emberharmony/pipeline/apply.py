@@ -13,7 +13,7 @@ from emberharmony.features.drift import ColumnCounts
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.store.local import by_prefix
+from emberharmony.io.store.base import by_prefix
 from emberharmony.pipeline.chunk_stages import drift_name
 from emberharmony.pipeline.fitted import FIT, SPLIT_ROWS
 from emberharmony.pipeline.plan import Plan, Resources, plan_table

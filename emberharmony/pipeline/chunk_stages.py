@@ -30,7 +30,7 @@ from emberharmony.io.parts import (
 )
 from emberharmony.io.sources.base import Source
 from emberharmony.io.sources.text_budget import TextBudget
-from emberharmony.io.store.local import FileRecord, Store, prefixed
+from emberharmony.io.store.base import FileRecord, Store, prefixed
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.pushdown import profile_by_query, split_without_reading

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from emberharmony.errors import DamagedError, TerminalError
 from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest
+from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.io.store.exchange import exchange
-from emberharmony.io.store.local import FileRecord, Store, file_hash, sync_folder
+from emberharmony.io.store.local import LocalStore, file_hash, sync_folder
 from emberharmony.pipeline.staging import staged_runs
 from emberharmony.pipeline.target import PUBLISHED, foreign_files, owned_names, refuse_foreign
 
@@ -30,7 +31,7 @@ JOURNAL = "committing.json"
 _HASH_THREADS = 4
 
 
-def check_staged(store: Store, manifest: Manifest, sink: Path) -> list[str]:
+def check_staged(run: Store, manifest: Manifest, sink: Path) -> list[str]:
     """Compare a run's files with the checksums in its manifest; returns the folders that are still to be put in place.
 
     Raises
@@ -38,6 +39,7 @@ def check_staged(store: Store, manifest: Manifest, sink: Path) -> list[str]:
     DamagedError
         If files are missing or were changed. The old result is in place, and the run is open again.
     """
+    store = _local(run, sink)
     in_place = _in_place(store, sink)
     damaged = _damaged(store, manifest.files, dict.fromkeys(in_place, sink))
     if damaged:
@@ -50,7 +52,7 @@ def check_staged(store: Store, manifest: Manifest, sink: Path) -> list[str]:
     return [folder for folder in PUBLISHED if folder not in in_place]
 
 
-def commit(store: Store, manifest: Manifest, sink: Path, folders: Sequence[str]) -> None:
+def commit(run: Store, manifest: Manifest, sink: Path, folders: Sequence[str]) -> None:
     """Put a staged run's folders and its manifest in place of those of an older result.
 
     Raises
@@ -58,6 +60,7 @@ def commit(store: Store, manifest: Manifest, sink: Path, folders: Sequence[str])
     DataError, TerminalError
         If the sink holds files that no run wrote, or cannot be written. The old result is in place.
     """
+    store = _local(run, sink)
     refuse_foreign(sink)
     check_writable(sink)
     owned = owned_names(sink)
@@ -109,7 +112,7 @@ def roll_back(sink: Path, *, but: str) -> None:
     for folder in half_committed(sink):
         if folder.name.startswith(f"{but}-"):
             continue
-        store = Store(folder, within=sink)
+        store = LocalStore(folder, within=sink)
         for name in _in_place(store, sink):
             _swap(store, name, sink)
         store.path(JOURNAL).unlink()
@@ -120,12 +123,17 @@ def half_committed(sink: Path) -> list[Path]:
     return [run for run in staged_runs(sink) if (run / MANIFEST).exists() and (run / JOURNAL).exists()]
 
 
-def _in_place(store: Store, sink: Path) -> set[str]:
+def _in_place(store: LocalStore, sink: Path) -> set[str]:
     """Folders that an earlier attempt of this run has put in place."""
     if not store.exists(JOURNAL):
         return set()
     assembled: dict[str, int] = store.read_json(JOURNAL)
     return {folder for folder in PUBLISHED if assembled.get(folder) == _inode(sink / folder)}
+
+
+def _local(run: Store, sink: Path) -> LocalStore:
+    """Return the store of a staged run as one whose folders can be moved."""
+    return LocalStore(Path(run.address), within=sink)
 
 
 def _inode(folder: Path) -> int | None:
@@ -135,7 +143,7 @@ def _inode(folder: Path) -> int | None:
         return None
 
 
-def _damaged(store: Store, files: Sequence[FileRecord], in_place: Mapping[str, Path]) -> list[FileRecord]:
+def _damaged(store: LocalStore, files: Sequence[FileRecord], in_place: Mapping[str, Path]) -> list[FileRecord]:
     """Files that are not what their records say, wherever an earlier attempt has moved them."""
 
     def is_whole(file: FileRecord) -> bool:
@@ -146,7 +154,7 @@ def _damaged(store: Store, files: Sequence[FileRecord], in_place: Mapping[str, P
         return [file for file, whole in zip(files, pool.map(is_whole, files), strict=True) if not whole]
 
 
-def _assemble(store: Store, files: list[FileRecord]) -> None:
+def _assemble(store: LocalStore, files: list[FileRecord]) -> None:
     """Move kept files to the names that they are published by; those that were moved before stay."""
     folders = {store.root / ASSEMBLED}
     for kept, name in _names(store, files):
@@ -160,12 +168,12 @@ def _assemble(store: Store, files: list[FileRecord]) -> None:
         sync_folder(folder)
 
 
-def _names(store: Store, files: Iterable[FileRecord]) -> list[tuple[Path, str]]:
+def _names(store: LocalStore, files: Iterable[FileRecord]) -> list[tuple[Path, str]]:
     """Where files are kept, and the names that they are published by."""
     return [*((store.path(file), file.name) for file in files), (store.path(PUBLISHED_TO), PUBLISHED_TO)]
 
 
-def _swap(store: Store, folder: str, sink: Path) -> None:
+def _swap(store: LocalStore, folder: str, sink: Path) -> None:
     """Let the published folder and the one below `ASSEMBLED` change places, whichever exist; its own inverse."""
     staged, place = store.root / ASSEMBLED / folder, sink / folder
     if staged.exists() and place.exists():
@@ -176,7 +184,7 @@ def _swap(store: Store, folder: str, sink: Path) -> None:
         place.rename(staged)
 
 
-def _reopen(store: Store, manifest: Manifest, sink: Path, in_place: set[str]) -> None:
+def _reopen(store: LocalStore, manifest: Manifest, sink: Path, in_place: set[str]) -> None:
     """Take the decision to publish back: the old folders in place, the run's files under the names that they are kept by."""
     for folder in in_place:
         _swap(store, folder, sink)

@@ -16,9 +16,9 @@ from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
 from emberharmony.io.sinks.registry import note_sink, open_sink
 from emberharmony.io.sources.registry import open_source
 from emberharmony.io.store.access import Access, make_folder
-from emberharmony.io.store.errors import explained
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.errors import translated
 from emberharmony.io.store.lock import locked
+from emberharmony.io.store.opening import open_store
 from emberharmony.pipeline.apply import plan_apply, stage_fitted
 from emberharmony.pipeline.callback import Callback, current_callback
 from emberharmony.pipeline.commit import half_committed, roll_back
@@ -105,7 +105,7 @@ def run_job(
                 callback.planned(plan, backend)
                 with limit_compute_threads(max(1, compute_threads() // workers)), peak.sampling():
                     return result(execute(ref, engine, callback, workers=workers), did_work=True)
-    open_sink(job.sink).check_published(Store(sink), published)
+    open_sink(job.sink).check_published(open_store(sink), published)
     if (sink / STAGING).exists():
         with suppress(TerminalError), only_run_at(sink, job.sink.mode):  # a run that works there removes them itself
             tidy(sink, of=plan.fingerprint)  # of a run that was killed after its commit
@@ -130,7 +130,7 @@ def _published(job: Job, plan: Plan, *, overwrite: bool, verify: bool) -> Manife
 def target_of(job: Job, plan: Plan, *, overwrite: bool = False, verify: bool = False) -> Manifest | None:
     """Return the manifest if the job's very result is published already; see `check_target`."""
     sink = Path(job.sink.path)
-    accumulates = open_sink(job.sink).accumulates(Store(sink))
+    accumulates = open_sink(job.sink).accumulates(open_store(sink))
     return check_target(sink, plan.fingerprint, overwrite=overwrite, accumulates=accumulates, verify=verify)
 
 
@@ -194,10 +194,10 @@ def only_run_at(sink: Path, access: Access) -> Iterator[None]:
     TerminalError
         If another run does, or nothing can be written there.
     """
-    with explained():
+    with translated():
         for folder in (sink, sink / STAGING):
             make_folder(folder, access)
-    Store(sink / STAGING).check_writable()
+    open_store(sink / STAGING).check_writable()
     with locked(sink / STAGING / "lock"):
         yield
 

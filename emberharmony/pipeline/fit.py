@@ -12,7 +12,7 @@ import pyarrow as pa
 from emberharmony.features.preprocessing import fit_preprocessing
 from emberharmony.features.profile import ColumnProfile, ProfileSum
 from emberharmony.io.parts import block_of, feature_part, read_part
-from emberharmony.io.store.local import FileRecord, by_prefix, prefixed
+from emberharmony.io.store.base import FileRecord, by_prefix, prefixed
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.chunk_stages import categories_name, grams_name, profile_name
 from emberharmony.pipeline.fitted import FIT, FIT_PCA, PCAS, SPLIT_ROWS

@@ -9,7 +9,7 @@ import numpy as np
 
 from emberharmony.features.drift import Baseline
 from emberharmony.features.preprocessing import Preprocessing
-from emberharmony.io.store.local import FileRecord, Store
+from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.receipts import Receipts
 from emberharmony.typing import IntArray

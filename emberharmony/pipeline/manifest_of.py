@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from emberharmony import __version__
 from emberharmony.io.manifest import Manifest, WindowCounts
-from emberharmony.io.store.local import FileRecord, Store
+from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.apply import measured_drift
 from emberharmony.pipeline.descriptions import feature_descriptions, window_descriptions
@@ -156,5 +156,6 @@ def _in_ranges(computed: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str,
 
 
 def _schema_of(store: Store, file: FileRecord) -> dict[str, str]:
-    schema: pa.Schema = pq.read_schema(store.path(file))
+    with store.open(file) as handle:
+        schema: pa.Schema = pq.read_schema(handle)
     return {field.name: str(field.type) for field in schema}

@@ -17,7 +17,7 @@ from emberharmony.errors import TerminalError
 from emberharmony.features.columns import ColumnRoles, FeatureColumn
 from emberharmony.features.kinds.base import DroppedColumn
 from emberharmony.io.sources.text_budget import TextBudget
-from emberharmony.io.store.local import Store, as_safetensors
+from emberharmony.io.store.base import Store, as_safetensors
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk
@@ -85,7 +85,7 @@ class StagedPlan:
             arrays["times"] = table[:, 2:4]
         if any(chunk.ties for chunk in self.chunks):
             arrays["ties"] = table[:, 4:]
-        store.write(CHUNKS, as_safetensors(arrays))
+        store.put(CHUNKS, as_safetensors(arrays))
         store.write_json(PLAN, self._to_json())  # last: if it is there, the plan is complete
 
     @classmethod
@@ -100,8 +100,8 @@ class StagedPlan:
         data = store.read_json(PLAN)
         if data["version"] != PLAN_VERSION:
             raise TerminalError(
-                f"{store.path(PLAN)} has version {data['version']}, and this library reads version {PLAN_VERSION}: another "
-                f"version of emberharmony planned this run. Install the same version on every worker."
+                f"{store.address_of(PLAN)} has version {data['version']}, and this library reads version {PLAN_VERSION}: "
+                f"another version of emberharmony planned this run. Install the same version on every worker."
             )
         roles = data["roles"]
         return cls(

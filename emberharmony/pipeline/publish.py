@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from emberharmony.errors import DamagedError, DataError
-from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
-from emberharmony.io.store.errors import explained
-from emberharmony.io.store.local import UNFINISHED, FileRecord, Store
+from emberharmony.io.manifest import MANIFEST, Manifest, manifest_in
+from emberharmony.io.store.base import FileRecord, Store
+from emberharmony.io.store.errors import translated
+from emberharmony.io.store.local import UNFINISHED
 from emberharmony.pipeline.commit import check_staged, check_writable, commit
 from emberharmony.pipeline.manifest_of import manifest_of
 from emberharmony.pipeline.run import Run
@@ -27,7 +28,7 @@ def is_committed(run: Run) -> bool:
     return run.store.exists(MANIFEST)
 
 
-@explained()
+@translated()
 def publish(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     """Write the manifest of the whole run into staging, which decides that it is published, and commit it.
 
@@ -65,10 +66,10 @@ def publish(run: Run, chunk_stages: Sequence[str]) -> Manifest:
 
 def _committed_manifest(run: Run) -> Manifest:
     try:
-        manifest = read_manifest(run.store.root)
+        manifest = manifest_in(run.store)
     except DataError as error:
-        run.store.path(MANIFEST).unlink()
-        raise DamagedError(f"{run.store.path(MANIFEST)} was damaged; it is written again.") from error
+        run.store.delete(MANIFEST)
+        raise DamagedError(f"{run.store.address_of(MANIFEST)} was damaged; it is written again.") from error
     assert manifest is not None
     return manifest
 
@@ -76,10 +77,10 @@ def _committed_manifest(run: Run) -> Manifest:
 def _check_sizes(store: Store, files: Sequence[FileRecord]) -> None:
     """Check once more that all files are there; their content was checked where it was read, and is hashed by the commit."""
     for file in files:
-        path = store.path(file)
-        if not path.exists() or path.stat().st_size != file.n_bytes:
+        if store.size(file) != file.n_bytes:
             raise DamagedError(
-                f"{path} is missing or was changed since this job wrote it; nothing was published.", file.kept_as
+                f"{store.address_of(file)} is missing or was changed since this job wrote it; nothing was published.",
+                file.kept_as,
             )
 
 

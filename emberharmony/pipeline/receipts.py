@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 from emberharmony.errors import DamagedError
-from emberharmony.io.store.local import FileRecord, Store
+from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.planning.chunks import Chunk
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.runs import Runs
@@ -57,7 +55,7 @@ class Receipts:
 
     def commit(self, receipt: Receipt) -> None:
         """Mark a stage of a chunk as done, unless it is."""
-        self.store.sync_folders(receipt.files)
+        self.store.make_durable(receipt.files)
         self.store.write_json(_name(receipt.stage, receipt.chunk), asdict(receipt), once=True)
 
     def find(self, stage: str, chunk: int) -> Receipt | None:
@@ -90,9 +88,8 @@ class Receipts:
     def missing(self, stage: str) -> list[Chunk]:
         """Return the chunks of which a stage is not done."""
         self.store.check_there()
-        folder = self.store.path(f"{_FOLDER}/{stage}")
-        done = {path.stem for path in folder.iterdir() if path.suffix == ".json"} if folder.exists() else set()
-        return [chunk for chunk in self.chunks if f"{chunk.index:05}" not in done]
+        done = {*self.store.list(f"{_FOLDER}/{stage}")}
+        return [chunk for chunk in self.chunks if _name(stage, chunk.index) not in done]
 
     def check_files(self, receipt: Receipt) -> None:
         """Raise unless a receipt's files are what it says.
@@ -110,28 +107,30 @@ class Receipts:
 
         A machine that lost its power can leave files of the right size and name that hold zeros.
         """
-        receipts = self._paths()
+        names = receipt_names(self.store)
         with ThreadPoolExecutor(n_threads) as pool:
-            holds = list(pool.map(self._holds, receipts))
-        for path, is_whole in zip(receipts, holds, strict=True):
+            holds = list(pool.map(self._holds, names))
+        for name, is_whole in zip(names, holds, strict=True):
             if not is_whole:
-                path.unlink(missing_ok=True)
+                self.store.delete(name)
         return holds.count(False)
 
     def invalidate(self, name: str) -> None:
         """Remove the receipt that names the file that is kept under this name, if there is one."""
-        for path in self._paths():
-            if any(file.kept_as == name for file in Receipt.from_json(json.loads(path.read_bytes())).files):
-                path.unlink()
+        for receipt in receipt_names(self.store):
+            if any(file.kept_as == name for file in Receipt.from_json(self.store.read_json(receipt)).files):
+                self.store.delete(receipt)
 
-    def _paths(self) -> list[Path]:
-        return list(self.store.path(_FOLDER).glob("*/*.json"))
-
-    def _holds(self, path: Path) -> bool:
+    def _holds(self, name: str) -> bool:
         try:
-            return all(self.store.holds(file) for file in Receipt.from_json(json.loads(path.read_bytes())).files)
+            return all(self.store.holds(file) for file in Receipt.from_json(self.store.read_json(name)).files)
         except (ValueError, TypeError, KeyError):  # not JSON, or not a receipt
             return False
+
+
+def receipt_names(store: Store) -> Sequence[str]:
+    """Names of all receipts in a run's store."""
+    return [name for name in store.list(_FOLDER) if name.endswith(".json")]
 
 
 def _name(stage: str, chunk: int) -> str:

@@ -16,7 +16,8 @@ from emberharmony.io.sinks.base import Sink
 from emberharmony.io.sinks.registry import noted_sink
 from emberharmony.io.sources.base import Source
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.base import Store
+from emberharmony.io.store.opening import open_staged
 from emberharmony.pipeline.fitted import Fitted
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.receipts import Receipts
@@ -49,9 +50,9 @@ class Run:
     fitted: Fitted
 
     @classmethod
-    def opened(cls, staging: Path) -> Self:
+    def opened(cls, staging: str) -> Self:
         """Return the run that is staged in a folder."""
-        store = Store(staging, within=staging.parent.parent)
+        store = open_staged(staging)
         plan = StagedPlan.read(store)
         receipts = Receipts(store, plan.chunks)
         return cls(store, plan, receipts, Fitted(store, receipts, plan.spec.windows.strides))
@@ -59,7 +60,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """Folder of the result, in which the run is staged."""
-        return self.store.root.parent.parent
+        return Path(self.store.address).parent.parent
 
     @cached_property
     def sink(self) -> Sink:
@@ -83,7 +84,7 @@ class Run:
         source = open_source(self.plan.spec.source)
         if self.plan.spec.fingerprint(source.describe().identity) != self.plan.fingerprint:
             raise DataError(
-                f"The source was changed after the job was planned ({self.store.root.name}); nothing was published. Run "
+                f"The source was changed after the job was planned ({self.plan.run_name}); nothing was published. Run "
                 f"the same command again: it plans anew."
             )
         return source
@@ -91,7 +92,7 @@ class Run:
 
 @lru_cache(maxsize=4)
 def _opened(staging: str, token: str) -> Run:
-    return Run.opened(Path(staging))
+    return Run.opened(staging)
 
 
 def open_run(ref: RunRef) -> Run:

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from emberharmony.io.store.access import Access, make_folder
-from emberharmony.io.store.errors import explained
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.errors import translated
+from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.plan_file import PLAN, StagedPlan
 from emberharmony.pipeline.run import RunRef, forget_runs
@@ -24,7 +24,7 @@ REPLACES = "replaces"
 """Mark, in a staged run, that what is published may be replaced by it."""
 
 
-@explained()
+@translated()
 def stage_plan(plan: Plan, sink: Path, *, backend: str | None, anew: bool = False, access: Access = "private") -> RunRef:
     """Write the plan into its staging folder, or find it there from an interrupted run; returns what tasks are told.
 
@@ -32,14 +32,14 @@ def stage_plan(plan: Plan, sink: Path, *, backend: str | None, anew: bool = Fals
     replaces what is published says so in its folder, so that it can be taken up without being told again.
     """
     staged = StagedPlan.of(plan)
-    store = Store(sink / STAGING / staged.run_name)
+    store = LocalStore(sink / STAGING / staged.run_name)
     if anew and store.root.exists():
         remove_staged(store.root)
     for folder in (sink, sink / STAGING, store.root):
         make_folder(folder, access)
     store.check_writable()
     if anew:
-        store.write(REPLACES, b"")
+        store.put(REPLACES, b"")
     staged.write(store)
     forget_runs()
     return RunRef(str(store.root.absolute()), backend, token=uuid.uuid4().hex[:8])
@@ -73,7 +73,7 @@ def staging_of(plan: Plan, sink: Path) -> Path:
     return sink / STAGING / StagedPlan.of(plan).run_name
 
 
-@explained()
+@translated()
 def staged_chunk_rows(sink: Path, fingerprint: str) -> int | None:
     """Chunk size of an interrupted run of the same job, if there is one.
 

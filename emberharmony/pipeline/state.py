@@ -24,7 +24,7 @@ from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.table_types import type_differences
 from emberharmony.io.manifest import MANIFEST, read_manifest
-from emberharmony.io.store.local import FileRecord
+from emberharmony.io.store.base import FileRecord
 from emberharmony.messages import listed
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec

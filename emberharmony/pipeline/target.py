@@ -15,7 +15,8 @@ from pathlib import Path
 
 from emberharmony.errors import DataError, TerminalError
 from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest, read_manifest
-from emberharmony.io.store.local import FileRecord, file_hash
+from emberharmony.io.store.base import FileRecord
+from emberharmony.io.store.local import file_hash
 from emberharmony.pipeline.staging import REPLACES, STAGING, staged_runs
 
 PUBLISHED = ("features", "windows", "state")

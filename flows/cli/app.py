@@ -178,9 +178,9 @@ def main() -> None:
         _end(error)
     except OSError as error:
         if error.filename is not None:
-            from emberharmony.io.store.errors import told
+            from emberharmony.io.store.errors import translate
 
-            _end(told(error))
+            _end(translate(error))
         try:
             with output_errors():  # what could not be printed cannot be printed now
                 typer.echo()

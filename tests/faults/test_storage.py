@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DamagedError, DataError, TerminalError, TransientError
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline import commit
 from emberharmony.pipeline.chunk_stages import PLAIN
 from emberharmony.pipeline.execute import run_job
@@ -150,11 +150,11 @@ def test_a_late_worker_adds_nothing_to_what_is_being_published(undisturbed, fold
     with pytest.raises(KeyboardInterrupt):
         run_job(parse_job(job), PlainLoop(1))
     (staging,) = sink.glob(".staging/*-*-*")
-    late = Store(staging, within=sink).keep("features/split=train/part-00000.parquet", b"late")
+    late = LocalStore(staging, within=sink).keep("features/split=train/part-00000.parquet", b"late")
     assert run(job) == 0
     assert contents(sink) == undisturbed
     with pytest.raises(TerminalError, match="was removed"):
-        Store(staging, within=sink).keep(late.name, b"later still")
+        LocalStore(staging, within=sink).keep(late.name, b"later still")
     assert not staging.exists()
 
 
@@ -170,7 +170,7 @@ def test_receipts_that_are_no_receipts_are_not_believed(undisturbed, folder):
 
 def test_a_file_that_cannot_be_made_whole_stops_the_run(folder, monkeypatch):
     job = small_job(folder, sink="never whole")
-    monkeypatch.setattr(Store, "holds", lambda store, record: False)
+    monkeypatch.setattr(LocalStore, "holds", lambda store, record: False)
     with pytest.raises(DamagedError, match="was changed since this job wrote it"):
         run_job(parse_job(job), PlainLoop(1))
     assert not (Path(job["sink"]["path"]) / "manifest.json").exists()

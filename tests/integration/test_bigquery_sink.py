@@ -28,6 +28,7 @@ from emberharmony.io.sinks.bigquery.publication import Publication
 from emberharmony.io.sinks.bigquery.runs import PublishedRun
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.sinks.bigquery.tables import OutputTable, Part
+from emberharmony.io.store.local import LocalStore
 from tests.integration.bigquery_faults import Broken, Faults
 
 pytestmark = pytest.mark.xdist_group("bigquery")
@@ -103,7 +104,7 @@ def make_table(folder: Path, *, name: str = "features", first_day: int = 1, days
             path = folder / f"split={split}" / f"part-{number:05}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(table.slice(begin, end - begin), path)
-            parts.append(Part(path, split))
+            parts.append(Part(LocalStore(path.parent), path.name, split))
     rows = {split: high - low for split, (low, high) in cuts.items()}
     descriptions = {"carrier_AA": "1 where carrier is AA"}
     return OutputTable(
@@ -154,7 +155,10 @@ def published(connection, dataset) -> Published:
 
 def expected(*tables: OutputTable) -> list[tuple]:
     parts = [(part, table.run_id) for table in tables for part in table.parts]
-    read = [(pq.read_table(part.path, partitioning=None).to_pylist(), part.split, run_id) for part, run_id in parts]
+    read = [
+        (pq.read_table(part.store.path(part.file), partitioning=None).to_pylist(), part.split, run_id)
+        for part, run_id in parts
+    ]
     return sorted((*row.values(), split, run_id) for rows, split, run_id in read for row in rows)
 
 
@@ -360,7 +364,7 @@ EXACT = pa.table(
 def test_values_are_published_exactly(spec, tmp_path, published, method):
     spec = dataclasses.replace(spec, **METHODS[method])
     pq.write_table(EXACT, tmp_path / "part.parquet")
-    table = OutputTable("features", (Part(tmp_path / "part.parquet", "train"),), {"train": 3}, run_id="f1")
+    table = OutputTable("features", (Part(LocalStore(tmp_path), "part.parquet", "train"),), {"train": 3}, run_id="f1")
     http = HttpFaults()
     with open_with(spec, http) as clients:
         Publication(spec, clients).publish([table], make_run(table))
@@ -415,14 +419,16 @@ def test_other_columns_are_not_appended(spec, table, published, tmp_path):
     spec = dataclasses.replace(spec, write_disposition="append")
     other = make_table(tmp_path / "other")
     for part in other.parts:
-        pq.write_table(pq.read_table(part.path, partitioning=None).drop_columns("carrier_aa"), part.path)
+        pq.write_table(
+            pq.read_table(part.store.path(part.file), partitioning=None).drop_columns("carrier_aa"), part.store.path(part.file)
+        )
     with spec.connection.open() as clients:
         Publication(spec, clients).publish([table], make_run(table))
         with pytest.raises(DataError, match="carrier_aa_2"):
             Publication(spec, clients).publish([other], make_run(other, "f2"))
         for part in other.parts:
-            rows = pq.read_table(part.path, partitioning=None)
-            pq.write_table(rows.append_column("carrier_aa", rows["row_number"].cast(pa.string())), part.path)
+            rows = pq.read_table(part.store.path(part.file), partitioning=None)
+            pq.write_table(rows.append_column("carrier_aa", rows["row_number"].cast(pa.string())), part.store.path(part.file))
         with pytest.raises(DataError, match="carrier_aa_2 is FLOAT64 there and STRING here"):
             Publication(spec, clients).publish([dataclasses.replace(other)], make_run(other, "f3"))
     assert published.rows() == expected(table)

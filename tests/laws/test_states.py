@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from emberharmony.features.kinds.registry import KINDS
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
-from emberharmony.io.store.local import Store, prefixed
+from emberharmony.io.store.base import prefixed
+from emberharmony.io.store.local import LocalStore
 from emberharmony.stats import CategoryCounts, Moments, Quantiles, WindowGram
 
 finite = st.floats(-1e6, 1e6)
@@ -72,7 +73,7 @@ def test_monoid(kind, states, data):
 @pytest.mark.parametrize(("kind", "states"), STATES.values(), ids=STATES.keys())
 @given(data=st.data())
 def test_survives_the_store(kind, states, data, tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("store"))
+    store = LocalStore(tmp_path_factory.mktemp("store"))
     written = {"1": data.draw(states), "11": data.draw(states), "2": data.draw(states)}
     file = store.keep_arrays("states.safetensors", prefixed({name: state.to_arrays() for name, state in written.items()}))
     for name, state in written.items():
@@ -83,7 +84,7 @@ def test_survives_the_store(kind, states, data, tmp_path_factory):
 
 def test_window_states_survive_the_store(tmp_path):
     rows = np.random.default_rng(0).normal(size=(2, 60)).astype(np.float32)
-    store, files = Store(tmp_path), []
+    store, files = LocalStore(tmp_path), []
     for i in range(3):
         states = WindowGram.of_strides(rows[:, 20 * i : 20 * i + 20], start=20 * i, size=4, strides=[1, 3])
         files.append(store.keep_arrays(f"{i}.safetensors", prefixed({str(s.stride): s.to_arrays() for s in states})))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from emberharmony.errors import DamagedError
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.local import LocalStore
 from tasks.processes import WorkerProcesses
 
 
 def test_an_error_of_a_worker_arrives_with_its_type_and_fields(tmp_path):
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     record = store.keep("part", b"content")
     store.path(record).unlink()
     processes = WorkerProcesses(1)

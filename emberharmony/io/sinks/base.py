@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from emberharmony.io.manifest import MANIFEST, Manifest
 from emberharmony.io.store.access import Access
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.base import Store
 
 
 class SinkSpec(Protocol):

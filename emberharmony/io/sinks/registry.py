@@ -12,7 +12,7 @@ from emberharmony.io.sinks.bigquery.publish import BigQuerySink
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.sinks.parquet.publish import ParquetSink
 from emberharmony.io.sinks.parquet.spec import ParquetSinkSpec
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.base import Store
 
 NOTE = "sink.json"
 """File, in a staged run, of the sink's spec: any worker can open the sink from it."""

@@ -1,4 +1,4 @@
-"""What the system says of a disk or a share, told in words: what may pass, what will not, and what to do."""
+"""Errors of disks and shares, translated: transient or terminal, and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emberharmony.errors import TerminalError, TransientError
 
-PASSING = frozenset(
+TRANSIENT = frozenset(
     getattr(errno, name)
     for name in (
         *("EIO", "ESTALE", "ENOTCONN", "ENODEV", "ETIMEDOUT", "ECONNRESET"),
@@ -17,20 +17,20 @@ PASSING = frozenset(
     )
     if hasattr(errno, name)
 )
-"""What the system says of a share that is away for a while."""
+"""Error numbers of a share that is away for a while."""
 
 
-def told(error: OSError, target: str | Path | None = None) -> TransientError | TerminalError:
-    """Return the error to raise in place of the system's own; without a `target` it names the system's path.
+def translate(error: OSError, target: str | Path | None = None) -> TransientError | TerminalError:
+    """Return the transient or terminal error to raise in place of an OSError; it names `target`, or the path of the OSError.
 
     Examples
     --------
-    >>> print(told(OSError(errno.EROFS, "Read-only file system", "out/a")))
+    >>> print(translate(OSError(errno.EROFS, "Read-only file system", "out/a")))
     out/a cannot be written: read-only file system. Choose a `sink.path` that this user may write to.
     """
     place = target or error.filename2 or error.filename or "A file"
     reason = (error.strerror or str(error)).lower()
-    if error.errno in PASSING:
+    if error.errno in TRANSIENT:
         return TransientError(
             f"{place} cannot be reached: {reason}. If it lies on a share, mount it again; then run the same command again: it "
             f"goes on where it stopped."
@@ -54,8 +54,8 @@ def told(error: OSError, target: str | Path | None = None) -> TransientError | T
 
 
 @contextmanager
-def explained(target: str | Path | None = None) -> Iterator[None]:
-    """Tell failures that may pass from those that will not, and what to do about them.
+def translated(target: str | Path | None = None) -> Iterator[None]:
+    """Translate an OSError in the block into a transient or terminal error.
 
     Raises
     ------
@@ -67,4 +67,4 @@ def explained(target: str | Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise told(error, target) from error
+        raise translate(error, target) from error

@@ -13,7 +13,7 @@ from platform import node
 from typing import IO
 
 from emberharmony.errors import TerminalError
-from emberharmony.io.store.errors import explained
+from emberharmony.io.store.errors import translated
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def locked(path: Path) -> Iterator[None]:
     TerminalError
         If another process holds it, whose name the message tells, or the system has no locks there.
     """
-    with explained(path):
+    with translated(path):
         handle = _take(path)
     try:
         yield

@@ -10,7 +10,7 @@ import pytest
 
 from emberharmony.errors import DataError
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
-from emberharmony.io.store.local import FileRecord
+from emberharmony.io.store.base import FileRecord
 from tests.jobs import run_small, small_table, write_table
 
 

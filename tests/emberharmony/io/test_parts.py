@@ -17,7 +17,7 @@ from emberharmony.io.parts import (
     write_halo,
     write_part,
 )
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.local import LocalStore
 
 
 def part(n_rows=7):
@@ -29,7 +29,7 @@ def part(n_rows=7):
 @pytest.mark.parametrize("n_rows", [0, 1, 7])
 @pytest.mark.parametrize("encoding", [Encoding(), Encoding(dictionary=("a",), sparse=("b", "c"))])
 def test_a_part_is_what_was_written(tmp_path, n_rows, encoding):
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     table, block = part(n_rows)
     record = write_part(store, feature_part("train", 3), table, encoding)
     assert record.name == "features/split=train/part-00003.parquet"
@@ -57,7 +57,7 @@ def test_the_block_is_not_copied():
 
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_part_is_refused(tmp_path, damage):
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     record = write_part(store, window_part(3, "test", 0), part()[0], Encoding())
     path = store.path(record)
     path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes()[:-1])
@@ -66,7 +66,7 @@ def test_a_damaged_part_is_refused(tmp_path, damage):
 
 
 def test_edges_by_split(tmp_path):
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     table, _ = part()
     record = write_halo(store, "edges/0.arrow", {"train": table.slice(0, 2), "test": table.slice(5, 1)})
     assert read_halo(store, record, "train").equals(table.slice(0, 2))
@@ -76,7 +76,7 @@ def test_edges_by_split(tmp_path):
 
 def test_edges_of_dictionaries_that_differ(tmp_path):
     """Columns carried along may be dictionaries, of which an Arrow file holds one for each column."""
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     tags = [pa.array([f"tag {i}"]).dictionary_encode() for i in range(3)]
     tables = [pa.table({"row_number": pa.array([i], pa.int64()), "tag": tag}) for i, tag in enumerate(tags)]
     record = write_halo(store, "e.arrow", dict(zip(("train", "validation", "test"), tables, strict=True)))
@@ -85,7 +85,7 @@ def test_edges_of_dictionaries_that_differ(tmp_path):
 
 def test_categories_of_numbers_are_read_as_they_were_written(tmp_path):
     """So that rows of a part and of a chunk's edges are of one type."""
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     carried = pa.table({"c": pa.array([7, None, 7]).dictionary_encode(), "y": [1, 2, 3]})
     record = write_part(store, "part.parquet", carried, Encoding())
     assert read_part(store, record).equals(carried)

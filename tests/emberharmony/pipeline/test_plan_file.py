@@ -7,7 +7,7 @@ import json
 import pytest
 
 from emberharmony.errors import TerminalError
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline import plan_file
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.plan_file import StagedPlan
@@ -28,7 +28,7 @@ def plan(tmp_path):
 
 
 def test_what_is_written_is_read(plan, tmp_path):
-    staged, store = StagedPlan.of(plan), Store(tmp_path / "run")
+    staged, store = StagedPlan.of(plan), LocalStore(tmp_path / "run")
     staged.write(store)
     read = StagedPlan.read(store)
     assert read == staged
@@ -46,7 +46,7 @@ def test_other_chunks_and_other_formats_have_folders_of_their_own(plan, monkeypa
 
 
 def test_a_plan_of_another_version_is_refused_by_name(plan, tmp_path):
-    store = Store(tmp_path / "run")
+    store = LocalStore(tmp_path / "run")
     StagedPlan.of(plan).write(store)
     path = tmp_path / "run" / "plan.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 1}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emberharmony.errors import DamagedError
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline.receipts import Receipt, Receipts
 from emberharmony.planning.chunks import Chunk
 from emberharmony.stats.explained import ExplainedSquares
@@ -16,7 +16,7 @@ CHUNKS = [Chunk(i, 10 * i, 10) for i in range(3)]
 
 @pytest.fixture
 def receipts(tmp_path):
-    return Receipts(Store(tmp_path), CHUNKS)
+    return Receipts(LocalStore(tmp_path), CHUNKS)
 
 
 def receipt_of(receipts, chunk, content=b"part", **fields):

@@ -20,7 +20,7 @@ from emberharmony.io.sinks.bigquery.publication import Publication
 from emberharmony.io.sinks.bigquery.runs import PublishedRun
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.sinks.bigquery.tables import OWN_COLUMNS, OutputTable, Part
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.base import Store
 
 _DONE = "tables-published"
 _NONCE = "publication.json"
@@ -150,7 +150,7 @@ class BigQuerySink:
         tables, publication = list(output_tables(run, manifest)), self._publication
         publication.publish(tables, published, nonce=self._nonce(run))
         run.write_json(PUBLISHED_TO, {table.name: str(publication.target(table.name)) for table in tables})
-        run.write(_DONE, b"")  # from here on files may be moved away, and need not be read again
+        run.put(_DONE, b"")  # from here on files may be moved away, and need not be read again
 
     def outputs(self, manifest: Manifest) -> tuple[str, ...]:
         """Tables, folder and file of a published result."""
@@ -203,9 +203,7 @@ def output_tables(run: Store, manifest: Manifest) -> Iterator[OutputTable]:
 
 def _parts(run: Store, manifest: Manifest, prefix: str) -> tuple[Part, ...]:
     return tuple(
-        Part(run.path(file), file.name.split("split=")[1].split("/")[0])
-        for file in manifest.files
-        if file.name.startswith(prefix)
+        Part(run, file, file.name.split("split=")[1].split("/")[0]) for file in manifest.files if file.name.startswith(prefix)
     )
 
 

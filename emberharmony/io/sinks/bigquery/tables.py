@@ -16,6 +16,7 @@ from emberharmony.io.bigquery.column_types import converted, written_as
 from emberharmony.io.bigquery.connection import library
 from emberharmony.io.bigquery.identifiers import column_names
 from emberharmony.io.bigquery.schema import table_fields
+from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.planning.partitions import Granularity
 
 SPLIT = "split"
@@ -27,8 +28,31 @@ OWN_COLUMNS = (SPLIT, RUN_ID)
 class Part(NamedTuple):
     """One Parquet file of a table: the rows of one split that one chunk made."""
 
-    path: Path
+    store: Store
+    file: FileRecord | str
     split: str
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of the file."""
+        with self.store.open(self.file) as handle:
+            return pq.read_schema(handle)
+
+    @property
+    def footer(self) -> Any:
+        """The Parquet metadata of the file."""
+        with self.store.open(self.file) as handle:
+            return pq.read_metadata(handle)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the file."""
+        return self.store.size(self.file) or 0
+
+    def read(self) -> pa.Table:
+        """Return all rows of the file."""
+        with self.store.open(self.file) as handle:
+            return pq.ParquetFile(handle).read()
 
 
 @dataclass(frozen=True)
@@ -52,7 +76,7 @@ class OutputTable:
     @cached_property
     def schema(self) -> pa.Schema:
         """Columns as they are written: those of the parts, the split and the run's id."""
-        schema = pq.read_schema(self.parts[0].path).remove_metadata()
+        schema = self.parts[0].schema.remove_metadata()
         columns = [pa.field(column.name, _in_files(column)) for column in schema]
         return pa.schema([*columns, *(pa.field(name, pa.string()) for name in OWN_COLUMNS)])
 
@@ -86,7 +110,7 @@ class OutputTable:
 
     def read(self, part: Part) -> pa.Table:
         """Return a part's rows as they are written; no value is changed."""
-        table = pq.read_table(part.path, partitioning=None)
+        table = part.read()
         columns = [converted(column, name) for name, column in zip(table.column_names, table.columns, strict=True)]
         own = [pa.repeat(value, table.num_rows) for value in (part.split, self.run_id)]
         return pa.Table.from_arrays([*columns, *own], schema=self.named_schema)
@@ -101,7 +125,7 @@ class OutputTable:
         assert self.time is not None
         lows, highs = [], []
         for part in self.parts:
-            footer = pq.read_metadata(part.path)
+            footer = part.footer
             place = footer.schema.names.index(self.time)
             for group in range(footer.num_row_groups):
                 found = footer.row_group(group).column(place).statistics
@@ -121,7 +145,7 @@ class OutputTable:
         """
         found = dict.fromkeys(self.rows, 0)
         for part in self.parts:
-            found[part.split] = found.get(part.split, 0) + pq.read_metadata(part.path).num_rows
+            found[part.split] = found.get(part.split, 0) + part.footer.num_rows
         if found != dict(self.rows):
             raise DataError(
                 f"The parts of table {self.name!r} hold {found} rows, the manifest says {dict(self.rows)}; nothing was "
@@ -139,7 +163,7 @@ def grouped(parts: Sequence[Part], *, max_bytes: int) -> Iterator[list[Part]]:
     group: list[Part] = []
     size = 0
     for part in parts:
-        n_bytes = part.path.stat().st_size
+        n_bytes = part.n_bytes
         if group and size + n_bytes > max_bytes:
             yield group
             group, size = [], 0

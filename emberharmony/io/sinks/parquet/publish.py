@@ -9,7 +9,7 @@ import pyarrow as pa
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.sinks.base import fitted_outputs
 from emberharmony.io.sinks.parquet.spec import ParquetSinkSpec
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.base import Store
 
 
 class ParquetSink:

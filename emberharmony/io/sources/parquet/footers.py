@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError, TerminalError, TransientError
 from emberharmony.io.sources.parquet.decoding import decoded_schema, number_categories
-from emberharmony.io.store.errors import PASSING, told
+from emberharmony.io.store.errors import TRANSIENT, translate
 from emberharmony.messages import listed
 
 _SIGNATURE_BYTES = 28
@@ -93,8 +93,8 @@ def _encrypted(path: Path) -> DataError:
 
 def unreadable(path: Path, error: Exception, where: str) -> DataError | TransientError | TerminalError:
     """Translate an error of Arrow or the system into one that names the file and what to do."""
-    if isinstance(error, OSError) and error.errno in PASSING:
-        return told(error, path)
+    if isinstance(error, OSError) and error.errno in TRANSIENT:
+        return translate(error, path)
     if isinstance(error, PermissionError):
         return DataError(f"{path} cannot be read: permission denied. Give this user the right to read it.")
     reason = str(error).splitlines()[0].rstrip(".")

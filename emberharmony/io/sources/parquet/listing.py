@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from emberharmony.errors import DataError
-from emberharmony.io.store.errors import PASSING, told
+from emberharmony.io.store.errors import TRANSIENT, translate
 from emberharmony.io.store.paths import is_within
 
 _MAGIC = (b"PAR1", b"PARE")
@@ -81,8 +81,8 @@ def _listed(place: str) -> list[ListedFile]:
     try:
         files = _files_of(place)
     except OSError as error:
-        if error.errno in PASSING:
-            raise told(error, place) from error
+        if error.errno in TRANSIENT:
+            raise translate(error, place) from error
         where = f"{error.filename} in " if error.filename and str(error.filename) != place else ""
         raise DataError(
             f"The source {where}{place} cannot be read: {(error.strerror or str(error)).lower()}. Check `source.path`, and "

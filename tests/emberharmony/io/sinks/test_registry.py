@@ -9,7 +9,7 @@ from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.sinks.parquet.publish import ParquetSink
 from emberharmony.io.sinks.parquet.spec import ParquetSinkSpec
 from emberharmony.io.sinks.registry import NOTE, SINKS, SinkType, note_sink, noted_sink, open_sink
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.local import LocalStore
 
 SPECS = {
     "parquet": (ParquetSinkSpec("out", mode="group"), ParquetSink),
@@ -25,7 +25,7 @@ def test_every_sink_is_tested():
 def test_a_worker_opens_the_sink_that_was_noted(tmp_path, kind):
     spec, opened = SPECS[kind]
     assert type(open_sink(spec)) is opened
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     note_sink(store, spec)
     sink = noted_sink(store)
     assert type(sink) is opened
@@ -33,8 +33,8 @@ def test_a_worker_opens_the_sink_that_was_noted(tmp_path, kind):
 
 
 def test_a_run_staged_before_sinks_were_noted_publishes_parquet(tmp_path):
-    assert not Store(tmp_path).exists(NOTE)
-    assert isinstance(noted_sink(Store(tmp_path)), ParquetSink)
+    assert not LocalStore(tmp_path).exists(NOTE)
+    assert isinstance(noted_sink(LocalStore(tmp_path)), ParquetSink)
 
 
 def test_adding_a_sink_is_one_line(monkeypatch, tmp_path):

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from emberharmony.io.store.access import make_folder
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
@@ -34,8 +34,8 @@ def modes_below(folder):
 @pytest.mark.parametrize(("access", "of_folders", "of_files"), MODES, ids=[access for access, *_ in MODES])
 def test_files_can_be_read_by_whoever_can_read_their_root(tmp_path, open_umask, access, of_folders, of_files):
     make_folder(tmp_path / "root", access)
-    store = Store(tmp_path / "root")
-    store.write("a/b.bin", b"1")
+    store = LocalStore(tmp_path / "root")
+    store.put("a/b.bin", b"1")
     store.keep("c/d/e.bin", b"2")
     assert modes_below(tmp_path / "root") == ({of_folders}, {of_files})
 

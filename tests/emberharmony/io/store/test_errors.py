@@ -10,8 +10,8 @@ import pytest
 from emberharmony.errors import DataError, TerminalError, TransientError
 from emberharmony.io.sources.parquet.footers import open_footer
 from emberharmony.io.sources.parquet.listing import list_files
-from emberharmony.io.store.errors import explained, told
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.errors import translate, translated
+from emberharmony.io.store.local import LocalStore
 from emberharmony.io.store.lock import locked
 from emberharmony.pipeline.retry import with_retries
 
@@ -25,7 +25,7 @@ def refused(path):
         pytest.fail(f"waited {seconds} s for {path}")
 
     with pytest.raises(TerminalError) as caught:
-        with_retries(Store(path).check_writable, sleep=waited)
+        with_retries(LocalStore(path).check_writable, sleep=waited)
     return str(caught.value)
 
 
@@ -57,7 +57,7 @@ def test_a_folder_of_the_kernel():
 def test_what_may_pass_is_waited_for():
     waits = []
     with pytest.raises(TransientError, match=r"/proc/self/mem cannot be reached: input/output error\. .* mount it again"):
-        with_retries(lambda: Store(Path("/proc/self")).read("mem"), sleep=waits.append)
+        with_retries(lambda: LocalStore(Path("/proc/self")).get("mem"), sleep=waits.append)
     assert len(waits) == 3
 
 
@@ -73,13 +73,13 @@ def test_what_may_pass_is_waited_for():
     ],
 )
 def test_passing_and_permanent(number, kind, words):
-    error = told(OSError(number, os.strerror(number)), "out/part")
+    error = translate(OSError(number, os.strerror(number)), "out/part")
     assert type(error) is kind
     assert words.lower() in str(error).lower()
 
 
 def test_of_a_move_the_target_is_named():
-    with pytest.raises(TerminalError, match=r"^sink/b cannot be used: invalid cross-device link"), explained():
+    with pytest.raises(TerminalError, match=r"^sink/b cannot be used: invalid cross-device link"), translated():
         raise OSError(errno.EXDEV, "Invalid cross-device link", "staging/a", None, "sink/b")
 
 

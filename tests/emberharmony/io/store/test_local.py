@@ -9,7 +9,8 @@ import pytest
 import safetensors.numpy
 
 from emberharmony.errors import TerminalError, TransientError
-from emberharmony.io.store.local import FileRecord, Store, as_safetensors, prefixed
+from emberharmony.io.store.base import FileRecord, as_safetensors, prefixed
+from emberharmony.io.store.local import LocalStore
 
 
 def files(root):
@@ -17,8 +18,8 @@ def files(root):
 
 
 def test_written_whole_or_not_at_all(tmp_path):
-    store = Store(tmp_path)
-    store.write("a/b.bin", b"old")
+    store = LocalStore(tmp_path)
+    store.put("a/b.bin", b"old")
 
     def interrupted():
         with store.keeping("a/b.bin") as file:
@@ -27,18 +28,18 @@ def test_written_whole_or_not_at_all(tmp_path):
 
     with pytest.raises(RuntimeError, match="killed"):
         interrupted()
-    assert store.read("a/b.bin") == b"old"
+    assert store.get("a/b.bin") == b"old"
     assert files(tmp_path) == ["a/b.bin"]
 
 
 def test_a_record_tells_size_and_hash(tmp_path):
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     with store.keeping("a/x.bin") as file:
         file.write(b"one")
         file.write(memoryview(b"two"))
     digest = hashlib.sha256(b"onetwo").hexdigest()
     assert file.record == FileRecord("a/x.bin", 6, digest)
-    assert store.read(file.record) == b"onetwo"
+    assert store.get(file.record) == b"onetwo"
     assert files(tmp_path) == [f"a/x-{digest[:16]}.bin"]
     assert store.keep("y", b"onetwo").sha256 == digest
 
@@ -50,7 +51,7 @@ DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"
 def test_arrays_are_what_the_library_reads(tmp_path, shape):
     values = np.arange(np.prod(shape, dtype=int)).reshape(shape)
     arrays = {f"{dtype}/{letter}": (values + 1).astype(dtype) for dtype in DTYPES for letter in "ab"}
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     record = store.keep_arrays("x.safetensors", arrays)
     got, expected = store.read_arrays(record), safetensors.numpy.load_file(store.path(record))
     assert got.keys() == expected.keys() == arrays.keys()
@@ -62,14 +63,14 @@ def test_arrays_are_what_the_library_reads(tmp_path, shape):
 
 
 def test_arrays_of_a_file_that_ends_too_early(tmp_path):
-    store = Store(tmp_path)
-    store.write("x", as_safetensors({"a": np.arange(5)})[:-1])
+    store = LocalStore(tmp_path)
+    store.put("x", as_safetensors({"a": np.arange(5)})[:-1])
     with pytest.raises(TransientError, match="x cannot be reached: the file ends too early"):
         store.read_arrays("x")
 
 
 def test_json_and_arrays(tmp_path):
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     content = {"ä": [1, 2.5, None], "float": 0.1 + 0.2}
     store.write_json("x.json", content)
     assert store.read_json("x.json") == store.read_json(store.keep_json("x.json", content)) == content
@@ -89,10 +90,10 @@ def test_json_and_arrays(tmp_path):
 
 
 def test_writing_again_replaces(tmp_path):
-    store = Store(tmp_path)
-    store.write("x", b"long content")
-    store.write("x", b"short")
-    assert store.read("x") == b"short"
+    store = LocalStore(tmp_path)
+    store.put("x", b"long content")
+    store.put("x", b"short")
+    assert store.get("x") == b"short"
     assert store.exists("x")
     assert not store.exists("y")
 
@@ -104,16 +105,16 @@ def test_written_once_the_first_stays(tmp_path, monkeypatch, links):
 
     if not links:
         monkeypatch.setattr(Path, "hardlink_to", refused)
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     for content in (b"first", b"second"):
-        store.write("x", content, once=True)
-    assert store.read("x") == b"first"
+        store.put_if_absent("x", content)
+    assert store.get("x") == b"first"
     assert files(tmp_path) == ["x"]
 
 
 def test_two_workers_of_one_part_leave_each_other_alone(tmp_path):
     """Whichever of them is late, and whatever it writes: a record always means what it was made of."""
-    store = Store(tmp_path)
+    store = LocalStore(tmp_path)
     slow, quick = store.keeping("part"), store.keeping("part")
     begun = slow.__enter__()
     begun.write(b"by a GPU")
@@ -122,7 +123,7 @@ def test_two_workers_of_one_part_leave_each_other_alone(tmp_path):
     slow.__exit__(None, None, None)
     assert store.holds(file.record)
     assert store.holds(begun.record)
-    assert (store.read(file.record), store.read(begun.record)) == (b"by NumPy", b"by a GPU")
+    assert (store.get(file.record), store.get(begun.record)) == (b"by NumPy", b"by a GPU")
     damaged = store.path(file.record)
     damaged.write_bytes(bytes(8))
     assert not store.holds(file.record)
@@ -130,22 +131,22 @@ def test_two_workers_of_one_part_leave_each_other_alone(tmp_path):
     assert store.holds(file.record)
 
 
-@pytest.mark.parametrize("write", [lambda store: store.write("a/b/c", b""), lambda store: store.keep("a/b/c", b"")])
+@pytest.mark.parametrize("write", [lambda store: store.put("a/b/c", b""), lambda store: store.keep("a/b/c", b"")])
 def test_a_late_writer_makes_no_folder_anew(tmp_path, write):
     sink, root = tmp_path / "sink", tmp_path / "sink/.staging/run"
     with pytest.raises(TransientError, match="has vanished"):
-        write(Store(root, within=sink))
+        write(LocalStore(root, within=sink))
     sink.mkdir()  # the mount point of a share that is away
     with pytest.raises(TransientError, match="has vanished"):
-        write(Store(root, within=sink))
+        write(LocalStore(root, within=sink))
     (sink / "manifest.json").touch()
     with pytest.raises(TerminalError, match="was removed: another process has published its run"):
-        write(Store(root, within=sink))
+        write(LocalStore(root, within=sink))
     assert files(tmp_path) == ["sink/manifest.json"]
     root.mkdir(parents=True)
-    write(Store(root, within=sink))
+    write(LocalStore(root, within=sink))
     assert (root / "a/b").is_dir()
-    write(Store(tmp_path / "new/one"))
+    write(LocalStore(tmp_path / "new/one"))
     assert (tmp_path / "new/one/a/b").is_dir()
 
 

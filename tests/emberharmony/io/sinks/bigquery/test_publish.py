@@ -12,7 +12,7 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.sinks.bigquery.publish import BigQuerySink
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
-from emberharmony.io.store.local import Store
+from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline.execute import plan_job, run_job
 from flows.config.job import FitJob, Job, parse_job
 from flows.engines.local import PlainLoop
@@ -93,10 +93,12 @@ def test_whose_rows_stay_in_bigquery(tmp_path, published_to, disposition, expect
         write_disposition=disposition,
         connection=BigQueryConnection(project="my-project"),
     )
-    assert BigQuerySink(spec).accumulates(Store(tmp_path)) is expected
+    assert BigQuerySink(spec).accumulates(LocalStore(tmp_path)) is expected
 
 
 def test_a_fitted_state_has_no_tables_to_look_for(tmp_path):
     job = small_job(tmp_path, sink="fitted")
     manifest = run_job(parse_job(job, model=FitJob), PlainLoop(1)).manifest
-    BigQuerySink(BigQuerySinkSpec(dataset="out", path=str(tmp_path))).check_published(Store(tmp_path / "fitted"), manifest)
+    BigQuerySink(BigQuerySinkSpec(dataset="out", path=str(tmp_path))).check_published(
+        LocalStore(tmp_path / "fitted"), manifest
+    )

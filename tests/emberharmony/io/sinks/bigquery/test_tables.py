@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony.io.sinks.bigquery.tables import OutputTable, Part
+from emberharmony.io.store.local import LocalStore
 
 
 def test_own_columns_keep_their_names(tmp_path):
@@ -14,7 +15,7 @@ def test_own_columns_keep_their_names(tmp_path):
     pq.write_table(rows, tmp_path / "part.parquet")
     descriptions = {"split": "a feature"}
     table = OutputTable(
-        "features", (Part(tmp_path / "part.parquet", "test"),), {"test": 2}, run_id="abc", descriptions=descriptions
+        "features", (Part(LocalStore(tmp_path), "part.parquet", "test"),), {"test": 2}, run_id="abc", descriptions=descriptions
     )
     assert table.names == ["row_number", "split_2", "Run_ID_2", "split", "run_id"]
     assert table.clustering == ["split"]

@@ -1,0 +1,269 @@
+"""The contract of a store: named files under one root, each of which readers see complete or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from emberharmony.errors import DamagedError
+from emberharmony.typing import Arrays
+
+_SAFETENSORS_DTYPES = {"BOOL": np.dtype(np.bool_)} | {
+    f"{kind}{8 * n_bytes}": np.dtype(f"<{kind.lower()}{n_bytes}")
+    for kind, sizes in {"I": (1, 2, 4, 8), "U": (1, 2, 4, 8), "F": (2, 4, 8)}.items()
+    for n_bytes in sizes
+}
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A kept file: its name, its size and the hash of its content."""
+
+    name: str
+    n_bytes: int
+    sha256: str
+
+    @property
+    def kept_as(self) -> str:
+        """Name of the file within a store; it contains the content's hash.
+
+        Examples
+        --------
+        >>> FileRecord("grams/00007.safetensors", 0, "e3b0c44298fc1c149afbf4c8996fb924").kept_as
+        'grams/00007-e3b0c44298fc1c14.safetensors'
+        """
+        name = PurePosixPath(self.name)
+        return str(name.with_stem(f"{name.stem}-{self.sha256[:16]}"))
+
+
+class HashingFile:
+    """A file open for writing that hashes what is written to it."""
+
+    closed = False  # pyarrow asks
+
+    def __init__(self, name: str, handle: BinaryIO) -> None:
+        self._name = name
+        self._handle = handle
+        self._sha256 = hashlib.sha256()
+        self._n_bytes = 0
+
+    def write(self, content: bytes | memoryview) -> int:
+        """Write all of `content`."""
+        self._sha256.update(content)
+        self._n_bytes += len(content)
+        return self._handle.write(content)
+
+    def flush(self) -> None:
+        """Do nothing: the end of the block flushes."""
+
+    def close(self) -> None:
+        """Do nothing: the end of the block closes."""
+
+    @property
+    def record(self) -> FileRecord:
+        """The record of what was written so far."""
+        return FileRecord(self._name, self._n_bytes, self._sha256.hexdigest())
+
+
+class Store(Protocol):
+    """Files under one root. A writer that is killed leaves no file behind that readers could take for a complete one.
+
+    A file that is *written* has a name; writing it again replaces it. A file that is *kept* has the hash of its content in
+    its name, and its record finds it. So two workers that make the same part on different hardware never touch each other's
+    file, however late one of them is.
+
+    Stores implement the methods that have no body here. Everything else is written once, for all of them.
+
+    Raises
+    ------
+    TransientError
+        By every method, if the store cannot be reached for now.
+    TerminalError
+        By every method, if the store refuses: no space, no permission, or the run was removed.
+    """
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """Where the root is, in messages and in references that travel to other processes."""
+        ...
+
+    @abstractmethod
+    def get(self, file: str | FileRecord) -> bytes:
+        """Return the content of a file."""
+        ...
+
+    @abstractmethod
+    def open(self, file: str | FileRecord) -> AbstractContextManager[BufferedIOBase]:
+        """Open a file for reading; it can seek, so that readers fetch only the bytes they need."""
+        ...
+
+    @abstractmethod
+    def put(self, name: str, content: bytes | memoryview) -> None:
+        """Write a file, in place of one of that name."""
+        ...
+
+    @abstractmethod
+    def put_if_absent(self, name: str, content: bytes | memoryview) -> None:
+        """Write a file unless there is one of that name: the first of several writers wins."""
+        ...
+
+    @abstractmethod
+    def keeping(self, name: str) -> AbstractContextManager[HashingFile]:
+        """Open a file to write; it is kept if the block ends without an error, and then its record is complete."""
+        ...
+
+    @abstractmethod
+    def list(self, folder: str) -> Iterable[str]:
+        """Names of all files below a folder, sorted; none if there is no such folder."""
+        ...
+
+    @abstractmethod
+    def size(self, file: str | FileRecord) -> int | None:
+        """Bytes of a file; ``None`` if there is no such file."""
+        ...
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove a file, if there is one of that name."""
+        ...
+
+    @abstractmethod
+    def sha256(self, file: str | FileRecord) -> str | None:
+        """SHA-256 of a file's content, in hexadecimal; ``None`` if there is no such file."""
+        ...
+
+    @abstractmethod
+    def check_there(self) -> None:
+        """Raise if the root has to exist and does not."""
+        ...
+
+    @abstractmethod
+    def check_writable(self) -> None:
+        """Raise now, not after an hour's work, if nothing can be written."""
+        ...
+
+    @abstractmethod
+    def make_durable(self, records: Iterable[FileRecord]) -> None:
+        """Make sure that kept files are found under their names after a power failure."""
+        ...
+
+    # ---- written once, for every store -----------------------------------------------------------------------------------
+
+    def address_of(self, file: str | FileRecord) -> str:
+        """Where a file is or would be, for messages."""
+        return f"{self.address}/{file if isinstance(file, str) else file.kept_as}"
+
+    def exists(self, name: str) -> bool:
+        """Whether a file of that name was written completely."""
+        return self.size(name) is not None
+
+    def write_json(self, name: str, content: Any, *, once: bool = False) -> None:
+        """Write JSON, indented for people; with `once`, the first of several writers wins."""
+        (self.put_if_absent if once else self.put)(name, _as_json(content))
+
+    def keep(self, name: str, content: bytes | memoryview) -> FileRecord:
+        """Keep a file whose content is at hand."""
+        with self.keeping(name) as file:
+            file.write(content)
+        return file.record
+
+    def keep_json(self, name: str, content: Any) -> FileRecord:
+        """Keep JSON, indented for people."""
+        return self.keep(name, _as_json(content))
+
+    def keep_arrays(self, name: str, arrays: Arrays) -> FileRecord:
+        """Keep named arrays as safetensors."""
+        return self.keep(name, as_safetensors(arrays))
+
+    def read_json(self, file: str | FileRecord) -> Any:
+        """Return the content of a JSON file."""
+        return json.loads(self.get(file))
+
+    def read_arrays(self, file: str | FileRecord, *, prefix: str = "") -> Arrays:
+        """Return the arrays whose names begin with `prefix`, without the prefix; the others are not read."""
+        with self.open(file) as handle:
+            return {key.removeprefix(prefix): array for key, array in _safetensors_in(handle, prefix)}
+
+    def holds(self, record: FileRecord) -> bool:
+        """Whether a kept file is there and hashes to what its record says."""
+        if self.size(record) == record.n_bytes:
+            return self.sha256(record) == record.sha256
+        self.check_there()
+        return False
+
+    def check(self, record: FileRecord) -> None:
+        """Raise unless a file is what its record says.
+
+        Raises
+        ------
+        DamagedError
+            If it is missing or its content has changed.
+        """
+        if not self.holds(record):
+            raise DamagedError(f"{self.address_of(record)} is missing or was changed since this job wrote it.", record.kept_as)
+
+
+def as_safetensors(arrays: Arrays) -> bytes:
+    """Named arrays as the bytes of a safetensors file."""
+    content: bytes = safetensors.numpy.save({key: np.asarray(array, order="C") for key, array in arrays.items()})
+    return content
+
+
+def _safetensors_in(handle: BufferedIOBase, prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Names and arrays of a safetensors file. The library would map the file, and end the process if its share goes away.
+
+    After eight bytes with its length comes a JSON object with the dtype, the shape and the place of every array
+    (https://github.com/huggingface/safetensors#format).
+    """
+    length = int.from_bytes(handle.read(8), "little")
+    header = json.loads(handle.read(length))
+    for name, entry in header.items():
+        if name.startswith(prefix) and name != "__metadata__":
+            array = np.empty(entry["shape"], _SAFETENSORS_DTYPES[entry["dtype"]])
+            handle.seek(8 + length + entry["data_offsets"][0])
+            if array.nbytes and handle.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
+                raise OSError(errno.EIO, "the file ends too early", getattr(handle, "name", None))
+            yield name, array
+
+
+def _as_json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n").encode()
+
+
+def prefixed(states: dict[str, Arrays]) -> Arrays:
+    """Arrays of several states as one mapping, each name behind its state's.
+
+    Examples
+    --------
+    >>> prefixed({"a": {"x": 1}, "b": {"x": 2}})
+    {'a/x': 1, 'b/x': 2}
+    """
+    return {f"{name}/{key}": array for name, arrays in states.items() for key, array in arrays.items()}
+
+
+def by_prefix(arrays: Arrays) -> dict[str, Arrays]:
+    """The states that `prefixed` has put together.
+
+    Examples
+    --------
+    >>> by_prefix({"a/x": 1, "a/y": 2, "b/x": 3})
+    {'a': {'x': 1, 'y': 2}, 'b': {'x': 3}}
+    """
+    states: dict[str, dict[str, NDArray[Any]]] = {}
+    for name, array in arrays.items():
+        state, _, key = name.partition("/")
+        states.setdefault(state, {})[key] = array
+    return dict(states)

@@ -1,0 +1,32 @@
+"""Which store holds a place: the one module that chooses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emberharmony.io.store.base import Store
+from emberharmony.io.store.local import LocalStore
+from emberharmony.io.store.paths import checked_path
+
+
+def open_store(place: str | Path) -> Store:
+    """Return the store of a place; nothing is made before it is written to.
+
+    Raises
+    ------
+    PlanError
+        If the place is an address that no store serves, such as one in a bucket.
+
+    Examples
+    --------
+    >>> open_store("gs://bucket/result")
+    Traceback (most recent call last):
+    emberharmony.errors.PlanError: 'gs://bucket/result' is an address of another store (gs://). Only paths on this machine ...
+    """
+    return LocalStore(Path(checked_path(str(place))))
+
+
+def open_staged(address: str) -> Store:
+    """Return the store of a staged run, by the address that its reference carries. It has to exist, and is not made again."""
+    root = Path(address)
+    return LocalStore(root, within=root.parent.parent)
