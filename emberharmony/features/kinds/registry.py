@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "emberharmony.kinds"
 """Group of entry points by which an installed package adds kinds, in every process."""
 
-_BUILT_IN: tuple[AnyKind, ...] = (Numeric(), Boolean(), Datetime(), Categorical())  # the first that accepts a type takes it
-_kinds: dict[str, AnyKind] = {kind.name: kind for kind in _BUILT_IN}
+_kinds: dict[str, AnyKind] = {kind.name: kind for kind in (Numeric(), Boolean(), Datetime(), Categorical())}
 KINDS: Mapping[str, AnyKind] = MappingProxyType(_kinds)
-"""All kinds that are registered in this process."""
+"""The kinds that this process knows, by name: those of this library, and those registered from outside."""
+_BY_TYPE = tuple(_kinds.values())  # without those from outside; the first kind that accepts a type takes it
 
 
 def register_kind(kind: AnyKind, /) -> None:
-    """Add a kind, in this process; a package that is used by worker processes declares an entry point instead.
+    """Add a kind in this process only; a package for worker processes declares an entry point instead.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def kind_of(type_: pa.DataType, /) -> str | None:
     >>> kind_of(pa.int8()), kind_of(pa.dictionary(pa.int8(), pa.int64())), kind_of(pa.duration("s"))
     ('numeric', 'categorical', None)
     """
-    return next((kind.name for kind in _BUILT_IN if kind.accepts(type_)), None)
+    return next((kind.name for kind in _BY_TYPE if kind.accepts(type_)), None)
 
 
 def fitted_from_json(data: Mapping[str, Any], /) -> FittedColumn:

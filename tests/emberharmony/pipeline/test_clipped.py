@@ -41,7 +41,7 @@ def test_sentinels_outside_of_training(tmp_path, backend):
     assert np.isfinite(scores).all()
     assert published.manifest["strides"]["1"]["clipped"] == (np.abs(scores) >= LARGEST).sum()
     text = dict(summary_lines(published.outcome))["clipped"]
-    assert "values are beyond float32" in text
+    assert "values exceed float32" in text
     assert "x (3)" in text
 
     applied = apply_to(source, tmp_path / "out", tmp_path / "applied", backend=backend)
