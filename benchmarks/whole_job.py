@@ -27,7 +27,7 @@ from benchmarks.table import write_table
 
 PEER = "polars + scikit-learn"
 SPARK = "Spark ML, local mode"
-OURS = "emberharmony, plain loop"
+OURS = "emberharmony, local engine"
 FLOW = "emberharmony, Prefect flow on threads"
 FOLDERS = {PEER: "peer", SPARK: "spark"}
 ENGINES = {OURS: "local", FLOW: "threads"}
@@ -70,7 +70,7 @@ def compare(folder: Path, arguments: argparse.Namespace) -> None:
         table = write_table(folder / f"{10 * arguments.rows}.parquet", n_rows=10 * arguments.rows)
         it = run_side(OURS, table, folder, arguments)
         line = f"{it.seconds:8.1f} s {it.peak_mb:8.0f} MB {10 * arguments.rows / it.seconds:12,.0f} rows/s"
-        print(f"  {'ten times the rows, plain loop':<40} {line} {it.peak_mb / ours.peak_mb:7.2f} x the memory")
+        print(f"  {'ten times the rows, local engine':<40} {line} {it.peak_mb / ours.peak_mb:7.2f} x the memory")
 
 
 def run_side(name: str, table: Path, folder: Path, arguments: argparse.Namespace) -> Process:

@@ -43,6 +43,7 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
     -----
     If the Prefect server goes away after the result was published, that is a warning: the store says what is done.
     """
+    quiet_prefect()
     kind = job.engine
     job = job.with_engine(kind)
     # A job with nothing to do needs no Prefect: its server takes seconds to start.
@@ -50,8 +51,6 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
         with (Local() if kind.uses_prefect else kind).open(job) as engine:
             return run_job(job, engine, callback, overwrite=overwrite, verify=verify)
     check_credentials(job)
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
     advice = (
         f"What is done is kept in {job.sink.path}. Run {same_command(overwrite)} again when the server is back, or go on "
         f"without Prefect: --set runtime.engine=local."
@@ -68,6 +67,12 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
                 raise OutageError(f"{outage} {advice}") from outage
             _log.warning("%s The result is published; the server was not told.", outage)
             return results[-1]
+
+
+def quiet_prefect() -> None:
+    """Have Prefect print nothing that the run says itself; called before Prefect, which reads this once, is imported."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
 
 
 def same_command(overwrite: bool) -> str:

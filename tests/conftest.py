@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd  # noqa: F401 - before a test runs the command's main(), which keeps pandas away from pyarrow in its process
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest

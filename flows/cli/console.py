@@ -25,7 +25,7 @@ from flows.cli.streams import OutputError, StandardError, output_errors
 from flows.config.job import AnyJob, ApplyJob, Job
 from flows.config.settings import settings_markdown
 from flows.engines.interrupt import stoppable
-from flows.run import run, same_command
+from flows.run import quiet_prefect, run, same_command
 
 MAX_PADDED_CHARS = 60
 """Columns are no wider than this for the sake of one long name, which is printed whole."""
@@ -121,6 +121,7 @@ def warnings_shown() -> Iterator[None]:
 def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = False) -> None:
     """Run a job, show how far it is, and end with what was read and written."""
     loading_s, again = process_age_s(), same_command(overwrite)
+    quiet_prefect()
     choice = job.choose_engine()
     job = job.with_engine(choice.kind)
     with (

@@ -39,10 +39,12 @@ def extract(source: Path, sink: Path, **runtime: Any) -> Any:
             "sink": {"path": str(sink)},
             "columns": {"time": "t", "target": "y", "drop": ["name"]},
             "windows": WINDOWS,
-            "runtime": {"engine": "threads", "backend": "numpy", "workers": 2, **runtime},
+            "runtime": {"backend": "numpy", "workers": 2, **runtime},
         }
     )
-    return extract(job)
+    result = extract(job)
+    assert result.engine == "threads", "the default, inside a flow"
+    return result
 
 
 async def task_runs(flow_name: str = "extract") -> list[Any]:
