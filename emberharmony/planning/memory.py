@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from emberharmony.errors import PlanError
 from emberharmony.stats.categories import MAX_MERGED_BYTES
@@ -156,63 +156,64 @@ def fit_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
     return (2 * n_strides + 4) * _gram_bytes(sizes, window_size) + _BUFFERS_BYTES
 
 
-def plan_memory(
-    sizes: RowSizes,
-    *,
-    n_rows: int,
-    chunk_rows: int | None,
-    window_size: int,
-    n_strides: int,
-    n_workers: int,
-    reserved_bytes: int,
-    allowed_bytes: int,
-    may_be_fewer: bool = False,
-    n_threads: int = 1,
-    is_fitted: bool = False,
-    beside: Beside | None = None,
-) -> MemoryPlan:
-    """Choose the chunk size, or check the requested one.
+@dataclass(frozen=True)
+class MemoryRequest:
+    """What a job wants, and what it may use, apart from the sizes of its rows."""
 
-    Parameters
-    ----------
-    sizes : RowSizes
-        Bytes of a row.
-    n_rows : int
-        Rows of the table.
-    chunk_rows : int or None
-        Requested rows of a chunk; chosen by memory if ``None``.
-    window_size, n_strides : int
-        The job's windows.
-    n_workers : int
-        Chunks at a time, at most.
-    reserved_bytes : int
-        In use before the job starts.
-    allowed_bytes : int
-        Bound on all of the job's processes on this host.
-    may_be_fewer : bool
-        Whether to lower `n_workers` until half of each worker's memory is left for rows.
-    n_threads : int
-        Compute threads that the workers share.
-    is_fitted : bool
-        Whether a state is applied, whose windows and features cannot be made fewer.
-    beside : Beside, optional
-        The job's other processes, whose memory counts too.
+    n_rows: int
+    """Rows of the table."""
+    chunk_rows: int | None
+    """Requested rows of a chunk; ``None`` leaves them to the plan."""
+    window_size: int
+    n_strides: int
+    n_workers: int
+    """Chunks at a time, at most."""
+    reserved_bytes: int
+    """In use before the job starts."""
+    allowed_bytes: int
+    """Bound on all of the job's processes on this host."""
+    may_be_fewer: bool = False
+    """Whether to lower `n_workers` until half of each worker's memory is left for rows."""
+    n_threads: int = 1
+    """Compute threads that the workers share."""
+    is_fitted: bool = False
+    """Whether a state is applied, whose windows and features cannot be made fewer."""
+    beside: Beside = field(default_factory=Beside)
+    """The job's other processes, whose memory counts too."""
+
+
+def plan_memory(sizes: RowSizes, request: MemoryRequest) -> MemoryPlan:
+    """Choose the chunk size, or check the requested one.
 
     Raises
     ------
     PlanError
-        If one chunk per worker, or the fit, does not fit into `allowed_bytes`.
+        If one chunk per worker, or the fit, does not fit into the allowed bytes.
     """
+    memory = memory_or_refusal(sizes, request)
+    if isinstance(memory, str):
+        raise PlanError(memory)
+    return memory
+
+
+def memory_or_refusal(sizes: RowSizes, request: MemoryRequest) -> MemoryPlan | str:
+    """Return the plan of memory, or why the job does not fit, and what to do about it."""
+    n_rows, chunk_rows, n_workers = request.n_rows, request.chunk_rows, request.n_workers
+    window_size, n_strides, beside, allowed_bytes = (
+        request.window_size,
+        request.n_strides,
+        request.beside,
+        request.allowed_bytes,
+    )
     fixed = fixed_chunk_bytes(sizes, window_size=window_size, n_strides=n_strides)
     fit = max(fit_bytes(sizes, window_size=window_size, n_strides=n_strides), merge_bytes(sizes, n_rows))
-    beside = beside or Beside()
-    reserved_bytes += beside.total_bytes
+    reserved_bytes = request.reserved_bytes + beside.total_bytes
     apart = beside.n_processes > 0
     free = allowed_bytes - reserved_bytes
     for_chunks = free - fit if apart else free
 
     def chunk_bytes(n_rows: int) -> int:
-        blocks = _THREADS_BYTES if n_strides and n_threads > n_workers else 0
+        blocks = _THREADS_BYTES if n_strides and request.n_threads > n_workers else 0
         kept = _KEPT_BYTES if n_workers > 1 and not apart else 0
         stage = max(fixed + blocks + int(n_rows * row_peak_bytes(sizes)), profile_bytes(sizes, n_rows))
         return sizes.in_flight_bytes + stage + kept
@@ -221,7 +222,7 @@ def plan_memory(
         each = 2 * chunk_bytes(0) if chunk_rows is None else chunk_bytes(min(chunk_rows, n_rows))
         return max(1, min(most, for_chunks // each))
 
-    if may_be_fewer:
+    if request.may_be_fewer:
         n_workers = with_memory(n_workers)
         n_workers = with_memory(n_workers)  # again: fewer workers have several threads each, which take memory
     fitting = bisect_right(range(1, n_rows + 1), for_chunks / n_workers, key=chunk_bytes)  # rows of the largest chunk
@@ -229,21 +230,21 @@ def plan_memory(
     if fit > free or fitting < smallest:
         chunks = n_workers * chunk_bytes(smallest)
         needed = reserved_bytes + (chunks + fit if apart else max(fit, chunks))
-        raise PlanError(
+        return (
             f"This job needs at least {needed / 2**30:.2f} GiB ({reserved_bytes / 2**30:.2f} of them in use before it "
             f"starts{beside.told()}), over the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, "
-            f"{_fewer(max(n_workers, beside.n_processes))}{_smaller(sizes, window_size, is_fitted=is_fitted)}."
+            f"{_fewer(max(n_workers, beside.n_processes))}{_smaller(sizes, window_size, is_fitted=request.is_fitted)}."
         )
     wanted = max(DEFAULT_CHUNK_ROWS, -(-n_rows // MAX_CHUNKS))
     rows = min(chunk_rows or min(wanted, fitting), n_rows)
     if rows > fitting:
         chunk_gib = chunk_bytes(rows) / 2**30
-        raise PlanError(
+        return (
             f"A chunk of {rows:,} rows needs {chunk_gib:.2f} GiB, over the {for_chunks / n_workers / 2**30:.2f} GiB that "
             f"runtime.max_memory_gb leaves to each of {n_workers} workers. Lower runtime.chunk_rows to {fitting:,}, or raise "
             f"runtime.max_memory_gb."
         )
-    return MemoryPlan(rows, reserved_bytes, chunk_bytes(rows), fit, n_workers, allowed_bytes, may_be_fewer, apart)
+    return MemoryPlan(rows, reserved_bytes, chunk_bytes(rows), fit, n_workers, allowed_bytes, request.may_be_fewer, apart)
 
 
 def _smaller(sizes: RowSizes, window_size: int, *, is_fitted: bool) -> str:

@@ -12,6 +12,7 @@ from emberharmony.planning.memory import (
     DEFAULT_CHUNK_ROWS,
     MAX_CHUNKS,
     Beside,
+    MemoryRequest,
     RowSizes,
     fit_bytes,
     fixed_chunk_bytes,
@@ -34,7 +35,7 @@ def plan(sizes=SIZES, **given_):
         "reserved_bytes": 200 * 2**20,
         "allowed_bytes": 4 * GB,
     }
-    return plan_memory(sizes, **(settings | given_))
+    return plan_memory(sizes, MemoryRequest(**(settings | given_)))
 
 
 sizes_drawn = st.builds(
