@@ -175,7 +175,7 @@ def dlpack_device(x: Any, /) -> tuple[int, int]:
     return int(kind), index
 
 
-# -- by way of NumPy
+# -- computed by NumPy
 
 
 def host(function: Callable[..., Any], /) -> Callable[..., Any]:
