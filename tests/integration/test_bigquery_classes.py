@@ -50,5 +50,5 @@ def test_prepared_as_from_its_file(extractor, flights, tmp_path):
 
 def test_a_table_without_an_order_is_refused_in_words(extractor, flights):
     for call in (extractor.prepare_data, lambda table: extractor.process_in_chunks(table, len)):
-        with pytest.raises(PlanError, match="give `index_col`"):
+        with pytest.raises(PlanError, match="Give `index_col`"):
             call(str(flights.table))
