@@ -99,7 +99,7 @@ def test_exploring(frame, rows):
 def test_figures_agree_with_the_generated_statement(frame, connection, flights):
     spec = BigQuerySourceSpec(table=str(flights.table), where="month = 2", connection=connection)
     columns = [FeatureColumn("distance", "numeric"), FeatureColumn("temp", "numeric")]
-    figures = BigQuerySource(spec).profile(columns, time=None).columns
+    figures = BigQuerySource(spec).profile(columns, time=None)
     numbers = frame[["distance", "temp"]].agg(["count", "mean", "std", "min", "max"]).to_pandas()
     for name, found in figures.items():
         assert numbers.loc["count", name] == found.moments.count
@@ -189,5 +189,5 @@ def test_a_frame_is_divided_where_it_is(ordered, local, extractor):
         extractor._split_data(ordered, "time_hour"), extractor._split_data(local, "time_hour"), strict=True
     ):
         np.testing.assert_array_equal(ours["time_hour"].to_pandas().to_numpy(), theirs["time_hour"].to_numpy())
-    with pytest.raises(DataError, match="'carrier' is none of it"):
+    with pytest.raises(DataError, match="'carrier' is not one"):
         extractor._split_data(ordered, "carrier")
