@@ -20,7 +20,7 @@ app = typer.Typer(
 ConfigArgument = Annotated[
     Path,
     typer.Argument(
-        help="The job: a YAML file, such as configs/flights.yaml. `emberharmony settings` prints all that it may say.",
+        help="The job: a YAML file, such as configs/flights.yaml. `emberharmony settings` lists every setting.",
         show_default=False,
     ),
 ]
@@ -28,10 +28,12 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: --set windows.size=8. May be repeated."),
 ]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is published there, and start anew.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Start again, and replace the published result at the end.")
+]
 VerifyOption = Annotated[
     bool,
-    typer.Option("--verify", help="Compare the checksums of a result that is published already."),
+    typer.Option("--verify", help="If the result is already published, compare its files with their checksums."),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")]
 
@@ -44,9 +46,9 @@ def run(
     verify: VerifyOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run a job: plan, profile, fit, featurize, fit PCA, project, publish.
+    """Run a job: make features, splits, windows and the fitted state, and publish them.
 
-    A run that was interrupted goes on where it stopped; one that is published already does nothing.
+    An interrupted run resumes where it stopped. If the result is already published, nothing is done.
     """
     from flows.cli.console import run_and_show
     from flows.config.job import load_job
@@ -56,7 +58,7 @@ def run(
 
 @app.command()
 def plan(config: ConfigArgument, set_: SetOption = None) -> None:
-    """Show what a job would do: the role of every column, order, chunks, memory. Writes nothing."""
+    """Show what a job would do, without writing anything: column roles, row order, chunks and memory."""
     from flows.cli.console import show_plan
     from flows.config.job import load_any
 
@@ -71,7 +73,7 @@ def fit(
     verify: VerifyOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Fit a job's features and PCAs, and publish only what was fitted, for `apply`."""
+    """Fit the features and PCAs of a job, and publish only the fitted state, for `apply`."""
     from flows.cli.console import run_and_show
     from flows.config.job import FitJob, load_job
 
@@ -89,7 +91,7 @@ def apply(
     verify: VerifyOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make the same features, windows and scores of other rows, by what `run` or `fit` has fitted, and measure drift."""
+    """Apply a fitted state to other rows: the same features, windows and scores, and the drift of each column."""
     from flows.cli.console import run_and_show
     from flows.config.job import ApplyJob, load_job
 
@@ -101,9 +103,9 @@ def demo(
     set_: SetOption = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
-    data: Annotated[Path, typer.Option(help="Folder of the demo's table and its result.")] = Path("data"),
+    data: Annotated[Path, typer.Option(help="Folder for the table of flights and the result.")] = Path("data"),
 ) -> None:
-    """Run the main job on the 336,776 flights that left New York in 2013."""
+    """Run an example job on the 336,776 flights that left New York in 2013."""
     from flows.cli.console import run_and_show
     from flows.cli.flights import demo_config, prepare_flights
     from flows.config.job import load_job
@@ -116,15 +118,15 @@ def demo(
 @app.command()
 def window_rows(
     result: Annotated[Path, typer.Argument(help="Folder of a published result.", show_default=False)],
-    first_row: Annotated[int | None, typer.Option(help="`first_row` of the window.", show_default=False)] = None,
+    first_row: Annotated[int | None, typer.Option(help="The `first_row` of the window.", show_default=False)] = None,
     stride: Annotated[int | None, typer.Option(help="Stride of the window.", show_default=False)] = None,
     split: Annotated[str | None, typer.Option(help="Split of the window.", show_default=False)] = None,
-    window: Annotated[int | None, typer.Option(help="Its number in that split, from 0.", show_default=False)] = None,
+    window: Annotated[int | None, typer.Option(help="Number of the window in its split, from 0.", show_default=False)] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print one line per row, as CSV.")] = False,
 ) -> None:
-    """Show the rows that a window holds, in its order: by --first-row, or by --stride, --split and --window.
+    """Show the rows of one window, in order. Name it by --first-row, or by --stride, --split and --window.
 
-    They are rows of one split in time order, so in a table of another order their numbers do not follow one another.
+    The rows are in time order. If the table is not, their row numbers are not consecutive.
     """
     from flows.cli.windows import find_window, show_window
 
@@ -137,7 +139,7 @@ def settings(
         str | None, typer.Argument(help="Only this section, such as windows or source.connection.", show_default=False)
     ] = None,
 ) -> None:
-    """Print every setting of a job: its values, default and meaning."""
+    """List every setting of a job with its values, default and meaning."""
     from flows.cli.console import show_settings
 
     show_settings(section)
@@ -145,7 +147,7 @@ def settings(
 
 @app.command()
 def backends() -> None:
-    """Show which backends are installed, which one is chosen and why, and its device."""
+    """Show the installed backends, their devices, and which one is chosen and why."""
     from flows.cli.console import show_backends
 
     show_backends()
@@ -164,7 +166,7 @@ def version(
 
 
 def main() -> None:
-    """Run the console script; errors made for the user are shown without a traceback."""
+    """Run the console script; errors meant for the user are shown without a traceback."""
     from emberharmony.errors import EmberharmonyError
     from flows.cli.startup import import_pyarrow_alone
     from flows.cli.streams import OutputError, output_errors, prepare_streams
@@ -182,11 +184,11 @@ def main() -> None:
 
             _end(translate(error))
         try:
-            with output_errors():  # what could not be printed cannot be printed now
+            with output_errors():  # fails if standard output is the cause
                 typer.echo()
         except OutputError as lost:
             _end(lost)
-        raise  # it is not about a file, and may be ours
+        raise  # not about a file: it may be a bug
 
 
 def _end(error: Exception) -> NoReturn:

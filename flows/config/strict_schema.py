@@ -17,12 +17,12 @@ _STRICT: Mapping[str, Mapping[str, Any]] = {
     "int": {"ge": -(2**63), "le": 2**63 - 1},
     "float": {"allow_inf_nan": False},
 }
-"""Types of plain values, and what holds for every value of each."""
+"""Types of plain values, and the constraints on all values of each."""
 
 
 @cache
 def strict_validator(model: type[BaseModel]) -> SchemaValidator:
-    """What checks a model's data as it comes from a file: lists may be tuples, but ``yes`` is no 1 and ``"5"`` no 5.
+    """The validator of a model for data from a file: a list is accepted for a tuple, but not ``yes`` for 1 or ``"5"`` for 5.
 
     Pydantic's own strict mode would also refuse a list where a tuple is wanted, and a mapping where a dataclass is.
     """

@@ -1,4 +1,4 @@
-"""Stopping on a signal: within seconds, with everything that is committed kept."""
+"""Stop on a signal, within seconds; everything that is committed is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Prefect UI shows of a job: progress while it runs, a summary and a table at its end."""
+"""Artifacts of a job in the Prefect UI: progress while it runs, a summary and tables when it ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class ArtifactCallback:
-    """Keeps a progress artifact up to date, and hands everything on to another callback."""
+    """Updates a progress artifact, and forwards each call to another callback."""
 
     def __init__(self, inner: Callback) -> None:
         self._inner = inner
@@ -69,7 +69,7 @@ class ArtifactCallback:
 
     @contextmanager
     def _at_once(self) -> Iterator[None]:
-        """Show it now or not at all: the work needs no server, and does not wait for one to come back."""
+        """Make one attempt without retries: the work needs no server and must not wait for one."""
         try:
             with outages_told(), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
                 yield
@@ -80,9 +80,9 @@ class ArtifactCallback:
 
 
 def publish_summary(result: RunResult) -> None:
-    """Leave the run's summary and its explained variance, and how far the columns have drifted, with the flow run.
+    """Attach the summary, the explained variance and the drift of the columns to the flow run.
 
-    The result is published by then: where the server does not answer, only what it would show is missing.
+    The result is already published. If the server does not answer, only the artifacts are missing.
     """
     try:
         with outages_told():

@@ -1,6 +1,6 @@
-"""A Prefect server that does not answer: for a while, which costs no work, or not any more, which is told.
+"""Outages of the Prefect server: retries while they last, and a clear error if they do not end.
 
-Prefect's client asks again for a minute by itself, where it has reached its server before.
+Prefect's client itself retries for a minute once it has reached its server.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ class OutageError(TransientError):
 
 
 def is_outage(error: httpx.HTTPError) -> bool:
-    """Whether the server was not there, or in no state to answer; what it refuses, it refuses for good."""
+    """Whether the server is unreachable or fails, so that a retry can help; a refusal is final."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code >= 500
     return isinstance(error, httpx.TransportError)
 
 
 async def through_outages(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask the server, and where it does not answer again, as with_retries as storage is.
+    """Ask the server; if it does not answer, retry with the same delays as for storage.
 
     Raises
     ------
     OutageError
-        If it did not answer at last.
+        If it does not answer the last attempt either.
     """
     for wait in waits():
         try:
@@ -56,14 +56,14 @@ async def through_outages(ask: Callable[[], Awaitable[T]]) -> T:
 
 @contextmanager
 def outages_told(advice: str = "", *, at_end: bool = False) -> Iterator[None]:
-    """Say it in our own words if the server does not answer, or refuses, and how to go on.
+    """Translate the client's errors into one that says what happened and how to go on.
 
     Parameters
     ----------
     advice : str
         What to do about it.
     at_end : bool
-        Whether nothing follows: then the server is not told either what waits to be told.
+        Whether the run ends here; events that still wait for the server are then dropped.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The Prefect server of a run: the one that is configured, which is asked whether it is there, or a temporary one."""
+"""The Prefect server of a run: the configured one, after a health check, or a temporary one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from flows.prefect.temporary_server import STOP_TIMEOUT_S, ServerDiedError, Temp
 
 REQUEST_TIMEOUT_S = 10.0
 CHECK_TIMEOUT_S = 15.0
-"""In which a configured server has to say that it is there; for the work itself Prefect's own, longer time limits hold."""
+"""Time limit of the health check of a configured server. Prefect's own, longer limits apply during the run."""
 
 
 @contextmanager
 def server_if_needed(advice: str = "", meanwhile: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Have a Prefect server for the length of the block: the one that is configured, or a temporary one.
+    """Provide a Prefect server during the block: the configured one, or a temporary one.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def server_if_needed(advice: str = "", meanwhile: Callable[[], object] = lambda:
 
 
 def is_configured() -> bool:
-    """Whether Prefect is told of a server; Prefect is imported only if one of its files might name it."""
+    """Whether a Prefect server is configured. Prefect is imported only if one of its files could name a server."""
     if url := os.environ.get("PREFECT_API_URL"):
         check_address(url)  # before Prefect is imported, which would fail with it
     elif "prefect" not in sys.modules and not may_name_server():
@@ -68,7 +68,7 @@ def is_configured() -> bool:
 
 
 def check_address(url: str) -> None:
-    """Refuse a text that is no address of a server.
+    """Refuse text that is not the address of a server.
 
     Raises
     ------
@@ -90,14 +90,14 @@ def check_address(url: str) -> None:
 
 
 def check_server(advice: str = "") -> None:
-    """Ask the configured server whether it is one, and there.
+    """Check that the configured address is that of a Prefect server, and that it answers.
 
     Raises
     ------
     TransientError
         If it does not answer within `CHECK_TIMEOUT_S`.
     TerminalError
-        If it refuses, or is no Prefect server.
+        If it refuses the request, or is not a Prefect server.
     """
     from flows.prefect.outages import outages_told, shown_address
 
@@ -118,7 +118,7 @@ def check_server(advice: str = "") -> None:
 
 
 def _answers_in_background() -> queue.SimpleQueue[Exception | None]:
-    """Ask in a thread that can be left alone: looking up a name, or an answer that drips, has no time limit of its own."""
+    """Ask in a thread that can be abandoned: a name lookup or a very slow answer has no time limit of its own."""
     answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
     context = contextvars.copy_context()  # with the settings that hold here
     threading.Thread(target=lambda: answers.put(context.run(_ask)), name="prefect-check", daemon=True).start()

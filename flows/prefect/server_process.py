@@ -1,6 +1,6 @@
 """The process of a temporary Prefect server: started by its path, with a socket and the folder of its database.
 
-It needs nothing but Prefect, so that it runs in any folder, whether this package is installed or not.
+It imports only Prefect, so it runs in any folder, whether this package is installed or not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 
 
 def main() -> None:
-    """Serve until told to stop, or until the process that started this one is gone."""
+    """Serve until asked to stop, or until the parent process is gone."""
     import uvicorn
 
     socket_number, folder, app = int(sys.argv[1]), sys.argv[2], sys.argv[3]

@@ -1,4 +1,4 @@
-"""Prefect's settings, which it reads when it is imported: what is wrong with them is said in words."""
+"""Prefect's settings, which it reads when it is imported, and clear errors for wrong ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def settings_files() -> list[Path]:
 
 
 def may_name_server() -> bool:
-    """Whether one of the files might name a server; most files called pyproject.toml or .env say nothing of Prefect."""
+    """Whether one of the files could name a server. Most pyproject.toml and .env files do not mention Prefect."""
     marks = {"pyproject.toml": b"tool.prefect", ".env": b"PREFECT"}
     for path in settings_files():
         with suppress(OSError):  # Prefect, when it is imported, will say so
@@ -74,7 +74,7 @@ def _import() -> None:
 
 @contextmanager
 def _told_if_successful() -> Iterator[None]:
-    """Drop what Prefect prints of its settings while it is imported, if an error says it better."""
+    """Print what Prefect says about its settings while it is imported, unless an error follows that says it better."""
     said = io.StringIO()
     with redirect_stderr(said):
         yield
@@ -83,7 +83,7 @@ def _told_if_successful() -> Iterator[None]:
 
 
 def _check_files() -> None:
-    """Refuse a file that cannot be read, and a profile that does not exist: Prefect would use another one."""
+    """Refuse an unreadable file, and a profile that does not exist, for which Prefect would use another one."""
     profiles: Mapping[str, Any] = {}
     active = None
     for path in settings_files():
@@ -129,7 +129,7 @@ def _said(error: Exception) -> str:
 
 
 def _refused(names: list[str], reason: str, value: Any) -> str:
-    """Say which setting Prefect refuses, by the name under which it was set, and where."""
+    """Describe a setting that Prefect refuses: the name under which it was set, and where."""
     name = next((name for name in names if name in os.environ), names[0])
     value = os.environ.get(name, value)  # as it was written
     shown = f" = {value!r}" if isinstance(value, str | int | float) and not _SECRET.search(name) else ""

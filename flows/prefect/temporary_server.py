@@ -1,8 +1,8 @@
 """A Prefect server for the length of one run, with a database of its own.
 
-Prefect would start one as well, but only when the flow begins, in the user's database, and would leave it behind if the run
-were killed. This one starts while the rest is still being imported, shares nothing with another run, is started again if it
-dies, and ends with the process that started it.
+Prefect can start a server too, but only when the flow begins, with the user's database, and it would stay if the run were
+killed. This one starts while imports are still going on, shares nothing with other runs, restarts if it dies, and ends with
+the process that started it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 10.0
 MAX_RESTARTS = 3
 MAX_COPIED_BYTES = 100 * 2**20
-"""A larger database of the user is mostly history; copying it would take longer than making a new one."""
+"""A larger user database is mostly history; copying it would take longer than creating one."""
 COPY_TIMEOUT_S = 5.0
 
 _SHARED = ("PREFECT_SERVER_", "PREFECT_API_DATABASE_", "PREFECT_PROFILE", "PREFECT_API_URL")
-"""Settings of a server that many use: its database, password and paths are not for this one."""
+"""Settings of a shared server, such as its database, password and paths, which this one must not use."""
 _OWN = {
     "PREFECT_UI_ENABLED": "0",
     **SERVER_OF_ONE_PROCESS,
@@ -74,7 +74,7 @@ class TemporaryServer:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/api"
 
     def wait_until_ready(self) -> None:
-        """Return when the server answers; from then on it is started again if it dies.
+        """Wait until the server answers. After that, it restarts if it dies.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class TemporaryServer:
             _keep_database(self._database, self._home_database)
 
     def stop(self) -> None:
-        """End the server, and remove what it has written."""
+        """End the server, and remove its files."""
         with self._lock:
             self._stopping = True
         self._end_process()
@@ -140,7 +140,7 @@ class TemporaryServer:
         raise ServerDiedError(f"it did not answer within {START_TIMEOUT_S:.0f} s")
 
     def _keep_running(self) -> None:
-        """Start the server again when it dies; requests wait at its port meanwhile."""
+        """Restart the server when it dies; meanwhile requests wait at its port."""
         for left in reversed(range(MAX_RESTARTS + 1)):
             status = self._process.wait()
             with self._lock:
@@ -167,7 +167,7 @@ class TemporaryServer:
 
 @contextmanager
 def temporary_server(home: Path) -> Iterator[TemporaryServer]:
-    """Have a server of one's own for the length of the block; it has only begun to start when the block begins."""
+    """Provide a server of this run during the block. It is still starting when the block begins."""
     occupy_descriptors()  # the socket must not be the server's standard input
     try:
         server = TemporaryServer(home)
@@ -189,12 +189,12 @@ def _listener() -> socket.socket:
 def _copy_database(source: Path, target: Path) -> bool:
     """Copy a SQLite database that others may be using, if it is sound and small; returns whether that was done.
 
-    It spares the migrations, and holds the blocks that the user has saved.
+    A copy needs no migrations, and contains the blocks that the user has saved.
     """
     end = time.monotonic() + COPY_TIMEOUT_S
 
     def check_time(*_: int) -> None:
-        if time.monotonic() > end:  # a database that is locked would be waited for without an end
+        if time.monotonic() > end:  # otherwise it would wait for a locked database without end
             raise TimeoutError
 
     try:
@@ -214,7 +214,7 @@ def _copy_database(source: Path, target: Path) -> bool:
 
 
 def _keep_database(source: Path, target: Path) -> None:
-    """Put a copy of a database where there is none; whole, and of several at once the first."""
+    """Save a copy of a database if there is none yet. Atomic; the first of several runs wins."""
     if target.exists():
         return
     with suppress(sqlite3.Error, OSError), tempfile.TemporaryDirectory(dir=target.parent, prefix=".prefect-") as folder:

@@ -1,4 +1,4 @@
-"""The worker pools of a job and their deployments, as the Prefect server knows them."""
+"""Checks of the work pools and deployments that a job uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flows.prefect.outages import outages_told
 
 
 def check_pools(names: Iterable[str]) -> None:
-    """Refuse pools that cannot take a shard, before any work begins.
+    """Refuse pools that cannot run a shard, before any work begins.
 
     Parameters
     ----------
