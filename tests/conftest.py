@@ -67,3 +67,24 @@ def tenth_of_flights(flights_file: Path, tmp_path_factory: pytest.TempPathFactor
     path = tmp_path_factory.mktemp("tenth") / "flights.parquet"
     pq.write_table(table.take(pa.array(range(0, len(table), 10))), path, row_group_size=5_000)
     return path
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[str]:
+    """Address of one Prefect server for all tests that do not need a server of their own."""
+    from flows.prefect.settings import prefect_home
+    from flows.prefect.temporary_server import temporary_server
+
+    with temporary_server(prefect_home()) as server:
+        server.wait_until_ready()
+        yield server.url
+
+
+@pytest.fixture
+def prefect_server(prefect_api: str) -> Iterator[str]:
+    """Configure the shared Prefect server inside the test; returns its address."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    # The retries are those of a run with a temporary server.
+    with temporary_settings({PREFECT_API_URL: prefect_api, PREFECT_CLIENT_MAX_RETRIES: 2}):
+        yield prefect_api

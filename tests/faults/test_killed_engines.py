@@ -16,9 +16,7 @@ from typing import Any
 
 import pytest
 
-from flows.prefect.server import server_if_needed
 from tests.faults.victims import (
-    QUIET,
     Cluster,
     contents,
     contents_of_published,
@@ -47,17 +45,6 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[str]:
-    from prefect.settings import PREFECT_API_URL
-
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in QUIET.items():
-            environment.setenv(name, value)
-        with server_if_needed():
-            yield str(PREFECT_API_URL.value())
-
-
-@pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     with dask_cluster(2) as cluster:
         yield cluster
@@ -70,20 +57,20 @@ def expected(folder) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def n_changes(folder, api) -> int:
+def n_changes(folder, prefect_api) -> int:
     """How often a run on threads changes the file system."""
     told = folder / "changes"
-    assert run(on_threads(folder, "threads"), api=api, told=told) == 0
+    assert run(on_threads(folder, "threads"), api=prefect_api, told=told) == 0
     return int(told.read_text())
 
 
 @pytest.fixture(scope="module")
-def seconds(folder, api, cluster) -> dict[str, float]:
+def seconds(folder, prefect_api, cluster) -> dict[str, float]:
     """Duration of a run, by engine."""
     took = {}
     for job in (on_threads(folder, "timed-threads"), on_dask(folder, "timed-dask", cluster)):
         began = time.monotonic()
-        assert run(job, api=api) == 0
+        assert run(job, api=prefect_api) == 0
         took[job["runtime"]["engine"]] = time.monotonic() - began
     return took
 
@@ -112,31 +99,31 @@ def goes_on(job: dict[str, Any], point: int, status: int, api: str, expected: di
 
 
 @pytest.mark.parametrize("point", range(N_EVENTS))
-def test_threads_killed_at_any_change_of_the_file_system(expected, n_changes, folder, api, point):
+def test_threads_killed_at_any_change_of_the_file_system(expected, n_changes, folder, prefect_api, point):
     job = on_threads(folder, f"threads-{point}")
-    status = run(job, api=api, die_at=1 + (n_changes - 1) * point // (N_EVENTS - 1))
-    goes_on(job, point, status, api, expected)
+    status = run(job, api=prefect_api, die_at=1 + (n_changes - 1) * point // (N_EVENTS - 1))
+    goes_on(job, point, status, prefect_api, expected)
 
 
 @pytest.mark.parametrize("point", range(N_EVENTS))
-def test_dask_killed_when_it_has_done_so_much(expected, folder, api, cluster, point):
+def test_dask_killed_when_it_has_done_so_much(expected, folder, prefect_api, cluster, point):
     job = on_dask(folder, f"dask-{point}", cluster)
     enough = 1 + (N_RECEIPTS - 1) * point // (N_EVENTS - 1)
-    process = start(job, api=api)
+    process = start(job, api=prefect_api)
     wait_until(lambda: len(receipts(job)) >= enough or process.exitcode is not None)
     status = kill(process, cluster if point % 4 == 1 else None)
-    goes_on(job, point, status, api, expected)
+    goes_on(job, point, status, prefect_api, expected)
 
 
 @pytest.mark.parametrize("engine", ["threads", "dask"])
 @pytest.mark.parametrize("point", range(N_TIMES))
-def test_killed_at_random_times(expected, seconds, folder, api, cluster, engine, point):
+def test_killed_at_random_times(expected, seconds, folder, prefect_api, cluster, engine, point):
     name = f"{engine}-at-random-{point}"
     job = on_threads(folder, name) if engine == "threads" else on_dask(folder, name, cluster)
-    process = start(job, api=api)
+    process = start(job, api=prefect_api)
     process.join(random.Random(point).uniform(0.1, 0.95) * seconds[engine])
     status = kill(process, cluster if engine == "dask" and point % 3 == 1 else None)
-    goes_on(job, point, status, api, expected)
+    goes_on(job, point, status, prefect_api, expected)
 
 
 def test_most_of_them_were_killed():

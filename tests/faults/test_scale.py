@@ -130,6 +130,7 @@ def test_twenty_thousand_chunks_of_no_work_leave_memory_flat(monkeypatch, staged
 
 
 @pytest.mark.xdist_group("prefect")
+@pytest.mark.usefixtures("prefect_server")
 @pytest.mark.filterwarnings("default")
 def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
     """A few hundred task runs; `python -m benchmarks.engines --chunks 20000` runs all of them and shows memory."""
@@ -139,7 +140,6 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
     from prefect.task_runners import ThreadPoolTaskRunner
 
     from flows.engines.task_runs import PrefectEngine
-    from flows.prefect.server import server_if_needed
 
     monkeypatch.setattr("tasks.stages.run_stage", lambda *_: time.sleep(0.002))
     monkeypatch.setattr("flows.engines.task_runs.MAX_EVENTS_WAITING", 50)
@@ -168,8 +168,7 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
             at_once.append(max(unfinished))
             return done, len(FlowRunContext.get().run_results), len(runner._cancel_events), each_ms
 
-    with server_if_needed():
-        done, results_kept, events_kept, each_ms = no_work()
+    done, results_kept, events_kept, each_ms = no_work()
     print(f"{len(chunks)} task runs on threads: {each_ms:.1f} ms each; at most {max(events)} events waited")
     assert sorted(done) == [*chunks, 600, 601, 602]
     assert (results_kept, events_kept) == (0, 0)

@@ -111,7 +111,8 @@ def dask_cluster(workers: int) -> Iterator[Cluster]:
     """
     ours, its = multiprocessing.Pipe()
     process = _servant.Process(target=_host_cluster, args=(workers, its))
-    process.start()
+    with patch.dict(os.environ, QUIET):
+        process.start()
     try:
         cluster = Cluster(ours.recv(), process.pid)
         assert len(cluster.workers()) == workers

@@ -433,21 +433,19 @@ def test_the_console(table, tmp_path):
 
 
 @pytest.mark.xdist_group("prefect")
+@pytest.mark.usefixtures("prefect_server")
 def test_the_flows_publish_what_the_plain_loop_does(state, table, tmp_path):
-    from prefect.testing.utilities import prefect_test_harness
+    from flows.apply import apply
+    from flows.fit import fit
+    from flows.plan import plan
 
     source = write_table(table, tmp_path / "t.parquet", group_rows=200)
     threads = {"engine": "threads", "workers": 2}
     job = JOB | {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "fit")}, "runtime": RUNTIME | threads}
-    with prefect_test_harness(server_startup_timeout=120):
-        from flows.apply import apply
-        from flows.fit import fit
-        from flows.plan import plan
-
-        report = plan(parse_job(job))
-        assert dict(report.lines)["job"].startswith("extract, ")
-        fitted = fit(parse_job(job, model=FitJob))
-        applied = apply(parse_job(fields(tmp_path / "fit", source, tmp_path / "applied", **threads), model=ApplyJob))
+    report = plan(parse_job(job))
+    assert dict(report.lines)["job"].startswith("extract, ")
+    fitted = fit(parse_job(job, model=FitJob))
+    applied = apply(parse_job(fields(tmp_path / "fit", source, tmp_path / "applied", **threads), model=ApplyJob))
     assert fitted.manifest.kind == "fit"
     assert applied.engine == "threads"
     apply_to(source, state, tmp_path / "once")

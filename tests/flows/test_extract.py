@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, deque
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,7 @@ from emberharmony.errors import PlanError
 from flows.config.job import parse_job
 from tests.jobs import assert_published_alike, read_published, run_small, small_table, write_table
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
-
+pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.usefixtures("prefect_server")]
 
 WINDOWS = {"size": 2, "strides": [1]}  # small enough that a chunk of some hundred rows is worth a window state
 
@@ -141,14 +131,15 @@ def test_chunks_of_one_task_run_follow_one_another() -> None:
 
 def test_the_run_leaves_progress_summary_and_explained_variance(tmp_path: Path) -> None:
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.sorting import ArtifactSort
 
     source = write_table(small_table(400), tmp_path / "t.parquet")
     extract(source, tmp_path / "flow")
 
     async def newest() -> dict[str, Any]:
         async with get_client() as client:
-            artifacts = await client.read_artifacts(limit=50)
-            return {artifact.key: artifact for artifact in sorted(artifacts, key=lambda a: a.created)}
+            artifacts = await client.read_artifacts(sort=ArtifactSort.CREATED_DESC, limit=50)
+            return {artifact.key: artifact for artifact in reversed(artifacts)}
 
     artifacts = asyncio.run(newest())
     assert artifacts["progress"].data == 100.0

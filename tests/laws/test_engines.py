@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from flows.config.job import parse_job
-from flows.prefect.server import server_if_needed
 from flows.run import run
 from tests.faults.victims import contents, receipts, small_job, wait_until
 
 pytestmark = [
     pytest.mark.xdist_group("prefect"),
+    pytest.mark.usefixtures("prefect_server"),
     # The warnings of Dask's and Ray's libraries change with every release.
     pytest.mark.filterwarnings("default"),
 ]
 
 ENGINES = ["threads", "processes", "dask", "ray"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with server_if_needed():
-        yield
 
 
 @pytest.fixture(scope="module")
