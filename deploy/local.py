@@ -72,14 +72,20 @@ def local_worker(
     return _process(command, environment, log)
 
 
-def run_flights(environment: Mapping[str, str], home: Path, runtime: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the whole job on the flights from the beginning, by the deployment `extract/flights`, and return its manifest."""
+def run_flights(
+    environment: Mapping[str, str], home: Path, runtime: Mapping[str, Any], *, flights: Path | None = None
+) -> dict[str, Any]:
+    """Run the demo's job from the beginning, by the deployment `extract/flights`, and return its manifest.
+
+    The job reads the file `flights`, by default the demo's whole table.
+    """
     import yaml
 
     from flows.cli.flights import demo_config, prepare_flights
 
-    prepare_flights(home / "data/flights.parquet")
+    flights = flights or prepare_flights(home / "data/flights.parquet")
     job = yaml.safe_load(demo_config().read_text())
+    job["source"]["path"] = str(flights)
     job["runtime"] |= {"engine": "pools", "pools": {"cpu": 1, "gpu": 1, "apple": 1}, **runtime}
     run_and_wait("extract/flights", {"job": job, "overwrite": True}, environment)
     manifest: dict[str, Any] = json.loads((home / "data/flights-features/manifest.json").read_text())

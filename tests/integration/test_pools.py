@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from prefect.states import Cancelling
 from deploy import zombies
 from deploy.local import POOLS, ROOT, local_deployment, local_server, local_worker, run_flights
 from emberharmony.backend import available_backends
-from flows.cli.flights import demo_config, prepare_flights
+from flows.cli.flights import demo_config
 from flows.config.job import parse_job
 from flows.run import run
 from tests.faults.victims import contents, receipts, small_job, wait_until
@@ -42,26 +41,24 @@ pytestmark = [
     pytest.mark.skipif(len(available_backends()) < 3, reason="needs numpy, torch and mlx (`mlx[cpu]` on Linux)"),
 ]
 
-CHUNK_ROWS = 60_000
+CHUNK_ROWS = 6_000
 N_CHUNKS = 120
 HALF = N_CHUNKS // 2
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    home = tmp_path_factory.mktemp("pools")
-    made = ROOT / "data/flights.parquet"  # by `make demo`
-    if made.exists():
-        (home / "data").mkdir()
-        shutil.copy(made, home / "data/flights.parquet")
-    prepare_flights(home / "data/flights.parquet")
-    return home
+    return tmp_path_factory.mktemp("pools")
 
 
 @pytest.fixture(scope="module")
 def environment(home) -> Iterator[dict[str, str]]:
-    with local_deployment(home) as environment:
-        yield environment
+    with pytest.MonkeyPatch.context() as patch:
+        # Nobody looks at this server: its UI and the types of blocks would take seconds of its start.
+        patch.setenv("PREFECT_UI_ENABLED", "0")
+        patch.setenv("PREFECT_API_BLOCKS_REGISTER_ON_START", "false")
+        with local_deployment(home) as environment:
+            yield environment
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +66,10 @@ def replaced(environment) -> Iterator[ExitStack]:
     """Replacements of killed servers and workers, which serve the following tests as well."""
     with ExitStack() as stack:
         yield stack
+        for child in psutil.Process().children(recursive=True):  # asked to stop, each would take up to 15 s
+            with suppress(psutil.Error):
+                if child.environ().get("PREFECT_API_URL") == environment["PREFECT_API_URL"]:
+                    child.kill()
 
 
 @pytest.fixture(scope="module")
@@ -124,18 +125,19 @@ def run_from_a_shell(job: dict[str, Any], environment: dict[str, str], home: Pat
     return subprocess.Popen(command, env=environment, cwd=home, stderr=subprocess.PIPE, text=True)
 
 
-def plain(home: Path) -> Path:
+def plain(home: Path, flights: Path) -> Path:
     job = yaml.safe_load(demo_config().read_text())
-    job["source"]["path"] = str(home / "data/flights.parquet")
+    job["source"]["path"] = str(flights)
     job["sink"]["path"] = str(home / "plain")
     job["runtime"] = {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": CHUNK_ROWS}
     run(parse_job(job))
     return home / "plain"
 
 
-def test_three_pools_publish_what_one_process_does(environment, home):
-    manifest = run_flights(environment, home, {"chunk_rows": CHUNK_ROWS, "workers": 1, "shard_chunks": 2, "parity_check": 1.0})
-    expected_at = plain(home)
+def test_three_pools_publish_what_one_process_does(environment, home, tenth_of_flights):
+    runtime = {"chunk_rows": CHUNK_ROWS, "workers": 1, "shard_chunks": 2, "parity_check": 1.0}
+    manifest = run_flights(environment, home, runtime, flights=tenth_of_flights)
+    expected_at = plain(home, tenth_of_flights)
     expected = json.loads((expected_at / "manifest.json").read_text())
 
     backends = {who.split(":")[0] for hosts in manifest["computed"].values() for who in hosts}
