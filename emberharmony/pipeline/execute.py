@@ -77,39 +77,57 @@ def run_job(
     EmberharmonyError
         If the job cannot be done; nothing was published then.
     """
-    began = time.perf_counter()
-    callback, peak = callback or current_callback(), PeakMemory()
+    began, peak = time.perf_counter(), PeakMemory()
+    callback = callback or current_callback()
     backend = _chosen_backend(job.backend)  # first: a backend that is not installed is an error
     plan, state = plan_job(job)
-    sink = Path(job.sink.path)
-
-    def result(manifest: Manifest, *, did_work: bool) -> RunResult:
-        seconds, projected = time.perf_counter() - began, plan.memory.projected_bytes
-        outputs, most = open_sink(job.sink).outputs(manifest), max(peak_bytes(), peak.sampled_bytes)
-        return RunResult(manifest, job.sink.path, outputs, engine.name, backend, did_work, seconds, most, projected)
-
-    published = _published(job, plan, overwrite=overwrite, verify=verify)
-    if published is None:
+    did_work, sink = False, Path(job.sink.path)
+    manifest = _published(job, plan, overwrite=overwrite, verify=verify)
+    if manifest is None:
         with only_run_at(sink, job.sink.mode):
-            published = target_of(job, plan, overwrite=overwrite)  # an earlier run may just have ended
-            if published is None:
-                open_sink(job.sink).check()
-                chosen = job.backend if job.is_spread else backend
-                ref = stage_plan(plan, sink, backend=chosen, anew=overwrite, access=job.sink.mode)
+            manifest = target_of(job, plan, overwrite=overwrite)  # an earlier run may just have ended
+            if manifest is None:
                 workers = min(plan.memory.n_workers, len(plan.chunks))
-                threads, memory_for = job.threads_of(workers), plan.memory.most_workers
-                ref = replace(ref, threads=threads, parity=job.parity_check, workers=memory_for)
-                if state is not None:
-                    stage_fitted(state, open_run(ref))
-                note_sink(open_run(ref).store, job.sink)
+                ref = _staged(job, plan, state, backend, workers=workers, overwrite=overwrite)
                 callback.planned(plan, backend)
                 with limit_compute_threads(max(1, compute_threads() // workers)), peak.sampling():
-                    return result(execute(ref, engine, callback, workers=workers), did_work=True)
+                    manifest, did_work = execute(ref, engine, callback, workers=workers), True
+    if not did_work:
+        _check_published(job, plan, manifest)
+    return RunResult(
+        manifest,
+        sink=job.sink.path,
+        outputs=open_sink(job.sink).outputs(manifest),
+        engine=engine.name,
+        backend=backend,
+        did_work=did_work,
+        seconds=time.perf_counter() - began,
+        peak_bytes=max(peak_bytes(), peak.sampled_bytes),
+        projected_bytes=plan.memory.projected_bytes,
+    )
+
+
+def _staged(job: Job, plan: Plan, state: FittedState | None, backend: str, *, workers: int, overwrite: bool) -> RunRef:
+    """Stage the plan, the state that is applied, and the sink; returns the reference that tasks are given."""
+    open_sink(job.sink).check()
+    chosen = job.backend if job.is_spread else backend
+    ref = stage_plan(plan, Path(job.sink.path), backend=chosen, anew=overwrite, access=job.sink.mode)
+    threads, memory_for = job.threads_of(workers), plan.memory.most_workers
+    ref = replace(ref, threads=threads, parity=job.parity_check, workers=memory_for)
+    run = open_run(ref)
+    if state is not None:
+        stage_fitted(state, run)
+    note_sink(run.store, job.sink)
+    return ref
+
+
+def _check_published(job: Job, plan: Plan, published: Manifest) -> None:
+    """Check that a result that was published earlier is complete, and remove what its run has left in staging."""
+    sink = Path(job.sink.path)
     open_sink(job.sink).check_published(open_store(sink), published)
     if (sink / STAGING).exists():
         with suppress(TerminalError), only_run_at(sink, job.sink.mode):  # a run that works there removes them itself
-            tidy(sink, of=plan.fingerprint)  # of a run that was killed after its commit
-    return result(published, did_work=False)
+            tidy(sink, of=plan.fingerprint)
 
 
 def is_published(job: Job, *, verify: bool = False) -> bool:
