@@ -1,4 +1,4 @@
-"""Profiling where the data lies: one statement in BigQuery instead of a pass over the rows."""
+"""The profile by query: one statement where the table is stored, instead of a pass over its rows."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def profile_by_query(
 
 
 def column_profile(figures: ColumnFigures) -> ColumnProfile:
-    """Return figures as the state that chunks of rows would have been merged into, as nearly as they tell."""
+    """Return figures as the profile that chunks of rows would merge into, as far as figures allow."""
     return ColumnProfile(
         n_rows=figures.n_rows,
         n_null=figures.n_null,
@@ -97,7 +97,7 @@ def column_profile(figures: ColumnFigures) -> ColumnProfile:
 
 
 def _quantiles(cuts: Sequence[float], moments: Moments) -> Quantiles:
-    """Every cut stands for an equal share of the rows."""
+    """Return quantiles in which each cut stands for an equal share of the rows."""
     if not moments.count:
         return Quantiles.empty()
     ends = np.round(np.linspace(0, moments.count, len(cuts) + 1)).astype(np.int64)

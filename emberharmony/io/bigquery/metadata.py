@@ -1,4 +1,4 @@
-"""Tables themselves: whether one is there, made, and removed again."""
+"""Tables of BigQuery: look up, create, extend and remove them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_CHANGES: Final = 5  # by others, while a column is added
 
 
 def find(clients: Clients, name: TableName) -> Any | None:
-    """Return the metadata of the table of this name, if there is one."""
+    """Return the metadata of a table; ``None`` if it does not exist."""
     from google.api_core import exceptions as api
 
     try:
@@ -26,12 +26,12 @@ def find(clients: Clients, name: TableName) -> Any | None:
 
 
 def exists(clients: Clients, name: TableName) -> bool:
-    """Whether there is a table of this name."""
+    """Whether a table exists."""
     return find(clients, name) is not None
 
 
 def create(clients: Clients, table: Any) -> None:
-    """Make a table, unless there is one of its name."""
+    """Create a table, unless it exists."""
     try:
         clients.jobs.create_table(table, exists_ok=True, retry=rest_retry(clients))
     except google_errors() as error:
@@ -40,7 +40,7 @@ def create(clients: Clients, table: Any) -> None:
 
 
 def add_columns(clients: Clients, name: TableName, fields: Sequence[Any]) -> None:
-    """Give a table those of the columns `fields` that it lacks; they are null in its rows."""
+    """Add the columns `fields` that a table lacks; they are null in its rows."""
     from google.api_core import exceptions as api
 
     for left in reversed(range(_MAX_CHANGES)):
@@ -54,13 +54,13 @@ def add_columns(clients: Clients, name: TableName, fields: Sequence[Any]) -> Non
             clients.jobs.update_table(table, ["schema"], retry=rest_retry(clients))
             return
         except google_errors() as error:
-            # Somebody has changed the table since it was looked up, and may have added them.
+            # Another client has changed the table since the look-up, and may have added the columns.
             if not (isinstance(error, api.PreconditionFailed) and left):
                 raise_explained(error, doing=f"Adding columns to {name}", permission="bigquery.tables.update")
 
 
 def remove(clients: Clients, name: TableName) -> None:
-    """Remove a table, if there is one of this name."""
+    """Remove a table, if it exists."""
     try:
         clients.jobs.delete_table(str(name), not_found_ok=True, retry=rest_retry(clients))
     except google_errors() as error:
@@ -68,7 +68,7 @@ def remove(clients: Clients, name: TableName) -> None:
 
 
 def dataset_location(clients: Clients, name: TableName) -> str:
-    """Return where the dataset of a table lies."""
+    """Return the location of a table's dataset."""
     dataset = f"{name.project}.{name.dataset}"
     try:
         location: str = clients.jobs.get_dataset(dataset, retry=rest_retry(clients)).location

@@ -1,4 +1,4 @@
-"""Statements: run with parameters, labels and a ceiling on what they may cost."""
+"""Runs statements with parameters, labels and a bound on the bytes billed."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def run_query(
 ) -> bigquery.QueryJob:
     """Run a statement and return its finished job.
 
-    With a `job_id` it runs once: if a job of this id exists, that one is waited for, and what it did stands. It is found by
-    where it ran, which is `location` or the connection's.
+    With a `job_id`, it runs once: if a job with this id exists, that job is awaited instead. Its location is `location`, or
+    the connection's.
 
     Raises
     ------

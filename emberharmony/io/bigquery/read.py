@@ -24,7 +24,7 @@ _DATA_PERMISSION: Final = "bigquery.tables.getData"
 
 
 _STREAM_BYTES: Final = 32 * 2**20
-"""Of one stream: messages on their way, their copies as they are taken apart, and what allocators keep of them."""
+"""Bytes of one stream: messages in flight, copies while they are decoded, and free memory that allocators keep."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ReadSpec:
     streams: int = 4
     """Streams of a read session."""
     sessions: int = 3
-    """Times that one range is begun again because its session expired."""
+    """Read sessions for one range, at most: a session that expires is replaced by another."""
     stall_s: float = 900.0
     """Seconds that one ReadRows call lives at most: what hangs is resumed, what flows goes on."""
 
@@ -54,7 +54,7 @@ class ReadSpec:
 
 
 class _SessionExpiredError(Exception):
-    """The session is gone; its range is read again in another at the same snapshot."""
+    """The session has expired; its range is read again in another session at the same snapshot."""
 
 
 def read_rows(
@@ -68,8 +68,8 @@ def read_rows(
 ) -> pa.Table:
     """Return the rows of `table` that meet `restriction`, in no particular order.
 
-    A stream that breaks is resumed at its offset; a session that expired is opened again at the same snapshot, and its range
-    read from the start. Both are bounded, and what is refused for good fails at once.
+    A broken stream is resumed at its offset. An expired session is replaced by one at the same snapshot, and its range is
+    read from the start. Both are bounded; a permanent refusal fails at once.
 
     Parameters
     ----------
@@ -83,9 +83,9 @@ def read_rows(
     Raises
     ------
     TransientError
-        If it went on failing for as long as the connection's retries allow.
+        If reading still fails after all retries of the connection.
     TerminalError
-        If it was refused: no permission, no such table, a bad restriction.
+        If reading is refused: no permission, no such table, a bad restriction.
     """
     spec = spec or ReadSpec()
     if len(restriction.encode()) > _MAX_RESTRICTION_BYTES:
@@ -152,7 +152,7 @@ def _read_session(clients: Clients, session: Any, *, doing: str, spec: ReadSpec)
             for part in parts:
                 batches += part.result()
         except BaseException:
-            stop.set()  # one stream's failure is the range's: the others need not run to their ends
+            stop.set()  # the range has failed with this stream, so the others stop
             raise
     return pa.Table.from_batches(batches, schema=schema)
 
@@ -187,10 +187,10 @@ def _stream_batches(
 
 
 def _is_expired(error: BaseException) -> bool:
-    """Whether a stream is gone because its session is.
+    """Whether a stream failed because its session has expired.
 
-    An expired session is told by its message alone, under more than one status; a stream that is "not found" was granted
-    by a session that no longer is: if the table itself is gone, opening the next session says so.
+    Only the message identifies an expired session, under more than one status. A stream that is "not found" belonged to an
+    expired session; if the table itself is gone, opening the next session fails with that reason.
     """
     from google.api_core import exceptions as api
 

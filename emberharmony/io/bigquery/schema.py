@@ -91,7 +91,7 @@ def _type_of(field: pa.Field) -> str:
 
 
 def schema_text(fields: Sequence[Any], /) -> str:
-    """Return a table's schema as text that is equal for equal schemas: part of a source's identity."""
+    """Return a table's schema as a text, equal for equal schemas; part of a source's identity."""
     return json.dumps([_plain(field) for field in fields], sort_keys=True)
 
 
@@ -105,11 +105,11 @@ def _plain(field: Any) -> dict[str, Any]:
 
 
 def bytes_per_row(columns: pa.Schema, table: Any, /) -> dict[str, float]:
-    """Return the bytes that a row's value of each of `columns` takes, decoded, as a table's metadata tell them."""
+    """Return the decoded bytes of a value of each of `columns`, by a table's metadata."""
     every = [fixed_width(column.type) for column in arrow_schema(table.schema)]
     known = [max(width, 1.0) for width in every if width is not None]  # a BOOL takes a byte of what is told
     logical = (table.num_bytes or 0) / max(table.num_rows or 0, 1)
-    # What the numbers leave of a row's bytes is the strings'.
+    # Bytes of a row that are not numbers are divided among its strings.
     rest = max(SHORT_TEXT_BYTES, (logical - sum(known)) / max(len(every) - len(known), 1) + 4.0)
     widths = {column.name: fixed_width(column.type) for column in columns}
     return {name: rest if width is None else max(width, 1.0) for name, width in widths.items()}
