@@ -79,6 +79,10 @@ def prefect_api() -> Iterator[str]:
         server.wait_until_ready()
         yield server.url
 
+        from prefect.events.worker import EventsWorker
+
+        EventsWorker.drain_all(timeout=10.0)  # before the server goes: the last events are on their way
+
 
 @pytest.fixture
 def prefect_server(prefect_api: str) -> Iterator[str]:
