@@ -25,6 +25,7 @@ from emberharmony.io.parts import table_of
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.registry import open_source
+from emberharmony.io.store.result import open_result
 from emberharmony.notebook.arguments import (
     check_columns,
     flag,
@@ -336,7 +337,7 @@ class TerabyteFeatureExtractor:
     def _prepared(self, spec: PipelineSpec, folder: Path, index_col: str | None, session: Any) -> PreparedData:
         """Run the stages up to the features, and read the parts that they wrote."""
         plan = make_plan(pinned(spec), self._resources())
-        ref = stage_plan(plan, folder / "run", backend=self.preferred_backend)
+        ref = stage_plan(plan, open_result(folder / "run"), backend=self.preferred_backend)
         self._say("%d rows in %d chunks", plan.n_rows, len(plan.chunks))
         for chunk in plan.chunks:
             run_stage("profile", ref, chunk.index)

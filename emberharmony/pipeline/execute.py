@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DamagedError, PlanError, TerminalError
-from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
+from emberharmony.io.manifest import MANIFEST, Manifest, manifest_in
 from emberharmony.io.sinks.registry import note_sink, open_sink
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.store.access import Access, make_folder
-from emberharmony.io.store.errors import translated
-from emberharmony.io.store.lock import locked
-from emberharmony.io.store.opening import open_store
+from emberharmony.io.store.result import Result, open_result, result_of
 from emberharmony.pipeline.apply import plan_apply, stage_fitted
 from emberharmony.pipeline.callback import Callback, current_callback
-from emberharmony.pipeline.commit import half_committed, roll_back
 from emberharmony.pipeline.job import Engine, Job
 from emberharmony.pipeline.peak_memory import PeakMemory, peak_bytes
-from emberharmony.pipeline.places import check_places
 from emberharmony.pipeline.plan import Plan, Resources, make_plan
-from emberharmony.pipeline.publish import is_committed, tidy
+from emberharmony.pipeline.publish import is_committed
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import Run, RunRef, open_run
 from emberharmony.pipeline.spec import pinned
 from emberharmony.pipeline.split_checks import check_method
 from emberharmony.pipeline.stages import PUBLISH, Stage, stages_of
-from emberharmony.pipeline.staging import STAGING, stage_plan, staged_chunk_rows
+from emberharmony.pipeline.staging import stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state
-from emberharmony.pipeline.target import check_target
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.resident import release_memory
 from emberharmony.threads import compute_threads, limit_compute_threads
@@ -81,10 +74,10 @@ def run_job(
     callback = callback or current_callback()
     backend = _chosen_backend(job.backend)  # first: a backend that is not installed is an error
     plan, state = plan_job(job)
-    did_work, sink = False, Path(job.sink.path)
+    did_work = False
     manifest = _published(job, plan, overwrite=overwrite, verify=verify)
     if manifest is None:
-        with only_run_at(sink, job.sink.mode):
+        with _place_of(job).lease():
             manifest = target_of(job, plan, overwrite=overwrite)  # an earlier run may just have ended
             if manifest is None:
                 workers = min(plan.memory.n_workers, len(plan.chunks))
@@ -111,7 +104,7 @@ def _staged(job: Job, plan: Plan, state: FittedState | None, backend: str, *, wo
     """Stage the plan, the state that is applied, and the sink; returns the reference that tasks are given."""
     open_sink(job.sink).check()
     chosen = job.backend if job.is_spread else backend
-    ref = stage_plan(plan, Path(job.sink.path), backend=chosen, anew=overwrite, access=job.sink.mode)
+    ref = stage_plan(plan, _place_of(job), backend=chosen, anew=overwrite)
     threads, memory_for = job.threads_of(workers), plan.memory.most_workers
     ref = replace(ref, threads=threads, parity=job.parity_check, workers=memory_for)
     run = open_run(ref)
@@ -123,33 +116,34 @@ def _staged(job: Job, plan: Plan, state: FittedState | None, backend: str, *, wo
 
 def _check_published(job: Job, plan: Plan, published: Manifest) -> None:
     """Check that a result that was published earlier is complete, and remove what its run has left in staging."""
-    sink = Path(job.sink.path)
-    open_sink(job.sink).check_published(open_store(sink), published)
-    if (sink / STAGING).exists():
-        with suppress(TerminalError), only_run_at(sink, job.sink.mode):  # a run that works there removes them itself
-            tidy(sink, of=plan.fingerprint)
+    place = _place_of(job)
+    open_sink(job.sink).check_published(place.published, published)
+    if place.has_leftovers():
+        with suppress(TerminalError), place.lease():  # a run that works there removes them itself
+            place.tidy(fingerprint=plan.fingerprint)
 
 
 def is_published(job: Job, *, verify: bool = False) -> bool:
     """Whether exactly this result is published at its sink already."""
-    if not (Path(job.sink.path) / MANIFEST).exists():
+    if not _place_of(job).published.exists(MANIFEST):
         return False
     return _published(job, plan_job(job).plan, overwrite=False, verify=verify) is not None
 
 
 def _published(job: Job, plan: Plan, *, overwrite: bool, verify: bool) -> Manifest | None:
-    sink = Path(job.sink.path)
-    if half_committed(sink):
-        with only_run_at(sink, job.sink.mode):
-            roll_back(sink, but=plan.fingerprint)
+    _place_of(job).recover(fingerprint=plan.fingerprint)
     return target_of(job, plan, overwrite=overwrite, verify=verify)
 
 
 def target_of(job: Job, plan: Plan, *, overwrite: bool = False, verify: bool = False) -> Manifest | None:
-    """Return the manifest if the job's very result is published already; see `check_target`."""
-    sink = Path(job.sink.path)
-    accumulates = open_sink(job.sink).accumulates(open_store(sink))
-    return check_target(sink, plan.fingerprint, overwrite=overwrite, accumulates=accumulates, verify=verify)
+    """Return the manifest if the job's very result is published already; see `Result.find`."""
+    place = _place_of(job)
+    accumulates = open_sink(job.sink).accumulates(place.published)
+    return place.find(plan.fingerprint, overwrite=overwrite, accumulates=accumulates, verify=verify)
+
+
+def _place_of(job: Job) -> Result:
+    return open_result(job.sink.path, job.sink.mode)
 
 
 def check_credentials(job: Job) -> None:
@@ -183,7 +177,7 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
                 raise
             _log.warning("%s It is made again.", damaged)
             run.receipts.invalidate(damaged.file)
-    manifest = read_manifest(run.folder)
+    manifest = manifest_in(result_of(run.store).published)
     assert manifest is not None
     return manifest
 
@@ -201,23 +195,6 @@ def _map(stage: Stage, run: Run, ref: RunRef, engine: Engine, callback: Callback
     for number in engine.map(stage, ref, [chunk.index for chunk in pending]):
         callback.advance(size(run.plan.chunks[number]))
     release_memory()
-
-
-@contextmanager
-def only_run_at(sink: Path, access: Access) -> Iterator[None]:
-    """Hold the sink's lock, so that no other run stages or publishes there; makes the sink's folder with the given access.
-
-    Raises
-    ------
-    TerminalError
-        If another run does, or nothing can be written there.
-    """
-    with translated():
-        for folder in (sink, sink / STAGING):
-            make_folder(folder, access)
-    open_store(sink / STAGING).check_writable()
-    with locked(sink / STAGING / "lock"):
-        yield
 
 
 class PlannedJob(NamedTuple):
@@ -242,7 +219,7 @@ def plan_job(job: Job) -> PlannedJob:
 
 
 def _planned(job: Job) -> PlannedJob:
-    check_places(Path(job.sink.path), open_source(job.source), state=job.state_folder)
+    _place_of(job).check_apart(open_source(job.source), state=job.state_folder)
     state = read_state(job.state_folder) if job.state_folder else None
     spec = job.spec_for(state)
     if state is None:
@@ -257,7 +234,7 @@ def _planned(job: Job) -> PlannedJob:
 def _in_staged_chunks(job: Job, planned: Callable[[Resources], Plan]) -> Plan:
     """Plan the job, in the chunks of an interrupted run of it if there is one and they still fit."""
     plan = planned(job.resources)
-    staged = staged_chunk_rows(Path(job.sink.path), plan.fingerprint)
+    staged = staged_chunk_rows(_place_of(job), plan.fingerprint)
     if job.resources.chunk_rows is None and staged not in (None, plan.memory.chunk_rows):
         with suppress(PlanError):
             return planned(replace(job.resources, chunk_rows=staged))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 from platform import node
 from typing import Self
 
@@ -56,11 +55,6 @@ class Run:
         plan = StagedPlan.read(store)
         receipts = Receipts(store, plan.chunks)
         return cls(store, plan, receipts, Fitted(store, receipts, plan.spec.windows.strides))
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the result, in which the run is staged."""
-        return Path(self.store.address).parent.parent
 
     @cached_property
     def sink(self) -> Sink:

@@ -23,8 +23,9 @@ from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.table_types import type_differences
-from emberharmony.io.manifest import MANIFEST, read_manifest
+from emberharmony.io.manifest import MANIFEST, manifest_in
 from emberharmony.io.store.base import FileRecord
+from emberharmony.io.store.opening import open_store
 from emberharmony.messages import listed
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec
@@ -93,23 +94,24 @@ def read_state(folder: Path) -> FittedState:
     DataError
         If nothing is published there, a file is damaged, or the state is of another version.
     """
-    manifest = read_manifest(folder)
-    place = folder / "state" if manifest is not None else folder
-    if not (place / JOB).exists():
+    store = open_store(folder)
+    manifest = manifest_in(store)
+    below = "state/" if manifest is not None else ""
+    if not store.exists(f"{below}{JOB}"):
         known = "is not the folder of a published result, nor a state folder"
-        if (folder / "state" / JOB).exists():
+        if store.exists(f"state/{JOB}"):
             known = f"has a state and no {MANIFEST}: its run has not ended"
         elif manifest is not None:
             known = "was published by a version of this library whose states cannot be applied"
         raise DataError(f"{folder} {known}. Name the `sink.path` of a job that `run` or `fit` has published.")
     files = {}
     for name in (JOB, PREPROCESSING, PCAS, BASELINE):
-        if not (place / name).exists():
-            raise DataError(f"{place / name} is missing; publish the state anew.")
-        files[name] = (place / name).read_bytes()
+        if not store.exists(f"{below}{name}"):
+            raise DataError(f"{store.address_of(f'{below}{name}')} is missing; publish the state anew.")
+        files[name] = store.get(f"{below}{name}")
     if manifest is not None:
         _check_content(folder, files, {file.name: file for file in manifest.files})
-    return _parsed(place, files)
+    return _parsed(folder / below, files)
 
 
 def stage_state(state: FittedState, run: Run) -> list[FileRecord]:

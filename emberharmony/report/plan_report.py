@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +13,14 @@ from emberharmony.arrow import tick_unit
 from emberharmony.errors import DataError
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sinks.registry import open_sink
+from emberharmony.io.store.opening import open_store
+from emberharmony.io.store.result import Result, open_result
 from emberharmony.messages import shortened
 from emberharmony.pipeline.execute import plan_job, target_of
 from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.plan import Plan
-from emberharmony.pipeline.staging import staging_of
+from emberharmony.pipeline.plan_file import StagedPlan
+from emberharmony.pipeline.receipts import receipt_names
 from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.report.markdown import table_row
 from emberharmony.report.summary import MANY, MIXED
@@ -94,7 +96,7 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
         yield "warning", f"{shared}: {MIXED}"
     if spec.windows.halo and spec.split_method == "hash":
         yield "", "rows with equal keys must be adjacent; the profile counts the changes of key"
-    yield "staging", str(staging_of(plan, Path(job.sink.path)))
+    yield "staging", _place_of(job).address_of_run(StagedPlan.of(plan).run_name)
     yield "sink", f"{job.sink.path}: {_target(job, plan)}"
 
 
@@ -133,17 +135,21 @@ def _moment(ticks: int, type_: pa.DataType) -> str:
 
 
 def _target(job: Job, plan: Plan) -> str:
-    sink = Path(job.sink.path)
     try:
         if target_of(job, plan) is not None:
             return "already holds this result; there is nothing to do"
     except DataError as error:
         return f"the job would be refused. {error}"
-    done = len(list((staging_of(plan, sink) / "receipts").glob("*/*.json")))
+    place, name = _place_of(job), StagedPlan.of(plan).run_name
+    done = len(receipt_names(open_store(place.address_of_run(name))))
     if done:
         return f"resumes an interrupted run; {done:,} stages of chunks are done"
-    earlier = (sink / MANIFEST).exists()
+    earlier = place.published.exists(MANIFEST)
     return "replaces an earlier run's result; its rows stay where they were published" if earlier else "empty"
+
+
+def _place_of(job: Job) -> Result:
+    return open_result(job.sink.path)
 
 
 def _columns(plan: Plan) -> Iterator[ColumnLine]:

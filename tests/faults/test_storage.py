@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DamagedError, DataError, TerminalError, TransientError
+from emberharmony.io.store import local_commit as commit
 from emberharmony.io.store.local import LocalStore
-from emberharmony.pipeline import commit
 from emberharmony.pipeline.chunk_stages import PLAIN
 from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.run import open_run

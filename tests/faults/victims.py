@@ -177,7 +177,7 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
     faulthandler.enable()
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from emberharmony.pipeline import commit
+    from emberharmony.io.store import local_commit as commit
     from flows.run import run as run_here
 
     n_changes = 0

@@ -10,6 +10,7 @@ import pytest
 from prefect import flow
 
 from emberharmony.errors import DamagedError
+from emberharmony.io.store.result import open_result
 from emberharmony.pipeline.plan import make_plan
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.stages import EXTRACT, PROJECT
@@ -33,7 +34,7 @@ def damaged(tmp_path_factory) -> tuple[RunRef, str]:
     """A staged run before its projection, and the name of a feature part of chunk 0 that is gone."""
     folder = tmp_path_factory.mktemp("damaged")
     job = parse_job(small_job(folder))
-    ref = stage_plan(make_plan(job.spec, job.resources), folder / "result", backend="numpy")
+    ref = stage_plan(make_plan(job.spec, job.resources), open_result(folder / "result"), backend="numpy")
     for stage in EXTRACT[: EXTRACT.index(PROJECT)]:
         chunks = [0] if stage.once else [chunk.index for chunk in open_run(ref).plan.chunks]
         list(PlainLoop().map(stage, ref, chunks))

@@ -7,9 +7,9 @@ from pathlib import Path
 from emberharmony.errors import PlanError
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sources.base import LocalFiles, Source
+from emberharmony.io.store.local_staging import STAGING
+from emberharmony.io.store.local_target import PUBLISHED
 from emberharmony.io.store.paths import is_within
-from emberharmony.pipeline.staging import STAGING
-from emberharmony.pipeline.target import PUBLISHED
 
 _FUTURE_PARTS = ("features/split=train/part-00000.parquet", "windows/stride=1/split=train/part-00000.parquet")
 

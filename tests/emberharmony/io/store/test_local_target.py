@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from emberharmony.errors import DataError, TerminalError
+from emberharmony.io.store.local_target import damaged_files, foreign_files, owned_names
 from emberharmony.pipeline.execute import run_job
-from emberharmony.pipeline.target import damaged_files, foreign_files, owned_names
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop
 from tests.faults.victims import contents, small_job

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from emberharmony.errors import DamagedError, TerminalError
 from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest
-from emberharmony.io.store.base import FileRecord, Store
+from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.exchange import exchange
 from emberharmony.io.store.local import LocalStore, file_hash, sync_folder
-from emberharmony.pipeline.staging import staged_runs
-from emberharmony.pipeline.target import PUBLISHED, foreign_files, owned_names, refuse_foreign
+from emberharmony.io.store.local_staging import staged_runs
+from emberharmony.io.store.local_target import PUBLISHED, foreign_files, owned_names, refuse_foreign
 
 ASSEMBLED = "published"
 """Folder, in a staged run, of the result's folders: the new ones before they are in place, the old ones after that."""
@@ -31,15 +31,14 @@ JOURNAL = "committing.json"
 _HASH_THREADS = 4
 
 
-def check_staged(run: Store, manifest: Manifest, sink: Path) -> list[str]:
-    """Compare a run's files with the checksums in its manifest; returns the folders that are still to be put in place.
+def check_staged(store: LocalStore, manifest: Manifest, sink: Path) -> None:
+    """Compare a run's files with the checksums in its manifest.
 
     Raises
     ------
     DamagedError
         If files are missing or were changed. The old result is in place, and the run is open again.
     """
-    store = _local(run, sink)
     in_place = _in_place(store, sink)
     damaged = _damaged(store, manifest.files, dict.fromkeys(in_place, sink))
     if damaged:
@@ -49,10 +48,9 @@ def check_staged(run: Store, manifest: Manifest, sink: Path) -> list[str]:
             f"{store.path(damaged[0])}; nothing was published.",
             damaged[0].kept_as,
         )
-    return [folder for folder in PUBLISHED if folder not in in_place]
 
 
-def commit(run: Store, manifest: Manifest, sink: Path, folders: Sequence[str]) -> None:
+def commit(store: LocalStore, manifest: Manifest, sink: Path) -> None:
     """Put a staged run's folders and its manifest in place of those of an older result.
 
     Raises
@@ -60,10 +58,10 @@ def commit(run: Store, manifest: Manifest, sink: Path, folders: Sequence[str]) -
     DataError, TerminalError
         If the sink holds files that no run wrote, or cannot be written. The old result is in place.
     """
-    store = _local(run, sink)
     refuse_foreign(sink)
     check_writable(sink)
-    owned = owned_names(sink)
+    owned, in_place = owned_names(sink), _in_place(store, sink)
+    folders = [folder for folder in PUBLISHED if folder not in in_place]
     _assemble(store, [file for file in manifest.files if _folder_of(file.name) in folders])
     if not store.exists(JOURNAL):
         assembled = {folder: store.root / ASSEMBLED / folder for folder in PUBLISHED}
@@ -129,11 +127,6 @@ def _in_place(store: LocalStore, sink: Path) -> set[str]:
         return set()
     assembled: dict[str, int] = store.read_json(JOURNAL)
     return {folder for folder in PUBLISHED if assembled.get(folder) == _inode(sink / folder)}
-
-
-def _local(run: Store, sink: Path) -> LocalStore:
-    """Return the store of a staged run as one whose folders can be moved."""
-    return LocalStore(Path(run.address), within=sink)
 
 
 def _inode(folder: Path) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emberharmony.errors import DataError, TerminalError
-from emberharmony.pipeline import commit
+from emberharmony.io.store import local_commit as commit
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
 from flows.engines.local import PlainLoop

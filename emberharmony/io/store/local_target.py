@@ -17,7 +17,7 @@ from emberharmony.errors import DataError, TerminalError
 from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest, read_manifest
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.local import file_hash
-from emberharmony.pipeline.staging import REPLACES, STAGING, staged_runs
+from emberharmony.io.store.local_staging import REPLACES, STAGING, staged_runs
 
 PUBLISHED = ("features", "windows", "state")
 """Folders of a result."""

@@ -1,0 +1,117 @@
+"""A result on this machine's disks and shares: a folder that people read, with the staged runs below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from emberharmony.io.manifest import Manifest
+from emberharmony.io.sources.base import Source
+from emberharmony.io.store.access import Access, make_folder
+from emberharmony.io.store.base import Store
+from emberharmony.io.store.errors import translated
+from emberharmony.io.store.local import LocalStore
+from emberharmony.io.store.local_commit import check_staged, check_writable, commit, half_committed, roll_back
+from emberharmony.io.store.local_places import check_places
+from emberharmony.io.store.local_staging import REPLACES, STAGING, remove_staged, staged_runs, tidy
+from emberharmony.io.store.local_target import check_target, refuse_foreign
+from emberharmony.io.store.lock import locked
+
+
+@dataclass(frozen=True)
+class LocalResult:
+    """The folder of a result; see the protocol `emberharmony.io.store.result.Result`."""
+
+    folder: Path
+    access: Access = "private"
+
+    @property
+    def address(self) -> str:
+        """Path of the folder."""
+        return str(self.folder)
+
+    @property
+    def published(self) -> Store:
+        """The published files."""
+        return LocalStore(self.folder)
+
+    def check_apart(self, source: Source, *, state: Path | None = None) -> None:
+        """Refuse a job whose result, source and applied state are within each other."""
+        check_places(self.folder, source, state=state)
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Hold the folder's lock; makes the folder with its access."""
+        with translated():
+            for folder in (self.folder, self.folder / STAGING):
+                make_folder(folder, self.access)
+        LocalStore(self.folder / STAGING).check_writable()
+        with locked(self.folder / STAGING / "lock"):
+            yield
+
+    def find(self, fingerprint: str, *, overwrite: bool, accumulates: bool = False, verify: bool = False) -> Manifest | None:
+        """Return the manifest if exactly this result is published."""
+        return check_target(self.folder, fingerprint, overwrite=overwrite, accumulates=accumulates, verify=verify)
+
+    def recover(self, *, fingerprint: str) -> None:
+        """Undo the commit of any other job that was killed in the middle."""
+        if half_committed(self.folder):
+            with self.lease():
+                roll_back(self.folder, but=fingerprint)
+
+    def address_of_run(self, name: str) -> str:
+        """Path of the folder in which a run is staged."""
+        return str(self.folder / STAGING / name)
+
+    def stage(self, name: str, *, anew: bool = False) -> Store:
+        """Make the folder of a run, or find it; with `anew` what is in it is removed."""
+        with translated():
+            store = LocalStore(self.folder / STAGING / name)
+            if anew and store.root.exists():
+                remove_staged(store.root)
+            for folder in (self.folder, self.folder / STAGING, store.root):
+                make_folder(folder, self.access)
+        store.check_writable()
+        if anew:
+            store.put(REPLACES, b"")
+        return store
+
+    def staged(self, fingerprint: str, file: str) -> Sequence[Store]:
+        """Return the staged runs of a job that have this file; those in which it is newest come first."""
+        with translated():
+            runs = [
+                run for run in staged_runs(self.folder) if run.name.startswith(f"{fingerprint}-") and (run / file).exists()
+            ]
+            newest = sorted(runs, key=lambda run: (run / file).stat().st_mtime_ns, reverse=True)
+        return [LocalStore(run, within=self.folder) for run in newest]
+
+    def check_replaceable(self) -> None:
+        """Raise if what is published cannot be replaced."""
+        with translated():
+            refuse_foreign(self.folder)
+            check_writable(self.folder)
+
+    def check_staged(self, run: Store, manifest: Manifest) -> None:
+        """Compare a run's files with the checksums in its manifest."""
+        with translated():
+            check_staged(self._local(run), manifest, self.folder)
+
+    def commit(self, run: Store, manifest: Manifest) -> None:
+        """Exchange the published folders with those of a staged run."""
+        with translated():
+            commit(self._local(run), manifest, self.folder)
+
+    def tidy(self, *, fingerprint: str = "") -> None:
+        """Remove what is staged here, all of it or that of one job."""
+        with translated():
+            tidy(self.folder, of=fingerprint)
+
+    def has_leftovers(self) -> bool:
+        """Whether there is a folder of staged runs."""
+        return (self.folder / STAGING).exists()
+
+    def _local(self, run: Store) -> LocalStore:
+        """The store of a staged run as one whose folders can be moved."""
+        return LocalStore(Path(run.address), within=self.folder)

@@ -1,0 +1,56 @@
+"""Folders of staged runs, below the folder of a result."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from emberharmony.io.store.local import UNFINISHED
+
+STAGING = ".staging"
+_STAGED_RUN = re.compile(r"[0-9a-f]{16}-\d+-[0-9a-f]{8}")
+OLD = ".old-"
+"""Prefix of folders that are being removed."""
+REPLACES = "replaces"
+"""File, in a staged run, that allows it to replace what is published."""
+
+
+def remove_staged(folder: Path) -> None:
+    """Rename a staged run, then remove it: half of it must not look like a run, and no late worker may write into it."""
+    shutil.rmtree(folder.rename(folder.with_name(f"{OLD}{uuid.uuid4().hex[:8]}")))
+
+
+def staged_runs(sink: Path) -> list[Path]:
+    """Folders of the runs staged in the folder of a result; anything else below `.staging` belongs to somebody else."""
+    staging = sink / STAGING
+    if staging.is_symlink() or not staging.is_dir():
+        return []
+    return sorted(path for path in staging.iterdir() if _STAGED_RUN.fullmatch(path.name) and _is_folder(path))
+
+
+def removed_runs(sink: Path) -> list[Path]:
+    """Folders of staged runs whose removal was interrupted."""
+    pattern = re.compile(re.escape(OLD) + "[0-9a-f]{8}")
+    return [path for path in (sink / STAGING).glob(f"{OLD}*") if pattern.fullmatch(path.name) and _is_folder(path)]
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def tidy(sink: Path, *, of: str = "") -> None:
+    """Remove the staged runs, all of them or those of one job; only the holder of the lock may do so."""
+    for run in staged_runs(sink):
+        if run.name.startswith(of):
+            remove_staged(run)
+    for run in removed_runs(sink):
+        shutil.rmtree(run, ignore_errors=True)
+    unfinished = sink / STAGING / UNFINISHED
+    if unfinished.is_dir() and not unfinished.is_symlink():
+        for path in unfinished.glob(".writable-*"):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.rmdir()

@@ -1,0 +1,132 @@
+"""The contract of a result's place: what is published there, and the runs that are staged for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from emberharmony.io.manifest import Manifest
+from emberharmony.io.sources.base import Source
+from emberharmony.io.store.access import Access
+from emberharmony.io.store.base import Store
+from emberharmony.io.store.local_result import LocalResult
+from emberharmony.io.store.paths import checked_path
+
+
+class Result(Protocol):
+    """Where a job publishes: readers see one complete result, the old or the new one, and never a mix of the two."""
+
+    @property
+    def address(self) -> str:
+        """Where the result is, as the job says it."""
+        ...
+
+    @property
+    def published(self) -> Store:
+        """The published files."""
+        ...
+
+    def check_apart(self, source: Source, *, state: Path | None = None) -> None:
+        """Refuse a job whose result, source and applied state are within each other.
+
+        Raises
+        ------
+        PlanError
+            If two of them are.
+        """
+        ...
+
+    def lease(self) -> AbstractContextManager[None]:
+        """Hold the right to stage and publish here, for the length of the block.
+
+        Raises
+        ------
+        TerminalError
+            If another run holds it, or nothing can be written here.
+        """
+        ...
+
+    def find(self, fingerprint: str, *, overwrite: bool, accumulates: bool = False, verify: bool = False) -> Manifest | None:
+        """Return the manifest if exactly this result is published; see `local_target.check_target`.
+
+        Raises
+        ------
+        DataError
+            If something else is here that may not be replaced, or the published result was damaged.
+        """
+        ...
+
+    def recover(self, *, fingerprint: str) -> None:
+        """Undo the commit of any other job that was killed in the middle."""
+        ...
+
+    def address_of_run(self, name: str) -> str:
+        """Where a run of that name is staged."""
+        ...
+
+    def stage(self, name: str, *, anew: bool = False) -> Store:
+        """Return the store of a staged run: a new one, or with `anew` not given, that of an interrupted run.
+
+        A run that was staged `anew` may replace what is published, also when it is resumed.
+        """
+        ...
+
+    def staged(self, fingerprint: str, file: str) -> Sequence[Store]:
+        """Return the staged runs of a job that have this file; those in which it is newest come first."""
+        ...
+
+    def check_replaceable(self) -> None:
+        """Raise if what is published cannot be replaced.
+
+        Raises
+        ------
+        DataError, TerminalError
+            If files are here that no run wrote, or this user may not write here.
+        """
+        ...
+
+    def check_staged(self, run: Store, manifest: Manifest) -> None:
+        """Compare a run's files with the checksums in its manifest.
+
+        Raises
+        ------
+        DamagedError
+            If files are missing or were changed. The old result is in place, and the run is open again.
+        """
+        ...
+
+    def commit(self, run: Store, manifest: Manifest) -> None:
+        """Publish a staged run that `check_staged` has passed, in place of an older result; atomic for readers.
+
+        Raises
+        ------
+        DataError, TerminalError
+            If that is not possible. The old result is in place.
+        """
+        ...
+
+    def tidy(self, *, fingerprint: str = "") -> None:
+        """Remove what is staged here, all of it or that of one job; only the holder of the lease may do so."""
+        ...
+
+    def has_leftovers(self) -> bool:
+        """Whether there is anything for `tidy` to look at."""
+        ...
+
+
+def open_result(place: str | Path, access: Access = "private") -> Result:
+    """Return the result at a place; nothing is made before it is written to.
+
+    Raises
+    ------
+    PlanError
+        If the place is an address that no store serves, such as one in a bucket.
+    """
+    return LocalResult(Path(checked_path(str(place))), access)
+
+
+def result_of(run: Store) -> Result:
+    """Return the result for which a run is staged."""
+    return LocalResult(Path(run.address).parent.parent)
