@@ -1,4 +1,4 @@
-"""What a run looks like in a terminal."""
+"""Output of the command: progress, summaries, reports and errors."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from flows.engines.interrupt import stoppable
 from flows.run import quiet_prefect, run, same_command
 
 MAX_PADDED_CHARS = 60
-"""Columns are no wider than this for the sake of one long name, which is printed whole."""
+"""Largest width of a column; a longer name is printed in full and breaks the alignment of its row only."""
 MAX_MESSAGE_CHARS = 4_000
-"""Characters of an error or warning, whatever it quotes."""
+"""Largest number of characters of an error or warning."""
 
 
 class _OutputConsole(Console):
-    """A console for standard output; what a closed pipe means is for its user to say."""
+    """A console for standard output that lets its user handle a closed pipe."""
 
     def on_broken_pipe(self) -> None:
-        """Raise the error that is being handled, rather than end the process."""
+        """Raise the current error again, instead of ending the process."""
         raise
 
 
@@ -46,7 +46,7 @@ _err = Console(file=StandardError(), highlight=False, soft_wrap=True)
 
 
 class ProgressBars:
-    """A bar for every stage; where no one can see it move, a line at each one's end."""
+    """A progress bar for every stage; without a terminal, a line at the end of each stage."""
 
     def __init__(self) -> None:
         columns = (
@@ -71,7 +71,7 @@ class ProgressBars:
             self._bars.stop()
 
     def planned(self, plan: Plan, backend: str) -> None:
-        """Say what is about to be done."""
+        """Print the number of rows and chunks, the order, the backend and the planned memory."""
         by = "planned time ranges" if plan.spec.columns.time else "ranges of a key"
         order = "in order" if plan.in_order else f"ordered by {by}"
         _err.print(
@@ -98,7 +98,7 @@ class ProgressBars:
 
 
 class _Warnings(logging.Handler):
-    """Prints warnings above the bars: of Prefect's own output an ad hoc run shows nothing."""
+    """Prints warnings above the progress bars; Prefect's own output is not shown in ad hoc runs."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _warn(record.getMessage())
@@ -106,7 +106,7 @@ class _Warnings(logging.Handler):
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Show what is logged of outages, retries and busy pools, which would look as if nothing happened."""
+    """Show warnings of outages, retries and busy pools, during which a run would seem to hang."""
     handler = _Warnings(logging.WARNING)
     loggers = [logging.getLogger(package) for package in ("emberharmony", "flows", "tasks")]
     for logger in loggers:
@@ -119,7 +119,7 @@ def warnings_shown() -> Iterator[None]:
 
 
 def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = False) -> None:
-    """Run a job, show how far it is, and end with what was read and written."""
+    """Run a job, show its progress, and print a summary."""
     loading_s, again = process_age_s(), same_command(overwrite)
     quiet_prefect()
     choice = job.choose_engine()
@@ -139,15 +139,15 @@ def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = Fa
             why = f"{result.engine}: {choice.reason}. {choice.hint}".rstrip()
             show_outcome(result, Elapsed(process_age_s(), loading_s, result.seconds, around), why)
     except OutputError as error:
-        if not isinstance(error.__cause__, BrokenPipeError):  # whoever reads has read enough
-            _warn(f"{result.sink} is published, but standard output takes no summary: {error.reason}.")
+        if not isinstance(error.__cause__, BrokenPipeError):  # the reader has closed the pipe on purpose
+            _warn(f"{result.sink} is published, but the summary cannot be printed: {error.reason}.")
 
 
 def show_outcome(result: RunResult, elapsed: Elapsed, engine: str) -> None:
-    """Print what a run came to, how long it took, and which engine did it."""
+    """Print the summary of a run, how long it took, and which engine ran it."""
     if not result.did_work:
         fingerprint = result.manifest.fingerprint
-        text = f"Nothing to do: {result.sink} holds this very result (fingerprint {fingerprint})."
+        text = f"Nothing to do: {result.sink} already holds this result (fingerprint {fingerprint})."
         _out.print(printable(text), markup=False)
     outputs = [("" if i else "output", output) for i, output in enumerate(result.outputs)]
     engines = [("engine", engine)] if result.did_work else []
@@ -155,15 +155,15 @@ def show_outcome(result: RunResult, elapsed: Elapsed, engine: str) -> None:
 
 
 def show_plan(job: Job | ApplyJob) -> None:
-    """Plan a job, and print what would be done; nothing is written."""
+    """Plan a job and print the plan report; nothing is written."""
     report = plan_report(job)
-    # Not a rich table: names are there to be read and copied, and a narrow screen would cut them.
+    # Not a rich table, which cuts names on a narrow screen.
     for lines in (report.lines, [("", "", "", ""), ("column", "type", "role", ""), *report.columns]):
         print_aligned(lines)
 
 
 def show_settings(section: str | None = None) -> None:
-    """Print the settings of a job: as tables on a screen, as Markdown into a file."""
+    """Print the settings of a job: as tables in a terminal, as Markdown otherwise."""
     from rich.markdown import Markdown  # late: slow to import, and no run needs it
 
     text = settings_markdown(section)
@@ -185,13 +185,13 @@ def show_backends() -> None:
 
 
 def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
-    """Labels and texts, beside each other; wrapped only where someone looks at a screen of some width."""
+    """Print labels and texts in two columns, wrapped only in a terminal."""
     if not _out.is_terminal:
         print_aligned(lines)
         return
     table = Table.grid(padding=(0, 2))
     for line in lines:
-        table.add_row(*(Text(printable(cell)) for cell in line))  # texts, not markup: columns may be named "[x]"
+        table.add_row(*(Text(printable(cell)) for cell in line))  # not markup: columns may be named "[x]"
     _out.print(table)
 
 
@@ -210,7 +210,7 @@ def print_aligned(lines: Sequence[Sequence[str]]) -> None:
 
 
 def show_error(error: Exception) -> None:
-    """Print an error that was made for the user."""
+    """Print an error for the user."""
     _err.print(f"[bold red]error:[/] {_escaped(error)}")
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a job, in words: which key, what it takes, and the nearest name."""
+"""Messages for errors in a job file: the key, the values that it accepts, and the most similar name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from emberharmony.messages import listed, nearest, shortened, shown
 
 MAX_LINES = 5
-"""Errors that a message explains; whoever has mended these sees the others."""
+"""Number of errors that a message explains; the others are shown once these are fixed."""
 _MAX_LINE_CHARS = 350
 _MAX_WHERE_CHARS = 200
 
@@ -41,7 +41,7 @@ _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def explain(error: ValidationError, data: Mapping[str, Any], model: type[BaseModel], where: str) -> str:
-    """Return the message for a job that is none: at most `MAX_LINES` of its errors, each in a line.
+    """Return the message for an invalid job: at most `MAX_LINES` of its errors, each in a line.
 
     Parameters
     ----------
@@ -88,20 +88,20 @@ def _explain(detail: Any, data: Mapping[str, Any], model: type[BaseModel]) -> st
 
 
 def _location(loc: Sequence[str | int]) -> list[str]:
-    """Keys that lead to an error: below source and sink, pydantic names their type as well."""
+    """Keys that lead to an error, without the type that pydantic adds below source and sink."""
     keys = [str(part) for part in loc]
     return keys[:1] + keys[2:] if keys[0] in ("source", "sink") else keys
 
 
 def _to_quote(given: object) -> str:
-    """How YAML reads as a text what it takes for something else."""
+    """Advice to quote a value that YAML did not read as a string."""
     if isinstance(given, bool):
         return "; YAML reads yes, no, on and off as true and false, so quote them where they are names"
     return f"; quote it if it is one: '{given}'" if isinstance(given, int | float | dt.date) else ""
 
 
 def _unknown(location: Sequence[str], data: Mapping[str, Any], model: type[BaseModel]) -> str:
-    """What to do about a key that there is not: where it belongs, the nearest one, or all that are allowed."""
+    """Advice for an unknown key: the section it belongs to, the most similar key, or all allowed keys."""
     name, section = location[-1], location[:-1]
     if location[0] in getattr(model, "of_state", ()):
         return " `apply` takes it from the fitted state; leave it out."
@@ -124,7 +124,7 @@ def _nearest(name: str, allowed: Iterable[str]) -> str:
 
 
 def _places(name: str, data: Mapping[str, Any], model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
-    """Sections that have a key of this name."""
+    """Sections with a key of this name."""
     waiting: list[tuple[str, ...]] = [()]
     while waiting:
         place = waiting.pop(0)
@@ -135,7 +135,7 @@ def _places(name: str, data: Mapping[str, Any], model: type[BaseModel]) -> Itera
 
 
 def _allowed(location: Sequence[str], data: Mapping[str, Any], model: type[BaseModel]) -> list[str]:
-    """Keys that the section at `location` may have; of a source or sink, those of its type."""
+    """Keys allowed in the section at `location`; for a source or sink, those of its type."""
     section: Any = model
     given: Any = data
     for name in location:

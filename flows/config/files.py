@@ -1,4 +1,4 @@
-"""Job files: YAML, read within bounds, and one kind of error for everything that can be wrong with a file."""
+"""Job files: YAML with limits on its size, and one type of error for everything that can be wrong with a file."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from emberharmony.errors import PlanError
 from emberharmony.messages import shortened, shown
 
 MAX_BYTES = 2**20
-"""Bytes of a job file. The longest jobs list columns: this is room for tens of thousands."""
+"""Largest job file, in bytes: enough for jobs that list tens of thousands of columns."""
 MAX_DEPTH = 20
-"""Levels of a job; the deepest setting is on the fourth."""
+"""Largest number of levels; the deepest setting is on the fourth."""
 MAX_VALUES = 50_000
-"""Values of a job, where an alias counts as all that it stands for."""
+"""Largest number of values; an alias counts as many as it stands for."""
 
 _MERGE = "tag:yaml.org,2002:merge"
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-# What the constructors of PyYAML raise on `2026-13-45`, `!!timestamp x`, `!!int ''` or too many digits.
+# Raised by PyYAML's constructors on `2026-13-45`, `!!timestamp x`, `!!int ''` or too many digits.
 _CONSTRUCTION_ERRORS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 
 
 def read_job_file(path: Path) -> Any:
-    """Return what the YAML file holds.
+    """Return the content of a YAML file.
 
     Raises
     ------
@@ -47,11 +47,11 @@ def read_job_file(path: Path) -> Any:
     try:
         return _load(_decoded(content, path))
     except yaml.YAMLError as error:
-        raise PlanError(f"{path} is not YAML that a job can hold: {_problem(error)}.") from error
+        raise PlanError(f"{path} is not valid YAML for a job: {_problem(error)}.") from error
 
 
 def parse_value(text: str) -> Any:
-    """Return the value that a text in YAML stands for.
+    """Return the value of a YAML text.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _load(text: str) -> Any:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    """What is wrong, in a line."""
+    """One line that describes an error."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     words = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -94,7 +94,7 @@ def _problem(error: yaml.YAMLError) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader within bounds: of depth, of what aliases stand for, and of one value for each key."""
+    """A safe loader with limits on depth and on aliases, which refuses duplicate keys."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -106,7 +106,7 @@ class _Loader(yaml.SafeLoader):
         mark = self.peek_event().start_mark
         if self._depth == MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem=f"more than {MAX_DEPTH} levels", problem_mark=mark)
-        self._n_composed += 1  # counted on the way as well: half a million values take 20 s
+        self._n_composed += 1  # counted early as well: half a million values take 20 s
         if self._n_composed > MAX_VALUES:
             raise yaml.MarkedYAMLError(problem=f"more than {MAX_VALUES:,} values", problem_mark=mark)
         is_alias = self.check_event(yaml.AliasEvent)
@@ -116,7 +116,7 @@ class _Loader(yaml.SafeLoader):
         if node is None:
             return None
         if is_alias and id(node) not in self._n_values:
-            raise yaml.MarkedYAMLError(problem="an alias stands for what it is a part of", problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem="an alias contains itself", problem_mark=mark)
         self._n_values[id(node)] = n_values = 1 + sum(self._n_values[id(child)] for child in _children(node))
         if n_values > MAX_VALUES:
             raise yaml.MarkedYAMLError(problem=f"more than {MAX_VALUES:,} values, aliases written out", problem_mark=mark)
@@ -125,7 +125,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Construct a value; what the constructors raise is told with its line."""
+        """Construct a value; errors of the constructors are translated and get their line."""
         try:
             return super().construct_object(node, deep=deep)
         except _CONSTRUCTION_ERRORS as error:
@@ -134,7 +134,7 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
 
 
-# YAML 1.1 reads 1e-3 as a text, since it lacks the point and the sign; nobody who writes it means one.
+# YAML 1.1 reads 1e-3 as a string, because it lacks the point and the sign; a number is meant.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"), list("-+.0123456789")
 )
@@ -147,7 +147,7 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _check_keys(node: yaml.MappingNode) -> None:
-    """Refuse a key given twice, of which YAML would silently take the last, and keys that are no texts."""
+    """Refuse duplicate keys, of which YAML would silently use the last, and keys that are not strings."""
     seen = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):

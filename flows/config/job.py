@@ -1,4 +1,4 @@
-"""The job: one YAML file, checked before anything is done."""
+"""The models of a job, which is one YAML file; it is checked before any work begins."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from flows.engines.registry import ENGINES, current_name
 
 
 def kind_of_place(value: Any) -> str:
-    """Type of a source or sink, as a tag; files of Parquet unless it says otherwise."""
+    """Type of a source or sink; Parquet by default."""
     return str(value.get("type", "parquet") if isinstance(value, dict) else getattr(value, "type", "parquet"))
 
 
@@ -111,9 +111,9 @@ class Runtime(BaseModel):
 
 
 class AnyJob(BaseModel):
-    """What every job is told: a table, a place for the result, and how to run."""
+    """What all jobs have: a source, a sink, and how to run."""
 
-    # Somebody will write a key where its file's name belongs: no error of pydantic's shows what was given.
+    # Errors of pydantic never show the given value: somebody will paste a secret key instead of the name of its file.
     # Building a model takes 0.1 s, and a command uses one of four.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
@@ -125,7 +125,7 @@ class AnyJob(BaseModel):
 
     @classmethod
     def check_command(cls, data: Mapping[str, Any], path: Path) -> None:
-        """Refuse a job of another command, and name that.
+        """Refuse a job of another command, and name that command.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class AnyJob(BaseModel):
 
     @property
     def backend(self) -> str | None:
-        """The backend asked for; ``None`` leaves it to the worker."""
+        """The requested backend; ``None`` if the worker selects it."""
         return None if self.runtime.backend == "auto" else self.runtime.backend
 
     @property
@@ -175,7 +175,7 @@ class AnyJob(BaseModel):
 
     @property
     def workers(self) -> int:
-        """Chunks at a time, at most; worker processes of this host are started for as many."""
+        """Largest number of chunks at a time; this many worker processes are started on this host."""
         if self.runtime.workers:
             return self.runtime.workers
         worker = self._worker_bytes
@@ -214,7 +214,7 @@ class AnyJob(BaseModel):
 
 
 class Job(AnyJob):
-    """The whole job: everything the pipeline is told."""
+    """A whole job: fit, and publish features, windows and state."""
 
     command: ClassVar[str] = "run"
 
@@ -232,7 +232,7 @@ class Job(AnyJob):
 
     @property
     def spec(self) -> PipelineSpec:
-        """The part that decides the result."""
+        """The settings that decide the result."""
         names = [field.name for field in dataclasses.fields(PipelineSpec) if field.name in type(self).model_fields]
         return PipelineSpec(**{name: getattr(self, name) for name in names})
 
@@ -241,24 +241,24 @@ class Job(AnyJob):
         """Refuse a job that names a state: another command applies it."""
         if "state" in data:
             raise PlanError(
-                f"{path} names a `state` to apply, so it is no job of `emberharmony {cls.command}`. Run: "
+                f"{path} names a `state` to apply, so it is not a job of `emberharmony {cls.command}`. Run: "
                 f"emberharmony apply {path}"
             )
 
 
 class FitJob(Job):
-    """The first half of a job: told as much, it publishes only what it has fitted."""
+    """A job with the same settings that publishes only the fitted state."""
 
     command: ClassVar[str] = "fit"
 
     @property
     def spec(self) -> PipelineSpec:
-        """The part that decides the result."""
+        """The settings that decide the result."""
         return dataclasses.replace(super().spec, kind="fit")
 
 
 class AppliedColumns(BaseModel):
-    """What an applied job decides about its columns; everything else is in the fitted state."""
+    """Settings of columns that an applied job can change; all others are in the fitted state."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -268,12 +268,12 @@ class AppliedColumns(BaseModel):
 
 
 class ApplyJob(AnyJob):
-    """The second half: the same features, windows and scores of other rows, by a state that was fitted before."""
+    """A job that applies a fitted state: the same features, windows and scores of other rows."""
 
     command: ClassVar[str] = "apply"
 
     of_state: ClassVar[tuple[str, ...]] = tuple(name for name in Job.model_fields if name not in AnyJob.model_fields)
-    """Sections that the fitted state holds."""
+    """Sections that are part of the fitted state."""
 
     state: Folder = Field(
         description="Folder where a job of `run` or `fit` has published; every other setting is in its state."
@@ -292,7 +292,7 @@ class ApplyJob(AnyJob):
 
     @classmethod
     def check_command(cls, data: Mapping[str, Any], path: Path) -> None:
-        """Refuse a job that has its own settings, and no state to take them from."""
+        """Refuse a job with settings of its own and no state."""
         settings = [name for name in data if name in cls.of_state]
         if settings and "state" not in data:
             raise PlanError(
@@ -319,13 +319,13 @@ def load_job(path: Path, overrides: Sequence[str] = (), model: type[JobT] = Job)
 
 
 def load_any(path: Path, overrides: Sequence[str] = ()) -> Job | ApplyJob:
-    """Read a job of either kind: one that names a `state` applies it."""
+    """Read a job of any kind: a job with a `state` applies it."""
     data = _read(path, overrides, Job)
     return parse_job(data, where=str(path), model=ApplyJob if "state" in data else Job)
 
 
 def parse_job(data: Mapping[str, Any], *, where: str = "the job", model: type[JobT] = Job) -> JobT:  # type: ignore[assignment]
-    """Check a job that was read already.
+    """Check a job that was read from YAML.
 
     Numbers, texts and booleans are not converted into one another: ``size: yes`` is no 1.
 
@@ -366,5 +366,5 @@ def _override(data: dict[str, Any], override: str) -> None:
         data[name] = parse_value(text)
     except PlanError as error:
         raise PlanError(
-            f"--set {shortened(override)}: {shown(text)} is not a value that YAML knows ({error}); quote it if it is a text."
+            f"--set {shortened(override)}: {shown(text)} is not a YAML value ({error}); quote it if it is a string."
         ) from error

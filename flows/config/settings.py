@@ -1,4 +1,4 @@
-"""Every setting of a job, told from the specs themselves: key, values, default and meaning."""
+"""The reference of all settings, made from the specs: key, values, default and meaning."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HEADER = "| key | values | default | meaning |\n|---|---|---|---|\n"
 
 
 class _Section(NamedTuple):
-    """Settings that are written below one key, or below several alike."""
+    """Settings below one key, or below several keys with the same settings."""
 
     places: tuple[str, ...]
     kind: str  # of a source or sink
@@ -42,7 +42,7 @@ class _Section(NamedTuple):
 
 
 def settings_markdown(section: str | None = None) -> str:
-    """Every setting of a job as Markdown, or those of one section and the ones below it.
+    """Return all settings of a job as Markdown, or those of one section and its subsections.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def _is_in(section: str, title: str) -> bool:
 
 
 def _sections() -> Iterator[_Section]:
-    """The sections of a job in its order, each followed by those within it."""
+    """The sections of a job in order, each followed by its subsections."""
     whole = Job.model_json_schema()
     found: dict[str, _Section] = {}
 
@@ -96,7 +96,7 @@ def _sections() -> Iterator[_Section]:
             for key, inner in schema["properties"].items():
                 look(f"{place}.{key}", inner)
 
-    # How it runs comes last: the other sections decide what comes out.
+    # `runtime` comes last: the other sections decide the result.
     for name in sorted(whole["properties"], key=lambda name: name == "runtime"):
         look(name, whole["properties"][name])
     yield from found.values()
@@ -124,7 +124,7 @@ def _default(setting: Mapping[str, Any], *, is_required: bool) -> str:
 
 
 def _values(setting: Mapping[str, Any]) -> str:
-    """What a setting may be, in words."""
+    """The values that a setting accepts, in words."""
     if "$ref" in setting:
         return "a section"
     if "anyOf" in setting:

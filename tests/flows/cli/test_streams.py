@@ -84,7 +84,7 @@ def test_a_full_disk_takes_no_summary_of_a_result_that_is_published(job, stdout_
     assert ended(monkeypatch, "run", job, "--quiet") == 0
     assert is_published(job)
     told = capsys.readouterr().err
-    assert told.startswith(f"warning: {job.parent}/out is published, but standard output takes no summary: no space left")
+    assert told.startswith(f"warning: {job.parent}/out is published, but the summary cannot be printed: no space left")
     sys.stdout.flush()  # what the interpreter does at its end
 
 

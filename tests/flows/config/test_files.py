@@ -136,7 +136,7 @@ def test_no_value_becomes_one_of_another_kind(kind, others):
         ("path: a", "path is not a known key. It belongs to `source` or `sink`."),
         (f"{'x' * 900}: 5", "xxx...xxx"),
         ("\n".join(f"unknown_{i}: 1" for i in range(5000)), "and 4,995 more errors"),
-        ("windows: {size: &a [*a]}", "line 3, column 21: an alias stands for what it is a part of"),
+        ("windows: {size: &a [*a]}", "line 3, column 21: an alias contains itself"),
         ("columns: {time: !!timestamp x}", "line 3, column 17: 'x' is no timestamp"),
         ("columns: {time: 2026-13-45}", "'2026-13-45' is no timestamp"),
         ("columns: {time: !!python/name:os.system x}", "could not determine a constructor"),
@@ -148,7 +148,7 @@ def test_no_value_becomes_one_of_another_kind(kind, others):
         ("windows: {\x1b: 5}", "special characters are not allowed"),
         ("\twindows: 5", "line 3, column 1"),
         ("--- a\n--- b", "line 3"),
-        ("%YAML 9", "is not YAML"),
+        ("%YAML 9", "is not valid YAML"),
     ],
     ids=lambda text: text[:40],
 )
@@ -279,7 +279,7 @@ def test_odd_overrides(tmp_path, override):
         ("sink=", "sink is None: "),
         ("parquet=1", "parquet is not a known key"),
         ("source.parquet=1", "source.parquet is not a known key. Did you mean 'path'? Allowed: path, type, columns"),
-        ("windows.size=&a [*a]", "an alias stands for what it is a part of"),
+        ("windows.size=&a [*a]", "an alias contains itself"),
         ("win dows.size=5", "win dows is not a known key. Did you mean 'windows'?"),
     ],
 )
@@ -293,7 +293,7 @@ def test_odd_overrides_are_explained(tmp_path, override, message):
 @pytest.mark.parametrize("model", [Job, FitJob])
 def test_a_job_of_apply_names_its_command(tmp_path, model):
     (tmp_path / "job.yaml").write_text(f"{BASE}state: fitted\n")
-    with pytest.raises(PlanError, match=rf"no job of `emberharmony {model.command}`\. Run: emberharmony apply .*job\.yaml"):
+    with pytest.raises(PlanError, match=rf"not a job of `emberharmony {model.command}`\. Run: emberharmony apply .*job\.yaml"):
         load_job(tmp_path / "job.yaml", (), model)
     assert load_job(tmp_path / "job.yaml", (), ApplyJob).state == "fitted"
 

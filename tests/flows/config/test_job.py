@@ -50,7 +50,7 @@ def load(tmp_path, text, *overrides, base=BASE):
         ("windows: {size: 5, size: 6}", "key 'size' is given twice"),
         ("pca: {}\npca: {}", "key 'pca' is given twice"),
         ("? [a]\n: 3", "is no name of a key"),
-        ("windows: [", "is not YAML"),
+        ("windows: [", "is not valid YAML"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, text, message):
@@ -120,7 +120,7 @@ def test_later_overrides_win_and_others_stay(tmp_path):
         ("=8", "--set takes section.key=value"),
         ("windows.=8", "--set takes section.key=value"),
         ("source.path.x=5", "--set source.path.x=5: 'path' is a value, not a section"),
-        ("windows.size=[1,", r"--set windows\.size=\[1,: '\[1,' is not a value that YAML knows"),
+        ("windows.size=[1,", r"--set windows\.size=\[1,: '\[1,' is not a YAML value"),
         ("windows.sizes=8", r"windows\.sizes is not a known key\. Did you mean 'size'"),
         ("windows.size=big", r"windows\.size is 'big': .*integer"),
         ("sink=5", "sink is 5"),
