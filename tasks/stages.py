@@ -54,7 +54,12 @@ def _title(stage: Stage) -> Callable[[dict[str, Any]], str]:
 
 def _task_of(stage: Stage) -> Task[[RunRef, int, int, str], None]:
     # It returns nothing: the flow run would keep every result until it ends.
-    @task(name=stage.name if stage.once else f"{stage.name}-chunks", task_run_name=_title(stage), **STAGE)
+    @task(
+        name=stage.name if stage.once else f"{stage.name}-chunks",
+        description=f"Run the stage {stage.name} for chunks `first` to `last`.",
+        task_run_name=_title(stage),
+        **STAGE,
+    )
     def run(ref: RunRef, first: int, last: int, granularity: str) -> None:
         processes = None if stage.once else worker_processes()
         for chunk in range(first, last + 1):
@@ -63,7 +68,6 @@ def _task_of(stage: Stage) -> Task[[RunRef, int, int, str], None]:
             else:
                 run_stage(stage.name, ref, chunk, WATCHED if granularity == "stage" else PLAIN)
 
-    run.__doc__ = f"Run the stage {stage.name} for chunks `first` to `last`."
     return run
 
 

@@ -1,0 +1,56 @@
+"""Stages as Prefect tasks: their names, their retries, and the stage that each runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from emberharmony.pipeline.chunk_stages import PLAIN
+from emberharmony.pipeline.run import RunRef
+from emberharmony.pipeline.stages import STAGES
+from tasks import stages
+from tasks.stages import TASKS, WATCHED
+
+
+def test_every_stage_is_a_task():
+    assert {name: task.name for name, task in TASKS.items()} == {
+        "profile": "profile-chunks",
+        "fit": "fit",
+        "featurize": "featurize-chunks",
+        "fit-pca": "fit-pca",
+        "project": "project-chunks",
+        "publish": "publish",
+    }
+    assert all(task.retries == 3 and not task.persist_result for task in TASKS.values())
+    assert TASKS["project"].description == "Run the stage project for chunks `first` to `last`."
+
+
+@pytest.mark.parametrize(
+    ("stage", "last", "name"), [("profile", 7, "profile-7"), ("profile", 9, "profile-7-to-9"), ("publish", 7, "publish")]
+)
+def test_task_runs_are_named_after_their_chunks(stage, last, name):
+    assert TASKS[stage].task_run_name({"first": 7, "last": last}) == name
+
+
+@pytest.mark.parametrize(("granularity", "steps"), [("stage", WATCHED), ("chunk", PLAIN)])
+def test_a_task_runs_its_stage_for_every_chunk(monkeypatch, granularity, steps):
+    done = []
+    monkeypatch.setattr(stages, "run_stage", lambda *arguments: done.append(arguments))
+    ref = RunRef("nowhere")
+    TASKS["featurize"].fn(ref, 2, 4, granularity)
+    assert done == [("featurize", ref, chunk, steps) for chunk in (2, 3, 4)]
+
+
+def test_worker_processes_run_the_stages_of_chunks_alone(monkeypatch):
+    called, here = [], []
+
+    class Processes:
+        def call(self, function, *arguments):
+            called.append(arguments)
+
+    monkeypatch.setattr(stages, "worker_processes", Processes)
+    monkeypatch.setattr(stages, "run_stage", lambda *arguments: here.append(arguments[0]))
+    ref = RunRef("nowhere")
+    for name, stage in STAGES.items():
+        TASKS[name].fn(ref, 0, 0, "chunk")
+        assert (name in here) == stage.once
+    assert [arguments[0] for arguments in called] == ["profile", "featurize", "project"]
