@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from emberharmony.pipeline.execute import RunResult, run_job
 from flows.config.job import parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 
 SPLITS = ("train", "validation", "test")
 YEAR_2024 = 1_704_067_200  # 2024-01-01T00:00 in seconds
@@ -94,7 +94,7 @@ class Published:
         return np.stack([table[name].to_numpy() for name in self.feature_names], axis=1)
 
 
-def run_small(source: Path, sink: Path, *, engine: PlainLoop | None = None, **job: Any) -> Published:
+def run_small(source: Path, sink: Path, *, engine: LocalEngine | None = None, **job: Any) -> Published:
     """Run a job from scratch and read its result."""
     runtime = {"workers": 1, "backend": "numpy", "engine": "local"} | job.pop("runtime", {})
     if sink.exists():
@@ -102,7 +102,7 @@ def run_small(source: Path, sink: Path, *, engine: PlainLoop | None = None, **jo
     whole = parse_job(
         {"source": {"path": str(source)}, "sink": {"path": str(sink)}, "runtime": runtime, "columns": {"time": "t"}} | job
     )
-    outcome = run_job(whole, engine or PlainLoop(whole.workers))
+    outcome = run_job(whole, engine or LocalEngine(whole.workers))
     return read_published(sink, outcome)
 
 

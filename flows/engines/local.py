@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flows.config.job import AnyJob
 
 
-class PlainLoop:
+class LocalEngine:
     """Runs every stage in this process; the reference that all other engines have to equal."""
 
     name = "local"
@@ -41,6 +41,6 @@ class Local(EngineKind):
     uses_prefect = False
 
     @contextmanager
-    def open(self, job: AnyJob) -> Iterator[PlainLoop]:
+    def open(self, job: AnyJob) -> Iterator[LocalEngine]:
         """Start with as many workers as the job has."""
-        yield PlainLoop(job.workers)
+        yield LocalEngine(job.workers)

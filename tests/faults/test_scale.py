@@ -26,7 +26,7 @@ from emberharmony.pipeline.stages import PROFILE, STAGES
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.memory import MAX_CHUNKS
 from emberharmony.windows import WindowSpec
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 
 N_GROUPS = 100_000
 GROUP_ROWS = 1_000_000
@@ -121,7 +121,7 @@ def test_twenty_thousand_chunks_of_no_work_leave_memory_flat(monkeypatch, staged
     assert len(chunks) >= 20_000
     process, resident = psutil.Process(), []
     began = time.perf_counter()
-    for n_done, _ in enumerate(PlainLoop(workers=2).map(PROFILE, ref, chunks), start=1):
+    for n_done, _ in enumerate(LocalEngine(workers=2).map(PROFILE, ref, chunks), start=1):
         if n_done % 4_000 == 0:
             resident.append(process.memory_info().rss / 2**20)
     each_ms = (time.perf_counter() - began) / len(chunks) * 1e3

@@ -21,7 +21,7 @@ from emberharmony.pipeline.chunk_stages import PLAIN
 from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.run import open_run
 from flows.config.job import parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.faults.victims import contents, receipts, run, small_job, start, wait_until
 from tests.jobs import small_table, write_table
 
@@ -37,7 +37,7 @@ def undisturbed(folder) -> dict[str, str]:
     return contents(folder / "undisturbed")
 
 
-class Between(PlainLoop):
+class Between(LocalEngine):
     """A plain loop that calls a function once, when a stage begins."""
 
     def __init__(self, stage: str, happening) -> None:
@@ -103,7 +103,7 @@ def test_a_file_damaged_while_no_one_ran_is_made_again(undisturbed, folder, name
     shutil.rmtree(job["sink"]["path"])
 
 
-class WithLateWorker(PlainLoop):
+class WithLateWorker(LocalEngine):
     """A plain loop in which a slower worker on other hardware also runs every chunk."""
 
     def __init__(self, *, commits: bool) -> None:
@@ -148,7 +148,7 @@ def test_a_late_worker_adds_nothing_to_what_is_being_published(undisturbed, fold
 
     monkeypatch.setattr(commit, "_swap", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run_job(parse_job(job), PlainLoop(1))
+        run_job(parse_job(job), LocalEngine(1))
     (staging,) = sink.glob(".staging/*-*-*")
     late = LocalStore(staging, within=sink).keep("features/split=train/part-00000.parquet", b"late")
     assert run(job) == 0
@@ -172,7 +172,7 @@ def test_a_file_that_cannot_be_made_whole_stops_the_run(folder, monkeypatch):
     job = small_job(folder, sink="never whole")
     monkeypatch.setattr(LocalStore, "holds", lambda store, record: False)
     with pytest.raises(DamagedError, match="was changed since this job wrote it"):
-        run_job(parse_job(job), PlainLoop(1))
+        run_job(parse_job(job), LocalEngine(1))
     assert not (Path(job["sink"]["path"]) / "manifest.json").exists()
 
 
@@ -226,7 +226,7 @@ def test_labels_put_in_another_order_between_two_attempts(tmp_path):
         run_job(parse_job(job), Between("project", _interrupt))
     corrected = table.set_column(table.column_names.index("y"), "y", table["y"].combine_chunks()[::-1])
     pq.write_table(corrected, source, **options)
-    run_job(parse_job(job), PlainLoop(1))
+    run_job(parse_job(job), LocalEngine(1))
     rows = pq.read_table(tmp_path / "result/features", columns=["row_number", "y"], partitioning=None).sort_by("row_number")
     assert rows["y"].combine_chunks().equals(corrected["y"].combine_chunks())
 

@@ -21,7 +21,7 @@ from emberharmony.pipeline.execute import run_job
 from emberharmony.report.plan_report import plan_report
 from emberharmony.report.summary import summary_lines
 from flows.config.job import ApplyJob, FitJob, Job, load_any, load_job, parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.jobs import run_small, small_table, write_table
 from tests.kinds import as_version_2
 from tests.laws.test_apply import JOB, apply_to, parts
@@ -127,8 +127,8 @@ def test_rows_without_a_time_are_refused_or_left_out(state, tmp_path, order):
     source = write_table(rows.set_column(0, "t", times), tmp_path / "gaps.parquet", group_rows=20)
     job = fields(state, source, tmp_path / "gaps")
     with pytest.raises(DataError, match=r"10 rows have no time in 't'.*`columns: {null_time: drop}`"):
-        run_job(parse_job(job, model=ApplyJob), PlainLoop())
-    outcome = run_job(parse_job(job | {"columns": {"null_time": "drop"}}, model=ApplyJob), PlainLoop())
+        run_job(parse_job(job, model=ApplyJob), LocalEngine())
+    outcome = run_job(parse_job(job | {"columns": {"null_time": "drop"}}, model=ApplyJob), LocalEngine())
     assert (outcome.manifest.null_times, dict(outcome.manifest.rows)) == (10, {"apply": 80})
     assert ("left out", "10 rows without a time") in list(summary_lines(outcome))
     apply_to(write_table(rows.filter(pa.array(~missing)), tmp_path / "full.parquet"), state, tmp_path / "full")
@@ -143,7 +143,7 @@ def test_a_job_applies_what_was_fitted(state, tmp_path):
         parse_job(fields(state, tmp_path, tmp_path / "out") | {"columns": {"target": "y"}}, model=ApplyJob)
     source = write_table(small_table(60), tmp_path / "t.parquet")
     with pytest.raises(PlanError, match=r"or fit a state of smaller windows \(4 rows now\) or fewer features \(\d+ now\)"):
-        run_job(parse_job(fields(state, source, tmp_path / "out", max_memory_gb=0.01), model=ApplyJob), PlainLoop())
+        run_job(parse_job(fields(state, source, tmp_path / "out", max_memory_gb=0.01), model=ApplyJob), LocalEngine())
 
 
 @pytest.mark.parametrize("group_rows", [1, None], ids=["no row groups", "one row group"])
@@ -156,7 +156,7 @@ def test_a_day_of_no_rows_is_a_result_of_no_rows(state, table, tmp_path, group_r
         pq.write_table(day, tmp_path / "day.parquet")
     job = parse_job(fields(state, tmp_path / "day.parquet", tmp_path / "none"), model=ApplyJob)
     assert dict(plan_report(job).lines)["chunks"] == "1 of 0 to 0 rows"
-    outcome = run_job(job, PlainLoop())
+    outcome = run_job(job, LocalEngine())
     apply_to(write_table(table, tmp_path / "full.parquet"), state, tmp_path / "full")
     for folder in ("features", "windows"):
         none, full = (dict(published_tables(tmp_path / name, folder)) for name in ("none", "full"))
@@ -168,7 +168,7 @@ def test_a_day_of_no_rows_is_a_result_of_no_rows(state, table, tmp_path, group_r
     summary = list(summary_lines(outcome))
     assert ("rows", "0 read; 0 apply") in summary
     assert "drift" not in dict(summary)
-    assert not run_job(job, PlainLoop()).did_work
+    assert not run_job(job, LocalEngine()).did_work
 
 
 @pytest.mark.parametrize("model", [Job, FitJob])
@@ -176,7 +176,7 @@ def test_nothing_is_fitted_on_no_rows(table, tmp_path, model):
     source = write_table(table.slice(0, 0), tmp_path / "day.parquet")
     data = {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "out")}, "runtime": RUNTIME}
     with pytest.raises(DataError, match=r"day\.parquet has no rows"):
-        run_job(parse_job(data | {"columns": {"time": "t"}}, model=model), PlainLoop())
+        run_job(parse_job(data | {"columns": {"time": "t"}}, model=model), LocalEngine())
 
 
 def published_tables(sink: Path, folder: str) -> list[tuple[str, pa.Table]]:
@@ -288,7 +288,7 @@ def test_a_state_with_other_texts_of_numbers_is_refused(state, table, tmp_path, 
 # ---- again and again ---------------------------------------------------------------------------------------------------
 
 
-class Stopping(PlainLoop):
+class Stopping(LocalEngine):
     """A loop that is killed after so many chunks of a stage."""
 
     def __init__(self, stage: str, after: int) -> None:
@@ -312,13 +312,13 @@ def test_an_interrupted_apply_goes_on(state, table, tmp_path, stage, after):
     assert "resumes an interrupted run" in dict(plan_report(job).lines)["sink"]
     done = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "applied/.staging").rglob("receipts/featurize/*")}
     assert len(done) >= after
-    outcome = run_job(job, PlainLoop())
+    outcome = run_job(job, LocalEngine())
     assert outcome.did_work
     apply_to(source, state, tmp_path / "once", chunk_rows=100)
     for name in names(tmp_path / "once"):
         if name.endswith(".parquet"):
             assert (tmp_path / "applied" / name).read_bytes() == (tmp_path / "once" / name).read_bytes()
-    assert not run_job(job, PlainLoop()).did_work
+    assert not run_job(job, LocalEngine()).did_work
 
 
 def test_another_state_is_another_result(state, table, tmp_path):
@@ -329,7 +329,7 @@ def test_another_state_is_another_result(state, table, tmp_path):
     with pytest.raises(DataError, match="--overwrite"):
         apply_to(source, tmp_path / "other", tmp_path / "applied")
     job = parse_job(fields(tmp_path / "other", source, tmp_path / "applied"), model=ApplyJob)
-    assert run_job(job, PlainLoop(), overwrite=True).did_work
+    assert run_job(job, LocalEngine(), overwrite=True).did_work
     assert not (tmp_path / "applied/windows/stride=1").exists()
     assert (tmp_path / "applied/windows/stride=2/split=apply").exists()
 
@@ -340,10 +340,10 @@ def test_a_fit_in_the_place_of_a_run_leaves_nothing_of_it(table, tmp_path):
     data = JOB | {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "sink")}, "runtime": RUNTIME}
     job = parse_job(data, model=FitJob)
     with pytest.raises(DataError, match="--overwrite"):
-        run_job(job, PlainLoop())
-    run_job(job, PlainLoop(), overwrite=True)
+        run_job(job, LocalEngine())
+    run_job(job, LocalEngine(), overwrite=True)
     assert {name.split("/")[0] for name in names(tmp_path / "sink")} <= {"manifest.json", "state", ".staging"}
-    assert not run_job(job, PlainLoop()).did_work
+    assert not run_job(job, LocalEngine()).did_work
 
 
 # ---- the plan ----------------------------------------------------------------------------------------------------------

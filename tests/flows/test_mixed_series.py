@@ -10,7 +10,7 @@ from emberharmony.pipeline.execute import run_job
 from emberharmony.report.plan_report import plan_report
 from emberharmony.report.summary import summary_lines
 from flows.config.job import ApplyJob, FitJob, parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.jobs import run_small, small_table, write_table
 
 SHARE = "rows share their time with another row: several series may be mixed, and windows run across them"
@@ -55,13 +55,13 @@ def test_rows_of_one_time_are_counted(tmp_path, sensors, chunk_rows, split):
 def test_the_rows_of_fit_and_apply(tmp_path, sensors):
     places = {"source": {"path": str(write_table(sensors, tmp_path / "t.parquet"))}, "runtime": RUNTIME}
     fitted = places | {"columns": {"time": "t", "target": "y"}, "sink": {"path": str(tmp_path / "fit")}}
-    outcome = run_job(parse_job(fitted, model=FitJob), PlainLoop())
+    outcome = run_job(parse_job(fitted, model=FitJob), LocalEngine())
     train = np.sort(sensors["t"].cast(pa.int64()).to_numpy())[: outcome.manifest.rows["train"]]
     assert outcome.manifest.shared_times == shared(train.tolist())
     assert warnings_of(summary_lines(outcome)) == [f"{len(train)} of {len(train)} {SHARE}; if so, run a job for each series"]
 
     applied = places | {"state": str(tmp_path / "fit"), "sink": {"path": str(tmp_path / "applied")}}
-    outcome = run_job(parse_job(applied, model=ApplyJob), PlainLoop())
+    outcome = run_job(parse_job(applied, model=ApplyJob), LocalEngine())
     assert outcome.manifest.shared_times == 240
 
 

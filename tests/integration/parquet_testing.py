@@ -23,7 +23,7 @@ from emberharmony.errors import EmberharmonyError
 from emberharmony.pipeline.execute import run_job
 from emberharmony.report.plan_report import plan_report
 from flows.config.job import parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 
 N = 40
 X = np.linspace(-1, 1, N)
@@ -188,7 +188,7 @@ def try_out(path: Path) -> str:
             {"source": {"path": str(path)}, "sink": {"path": str(sink)}, "windows": {"strides": []}, "runtime": runtime}
         )
         plan_report(job)
-        outcome = run_job(job, PlainLoop(1))
+        outcome = run_job(job, LocalEngine(1))
     except EmberharmonyError as error:
         assert not (sink / "manifest.json").exists()
         return f"{type(error).__name__}: {error}"

@@ -18,7 +18,7 @@ from emberharmony.io.sources.bigquery.order import sort_rows
 from emberharmony.pipeline.execute import run_job
 from emberharmony.report.plan_report import plan_report
 from flows.config.job import ApplyJob, FitJob, parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 
@@ -37,7 +37,7 @@ def fitted(flights, tmp_path_factory) -> Path:
         "windows": {"size": 3, "strides": [2]},
         "runtime": RUNTIME,
     }
-    run_job(parse_job(job, model=FitJob), PlainLoop())
+    run_job(parse_job(job, model=FitJob), LocalEngine())
     return folder / "state"
 
 
@@ -51,11 +51,11 @@ def test_apply_from_table_to_tables(fitted, connection, flights, tmp_path):
         "sink": {"type": "bigquery", "path": str(tmp_path / "out"), "dataset": "applied", "connection": at},
         "runtime": RUNTIME,
     }
-    outcome = run_job(parse_job(job, model=ApplyJob), PlainLoop())
+    outcome = run_job(parse_job(job, model=ApplyJob), LocalEngine())
     rows = sort_rows(pq.read_table(flights.path, filters=[("month", "=", 2)]), by="time_hour")
     pq.write_table(rows, tmp_path / "february.parquet")
     local = {**job, "source": {"path": str(tmp_path / "february.parquet")}, "sink": {"path": str(tmp_path / "local")}}
-    expected = run_job(parse_job(local, model=ApplyJob), PlainLoop())
+    expected = run_job(parse_job(local, model=ApplyJob), LocalEngine())
     assert dict(outcome.manifest.rows) == {"apply": rows.num_rows}
     assert outcome.manifest.drift.keys() == expected.manifest.drift.keys()
     for name, found in outcome.manifest.drift.items():
@@ -74,7 +74,7 @@ def test_apply_from_table_to_tables(fitted, connection, flights, tmp_path):
         for name in published.column_names:
             if pa.types.is_floating(published[name].type):
                 np.testing.assert_allclose(found[name].to_numpy(), published[name].to_numpy(), atol=1e-5, err_msg=name)
-    assert not run_job(parse_job(job, model=ApplyJob), PlainLoop()).did_work
+    assert not run_job(parse_job(job, model=ApplyJob), LocalEngine()).did_work
 
 
 def test_a_day_of_no_rows_leaves_tables_without_rows(fitted, connection, flights, tmp_path):
@@ -87,7 +87,8 @@ def test_a_day_of_no_rows_leaves_tables_without_rows(fitted, connection, flights
         source = {"type": "bigquery", "table": str(flights.table), "where": f"month = {month} AND day < 2", "connection": at}
         sink = {"type": "bigquery", "path": str(tmp_path / str(month)), "dataset": "none_applied", "connection": at}
         outcome = run_job(
-            parse_job({"state": str(fitted), "source": source, "sink": sink, "runtime": RUNTIME}, model=ApplyJob), PlainLoop()
+            parse_job({"state": str(fitted), "source": source, "sink": sink, "runtime": RUNTIME}, model=ApplyJob),
+            LocalEngine(),
         )
         with connection.open() as clients:
             for table in ("features", "windows_stride_2", "runs"):
@@ -118,16 +119,16 @@ def test_nights_are_appended_at_one_place(fitted, connection, flights, tmp_path)
             found = clients.jobs.query("SELECT run_id, COUNT(*) FROM nights.features GROUP BY run_id").result()
             return {row[0]: row[1] for row in found}
 
-    ran = {day: run_job(night(day), PlainLoop()).manifest for day in (1, 2)}
+    ran = {day: run_job(night(day), LocalEngine()).manifest for day in (1, 2)}
     expected = {manifest.fingerprint: manifest.source_rows for manifest in ran.values()}
     assert rows() == expected
     assert "its rows stay where they were published" in dict(plan_report(night(1)).lines)["sink"]
-    assert run_job(night(1), PlainLoop()).did_work  # this machine has nothing of it any more
+    assert run_job(night(1), LocalEngine()).did_work  # this machine has nothing of it any more
     assert rows() == expected
-    assert not run_job(night(1), PlainLoop()).did_work
+    assert not run_job(night(1), LocalEngine()).did_work
     for other in (night(2, dataset="other_nights"), night(2, disposition="replace")):
         with pytest.raises(DataError, match="--overwrite"):
-            run_job(other, PlainLoop())
+            run_job(other, LocalEngine())
 
 
 def test_a_table_of_another_schema_is_refused(fitted, connection, flights, tmp_path):
@@ -135,4 +136,4 @@ def test_a_table_of_another_schema_is_refused(fitted, connection, flights, tmp_p
     source["columns"] = ["time_hour", "carrier"]
     job = {"state": str(fitted), "source": source, "sink": {"path": str(tmp_path / "out")}, "runtime": RUNTIME}
     with pytest.raises(DataError, match=r"'distance' is missing"):
-        run_job(parse_job(job, model=ApplyJob), PlainLoop())
+        run_job(parse_job(job, model=ApplyJob), LocalEngine())

@@ -13,7 +13,7 @@ import pytest
 
 from emberharmony.pipeline.execute import RunResult, run_job
 from flows.config.job import ApplyJob, FitJob, parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.backends import BACKENDS, on_device
 from tests.jobs import Published, run_small, small_table, write_table
 
@@ -26,7 +26,7 @@ JOB: dict[str, Any] = {
 def apply_to(source: Path, state: Path, sink: Path, **runtime: Any) -> RunResult:
     runtime = {"workers": 1, "backend": "numpy", "engine": "local"} | runtime
     data = {"state": str(state), "source": {"path": str(source)}, "sink": {"path": str(sink)}, "runtime": runtime}
-    return run_job(parse_job(data, model=ApplyJob), PlainLoop(runtime["workers"]))
+    return run_job(parse_job(data, model=ApplyJob), LocalEngine(runtime["workers"]))
 
 
 def parts(folder: Path) -> pa.Table:
@@ -85,7 +85,7 @@ def test_without_windows(tmp_path):
         assert features.equals(plain.features[split])
     fitted = {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "fit")}} | job
     runtime = {"workers": 1, "backend": "numpy", "engine": "local", "chunk_rows": 200}
-    run_job(parse_job(fitted | {"runtime": runtime}, model=FitJob), PlainLoop(1))
+    run_job(parse_job(fitted | {"runtime": runtime}, model=FitJob), LocalEngine(1))
     some = write_table(rows_of(small_table(600), plain, "test"), tmp_path / "test.parquet")
     for state in ("plain", "fit"):
         apply_to(some, tmp_path / state, tmp_path / f"applied-{state}")
@@ -134,7 +134,7 @@ def test_fit_publishes_the_state_that_the_whole_job_does(tmp_path, n_rows):
     whole = run_small(source, tmp_path / "run", **job)
     runtime = {"workers": 1, "backend": "numpy", "engine": "local", "chunk_rows": n_rows // 4}
     data = job | {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "fit")}, "runtime": runtime}
-    outcome = run_job(parse_job(data, model=FitJob), PlainLoop())
+    outcome = run_job(parse_job(data, model=FitJob), LocalEngine())
     assert sorted(path.name for path in (tmp_path / "fit").iterdir() if path.name != ".staging") == ["manifest.json", "state"]
     for name in ("preprocessing.json", "pca.safetensors", "baseline.json"):
         assert (tmp_path / "fit/state" / name).read_bytes() == (tmp_path / "run/state" / name).read_bytes()

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from emberharmony.pipeline import fit
 from flows.cli.flights import demo_config
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.backends import BACKENDS, on_device
 from tests.jobs import SPLITS, Published, assert_published_alike, run_small, small_table, with_blocks, write_table
 
 COLUMNS = {"time": "t", "target": "y", "passthrough": ["name"]}
 
 
-class Shuffled(PlainLoop):
+class Shuffled(LocalEngine):
     """A plain loop that runs the chunks of every stage in random order."""
 
     def __init__(self, seed: int) -> None:

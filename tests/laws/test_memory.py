@@ -19,12 +19,12 @@ JOB = """
 import json, sys
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from emberharmony import threads
 
 threads.available_cores = lambda: int(sys.argv[2])
 job = parse_job(json.loads(sys.argv[1]))
-outcome = run_job(job, PlainLoop(job.workers))
+outcome = run_job(job, LocalEngine(job.workers))
 print(json.dumps([outcome.peak_bytes, outcome.projected_bytes, outcome.manifest.source_rows]))
 """
 

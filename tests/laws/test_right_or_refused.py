@@ -20,7 +20,7 @@ from emberharmony.features import TerabyteFeatureExtractor, TerabyteTemporalStri
 from emberharmony.pipeline.execute import run_job
 from emberharmony.report.plan_report import plan_report
 from flows.config.job import ApplyJob, parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 
 N_ROWS = 24
 HOURS = [dt.datetime(2024, 1, 1, tzinfo=dt.UTC) + dt.timedelta(hours=i) for i in range(N_ROWS)]
@@ -232,7 +232,7 @@ def test_plan_run_and_apply(folder, case):
     try:
         parsed = parse_job(places | {"sink": {"path": str(folder / "out")}} | job)
         plan_report(parsed)
-        outcome = run_job(parsed, PlainLoop(1))
+        outcome = run_job(parsed, LocalEngine(1))
     except EmberharmonyError as error:
         refused(error)
         assert not (folder / "out/manifest.json").exists()
@@ -240,7 +240,7 @@ def test_plan_run_and_apply(folder, case):
     assert_whole(folder / "out", outcome, table)
     applied = places | {"state": str(folder / "out"), "sink": {"path": str(folder / "applied")}}
     try:
-        again = run_job(parse_job(applied, model=ApplyJob), PlainLoop(1))
+        again = run_job(parse_job(applied, model=ApplyJob), LocalEngine(1))
     except EmberharmonyError as error:
         refused(error)
         return

@@ -13,7 +13,7 @@ from emberharmony.errors import BackendUnavailableError, PlanError, TerminalErro
 from emberharmony.pipeline.execute import peak_bytes, plan_job, run_job
 from emberharmony.pipeline.stages import run_stage
 from flows.config.job import parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.jobs import small_table, write_table
 
 ROOT = Path(__file__).parents[3]
@@ -51,7 +51,7 @@ def job(tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_stages_come_in_order_and_end_whole(job, workers):
     watch = Watch()
-    outcome = run_job(parse_job(job), PlainLoop(workers), watch)
+    outcome = run_job(parse_job(job), LocalEngine(workers), watch)
     assert watch.planned_as == (300, "numpy:cpu")
     assert [name for name, *_ in watch.stages if name in STAGES] == STAGES
     assert all(done == total for _, done, total in watch.stages)
@@ -79,15 +79,15 @@ def test_no_more_chunks_at_a_time_than_have_memory(job, monkeypatch):
     planned = plan_job(parse_job(job)).plan.memory
     job["runtime"]["max_memory_gb"] = (planned.reserved_bytes + 2.5 * planned.chunk_bytes) / 2**30
     whole = parse_job(job)
-    outcome = run_job(whole, PlainLoop(whole.workers))
+    outcome = run_job(whole, LocalEngine(whole.workers))
     assert max(most) == 2
     assert outcome.projected_bytes < planned.projected_bytes
 
 
 def test_a_result_that_is_there_is_not_made_again(job):
-    run_job(parse_job(job), PlainLoop(1))
+    run_job(parse_job(job), LocalEngine(1))
 
-    class Idle(PlainLoop):
+    class Idle(LocalEngine):
         def map(self, stage, ref, chunks):
             raise AssertionError("nothing is to be done")
 
@@ -96,7 +96,7 @@ def test_a_result_that_is_there_is_not_made_again(job):
 
 
 def test_what_is_committed_is_not_done_again(job):
-    class Breaks(PlainLoop):
+    class Breaks(LocalEngine):
         def map(self, stage, ref, chunks):
             for number in super().map(stage, ref, chunks):
                 yield number
@@ -107,7 +107,7 @@ def test_what_is_committed_is_not_done_again(job):
         run_job(parse_job(job), Breaks(1))
     watch, done = Watch(), []
 
-    class Counts(PlainLoop):
+    class Counts(LocalEngine):
         def map(self, stage, ref, chunks):
             done.append((stage.name, list(chunks)))
             return super().map(stage, ref, chunks)
@@ -123,9 +123,9 @@ def test_what_is_committed_is_not_done_again(job):
 def test_nothing_is_written_before_the_plan_is_right(job, tmp_path):
     for wrong in ({"columns": {"time": "nope"}}, {"columns": {}, "split": {"method": "temporal"}}):
         with pytest.raises(PlanError):
-            run_job(parse_job(job | wrong), PlainLoop(1))
+            run_job(parse_job(job | wrong), LocalEngine(1))
     with pytest.raises((BackendUnavailableError, ValueError), match="torhc"):
-        run_job(parse_job(job | {"runtime": job["runtime"] | {"backend": "torhc"}}), PlainLoop(1))
+        run_job(parse_job(job | {"runtime": job["runtime"] | {"backend": "torhc"}}), LocalEngine(1))
     assert not (tmp_path / "out").exists()
 
 

@@ -17,7 +17,7 @@ from emberharmony.pipeline.manifest_of import in_few_words
 from emberharmony.pipeline.parity import difference, is_checked
 from emberharmony.pipeline.stages import run_stage
 from flows.config.job import parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.jobs import small_table, write_table
 
 needs_torch = pytest.mark.skipif("torch" not in available_backends(), reason="torch is not installed")
@@ -31,7 +31,7 @@ def job(folder, **runtime):
     return parse_job(places | {"columns": columns, "windows": {"size": 2, "strides": [1]}, "runtime": runtime})
 
 
-class Wrong(PlainLoop):
+class Wrong(LocalEngine):
     """A plain loop on a device whose projections are a little off in one chunk."""
 
     def map(self, stage, ref, chunks):
@@ -46,7 +46,7 @@ class Wrong(PlainLoop):
 
 @needs_torch
 def test_a_sound_backend_passes_and_its_difference_is_recorded(tmp_path):
-    run_job(job(tmp_path, parity_check=1.0), PlainLoop())
+    run_job(job(tmp_path, parity_check=1.0), LocalEngine())
     manifest = json.loads((tmp_path / "result/manifest.json").read_text())
     (featurized,) = manifest["computed"]["featurize"].values()
     n_chunks = int(featurized.split("-")[1]) + 1

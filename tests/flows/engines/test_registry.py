@@ -12,13 +12,13 @@ import pytest
 from emberharmony.errors import PlanError
 from flows.config.job import parse_job
 from flows.engines.base import EngineKind
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from flows.engines.registry import ENGINES, current_name
 from flows.run import run
 from tests.faults.victims import contents, small_job
 
 
-class Backwards(PlainLoop):
+class Backwards(LocalEngine):
     """Begins with the last chunk."""
 
     name = "backwards"

@@ -34,7 +34,7 @@ from emberharmony.pipeline.stages import PROFILE, STAGES, run_stage
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.chunks import from_ranges
 from flows.config.job import parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from flows.engines.shard_files import leaving_errors, sending_heartbeats
 from flows.engines.shards import MAX_ATTEMPTS, PoolsEngine, Timeouts
 from tests.faults.victims import contents, small_job
@@ -141,7 +141,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(folder) -> dict[str, str]:
-    run_job(parse_job(small_job(folder, sink="plain")), PlainLoop())
+    run_job(parse_job(small_job(folder, sink="plain")), LocalEngine())
     return contents(folder / "plain")
 
 

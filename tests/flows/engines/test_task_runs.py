@@ -16,7 +16,7 @@ from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.stages import EXTRACT, PROJECT
 from emberharmony.pipeline.staging import stage_plan
 from flows.config.job import parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from flows.prefect.server import server_if_needed
 from tests.faults.victims import small_job
 
@@ -37,7 +37,7 @@ def damaged(tmp_path_factory) -> tuple[RunRef, str]:
     ref = stage_plan(make_plan(job.spec, job.resources), open_result(folder / "result"), backend="numpy")
     for stage in EXTRACT[: EXTRACT.index(PROJECT)]:
         chunks = [0] if stage.once else [chunk.index for chunk in open_run(ref).plan.chunks]
-        list(PlainLoop().map(stage, ref, chunks))
+        list(LocalEngine().map(stage, ref, chunks))
     (part,) = Path(ref.staging).glob("features/split=train/part-00000-*.parquet")
     part.unlink()
     return ref, str(part.relative_to(ref.staging))

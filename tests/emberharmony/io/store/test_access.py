@@ -9,7 +9,7 @@ from emberharmony.io.store.access import make_folder
 from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.jobs import small_table, write_table
 
 
@@ -51,5 +51,5 @@ def test_a_result_is_private_unless_the_sink_says_otherwise(tmp_path, open_umask
     source = write_table(small_table(200), tmp_path / "table.parquet")
     sink = {"path": str(tmp_path / "result")} | ({} if access == "private" else {"mode": access})
     job = {"source": {"path": str(source)}, "sink": sink, "columns": {"time": "t"}, "windows": {"size": 2}}
-    run_job(parse_job(job | {"runtime": {"engine": "local", "backend": "numpy"}}), PlainLoop(1))
+    run_job(parse_job(job | {"runtime": {"engine": "local", "backend": "numpy"}}), LocalEngine(1))
     assert modes_below(tmp_path / "result") == ({of_folders}, {of_files})

@@ -11,7 +11,7 @@ from emberharmony.errors import DataError, TerminalError
 from emberharmony.io.store import local_commit as commit
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.faults.victims import contents, contents_of_published, small_job
 
 OLDER = {"windows": {"size": 2, "strides": [1, 3]}}
@@ -44,7 +44,7 @@ def sink(folder, old) -> Path:
 
 
 def publish(sink, *, overwrite=False, **changes):
-    return run_job(parse_job(small_job(sink.parent, sink=sink.name, **changes)), PlainLoop(1), overwrite=overwrite)
+    return run_job(parse_job(small_job(sink.parent, sink=sink.name, **changes)), LocalEngine(1), overwrite=overwrite)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_damage_after_the_decision_is_never_published(sink, new, failing, monkey
 
 @pytest.mark.parametrize("name", ["windows/stride=1/split=test/part-*", "state/preprocessing*", "features/split=test/part-*"])
 def test_damage_right_before_publishing_is_found(folder, new, name):
-    class Damaging(PlainLoop):
+    class Damaging(LocalEngine):
         done = False
 
         def map(self, stage, ref, chunks):
@@ -129,7 +129,7 @@ def test_damage_right_before_publishing_is_found(folder, new, name):
 
 
 def test_a_file_put_beside_the_parts_while_a_run_works_stops_it_and_stays(sink, old, new):
-    class Disturbed(PlainLoop):
+    class Disturbed(LocalEngine):
         def map(self, stage, ref, chunks):
             if stage.name == "fit-pca":
                 (sink / "features/notes.txt").write_text("mine")
@@ -160,7 +160,7 @@ def test_a_fit_takes_the_place_of_a_whole_result(sink):
     from flows.config.job import FitJob
 
     job = small_job(sink.parent, sink=sink.name)
-    run_job(parse_job(job, model=FitJob), PlainLoop(1), overwrite=True)
+    run_job(parse_job(job, model=FitJob), LocalEngine(1), overwrite=True)
     assert sorted(path.name for path in sink.iterdir()) == ["manifest.json", "state"]
 
 

@@ -9,7 +9,7 @@ from emberharmony.errors import PlanError
 from emberharmony.pipeline.execute import run_job
 from emberharmony.report.plan_report import plan_report
 from flows.config.job import ApplyJob, parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.jobs import small_table, write_table
 
 RUNTIME = {"engine": "local", "backend": "numpy", "workers": 1}
@@ -20,7 +20,7 @@ def published(tmp_path_factory) -> Path:
     """A folder with a table and a result."""
     folder = tmp_path_factory.mktemp("places")
     write_table(small_table(200), folder / "table.parquet")
-    run_job(parse_job(job(folder / "table.parquet", folder / "result")), PlainLoop(1))
+    run_job(parse_job(job(folder / "table.parquet", folder / "result")), LocalEngine(1))
     return folder
 
 
@@ -42,7 +42,7 @@ def assert_refused(given, folder, match, model=None):
         plan_report(parsed)
     for overwrite in (False, True):
         with pytest.raises(PlanError, match=match):
-            run_job(parsed, PlainLoop(1), overwrite=overwrite)
+            run_job(parsed, LocalEngine(1), overwrite=overwrite)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
@@ -73,7 +73,7 @@ def test_a_sink_inside_the_source(folder, source):
 
 
 def test_a_sink_beside_the_files_of_a_pattern(folder):
-    run_job(parse_job(job(folder / "*.parquet", folder / "new")), PlainLoop(1))
+    run_job(parse_job(job(folder / "*.parquet", folder / "new")), LocalEngine(1))
     assert (folder / "new/manifest.json").exists()
 
 

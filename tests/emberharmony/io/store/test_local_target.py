@@ -11,7 +11,7 @@ from emberharmony.errors import DataError, TerminalError
 from emberharmony.io.store.local_target import damaged_files, foreign_files, owned_names
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.faults.victims import contents, small_job
 
 
@@ -22,7 +22,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def original(folder) -> Path:
-    run_job(parse_job(small_job(folder, sink="original")), PlainLoop(1))
+    run_job(parse_job(small_job(folder, sink="original")), LocalEngine(1))
     return folder / "original"
 
 
@@ -37,7 +37,7 @@ def sink(folder, original, request) -> Path:
 
 def run(sink, *, overwrite=False, verify=False, **changes):
     job = small_job(sink.parent, sink=sink.name, **changes)
-    return run_job(parse_job(job), PlainLoop(1), overwrite=overwrite, verify=verify)
+    return run_job(parse_job(job), LocalEngine(1), overwrite=overwrite, verify=verify)
 
 
 def everything(folder):
@@ -162,7 +162,7 @@ def test_a_damaged_plan_is_written_again(folder, original, content):
     shutil.rmtree(sink)
 
 
-class _Interrupted(PlainLoop):
+class _Interrupted(LocalEngine):
     def map(self, stage, ref, chunks):
         if stage.name == "fit":
             raise KeyboardInterrupt

@@ -15,7 +15,7 @@ from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline.execute import plan_job, run_job
 from flows.config.job import FitJob, Job, parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.faults.victims import small_job
 
 CARRIED = {
@@ -98,7 +98,7 @@ def test_whose_rows_stay_in_bigquery(tmp_path, published_to, disposition, expect
 
 def test_a_fitted_state_has_no_tables_to_look_for(tmp_path):
     job = small_job(tmp_path, sink="fitted")
-    manifest = run_job(parse_job(job, model=FitJob), PlainLoop(1)).manifest
+    manifest = run_job(parse_job(job, model=FitJob), LocalEngine(1)).manifest
     BigQuerySink(BigQuerySinkSpec(dataset="out", path=str(tmp_path))).check_published(
         LocalStore(tmp_path / "fitted"), manifest
     )

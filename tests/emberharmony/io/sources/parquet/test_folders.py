@@ -18,7 +18,7 @@ from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.pipeline.execute import run_job
 from emberharmony.planning.chunks import Chunk
 from flows.config.job import ApplyJob, parse_job
-from flows.engines.local import PlainLoop
+from flows.engines.local import LocalEngine
 from tests.jobs import run_small, small_table, write_table
 
 
@@ -112,7 +112,7 @@ def test_a_state_is_applied_to_one_day(tmp_path):
         shutil.rmtree(tmp_path / "applied", ignore_errors=True)
         places = {"source": {"path": str(tmp_path / place)}, "sink": {"path": str(tmp_path / "applied")}}
         applied = parse_job(places | {"state": str(tmp_path / "out"), "runtime": {"engine": "local"}}, model=ApplyJob)
-        run_job(applied, PlainLoop(1))
+        run_job(applied, LocalEngine(1))
         rows = pq.read_table(tmp_path / "applied/features/split=apply/part-00000.parquet", partitioning=None)
         assert (set(rows["day_2"].to_pylist()), set(rows["day_1"].to_pylist())) == ({1.0}, {0.0})
 
