@@ -38,7 +38,7 @@ def undisturbed(folder) -> dict[str, str]:
 
 
 class Between(LocalEngine):
-    """A plain loop that calls a function once, when a stage begins."""
+    """A local engine that calls a function once, when a stage begins."""
 
     def __init__(self, stage: str, happening) -> None:
         super().__init__(1)
@@ -104,7 +104,7 @@ def test_a_file_damaged_while_no_one_ran_is_made_again(undisturbed, folder, name
 
 
 class WithLateWorker(LocalEngine):
-    """A plain loop in which a slower worker on other hardware also runs every chunk."""
+    """A local engine in which a slower worker on other hardware also runs every chunk."""
 
     def __init__(self, *, commits: bool) -> None:
         super().__init__(1)

@@ -1,4 +1,4 @@
-"""The flow on a real Prefect server: what its UI shows, and that it publishes what the plain loop does."""
+"""The flow on a real Prefect server: what its UI shows, and that it publishes what the local engine does."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ COLUMNS = {"time": "t", "target": "y", "passthrough": ["name"]}
 
 
 class Shuffled(LocalEngine):
-    """A plain loop that runs the chunks of every stage in random order."""
+    """A local engine that runs the chunks of every stage in random order."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(1)

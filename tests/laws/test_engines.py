@@ -1,4 +1,4 @@
-"""Law 3: every engine publishes, byte for byte, what the plain loop publishes; and loses no chunk when it loses a worker."""
+"""Law 3: every engine publishes, byte for byte, what the local engine publishes; and loses no chunk when it loses a worker."""
 
 from __future__ import annotations
 

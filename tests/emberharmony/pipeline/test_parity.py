@@ -32,7 +32,7 @@ def job(folder, **runtime):
 
 
 class Wrong(LocalEngine):
-    """A plain loop on a device whose projections are a little off in one chunk."""
+    """A local engine on a device whose projections are a little off in one chunk."""
 
     def map(self, stage, ref, chunks):
         def project(*args):
