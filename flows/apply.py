@@ -18,6 +18,6 @@ def apply(job: ApplyJob, overwrite: bool = False) -> RunResult:
     job : ApplyJob
         Where the state is published, the table, and where the result goes.
     overwrite : bool
-        Replace the result at the sink, and begin anew.
+        Replace the result at the sink, and start over.
     """
     return run_in_flow(job, overwrite=overwrite)

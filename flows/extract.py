@@ -18,6 +18,6 @@ def extract(job: Job, overwrite: bool = False) -> RunResult:
     job : Job
         Source, sink, and the settings of every step, as in the files of `configs/`.
     overwrite : bool
-        Replace the result at the sink, and begin anew. Without it an interrupted run resumes, and a finished one does nothing.
+        Replace the result at the sink, and start over. Without it an interrupted run resumes, and a finished one does nothing.
     """
     return run_in_flow(job, overwrite=overwrite)

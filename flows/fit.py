@@ -18,6 +18,6 @@ def fit(job: FitJob, overwrite: bool = False) -> RunResult:
     job : FitJob
         A job as for `extract`; its sink receives `state` and `manifest.json`, which `apply` reads.
     overwrite : bool
-        Replace the result at the sink, and begin anew.
+        Replace the result at the sink, and start over.
     """
     return run_in_flow(job, overwrite=overwrite)

@@ -65,7 +65,7 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
         except OutageError as outage:
             if not results:
                 raise OutageError(f"{outage} {advice}") from outage
-            _log.warning("%s The result is published; the server was not told.", outage)
+            _log.warning("%s The result is published; the server does not know it.", outage)
             return results[-1]
 
 
@@ -76,7 +76,7 @@ def quiet_prefect() -> None:
 
 
 def same_command(overwrite: bool) -> str:
-    """Return what to run again, in words, to resume a run: with `--overwrite` it would begin anew."""
+    """Return what to run again, in words, to resume a run; with `--overwrite` it would start over."""
     return "the same command" + (" without --overwrite" if overwrite else "")
 
 

@@ -89,7 +89,7 @@ class Manifest:
 
 
 def read_manifest(folder: str | Path) -> Manifest | None:
-    """Return the manifest of a published result, or ``None`` where there is none.
+    """Return the manifest of a published result, or ``None`` if nothing is published.
 
     Raises
     ------
@@ -110,8 +110,8 @@ def manifest_in(store: Store) -> Manifest | None:
             return Manifest.from_json(data)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error).splitlines()[0][:100]
-        raise DataError(f"{store.address_of(MANIFEST)} is damaged ({reason}). Publish anew with --overwrite.") from error
+        raise DataError(f"{store.address_of(MANIFEST)} is damaged ({reason}). Publish again with --overwrite.") from error
     raise DataError(
         f"{store.address_of(MANIFEST)} has version {version!r:.50}, this library reads version {MANIFEST_VERSION}. "
-        f"Publish anew with --overwrite."
+        f"Publish again with --overwrite."
     )

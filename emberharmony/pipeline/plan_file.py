@@ -1,4 +1,4 @@
-"""The plan of a staged run, as a file: what every task of the run is told."""
+"""The plan of a staged run, as a file: what every task of the run knows."""
 
 from __future__ import annotations
 

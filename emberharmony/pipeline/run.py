@@ -79,7 +79,7 @@ class Run:
         if self.plan.spec.fingerprint(source.describe().identity) != self.plan.fingerprint:
             raise DataError(
                 f"The source was changed after the job was planned ({self.plan.run_name}); nothing was published. Run "
-                f"the same command again: it plans anew."
+                f"the same command again, which makes a new plan."
             )
         return source
 

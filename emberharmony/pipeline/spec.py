@@ -99,7 +99,7 @@ class PipelineSpec:
 
 
 def pinned(spec: PipelineSpec) -> PipelineSpec:
-    """Return the spec whose source every worker reads alike, even if others change the table while the job runs.
+    """Return the spec with a source that all workers read at one moment, even if others change the table meanwhile.
 
     Raises
     ------

@@ -107,7 +107,7 @@ def read_state(folder: Path) -> FittedState:
     files = {}
     for name in (JOB, PREPROCESSING, PCAS, BASELINE):
         if not store.exists(f"{below}{name}"):
-            raise DataError(f"{store.address_of(f'{below}{name}')} is missing; publish the state anew.")
+            raise DataError(f"{store.address_of(f'{below}{name}')} is missing; publish the state again.")
         files[name] = store.get(f"{below}{name}")
     if manifest is not None:
         _check_content(folder, files, {file.name: file for file in manifest.files})
@@ -150,7 +150,7 @@ def _check_content(folder: Path, files: Mapping[str, bytes], records: Mapping[st
         if record is not None and hashlib.sha256(content).hexdigest() != record.sha256:
             raise DataError(
                 f"{folder / 'state' / name} is not what its run published: it was changed, or another run is publishing "
-                f"there right now. Try again; if this stays, publish the state anew."
+                f"there right now. Try again; if the error stays, publish the state again."
             )
 
 
@@ -160,7 +160,7 @@ def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
         if job.get("version") not in (1, 2, STATE_VERSION):
             raise DataError(
                 f"{place / JOB} is of version {job.get('version')}, this library applies version {STATE_VERSION}. Fit the "
-                f"state anew."
+                f"state again."
             )
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(job["schema"])))
         spec, fitted = (
@@ -170,7 +170,7 @@ def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
     except DataError:
         raise
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise DataError(f"{place} cannot be read as a state ({error}); publish it anew.") from error
+        raise DataError(f"{place} cannot be read as a state ({error}); publish it again.") from error
     _refuse_old_texts(place, schema, fitted)
     return FittedState(files, job["fingerprint"], spec, fitted, schema, job["target"])
 

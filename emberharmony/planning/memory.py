@@ -49,7 +49,7 @@ class Beside:
         """Bytes of all of them."""
         return self.n_processes * self.worker_bytes + self.server_bytes
 
-    def told(self) -> str:
+    def text(self) -> str:
         """Return their bytes in words, for a message about memory."""
         workers = f", {self.n_processes * self.worker_bytes / 2**30:.2f} by {self.n_processes} worker processes"
         server = f", {self.server_bytes / 2**30:.2f} by its own Prefect server"
@@ -232,7 +232,7 @@ def memory_or_refusal(sizes: RowSizes, request: MemoryRequest) -> MemoryPlan | s
         needed = reserved_bytes + (chunks + fit if apart else max(fit, chunks))
         return (
             f"This job needs at least {needed / 2**30:.2f} GiB ({reserved_bytes / 2**30:.2f} of them in use before it "
-            f"starts{beside.told()}), over the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, "
+            f"starts{beside.text()}), over the {allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it, "
             f"{_fewer(max(n_workers, beside.n_processes))}{_smaller(sizes, window_size, is_fitted=request.is_fitted)}."
         )
     wanted = max(DEFAULT_CHUNK_ROWS, -(-n_rows // MAX_CHUNKS))

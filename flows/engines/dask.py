@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ADDRESS = AddressForm("dask", ("tcp", "tls", "ws", "wss", "ucx"), ("inproc://",), "tcp://HOST:8786")
 DASK_SETTINGS = {
-    # With Dask's own setting every large array is mapped anew, page by page: a chunk takes up to three times as long.
+    # With Dask's own setting every large array is mapped again, page by page: a chunk takes up to three times as long.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
     # After this time Dask looks for a dead worker by name. If the name is just being started again after a second death, Dask
     # gives it up for good (SpecCluster._update_worker_status): two deaths 15 s apart would lose a worker.

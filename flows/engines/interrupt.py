@@ -70,7 +70,7 @@ def stoppable(advice: str) -> Iterator[None]:
 def hurry(number: int = signal.SIGTERM) -> None:
     """End the process in `GRACE_S` at the latest, if it is one that `stoppable` watches."""
     global _hurries
-    if _advice is not None and not _hurries:  # whoever asked first decides the status
+    if _advice is not None and not _hurries:  # the first signal decides the status
         _hurries = True
         timer = threading.Timer(GRACE_S, _leave, (128 + number,))
         timer.daemon = True
@@ -86,7 +86,7 @@ def _leave(status: int) -> None:
             child.terminate()
         except psutil.NoSuchProcess:
             continue
-    with suppress(OSError, ValueError, AttributeError):  # nobody may be there to read it any more
+    with suppress(OSError, ValueError, AttributeError):  # the reader may be gone
         sys.stderr.write(f"\n{printable(_advice or '')}\n")
         sys.stderr.flush()
     os._exit(status)

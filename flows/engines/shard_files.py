@@ -1,4 +1,4 @@
-"""Files in a run's staging by which a shard and the run that waits for it tell each other how they are.
+"""Files in a run's staging through which a shard and the run that waits for it report to each other.
 
 The shard sends a heartbeat, and leaves its error as data; the run marks a shard that it has given up. Prefect's own heartbeats
 come every 30 s at most and need an automation to be listened to, and a shard whose worker is gone is not stopped by Prefect.

@@ -146,7 +146,7 @@ def test_a_job_whose_table_was_removed(connection, dataset, tmp_path):
     assert not run(job).did_work
     with connection.open() as clients:
         clients.jobs.delete_table(f"{dataset}.features")
-        with pytest.raises(PlanError, match=rf"are gone: \S+\.{dataset}\.features\. Publish it anew with --overwrite"):
+        with pytest.raises(PlanError, match=rf"are gone: \S+\.{dataset}\.features\. Publish it again with --overwrite"):
             run(job)
         run(job, overwrite=True)
         counts = {name: clients.jobs.get_table(f"{dataset}.{name}").num_rows for name in ("features", "windows_stride_1")}

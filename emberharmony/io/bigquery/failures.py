@@ -1,4 +1,4 @@
-"""What BigQuery's errors mean: worth another attempt or not, and what the user can do. Told apart here, once."""
+"""Translate the errors of BigQuery, once: transient or terminal, and what the user can do."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SECRET: Final = re.compile(
 class RetrySpec:
     """How often, and how far apart, what failed for the moment is tried again.
 
-    `attempts` counts failures in a row: a stream that got further in between starts counting anew. Waits double from
+    `attempts` counts failures in a row: a stream that made progress in between starts counting again. Waits double from
     `first_wait_s` to `max_wait_s`, and each is drawn from its upper half, so that workers do not come back in step.
     """
 
@@ -148,12 +148,12 @@ def raise_explained(error: BaseException, /, *, doing: str, permission: str, buc
 
     hides = False
     cause: BaseException | None = error
-    told = explained(error, doing=doing, permission=permission, bucket=bucket)
+    translated = explained(error, doing=doing, permission=permission, bucket=bucket)
     while cause is not None and not hides:
         # An authentication error carries the server's whole answer, and a traceback shows causes in full.
         hides = isinstance(cause, auth.GoogleAuthError) or bool(_SECRET.search(str(cause)))
         cause = cause.__cause__ or cause.__context__
-    raise told from None if hides else error
+    raise translated from None if hides else error
 
 
 def retried(

@@ -191,7 +191,7 @@ def _checked_field(name: str) -> str:
 
 
 def column_names(names: Sequence[str], /) -> list[str]:
-    """Return names that BigQuery accepts for columns called `names`, in order, told apart where case alone did.
+    """Return names that BigQuery accepts for columns called `names`, in order; names that differ only in case get a suffix.
 
     Examples
     --------

@@ -58,7 +58,7 @@ def run_query(
         config.maximum_bytes_billed = connection.maximum_bytes_billed
 
     def begin() -> Any:
-        # Google's own `job_retry` has a time limit of its own, whatever it is told, and starts statements under other ids.
+        # Google's `job_retry` has a fixed time limit, and starts statements under other ids.
         return clients.jobs.query(
             sql, job_config=config, job_id=job_id, location=location, retry=rest_retry(clients), job_retry=None
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 Access = Literal["private", "group", "umask"]
-"""Readers of a result: its owner, its owner's group as well, or whoever the process's umask allows."""
+"""Readers of a result: its owner, its owner's group as well, or those whom the process's umask allows."""
 
 PRIVATE = 0o700
 _FOLDER_MODES: dict[Access, int] = {"private": PRIVATE, "group": 0o750}

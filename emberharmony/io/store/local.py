@@ -31,7 +31,7 @@ _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOP
 class LocalStore(Store):
     """Files below a folder.
 
-    A file is on disk, not only in memory, before it gets its name. Whoever may read the root may read its files and folders.
+    A file is on disk, not only in memory, before it gets its name. Users who may read the root may read its files and folders.
 
     With `within`, a folder above the root, the root has to exist already and is never made again. If it is missing, whoever
     was done with it has removed it. If `within` is missing or empty too, a share has vanished, and may come back.
@@ -76,7 +76,7 @@ class LocalStore(Store):
             return
         if self.within.exists() and any(self.within.iterdir()):
             raise TerminalError(
-                f"{self.root} was removed: another process has published its run, or started it anew. What was still to do "
+                f"{self.root} was removed: another process has published its run, or started it again. The rest of the work "
                 f"here is not needed."
             )
         raise TransientError(

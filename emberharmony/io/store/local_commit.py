@@ -3,7 +3,7 @@
 The files of a run are first assembled in staging, below `ASSEMBLED`, under the names that they are published by. Then each
 published folder is exchanged with the one in place, which keeps the old result below `ASSEMBLED` until the manifest is there.
 A commit that fails puts the old folders back; one that was killed goes on, or is rolled back by the next run of another job:
-a journal tells which folders had changed places by then.
+a journal records which folders were exchanged by then.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _reopen(store: LocalStore, manifest: Manifest, sink: Path, in_place: set[str
 
 
 def _keep_foreign(old: Path, sink: Path, owned: set[str]) -> None:
-    """Put files that somebody added to the old folders while they were exchanged into the new ones."""
+    """Move files that others added to the old folders during the exchange into the new folders."""
     for name in list(foreign_files(old, owned)):
         with suppress(OSError):
             (sink / name).parent.mkdir(exist_ok=True)

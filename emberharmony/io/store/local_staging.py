@@ -24,7 +24,7 @@ def remove_staged(folder: Path) -> None:
 
 
 def staged_runs(sink: Path) -> list[Path]:
-    """Folders of the runs staged in the folder of a result; anything else below `.staging` belongs to somebody else."""
+    """Folders of the runs staged in the folder of a result; anything else below `.staging` belongs to others."""
     staging = sink / STAGING
     if staging.is_symlink() or not staging.is_dir():
         return []

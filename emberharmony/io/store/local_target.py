@@ -1,6 +1,6 @@
 """What is at a sink already, and whether a job may replace it.
 
-Only files that a manifest of this product names are ever replaced or removed. Everything else is somebody else's.
+Only files that a manifest of this product names are ever replaced or removed. Everything else belongs to others.
 """
 
 from __future__ import annotations
@@ -159,8 +159,8 @@ def _check_published(sink: Path, manifest: Manifest, *, verify: bool) -> None:
     if found:
         more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
         raise DataError(
-            f"{sink} holds this very result, and it was damaged since it was published: {', '.join(found[:_SHOWN])}{more} "
-            f"{'is' if len(found) == 1 else 'are'} missing or changed. Publish it anew with --overwrite."
+            f"{sink} holds this result, and it was damaged since it was published: {', '.join(found[:_SHOWN])}{more} "
+            f"{'is' if len(found) == 1 else 'are'} missing or changed. Publish it again with --overwrite."
         )
 
 

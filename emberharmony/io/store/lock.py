@@ -32,9 +32,9 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # On a share that is or was away each of these may fail, which says nothing of the work: the lock ends with the handle.
+        # On a share that went away each of these may fail. The work is done all the same, and the lock ends with the handle.
         with suppress(OSError):
-            path.unlink(missing_ok=True)  # before it is let go: whoever waits for this very file finds that it is gone
+            path.unlink(missing_ok=True)  # before the release: a process that waits for this file finds that it is gone
         with suppress(OSError):
             handle.close()
         with suppress(OSError):

@@ -47,7 +47,7 @@ class Publication:
         self._granularities: dict[str, Granularity] = {}
 
     def publish(self, tables: Sequence[OutputTable], run: PublishedRun, *, nonce: str = "") -> None:
-        """Stage every table, compare the rows with the manifest's, then publish each, then tell it in `runs`.
+        """Stage every table, compare the rows with the manifest's, then publish each, and add the run's line to `runs`.
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class Publication:
         run : PublishedRun
             Its line in `runs`.
         nonce : str
-            Tells a run that is to be published anew from its first time; an interrupted one goes on under the same.
+            Differs for a run that is published again; a run that was interrupted continues with the same.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class Publication:
         self._tidy(staged.values(), key)
 
     def _tidy(self, staged: Iterable[TableName], key: str) -> None:
-        """Remove what publishing has left; what cannot be removed is said, and harms nobody."""
+        """Remove the staged tables and files; those that cannot be removed are logged and do no harm."""
         steps: list[tuple[str, Callable[[], object]]] = [
             (f"the staging table {name} stays until it expires", partial(remove, self._clients, name)) for name in staged
         ]
@@ -161,7 +161,7 @@ class Publication:
             remove(self._clients, staged)
             raise DataError(
                 f"Table {table.name!r} was staged with {counts} rows, the manifest says {dict(table.rows)}; nothing was "
-                f"published, and the staged rows were removed. Run the same command again to stage them anew."
+                f"published, and the staged rows were removed. Run the same command again to stage them again."
             )
 
     # ---- publishing --------------------------------------------------------------------------------------------------
@@ -179,9 +179,9 @@ class Publication:
         if adds and table_of(self._clients, target).created > earlier.ended:
             raise DataError(
                 f"{target} was made after this run's rows were published to a table of that name, and nothing tells whether "
-                f"they are in it. Remove it to publish them anew, or set `sink.prefix`, or `sink.write_disposition: replace`."
+                f"they are in it. Remove it to publish them again, or set `sink.prefix`, or `sink.write_disposition: replace`."
             )
-        level = logging.WARNING if adds else logging.INFO  # of the others, a run that begins anew has another key
+        level = logging.WARNING if adds else logging.INFO  # otherwise a run that starts over has another key
         _LOGGER.log(level, "This run's rows were published to %s before, and are not published twice.", target)
         return None
 

@@ -123,12 +123,12 @@ class BigQuerySink:
         if there != wanted:
             raise PlanError(
                 f"{published.address} holds the result as it was published to {there}, the job now names {wanted}. Give each "
-                f"its own `sink.path`, or publish anew with --overwrite."
+                f"its own `sink.path`, or publish again with --overwrite."
             )
         gone = [place for place in places.values() if not exists(self._clients, TableName.parse(place))]
         if gone:
             raise PlanError(
-                f"{published.address} holds a result whose tables are gone: {', '.join(gone)}. Publish it anew with "
+                f"{published.address} holds a result whose tables are gone: {', '.join(gone)}. Publish it again with "
                 f"--overwrite."
             )
 
@@ -160,9 +160,9 @@ class BigQuerySink:
         return (*names, *fitted_outputs(spec.path))
 
     def _nonce(self, run: Store) -> str:
-        """Tell this run's publishing from an earlier one's of the same content, but not from its own interrupted attempt."""
+        """Key that differs between publications of the same content, but not between attempts of one publication."""
         if self._spec.write_disposition in ("append", "fail"):
-            return ""  # the same content is appended once, whoever asks
+            return ""  # the same content is appended once, by any run
         if not run.exists(_NONCE):
             run.write_json(_NONCE, {"nonce": uuid.uuid4().hex})
         return str(run.read_json(_NONCE)["nonce"])

@@ -39,7 +39,7 @@ def runs_table(name: TableName, labels: Mapping[str, str]) -> Any:
 
 
 def line_of(run: PublishedRun, tables: Sequence[TableName], write_disposition: str) -> dict[str, Any]:
-    """Return a run's line, told now."""
+    """Return the line of a run that is published now."""
     return {
         "published_at": dt.datetime.now(dt.UTC).isoformat(),
         "fingerprint": run.fingerprint,

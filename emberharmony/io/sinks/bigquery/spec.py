@@ -21,7 +21,7 @@ class BigQuerySinkSpec:
     """Where a run's tables go: `features`, one `windows_stride_N` for each stride, and `runs`, a line for each run.
 
     ``replace`` puts this run's rows in place of all others, ``replace_partitions`` in place of those of the same partitions,
-    ``append`` beside them, and ``fail`` only where there are none. A run appends its rows once, however often it is started.
+    ``append`` adds them, and ``fail`` refuses a table that has rows. A run appends its rows once, however often it is started.
     """
 
     dataset: str
@@ -31,7 +31,7 @@ class BigQuerySinkSpec:
     type: Literal["bigquery"] = "bigquery"
     """The kind of sink."""
     mode: Access = "private"
-    """Who may read this machine's folder: its owner, the owner's group as well, or whoever the process's umask allows."""
+    """Who may read this machine's folder: its owner, the owner's group as well, or those whom the process's umask allows."""
     prefix: str = ""
     """What the tables' names begin with."""
     write_disposition: Disposition = "replace"

@@ -18,6 +18,6 @@ class ParquetSinkSpec:
     type: Literal["parquet"] = "parquet"
     """The kind of sink."""
     mode: Access = "private"
-    """Who may read the result: its owner, the owner's group as well, or whoever the process's umask allows."""
+    """Who may read the result: its owner, the owner's group as well, or those whom the process's umask allows."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}

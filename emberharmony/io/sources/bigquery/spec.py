@@ -46,7 +46,7 @@ class BigQuerySourceSpec:
     columns: tuple[str, ...] | None = None
     """The only columns that are read and billed; by default all."""
     order_by: tuple[str, ...] = ()
-    """Columns that tell rows of the same time apart; by default all do, which must be read for it."""
+    """Columns that order rows of the same time; by default all columns, which must then be read."""
     key: str | None = None
     """Column of whole numbers or times that chunks are ranges of, in a job without `columns.time`."""
     snapshot_time: dt.datetime | None = None

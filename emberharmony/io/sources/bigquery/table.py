@@ -53,7 +53,7 @@ class BigQueryTable:
         return narrow
 
     def describe(self) -> TableInfo:
-        """Return the table's description; counts its rows, which is free where there is no `where`."""
+        """Return the table's description; counts its rows, which is free without `where`."""
         n_rows = int(self.ask("COUNT(*) AS n")["n"])
         return TableInfo(
             self.schema,
