@@ -45,7 +45,7 @@ def test_memory_that_others_take_is_waited_for(source, tmp_path, full, error, ca
         published = run_small(source, tmp_path / "out", **JOB)
     assert not full
     assert_published_alike(published, undisturbed)
-    assert "It is tried again" in caplog.text
+    assert "It is retried" in caplog.text
 
 
 def test_memory_that_never_suffices_stops_the_run_with_the_way_out(source, tmp_path, full):
