@@ -61,7 +61,7 @@ class BigQueryConnection:
     maximum_bytes_billed: int | None = None
     """Bound on the bytes of each query; by default none."""
     retry: RetrySpec = field(default_factory=RetrySpec)
-    """How failures are tried again."""
+    """How failures are retried."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
@@ -117,7 +117,7 @@ def _check_endpoint(name: str, endpoint: str | None) -> None:
     if endpoint is None:
         return
     if "@" in endpoint:
-        raise ValueError("An endpoint is an address without user or password; who connects is said apart from it.")
+        raise ValueError("An endpoint is an address without user or password; give credentials in their own settings.")
     is_url = endpoint.startswith(("https://", "http://"))
     if name == "grpc_endpoint" and is_url:
         raise ValueError("`grpc_endpoint` is host:port, without https://.")

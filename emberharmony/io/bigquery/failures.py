@@ -39,7 +39,7 @@ _SECRET: Final = re.compile(
 
 @dataclass(frozen=True)
 class RetrySpec:
-    """How often, and how far apart, what failed for the moment is tried again.
+    """How often a transient failure is retried, and how long to wait between attempts.
 
     `attempts` counts failures in a row: a stream that made progress in between starts counting again. Waits double from
     `first_wait_s` to `max_wait_s`, and each is drawn from its upper half, so that workers do not come back in step.

@@ -33,8 +33,8 @@ class LocalStore(Store):
 
     A file is on disk, not only in memory, before it gets its name. Users who may read the root may read its files and folders.
 
-    With `within`, a folder above the root, the root has to exist already and is never made again. If it is missing, whoever
-    was done with it has removed it. If `within` is missing or empty too, a share has vanished, and may come back.
+    With `within`, a folder above the root, the root must exist and is not created. If only the root is missing, it was removed
+    when its work was done. If `within` is missing or empty too, the share is unavailable and may return.
 
     Examples
     --------

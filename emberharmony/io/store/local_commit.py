@@ -137,7 +137,7 @@ def _inode(folder: Path) -> int | None:
 
 
 def _damaged(store: LocalStore, files: Sequence[FileRecord], in_place: Mapping[str, Path]) -> list[FileRecord]:
-    """Files that are not what their records say, wherever an earlier attempt has moved them."""
+    """Files whose content differs from their records, including files that an earlier attempt has moved."""
 
     def is_whole(file: FileRecord) -> bool:
         assembled = in_place.get(_folder_of(file.name), store.root / ASSEMBLED) / file.name
@@ -167,7 +167,7 @@ def _names(store: LocalStore, files: Iterable[FileRecord]) -> list[tuple[Path, s
 
 
 def _swap(store: LocalStore, folder: str, sink: Path) -> None:
-    """Let the published folder and the one below `ASSEMBLED` change places, whichever exist; its own inverse."""
+    """Exchange the published folder with the one below `ASSEMBLED`; if only one exists, move it. Its own inverse."""
     staged, place = store.root / ASSEMBLED / folder, sink / folder
     if staged.exists() and place.exists():
         exchange(staged, place)

@@ -25,7 +25,7 @@ def locked(path: Path) -> Iterator[None]:
     Raises
     ------
     TerminalError
-        If another process holds it, whose name the message tells, or the system has no locks there.
+        If another process holds it (the message names the process), or the file system does not support locks.
     """
     with translated(path):
         handle = _take(path)

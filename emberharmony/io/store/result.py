@@ -67,7 +67,7 @@ class Result(Protocol):
         ...
 
     def stage(self, name: str, *, anew: bool = False) -> Store:
-        """Return the store of a staged run: a new one, or with `anew` not given, that of an interrupted run.
+        """Return the store of a staged run: that of an interrupted run if there is one, or with `anew` a new one.
 
         A run that was staged `anew` may replace what is published, also when it is resumed.
         """

@@ -121,7 +121,7 @@ class Publication:
                 self._create_staging(table, into)
             self._fill(table, into, loading)
             return into
-        raise DataError(f"Table {table.name!r} has been staged {_MAX_GENERATIONS} times, and never was published.")
+        raise DataError(f"Table {table.name!r} has been staged {_MAX_GENERATIONS} times and was never published.")
 
     def _fill(self, table: OutputTable, into: TableName, loading: str) -> None:
         clients, spec = self._clients, self._spec
@@ -178,8 +178,8 @@ class Publication:
         adds = self._spec.write_disposition in ("append", "fail")
         if adds and table_of(self._clients, target).created > earlier.ended:
             raise DataError(
-                f"{target} was made after this run's rows were published to a table of that name, and nothing tells whether "
-                f"they are in it. Remove it to publish them again, or set `sink.prefix`, or `sink.write_disposition: replace`."
+                f"{target} was created after this run's rows were published to a table of that name, so it is unknown whether "
+                f"it holds them. Remove it to publish them again, or set `sink.prefix`, or `sink.write_disposition: replace`."
             )
         level = logging.WARNING if adds else logging.INFO  # otherwise a run that starts over has another key
         _LOGGER.log(level, "This run's rows were published to %s before, and are not published twice.", target)

@@ -14,7 +14,7 @@ from emberharmony.io.bigquery.identifiers import TableName
 
 @dataclass(frozen=True)
 class PublishedRun:
-    """A run as its line in the table `runs` tells it."""
+    """A run, as recorded in the table `runs`."""
 
     fingerprint: str  # the run's id
     source_rows: int

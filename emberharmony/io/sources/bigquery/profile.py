@@ -56,7 +56,7 @@ def profile_table(
     where: str = "TRUE",
     spec: ProfileSpec | None = None,
 ) -> dict[str, ColumnFigures]:
-    """Profile columns where they are: a dry run first, which tells the bytes, then one statement.
+    """Profile columns inside BigQuery: a dry run for the bytes to scan, then one statement.
 
     Parameters
     ----------
