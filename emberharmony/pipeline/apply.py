@@ -59,13 +59,20 @@ def stage_fitted(state: FittedState, run: Run) -> None:
 
 
 def measured_drift(run: Run) -> dict[str, dict[str, float]]:
-    """Drift of every column from the training rows; empty if there are no rows. Opens each chunk's counts once."""
+    """Drift of every column from the training rows; empty if there are no rows. Reads each chunk's counts once.
+
+    Raises
+    ------
+    DamagedError
+        If a chunk's counts are missing or were changed.
+    """
     if not run.plan.n_rows:
         return {}
     columns, merged = run.fitted.preprocessing.columns, list[ColumnCounts]()
     for receipt in run.receipts.all_of("featurize"):
         record = receipt.find(drift_name(receipt.chunk))
         assert record is not None
+        run.store.check(record)
         states = by_prefix(run.store.read_arrays(record))
         counts = [ColumnCounts.from_arrays(states[str(i)]) for i in range(len(columns))]
         merged = [a.merge(b) for a, b in zip(merged, counts, strict=True)] if merged else counts

@@ -80,6 +80,11 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
         The run.
     chunk_stages : sequence of str
         Names of the stages that every chunk has gone through.
+
+    Raises
+    ------
+    DamagedError
+        If a file that it reads is missing or was changed.
     """
     spec, job, fitted = run.plan.spec, run.plan.spec.job, run.fitted.preprocessing
     totals = _totals(run, chunk_stages)
@@ -156,6 +161,7 @@ def _in_ranges(computed: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str,
 
 
 def _schema_of(store: Store, file: FileRecord) -> dict[str, str]:
+    store.check(file)
     with store.open(file) as handle:
         schema: pa.Schema = pq.read_schema(handle)
     return {field.name: str(field.type) for field in schema}

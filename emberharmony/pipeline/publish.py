@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from emberharmony.errors import DamagedError, DataError, TerminalError, TransientError
 from emberharmony.io.manifest import MANIFEST, Manifest, manifest_in
-from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.io.store.result import result_of
 from emberharmony.pipeline.manifest_of import manifest_of
 from emberharmony.pipeline.run import Run
@@ -36,9 +35,7 @@ def publish(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     result = result_of(run.store)
     if not is_committed(run):
         result.check_replaceable()
-        manifest = manifest_of(run, chunk_stages)
-        _check_sizes(run.store, manifest.files)
-        run.store.write_json(MANIFEST, manifest.to_json())
+        run.store.write_json(MANIFEST, manifest_of(run, chunk_stages).to_json())
     manifest = _committed_manifest(run)
     try:
         result.check_staged(run.store, manifest)
@@ -62,13 +59,3 @@ def _committed_manifest(run: Run) -> Manifest:
         raise DamagedError(f"{run.store.address_of(MANIFEST)} was damaged; it is written again.") from error
     assert manifest is not None
     return manifest
-
-
-def _check_sizes(store: Store, files: Sequence[FileRecord]) -> None:
-    """Check once more that all files are there; their content was checked where it was read, and is hashed by the commit."""
-    for file in files:
-        if store.size(file) != file.n_bytes:
-            raise DamagedError(
-                f"{store.address_of(file)} is missing or was changed since this job wrote it; nothing was published.",
-                file.kept_as,
-            )

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
+
+import pytest
 
 from emberharmony.io.store.local import LocalStore
+from emberharmony.pipeline.execute import run_job
 from flows.config.job import ApplyJob, parse_job
+from flows.engines.local import LocalEngine
 from flows.run import run
 from tests.jobs import small_table, write_table
 
 
-def test_drift_opens_the_counts_of_every_chunk_once(tmp_path, monkeypatch):
-    """However many columns there are."""
+@pytest.fixture
+def applied(tmp_path):
+    """A job that applies a state, in five chunks."""
     source = {"path": str(write_table(small_table(300), tmp_path / "table.parquet", group_rows=50))}
     runtime = {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": 60}
     columns = {"time": "t", "target": "y"}
     sink = {"path": str(tmp_path / "fitted")}
     run(parse_job({"source": source, "sink": sink, "columns": columns, "runtime": runtime}))
+    job = {"state": sink["path"], "source": source, "sink": {"path": str(tmp_path / "applied")}, "runtime": runtime}
+    return parse_job(job, model=ApplyJob)
+
+
+def test_drift_opens_the_counts_of_every_chunk_once(applied, monkeypatch):
+    """However many columns there are."""
     opened, read_arrays = Counter(), LocalStore.read_arrays
 
     def counted(self, file, **kwargs):
@@ -24,9 +36,22 @@ def test_drift_opens_the_counts_of_every_chunk_once(tmp_path, monkeypatch):
         return read_arrays(self, file, **kwargs)
 
     monkeypatch.setattr(LocalStore, "read_arrays", counted)
-    applied = {"state": sink["path"], "source": source, "sink": {"path": str(tmp_path / "applied")}, "runtime": runtime}
-    result = run(parse_job(applied, model=ApplyJob))
+    result = run(applied)
     drift = {name: n for name, n in opened.items() if name.startswith("drift/")}
     assert len(result.manifest.drift) > 3
     assert len(drift) == 5
     assert set(drift.values()) == {1}
+
+
+def test_counts_that_are_gone_are_made_again(applied):
+    class Removing(LocalEngine):
+        done = False
+
+        def map(self, stage, ref, chunks):
+            if stage.name == "publish" and not self.done:
+                self.done = True
+                next(Path(ref.staging).glob("drift/00002-*")).unlink()
+            return super().map(stage, ref, chunks)
+
+    whole = run_job(applied, Removing(1)).manifest.drift
+    assert whole == run(applied, overwrite=True).manifest.drift

@@ -108,18 +108,30 @@ def test_damage_after_the_decision_is_never_published(sink, new, failing, monkey
     assert not (sink / ".staging").exists()
 
 
-@pytest.mark.parametrize("name", ["windows/stride=1/split=test/part-*", "state/preprocessing*", "features/split=test/part-*"])
-def test_damage_right_before_publishing_is_found(folder, new, name):
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, Path.unlink], ids=["changed", "removed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "windows/stride=1/split=test/part-*",
+        "state/preprocessing*",
+        "features/split=test/part-*",
+        "features/split=train/part-00000-*",  # whose schema the manifest holds
+    ],
+)
+def test_damage_right_before_publishing_is_found(folder, new, name, damage):
     class Damaging(LocalEngine):
         done = False
 
         def map(self, stage, ref, chunks):
             if stage.name == "publish" and not self.done:
                 self.done = True
-                path = next(Path(ref.staging).glob(name))
-                content = bytearray(path.read_bytes())
-                content[len(content) // 2] ^= 1
-                path.write_bytes(content)
+                damage(next(Path(ref.staging).glob(name)))
             return super().map(stage, ref, chunks)
 
     sink = folder / "damaged"
