@@ -29,7 +29,7 @@ from emberharmony.io.bigquery import BigQueryConnection
 from emberharmony.io.bigquery.read import ReadSpec
 from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
-from emberharmony.io.store.result import open_result
+from emberharmony.io.store.opening import open_result
 from emberharmony.pipeline.plan import Plan, Resources, make_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec, pinned

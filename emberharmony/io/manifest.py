@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 from emberharmony.errors import DataError
 from emberharmony.io.store.base import FileRecord, Store
-from emberharmony.io.store.opening import open_store
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
@@ -88,19 +86,14 @@ class Manifest:
         return cls(**{**data, "strides": strides, "files": files, "features": tuple(data["features"])})
 
 
-def read_manifest(folder: str | Path) -> Manifest | None:
-    """Return the manifest of a published result, or ``None`` if nothing is published.
+def read_manifest(store: Store) -> Manifest | None:
+    """Return the manifest of the result in a store, or ``None`` if nothing is published there.
 
     Raises
     ------
     DataError
-        If it was written by another version of this format.
+        If it is damaged, or was written by another version of this format.
     """
-    return manifest_in(open_store(folder))
-
-
-def manifest_in(store: Store) -> Manifest | None:
-    """Return the manifest of the result in a store, as `read_manifest` does."""
     if not store.exists(MANIFEST):
         return None
     try:

@@ -25,7 +25,7 @@ from emberharmony.io.parts import table_of
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.store.result import open_result
+from emberharmony.io.store.opening import open_result
 from emberharmony.notebook.arguments import (
     check_columns,
     flag,

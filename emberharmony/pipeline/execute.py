@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DamagedError, PlanError, TerminalError
-from emberharmony.io.manifest import MANIFEST, Manifest, manifest_in
+from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
 from emberharmony.io.sinks.registry import note_sink, open_sink
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.store.result import Result, open_result, result_of
+from emberharmony.io.store.opening import open_result, result_of
+from emberharmony.io.store.result import Result
 from emberharmony.pipeline.apply import plan_apply, stage_fitted
 from emberharmony.pipeline.callback import Callback, current_callback
 from emberharmony.pipeline.job import Engine, Job
@@ -177,7 +178,7 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
                 raise
             _log.warning("%s It is made again.", damaged)
             run.receipts.invalidate(damaged.file)
-    manifest = manifest_in(result_of(run.store).published)
+    manifest = read_manifest(result_of(run.store).published)
     assert manifest is not None
     return manifest
 

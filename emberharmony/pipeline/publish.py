@@ -6,8 +6,8 @@ import logging
 from collections.abc import Sequence
 
 from emberharmony.errors import DamagedError, DataError, TerminalError, TransientError
-from emberharmony.io.manifest import MANIFEST, Manifest, manifest_in
-from emberharmony.io.store.result import result_of
+from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
+from emberharmony.io.store.opening import result_of
 from emberharmony.pipeline.manifest_of import manifest_of
 from emberharmony.pipeline.run import Run
 from emberharmony.threads import compute_threads
@@ -53,7 +53,7 @@ def publish(run: Run, chunk_stages: Sequence[str]) -> Manifest:
 
 def _committed_manifest(run: Run) -> Manifest:
     try:
-        manifest = manifest_in(run.store)
+        manifest = read_manifest(run.store)
     except DataError as error:
         run.store.delete(MANIFEST)
         raise DamagedError(f"{run.store.address_of(MANIFEST)} was damaged; it is written again.") from error

@@ -23,7 +23,7 @@ from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.table_types import type_differences
-from emberharmony.io.manifest import MANIFEST, manifest_in
+from emberharmony.io.manifest import MANIFEST, read_manifest
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.opening import open_store
 from emberharmony.messages import listed
@@ -95,7 +95,7 @@ def read_state(folder: Path) -> FittedState:
         If nothing is published there, a file is damaged, or the state is of another version.
     """
     store = open_store(folder)
-    manifest = manifest_in(store)
+    manifest = read_manifest(store)
     below = "state/" if manifest is not None else ""
     if not store.exists(f"{below}{JOB}"):
         known = "is not the folder of a published result, nor a state folder"

@@ -13,8 +13,8 @@ from emberharmony.arrow import tick_unit
 from emberharmony.errors import DataError
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sinks.registry import open_sink
-from emberharmony.io.store.opening import open_store
-from emberharmony.io.store.result import Result, open_result
+from emberharmony.io.store.opening import open_result, open_store
+from emberharmony.io.store.result import Result
 from emberharmony.messages import shortened
 from emberharmony.pipeline.execute import plan_job, target_of
 from emberharmony.pipeline.job import Job

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.manifest import Manifest, read_manifest
+from emberharmony.io.store.opening import open_store
 from emberharmony.pipeline.spec import JOBS
 
 
@@ -75,7 +76,7 @@ def rows_from(result: Path, first_row: int) -> WindowRows:
 
 
 def _manifest(result: Path) -> Manifest:
-    manifest = read_manifest(result)
+    manifest = read_manifest(open_store(result))
     if manifest is None:
         raise DataError(
             f"Nothing is published at {result}. Name the `sink.path` of a job that `run` or `apply` has published."

@@ -16,7 +16,7 @@ import pytest
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.sources.base import RowOrder, TableInfo, TimeRange
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
-from emberharmony.io.store.result import open_result
+from emberharmony.io.store.opening import open_result
 from emberharmony.pipeline import plan as planning
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.receipts import Receipt

@@ -12,7 +12,7 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
-from emberharmony.io.store.result import open_result
+from emberharmony.io.store.opening import open_result
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec

@@ -16,7 +16,7 @@ from pathlib import Path
 from emberharmony.errors import DataError, TerminalError
 from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest, read_manifest
 from emberharmony.io.store.base import FileRecord
-from emberharmony.io.store.local import file_hash
+from emberharmony.io.store.local import LocalStore, file_hash
 from emberharmony.io.store.local_staging import REPLACES, STAGING, staged_runs
 
 PUBLISHED = ("features", "windows", "state")
@@ -56,7 +56,7 @@ def check_target(
     _refuse_links(sink)
     interrupted = _interrupted(sink, fingerprint)
     if not overwrite and not interrupted:
-        manifest = read_manifest(sink)
+        manifest = read_manifest(LocalStore(sink))
         if manifest is not None and manifest.fingerprint == fingerprint:
             _check_published(sink, manifest, verify=verify)
             return manifest

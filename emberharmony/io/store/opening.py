@@ -1,12 +1,15 @@
-"""Which store holds a place: the one module that chooses."""
+"""Which store holds a place, and how results are published there: the one module that chooses."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from emberharmony.io.store.access import Access
 from emberharmony.io.store.base import Store
 from emberharmony.io.store.local import LocalStore
+from emberharmony.io.store.local_result import LocalResult
 from emberharmony.io.store.paths import checked_path
+from emberharmony.io.store.result import Result
 
 
 def open_store(place: str | Path) -> Store:
@@ -30,3 +33,19 @@ def open_staged(address: str) -> Store:
     """Return the store of a staged run, by the address that its reference carries. It has to exist, and is not made again."""
     root = Path(address)
     return LocalStore(root, within=root.parent.parent)
+
+
+def open_result(place: str | Path, access: Access = "private") -> Result:
+    """Return the result at a place; nothing is made before it is written to.
+
+    Raises
+    ------
+    PlanError
+        If the place is an address that no store serves, such as one in a bucket.
+    """
+    return LocalResult(Path(checked_path(str(place))), access)
+
+
+def result_of(run: Store) -> Result:
+    """Return the result for which a run is staged."""
+    return LocalResult(Path(run.address).parent.parent)

@@ -9,10 +9,7 @@ from typing import Protocol
 
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.sources.base import Source
-from emberharmony.io.store.access import Access
 from emberharmony.io.store.base import Store
-from emberharmony.io.store.local_result import LocalResult
-from emberharmony.io.store.paths import checked_path
 
 
 class Result(Protocol):
@@ -114,19 +111,3 @@ class Result(Protocol):
     def has_leftovers(self) -> bool:
         """Whether there is anything for `tidy` to look at."""
         ...
-
-
-def open_result(place: str | Path, access: Access = "private") -> Result:
-    """Return the result at a place; nothing is made before it is written to.
-
-    Raises
-    ------
-    PlanError
-        If the place is an address that no store serves, such as one in a bucket.
-    """
-    return LocalResult(Path(checked_path(str(place))), access)
-
-
-def result_of(run: Store) -> Result:
-    """Return the result for which a run is staged."""
-    return LocalResult(Path(run.address).parent.parent)

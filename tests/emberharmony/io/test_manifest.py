@@ -11,6 +11,7 @@ import pytest
 from emberharmony.errors import DataError
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
 from emberharmony.io.store.base import FileRecord
+from emberharmony.io.store.opening import open_store
 from tests.jobs import run_small, small_table, write_table
 
 
@@ -31,7 +32,7 @@ def sink(published):
 
 
 def test_survives_json(published, sink):
-    manifest = read_manifest(sink)
+    manifest = read_manifest(open_store(sink))
     assert manifest == published.outcome.manifest
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
     assert all(isinstance(file, FileRecord) for file in manifest.files)
@@ -47,7 +48,7 @@ def test_fields_that_an_older_manifest_lacks_have_defaults(published):
 def test_says_what_is_there(published, sink):
     import hashlib
 
-    manifest = read_manifest(sink)
+    manifest = read_manifest(open_store(sink))
     assert manifest.source_rows == 200
     assert manifest.rows == {"train": 160, "validation": 20, "test": 20}
     assert datetime.fromisoformat(manifest.created).tzinfo is not None
@@ -89,14 +90,14 @@ def test_every_category_finds_its_feature(tmp_path):
 
 
 def test_none_where_there_is_none(tmp_path):
-    assert read_manifest(tmp_path) is None
-    assert read_manifest(tmp_path / "nowhere") is None
+    assert read_manifest(open_store(tmp_path)) is None
+    assert read_manifest(open_store(tmp_path / "nowhere")) is None
 
 
 def test_another_version_is_refused(published, tmp_path):
     (tmp_path / MANIFEST).write_text(json.dumps(published.manifest | {"version": 99}))
     with pytest.raises(DataError, match=r"has version 99, this library reads version \d"):
-        read_manifest(tmp_path)
+        read_manifest(open_store(tmp_path))
 
 
 def test_nothing_is_left_in_staging(sink):

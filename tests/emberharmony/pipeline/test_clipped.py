@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.io.manifest import read_manifest
+from emberharmony.io.store.opening import open_store
 from emberharmony.report.summary import summary_lines
 from tests.backends import BACKENDS, on_device
 from tests.jobs import run_small, write_table
@@ -62,6 +63,6 @@ def test_a_manifest_of_before_is_read(tmp_path):
     manifest = run_small(source, tmp_path / "out", windows={"size": 2, "strides": [1]}).manifest
     del manifest["clipped"], manifest["strides"]["1"]["clipped"]
     (tmp_path / "out/manifest.json").write_text(json.dumps(manifest))
-    read = read_manifest(tmp_path / "out")
+    read = read_manifest(open_store(tmp_path / "out"))
     assert read is not None
     assert (read.clipped, read.strides["1"].clipped) == ({}, 0)

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
-from emberharmony.io.store.result import open_result
+from emberharmony.io.store.opening import open_result
 from emberharmony.pipeline import stages
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.receipts import Receipt

@@ -26,7 +26,7 @@ from emberharmony.errors import (
     TerminalError,
     TransientError,
 )
-from emberharmony.io.store.result import open_result
+from emberharmony.io.store.opening import open_result
 from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.plan import make_plan
 from emberharmony.pipeline.run import RunRef

@@ -10,7 +10,7 @@ import pytest
 from prefect import flow
 
 from emberharmony.errors import DamagedError
-from emberharmony.io.store.result import open_result
+from emberharmony.io.store.opening import open_result
 from emberharmony.pipeline.plan import make_plan
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.stages import EXTRACT, PROJECT

@@ -204,11 +204,12 @@ def _children(sink):
 
 def test_a_file_that_cannot_be_read_is_an_error(original, monkeypatch):
     from emberharmony.io.manifest import read_manifest
+    from emberharmony.io.store.opening import open_store
 
     def refused(path, **_):
         raise PermissionError(13, "Permission denied", str(path))
 
-    files = read_manifest(original).files[:1]
+    files = read_manifest(open_store(original)).files[:1]
     monkeypatch.setattr(Path, "stat", refused)  # a mock: nothing is unreadable for the superuser
     with pytest.raises(TerminalError, match="cannot be read: permission denied"):
         damaged_files(original, files, verify=False)
