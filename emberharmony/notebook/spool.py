@@ -11,7 +11,29 @@ import numpy as np
 from emberharmony.typing import FeatureBlock
 
 
-class RowSpool:
+class _RowFile:
+    """Rows of float32 in a temporary file, to which blocks are appended."""
+
+    def __init__(self, n_columns: int = 0) -> None:
+        self.n_rows = 0
+        self._n_columns = n_columns
+        self._file = _temporary()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(self, block: FeatureBlock, /) -> None:
+        """Append a block of shape ``(n_columns, n_rows)``; all have the same columns."""
+        self._n_columns = block.shape[0]
+        self._file.seek(0, 2)
+        self._file.write(np.ascontiguousarray(block.T).tobytes())
+        self.n_rows += block.shape[1]
+
+
+class RowSpool(_RowFile):
     """Blocks of rows, which can be read again in any order.
 
     Examples
@@ -23,29 +45,11 @@ class RowSpool:
     [[2.0, 5.0], [4.0, 6.0]]
     """
 
-    def __init__(self) -> None:
-        self.n_rows = 0
-        self._n_features = 0
-        self._file = _temporary()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def append(self, block: FeatureBlock, /) -> None:
-        """Append a block of shape ``(n_features, n_rows)``; all have the same features."""
-        self._n_features = block.shape[0]
-        self._file.seek(0, 2)
-        self._file.write(np.ascontiguousarray(block.T).tobytes())
-        self.n_rows += block.shape[1]
-
     def read(self, start: int, stop: int) -> FeatureBlock:
         """Return rows ``[start, stop)`` as a block."""
-        row_bytes = self._n_features * 4
+        row_bytes = self._n_columns * 4
         self._file.seek(start * row_bytes)
-        rows = np.frombuffer(self._file.read((stop - start) * row_bytes), np.float32).reshape(-1, self._n_features)
+        rows = np.frombuffer(self._file.read((stop - start) * row_bytes), np.float32).reshape(-1, self._n_columns)
         return np.ascontiguousarray(rows.T)
 
     def blocks(self, start: int, stop: int, n_rows: int) -> Iterator[FeatureBlock]:
@@ -54,31 +58,15 @@ class RowSpool:
             yield self.read(begin, min(begin + n_rows, stop))
 
 
-class MatrixFile:
-    """A float32 matrix that is written block by block, and mapped into memory at the end."""
-
-    def __init__(self, n_columns: int) -> None:
-        self._n_columns = n_columns
-        self._n_rows = 0
-        self._file = _temporary()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def append(self, block: FeatureBlock, /) -> None:
-        """Append rows, given as a block of shape ``(n_columns, n_rows)``."""
-        self._file.write(np.ascontiguousarray(block.T).tobytes())
-        self._n_rows += block.shape[1]
+class MatrixFile(_RowFile):
+    """A matrix of a known number of columns that is written block by block, and mapped into memory at the end."""
 
     def mapped(self) -> FeatureBlock:
         """Return the matrix, read-only, of shape ``(n_rows, n_columns)``; the file is removed along with it."""
-        shape = (self._n_rows, self._n_columns)
+        shape = (self.n_rows, self._n_columns)
         self._file.flush()
         # An empty file cannot be mapped.
-        return np.memmap(self._file, np.float32, "r", shape=shape) if self._n_rows else np.empty(shape, np.float32)
+        return np.memmap(self._file, np.float32, "r", shape=shape) if self.n_rows else np.empty(shape, np.float32)
 
 
 def _temporary() -> BinaryIO:
