@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -68,8 +68,8 @@ class _WithoutKeys:
 class OneSplit(_WithoutKeys):
     """All rows in one split: those that a fitted state is applied to."""
 
-    columns: tuple[str, ...] = ()
-    needs_rows: bool = False
+    columns: ClassVar[tuple[str, ...]] = ()
+    needs_rows: ClassVar[bool] = False
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
         """Return zeros."""
@@ -82,7 +82,7 @@ class TemporalSplit(_WithoutKeys):
 
     time: str
     boundaries: TimeBoundaries
-    needs_rows: bool = True
+    needs_rows: ClassVar[bool] = True
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -100,8 +100,8 @@ class SequentialSplit(_WithoutKeys):
 
     spec: SplitSpec
     n_rows: int
-    columns: tuple[str, ...] = ()
-    needs_rows: bool = False
+    columns: ClassVar[tuple[str, ...]] = ()
+    needs_rows: ClassVar[bool] = False
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
         """Return codes by rank."""
@@ -113,7 +113,7 @@ class HashSplit:
     """Rows of equal keys go to the same split, drawn by a hash of the keys."""
 
     spec: SplitSpec
-    needs_rows: bool = True
+    needs_rows: ClassVar[bool] = True
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -138,8 +138,8 @@ class RandomSplit(_WithoutKeys):
     """Every row's split is drawn by its number in the source."""
 
     spec: SplitSpec
-    columns: tuple[str, ...] = ()
-    needs_rows: bool = True
+    columns: ClassVar[tuple[str, ...]] = ()
+    needs_rows: ClassVar[bool] = True
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
         """Return codes by row number."""

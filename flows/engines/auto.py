@@ -11,7 +11,7 @@ from flows.engines.local import Local
 from flows.engines.threads import Threads
 
 if TYPE_CHECKING:
-    from emberharmony.pipeline.execute import Engine
+    from emberharmony.pipeline.job import Engine
     from flows.config.job import AnyJob
 
 HINT = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from emberharmony.threads import available_cores
 
 if TYPE_CHECKING:
-    from emberharmony.pipeline.execute import Engine
+    from emberharmony.pipeline.job import Engine
     from flows.config.job import AnyJob, Runtime
 
 MiB = 2**20

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from distributed import Client
     from prefect.task_runners import TaskRunner
 
-    from emberharmony.pipeline.execute import Engine
+    from emberharmony.pipeline.job import Engine
     from flows.config.job import AnyJob
 
 ADDRESS = AddressForm("dask", ("tcp", "tls", "ws", "wss", "ucx"), ("inproc://",), "tcp://HOST:8786")

@@ -10,7 +10,7 @@ from emberharmony.errors import TerminalError
 from flows.engines.base import EngineKind
 
 if TYPE_CHECKING:
-    from emberharmony.pipeline.execute import Engine
+    from emberharmony.pipeline.job import Engine
     from flows.config.job import AnyJob, Runtime
 
 

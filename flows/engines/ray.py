@@ -14,7 +14,7 @@ from flows.engines.clusters import AddressForm, ClusterKind, missing_extra
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
-    from emberharmony.pipeline.execute import Engine
+    from emberharmony.pipeline.job import Engine
     from flows.config.job import AnyJob
 
 ADDRESS = AddressForm("ray", ("ray",), ("auto", "local"), "ray://HOST:10001, HOST:6379 or auto")

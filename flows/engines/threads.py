@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flows.engines.base import EngineKind
 
 if TYPE_CHECKING:
-    from emberharmony.pipeline.execute import Engine
+    from emberharmony.pipeline.job import Engine
     from flows.config.job import AnyJob
 
 
