@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import socket
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from emberharmony.errors import BackendUnavailableError, TerminalError
 from flows.engines.base import WorkerProcessKind
 
 if TYPE_CHECKING:
-    from flows.config.job import Runtime
+    from prefect.task_runners import TaskRunner
+
+    from emberharmony.pipeline.job import Engine
+    from flows.config.job import AnyJob, Runtime
 
 TIMEOUT_S = 8.0
 """Time in which a cluster must answer. Its own client would try for half a minute, or for ever."""
@@ -86,6 +92,19 @@ class ClusterKind(WorkerProcessKind):
     """An engine that starts a cluster on this host, or uses the one at `runtime.address`."""
 
     addresses: ClassVar[AddressForm]
+
+    @abstractmethod
+    def runner(self, workers: int, address: str | None) -> AbstractContextManager[TaskRunner[Any]]:
+        """Start Prefect's task runner on the cluster at an address, or on one that lives as long as the block."""
+
+    @contextmanager
+    def open(self, job: AnyJob) -> Iterator[Engine]:
+        """Start the cluster, or connect to the one at `runtime.address`."""
+        from flows.engines.task_runs import task_run_engine
+
+        self.check_available(job.runtime)
+        with task_run_engine(job, self.runner(job.workers, job.runtime.address)) as engine:
+            yield engine
 
     def is_remote(self, runtime: Runtime) -> bool:
         """Whether the job names a cluster; its workers may be on any host."""

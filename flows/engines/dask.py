@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from flows.engines import clusters
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from distributed import Client
     from prefect.task_runners import TaskRunner
 
-    from emberharmony.pipeline.job import Engine
-    from flows.config.job import AnyJob
 
 ADDRESS = AddressForm("dask", ("tcp", "tls", "ws", "wss", "ucx"), ("inproc://",), "tcp://HOST:8786")
 DASK_SETTINGS = {
@@ -40,14 +38,9 @@ class Dask(ClusterKind):
     worker_bytes = 320 * MiB  # measured: 316 MiB, Prefect included
     addresses = ADDRESS
 
-    @contextmanager
-    def open(self, job: AnyJob) -> Iterator[Engine]:
-        """Start the cluster, or connect to the one at `runtime.address`."""
-        from flows.engines.task_runs import task_run_engine
-
-        self.check_available(job.runtime)
-        with task_run_engine(job, dask_runner(job.workers, job.runtime.address)) as engine:
-            yield engine
+    def runner(self, workers: int, address: str | None) -> AbstractContextManager[TaskRunner[Any]]:
+        """Start the task runner."""
+        return dask_runner(workers, address)
 
 
 def local_cluster(workers: int) -> dict[str, Any]:

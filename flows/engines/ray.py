@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flows.engines import clusters
@@ -14,8 +14,6 @@ from flows.engines.clusters import AddressForm, ClusterKind, missing_extra
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
-    from emberharmony.pipeline.job import Engine
-    from flows.config.job import AnyJob
 
 ADDRESS = AddressForm("ray", ("ray",), ("auto", "local"), "ray://HOST:10001, HOST:6379 or auto")
 
@@ -27,14 +25,9 @@ class Ray(ClusterKind):
     worker_bytes = 400 * MiB  # an estimate
     addresses = ADDRESS
 
-    @contextmanager
-    def open(self, job: AnyJob) -> Iterator[Engine]:
-        """Start the cluster, or connect to the one at `runtime.address`."""
-        from flows.engines.task_runs import task_run_engine
-
-        self.check_available(job.runtime)
-        with task_run_engine(job, _ray_runner(job.workers, job.runtime.address)) as engine:
-            yield engine
+    def runner(self, workers: int, address: str | None) -> AbstractContextManager[TaskRunner[Any]]:
+        """Start the task runner."""
+        return _ray_runner(workers, address)
 
 
 @contextmanager
