@@ -178,7 +178,7 @@ class Publication:
         adds = self._spec.write_disposition in ("append", "fail")
         if adds and table_of(self._clients, target).created > earlier.ended:
             raise DataError(
-                f"{target} was created after this run's rows were published to a table of that name, so it is unknown whether "
+                f"{target} was made after this run's rows were published to a table of that name, so it is unknown whether "
                 f"it holds them. Remove it to publish them again, or set `sink.prefix`, or `sink.write_disposition: replace`."
             )
         level = logging.WARNING if adds else logging.INFO  # otherwise a run that starts over has another key
