@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emberharmony.typing import IntArray
 
+TICKS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 TICKS_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
@@ -21,9 +22,13 @@ def is_text(type_: pa.DataType) -> bool:
 
 
 def text_columns(schema: pa.Schema) -> list[str]:
-    """Return the names of the text columns, dictionary-encoded ones included."""
+    """Return the names of the columns of texts or bytes of varying length, dictionary-encoded ones included."""
     types = {field.name: field.type.value_type if pt.is_dictionary(field.type) else field.type for field in schema}
-    return [name for name, type_ in types.items() if is_text(type_)]
+    return [name for name, type_ in types.items() if _varies(type_)]
+
+
+def _varies(type_: pa.DataType) -> bool:
+    return is_text(type_) or (is_bytes(type_) and not pt.is_fixed_size_binary(type_))
 
 
 def plain_type(type_: pa.DataType) -> pa.DataType:
@@ -59,6 +64,22 @@ def is_category(type_: pa.DataType) -> bool:
     return bool(
         is_text(type_) or pt.is_boolean(type_) or pt.is_integer(type_) or pt.is_floating(type_) or pt.is_decimal(type_)
     )
+
+
+def is_bytes(type_: pa.DataType) -> bool:
+    """Whether a type is binary, in any of Arrow's layouts."""
+    return bool(pt.is_binary(type_) or pt.is_large_binary(type_) or pt.is_binary_view(type_) or pt.is_fixed_size_binary(type_))
+
+
+def holds_seconds(type_: pa.DataType) -> bool:
+    """Whether values are durations or times of day: numbers of seconds.
+
+    Examples
+    --------
+    >>> holds_seconds(pa.duration("ms")), holds_seconds(pa.time32("s")), holds_seconds(pa.timestamp("s"))
+    (True, True, False)
+    """
+    return bool(pt.is_duration(type_) or pt.is_time(type_))
 
 
 def holds_times(type_: pa.DataType) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 
@@ -19,6 +20,10 @@ class BackendUnavailableError(EmberharmonyError, ImportError):
 
 class DataError(EmberharmonyError, ValueError):
     """The table's data does not fit the job; the message names the column, the file or the value."""
+
+
+class ValueRefusedError(DataError):
+    """A value does not fit its column's kind; the message is a predicate, before which `about_column` puts the column."""
 
 
 class PlanError(EmberharmonyError, ValueError):
@@ -114,6 +119,28 @@ def in_context(error: EmberharmonyError, context: str) -> EmberharmonyError:
     """
     data = to_json(error)
     return from_json({**data, "message": f"{context}: {data['message']}"})
+
+
+@contextmanager
+def about_column(name: str) -> Iterator[None]:
+    """Name the column in errors about one of its values.
+
+    Raises
+    ------
+    DataError
+        In place of a `ValueRefusedError`.
+
+    Examples
+    --------
+    >>> with about_column("x"):
+    ...     raise ValueRefusedError("holds -1.")
+    Traceback (most recent call last):
+    emberharmony.errors.DataError: Column 'x' holds -1.
+    """
+    try:
+        yield
+    except ValueRefusedError as error:
+        raise DataError(f"Column {name!r} {error}") from error
 
 
 def _classes(cls: type[EmberharmonyError]) -> Iterator[type[EmberharmonyError]]:

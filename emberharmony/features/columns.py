@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 import pyarrow.types as pt
 
-from emberharmony.arrow import holds_times
+from emberharmony.arrow import holds_times, is_bytes, plain_type
 from emberharmony.errors import PlanError
 from emberharmony.features.kinds.base import DroppedColumn
 from emberharmony.features.kinds.registry import kind_named, kind_of
@@ -37,7 +37,7 @@ class ColumnSpec:
     drop: tuple[str, ...] = ()
     """Not read at all."""
     categorical: tuple[str, ...] = ()
-    """Numbers or booleans to treat as categories."""
+    """Numbers, booleans, or binary columns that hold UTF-8 text, to treat as categories."""
     passthrough: tuple[str, ...] = ()
     """Carried along unchanged, no feature."""
     kinds: dict[str, str] = field(default_factory=dict)
@@ -123,12 +123,12 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
 
     Examples
     --------
-    >>> schema = pa.schema({"t": pa.timestamp("s"), "x": pa.int32(), "s": pa.string(), "raw": pa.binary()})
+    >>> schema = pa.schema({"t": pa.timestamp("s"), "x": pa.int32(), "s": pa.string(), "m": pa.map_(pa.string(), pa.int8())})
     >>> roles = assign_roles(schema, ColumnSpec(time="t"))
     >>> [(column.name, column.kind) for column in roles.features]
     [('t', 'datetime'), ('x', 'numeric'), ('s', 'categorical')]
     >>> roles.dropped
-    (DroppedColumn(name='raw', reason='binary columns are not supported'),)
+    (DroppedColumn(name='m', reason='map columns are not supported'),)
     """
     chosen = spec.chosen_kinds
     named = [spec.time, spec.target, *spec.drop, *chosen, *spec.passthrough, *also]
@@ -160,7 +160,7 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
         elif _UNNAMED_INDEX.fullmatch(name) and name not in (spec.time, *chosen):
             dropped.append(DroppedColumn(name, "the unnamed index of a pandas frame"))
         elif kind is None:
-            dropped.append(DroppedColumn(name, f"{_family(type_)} columns are not supported"))
+            dropped.append(DroppedColumn(name, _why_unsupported(type_)))
         elif not kind_named(kind).accepts(type_):
             raise PlanError(f"Column {name!r} is of type {type_}; it cannot be of the kind {kind!r}.")
         else:
@@ -183,6 +183,12 @@ def _reasons(dropped: list[DroppedColumn], carried: list[str | None]) -> str:
     rest = sum(map(len, list(names.values())[_MAX_NAMED:]))
     more = f"; and {rest:,} more column{'s' if rest > 1 else ''}" if rest else ""
     return ("; ".join(texts[:_MAX_NAMED]) + more) or "the table has none"
+
+
+def _why_unsupported(type_: pa.DataType) -> str:
+    if is_bytes(plain_type(type_)) and not isinstance(type_, pa.BaseExtensionType):
+        return "binary columns are not supported; if it holds UTF-8 texts, name it in columns.categorical"
+    return f"{_family(type_)} columns are not supported"
 
 
 def _family(type_: pa.DataType) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.errors import DataError
+from emberharmony.errors import DataError, about_column
 from emberharmony.features.columns import ROW_NUMBER, SPLIT, ColumnRoles
 from emberharmony.features.kinds import numeric
 from emberharmony.features.kinds.base import DroppedColumn, FittedColumn
@@ -130,7 +130,8 @@ def datetime_features(rows: pa.Table, fitted: Preprocessing) -> dict[str, Featur
     for column in fitted.columns:
         kind = kind_named(column.kind)
         if kind.step == "datetime-features":
-            blocks[column.name] = kind.transform(rows[column.name], column)
+            with about_column(column.name):
+                blocks[column.name] = kind.transform(rows[column.name], column)
     return blocks
 
 
@@ -139,7 +140,8 @@ def encode(rows: pa.Table, times: Mapping[str, FeatureBlock], fitted: Preprocess
     out = np.empty((len(fitted.feature_names), rows.num_rows), np.float32)
     for column, place in zip(fitted.columns, _places(fitted), strict=True):
         name = column.name
-        out[place] = times[name] if name in times else kind_named(column.kind).transform(rows[name], column)
+        with about_column(name):
+            out[place] = times[name] if name in times else kind_named(column.kind).transform(rows[name], column)
     return out
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 N_CYCLES = 4
 """Cycles of a time: hour, day of the week, day of the month and month."""
+_OFFSET = re.compile(r"[+-]([01]\d|2[0-3]):[0-5]\d")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class CyclicalSpec:
     cycle: Literal["inclusive", "calendar"] = "inclusive"
     """What an hour, day of the week, day and month are divided by."""
     time_zone: str = "UTC"
-    """Where clocks are read, such as `America/New_York`; times without a zone are taken as they stand."""
+    """Where clocks are read, such as `America/New_York` or `+05:30`; times without a zone are taken as they stand."""
     epoch: bool = False
     """Whether the moment itself is a ninth feature: seconds since 1970, a number like any other."""
 
@@ -35,10 +37,14 @@ class CyclicalSpec:
         """Refuse unknown time zones."""
         from zoneinfo import ZoneInfo
 
+        if _OFFSET.fullmatch(self.time_zone):
+            return
         try:
             ZoneInfo(self.time_zone)
         except (ValueError, KeyError, OSError) as error:  # OSError: "America" is a folder of zones
-            raise ValueError(f"Time zone {self.time_zone!r} is not known; give one such as 'America/New_York'.") from error
+            raise ValueError(
+                f"Time zone {self.time_zone!r} is not known; give one such as 'America/New_York' or '+05:30'."
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from emberharmony.errors import about_column
 from emberharmony.features.columns import ColumnRoles
 from emberharmony.features.kinds.categorical import strings
 from emberharmony.features.kinds.registry import kind_named
@@ -39,6 +40,7 @@ def vocabulary_bounds(source: Source, table: TableInfo, names: Sequence[str], *,
         few = [name for name in names if len(seen[name]) < max_categories]
         rows = source.read(chunk, few, time=None)
         for name in few:
-            found = pc.unique(strings(rows[name]).drop_null())
+            with about_column(name):
+                found = pc.unique(strings(rows[name]).drop_null())
             seen[name] = pc.unique(pa.concat_arrays([seen[name], found]))[:max_categories]
     return {name: len(values) for name, values in seen.items()}

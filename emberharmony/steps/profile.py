@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from emberharmony.errors import about_column
 from emberharmony.features.columns import FeatureColumn
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.profile import ColumnProfile
@@ -14,4 +15,8 @@ from emberharmony.features.specs import FeatureSpecs
 
 def profile_rows(rows: pa.Table, columns: Sequence[FeatureColumn], specs: FeatureSpecs) -> dict[str, ColumnProfile]:
     """Return the mergeable profile of every feature column of some training rows."""
-    return {column.name: kind_named(column.kind).profile(rows[column.name], specs) for column in columns}
+    profiles = {}
+    for column in columns:
+        with about_column(column.name):
+            profiles[column.name] = kind_named(column.kind).profile(rows[column.name], specs)
+    return profiles

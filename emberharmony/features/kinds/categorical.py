@@ -14,10 +14,11 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from emberharmony import ops
-from emberharmony.arrow import is_category, plain, plain_type
+from emberharmony.arrow import invalid_text, is_bytes, is_category, plain, plain_type
+from emberharmony.errors import ValueRefusedError
 from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, share, stability_index
 from emberharmony.features.kinds.base import CategoryStates, Counted, FittedColumn, Step
-from emberharmony.features.kinds.numeric import Scaling, scale_each
+from emberharmony.features.kinds.numeric import Scaling, numbers, scale_each
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
 from emberharmony.stats.categories import top_categories
@@ -39,7 +40,7 @@ class FittedCategories(FittedColumn):
 
 
 class Categorical:
-    """Texts, dictionaries, and numbers or booleans that a job names in ``columns.categorical``."""
+    """Texts, dictionaries, and numbers, booleans or texts in binary columns that a job names in ``columns.categorical``."""
 
     name = "categorical"
     fitted = FittedCategories
@@ -49,7 +50,7 @@ class Categorical:
     def accepts(self, type_: pa.DataType, /) -> bool:
         """Whether values can be categories."""
         type_ = plain_type(type_)
-        return bool(pt.is_dictionary(type_)) or is_category(type_)
+        return bool(pt.is_dictionary(type_)) or is_category(type_) or is_bytes(type_)
 
     def width(self, specs: FeatureSpecs, *, n_distinct: int | None = None) -> int:
         """Return a feature for each value of the vocabulary, one for others and one for nulls."""
@@ -154,7 +155,13 @@ def deduplicated(names: Iterable[str], taken: set[str]) -> tuple[str, ...]:
 def strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return a column as the strings that categories and hash keys are made of; NaN is null.
 
-    Equal numbers have the same text, whatever their type: 1.0 is ``1``, -0.0 is ``0`` and a decimal 1.50 is ``1.5``.
+    Equal numbers have the same text, whatever their type: 1.0 is ``1``, -0.0 is ``0`` and a decimal 1.50 is ``1.5``. A
+    duration is its number of seconds, and bytes are the UTF-8 text that they hold.
+
+    Raises
+    ------
+    ValueRefusedError
+        If bytes are not UTF-8.
 
     Examples
     --------
@@ -166,6 +173,10 @@ def strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     column = plain(column)
     if pt.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if is_bytes(column.type):
+        return _texts_of_bytes(column)
+    if pt.is_duration(column.type):
+        return _float_texts(pa.chunked_array([pa.array(numbers(column), from_pandas=True)]))
     if pt.is_floating(column.type):
         return _float_texts(column)
     if pt.is_decimal(column.type):
@@ -175,6 +186,17 @@ def strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
             pa.timestamp(column.type.unit, "UTC")
         )  # Arrow cannot print a zone that this machine does not know
     return column.cast(pa.large_string())
+
+
+def _texts_of_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    texts = column.cast(pa.large_binary()).cast(pa.large_string(), safe=False)
+    wrong = invalid_text(texts)
+    if wrong is not None:
+        raise ValueRefusedError(
+            f"holds {wrong[:40]!r}, which is not UTF-8 text, so its values cannot be categories. Convert the column to UTF-8 "
+            f"in the source, or leave it out with columns.drop."
+        )
+    return texts
 
 
 def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:

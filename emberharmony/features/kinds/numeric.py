@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from emberharmony import ops
-from emberharmony.arrow import plain_type
+from emberharmony.arrow import TICKS_PER_SECOND, holds_seconds, plain_type
 from emberharmony.backend import select
 from emberharmony.errors import DataError
 from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, stability_index
@@ -77,7 +77,7 @@ class FittedNumber(FittedColumn):
 
 
 class Numeric:
-    """Integers, floats and decimals; infinities count as missing."""
+    """Integers, floats and decimals, durations and times of day in seconds; infinities count as missing."""
 
     name = "numeric"
     fitted = FittedNumber
@@ -87,7 +87,7 @@ class Numeric:
     def accepts(self, type_: pa.DataType, /) -> bool:
         """Whether a type holds numbers."""
         type_ = plain_type(type_)
-        return bool(pt.is_integer(type_) or pt.is_floating(type_) or pt.is_decimal(type_))
+        return bool(pt.is_integer(type_) or pt.is_floating(type_) or pt.is_decimal(type_) or holds_seconds(type_))
 
     def width(self, specs: FeatureSpecs, *, n_distinct: int | None = None) -> int:
         """Return 1: the scaled number."""
@@ -161,6 +161,9 @@ class Numeric:
             nonfinite = f"IS_NAN({value}) OR IS_INF({value})"
             number = f"IF({nonfinite}, NULL, {value})"
             return number_aggregates(value, number, f"COUNTIF({nonfinite})", n_quantiles=n_quantiles)
+        if sql_type == "TIME":
+            seconds = f"TIME_DIFF({value}, TIME '00:00:00', MICROSECOND) / 1000000"
+            return number_aggregates(value, seconds, n_quantiles=n_quantiles)
         return number_aggregates(value, f"CAST({value} AS FLOAT64)", n_quantiles=n_quantiles)
 
     def why_not_aggregated(self, type_: pa.DataType, specs: FeatureSpecs) -> str | None:
@@ -190,9 +193,20 @@ def fitted_scaling(name: str, profile: ColumnProfile) -> Scaling:
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> FloatArray:
-    """Return a numeric or boolean column as float64 of shape ``(n_rows,)``, with NaN for null."""
+    """Return a numeric or boolean column as float64 of shape ``(n_rows,)``, with NaN for null.
+
+    Durations and times of day are in seconds.
+
+    Examples
+    --------
+    >>> numbers(pa.array([1_500, None], pa.duration("ms"))).tolist()
+    [1.5, nan]
+    """
     if pt.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if holds_seconds(column.type):
+        whole = column.cast(pa.int32() if pt.is_time32(column.type) else pa.int64())
+        return numbers(whole) / TICKS_PER_SECOND[column.type.unit]
     if pt.is_boolean(column.type):
         column = column.cast(pa.int8())
     values = column.cast(pa.float64(), safe=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from emberharmony.arrow import is_bytes, plain_type
 from emberharmony.features.kinds.base import AnyKind, FittedColumn
 from emberharmony.features.kinds.boolean import Boolean
 from emberharmony.features.kinds.categorical import Categorical
@@ -63,12 +64,15 @@ def kind_of(type_: pa.DataType, /) -> str | None:
     """Return the kind of this library for an Arrow type; ``None`` for types that are not supported.
 
     Kinds from outside take only the columns that a job gives them: to install a package must not change a job's features.
+    Binary columns may hold texts, which only the job knows; they are categories if it says so.
 
     Examples
     --------
-    >>> kind_of(pa.int8()), kind_of(pa.dictionary(pa.int8(), pa.int64())), kind_of(pa.duration("s"))
-    ('numeric', 'categorical', None)
+    >>> kind_of(pa.int8()), kind_of(pa.dictionary(pa.int8(), pa.int64())), kind_of(pa.duration("s")), kind_of(pa.binary())
+    ('numeric', 'categorical', 'numeric', None)
     """
+    if is_bytes(plain_type(type_)):
+        return None
     return next((kind.name for kind in _BY_TYPE if kind.accepts(type_)), None)
 
 

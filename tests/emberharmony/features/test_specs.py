@@ -5,10 +5,17 @@ import pytest
 from emberharmony.features.specs import CategorySpec, CyclicalSpec, FeatureSpecs, NumberSpec
 
 
-@pytest.mark.parametrize("time_zone", ["Mars/Olympus", "", "America", "/etc/passwd", "../UTC"])
+@pytest.mark.parametrize(
+    "time_zone", ["Mars/Olympus", "", "America", "/etc/passwd", "../UTC", "+5:30", "+24:00", "+05:60", "05:30", "UTC+05:30"]
+)
 def test_unknown_time_zones(time_zone):
-    with pytest.raises(ValueError, match="is not known; give one such as 'America/New_York'"):
+    with pytest.raises(ValueError, match="is not known; give one such as 'America/New_York' or '\\+05:30'"):
         CyclicalSpec(time_zone=time_zone)
+
+
+@pytest.mark.parametrize("time_zone", ["+05:30", "-03:00", "+00:00", "-23:59", "Asia/Kolkata"])
+def test_offsets_are_time_zones(time_zone):
+    assert CyclicalSpec(time_zone=time_zone).time_zone == time_zone
 
 
 def test_at_least_one_category():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.arrow import TICKS_PER_DAY, text_columns
+from emberharmony.arrow import TICKS_PER_DAY, is_bytes, text_columns
 from emberharmony.errors import DataError
 from emberharmony.features.table_types import FROM_FOLDERS
 from emberharmony.io.sources.base import TableInfo
@@ -20,6 +20,9 @@ from emberharmony.io.sources.parquet.widths import stored_widths, text_widths
 from emberharmony.messages import listed
 from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.typing import IntArray
+
+_TEXT_BYTES = 1024
+"""Values of a binary column that take more bytes are images or documents, not texts of categories."""
 
 
 class ParquetTable:
@@ -92,7 +95,7 @@ class ParquetTable:
         }
         stored = stored_widths(self.files, self.groups, self.leaves, self.schema)
         stored |= {name: 8.0 + values.nbytes / len(values) for name, values in self.partitions.items() if name in stored}
-        texts = {name: self.leaves.index(name) for name in text_columns(self.schema) if name not in self.partitions}
+        texts = {name: self.leaves.index(name) for name in self._measured_columns(stored)}
         return TableInfo(
             self.schema,
             n_rows,
@@ -101,6 +104,11 @@ class ParquetTable:
             stored_bytes_per_row=stored,
             name=f"The table {self.spec}",
         )
+
+    def _measured_columns(self, stored: Mapping[str, float]) -> list[str]:
+        """Return the columns whose values are measured: texts, and bytes that are short enough to be texts."""
+        names = [name for name in text_columns(self.schema) if name not in self.partitions]
+        return [n for n in names if not is_bytes(self.schema.field(n).type) or stored[n] <= _TEXT_BYTES]
 
     def group_nulls(self, column: str) -> Iterator[tuple[RowGroup, int | None]]:
         """Yield each row group and its number of nulls; ``None`` if its statistics do not hold that number."""

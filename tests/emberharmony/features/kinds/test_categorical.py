@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emberharmony.errors import ValueRefusedError
 from emberharmony.features.drift import is_major
 from emberharmony.features.kinds.categorical import Categorical, codes, deduplicated, feature_names, one_hot, strings
 from emberharmony.features.specs import CategorySpec, FeatureSpecs, NumberSpec
@@ -44,12 +45,23 @@ def test_codes(column):
         (pa.array([1.5, float("nan"), None]), ["1.5", None, None]),
         (pa.array([Decimal("1.50")], pa.decimal128(5, 2)), ["1.5"]),
         (pa.array([7, None, 3]).dictionary_encode(), ["7", None, "3"]),
+        (pa.array(["é".encode(), None, b"a"]), ["é", None, "a"]),
+        (pa.array([b"ab", None], pa.binary(2)), ["ab", None]),
+        (pa.array([b"ab", None], pa.binary_view()), ["ab", None]),
+        (pa.array([b"ab", None]).dictionary_encode(), ["ab", None]),
+        (pa.array([1_500, None, 60_000], pa.duration("ms")), ["1.5", None, "60"]),
     ],
     ids=str,
 )
 def test_forced_categories_of_numbers_and_booleans(column, expected):
     assert strings(column).to_pylist() == expected
     assert strings(pa.chunked_array([column])).to_pylist() == expected
+
+
+@pytest.mark.parametrize("type_", [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(3)], ids=str)
+def test_bytes_that_are_no_text(type_):
+    with pytest.raises(ValueRefusedError, match=r"holds b'ab\\xff', which is not UTF-8 text"):
+        strings(pa.array([b"abc", None, b"ab\xff"], type_))
 
 
 NUMBERS = [

@@ -105,7 +105,9 @@ def test_any_rows_in_any_blocks(numbers, block, cycle):
         assert_follows(cyclical_features(numbers, unit="s", cycle=cycle), numbers.astype("M8[s]"), cycle)
 
 
-@pytest.mark.parametrize("time_zone", ["America/New_York", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "UTC"])
+@pytest.mark.parametrize(
+    "time_zone", ["America/New_York", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "UTC", "+05:30", "-03:45"]
+)
 def test_the_time_on_the_wall(backend, time_zone):
     """Each half hour of two years, with their changes to summer time and back, and of years before and after."""
     pieces = [

@@ -33,7 +33,8 @@ from tests.jobs import small_table, write_table
         (pa.dictionary(pa.int8(), pa.int64()), "categorical"),  # as a pandas Categorical of numbers
         (pa.dictionary(pa.int8(), pa.date32()), "datetime"),
         (pa.run_end_encoded(pa.int32(), pa.float32()), "numeric"),
-        *((t, None) for t in (pa.binary(), pa.time32("s"), pa.duration("s"), pa.list_(pa.int8()), pa.null())),
+        *((t, "numeric") for t in (pa.time32("s"), pa.time64("ns"), pa.duration("ns"), pa.decimal32(9, 2), pa.decimal64(18))),
+        *((t, None) for t in (pa.binary(), pa.large_binary(), pa.binary(4), pa.list_(pa.int8()), pa.null())),
         *((t, None) for t in (pa.binary_view(), pa.uuid(), pa.month_day_nano_interval())),
     ],
     ids=str,
