@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from emberharmony import ops
 from emberharmony.errors import PlanError
+from emberharmony.settings import Section
 from emberharmony.stats.eigenspaces import leading_eigenvectors
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, on_host, wide_enough_for
@@ -28,13 +29,11 @@ _SAME_LOADING = 1e-4  # far above the rounding error of a loading, even in float
 
 
 @dataclass(frozen=True)
-class PCASpec:
+class PCASpec(Section):
     """How many principal components of the windows are kept, for each stride."""
 
     components: int | None = None
     """Components to keep; by default half of the numbers of a window (`size` times features), at most 32."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Check the number of components."""

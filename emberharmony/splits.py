@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emberharmony.messages import check_distinct
 from emberharmony.ops import random
+from emberharmony.settings import Section
 from emberharmony.typing import IntArray
 
 SPLITS = ("train", "validation", "test")
@@ -26,7 +27,7 @@ SplitCodes = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
-class SplitSpec:
+class SplitSpec(Section):
     """How the rows are divided into train, validation and test.
 
     ``temporal``: the earliest rows are for training. The boundary is the time of the row at that rank; rows of equal time stay
@@ -49,8 +50,6 @@ class SplitSpec:
     """Seed of the draw (random and hash)."""
     keys: tuple[str, ...] = ()
     """Columns of a hash split."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Check that the settings fit together."""

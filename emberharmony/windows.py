@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+
+from emberharmony.settings import Section
 
 
 @dataclass(frozen=True)
-class WindowSpec:
+class WindowSpec(Section):
     """Temporal windows of `size` rows, one every `stride` rows, for each of several strides.
 
     Without strides there are no windows.
@@ -22,8 +23,6 @@ class WindowSpec:
     """Rows of a window."""
     strides: tuple[int, ...] = (1, 3, 5)
     """Rows between the starts of two windows; each stride gives windows and a PCA of its own."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Check size and strides."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -15,6 +15,7 @@ from emberharmony.errors import PlanError
 from emberharmony.features.kinds.base import DroppedColumn
 from emberharmony.features.kinds.registry import kind_named, kind_of
 from emberharmony.messages import did_you_mean, listed, shown
+from emberharmony.settings import Section
 
 NullTime = Literal["error", "drop"]
 ROW_NUMBER = "row_number"
@@ -27,7 +28,7 @@ _OF_WINDOWS = re.compile("stride|first_row|last_row|start_time|end_time|pc_[0-9]
 
 
 @dataclass(frozen=True)
-class ColumnSpec:
+class ColumnSpec(Section):
     """Roles that the job gives to columns; every other role follows from a column's type."""
 
     time: str | None = None
@@ -46,8 +47,6 @@ class ColumnSpec:
     """Columns with a larger share of missing training values make no features."""
     null_time: NullTime = "error"
     """Rows without a time: refuse the job, or leave them out and count them."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse a column with two roles, and unknown kinds."""

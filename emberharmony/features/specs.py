@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
+
+from emberharmony.settings import Section
 
 N_CYCLES = 4
 """Cycles of a time: hour, day of the week, day of the month and month."""
@@ -12,7 +14,7 @@ _OFFSET = re.compile(r"[+-]([01]\d|2[0-3]):[0-5]\d")
 
 
 @dataclass(frozen=True)
-class CyclicalSpec:
+class CyclicalSpec(Section):
     """How times become angles.
 
     ``inclusive`` divides by the largest value (23, 6, 30, 11), so that 23:00 falls on 00:00. ``calendar`` divides by the
@@ -31,8 +33,6 @@ class CyclicalSpec:
         """Features of every datetime column."""
         return 2 * N_CYCLES + self.epoch
 
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
-
     def __post_init__(self) -> None:
         """Refuse unknown time zones."""
         from zoneinfo import ZoneInfo
@@ -48,13 +48,11 @@ class CyclicalSpec:
 
 
 @dataclass(frozen=True)
-class CategorySpec:
+class CategorySpec(Section):
     """How categories become one-hot features."""
 
     max_categories: int = 100
     """Most frequent training values of each column that get a feature; the rest share `_other`, nulls have `_null`."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse a vocabulary of no values."""
@@ -63,13 +61,11 @@ class CategorySpec:
 
 
 @dataclass(frozen=True)
-class NumberSpec:
+class NumberSpec(Section):
     """How numbers are scaled."""
 
     scale: Literal["numeric", "all"] = "numeric"
     """What is scaled to mean 0 and deviation 1 of the training rows: numeric columns, or all features."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from emberharmony.errors import EmberharmonyError, MissingLibraryError, TerminalError
 from emberharmony.io.bigquery.failures import RetrySpec
 from emberharmony.io.bigquery.identifiers import checked_labels, checked_location, checked_project, of_setting
+from emberharmony.settings import Section
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -28,7 +29,7 @@ _ANY_SIZE: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_mes
 
 
 @dataclass(frozen=True)
-class BigQueryConnection:
+class BigQueryConnection(Section):
     """How to reach BigQuery: plain values, so that it can stand in a configuration and travel to a worker.
 
     Credentials come from `google.auth.default`, unless `service_account_file` names a key file or `credentials_block` a block
@@ -62,8 +63,6 @@ class BigQueryConnection:
     """Bound on the bytes of each query; by default none."""
     retry: RetrySpec = field(default_factory=RetrySpec)
     """How failures are retried."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         checked_labels(dict(self.labels))

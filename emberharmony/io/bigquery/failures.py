@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
 from emberharmony.errors import EmberharmonyError, TerminalError, TransientError
+from emberharmony.settings import Section
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ _SECRET: Final = re.compile(
 
 
 @dataclass(frozen=True)
-class RetrySpec:
+class RetrySpec(Section):
     """How often a transient failure is retried, and how long to wait between attempts.
 
     `attempts` counts failures in a row: a stream that made progress in between starts counting again. Waits double from

@@ -16,6 +16,7 @@ from emberharmony.errors import DataError
 from emberharmony.io.bigquery.connection import Clients, library
 from emberharmony.io.bigquery.failures import asked_wait_s, google_errors, is_transient, raise_explained, retried
 from emberharmony.io.bigquery.identifiers import TableName
+from emberharmony.settings import Section
 
 _LOGGER = logging.getLogger(__name__)
 _MAX_RESTRICTION_BYTES: Final = 1_000_000
@@ -28,7 +29,7 @@ _STREAM_BYTES: Final = 32 * 2**20
 
 
 @dataclass(frozen=True)
-class ReadSpec:
+class ReadSpec(Section):
     """How a range is read.
 
     A session covers one chunk, so a few streams saturate its reader; BigQuery may grant fewer than asked for.

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, checked_labels, parse_dataset
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.paths import Folder
+from emberharmony.settings import Section
 
 _BUCKET: Final = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:/|$)")
 Disposition = Literal["replace", "append", "fail", "replace_partitions"]
 
 
 @dataclass(frozen=True)
-class BigQuerySinkSpec:
+class BigQuerySinkSpec(Section):
     """Where a run's tables go: `features`, one `windows_stride_N` for each stride, and `runs`, a line for each run.
 
     ``replace`` puts this run's rows in place of all others, ``replace_partitions`` in place of those of the same partitions,
@@ -50,8 +51,6 @@ class BigQuerySinkSpec:
     """Streams of `method: storage_write`."""
     connection: BigQueryConnection = field(default_factory=BigQueryConnection)
     """How to reach BigQuery."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

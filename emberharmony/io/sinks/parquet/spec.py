@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.paths import Folder
+from emberharmony.settings import Section
 
 
 @dataclass(frozen=True)
-class ParquetSinkSpec:
+class ParquetSinkSpec(Section):
     """A folder that receives `features`, `windows`, `state` and `manifest.json`."""
 
     path: Folder
@@ -19,5 +20,3 @@ class ParquetSinkSpec:
     """The kind of sink."""
     mode: Access = "private"
     """Who may read the result: its owner, the owner's group as well, or those whom the process's umask allows."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, parse_dataset, quote
 from emberharmony.io.bigquery.parameters import checked_parameters
 from emberharmony.io.bigquery.read import ReadSpec
 from emberharmony.messages import check_distinct
+from emberharmony.settings import Section
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Pin:
 
 
 @dataclass(frozen=True)
-class BigQuerySourceSpec:
+class BigQuerySourceSpec(Section):
     """A table, a view or a query, and which of its rows and columns the job may use.
 
     `where` and `query` are the user's own SQL and run unchanged, with the user's rights; everything else is quoted or passed
@@ -63,8 +64,6 @@ class BigQuerySourceSpec:
     """How a range is read."""
     connection: BigQueryConnection = field(default_factory=BigQueryConnection)
     """How to reach BigQuery."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse contradictory settings."""

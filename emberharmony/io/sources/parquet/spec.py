@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from emberharmony.errors import PlanError
 from emberharmony.io.store.paths import checked_path
 from emberharmony.messages import check_distinct
+from emberharmony.settings import Section
 
 
 @dataclass(frozen=True)
-class ParquetSourceSpec:
+class ParquetSourceSpec(Section):
     """A Parquet file or many of one schema; folders named ``key=value`` give their files' rows a column."""
 
     path: str | tuple[str, ...]
@@ -20,8 +21,6 @@ class ParquetSourceSpec:
     """The kind of source."""
     columns: tuple[str, ...] | None = None
     """The only columns that the job knows; by default all."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         """Refuse what is no path of this machine."""
