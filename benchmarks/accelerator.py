@@ -44,7 +44,7 @@ def kernels(n_rows: int, n_features: int, size: int) -> list[Kernel]:
         Kernel("scale", lambda: scale(x, Scaling(1e6, 1e6, 3.0)), np.asarray),
         Kernel("one-hot of 100", lambda: one_hot(codes, 100), np.asarray),
         Kernel("windows' Gram", lambda: WindowGram.of(rows, start=0, size=size, stride=1), lambda s: s.gram / s.n_windows),
-        Kernel("project", lambda: pca.project(rows, first=0, count=n_rows - size + 1), np.asarray),
+        Kernel("project", lambda: pca.project(rows, np.arange(n_rows - size + 1)), np.asarray),
     ]
 
 

@@ -69,7 +69,7 @@ def windowed_pca(rounds: int, *, n_features: int, size: int) -> None:
 
     def ours() -> np.ndarray:
         state = WindowGram.of(block, start=0, size=size, stride=1)
-        return WindowPCA.fit(state, PCASpec(components)).project(block, first=0, count=count)
+        return WindowPCA.fit(state, PCASpec(components)).project(block, np.arange(count))
 
     exact = materialised_pca(rows.astype(np.float64), size=size, stride=1, components=components)
     np.testing.assert_allclose(np.abs(ours()[:4]), np.abs(exact[:, :4].T), atol=2e-3)  # all sides compute the same

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, on_host, wide_enough_for
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.threads import each_block, one_blas_thread, threads_for
-from emberharmony.typing import Arrays, FeatureBlock, FloatArray
+from emberharmony.typing import Arrays, FeatureBlock, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
@@ -128,54 +129,53 @@ class WindowPCA:
         weight: FloatArray = np.abs(self.components).sum(axis=0).reshape(self.size, self.n_features)
         return weight
 
-    def project(self, rows: FeatureBlock, /, *, first: int, count: int) -> FeatureBlock:
-        """Return the scores of `count` windows, computed on the current backend.
+    def project(self, rows: FeatureBlock, starts: IntArray, /) -> FeatureBlock:
+        """Return the scores of windows, computed on the current backend.
 
         Parameters
         ----------
         rows : array of shape (n_features, n_rows)
-            Adjacent rows of a series, which hold all of the windows.
-        first, count : int
-            Row of `rows` where the first window begins, and the number of windows, one every `stride` rows.
+            Adjacent rows, which hold all of the windows.
+        starts : int64 array of shape (n_windows,)
+            Places in `rows`, ascending, where the windows begin.
 
         Returns
         -------
-        float32 array of shape (n_components, count)
+        float32 array of shape (n_components, n_windows)
             Scores beyond float32 are clipped to its range.
         """
         with wide_enough_for(rows):
-            return self._project(rows, first=first, count=count)
+            return self._project(rows, starts)
 
-    def _project(self, rows: FeatureBlock, *, first: int, count: int) -> FeatureBlock:
-        out = np.empty((self.n_components, count), np.float32)
-        dtype, stride = compute_dtype(), self.stride
+    def _project(self, rows: FeatureBlock, starts: IntArray) -> FeatureBlock:
+        out = np.empty((self.n_components, len(starts)), np.float32)
+        dtype = compute_dtype()
         at_once = max(1, _PRODUCT_DEPTH // self.n_features)  # rows of the windows to one product
         loadings = ops.asarray(self.components, dtype=dtype)
         offset = ops.asarray((self.components @ self.mean)[:, None], dtype=dtype)
         step = _HOST_BLOCK_WINDOWS if on_host() else _DEVICE_BLOCK_WINDOWS
 
-        def score(begin: int) -> None:
-            n = min(step, count - begin)
-            at, reach = first + begin * stride, (n - 1) * stride + 1
-            x = ops.astype(ops.asarray(rows[:, at : at + reach + self.size - 1]), dtype)
+        def score(block: slice) -> None:
+            at, stop = int(starts[block.start]), int(starts[block.stop - 1]) + self.size
+            x = ops.astype(ops.asarray(rows[:, at:stop]), dtype)
+            row_of = _rows_of_windows(x, starts[block] - at, self.stride)
             scores = -offset
             for i in range(0, self.size, at_once):
                 some = range(i, min(i + at_once, self.size))
-                taken = ops.concat([x[:, j : j + reach : stride] for j in some], axis=0)
+                taken = ops.concat([row_of(j) for j in some], axis=0)
                 scores = scores + loadings[:, some.start * self.n_features : some.stop * self.n_features] @ taken
-            out[:, begin : begin + n] = ops.astype(ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()
+            out[:, block] = ops.astype(ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()
 
         window_bytes = 8 * (at_once * self.n_features + self.n_features + 3 * self.n_components)
-        each_block(score, range(0, count, step), n_threads=threads_for(step * window_bytes))
+        each_block(score, _blocks(starts, step, step * self.stride), n_threads=threads_for(step * window_bytes))
         return out
 
-    def explained_squares(self, scores: FeatureBlock, rows: FeatureBlock, /, *, first: int) -> ExplainedSquares:
+    def explained_squares(self, scores: FeatureBlock, rows: FeatureBlock, starts: IntArray, /) -> ExplainedSquares:
         """Return the squared distances of windows from the fitted mean, and the part of them that the scores explain.
 
-        `scores` is what `project` returned for the same `rows` and `first`.
+        `scores` is what `project` returned for the same `rows` and `starts`.
         """
-        mean = self.mean.reshape(self.size, self.n_features)
-        return ExplainedSquares.of(scores, rows, mean, first=first, stride=self.stride)
+        return ExplainedSquares.of(scores, rows, starts, self.mean.reshape(self.size, self.n_features))
 
     def to_sklearn(self) -> PCA:
         """Return the model as a fitted scikit-learn ``PCA`` of windows flattened row by row."""
@@ -209,6 +209,24 @@ class WindowPCA:
         total = float(arrays["total_variance"][0])
         parts = (arrays["mean"], arrays["components"], arrays["explained_variance"])
         return cls(size, stride, n_windows, *parts, total)
+
+
+def _blocks(starts: IntArray, n_windows: int, n_rows: int) -> list[slice]:
+    """Cut windows into blocks of at most `n_windows`, which begin in at most `n_rows` rows."""
+    blocks, begin = list[slice](), 0
+    while begin < len(starts):
+        stop = min(begin + n_windows, int(np.searchsorted(starts, starts[begin] + n_rows)))
+        blocks.append(slice(begin, stop))
+        begin = stop
+    return blocks
+
+
+def _rows_of_windows(x: Any, starts: IntArray, stride: int) -> Callable[[int], Any]:
+    """Return a function that gives row `j` of every window, of shape ``(n_features, n_windows)``."""
+    reach = int(starts[-1]) + 1
+    if reach == (len(starts) - 1) * stride + 1 and (np.diff(starts) == stride).all():
+        return lambda j: x[:, j : j + reach : stride]
+    return lambda j: ops.take(x, ops.asarray(starts + j), axis=1)
 
 
 def _centred(state: WindowGram) -> tuple[int, FloatArray, FloatArray]:

@@ -7,11 +7,11 @@ from prefect import task
 from emberharmony.pca import WindowPCA
 from emberharmony.series import Segment
 from emberharmony.steps.project import project
-from emberharmony.typing import FeatureBlock
+from emberharmony.typing import FeatureBlock, IntArray
 from tasks.options import STEP
 
 
 @task(name="PCA", **STEP)
-def project_windows(pca: WindowPCA, rows: Segment, starts: range) -> FeatureBlock:
+def project_windows(pca: WindowPCA, rows: Segment, starts: IntArray) -> FeatureBlock:
     """Project windows on the principal components of their stride."""
     return project(pca, rows, starts)

@@ -9,7 +9,7 @@ import numpy as np
 from emberharmony.errors import DataError
 from emberharmony.notebook.matrix_batch import MatrixBatch
 from emberharmony.notebook.spool import RowSpool
-from emberharmony.series import Segment, overlapping_segments
+from emberharmony.series import Segment
 from emberharmony.typing import FloatArray
 
 _COPIED_ROWS = 65_536
@@ -38,14 +38,15 @@ class SeriesSpool(RowSpool):
         if not self.n_rows:
             raise DataError("The batches hold no rows; there is nothing to make windows of.")
 
-    def series(self) -> list[range]:
-        """Rows of every series."""
-        return [range(a, b) for a, b in zip(self._starts, [*self._starts[1:], self.n_rows], strict=True)]
-
     def segments(self, batch_rows: int, halo: int) -> Iterator[Segment]:
-        """Yield the segments of every series, of `batch_rows` new rows each and the halo before them."""
-        for rows in self.series():
-            yield from overlapping_segments(self.blocks(rows.start, rows.stop, batch_rows), halo)
+        """Yield segments of `batch_rows` new rows, and before them the last rows of their series: at most `halo`."""
+        starts = np.array(self._starts, np.int64)
+        for begin in range(0, self.n_rows, batch_rows):
+            stop = min(begin + batch_rows, self.n_rows)
+            origin = int(starts[np.searchsorted(starts, begin, side="right") - 1])
+            first = max(begin - halo, origin)
+            borders = starts[np.searchsorted(starts, first, side="right") : np.searchsorted(starts, stop)] - first
+            yield Segment(first - origin, self.read(first, stop), borders=borders)
 
     def last(self, n_rows: int) -> Segment:
         """Return the last rows of a spool of one series."""

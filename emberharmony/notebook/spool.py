@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from typing import BinaryIO, Self
 
 import numpy as np
@@ -51,11 +50,6 @@ class RowSpool(_RowFile):
         self._file.seek(start * row_bytes)
         rows = np.frombuffer(self._file.read((stop - start) * row_bytes), np.float32).reshape(-1, self._n_columns)
         return np.ascontiguousarray(rows.T)
-
-    def blocks(self, start: int, stop: int, n_rows: int) -> Iterator[FeatureBlock]:
-        """Yield rows ``[start, stop)`` in blocks of at most `n_rows`."""
-        for begin in range(start, stop, n_rows):
-            yield self.read(begin, min(begin + n_rows, stop))
 
 
 class MatrixFile(_RowFile):

@@ -14,7 +14,7 @@ from emberharmony.features.kinds.numeric import count_clipped
 from emberharmony.notebook.series_spool import SeriesSpool
 from emberharmony.notebook.spool import MatrixFile
 from emberharmony.notebook.stride_state import FittedStride
-from emberharmony.series import Segment, overlapping_segments
+from emberharmony.series import Segment
 from emberharmony.stats.window_gram import WindowGram, merge_segments
 from emberharmony.steps.featurize import window_states
 from emberharmony.steps.project import project
@@ -37,12 +37,7 @@ def gram_states(spool: SeriesSpool, windows: WindowSpec, batch_rows: int) -> lis
     batch_rows : int
         Rows that are multiplied at once.
     """
-    total: list[WindowGram] = []
-    for rows in spool.series():
-        adjoining = overlapping_segments(spool.blocks(rows.start, rows.stop, batch_rows), halo=0)
-        states = merge_segments(window_states(segment, windows) for segment in adjoining)
-        total = [a.add_series(b) for a, b in zip(total, states, strict=True)] if total else states
-    return total
+    return merge_segments(window_states(segment, windows) for segment in spool.segments(batch_rows, halo=0))
 
 
 def scores_of(segments: Iterable[Segment], models: Mapping[int, FittedStride]) -> dict[int, Scores]:
@@ -53,7 +48,7 @@ def scores_of(segments: Iterable[Segment], models: Mapping[int, FittedStride]) -
         for segment in segments:
             for stride, model in models.items():
                 starts = segment.window_starts(model.pca.size, stride)
-                if starts:
+                if len(starts):
                     scores = project(model.shifted, segment, starts)
                     n_clipped[stride] += count_clipped(scores)
                     files[stride].append(scores)

@@ -47,7 +47,7 @@ from emberharmony.steps.profile import profile_rows
 from emberharmony.steps.project import project
 from emberharmony.steps.segments import TableSegment, no_rows, segments_by_split, window_columns
 from emberharmony.steps.split import OneSplit, RowSplit, TemporalSplit, row_split
-from emberharmony.typing import FeatureBlock
+from emberharmony.typing import FeatureBlock, IntArray
 from emberharmony.windows import WindowSpec
 
 TRAIN = SPLITS.index("train")
@@ -72,7 +72,7 @@ class Steps:
     encode: Callable[[pa.Table, Mapping[str, FeatureBlock], Preprocessing], FeatureBlock] = encode
     split: Callable[[RowSplit, Chunk, pa.Table], SplitCodes] = split_codes
     window_states: Callable[[Segment, WindowSpec], list[WindowGram]] = window_states
-    project: Callable[[WindowPCA, Segment, range], FeatureBlock] = project
+    project: Callable[[WindowPCA, Segment, IntArray], FeatureBlock] = project
     write_part: Callable[[Store, str, pa.Table, Encoding], FileRecord] = write_part
 
 
@@ -118,7 +118,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     runs = {"time": time_runs(rows, plan.roles.time, codes)} if plan.roles.time and windows.halo else {}
     block = steps.encode(rows, steps.datetime_features(rows, fitted), fitted)
     carried = rows.select([ROW_NUMBER, *plan.roles.carried])
-    segments = segments_by_split(carried, block, codes, _series_starts(run, chunk))
+    segments = segments_by_split(carried, block, codes, _series_starts(run, chunk.index))
     files, encoding = list[FileRecord](), feature_encoding(fitted)
     if not job.fits:
         counts = drift_counts(rows, fitted, run.fitted.baselines)
@@ -161,7 +161,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         segment = _read_segment(run, featurized, name).followed_by(_read_halo(run, chunk, name))
         for stride, pca in run.fitted.pcas.items():
             starts = segment.window_starts(windows.size, stride)
-            if not starts and not is_short:
+            if not len(starts) and not is_short:
                 continue
             scores = steps.project(pca, segment, starts)
             columns = window_columns(segment, starts, halo=windows.halo, time=plan.roles.time, target=plan.roles.target)
@@ -170,7 +170,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             n_windows[f"{stride}/{name}"] = len(starts)
             clipped[str(stride)] += count_clipped(scores)
             if not plan.spec.job.fits:
-                explained[str(stride)] = pca.explained_squares(scores, segment.block, first=starts.start - segment.start)
+                explained[str(stride)] = pca.explained_squares(scores, segment.block, starts)
     seconds = time.perf_counter() - began
     found = {stride: n for stride, n in clipped.items() if n}
     return Receipt("project", chunk.index, n_windows, tuple(files), backend, seconds, explained=explained, clipped=found)
@@ -247,8 +247,8 @@ def _receipt(
     return Receipt(stage, chunk.index, rows, tuple(files), backend, seconds, int((codes < 0).sum()))
 
 
-def _series_starts(run: Run, chunk: Chunk) -> dict[str, int]:
-    return dict(zip(run.plan.splits, run.fitted.series_starts[chunk.index].tolist(), strict=True))
+def _series_starts(run: Run, chunk: int) -> dict[str, int]:
+    return dict(zip(run.plan.splits, run.fitted.series_starts[chunk].tolist(), strict=True))
 
 
 def _heads(plan: StagedPlan, segments: Mapping[str, TableSegment], features: Sequence[str]) -> dict[str, pa.Table]:
@@ -260,8 +260,7 @@ def _heads(plan: StagedPlan, segments: Mapping[str, TableSegment], features: Seq
 
 def _read_segment(run: Run, featurized: Receipt, split: str) -> TableSegment:
     record = run.receipts.file("featurize", featurized.chunk, feature_part(split, featurized.chunk))
-    start = int(run.fitted.series_starts[featurized.chunk, run.plan.splits.index(split)])
-    return _segment_of(run, read_part(run.store, record), start)
+    return _segment_of(run, read_part(run.store, record), _series_starts(run, featurized.chunk)[split])
 
 
 def _read_halo(run: Run, chunk: Chunk, split: str) -> list[TableSegment]:
@@ -271,7 +270,8 @@ def _read_halo(run: Run, chunk: Chunk, split: str) -> list[TableSegment]:
     while missing and following < len(run.plan.chunks):
         if run.fitted.split_rows[following, column]:
             record = run.receipts.file("featurize", following, halo_name(following))
-            heads.append(_segment_of(run, read_halo(run.store, record, split).slice(0, missing), 0))
+            head = read_halo(run.store, record, split).slice(0, missing)
+            heads.append(_segment_of(run, head, _series_starts(run, following)[split]))
             missing -= heads[-1].n_rows
         following += 1
     return heads

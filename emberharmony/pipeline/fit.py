@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,13 +20,12 @@ from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.split_checks import check_neighbours, check_split_sizes
 from emberharmony.pipeline.state import write_state
-from emberharmony.series import Segment
+from emberharmony.series import Segment, joined
 from emberharmony.splits import SPLITS
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.runs import Runs, merged_runs
 from emberharmony.stats.window_gram import WindowGram, merge_segments
 from emberharmony.steps.featurize import state_pays, window_states
-from emberharmony.typing import FeatureBlock
 
 
 def fit_features(run: Run, backend: str) -> Receipt:
@@ -87,39 +86,33 @@ def _category_states(run: Run, files: Mapping[str, FileRecord], column: int) -> 
 
 
 def _window_states(run: Run) -> Iterator[list[WindowGram]]:
-    """Gram states of consecutive segments of the training series, in order.
+    """Gram states of consecutive segments of the training rows, in order.
 
     Chunks that were too short to be worth matrices are joined again until they are.
     """
     windows, n_features = run.plan.spec.windows, len(run.fitted.preprocessing.feature_names)
-    rows: list[FeatureBlock] = []
-    start = 0
+    waiting: list[Segment] = []
     for receipt in run.receipts.all_of("featurize"):
         if not receipt.rows["train"]:
             continue
         state = receipt.find(grams_name(receipt.chunk))
         if state:
             run.store.check(state)
-            if rows:
-                yield window_states(_joined(rows, start), windows)
-            rows = []
+            if waiting:
+                yield window_states(joined(waiting), windows)
+            waiting = []
             yield [WindowGram.from_arrays(run.store.read_arrays(state, prefix=f"{s}/")) for s in windows.strides]
             continue
-        if not rows:
-            start = int(run.fitted.series_starts[receipt.chunk, 0])
-        rows.append(_train_block(run, receipt))
-        if state_pays(sum(block.nbytes for block in rows), windows, n_features):
-            yield window_states(_joined(rows, start), windows)
-            rows = []
-    if rows:
-        yield window_states(_joined(rows, start), windows)
+        waiting.append(_train_segment(run, receipt))
+        if state_pays(sum(segment.block.nbytes for segment in waiting), windows, n_features):
+            yield window_states(joined(waiting), windows)
+            waiting = []
+    if waiting:
+        yield window_states(joined(waiting), windows)
 
 
-def _joined(rows: Sequence[FeatureBlock], start: int) -> Segment:
-    return Segment(start, np.concatenate(rows, axis=1))
-
-
-def _train_block(run: Run, receipt: Receipt) -> FeatureBlock:
+def _train_segment(run: Run, receipt: Receipt) -> Segment:
     record = run.receipts.file("featurize", receipt.chunk, feature_part("train", receipt.chunk))
     names = run.fitted.preprocessing.feature_names
-    return block_of(read_part(run.store, record, names), names)
+    start = int(run.fitted.series_starts[receipt.chunk, 0])
+    return Segment(start, block_of(read_part(run.store, record, names), names))

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from emberharmony.typing import FeatureBlock, FloatArray
+from emberharmony.typing import FeatureBlock, FloatArray, IntArray
 
 _BLOCK_ROWS = 4_096  # so many rows in float64 stay in cache
 
@@ -20,7 +20,7 @@ class ExplainedSquares:
     total: float = 0.0
 
     @classmethod
-    def of(cls, scores: FeatureBlock, rows: FeatureBlock, mean: FloatArray, *, first: int, stride: int) -> Self:
+    def of(cls, scores: FeatureBlock, rows: FeatureBlock, starts: IntArray, mean: FloatArray) -> Self:
         """Sum over windows without building one.
 
         The squared distance of a row from the mean over all positions is computed once. One matrix product corrects it for
@@ -31,24 +31,25 @@ class ExplainedSquares:
         scores : array of shape (n_components, n_windows)
             Scores of the windows.
         rows : array of shape (n_features, n_rows)
-            Consecutive rows of a series, at least up to the last row of the last window.
+            Adjacent rows, which hold all of the windows.
+        starts : int64 array of shape (n_windows,)
+            Places in `rows`, ascending, where the windows begin.
         mean : array of shape (size, n_features)
             Fitted mean of each position in a window.
-        first, stride : int
-            First row of the first window within `rows`, and rows from one window to the next.
         """
         size, centre = len(mean), mean.mean(axis=0)
         offsets = mean - centre
-        n_windows = scores.shape[1]
-        step = max(1, _BLOCK_ROWS // stride)
-        total = n_windows * float(np.vdot(offsets, offsets))
-        for begin in range(0, n_windows, step):
-            reach = (min(step, n_windows - begin) - 1) * stride + 1  # rows from the first start to the last
-            at = first + begin * stride
-            x = rows[:, at : at + reach + size - 1].astype(np.float64) - centre[:, None]
+        total = len(starts) * float(np.vdot(offsets, offsets))
+        n_rows = int(starts[-1]) + 1 if len(starts) else 0
+        for begin in range(0, n_rows, _BLOCK_ROWS):
+            of_block = starts[slice(*np.searchsorted(starts, [begin, begin + _BLOCK_ROWS]))]
+            if not len(of_block):
+                continue
+            at = int(of_block[0])
+            x = rows[:, at : of_block[-1] + size].astype(np.float64) - centre[:, None]
             squares, products = np.einsum("ij,ij->j", x, x), offsets @ x
             for position in range(size):
-                taken = slice(position, position + reach, stride)
+                taken = of_block - at + position
                 total += float(squares[taken].sum() - 2.0 * products[position, taken].sum())
         explained = sum(float(np.vdot(score, score)) for score in (row.astype(np.float64) for row in scores))
         return cls(explained, max(total, 0.0))

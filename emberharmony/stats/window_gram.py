@@ -1,4 +1,4 @@
-"""The Gram matrix of all windows of a series, without building a window.
+"""The Gram matrix of all windows of one or several series, without building a window.
 
 Overlapping windows share rows. Block (i, j) of the Gram matrix of windows is the sum of the products ``x[p] x[p + j - i].T``
 over all rows ``p`` that are at position `i` of a window; it depends only on the lag ``j - i`` and on ``i`` modulo the stride.
@@ -19,23 +19,26 @@ from typing import Self
 import numpy as np
 
 from emberharmony import ops
+from emberharmony.stats.places import NO_BORDERS, series_bounds, window_places
 from emberharmony.stats.rows import on_host, rows_with_ones, wide_enough_for
 from emberharmony.threads import each_block, threads_for
-from emberharmony.typing import Arrays, FeatureBlock, FloatArray
+from emberharmony.typing import Arrays, FeatureBlock, FloatArray, IntArray
 
 _MAX_PRODUCT_BYTES = 64 * 2**20  # products of the strides that share a period
 _MAX_PERIOD = 64  # shared period: a series needs many lines for its products to be large
 _LONG_STRIDE = 1_000  # windows so far apart are few, and are built
 _HOST_BLOCK_ROWS = 6_000  # a block and its products stay in cache
 _DEVICE_BLOCK_ROWS = 262_144
+_BUILT_WINDOWS = 2_048
 
 
 @dataclass(frozen=True)
 class WindowGram:
-    """Gram matrix, sums and count of the windows of one segment of a series.
+    """Gram matrix, sums and count of the windows of a segment, which holds rows of one or several series.
 
     States of adjoining segments can be merged: each keeps the rows at its ends, from which the windows across the border are
     added. Windows start at rows whose number in the *series* is a multiple of the stride, so chunking does not move them.
+    A state that starts at row 0 begins another series, so no window lies across its border.
 
     Examples
     --------
@@ -49,31 +52,44 @@ class WindowGram:
 
     size: int
     stride: int
-    start: int  # number in the series of the first row
-    n_rows: int
+    start: int  # number of the first row in its series
+    stop: int  # number of the row after the last in the last row's series
+    is_one_series: bool
     gram: FloatArray  # (size * (n_features + 1),) squared
-    head: FeatureBlock  # (n_features, <= size - 1): first rows
-    tail: FeatureBlock  # (n_features, <= size - 1): last rows
+    head: FeatureBlock  # (n_features, <= size - 1): first rows of the first series
+    tail: FeatureBlock  # (n_features, <= size - 1): last rows of the last series
 
     @classmethod
-    def of(cls, rows: FeatureBlock, /, *, start: int, size: int, stride: int) -> Self:
-        """Return the state of the windows within `rows`, of shape ``(n_features, n_rows)``."""
-        (state,) = cls.of_strides(rows, start=start, size=size, strides=[stride])
+    def of(cls, rows: FeatureBlock, /, *, start: int, size: int, stride: int, borders: IntArray = NO_BORDERS) -> Self:
+        """Return the state of the windows of one stride; see `of_strides`."""
+        (state,) = cls.of_strides(rows, start=start, size=size, strides=[stride], borders=borders)
         return state
 
     @classmethod
-    def of_strides(cls, rows: FeatureBlock, /, *, start: int, size: int, strides: Sequence[int]) -> list[Self]:
-        """Return the states of several strides over the same rows; the strides share matrix products."""
-        with wide_enough_for(rows):
-            grams = window_grams(rows, start=start, size=size, strides=strides)
-        n_rows, halo = rows.shape[1], size - 1
-        head, tail = rows[:, :halo].copy(), rows[:, max(n_rows - halo, 0) :].copy()
-        return [cls(size, stride, start, n_rows, grams[stride], head, tail) for stride in strides]
+    def of_strides(
+        cls, rows: FeatureBlock, /, *, start: int, size: int, strides: Sequence[int], borders: IntArray = NO_BORDERS
+    ) -> list[Self]:
+        """Return the states of several strides over the same rows; the strides share matrix products.
 
-    @property
-    def stop(self) -> int:
-        """Number in the series of the first row after this segment."""
-        return self.start + self.n_rows
+        Parameters
+        ----------
+        rows : float32 array of shape (n_features, n_rows)
+            Adjacent rows.
+        start : int
+            Number of the first row in its series.
+        size, strides : int, sequence of int
+            Rows in a window, rows from one window's start to the next one's.
+        borders : int64 array, optional
+            Places in `rows`, ascending, whose row begins another series.
+        """
+        with wide_enough_for(rows):
+            grams = window_grams(rows, start=start, size=size, strides=strides, borders=borders)
+        n_rows, halo = rows.shape[1], size - 1
+        origins, stops = series_bounds(start, n_rows, borders)
+        stop = n_rows - int(origins[-1])
+        head = rows[:, : min(halo, stops[0])].copy()
+        tail = rows[:, max(n_rows - halo, origins[-1], 0) :].copy()
+        return [cls(size, stride, start, stop, not len(borders), grams[stride], head, tail) for stride in strides]
 
     @property
     def n_windows(self) -> int:
@@ -87,38 +103,52 @@ class WindowGram:
         Raises
         ------
         ValueError
-            If `other` does not begin where this segment ends.
+            If `other` neither begins a series nor continues the last one of this segment.
         """
-        if other.start != self.stop:
+        if other.start not in (0, self.stop):
             raise ValueError(f"Segments must adjoin: one ends at row {self.stop}, the other begins at {other.start}.")
+        if self._is_empty:
+            return other
+        if other._is_empty:
+            return self
+        halo = self.size - 1
+        if other.start == 0:  # of another series
+            return replace(other, start=self.start, is_one_series=False, gram=self.gram + other.gram, head=self.head)
+        gram = self.gram + other.gram + self._across(other)
+        head, tail = self.head, other.tail
+        if self.is_one_series:
+            head = np.concatenate([head, other.head], axis=1)[:, :halo]
+        if other.is_one_series:
+            tail = np.concatenate([self.tail, tail], axis=1)
+            tail = tail[:, max(tail.shape[1] - halo, 0) :]
+        is_one_series = self.is_one_series and other.is_one_series
+        return type(self)(self.size, self.stride, self.start, other.stop, is_one_series, gram, head, tail)
+
+    @property
+    def _is_empty(self) -> bool:
+        return self.is_one_series and self.start == self.stop
+
+    def _across(self, other: Self) -> FloatArray:
+        """Return the Gram matrix of the windows that begin in this segment's last series and end in the next segment."""
         bridge = np.concatenate([self.tail, other.head], axis=1)
         first = self.stop - self.tail.shape[1]
-        across = [
-            p
+        starts = [
+            p - first
             for p in range(_ceil_to(first, self.stride), self.stop, self.stride)
             if self.stop < p + self.size <= first + bridge.shape[1]
         ]
-        gram = self.gram + other.gram + _gram_of_windows(_with_ones(bridge), [p - first for p in across], self.size)
-        halo = self.size - 1
-        head = np.concatenate([self.head, other.head], axis=1)[:, :halo] if self.n_rows < halo else self.head
-        tail = np.concatenate([self.tail, other.tail], axis=1) if other.n_rows < halo else other.tail
-        tail = tail[:, max(tail.shape[1] - halo, 0) :]
-        return type(self)(self.size, self.stride, self.start, self.n_rows + other.n_rows, gram, head, tail)
-
-    def add_series(self, other: Self, /) -> Self:
-        """Return the sums over the windows of this series and of another one; the result cannot be merged with a segment."""
-        return replace(self, gram=self.gram + other.gram)
+        return _gram_of_windows(_with_ones(bridge), starts, self.size)
 
     def to_arrays(self) -> Arrays:
         """Return the state as named arrays."""
-        numbers = np.array([self.size, self.stride, self.start, self.n_rows], np.int64)
+        numbers = np.array([self.size, self.stride, self.start, self.stop, self.is_one_series], np.int64)
         return {"numbers": numbers, "gram": self.gram, "head": self.head, "tail": self.tail}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, /) -> Self:
         """Return the state that `to_arrays` wrote."""
-        size, stride, start, n_rows = map(int, arrays["numbers"])
-        return cls(size, stride, start, n_rows, arrays["gram"], arrays["head"], arrays["tail"])
+        size, stride, start, stop, is_one_series = map(int, arrays["numbers"])
+        return cls(size, stride, start, stop, bool(is_one_series), arrays["gram"], arrays["head"], arrays["tail"])
 
 
 def merge_segments(states: Iterable[Sequence[WindowGram]], /) -> list[WindowGram]:
@@ -137,17 +167,21 @@ def merge_segments(states: Iterable[Sequence[WindowGram]], /) -> list[WindowGram
     return merged
 
 
-def window_grams(rows: FeatureBlock, /, *, start: int, size: int, strides: Sequence[int]) -> dict[int, FloatArray]:
+def window_grams(
+    rows: FeatureBlock, /, *, start: int, size: int, strides: Sequence[int], borders: IntArray = NO_BORDERS
+) -> dict[int, FloatArray]:
     """Return the Gram matrices, by stride, of the complete windows within `rows`, computed on the current backend.
 
     Parameters
     ----------
     rows : array of shape (n_features, n_rows)
-        A segment of a series.
+        Adjacent rows.
     start : int
-        Number in the series of its first row; windows start at multiples of the stride.
+        Number of the first row in its series; windows start at multiples of the stride.
     size, strides : int, sequence of int
         Rows in a window, rows from one window's start to the next one's.
+    borders : int64 array, optional
+        Places in `rows`, ascending, whose row begins another series.
 
     Returns
     -------
@@ -155,6 +189,9 @@ def window_grams(rows: FeatureBlock, /, *, start: int, size: int, strides: Seque
         Windows are flattened row by row; each row ends with a one.
     """
     n_features, n_rows = rows.shape
+    if len(borders):
+        places = {s: window_places(size, s, start=start, n_rows=n_rows, borders=borders) for s in strides}
+        return {s: _of_built_windows(rows, starts, size) for s, starts in places.items()}
     phases = {stride: -start % stride for stride in strides}  # first row, within `rows`, of the first window
     few = [s for s in strides if s >= _LONG_STRIDE or n_rows < 4 * size]
     grams = {s: _of_few_windows(rows, range(phases[s], n_rows - size + 1, s), size) for s in few}
@@ -255,7 +292,16 @@ def _incomplete(rows: FeatureBlock, phase: int, size: int, stride: int) -> Float
     return _gram_of_windows(before, first_starts, size) + _gram_of_windows(after, last_starts, size)
 
 
-def _of_few_windows(rows: FeatureBlock, starts: Sequence[int], size: int) -> FloatArray:
+def _of_built_windows(rows: FeatureBlock, starts: IntArray, size: int) -> FloatArray:
+    """Return the Gram matrix of windows by building them, a block at a time."""
+    width = size * (rows.shape[0] + 1)
+    gram = np.zeros((width, width))
+    for begin in range(0, len(starts), _BUILT_WINDOWS):
+        gram += _of_few_windows(rows, starts[begin : begin + _BUILT_WINDOWS], size)
+    return gram
+
+
+def _of_few_windows(rows: FeatureBlock, starts: Sequence[int] | IntArray, size: int) -> FloatArray:
     """Return the Gram matrix of few windows by building them; only their rows are read."""
     index = (np.asarray(starts, np.int64)[:, None] + np.arange(size)).reshape(-1)
     return _gram_of_windows(_with_ones(rows[:, index]), range(0, len(index), size), size)

@@ -25,7 +25,9 @@ merged at the speed of reading; rows that are left to the fit are read again and
 
 def window_states(train: Segment, windows: WindowSpec) -> list[WindowGram]:
     """Return the Gram states of the windows in a segment, one for each stride."""
-    return WindowGram.of_strides(train.block, start=train.start, size=windows.size, strides=windows.strides)
+    return WindowGram.of_strides(
+        train.block, start=train.start, size=windows.size, strides=windows.strides, borders=train.borders
+    )
 
 
 def state_pays(n_bytes: int, windows: WindowSpec, n_features: int) -> bool:

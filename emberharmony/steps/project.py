@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from emberharmony.pca import WindowPCA
 from emberharmony.series import Segment
-from emberharmony.typing import FeatureBlock
+from emberharmony.typing import FeatureBlock, IntArray
 
 
-def project(pca: WindowPCA, rows: Segment, starts: range) -> FeatureBlock:
-    """Return the scores of the windows that begin at `starts`, numbers in the series.
+def project(pca: WindowPCA, rows: Segment, starts: IntArray) -> FeatureBlock:
+    """Return the scores of the windows that begin at `starts`, places in the segment.
 
     The shape is ``(n_components, n_windows)``.
     """
-    return pca.project(rows.block, first=starts.start - rows.start, count=len(starts))
+    return pca.project(rows.block, starts)

@@ -9,27 +9,36 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.features.columns import ROW_NUMBER
-from emberharmony.series import Segment
+from emberharmony.series import Segment, joined_borders
 from emberharmony.splits import SplitCodes
-from emberharmony.typing import FeatureBlock
+from emberharmony.typing import FeatureBlock, IntArray
 
 
 @dataclass(frozen=True)
 class TableSegment(Segment):
-    """Adjacent rows of the series of a split: their features, and the columns that they carry along."""
+    """Adjacent rows of one split: their features, and the columns that they carry along."""
 
     carried: pa.Table
 
     def head(self, n_rows: int) -> TableSegment:
         """Return a copy of the first rows: at most `n_rows`."""
-        return TableSegment(self.start, self.block[:, :n_rows].copy(), self.carried.slice(0, n_rows))
+        borders = self.borders[self.borders < n_rows]
+        return TableSegment(self.start, self.block[:, :n_rows].copy(), self.carried.slice(0, n_rows), borders=borders)
 
     def followed_by(self, heads: Sequence[TableSegment]) -> TableSegment:
-        """Return the segment with the rows that follow it: the halo that its last windows need."""
+        """Return the segment with the rows that follow it: the halo that its last windows need.
+
+        Raises
+        ------
+        ValueError
+            If a head does not begin a series, and does not continue the one before it.
+        """
         if not heads:
             return self
-        carried = pa.concat_tables([self.carried, *(head.carried for head in heads)])
-        return TableSegment(self.start, np.concatenate([self.block, *(head.block for head in heads)], axis=1), carried)
+        parts = [part for part in (self, *heads) if part.n_rows] or [self]
+        start, borders = joined_borders(parts)
+        block = np.concatenate([part.block for part in parts], axis=1)
+        return TableSegment(start, block, pa.concat_tables([part.carried for part in parts]), borders=borders)
 
 
 def segments_by_split(
@@ -58,22 +67,21 @@ def segments_by_split(
     return segments
 
 
-def window_columns(segment: TableSegment, starts: range, *, halo: int, time: str | None, target: str | None) -> pa.Table:
+def window_columns(segment: TableSegment, starts: IntArray, *, halo: int, time: str | None, target: str | None) -> pa.Table:
     """First and last row number and time of every window, and the target of its last row.
 
     Parameters
     ----------
     segment : TableSegment
         Rows that hold the windows whole.
-    starts : range
-        Numbers in the series of the windows' first rows.
+    starts : int64 array of shape (n_windows,)
+        Places in the segment of the windows' first rows.
     halo : int
         Rows of a window after its first one.
     time, target : str, optional
         Carried columns.
     """
-    first = pa.array(np.arange(starts.start, starts.stop, starts.step) - segment.start)
-    last = pa.array(first.to_numpy() + halo)
+    first, last = pa.array(starts), pa.array(starts + halo)
     columns = {"first_row": segment.carried[ROW_NUMBER].take(first), "last_row": segment.carried[ROW_NUMBER].take(last)}
     if time:
         columns |= {"start_time": segment.carried[time].take(first), "end_time": segment.carried[time].take(last)}

@@ -13,6 +13,7 @@ from emberharmony.errors import PlanError
 from emberharmony.pca import PCASpec, WindowPCA, n_components
 from emberharmony.stats import WindowGram
 from tests.references import fit_pca, windows_of
+from tests.series import SeveralSeries, built_windows, places_by_trying
 
 
 def series(n_rows, n_features, seed=0, *, family="correlated"):
@@ -38,7 +39,7 @@ def fitted(rows, size, stride, components=None):
 
 def projected(pca, rows):
     count = max(0, (rows.shape[1] - pca.size) // pca.stride + 1)
-    return pca.project(rows, first=0, count=count)
+    return pca.project(rows, pca.stride * np.arange(count))
 
 
 def separated(variance, k):
@@ -237,9 +238,23 @@ def test_any_stretch_is_projected_alike(backend, monkeypatch, size, stride, bloc
         stop = first * stride + (count - 1) * stride + size if count else first * stride
         shift = min(2, first * stride)
         segment = rows[:, first * stride - shift : stop]
-        got = pca.project(segment, first=shift, count=count)
+        got = pca.project(segment, shift + stride * np.arange(count))
         assert got.shape == (pca.n_components, count)
         np.testing.assert_allclose(got, whole[:, first : first + count], atol=2e-5)
+
+
+@pytest.mark.parametrize("longest", [12, 400])
+@pytest.mark.parametrize(("size", "stride"), [(5, 1), (5, 3), (3, 7), (1, 1), (1, 4), (7, 3)])
+@pytest.mark.parametrize(("block", "depth"), [(1, 1), (10, 7), (8_192, 256)])
+def test_windows_of_several_series_are_projected_alike(backend, monkeypatch, size, stride, block, depth, longest):
+    monkeypatch.setattr(module, "_HOST_BLOCK_WINDOWS", block)
+    monkeypatch.setattr(module, "_PRODUCT_DEPTH", depth)
+    several = SeveralSeries(3, tuple(np.random.default_rng(longest).integers(1, longest, 2_000 // longest).tolist()))
+    rows = series(several.n_rows, 3)
+    pca = fitted(rows, size, stride)
+    starts = np.array(places_by_trying(several, size, stride))
+    expected = (built_windows(rows, starts, size) - pca.mean) @ pca.components.T
+    np.testing.assert_allclose(pca.project(rows, starts).T, expected, atol=2e-5)
 
 
 def test_survives_its_codec():

@@ -1,12 +1,14 @@
-"""Segments of a series against the series as a whole."""
+"""Segments of one and of several series, against the rows as a whole."""
 
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberharmony.series import Segment, overlapping_segments
+from emberharmony.series import Segment, joined, overlapping_segments
+from tests.series import places_by_trying, several_series
 
 small = st.integers(1, 9)
 
@@ -22,7 +24,7 @@ def test_every_window_lies_in_one_segment(size, stride, n_rows, cuts):
     found = []
     for segment in overlapping_segments((rows[:, a:b] for a, b in itertools.pairwise(ends)), size - 1):
         np.testing.assert_array_equal(segment.block, rows[:, segment.start : segment.stop])
-        found += segment.window_starts(size, stride)
+        found += (segment.start + segment.window_starts(size, stride)).tolist()
     assert found == [p for p in range(0, n_rows, stride) if p + size <= n_rows]
 
 
@@ -33,6 +35,28 @@ def test_a_series_goes_on_where_it_stopped(halo, cut):
     (segment,) = overlapping_segments([rows[:, cut:]], halo, before=last.last(halo))
     assert (segment.start, segment.stop) == (max(cut - halo, 0), 30)
     np.testing.assert_array_equal(segment.block, rows[:, segment.start :])
+
+
+@given(rows=several_series(), size=small, stride=small, cuts=st.lists(st.integers(0, 99), max_size=6))
+def test_segments_of_several_series_join_to_the_whole(rows, size, stride, cuts):
+    block = series_of(rows.n_rows)
+    parts = [Segment(start, block[:, a:b], borders=borders) for a, b, start, borders in rows.chunks(cuts)]
+    for part, (_, b, _, _) in zip(parts, rows.chunks(cuts), strict=True):
+        assert part.stop == rows.numbers()[b - 1] + 1
+        last = part.last(size)
+        numbers = rows.numbers()[b - last.n_rows : b]
+        assert last.n_rows == min(size, part.n_rows - (part.borders[-1] if len(part.borders) else 0))
+        assert np.arange(last.start, last.stop).tolist() == numbers.tolist()
+        np.testing.assert_array_equal(last.block, block[:, b - last.n_rows : b])
+    whole = joined(parts)
+    assert (whole.start, whole.borders.tolist()) == (rows.start, rows.borders.tolist())
+    np.testing.assert_array_equal(whole.block, block)
+    assert whole.window_starts(size, stride).tolist() == places_by_trying(rows, size, stride)
+
+
+def test_segments_that_do_not_adjoin_are_not_joined():
+    with pytest.raises(ValueError, match="one ends at row 12, the next begins at 13"):
+        joined([Segment(7, series_of(5)), Segment(13, series_of(5))])
 
 
 def test_last_rows():

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emberharmony.pca import PCASpec, WindowPCA
+from emberharmony.series import Segment
 from emberharmony.stats import WindowGram
-from emberharmony.windows import WindowSpec, window_starts
+from emberharmony.windows import WindowSpec
 
 
 @given(
@@ -41,10 +42,10 @@ def test_chunks_fit_and_project_what_the_series_holds(n_rows, n_features, size, 
 
     halo, scores, first_rows = WindowSpec(size, (stride,)).halo, [], []
     for a, b in chunks:
-        starts = window_starts(size, stride, start=a, stop=b, n_rows=n_rows)
-        segment = rows[:, a : b + halo]
-        scores.append(pca.project(segment, first=starts.start - a, count=len(starts)))
-        first_rows.extend(starts)
+        segment = Segment(a, rows[:, a : b + halo])
+        starts = segment.window_starts(size, stride) if a < b else np.arange(0)
+        scores.append(pca.project(segment.block, starts))
+        first_rows.extend(a + starts)
     assert first_rows == list(range(0, n_rows - size + 1, stride))
     np.testing.assert_allclose(np.concatenate(scores, axis=1)[0], centred @ pca.components[0], atol=1e-5)
 

@@ -25,7 +25,6 @@ def test_one_series_of_several_batches(spool):
     fill(spool, [rows[:20], rows[20:]], new_series=False)
     np.testing.assert_allclose(spool.shift, rows[:20].mean(axis=0))
     np.testing.assert_allclose(spool.read(0, 50).T + spool.shift, rows, atol=1e-6)
-    assert spool.series() == [range(50)]
     assert [(s.start, s.stop) for s in spool.segments(20, halo=4)] == [(0, 20), (16, 40), (36, 50)]
     assert (spool.last(4).start, spool.last(4).stop) == (46, 50)
 
@@ -33,8 +32,14 @@ def test_one_series_of_several_batches(spool):
 def test_every_batch_a_series(spool):
     rows = rows_of(30)
     fill(spool, [rows[:10], rows[10:]], new_series=True)
-    assert spool.series() == [range(10), range(10, 30)]
-    assert [(s.start, s.stop) for s in spool.segments(15, halo=2)] == [(0, 10), (0, 15), (13, 20)]
+    segments = list(spool.segments(15, halo=2))
+    assert [(s.start, s.n_rows, s.borders.tolist()) for s in segments] == [(0, 15, [10]), (3, 17, [])]
+    np.testing.assert_array_equal(segments[1].block, spool.read(13, 30))
+    assert [(s.start, s.n_rows, s.borders.tolist()) for s in spool.segments(10, halo=2)] == [
+        (0, 10, []),
+        (0, 10, []),
+        (8, 12, []),
+    ]
 
 
 def test_means_beyond_float64_are_not_taken_away(spool):

@@ -1,6 +1,7 @@
 """Scores at the ends of float32, and the memory of both passes."""
 
 import gc
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -57,7 +58,8 @@ def test_states_count_every_window_once(new_series, batch_rows):
         for batch in MatrixBatches(parts):
             spool.add(batch, new_series=new_series)
         states = gram_states(spool, windows, batch_rows)
-        series = [spool.read(rows.start, rows.stop).T.astype(np.float64) for rows in spool.series()]
+        ends = [0, 25, 27, 60] if new_series else [0, 60]
+        series = [spool.read(a, b).T.astype(np.float64) for a, b in itertools.pairwise(ends)]
     for state in states:
         built = np.concatenate([windows_of(rows, 4, state.stride) for rows in series])
         values = np.arange(len(state.gram)) % 4 != 3  # every row ends with a constant one

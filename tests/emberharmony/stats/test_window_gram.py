@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from emberharmony import threads
 from emberharmony.stats import WindowGram, window_gram
+from emberharmony.stats.window_gram import merge_segments
+from tests.series import SeveralSeries, built_windows, places_by_trying, several_series
 
 
 def built(rows, *, start, size, stride):
@@ -26,6 +28,20 @@ def assert_counts(state, rows, *, start=0):
     assert state.n_windows == n_windows
     assert state.gram.dtype == np.float64
     np.testing.assert_allclose(state.gram, gram, rtol=1e-11, atol=1e-11 * max(1.0, np.abs(gram).max()))
+
+
+def assert_counts_series(state, block, rows):
+    """Check a state against the windows of each series, built one by one."""
+    with_ones = np.concatenate([block, np.ones((1, rows.n_rows))])
+    windows = built_windows(with_ones, places_by_trying(rows, state.size, state.stride), state.size)
+    gram = windows.T @ windows
+    assert state.n_windows == len(windows)
+    np.testing.assert_allclose(state.gram, gram, rtol=1e-11, atol=1e-11 * max(1.0, np.abs(gram).max()))
+    last, halo = np.flatnonzero(np.r_[True, rows.numbers()[1:] == 0])[-1], state.size - 1
+    assert (state.start, state.stop) == (rows.start, rows.numbers()[-1] + 1)
+    assert state.is_one_series == (len(rows.lengths) == 1)
+    np.testing.assert_array_equal(state.head, block[:, : min(halo, rows.lengths[0])])
+    np.testing.assert_array_equal(state.tail, block[:, max(rows.n_rows - halo, last) :])
 
 
 def random_rows(n_features, n_rows, seed=0):
@@ -148,9 +164,48 @@ def test_stretches_must_adjoin():
 def test_survives_its_codec(n_rows):
     state = WindowGram.of(random_rows(2, n_rows), start=7, size=4, stride=3)
     again = WindowGram.from_arrays(state.to_arrays())
-    assert (again.size, again.stride, again.start, again.n_rows) == (4, 3, 7, n_rows)
+    assert (again.size, again.stride, again.start, again.stop, again.is_one_series) == (4, 3, 7, 7 + n_rows, True)
     for name in ("gram", "head", "tail"):
         np.testing.assert_array_equal(getattr(again, name), getattr(state, name))
+
+
+@given(
+    rows=several_series(),
+    n_features=st.integers(1, 3),
+    size=st.integers(1, 7),
+    strides=st.lists(st.integers(1, 12), min_size=1, max_size=3, unique=True),
+    cuts=st.lists(st.integers(0, 150), max_size=8),
+)
+def test_any_chunking_of_several_series(rows, n_features, size, strides, cuts):
+    block = random_rows(n_features, rows.n_rows, len(cuts))
+    whole = WindowGram.of_strides(block, start=rows.start, size=size, strides=strides, borders=rows.borders)
+    parts = [
+        WindowGram.of_strides(block[:, a:b], start=start, size=size, strides=strides, borders=borders)
+        for a, b, start, borders in rows.chunks(cuts)
+    ]
+    halves = [merge_segments(half) for half in (parts[: len(parts) // 2], parts[len(parts) // 2 :]) if half]
+    for state in [*whole, *merge_segments(parts), *merge_segments(halves)]:
+        assert_counts_series(state, block, rows)
+
+
+@pytest.mark.parametrize("strides", [(1, 3, 5), (2,), (7,), (3, 1_000)])
+@pytest.mark.parametrize("longest", [3, 12, 60, 2_000])
+@pytest.mark.parametrize("start", [0, 4])
+def test_many_series(backend, strides, longest, start):
+    lengths = np.random.default_rng(longest).integers(1, longest, max(5_000 // longest, 3)).tolist()
+    rows = SeveralSeries(start, tuple(lengths))
+    block = random_rows(3, rows.n_rows)
+    for state in WindowGram.of_strides(block, start=start, size=5, strides=strides, borders=rows.borders):
+        assert_counts_series(state, block, rows)
+
+
+def test_a_series_is_followed_by_another_one():
+    """The borders of series within a segment and between segments are the same."""
+    block = random_rows(2, 60)
+    a, b = (WindowGram.of(block[:, i : i + 30], start=0, size=4, stride=1) for i in (0, 30))
+    both = WindowGram.of(block, start=0, size=4, stride=1, borders=np.array([30]))
+    np.testing.assert_allclose(a.merge(b).gram, both.gram, rtol=1e-12, atol=1e-12)
+    assert (both.stop, both.is_one_series, both.n_windows) == (30, False, 54)
 
 
 def test_counts_stay_whole_over_many_rows():

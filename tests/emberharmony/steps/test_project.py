@@ -12,13 +12,13 @@ from emberharmony.steps.project import project
 from emberharmony.windows import WindowSpec
 
 
-def test_windows_are_numbered_in_the_series_not_in_the_segment():
+def test_windows_are_placed_in_the_segment():
     rng = np.random.default_rng(1)
     series = rng.normal(size=(3, 60)).astype(np.float32)
     (state,) = WindowGram.of_strides(series, start=0, size=4, strides=(2,))
     pca = WindowPCA.fit(state, PCASpec(components=2))
-    whole = project(pca, Segment(0, series), range(0, 57, 2))
-    part = project(pca, Segment(20, series[:, 20:]), range(20, 57, 2))
+    whole = project(pca, Segment(0, series), np.arange(0, 57, 2))
+    part = project(pca, Segment(20, series[:, 20:]), np.arange(0, 37, 2))
     assert whole.shape == (2, 29)
     np.testing.assert_allclose(part, whole[:, 10:], atol=1e-6)
 
@@ -32,6 +32,6 @@ def test_segments_give_what_built_windows_give():
     windows = np.stack([rows[:, p : p + 4].T.ravel() for p in range(0, 47, 3)])
     part = Segment(20, rows[:, 20:40])
     starts = part.window_starts(4, 3)
-    assert starts == range(21, 37, 3)
+    assert starts.tolist() == list(range(1, 17, 3))
     np.testing.assert_allclose(project(pca, part, starts).T, ((windows - pca.mean) @ pca.components.T)[7:13], atol=1e-5)
-    assert project(pca, part, range(21, 21)).shape == (2, 0)
+    assert project(pca, part, np.arange(0)).shape == (2, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.steps.segments import TableSegment, no_rows, segments_by_split, window_columns
@@ -36,8 +37,30 @@ def test_the_halo_follows_the_rows():
     assert segment.followed_by([]) is segment
 
 
+def test_heads_bring_the_borders_of_their_series():
+    segment = TableSegment(10, BLOCK[:, :4], CARRIED.slice(0, 4), borders=np.array([3]))  # two series; the second goes on
+    heads = [
+        TableSegment(1, BLOCK[:, 4:7], CARRIED.slice(4, 3), borders=np.array([2])),
+        TableSegment(0, BLOCK[:, 7:7], CARRIED.slice(7, 0)),
+        TableSegment(0, BLOCK[:, 7:], CARRIED.slice(7), borders=np.array([1, 2])).head(2),
+    ]
+    whole = segment.followed_by(heads)
+    assert (whole.start, whole.n_rows, whole.borders.tolist()) == (10, 9, [3, 6, 7, 8])
+    assert whole.carried.equals(CARRIED.slice(0, 9))
+    np.testing.assert_array_equal(whole.block, BLOCK[:, :9])
+    with pytest.raises(ValueError, match="one ends at row 1, the next begins at 2"):
+        segment.followed_by([TableSegment(2, BLOCK[:, 4:], CARRIED.slice(4))])
+
+
+def test_a_segment_without_rows_is_followed_by_another_series():
+    empty = TableSegment(7, BLOCK[:, :0], CARRIED.slice(0, 0))
+    whole = empty.followed_by([TableSegment(0, BLOCK, CARRIED)])
+    assert (whole.start, whole.n_rows, whole.borders.tolist()) == (0, 10, [])
+    assert empty.followed_by([empty]).n_rows == 0
+
+
 def test_windows_carry_their_first_and_last_rows_and_the_last_rows_target():
-    table = window_columns(TableSegment(20, BLOCK, CARRIED), range(21, 26, 2), halo=3, time="t", target="y")
+    table = window_columns(TableSegment(20, BLOCK, CARRIED), np.arange(1, 6, 2), halo=3, time="t", target="y")
     assert table.to_pydict() == {
         "first_row": [101, 103, 105],
         "last_row": [104, 106, 108],
@@ -45,7 +68,7 @@ def test_windows_carry_their_first_and_last_rows_and_the_last_rows_target():
         "end_time": [240, 360, 480],
         "y": [1.0, 1.5, 2.0],
     }
-    assert window_columns(TableSegment(20, BLOCK, CARRIED), range(20, 20), halo=3, time=None, target=None).num_rows == 0
+    assert window_columns(TableSegment(20, BLOCK, CARRIED), np.arange(0), halo=3, time=None, target=None).num_rows == 0
 
 
 def test_a_segment_without_rows_has_all_columns():
