@@ -1,3 +1,24 @@
 """Model-ready features from tables of any size, on NumPy, torch or MLX."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emberharmony.loader import WindowLoader
+
+__all__ = ["WindowLoader", "__version__"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when first used: `import emberharmony` loads nothing else.
+    if name != "WindowLoader":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from emberharmony.loader import WindowLoader
+
+    return WindowLoader
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

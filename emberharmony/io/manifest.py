@@ -108,3 +108,22 @@ def read_manifest(store: Store) -> Manifest | None:
         f"{store.address_of(MANIFEST)} has version {version!r:.50}, this library reads version {MANIFEST_VERSION}. "
         f"Publish again with --overwrite."
     )
+
+
+def manifest_with_windows(store: Store) -> Manifest:
+    """Return the manifest of a published result that holds windows.
+
+    Raises
+    ------
+    DataError
+        If nothing is published in the store, the result has no windows, or its manifest is damaged.
+    """
+    manifest = read_manifest(store)
+    if manifest is None:
+        raise DataError(
+            f"Nothing is published at {store.address}. Name the `sink.path` of a job that `run` or `apply` has published."
+        )
+    if not manifest.holds_rows or not manifest.strides:
+        reason = "asked for none" if manifest.holds_rows else "only fitted"
+        raise DataError(f"{store.address} holds no windows: the job {reason}.")
+    return manifest

@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
-from emberharmony.io.manifest import Manifest, read_manifest
+from emberharmony.io.manifest import Manifest, manifest_with_windows
 from emberharmony.io.store.opening import open_store
-from emberharmony.pipeline.spec import JOBS
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def rows_of_window(result: Path, *, stride: int, split: str, number: int) -> Win
     PlanError
         If there is no such window, stride or split.
     """
-    manifest = _manifest(result)
+    manifest = manifest_with_windows(open_store(result))
     counts = manifest.strides.get(str(stride))
     if counts is None:
         raise PlanError(f"{result} has no windows of stride {stride}; it has strides {', '.join(manifest.strides) or 'none'}.")
@@ -64,7 +63,7 @@ def rows_from(result: Path, first_row: int) -> WindowRows:
     PlanError
         If no window begins at that row.
     """
-    manifest = _manifest(result)
+    manifest = manifest_with_windows(open_store(result))
     for split in manifest.rows:
         start = 0
         for part in _parts(result, manifest, split):
@@ -73,18 +72,6 @@ def rows_from(result: Path, first_row: int) -> WindowRows:
                 return _window_at(result, manifest, split, start + place)
             start += part.metadata.num_rows
     raise PlanError(f"No feature row of {result} has {ROW_NUMBER} {first_row:,}.")
-
-
-def _manifest(result: Path) -> Manifest:
-    manifest = read_manifest(open_store(result))
-    if manifest is None:
-        raise DataError(
-            f"Nothing is published at {result}. Name the `sink.path` of a job that `run` or `apply` has published."
-        )
-    has_rows = JOBS[manifest.kind].publishes_rows
-    if not has_rows or not manifest.strides:
-        raise DataError(f"{result} holds no windows: the job {'asked for none' if has_rows else 'only fitted'}.")
-    return manifest
 
 
 def _window_at(result: Path, manifest: Manifest, split: str, start: int) -> WindowRows:

@@ -1,0 +1,156 @@
+"""The feature rows of one split of a published result, read one row group at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emberharmony.errors import DataError
+from emberharmony.io.manifest import MANIFEST, Manifest, manifest_with_windows
+from emberharmony.io.store.base import FileRecord, Store
+from emberharmony.typing import FeatureRows
+
+_READ_BUFFER_BYTES = 2**14  # of each column: the first rows of a group are read without the rest
+_TILE_ROWS = 2_048  # columns become rows tile by tile, within the processor's cache
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group of a feature part."""
+
+    part: FileRecord
+    number: int  # within the part
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A published result as it was when it was opened."""
+
+    published: Store
+    manifest: Manifest
+    sha256: str | None  # of the manifest's file
+
+    @classmethod
+    def of(cls, published: Store) -> Self:
+        """Open the result that is published in a store.
+
+        Raises
+        ------
+        DataError
+            If nothing is published there, or it has no windows.
+        """
+        sha256 = published.sha256(MANIFEST)  # first: a result that is published meanwhile is noticed
+        return cls(published, manifest_with_windows(published), sha256)
+
+    def check_unchanged(self) -> None:
+        """Raise if another result has been published since.
+
+        Raises
+        ------
+        DataError
+            If it has.
+        """
+        if self.published.sha256(MANIFEST) != self.sha256:
+            raise self.changed()
+
+    def changed(self) -> DataError:
+        """The error for files that are not those of the manifest."""
+        return DataError(
+            f"The files at {self.published.address} are not those of the manifest that was read when this loader was made: "
+            f"another result was published, or files are missing or damaged. Make a new loader. If that fails too, publish "
+            f"again with --overwrite."
+        )
+
+
+class SplitRows:
+    """The feature rows of a split in their order, as a sequence of row groups.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        The result.
+    split : str
+        Name of the split.
+    target : str, optional
+        Column whose nulls are counted.
+
+    Raises
+    ------
+    DataError
+        By every method, if a part is missing or damaged, or another result was published meanwhile.
+    """
+
+    def __init__(self, snapshot: Snapshot, split: str, *, target: str | None = None) -> None:
+        self._snapshot = snapshot
+        self.n_null_targets = 0
+        groups, folder = list[RowGroup](), f"features/split={split}/"
+        for part in (file for file in snapshot.manifest.files if file.name.startswith(folder)):
+            with self._opened(part) as parquet:
+                metadata = parquet.metadata
+            groups += [RowGroup(part, i, metadata.row_group(i).num_rows) for i in range(metadata.num_row_groups)]
+            self.n_null_targets += _null_count(metadata, target) if target else 0
+        self.groups = tuple(group for group in groups if group.n_rows)
+        if sum(group.n_rows for group in groups) != snapshot.manifest.rows[split]:
+            raise snapshot.changed()
+
+    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """Return the rows of a group."""
+        of = self.groups[group]
+        with self._opened(of.part) as parquet:
+            return parquet.read_row_group(of.number, [*columns], use_threads=False)
+
+    def read_after(self, group: int, n_rows: int, columns: Sequence[str]) -> list[pa.Table]:
+        """Return the first rows after a group, in one or more tables: `n_rows`, or fewer at the end of the split."""
+        tables = list[pa.Table]()
+        for of in self.groups[group + 1 :]:
+            if n_rows <= 0:
+                break
+            with self._opened(of.part) as parquet:
+                batches = parquet.iter_batches(n_rows, row_groups=[of.number], columns=[*columns], use_threads=False)
+                tables.append(pa.Table.from_batches([next(batches)]))
+            n_rows -= tables[-1].num_rows
+        return tables
+
+    @contextmanager
+    def _opened(self, part: FileRecord) -> Iterator[pq.ParquetFile]:
+        """Open a part of this result, and not of one that has taken its place."""
+        self._snapshot.check_unchanged()
+        published = self._snapshot.published
+        if published.size(part.name) != part.n_bytes:
+            raise self._snapshot.changed()
+        try:
+            with published.open(part.name) as handle:
+                yield pq.ParquetFile(handle, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
+        except pa.ArrowException as error:
+            raise DataError(f"{published.address_of(part.name)} is damaged. Publish again with --overwrite.") from error
+
+
+def fill_rows(rows: FeatureRows, table: pa.Table, names: Sequence[str]) -> None:
+    """Copy the named float32 columns of a table into an array of shape (n_rows, n_features)."""
+    begin = 0
+    for batch in table.select(names).to_batches():
+        columns = [column.to_numpy() for column in batch.columns]
+        for first in range(0, len(batch), _TILE_ROWS):
+            tile = rows[begin + first : begin + min(first + _TILE_ROWS, len(batch))]
+            for place, column in enumerate(columns):
+                tile[:, place] = column[first : first + _TILE_ROWS]
+        begin += len(batch)
+
+
+def _null_count(metadata: pq.FileMetaData, column: str) -> int:
+    """Nulls of a column by its statistics; rows of groups without statistics count as null."""
+    place = next((i for i in range(metadata.num_columns) if metadata.schema.column(i).path == column), None)
+    if place is None:
+        return int(metadata.num_rows)
+    total = 0
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        statistics = group.column(place).statistics
+        total += statistics.null_count if statistics is not None and statistics.has_null_count else group.num_rows
+    return total
