@@ -41,7 +41,8 @@ class SplitSpec(Section):
     """
 
     method: Literal["temporal", "sequential", "hash", "random"] | None = None
-    """By default temporal with a time column, else sequential; random for rows without an order."""
+    """By default temporal with a time column, else hash with `columns.entity`, else sequential; random for rows without an
+    order."""
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Shares of train, validation and test; they add up to 1."""
     gap: timedelta = timedelta(0)
@@ -49,7 +50,7 @@ class SplitSpec(Section):
     seed: int = 0
     """Seed of the draw (random and hash)."""
     keys: tuple[str, ...] = ()
-    """Columns of a hash split."""
+    """Columns of a hash split; by default those of `columns.entity`."""
 
     def __post_init__(self) -> None:
         """Check that the settings fit together."""
@@ -62,7 +63,7 @@ class SplitSpec(Section):
             raise ValueError(f"A gap is a length of time and not negative, got {self.gap}.")
         if self.seed < 0:
             raise ValueError(f"seed is a whole number from 0 up, got {self.seed}.")
-        if (self.method == "hash") != bool(self.keys):
+        if self.keys and self.method != "hash":
             raise ValueError("`keys` are the columns of a hash split. Give both `method: hash` and `keys`, or neither.")
         check_distinct(self.keys or None, key="keys")
         if self.gap and self.method not in (None, "temporal"):

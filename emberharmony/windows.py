@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from emberharmony.settings import Section
 
@@ -24,8 +25,13 @@ class WindowSpec(Section):
     strides: tuple[int, ...] = (1, 3, 5)
     """Rows between the starts of two windows; each stride gives windows and a PCA of its own."""
 
+    max_gap: timedelta | None = None
+    """Rows further apart in time than this begin another series: `PT2H`, `P1D`, or seconds. By default no gap does."""
+
     def __post_init__(self) -> None:
-        """Check size and strides."""
+        """Check size, strides and gap."""
+        if self.max_gap is not None and self.max_gap <= timedelta(0):
+            raise ValueError(f"max_gap is a length of time above zero, got {self.max_gap}.")
         if self.size < 1:
             raise ValueError(f"A window has at least 1 row, got size {self.size}.")
         if min(self.strides, default=1) < 1:

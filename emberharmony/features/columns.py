@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.types as pt
 
-from emberharmony.arrow import holds_times, is_bytes, plain_type
+from emberharmony.arrow import holds_times, is_bytes, is_category, plain_type
 from emberharmony.errors import PlanError
 from emberharmony.features.kinds.base import DroppedColumn
 from emberharmony.features.kinds.registry import kind_named, kind_of
@@ -33,6 +33,9 @@ class ColumnSpec(Section):
 
     time: str | None = None
     """Timestamp or date that orders the rows, and makes features; without it, rows keep their order."""
+    entity: str | tuple[str, ...] = ()
+    """Column or columns that tell the series of the table apart (sensor, customer, stock). Windows never cross from one entity
+    to another. Carried along unchanged, no feature; null is an entity like others."""
     target: str | None = None
     """Carried along unchanged, never a feature; a window has the target of its last row."""
     drop: tuple[str, ...] = ()
@@ -52,12 +55,12 @@ class ColumnSpec(Section):
         """Refuse a column with two roles, and unknown kinds."""
         if not 0.0 < self.high_null_threshold <= 1.0:
             raise ValueError(f"high_null_threshold is a share in (0, 1], got {self.high_null_threshold}.")
-        if "" in (self.time, self.target):
-            raise ValueError("The time or target is an empty name; name a column, or leave the key out.")
+        if "" in (self.time, self.target, *self.entities):
+            raise ValueError("The time, entity or target is an empty name; name a column, or leave the key out.")
         for kind in self.kinds.values():
             kind_named(kind)
         seen: dict[str, str] = {}
-        roles = {"drop": self.drop, "categorical": self.categorical, "passthrough": self.passthrough}
+        roles = {"entity": self.entities, "drop": self.drop, "categorical": self.categorical, "passthrough": self.passthrough}
         roles |= {"time": (self.time,) if self.time else (), "target": (self.target,) if self.target else ()}
         roles |= {"kinds": tuple(name for name in self.kinds if name != self.time)}  # a time makes features, too
         for role, names in roles.items():
@@ -66,6 +69,11 @@ class ColumnSpec(Section):
                     where = f"twice in {role!r}" if seen[name] == role else f"both as {seen[name]!r} and as {role!r}"
                     raise ValueError(f"Column {name!r} is given {where}; a column has one role.")
                 seen[name] = role
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """The columns of `entity`."""
+        return (self.entity,) if isinstance(self.entity, str) else self.entity
 
     @property
     def chosen_kinds(self) -> dict[str, str]:
@@ -90,11 +98,12 @@ class ColumnRoles:
     target: str | None
     passthrough: tuple[str, ...]
     dropped: tuple[DroppedColumn, ...]
+    entity: tuple[str, ...] = ()
 
     @property
     def carried(self) -> tuple[str, ...]:
-        """Columns that feature rows carry along: time, target, passthrough."""
-        return tuple(name for name in (self.time, self.target, *self.passthrough) if name)
+        """Columns that feature rows carry along: entity, time, target, passthrough."""
+        return tuple(name for name in (*self.entity, self.time, self.target, *self.passthrough) if name)
 
     @property
     def to_read(self) -> tuple[str, ...]:
@@ -130,7 +139,7 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
     (DroppedColumn(name='m', reason='map columns are not supported'),)
     """
     chosen = spec.chosen_kinds
-    named = [spec.time, spec.target, *spec.drop, *chosen, *spec.passthrough, *also]
+    named = [*spec.entities, spec.time, spec.target, *spec.drop, *chosen, *spec.passthrough, *also]
     for name in filter(None, named):
         if name not in schema.names:
             raise PlanError(f"Column {shown(name)} is not in the table.{did_you_mean(name, schema.names)}")
@@ -138,12 +147,18 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
         raise PlanError(
             f"The name {ROW_NUMBER!r} is reserved for the row's number in the source; rename or `drop` that column."
         )
-    for name in filter(None, [spec.time, spec.target, *spec.passthrough]):
-        if name == SPLIT or (name == spec.target and _OF_WINDOWS.fullmatch(name)):
+    for name in filter(None, [*spec.entities, spec.time, spec.target, *spec.passthrough]):
+        if name == SPLIT or (name in (*spec.entities, spec.target) and _OF_WINDOWS.fullmatch(name)):
             raise PlanError(f"The name {name!r} is reserved for a column of the result; rename the table's own {name!r}.")
     for name in also:
         if kind_of(schema.field(name).type) is None:
             raise PlanError(f"Column {name!r} is of type {schema.field(name).type}; it cannot be a key of a hash split.")
+    for name in spec.entities:
+        if not can_be_entity(schema.field(name).type):
+            raise PlanError(
+                f"The entity column {name!r} is of type {schema.field(name).type}. Texts, whole numbers, dates and booleans "
+                f"can name an entity; convert the column in the source, or name another one in `columns.entity`."
+            )
     if spec.time and not holds_times(schema.field(spec.time).type):
         raise PlanError(
             f"The time column {spec.time!r} is of type {schema.field(spec.time).type}; it has to be a timestamp or a date. "
@@ -154,7 +169,7 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
         kind = chosen.get(name) or kind_of(type_)
         if name in spec.drop:
             dropped.append(DroppedColumn(name, "dropped by the configuration"))
-        elif name == spec.target or name in spec.passthrough:
+        elif name == spec.target or name in (*spec.entities, *spec.passthrough):
             continue
         elif _UNNAMED_INDEX.fullmatch(name) and name not in (spec.time, *chosen):
             dropped.append(DroppedColumn(name, "the unnamed index of a pandas frame"))
@@ -165,8 +180,22 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
         else:
             features.append(FeatureColumn(name, kind))
     if not features:
-        raise PlanError(f"No column is left to make features of: {_reasons(dropped, [*spec.passthrough, spec.target])}.")
-    return ColumnRoles(tuple(features), spec.time, spec.target, spec.passthrough, tuple(dropped))
+        raise PlanError(
+            f"No column is left to make features of: {_reasons(dropped, [*spec.entities, *spec.passthrough, spec.target])}."
+        )
+    return ColumnRoles(tuple(features), spec.time, spec.target, spec.passthrough, tuple(dropped), spec.entities)
+
+
+def can_be_entity(type_: pa.DataType) -> bool:
+    """Whether values of a type can name the entities of a table.
+
+    Examples
+    --------
+    >>> can_be_entity(pa.dictionary(pa.int8(), pa.string())), can_be_entity(pa.float64())
+    (True, False)
+    """
+    type_ = type_.value_type if pt.is_dictionary(type_) else type_
+    return bool(is_category(type_) or pt.is_date(type_) or pt.is_timestamp(type_)) and not pt.is_floating(type_)
 
 
 def _reasons(dropped: list[DroppedColumn], carried: list[str | None]) -> str:
@@ -175,7 +204,7 @@ def _reasons(dropped: list[DroppedColumn], carried: list[str | None]) -> str:
     for column in dropped:
         names.setdefault(column.reason, []).append(column.name)
     for name in filter(None, carried):
-        names.setdefault("carried along as target or passthrough", []).append(name)
+        names.setdefault("carried along as entity, target or passthrough", []).append(name)
     texts = []
     for reason, of in names.items():
         texts.append(f"{listed(of, most=_MAX_NAMED)} ({reason})")

@@ -55,6 +55,8 @@ class Manifest:
     parity: Mapping[str, float] = field(default_factory=dict)  # chunks computed on NumPy too, and the largest difference
     nonfinite: Mapping[str, int] = field(default_factory=dict)  # by column: NaN and infinities in training, taken as missing
     clipped: Mapping[str, int] = field(default_factory=dict)  # by column: published values beyond float32, clipped to it
+    series: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By split, in a job of many series with windows: how many, how many of them shorter than a window, and the longest."""
     shared_times: int = 0  # rows whose time another row of the table has too, in a job with windows
     key_changes: int = 0  # neighbouring rows of a split with other hash keys, in a job with windows
     descriptions: Mapping[str, str] = field(default_factory=dict)  # of features: what each is, in the table's own words

@@ -28,19 +28,21 @@ from emberharmony.io.parts import (
     write_halo,
     write_part,
 )
-from emberharmony.io.sources.base import Source
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.base import FileRecord, Store, prefixed
 from emberharmony.pca import WindowPCA
+from emberharmony.pipeline.arrange import arrange_chunk as arrange
+from emberharmony.pipeline.arrange import partition_rows
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.pushdown import profile_by_query, split_without_reading
 from emberharmony.pipeline.receipts import Receipt
-from emberharmony.pipeline.run import Run
+from emberharmony.pipeline.run import ReadChunk, Rows, Run
 from emberharmony.planning.chunks import Chunk
 from emberharmony.series import Segment
 from emberharmony.splits import SPLITS, SplitCodes
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.runs import Runs
+from emberharmony.stats.series_span import SeriesSpan
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.steps.featurize import datetime_features, drift_counts, encode, state_pays, time_runs, window_states
 from emberharmony.steps.profile import profile_rows
@@ -53,7 +55,7 @@ from emberharmony.windows import WindowSpec
 TRAIN = SPLITS.index("train")
 
 
-def read_chunk(source: Source, chunk: Chunk, columns: Sequence[str], order: str | None, texts: TextBudget) -> pa.Table:
+def read_chunk(source: Rows, chunk: Chunk, columns: Sequence[str], order: str | None, texts: TextBudget) -> pa.Table:
     """Read the chunk's rows in the job's order."""
     return source.read(chunk, columns, time=order, texts=texts)
 
@@ -67,7 +69,7 @@ def split_codes(split: RowSplit, chunk: Chunk, rows: pa.Table) -> SplitCodes:
 class Steps:
     """The steps of a chunk: as they are, or each as a task run of its own."""
 
-    read_chunk: Callable[[Source, Chunk, Sequence[str], str | None, TextBudget], pa.Table] = read_chunk
+    read_chunk: ReadChunk = read_chunk
     datetime_features: Callable[[pa.Table, Preprocessing], dict[str, FeatureBlock]] = datetime_features
     encode: Callable[[pa.Table, Mapping[str, FeatureBlock], Preprocessing], FeatureBlock] = encode
     split: Callable[[RowSplit, Chunk, pa.Table], SplitCodes] = split_codes
@@ -79,11 +81,23 @@ class Steps:
 PLAIN = Steps()
 
 
+def partition_input(run: Run, piece: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
+    """Read a piece of the table, and write its rows, those of each chunk of the job together."""
+    time = run.plan.order.time if piece.times else None
+    rows = steps.read_chunk(run.source, piece, run.arranged.columns, time, run.plan.texts)
+    return partition_rows(run.arranged, rows, piece.index, backend)
+
+
+def arrange_chunk(run: Run, chunk: Chunk, backend: str, _steps: Steps = PLAIN) -> Receipt:
+    """Bring the chunk's rows together, in the job's order."""
+    return arrange(run.arranged, chunk, backend)
+
+
 def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
     """Count the chunk's rows in every split, and profile the training rows' columns."""
     began = time.perf_counter()
     plan, features = run.plan, run.plan.roles.features
-    codes, key_runs = _split_of(run, chunk, steps)
+    codes, key_runs, series = _split_of(run, chunk, steps)
     in_train = codes == TRAIN
     profiles = {column.name: ColumnProfile.empty() for column in features}
     if plan.spec.source.profiles_by_query:
@@ -101,7 +115,7 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         run.store.keep_arrays(profile_name(chunk.index), prefixed(states)),
         run.store.keep_arrays(categories_name(chunk.index), prefixed(counts)),
     ]
-    return replace(_receipt(plan, "profile", chunk, codes, records, backend, began), runs=key_runs)
+    return replace(_receipt(plan, "profile", chunk, codes, records, backend, began), runs=key_runs, series=series)
 
 
 def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
@@ -110,15 +124,21 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     plan, job, windows, fitted = run.plan, run.plan.spec.job, run.plan.spec.windows, run.fitted.preprocessing
     if not job.publishes_rows and not run.fitted.split_rows[chunk.index, TRAIN]:
         return _receipt(plan, "featurize", chunk, np.empty(0, np.int8), [], backend, began)
-    rows = _read(run, chunk, list(dict.fromkeys([*plan.roles.to_read, *plan.spec.split.keys])), steps)
+    rows = _read(run, chunk, list(dict.fromkeys([*plan.roles.to_read, *plan.spec.split_keys])), steps)
     run.sink.check_values(rows, run.published_columns)
     codes = steps.split(split_of(plan), chunk, rows)
     if not job.publishes_rows:  # only the training rows are of use
         rows, codes = rows.filter(pa.array(codes == TRAIN)), codes[codes == TRAIN]
-    runs = {"time": time_runs(rows, plan.roles.time, codes)} if plan.roles.time and windows.halo else {}
+    runs, series = dict[str, Runs](), dict[str, SeriesSpan]()
+    if plan.roles.time and windows.halo and not plan.order.entity:
+        runs = {"time": time_runs(rows, plan.roles.time, codes)}
+    if not job.fits:
+        series = _series(plan, rows, codes)
     block = steps.encode(rows, steps.datetime_features(rows, fitted), fitted)
     carried = rows.select([ROW_NUMBER, *plan.roles.carried])
-    segments = segments_by_split(carried, block, codes, _series_starts(run, chunk.index))
+    # Only windows ask where a series began. A state's windows are projected later, when featurize has counted the series.
+    starts = _series_starts(run, chunk.index) if job.fits else dict.fromkeys(plan.splits, 0)
+    segments = segments_by_split(carried, block, codes, starts, plan.order)
     files, encoding = list[FileRecord](), feature_encoding(fitted)
     if not job.fits:
         counts = drift_counts(rows, fitted, run.fitted.baselines)
@@ -140,7 +160,8 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
         states = steps.window_states(train, windows)
         arrays = prefixed({str(state.stride): state.to_arrays() for state in states})
         files.append(run.store.keep_arrays(grams_name(chunk.index), arrays))
-    return replace(_receipt(plan, "featurize", chunk, codes, files, backend, began), clipped=dict(clipped), runs=runs)
+    receipt = _receipt(plan, "featurize", chunk, codes, files, backend, began)
+    return replace(receipt, clipped=dict(clipped), runs=runs, series=series)
 
 
 def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
@@ -152,10 +173,9 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
     plan, windows = run.plan, run.plan.spec.windows
     files, n_windows = [], {f"{stride}/{name}": 0 for stride in windows.strides for name in plan.splits}
     explained, clipped = dict[str, ExplainedSquares](), Counter[str]()
-    for i, name in enumerate(plan.splits):
-        n_rows = int(run.fitted.series_starts[-1, i])
-        # A series that is shorter than a window leaves a part without rows, so that readers find the columns.
-        is_short = not plan.spec.job.fits and n_rows < windows.size and not chunk.index
+    for name in plan.splits:
+        # A split without a window leaves a part without rows, so that readers find the columns.
+        is_short = not chunk.index and _is_short(run, name)
         if not featurized.rows[name] and not is_short:
             continue
         segment = _read_segment(run, featurized, name).followed_by(_read_halo(run, chunk, name))
@@ -164,7 +184,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             if not len(starts) and not is_short:
                 continue
             scores = steps.project(pca, segment, starts)
-            columns = window_columns(segment, starts, halo=windows.halo, time=plan.roles.time, target=plan.roles.target)
+            columns = window_columns(segment, starts, plan.roles, halo=windows.halo)
             table = table_of(columns, component_names(pca), scores)
             files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))
             n_windows[f"{stride}/{name}"] = len(starts)
@@ -218,24 +238,49 @@ def split_of(plan: StagedPlan) -> RowSplit:
     spec = plan.spec
     if not spec.job.fits:
         return OneSplit()
-    return row_split(spec.split_method, spec.split, n_rows=plan.n_rows, time=spec.columns.time, boundaries=plan.boundaries)
+    keyed = replace(spec.split, method="hash", keys=spec.split_keys) if spec.split_keys else spec.split
+    return row_split(spec.split_method, keyed, n_rows=plan.n_rows, time=spec.columns.time, boundaries=plan.boundaries)
 
 
-def _split_of(run: Run, chunk: Chunk, steps: Steps) -> tuple[SplitCodes, dict[str, Runs]]:
-    """Each row's split, from as few columns as possible, and the runs of equal keys."""
-    split = split_of(run.plan)
+def _split_of(run: Run, chunk: Chunk, steps: Steps) -> tuple[SplitCodes, dict[str, Runs], dict[str, SeriesSpan]]:
+    """Each row's split, from as few columns as possible, the runs of equal keys, and the series of each split."""
+    split, order, windows = split_of(run.plan), run.plan.order, run.plan.spec.windows
+    of_series = order.columns if order.makes_series and windows.strides else ()
     if run.plan.spec.source.profiles_by_query:
         assert isinstance(split, TemporalSplit)  # as planned
-        return split_without_reading(chunk, split.boundaries, lambda: _read(run, chunk, split.columns, steps)[split.time]), {}
-    if not split.needs_rows:
-        return split.codes(pa.table({}), chunk.ranks), {}
-    rows = _read(run, chunk, split.columns, steps)
+        return (
+            split_without_reading(chunk, split.boundaries, lambda: _read(run, chunk, split.columns, steps)[split.time]),
+            {},
+            {},
+        )
+    if not split.needs_rows and not of_series:
+        return split.codes(pa.table({}), chunk.ranks), {}, {}
+    rows = _read(run, chunk, list(dict.fromkeys([*split.columns, *of_series])), steps)
     codes = steps.split(split, chunk, rows)
-    return codes, split.key_runs(rows, codes) if run.plan.spec.windows.halo else {}
+    may_mix = windows.halo and not {*split.columns} <= {*order.entity}
+    return codes, split.key_runs(rows, codes) if may_mix else {}, _series(run.plan, rows, codes)
+
+
+def _series(plan: StagedPlan, rows: pa.Table, codes: SplitCodes) -> dict[str, SeriesSpan]:
+    """The series of a chunk's rows of each split, in a job of many series."""
+    order, windows = plan.order, plan.spec.windows
+    if not order.makes_series or not windows.strides:
+        return {}
+    marks = rows.select(list(dict.fromkeys([ROW_NUMBER, *order.columns])))
+    parts = {name: marks.filter(pa.array(codes == i)) for i, name in enumerate(plan.splits)}
+    return {name: order.span(part, size=windows.size) for name, part in parts.items()}
+
+
+def _is_short(run: Run, split: str) -> bool:
+    """Whether a split has rows, or is the only one, and no window."""
+    fits, size, series = run.plan.spec.job.fits, run.plan.spec.windows.size, run.fitted.series
+    if not series:
+        return not fits and run.fitted.rows[split] < size
+    return (not fits or bool(run.fitted.rows[split])) and series[split].longest < size
 
 
 def _read(run: Run, chunk: Chunk, columns: Sequence[str], steps: Steps) -> pa.Table:
-    return steps.read_chunk(run.source, chunk, columns, run.plan.spec.columns.time, run.plan.texts)
+    return run.read(chunk, columns, steps.read_chunk)
 
 
 def _receipt(
@@ -269,9 +314,12 @@ def _read_halo(run: Run, chunk: Chunk, split: str) -> list[TableSegment]:
     column = run.plan.splits.index(split)
     while missing and following < len(run.plan.chunks):
         if run.fitted.split_rows[following, column]:
+            start = int(run.fitted.series_starts[following, column])
+            if not start:
+                break  # another series begins there
             record = run.receipts.file("featurize", following, halo_name(following))
             head = read_halo(run.store, record, split).slice(0, missing)
-            heads.append(_segment_of(run, head, _series_starts(run, following)[split]))
+            heads.append(_segment_of(run, head, start))
             missing -= heads[-1].n_rows
         following += 1
     return heads
@@ -279,4 +327,5 @@ def _read_halo(run: Run, chunk: Chunk, split: str) -> list[TableSegment]:
 
 def _segment_of(run: Run, table: pa.Table, start: int) -> TableSegment:
     carried = table.select([ROW_NUMBER, *run.plan.roles.carried])
-    return TableSegment(start, block_of(table, run.fitted.preprocessing.feature_names), carried)
+    block = block_of(table, run.fitted.preprocessing.feature_names)
+    return TableSegment(start, block, carried, borders=run.plan.order.borders(carried))

@@ -170,7 +170,7 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
         run.receipts.drop_damaged(n_threads=workers)
     for further in reversed(range(MAX_ROUNDS)):
         try:
-            for stage in [PUBLISH] if is_committed(run) else stages_of(run.plan.spec):
+            for stage in [PUBLISH] if is_committed(run) else stages_of(run.plan.spec, arranges=bool(run.plan.inputs)):
                 _map(stage, run, ref, engine, callback)
             break
         except DamagedError as damaged:
@@ -191,10 +191,11 @@ def _map(stage: Stage, run: Run, ref: RunRef, engine: Engine, callback: Callback
     def size(chunk: Chunk) -> int:
         return 1 if stage.once else chunk.n_rows
 
-    total = 1 if stage.once else run.plan.n_rows
+    items = run.receipts.items(stage.name)
+    total = 1 if stage.once else sum(chunk.n_rows for chunk in items)
     callback.stage(stage, done_rows=total - sum(map(size, pending)), total_rows=total)
     for number in engine.map(stage, ref, [chunk.index for chunk in pending]):
-        callback.advance(size(run.plan.chunks[number]))
+        callback.advance(size(items[number]))
     release_memory()
 
 

@@ -18,12 +18,13 @@ from emberharmony.pipeline.chunk_stages import categories_name, grams_name, prof
 from emberharmony.pipeline.fitted import FIT, FIT_PCA, PCAS, SPLIT_ROWS
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run
-from emberharmony.pipeline.split_checks import check_neighbours, check_split_sizes
+from emberharmony.pipeline.split_checks import check_neighbours, check_series, check_split_sizes
 from emberharmony.pipeline.state import write_state
 from emberharmony.series import Segment, joined
 from emberharmony.splits import SPLITS
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.runs import Runs, merged_runs
+from emberharmony.stats.series_span import SeriesSpan
 from emberharmony.stats.window_gram import WindowGram, merge_segments
 from emberharmony.steps.featurize import state_pays, window_states
 
@@ -38,14 +39,20 @@ def fit_features(run: Run, backend: str) -> Receipt:
     """
     began = time.perf_counter()
     counted, files, keys = list[list[int]](), dict[str, FileRecord](), dict[str, Runs]()
+    spans = list[Mapping[str, SeriesSpan]]()
     for receipt in run.receipts.all_of("profile"):
         run.receipts.check_files(receipt)
         counted.append([receipt.rows[name] for name in SPLITS])
         files |= {file.name: file for file in receipt.files}
         keys = merged_runs(keys, receipt.runs)
+        spans.append(receipt.series)
     rows = np.array(counted, np.int64)
     check_split_sizes(dict(zip(SPLITS, rows.sum(axis=0).tolist(), strict=True)), run.plan.spec)
     check_neighbours(keys, run.plan.spec)
+    arrays, series = {"rows": rows}, dict[str, SeriesSpan]()
+    if any(spans):
+        arrays["starts"], series = run.plan.order.joined(spans, SPLITS)
+    check_series(series, run.plan.spec)
     profiles = _merged_profiles(run, files)
     position = {column.name: i for i, column in enumerate(run.plan.roles.features)}
 
@@ -56,9 +63,9 @@ def fit_features(run: Run, backend: str) -> Receipt:
     threshold = spec.columns.high_null_threshold
     fitted = fit_preprocessing(run.plan.roles, profiles, category_states, spec.features, high_null_threshold=threshold)
     fitted = replace(fitted, schema=pa.schema([run.plan.schema.field(column.name) for column in fitted.columns]))
-    counts = run.store.keep_arrays(SPLIT_ROWS, {"rows": rows})
+    counts = run.store.keep_arrays(SPLIT_ROWS, arrays)
     written = counts, *write_state(run, fitted, profiles, category_states)
-    return Receipt(FIT, 0, {}, written, backend, time.perf_counter() - began)
+    return Receipt(FIT, 0, {}, written, backend, time.perf_counter() - began, series=series)
 
 
 def fit_pcas(run: Run, backend: str) -> Receipt:
@@ -115,4 +122,6 @@ def _train_segment(run: Run, receipt: Receipt) -> Segment:
     record = run.receipts.file("featurize", receipt.chunk, feature_part("train", receipt.chunk))
     names = run.fitted.preprocessing.feature_names
     start = int(run.fitted.series_starts[receipt.chunk, 0])
-    return Segment(start, block_of(read_part(run.store, record, names), names))
+    order = run.plan.order
+    rows = read_part(run.store, record, [*(order.columns if order.makes_series else ()), *names])
+    return Segment(start, block_of(rows, names), borders=order.borders(rows))

@@ -12,7 +12,9 @@ from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.receipts import Receipts
-from emberharmony.typing import IntArray
+from emberharmony.stats.series_span import SeriesSpan
+from emberharmony.steps.order import JobOrder
+from emberharmony.typing import Arrays, IntArray
 
 FIT, FIT_PCA = "fit", "fit-pca"
 """Names of the stages that fit; their receipts are those of chunk 0."""
@@ -29,17 +31,42 @@ class Fitted:
     store: Store
     receipts: Receipts
     strides: tuple[int, ...]
+    splits: tuple[str, ...]
+    order: JobOrder
 
     @cached_property
     def split_rows(self) -> IntArray:
         """Rows of every chunk in every split; shape ``(n_chunks, n_splits)``."""
-        rows: IntArray = self.store.read_arrays(self.receipts.file(FIT, 0, SPLIT_ROWS))["rows"]
-        return rows
+        return self._counted["rows"]
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Rows of every split."""
+        return dict(zip(self.splits, self.split_rows.sum(axis=0).tolist(), strict=True))
 
     @cached_property
     def series_starts(self) -> IntArray:
-        """Number of every chunk's first row in its split's series; the last line holds the totals."""
-        return np.concatenate([np.zeros((1, self.split_rows.shape[1]), np.int64), np.cumsum(self.split_rows, axis=0)])
+        """Number, in its series, of every chunk's first row of every split; shape ``(n_chunks, n_splits)``."""
+        if self.order.makes_series:
+            return self._counted["starts"] if "starts" in self._counted else self._applied[0]
+        return np.cumsum(self.split_rows, axis=0) - self.split_rows
+
+    @cached_property
+    def series(self) -> dict[str, SeriesSpan]:
+        """The series of every split, in a job of many series."""
+        if not self.order.makes_series or not self.strides:
+            return {}
+        fitted = self.receipts.find(FIT, 0)
+        return dict(fitted.series) if fitted and fitted.series else self._applied[1]
+
+    @cached_property
+    def _counted(self) -> Arrays:
+        return self.store.read_arrays(self.receipts.file(FIT, 0, SPLIT_ROWS))
+
+    @cached_property
+    def _applied(self) -> tuple[IntArray, dict[str, SeriesSpan]]:
+        """Starts and series of rows that a state is applied to: no profile has counted them, but featurize has."""
+        return self.order.joined((receipt.series for receipt in self.receipts.all_of("featurize")), self.splits)
 
     @cached_property
     def preprocessing(self) -> Preprocessing:

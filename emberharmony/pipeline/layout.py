@@ -40,6 +40,8 @@ class Layout:
     """Rows without a time, which are left out."""
     n_shared: int = 0
     """Least number of rows that share their time with another row."""
+    inputs: Sequence[Chunk] = ()
+    """Pieces of the table, as it is stored, whose rows are arranged first; none if chunks are read from the table."""
 
     @property
     def n_rows(self) -> int:

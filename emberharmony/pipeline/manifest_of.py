@@ -23,6 +23,7 @@ from emberharmony.pipeline.run import Run
 from emberharmony.planning.chunks import as_ranges
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.runs import Runs, merged_runs
+from emberharmony.stats.series_span import SeriesSpan
 
 
 @dataclass
@@ -89,7 +90,6 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     spec, job, fitted = run.plan.spec, run.plan.spec.job, run.fitted.preprocessing
     totals = _totals(run, chunk_stages)
     features = [file for file in totals.files if file.name.startswith("features/")]
-    rows = dict(zip(run.plan.splits, run.fitted.series_starts[-1].tolist(), strict=True))
     times = totals.runs.pop("time", Runs())
     return Manifest(
         fingerprint=run.plan.fingerprint,
@@ -99,7 +99,7 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
         source_rows=run.plan.facts["source_rows"],
         null_times=run.plan.facts["null_times"],
         left_out=totals.left_out,
-        rows=rows,
+        rows=run.fitted.rows,
         features=fitted.feature_names,
         descriptions=feature_descriptions(fitted.columns),
         window_columns=window_descriptions(run) if spec.windows.strides else {},
@@ -112,6 +112,7 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
         computed=_in_ranges(totals.computed),
         parity={"chunks": len(totals.parity), "largest": max(totals.parity)} if totals.parity else {},
         drift={} if job.fits else measured_drift(run),
+        series={name: _series_of(span) for name, span in run.fitted.series.items()},
         shared_times=times.n_shared,
         key_changes=sum(max(of_split.n_runs - 1, 0) for of_split in totals.runs.values()),
         nonfinite={c.name: c.n_nonfinite for c in fitted.columns if c.n_nonfinite and job.fits},
@@ -154,6 +155,10 @@ def _window_counts(stride: str, pca: WindowPCA, totals: Totals, run: Run) -> Win
         applied_explained=totals.explained[stride].share,
         clipped=totals.clipped["project"][stride],
     )
+
+
+def _series_of(span: SeriesSpan) -> dict[str, int]:
+    return {"series": span.n_series, "shorter_than_window": span.n_shorter_than_window, "longest": span.longest}
 
 
 def _in_ranges(computed: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, dict[str, str]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
+from functools import partial
 
 from emberharmony.arrow import TICKS_PER_DAY, tick_unit
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnRoles, assign_roles
 from emberharmony.io.sources.base import Source, TableInfo
 from emberharmony.io.sources.registry import open_source
+from emberharmony.pipeline.arrangement import input_chunks, is_scattered, job_order, series_layout
 from emberharmony.pipeline.layout import (
     Layout,
     empty_layout,
@@ -58,6 +58,7 @@ class Plan:
     boundaries: TimeBoundaries | None
     memory: MemoryPlan
     in_order: bool
+    inputs: tuple[Chunk, ...] = ()  # pieces of the table whose rows are arranged first
 
 
 def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
@@ -75,7 +76,7 @@ def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
     if not table.n_rows:
         raise DataError(f"{table.name} has no rows; there is nothing to fit features on.")
     check_method(spec)
-    roles = assign_roles(table.schema, spec.columns, also=spec.split.keys)
+    roles = assign_roles(table.schema, spec.columns, also=spec.split_keys)
     if roles.target and source.is_all_null(roles.target):
         raise DataError(
             f"The target {roles.target!r} is null in every row: there is nothing to learn. Name another `columns.target`, or "
@@ -119,17 +120,23 @@ def plan_table(
     check_rows(spec, table.n_rows)
     check_chunk_rows(resources.chunk_rows, table.n_rows)
     job, request = JobColumns(spec, source, table, roles, widths), _memory_request(spec, resources, table.n_rows)
-    groups = groups_in_order(source, time) if table.n_rows else np.empty(0, np.int64)
+    order = job_order(spec, table.schema)
+    groups = groups_in_order(source, time) if table.n_rows and not order.entity else None
     sizes, memory = plan_rows(job, request, in_order=groups is not None)
     check_components(spec, n_rows=table.n_rows, n_features=sizes.n_features)
+    inputs = partial(input_chunks, source, spec.columns, chunk_rows=memory.chunk_rows, bytes_per_row=sizes.read_bytes)
     if not table.n_rows:
         layout = empty_layout()
+    elif order.entity:
+        layout = series_layout(source, spec.columns, order, inputs(), memory.chunk_rows)
     elif groups is not None and is_stored_in_order(source, groups, time, memory.chunk_rows):
         layout = stored_layout(source, groups, time, memory.chunk_rows)
     else:
         if groups is not None:  # the groups follow one another, but the rows inside have to be sorted
             sizes, memory = plan_rows(job, request, in_order=False)
         layout = sorted_layout(source, spec.columns, memory.chunk_rows)
+        if time is not None and is_scattered(source, time, layout):
+            layout = replace(layout, inputs=inputs())
     if layout.n_null:
         check_rows(spec, layout.n_rows)
         check_components(spec, n_rows=layout.n_rows, n_features=sizes.n_features)
@@ -146,6 +153,7 @@ def plan_table(
         boundaries=_boundaries(spec, table, layout) if by_time else None,
         memory=memory.with_chunk(max(chunk.n_rows for chunk in layout.chunks), sizes),
         in_order=layout.in_order,
+        inputs=tuple(layout.inputs),
     )
 
 

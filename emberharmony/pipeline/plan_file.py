@@ -18,15 +18,17 @@ from emberharmony.features.columns import ColumnRoles, FeatureColumn
 from emberharmony.features.kinds.base import DroppedColumn
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.base import Store, as_safetensors
+from emberharmony.pipeline.arrangement import job_order
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import TimeBoundaries
+from emberharmony.steps.order import JobOrder
 from emberharmony.typing import IntArray
 
 PLAN = "plan.json"
-CHUNKS = "chunks.safetensors"
-PLAN_VERSION = 2
+CHUNKS, INPUTS = "chunks.safetensors", "inputs.safetensors"
+PLAN_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class StagedPlan:
     texts: TextBudget  # memory that the texts of a chunk may take
     facts: Mapping[str, Any]  # what a summary shows
     chunks: tuple[Chunk, ...]
+    inputs: tuple[Chunk, ...] = ()  # pieces of the table whose rows are arranged first
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
@@ -64,7 +67,13 @@ class StagedPlan:
             texts=TextBudget(bytes_per_row, plan.memory.spare_bytes),
             facts=facts,
             chunks=plan.chunks,
+            inputs=plan.inputs,
         )
+
+    @cached_property
+    def order(self) -> JobOrder:
+        """The order of the rows, and the series that they form."""
+        return job_order(self.spec, self.schema)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -74,18 +83,20 @@ class StagedPlan:
     @cached_property
     def run_name(self) -> str:
         """Name of the run's folder: fingerprint, chunks and format, so that only the same work is ever resumed."""
-        digest = hashlib.sha256(b"%d" % PLAN_VERSION + _chunk_table(self.chunks).tobytes()).hexdigest()[:8]
+        digest = hashlib.sha256(b"%d" % PLAN_VERSION + _chunk_table(self.chunks + self.inputs).tobytes()).hexdigest()[:8]
         return f"{self.fingerprint}-{len(self.chunks)}-{digest}"
 
     def write(self, store: Store) -> None:
         """Write the plan into a run's store."""
-        table = _chunk_table(self.chunks)
-        arrays = {"first_row": table[:, 0], "n_rows": table[:, 1]}
-        if any(chunk.times for chunk in self.chunks):
-            arrays["times"] = table[:, 2:4]
-        if any(chunk.ties for chunk in self.chunks):
-            arrays["ties"] = table[:, 4:]
-        store.put(CHUNKS, as_safetensors(arrays))
+        for name, chunks in {CHUNKS: self.chunks, INPUTS: self.inputs}.items():
+            table = _chunk_table(chunks)
+            arrays = {"first_row": table[:, 0], "n_rows": table[:, 1]}
+            if any(chunk.times for chunk in chunks):
+                arrays["times"] = table[:, 2:4]
+            if any(chunk.ties for chunk in chunks):
+                arrays["ties"] = table[:, 4:]
+            if chunks:
+                store.put(name, as_safetensors(arrays))
         store.write_json(PLAN, self._to_json())  # last: if it is there, the plan is complete
 
     @classmethod
@@ -113,13 +124,15 @@ class StagedPlan:
                 time=roles["time"],
                 target=roles["target"],
                 passthrough=tuple(roles["passthrough"]),
+                entity=tuple(roles["entity"]),
                 dropped=tuple(DroppedColumn(**column) for column in roles["dropped"]),
             ),
             n_rows=data["n_rows"],
             boundaries=TimeBoundaries(**data["boundaries"]) if data["boundaries"] else None,
             texts=TextBudget(**data["texts"]),
             facts=data["facts"],
-            chunks=_chunks_in(store),
+            chunks=_chunks_in(store, CHUNKS),
+            inputs=_chunks_in(store, INPUTS) if data["n_inputs"] else (),
         )
 
     def _to_json(self) -> dict[str, Any]:
@@ -133,17 +146,20 @@ class StagedPlan:
             "boundaries": asdict(self.boundaries) if self.boundaries else None,
             "texts": asdict(self.texts),
             "facts": dict(self.facts),
+            "n_inputs": len(self.inputs),
         }
 
 
 def _chunk_table(chunks: tuple[Chunk, ...]) -> IntArray:
     """First row, number of rows, and ranges of times and of ties of every chunk; absent ranges are empty."""
+    if not chunks:
+        return np.empty((0, 4), np.int64)
     table = np.array([[c.first_row, c.n_rows, *(c.times or (0, 0)), *(c.ties or (0, 0))] for c in chunks], np.int64)
     return table if any(chunk.ties for chunk in chunks) else table[:, :4].copy()
 
 
-def _chunks_in(store: Store) -> tuple[Chunk, ...]:
-    table = store.read_arrays(CHUNKS)
+def _chunks_in(store: Store, name: str) -> tuple[Chunk, ...]:
+    table = store.read_arrays(name)
     first_rows, n_rows = (table[name].tolist() for name in ("first_row", "n_rows"))
     times, ties = (_ranges(table.get(name), len(n_rows)) for name in ("times", "ties"))
     return tuple(Chunk(i, *of) for i, of in enumerate(zip(first_rows, n_rows, times, ties, strict=True)))

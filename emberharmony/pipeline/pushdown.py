@@ -51,6 +51,8 @@ def check_profile(spec: PipelineSpec, source: Source, schema: pa.Schema, roles: 
 def _why_not_by_query(spec: PipelineSpec, source: Source, schema: pa.Schema, roles: ColumnRoles) -> str | None:
     if not isinstance(source, ProfiledByQuery):
         return f"`source.profile: query` needs a table that can run queries; {spec.source} cannot."
+    if spec.columns.entities:
+        return "`source.profile: query` does not read the rows, and `columns.entity` needs them in the order of their series."
     if spec.split_method != "temporal":
         return (
             f"`source.profile: query` selects training rows by their time, which needs `split.method: temporal`; this job's "

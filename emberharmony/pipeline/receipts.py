@@ -12,6 +12,7 @@ from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.planning.chunks import Chunk
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.runs import Runs
+from emberharmony.stats.series_span import SeriesSpan
 
 _FOLDER = "receipts"
 
@@ -32,6 +33,7 @@ class Receipt:
     explained: Mapping[str, ExplainedSquares] = field(default_factory=dict)  # by stride, of rows that a state is applied to
     clipped: Mapping[str, int] = field(default_factory=dict)  # values beyond float32, by column; scores, by stride
     runs: Mapping[str, Runs] = field(default_factory=dict)  # by split: rows of equal hash keys; "time": of equal time
+    series: Mapping[str, SeriesSpan] = field(default_factory=dict)  # by split, in a job of many series
 
     def find(self, name: str) -> FileRecord | None:
         """Return the record of the file of that name, if the stage has written one."""
@@ -43,7 +45,8 @@ class Receipt:
         explained = {stride: ExplainedSquares(**squares) for stride, squares in data.get("explained", {}).items()}
         files = tuple(FileRecord(**file) for file in data["files"])
         runs = {name: Runs(**found) for name, found in data.get("runs", {}).items()}
-        return cls(**{**data, "files": files, "explained": explained, "runs": runs})
+        series = {name: SeriesSpan(**found) for name, found in data.get("series", {}).items()}
+        return cls(**{**data, "files": files, "explained": explained, "runs": runs, "series": series})
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,12 @@ class Receipts:
 
     store: Store
     chunks: Sequence[Chunk]
+    inputs: Mapping[str, Sequence[Chunk]] = field(default_factory=dict)
+    """What stages work on that do not work on the chunks, by the stage's name."""
+
+    def items(self, stage: str) -> Sequence[Chunk]:
+        """Return what a stage works on, each with a receipt of its own."""
+        return self.inputs.get(stage, self.chunks)
 
     def commit(self, receipt: Receipt) -> None:
         """Mark a stage of a chunk as done, unless it is."""
@@ -67,8 +76,8 @@ class Receipts:
         return None
 
     def all_of(self, stage: str) -> Iterator[Receipt]:
-        """Yield the receipts of all chunks, in order; the stage has to be complete."""
-        for chunk in self.chunks:
+        """Yield the receipts of a stage, in order; the stage has to be complete."""
+        for chunk in self.items(stage):
             yield Receipt.from_json(self.store.read_json(_name(stage, chunk.index)))
 
     def file(self, stage: str, chunk: int, name: str) -> FileRecord:
@@ -89,7 +98,7 @@ class Receipts:
         """Return the chunks of which a stage is not done."""
         self.store.check_there()
         done = {*self.store.list(f"{_FOLDER}/{stage}")}
-        return [chunk for chunk in self.chunks if _name(stage, chunk.index) not in done]
+        return [chunk for chunk in self.items(stage) if _name(stage, chunk.index) not in done]
 
     def check_files(self, receipt: Receipt) -> None:
         """Raise unless a receipt's files are what it says.

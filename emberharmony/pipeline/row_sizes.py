@@ -67,7 +67,7 @@ def _counted_sizes(job: JobColumns, request: MemoryRequest, *, in_order: bool) -
 def row_sizes(job: JobColumns, widths: Mapping[str, int], *, in_order: bool) -> RowSizes:
     """Return the bytes of a row whose columns make the features of `widths`."""
     table, roles = job.table, job.roles
-    columns = {*roles.to_read, *job.spec.split.keys, *table.always_read}
+    columns = {*roles.to_read, *job.spec.split_keys, *table.always_read}
     # Arrow doubles the buffer of strings when it is full, and keeps both for a while.
     texts = columns.intersection(text_columns(table.schema), table.stored_bytes_per_row)
     stored = {**table.bytes_per_row, **table.stored_bytes_per_row}  # a profile holds equal values once, as files do

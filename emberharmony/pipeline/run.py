@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from platform import node
-from typing import Self
+from typing import Protocol, Self
+
+import pyarrow as pa
 
 from emberharmony.backend import get_backend, select, using_backend
 from emberharmony.errors import DataError, TransientError
@@ -15,12 +17,26 @@ from emberharmony.io.sinks.base import Sink
 from emberharmony.io.sinks.registry import noted_sink
 from emberharmony.io.sources.base import Source
 from emberharmony.io.sources.registry import open_source
+from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.base import Store
 from emberharmony.io.store.opening import open_staged
+from emberharmony.pipeline.arrange import PARTITION, Arranged
 from emberharmony.pipeline.fitted import Fitted
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.receipts import Receipts
+from emberharmony.planning.chunks import Chunk
 from emberharmony.threads import limit_worker_threads
+
+
+class Rows(Protocol):
+    """What chunks are read from."""
+
+    def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
+        """Return the chunk's rows, see `Source.read`."""
+        ...
+
+
+ReadChunk = Callable[[Rows, Chunk, Sequence[str], str | None, TextBudget], pa.Table]
 
 
 @dataclass(frozen=True)
@@ -53,13 +69,24 @@ class Run:
         """Return the run that is staged in a folder."""
         store = open_staged(staging)
         plan = StagedPlan.read(store)
-        receipts = Receipts(store, plan.chunks)
-        return cls(store, plan, receipts, Fitted(store, receipts, plan.spec.windows.strides))
+        receipts = Receipts(store, plan.chunks, {PARTITION: plan.inputs})
+        return cls(store, plan, receipts, Fitted(store, receipts, plan.spec.windows.strides, plan.splits, plan.order))
 
     @cached_property
     def sink(self) -> Sink:
         """Where the rows are published."""
         return noted_sink(self.store)
+
+    @cached_property
+    def arranged(self) -> Arranged:
+        """The rows in the job's order, in a job that arranges them first."""
+        return Arranged(self.store, self.plan, self.receipts)
+
+    def read(self, chunk: Chunk, columns: Sequence[str], read: ReadChunk) -> pa.Table:
+        """Return a chunk's rows in the job's order, by way of `read`: from the arranged rows or from the source."""
+        plan = self.plan
+        time = None if plan.order.entity else plan.order.time  # rows of many series that are read as stored are in order
+        return read(self.arranged if plan.inputs else self.source, chunk, columns, time, plan.texts)
 
     @property
     def published_columns(self) -> tuple[str, ...]:

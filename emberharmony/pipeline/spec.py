@@ -73,12 +73,19 @@ class PipelineSpec:
 
     @property
     def split_method(self) -> str:
-        """The split's method: temporal with a time column, else sequential, unless the job says otherwise.
+        """The split's method: temporal with a time column, else hash with an entity, else sequential, unless the job says so.
 
         Rows of BigQuery that no column orders are divided at random.
         """
-        ordered = "temporal" if self.columns.time else "sequential" if self.source.has_order else "random"
-        return self.split.method or ordered
+        if self.split.method or not self.columns.entities or self.columns.time:
+            ordered = "temporal" if self.columns.time else "sequential" if self.source.has_order else "random"
+            return self.split.method or ordered
+        return "hash"
+
+    @property
+    def split_keys(self) -> tuple[str, ...]:
+        """Columns whose values decide the split: the job's, or the entity; none unless the method is hash."""
+        return (self.split.keys or self.columns.entities) if self.split_method == "hash" else ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as JSON can hold it."""

@@ -8,6 +8,7 @@ from emberharmony.errors import PlanError
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.splits import SPLITS
 from emberharmony.stats.runs import Runs
+from emberharmony.stats.series_span import SeriesSpan
 from emberharmony.windows import n_windows
 
 _TOGETHER = {"temporal": "; rows of equal time stay together", "hash": "; rows of equal keys stay together"}
@@ -26,6 +27,22 @@ def check_method(spec: PipelineSpec) -> None:
         raise PlanError(
             "A temporal split needs a time column: name it in `columns.time`, or choose `split.method: sequential` (the first "
             "rows train) or `hash`."
+        )
+    if spec.windows.max_gap and time is None:
+        raise PlanError(
+            "`windows.max_gap` is a time between rows, and this job has no time column: name it in `columns.time`, or leave "
+            "`max_gap` out."
+        )
+    if method == "hash" and not spec.split_keys:
+        raise PlanError(
+            "A hash split needs the columns whose values decide: name them in `split.keys`, or the series of the table in "
+            "`columns.entity`."
+        )
+    if method == "sequential" and spec.columns.entities:
+        raise PlanError(
+            "A sequential split follows the order of all rows, and `columns.entity` orders them series by series: whole "
+            "series would train, and others test. Set `split.method: temporal` (all series at the same times) or "
+            "`hash` (whole series)."
         )
     if spec.split.gap and method != "temporal":
         raise PlanError(
@@ -117,6 +134,24 @@ def check_split_sizes(rows: Mapping[str, int], spec: PipelineSpec) -> None:
             raise PlanError(_too_small(f"The {split} split has {rows[split]:,}", sum(rows.values()), spec))
 
 
+def check_series(series: Mapping[str, SeriesSpan], spec: PipelineSpec) -> None:
+    """Refuse a training split none of whose series has as many rows as a window.
+
+    Raises
+    ------
+    PlanError
+        If there is no window to fit a PCA on.
+    """
+    if not series or not spec.windows.strides or series["train"].longest >= spec.windows.size:
+        return
+    train = series["train"]
+    raise PlanError(
+        f"Windows have {spec.windows.size:,} rows of one series, and the longest of the {train.n_series:,} training series "
+        f"has {train.longest:,}. Lower `windows.size`, make no windows (`windows.strides: []`), or check that "
+        f"`columns.entity` ({', '.join(spec.columns.entities) or 'not set'}) names the series{_or_gap(spec)}."
+    )
+
+
 def check_neighbours(keys: Mapping[str, Runs], spec: PipelineSpec) -> None:
     """Refuse windows over a hash split whose keys change more often than a window is long.
 
@@ -134,11 +169,15 @@ def check_neighbours(keys: Mapping[str, Runs], spec: PipelineSpec) -> None:
     for split, runs in keys.items():
         if runs.n_runs * size > runs.n_rows:
             raise PlanError(
-                f"Windows of {size} rows need neighbouring rows, and in the {split} split {', '.join(spec.split.keys)} "
+                f"Windows of {size} rows need neighbouring rows, and in the {split} split {', '.join(spec.split_keys)} "
                 f"(`split.keys`) changes after {runs.n_rows / runs.n_runs:.1f} rows on average: the windows would mix series. "
                 f"Order the rows by series (a table sorted by the keys, without `columns.time`), run a job for each series, "
                 f"set `split.method: temporal` or `sequential`, or make no windows (`windows.strides: []`)."
             )
+
+
+def _or_gap(spec: PipelineSpec) -> str:
+    return f" and `windows.max_gap` ({spec.windows.max_gap}) is not too short" if spec.windows.max_gap else ""
 
 
 def _most_rows(spec: PipelineSpec, n_rows: int) -> dict[str, int]:

@@ -9,7 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from platform import node
 
-from emberharmony.pipeline.chunk_stages import PLAIN, Steps, featurize_chunk, profile_chunk, project_chunk
+from emberharmony.pipeline.arrange import ARRANGE, PARTITION
+from emberharmony.pipeline.chunk_stages import (
+    PLAIN,
+    Steps,
+    arrange_chunk,
+    featurize_chunk,
+    partition_input,
+    profile_chunk,
+    project_chunk,
+)
 from emberharmony.pipeline.fit import fit_features, fit_pcas
 from emberharmony.pipeline.fitted import FIT, FIT_PCA
 from emberharmony.pipeline.parity import ParityCheck, is_checked
@@ -54,6 +63,10 @@ def _publish(run: Run, _chunk: Chunk, _backend: str, _steps: Steps) -> None:
     publish(run, [stage.name for stage in stages_of(run.plan.spec) if not stage.once])
 
 
+PARTITIONS = Stage(PARTITION, "partition", partition_input, 12)
+ARRANGES = Stage(ARRANGE, "arrange", arrange_chunk, 12)
+
+
 PROFILE = Stage("profile", "profile", profile_chunk, 15)
 FIT_FEATURES = Stage(FIT, "fit", _fit, 3, once=True)
 FEATURIZE = Stage("featurize", "featurize", featurize_chunk, 40, uses_backend=True)
@@ -67,11 +80,13 @@ FIT_ONLY = (PROFILE, FIT_FEATURES, FEATURIZE_WINDOWS, FIT_PCAS, PUBLISH)
 APPLY = (FEATURIZE, PROJECT, PUBLISH)
 
 _STAGES_OF_KIND = {"extract": EXTRACT, "fit": FIT_ONLY, "apply": APPLY}
-STAGES = {stage.name: stage for stage in EXTRACT}
+ARRANGING = (PARTITIONS, ARRANGES)
+"""Stages before all others, in a job whose rows are not in its order."""
+STAGES = {stage.name: stage for stage in (*ARRANGING, *EXTRACT)}
 
 
-def stages_of(spec: PipelineSpec) -> tuple[Stage, ...]:
-    """Stages of a job, in order; without windows nothing is projected.
+def stages_of(spec: PipelineSpec, *, arranges: bool = False) -> tuple[Stage, ...]:
+    """Stages of a job, in order; without windows nothing is projected, and only rows out of order are arranged.
 
     Examples
     --------
@@ -80,7 +95,8 @@ def stages_of(spec: PipelineSpec) -> tuple[Stage, ...]:
     ['profile', 'fit', 'featurize', 'fit PCA', 'publish']
     """
     has_windows = bool(spec.windows.strides)
-    return tuple(stage for stage in _STAGES_OF_KIND[spec.kind] if has_windows or not stage.needs_windows)
+    stages = (*ARRANGING, *_STAGES_OF_KIND[spec.kind]) if arranges else _STAGES_OF_KIND[spec.kind]
+    return tuple(stage for stage in stages if has_windows or not stage.needs_windows)
 
 
 def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> None:
@@ -91,7 +107,7 @@ def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> N
             return
         is_twice = stage.uses_backend and not backend.startswith("numpy") and is_checked(chunk, ref.parity)
         check = ParityCheck() if is_twice else None
-        receipt = stage.work(run, run.plan.chunks[chunk], backend, check.of(steps) if check else steps)
+        receipt = stage.work(run, run.receipts.items(name)[chunk], backend, check.of(steps) if check else steps)
         if receipt is None:
             return
         if check:

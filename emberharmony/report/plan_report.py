@@ -68,7 +68,7 @@ def plan_report(job: Job) -> PlanReport:
 
 def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
     spec, memory = plan.spec, plan.memory
-    read = {*plan.roles.to_read, *spec.split.keys}
+    read = {*plan.roles.to_read, *spec.split_keys}
     n_bytes = plan.table.n_rows * sum(plan.table.bytes_per_row[name] for name in read)
     yield "job", f"{spec.kind}, fingerprint {plan.fingerprint}"
     yield (
@@ -116,7 +116,7 @@ def _split(plan: Plan) -> str:
         first, second = (f"row {rank:,}" if rank < plan.n_rows else "no row" for rank in spec.split.ranks(plan.n_rows))
         return f"sequential: {shares}; validation begins at {first}, test at {second} of the order"
     if plan.boundaries is None:
-        by = f" of {', '.join(spec.split.keys)}" if spec.split.keys else f", seed {spec.split.seed}"
+        by = f" of {', '.join(spec.split_keys)}" if spec.split_keys else f", seed {spec.split.seed}"
         return f"{spec.split_method}{by}: {shares}"
     type_ = plan.table.schema.field(spec.columns.time).type
     first, second = (_moment(ticks, type_) for ticks in (plan.boundaries.validation, plan.boundaries.test))

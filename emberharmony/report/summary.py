@@ -45,6 +45,8 @@ def summary_lines(result: RunResult, elapsed: Elapsed | None = None) -> Iterator
         yield "missing", _not_finite(manifest.nonfinite)
     if manifest.clipped or any(counts.clipped for counts in manifest.strides.values()):
         yield "clipped", _clipped(manifest)
+    if manifest.series:
+        yield "series", _series(manifest.series)
     for stride, counts in manifest.strides.items():
         windows = ", ".join(f"{n:,} {split}" for split, n in counts.windows.items())
         yield f"stride {stride}", f"{windows} windows; {_explained(counts)}"
@@ -72,6 +74,14 @@ def _explained(counts: WindowCounts) -> str:
     if counts.applied_explained is None:
         return f"{counts.components} components explain {fitted}"
     return f"{counts.components} components explain {counts.applied_explained:.1%} of their variance, {fitted}"
+
+
+def _series(series: Mapping[str, Mapping[str, int]]) -> str:
+    """Number of series by split, and of those that are too short."""
+    total = sum(found["series"] for found in series.values())
+    short = sum(found["shorter_than_window"] for found in series.values())
+    counts = ", ".join(f"{found['series']:,} {split}" for split, found in series.items())
+    return f"{counts}; {short:,} of {total:,} are shorter than a window"
 
 
 def _mixed_series(manifest: Manifest) -> Iterator[tuple[str, str]]:

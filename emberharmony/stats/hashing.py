@@ -30,10 +30,10 @@ def hash_strings(column: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
 
 def hash_rows(columns: Sequence[pa.Array | pa.ChunkedArray], *, seed: int = 0) -> NDArray[np.uint64]:
     """Hash each row of several columns of strings; the order of the columns matters."""
-    mixed = np.full(len(columns[0]), seed, np.uint64)
+    hashed = np.full(len(columns[0]), seed, np.uint64)
     for column in columns:
-        mixed = _mixed(mixed ^ hash_strings(column))
-    return mixed
+        hashed = mixed(hashed ^ hash_strings(column))
+    return hashed
 
 
 def runs_of(columns: Sequence[pa.ChunkedArray]) -> Runs:
@@ -51,7 +51,7 @@ def runs_of(columns: Sequence[pa.ChunkedArray]) -> Runs:
     return Runs.of_changes(changes, first=first, last=last)
 
 
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Spread every bit over all others (the finaliser of SplitMix64; products wrap on purpose)."""
     x = (x + np.uint64(0x9E3779B97F4A7C15)).astype(np.uint64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

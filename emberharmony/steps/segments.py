@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.features.columns import ROW_NUMBER, ColumnRoles
 from emberharmony.series import Segment, joined_borders
 from emberharmony.splits import SplitCodes
+from emberharmony.steps.order import JobOrder
 from emberharmony.typing import FeatureBlock, IntArray
 
 
@@ -42,7 +43,7 @@ class TableSegment(Segment):
 
 
 def segments_by_split(
-    carried: pa.Table, block: FeatureBlock, codes: SplitCodes, starts: Mapping[str, int]
+    carried: pa.Table, block: FeatureBlock, codes: SplitCodes, starts: Mapping[str, int], order: JobOrder
 ) -> dict[str, TableSegment]:
     """Return a chunk's rows by split; the rows of a chunk within one split are not copied.
 
@@ -55,20 +56,23 @@ def segments_by_split(
     codes : int8 array of shape (n_rows,)
         Split of each row: its place in `starts`, or negative for a row in no split.
     starts : mapping of str to int
-        Number in each split's series of the chunk's first row.
+        Number, in its series, of the chunk's first row of each split.
+    order : JobOrder
+        What tells the series apart.
     """
     segments = {}
     for i, (name, start) in enumerate(starts.items()):
         members = codes == i
         if members.all():
-            return {name: TableSegment(start, block, carried)}
+            return {name: TableSegment(start, block, carried, borders=order.borders(carried))}
         if members.any():
-            segments[name] = TableSegment(start, np.compress(members, block, axis=1), carried.filter(pa.array(members)))
+            part = carried.filter(pa.array(members))
+            segments[name] = TableSegment(start, np.compress(members, block, axis=1), part, borders=order.borders(part))
     return segments
 
 
-def window_columns(segment: TableSegment, starts: IntArray, *, halo: int, time: str | None, target: str | None) -> pa.Table:
-    """First and last row number and time of every window, and the target of its last row.
+def window_columns(segment: TableSegment, starts: IntArray, roles: ColumnRoles, *, halo: int) -> pa.Table:
+    """Entity of every window, number and time of its first and last row, and the target of its last row.
 
     Parameters
     ----------
@@ -76,13 +80,14 @@ def window_columns(segment: TableSegment, starts: IntArray, *, halo: int, time: 
         Rows that hold the windows whole.
     starts : int64 array of shape (n_windows,)
         Places in the segment of the windows' first rows.
+    roles : ColumnRoles
+        Names of the carried columns.
     halo : int
         Rows of a window after its first one.
-    time, target : str, optional
-        Carried columns.
     """
-    first, last = pa.array(starts), pa.array(starts + halo)
-    columns = {"first_row": segment.carried[ROW_NUMBER].take(first), "last_row": segment.carried[ROW_NUMBER].take(last)}
+    first, last, time, target = pa.array(starts), pa.array(starts + halo), roles.time, roles.target
+    columns = {name: segment.carried[name].take(first) for name in roles.entity}
+    columns |= {"first_row": segment.carried[ROW_NUMBER].take(first), "last_row": segment.carried[ROW_NUMBER].take(last)}
     if time:
         columns |= {"start_time": segment.carried[time].take(first), "end_time": segment.carried[time].take(last)}
     if target:

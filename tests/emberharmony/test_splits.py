@@ -135,7 +135,6 @@ def test_random_splits_do_not_change():
         ({"fractions": (0.0, 0.5, 0.5)}, "training has some"),
         ({"fractions": (1.2, -0.1, -0.1)}, "are not negative"),
         ({"gap": timedelta(seconds=-1)}, "not negative"),
-        ({"method": "hash"}, "`keys` are the columns of a hash split"),
         ({"keys": ("k",)}, "`keys` are the columns of a hash split"),
         ({"method": "random", "gap": timedelta(1)}, "but the split is random"),
         ({"method": "sequential", "gap": timedelta(1)}, "but the split is sequential"),

@@ -157,6 +157,10 @@ class RowGroups(Protocol):
         """Whether groups of more than `chunk_rows` rows are in time order inside, so that chunks may divide them."""
         ...
 
+    def rows_touched(self, time: str, ranges: Sequence[tuple[int, int]]) -> int:
+        """Return the rows of the groups that have to be decoded to read each of several ranges of time."""
+        ...
+
     def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
         """Return the times of the groups that hold rows ``[start, stop)``, and the number of their first row."""
         ...

@@ -13,7 +13,7 @@ from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import JOBS, PipelineSpec
-from emberharmony.pipeline.stages import STAGES, run_stage, stages_of
+from emberharmony.pipeline.stages import EXTRACT, STAGES, run_stage, stages_of
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.windows import WindowSpec
 from flows.config.job import parse_job
@@ -41,7 +41,14 @@ def test_without_windows_nothing_is_projected_and_a_fit_makes_no_features():
 
 
 def test_the_weights_of_progress_add_up():
-    assert sum(stage.weight for stage in STAGES.values()) == 100
+    assert sum(stage.weight for stage in EXTRACT) == 100
+
+
+def test_rows_out_of_order_are_arranged_before_all_else():
+    spec = PipelineSpec(ParquetSourceSpec("t.parquet"), kind="apply")
+    stages = stages_of(spec, arranges=True)
+    assert [stage.name for stage in stages] == ["partition", "arrange", "featurize", "project", "publish"]
+    assert all(STAGES[stage.name] is stage for stage in stages)
 
 
 @pytest.fixture

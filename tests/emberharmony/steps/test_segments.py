@@ -6,26 +6,28 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.features.columns import ROW_NUMBER, ColumnRoles
+from emberharmony.steps.order import JobOrder
 from emberharmony.steps.segments import TableSegment, no_rows, segments_by_split, window_columns
 
-CARRIED = pa.table({ROW_NUMBER: np.arange(100, 110), "t": np.arange(10) * 60, "y": np.arange(10) / 4})
+ROLES = ColumnRoles((), "t", "y", (), (), ("id",))
+CARRIED = pa.table({ROW_NUMBER: np.arange(100, 110), "id": ["a"] * 10, "t": np.arange(10) * 60, "y": np.arange(10) / 4})
 BLOCK = np.arange(20, dtype=np.float32).reshape(2, 10)
 
 
 def test_a_chunk_is_parted_by_split():
     codes = np.array([0, 0, 0, 1, 1, -1, 2, 2, 2, 2], np.int8)
-    found = segments_by_split(CARRIED, BLOCK, codes, {"train": 40, "validation": 0, "test": 5})
+    found = segments_by_split(CARRIED, BLOCK, codes, {"train": 40, "validation": 0, "test": 5}, JobOrder())
     assert {name: (s.start, s.n_rows) for name, s in found.items()} == {"train": (40, 3), "validation": (0, 2), "test": (5, 4)}
     assert found["test"].carried[ROW_NUMBER].to_pylist() == [106, 107, 108, 109]
     np.testing.assert_array_equal(found["validation"].block, BLOCK[:, 3:5])
 
 
 def test_a_chunk_within_one_split_is_not_copied():
-    (only,) = segments_by_split(CARRIED, BLOCK, np.ones(10, np.int8), {"train": 7, "validation": 3}).values()
+    (only,) = segments_by_split(CARRIED, BLOCK, np.ones(10, np.int8), {"train": 7, "validation": 3}, JobOrder()).values()
     assert only.start == 3
     assert only.block is BLOCK
-    assert segments_by_split(CARRIED, BLOCK, np.full(10, -1, np.int8), {"train": 0}) == {}
+    assert segments_by_split(CARRIED, BLOCK, np.full(10, -1, np.int8), {"train": 0}, JobOrder()) == {}
 
 
 def test_the_halo_follows_the_rows():
@@ -60,15 +62,19 @@ def test_a_segment_without_rows_is_followed_by_another_series():
 
 
 def test_windows_carry_their_first_and_last_rows_and_the_last_rows_target():
-    table = window_columns(TableSegment(20, BLOCK, CARRIED), np.arange(1, 6, 2), halo=3, time="t", target="y")
+    table = window_columns(TableSegment(20, BLOCK, CARRIED), np.arange(1, 6, 2), ROLES, halo=3)
     assert table.to_pydict() == {
+        "id": ["a", "a", "a"],
         "first_row": [101, 103, 105],
         "last_row": [104, 106, 108],
         "start_time": [60, 180, 300],
         "end_time": [240, 360, 480],
         "y": [1.0, 1.5, 2.0],
     }
-    assert window_columns(TableSegment(20, BLOCK, CARRIED), np.arange(0), halo=3, time=None, target=None).num_rows == 0
+    assert (
+        window_columns(TableSegment(20, BLOCK, CARRIED), np.arange(0), ColumnRoles((), None, None, (), ()), halo=3).num_rows
+        == 0
+    )
 
 
 def test_a_segment_without_rows_has_all_columns():

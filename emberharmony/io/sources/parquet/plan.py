@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
@@ -87,6 +89,10 @@ class ParquetPlanning:
             present, _ = times_of_group(self._table, group, time)
             found.append(present[in_range(present, start, stop)])
         return np.concatenate(found)
+
+    def rows_touched(self, time: str, ranges: Sequence[tuple[int, int]]) -> int:
+        """Return the rows of the groups whose statistics overlap each range of time, added up."""
+        return sum(group.n_rows for start, stop in ranges for group in self._table.groups_between(time, start, stop))
 
     def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
         """Return the times of the row groups that hold rows ``[start, stop)``, and the number of their first row."""

@@ -1,0 +1,91 @@
+"""Files of many tables, each of which is read on its own by one ranged read and checked."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from io import BufferedIOBase
+
+import numpy as np
+import pyarrow as pa
+
+from emberharmony.errors import DamagedError
+from emberharmony.io.store.base import FileRecord, Store
+
+_ENTRY = np.dtype([("offset", "<u8"), ("n_bytes", "<u8"), ("crc", "<u4")])
+
+
+def write_pieces(store: Store, name: str, tables: Iterable[pa.Table]) -> FileRecord:
+    """Keep tables in one file: one after another, and an index at its end. A table without rows takes no space.
+
+    Parameters
+    ----------
+    store : Store
+        Where the file is kept.
+    name : str
+        Its name.
+    tables : iterable of pyarrow.Table
+        The pieces; `read_piece` finds them by their place.
+    """
+    entries, offset = [], 0
+    with store.keeping(name) as file:
+        for table in tables:
+            content = _as_bytes(table) if table.num_rows else b""
+            file.write(content)
+            entries.append((offset, len(content), zlib.crc32(content)))
+            offset += len(content)
+        file.write(np.array(entries, _ENTRY).tobytes())
+    return file.record
+
+
+def read_pieces(store: Store, record: FileRecord, places: Sequence[int], n_pieces: int) -> list[pa.Table | None]:
+    """Read some of the tables that `write_pieces` has kept; ``None`` stands for a table without rows.
+
+    Parameters
+    ----------
+    store : Store
+        Where the file is kept.
+    record : FileRecord
+        Its record.
+    places : sequence of int
+        Places of the wanted tables.
+    n_pieces : int
+        Number of tables in the file.
+
+    Raises
+    ------
+    DamagedError
+        If the file is missing, or what was read is not what was written.
+    """
+    if store.size(record) != record.n_bytes:
+        raise _damaged(store, record)
+    begin = record.n_bytes - n_pieces * _ENTRY.itemsize
+    tables: list[pa.Table | None] = []
+    with store.open(record) as handle:
+        for place in places:
+            offset, n_bytes, crc = np.frombuffer(_bytes_at(handle, begin + place * _ENTRY.itemsize, _ENTRY.itemsize), _ENTRY)[
+                0
+            ]
+            if offset + n_bytes > begin:
+                raise _damaged(store, record)
+            content = _bytes_at(handle, int(offset), int(n_bytes))
+            if zlib.crc32(content) != crc:
+                raise _damaged(store, record)
+            tables.append(pa.ipc.open_stream(pa.py_buffer(content)).read_all() if n_bytes else None)
+    return tables
+
+
+def _as_bytes(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.unify_dictionaries().combine_chunks())
+    return sink.getvalue()
+
+
+def _bytes_at(handle: BufferedIOBase, offset: int, n_bytes: int) -> bytes:
+    handle.seek(offset)
+    return handle.read(n_bytes)
+
+
+def _damaged(store: Store, record: FileRecord) -> DamagedError:
+    return DamagedError(f"{store.address_of(record)} is missing or was changed since this job wrote it.", record.kept_as)

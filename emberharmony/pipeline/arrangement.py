@@ -1,0 +1,230 @@
+"""Planning the order of many series: one pass over the columns that decide it, and chunks that are ranges of keys.
+
+A table whose rows lie series by series, each in time order, is read as it is stored. Any other is arranged: a stage of the job
+partitions its rows by the planned ranges, and another one sorts each partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Self, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from emberharmony.arrow import TICKS_PER_DAY, tick_resolution, tick_unit, ticks
+from emberharmony.errors import DataError
+from emberharmony.features.columns import ColumnSpec
+from emberharmony.io.sources.base import RowGroups, Source
+from emberharmony.pipeline.layout import Layout, sorted_layout, stored_layout
+from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.planning.chunks import LAST_TICK, Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank
+from emberharmony.stats.key_counts import KeyCounts
+from emberharmony.stats.runs import Runs
+from emberharmony.steps.order import JobOrder
+from emberharmony.threads import compute_threads
+from emberharmony.typing import IntArray
+
+T = TypeVar("T")
+
+INPUT_ROWS = 262_144
+"""Rows that are partitioned at once, if their bytes allow it: fewer pieces, so fewer reads of a partition."""
+INPUT_BYTES = 128 * 2**20
+_TIMES_COUNTED = 2**18
+_SCATTERED = 2.0
+"""Reading ranges of time from a table in another order may decode this many times its rows; beyond it, arranging is faster."""
+
+
+def job_order(spec: PipelineSpec, schema: pa.Schema) -> JobOrder:
+    """Return the order of a job's rows."""
+    columns, gap = spec.columns, spec.windows.max_gap
+    if gap is None or columns.time is None:
+        return JobOrder(columns.entities, columns.time)
+    unit = tick_unit(schema.field(columns.time).type)
+    return JobOrder(columns.entities, columns.time, round(gap.total_seconds() * TICKS_PER_DAY[unit] / TICKS_PER_DAY["s"]))
+
+
+def input_chunks(source: Source, columns: ColumnSpec, *, chunk_rows: int, bytes_per_row: float) -> Sequence[Chunk]:
+    """Return the pieces of a table, as it is stored, whose rows are partitioned at once."""
+    rows = max(chunk_rows, min(INPUT_ROWS, int(INPUT_BYTES / max(bytes_per_row, 1.0))))
+    groups = source.row_groups(None) if isinstance(source, RowGroups) else None
+    return sorted_layout(source, columns, rows).chunks if groups is None else cut_rows(groups, rows)
+
+
+def is_scattered(source: Source, time: str, layout: Layout) -> bool:
+    """Whether reading the chunks of a layout decodes rows so often that arranging them first is faster."""
+    if layout.in_order or len(layout.chunks) < 2 or not isinstance(source, RowGroups):
+        return False
+    return source.rows_touched(time, [chunk.times for chunk in layout.chunks if chunk.times]) > _SCATTERED * layout.n_rows
+
+
+def series_layout(source: Source, columns: ColumnSpec, order: JobOrder, inputs: Sequence[Chunk], chunk_rows: int) -> Layout:
+    """Return the layout of rows of many series; reads the columns of entity and time, once if no entity exceeds a chunk.
+
+    Raises
+    ------
+    DataError
+        If rows have no time, and may not be left out, or all of them lack an entity.
+    """
+    reads = _Reads(source, order, inputs)
+    found = reduce(KeyScan.merge, reads.map(lambda rows: KeyScan.of(rows, order)))
+    _check(found, columns)
+    n_null = found.n_null
+
+    def at_rank(rank: int) -> int:
+        assert order.time is not None
+        assert found.times is not None
+        by, resolution = order.time, tick_resolution(source.describe().schema.field(order.time).type)
+        buckets = [TimeBucket(start, stop, n) for start, stop, n in found.times.ranges()]
+        if found.times.is_exact:
+            buckets = [replace(bucket, stop=bucket.start + resolution) for bucket in buckets]
+        return time_at_rank(buckets, rank, lambda start, stop: source.times_between(by, start, stop), resolution=resolution)
+
+    if found.is_in_order and isinstance(source, RowGroups):
+        groups = source.row_groups(None)
+        assert groups is not None
+        return replace(stored_layout(source, groups, None, chunk_rows), time_at_rank=at_rank)
+    chunks = cut_times(list(_buckets(found.keys, reads, order, chunk_rows)), chunk_rows)
+    return Layout(chunks, at_rank, in_order=False, n_null=n_null, inputs=inputs)
+
+
+@dataclass(frozen=True)
+class KeyScan:
+    """What one pass over the columns of entity and time finds; scans of adjoining rows can be merged, in order."""
+
+    keys: KeyCounts
+    times: KeyCounts | None
+    runs: Runs  # of equal keys, in the table's order
+    n_null: int  # rows without a time
+    n_entities_null: int  # rows without any entity
+    first_time: int
+    last_time: int
+    times_rise: bool  # within each run of equal keys
+
+    @classmethod
+    def of(cls, rows: pa.Table, order: JobOrder) -> Self:
+        """Return what some rows, in the table's order, hold."""
+        n_rows, times = rows.num_rows, None
+        if order.time is not None:
+            rows = with_times(rows, order.time)
+            times = ticks(rows[order.time])[0]
+        keys = order.keys(rows)
+        ties = order.ties(rows)
+        rises = bool(((np.diff(ties) >= 0) | (keys[1:] != keys[:-1])).all()) if len(keys) else True
+        empty = np.logical_and.reduce([rows[name].is_null().to_numpy() for name in order.entity])
+        return cls(
+            KeyCounts.of(keys),
+            None if times is None else KeyCounts.of(times, most=_TIMES_COUNTED),
+            Runs.of(keys),
+            n_rows - rows.num_rows,
+            int(empty.sum()),
+            int(ties[0]) if len(ties) else 0,
+            int(ties[-1]) if len(ties) else 0,
+            rises,
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Return what these rows hold, followed by the other ones."""
+        if not self.runs.n_rows or not other.runs.n_rows:
+            some = self if self.runs.n_rows else other
+            return replace(some, n_null=self.n_null + other.n_null)
+        continues = self.runs.last == other.runs.first
+        return type(self)(
+            self.keys.merge(other.keys),
+            self.times.merge(other.times) if self.times and other.times else None,
+            self.runs.merge(other.runs),
+            self.n_null + other.n_null,
+            self.n_entities_null + other.n_entities_null,
+            self.first_time,
+            other.last_time,
+            self.times_rise and other.times_rise and not (continues and other.first_time < self.last_time),
+        )
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether the rows of every entity are adjacent, and in the order of their times."""
+        return self.keys.is_exact and self.runs.n_runs == len(self.keys.keys) and self.times_rise and not self.n_null
+
+
+def with_times(rows: pa.Table, time: str) -> pa.Table:
+    """Return the rows that have a time."""
+    missing = ticks(rows[time])[1]
+    return rows if missing is None else rows.filter(pa.array(~missing))
+
+
+@dataclass(frozen=True)
+class _Reads:
+    """Passes over the columns that decide the order."""
+
+    source: Source
+    order: JobOrder
+    inputs: Sequence[Chunk]
+
+    def map(self, of: Callable[[pa.Table], T]) -> Iterator[T]:
+        """Yield what a function returns for the rows of each piece of the table, in order; several are read at a time."""
+        n_threads = compute_threads()
+        with ThreadPoolExecutor(n_threads) as pool:
+            for begin in range(0, len(self.inputs), 2 * n_threads):
+                yield from pool.map(lambda chunk: of(self._read(chunk)), self.inputs[begin : begin + 2 * n_threads])
+
+    def _read(self, chunk: Chunk) -> pa.Table:
+        return self.source.read(chunk, self.order.columns, time=self.order.time if chunk.times else None)
+
+
+def _buckets(keys: KeyCounts, reads: _Reads, order: JobOrder, chunk_rows: int) -> Iterator[TimeBucket]:
+    """Ranges of keys, joined where they are small; the rows of one key that exceed a chunk are divided by their ties."""
+    fine = [TimeBucket(start, min(stop, LAST_TICK), n_rows) for start, stop, n_rows in keys.ranges()]
+    wide = [bucket for bucket in fine if bucket.n_rows > chunk_rows and bucket.stop - bucket.start > 1]
+    if wide:
+        counted = _counted_inside(wide, reads, order.keys, order)
+        fine = [part for bucket in fine for part in counted.get(bucket.start, [bucket])]
+    large = [bucket for bucket in fine if bucket.n_rows > chunk_rows]
+    ties = _counted_inside(large, reads, order.ties, order) if large else {}
+    for bucket in joined(fine, max_rows=chunk_rows // 16):
+        for part in ties.get(bucket.start, []) if bucket.n_rows > chunk_rows else []:
+            yield replace(bucket, n_rows=part.n_rows, ties=(part.start, part.stop))
+        if bucket.n_rows <= chunk_rows:
+            yield bucket
+
+
+def _counted_inside(
+    buckets: Sequence[TimeBucket], reads: _Reads, what: Callable[[pa.Table], IntArray], order: JobOrder
+) -> Mapping[int, list[TimeBucket]]:
+    """Count the rows of some ranges of keys by something else: a second pass. Returns finer ranges by each range's start."""
+    most = max(2**12, 2**21 // len(buckets))
+    starts, stops = (np.array([getattr(bucket, edge) for bucket in buckets], np.int64) for edge in ("start", "stop"))
+
+    def count(rows: pa.Table) -> dict[int, KeyCounts]:
+        rows = with_times(rows, order.time) if order.time else rows
+        keys, values = order.keys(rows), what(rows)
+        of = np.maximum(np.searchsorted(starts, keys, side="right") - 1, 0)
+        (inside,) = np.nonzero((keys >= starts[of]) & (keys < stops[of]))
+        inside = inside[np.argsort(of[inside], kind="stable")]
+        ends = np.flatnonzero(np.diff(of[inside], append=-1)) + 1
+        parts = np.split(inside, ends[:-1]) if len(inside) else []
+        return {buckets[of[part[0]]].start: KeyCounts.of(values[part], most=most) for part in parts}
+
+    merged: dict[int, KeyCounts] = {}
+    for counts in reads.map(count):
+        for start, of in counts.items():
+            merged[start] = merged[start].merge(of) if start in merged else of
+    return {
+        start: [TimeBucket(first, min(stop, LAST_TICK), n) for first, stop, n in of.ranges()] for start, of in merged.items()
+    }
+
+
+def _check(found: KeyScan, columns: ColumnSpec) -> None:
+    if found.n_null and columns.null_time == "error":
+        raise DataError(
+            f"{found.n_null:,} rows have no time in {columns.time!r}, so they have no place in the order of their series. Set "
+            f"`columns: {{null_time: drop}}` to leave them out, or fill them in the source."
+        )
+    if found.runs.n_rows and found.n_entities_null == found.runs.n_rows:
+        names = ", ".join(columns.entities)
+        raise DataError(
+            f"The entity {names} is null in every row, so all rows would be one series. Name another column in "
+            f"`columns.entity`, or leave it out."
+        )

@@ -1,0 +1,78 @@
+"""Counts of rows by key, in bounded memory however many keys there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from emberharmony.typing import IntArray
+
+MAX_RANGES = 2**21
+"""Ranges that are counted apart: 32 MiB."""
+
+
+@dataclass(frozen=True)
+class KeyCounts:
+    """Numbers of rows in ranges of keys, each ``2**shift`` keys wide: single keys, until there are too many.
+
+    Counts can be merged in any order: the result is the same.
+
+    Examples
+    --------
+    >>> counts = KeyCounts.of(np.array([7, -1, 7])).merge(KeyCounts.of(np.array([8])))
+    >>> list(counts.ranges())
+    [(-1, 0, 1), (7, 8, 2), (8, 9, 1)]
+    >>> list(KeyCounts.of(np.array([0, 1, 6]), most=2).ranges())
+    [(0, 2, 2), (6, 8, 1)]
+    """
+
+    keys: IntArray  # ascending: keys without their last `shift` bits
+    counts: IntArray
+    shift: int = 0
+    most: int = MAX_RANGES
+
+    @classmethod
+    def of(cls, keys: IntArray, *, most: int = MAX_RANGES) -> Self:
+        """Count the rows of each key; in wider ranges if there are more than `most` keys."""
+        found, counts = np.unique(keys, return_counts=True)
+        return cls(found, counts.astype(np.int64), 0, most)._within_bounds()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every key is counted on its own."""
+        return self.shift == 0
+
+    def merge(self, other: Self) -> Self:
+        """Return the counts of both."""
+        shift = max(self.shift, other.shift)
+        parts = [self._of_width(shift), other._of_width(shift)]
+        keys = np.concatenate([part.keys for part in parts])
+        return type(self)(*_summed(keys, np.concatenate([part.counts for part in parts])), shift, self.most)._within_bounds()
+
+    def ranges(self) -> Iterator[tuple[int, int, int]]:
+        """Yield the first key of every range, the key after its last, and its number of rows."""
+        for key, n_rows in zip(self.keys.tolist(), self.counts.tolist(), strict=True):
+            yield key << self.shift, (key + 1) << self.shift, n_rows
+
+    def _within_bounds(self) -> Self:
+        counts = self
+        while len(counts.keys) > counts.most:
+            counts = counts._of_width(counts.shift + 1)
+        return counts
+
+    def _of_width(self, shift: int) -> Self:
+        if shift == self.shift:
+            return self
+        keys, counts = _summed(self.keys >> (shift - self.shift), self.counts)
+        return type(self)(keys, counts, shift, self.most)
+
+
+def _summed(keys: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """Add up the counts of equal keys."""
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.empty(0, np.int64)
+    return keys[starts], np.add.reduceat(counts[order], starts) if len(starts) else np.empty(0, np.int64)

@@ -1,0 +1,160 @@
+"""The order of a job's rows, and the series that they form in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from emberharmony.arrow import ticks
+from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.stats.entity_keys import entity_keys, value_codes
+from emberharmony.stats.series_span import SeriesSpan
+from emberharmony.typing import BoolArray, IntArray
+
+
+@dataclass(frozen=True)
+class JobOrder:
+    """Rows are ordered by entity, then by time, then by their number in the source.
+
+    Rows of one entity are adjacent. Which entity comes before which is decided by their keys (`entity_keys`): any order would
+    do, and this one divides into ranges of equal size without a look at the values.
+
+    Examples
+    --------
+    >>> order = JobOrder(("id",), "t")
+    >>> rows = pa.table({"row_number": [0, 1, 2], "id": ["a", "b", "a"], "t": pa.array([2, 0, 1], pa.timestamp("s"))})
+    >>> in_order = order.sorted(rows)
+    >>> order.borders(in_order).tolist() in ([1], [2])
+    True
+    """
+
+    entity: tuple[str, ...] = ()
+    time: str | None = None
+    max_gap: int | None = None
+    """Ticks between two rows of one series, at most."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that decide the order and the series."""
+        return (*self.entity, self.time) if self.time else self.entity
+
+    @property
+    def makes_series(self) -> bool:
+        """Whether the rows of a split can be more than one series."""
+        return bool(self.entity) or self.max_gap is not None
+
+    def keys(self, rows: pa.Table) -> IntArray:
+        """Return what orders the rows first: the keys of their entities, or their times; shape ``(n_rows,)``."""
+        return entity_keys([rows[name] for name in self.entity]) if self.entity else ticks(rows[self.time])[0]
+
+    def ties(self, rows: pa.Table) -> IntArray:
+        """Return what orders the rows of one entity: their times, or their numbers; shape ``(n_rows,)``."""
+        return ticks(rows[self.time])[0] if self.time else rows[ROW_NUMBER].to_numpy()
+
+    def sorted(self, rows: pa.Table) -> pa.Table:
+        """Return the rows in order."""
+        keys = self.keys(rows)
+        last = [self.ties(rows), rows[ROW_NUMBER].to_numpy()]
+        places = in_order_of([keys, *last])
+        if self.entity:
+            codes = [value_codes(rows[name]) for name in self.entity]
+            if _any_between(keys[places], [of[places] for of in codes]):
+                places = in_order_of([keys, *codes, *last])
+        return rows.take(pa.array(places))
+
+    def borders(self, rows: pa.Table) -> IntArray:
+        """Return the places of rows that begin another series than the row before them; ascending, without the first row."""
+        return np.flatnonzero(self._begins(rows)) + 1
+
+    def span(self, rows: pa.Table, *, size: int) -> SeriesSpan:
+        """Return the series of some rows of a split, for windows of `size` rows."""
+        if not rows.num_rows:
+            return SeriesSpan(size=size)
+        first, last = (self._mark(rows.slice(place, 1)) for place in (0, rows.num_rows - 1))
+        return SeriesSpan.of(rows.num_rows, self.borders(rows), size=size, first=first, last=last)
+
+    def continues(self, before: SeriesSpan, after: SeriesSpan) -> bool:
+        """Whether the first row of a span continues the last series of the span before it."""
+        if not before.n_rows or not after.n_rows or before.last[0] != after.first[0]:
+            return False
+        return self.max_gap is None or after.first[1] - before.last[1] <= self.max_gap
+
+    def joined(
+        self, spans: Iterable[Mapping[str, SeriesSpan]], splits: Sequence[str]
+    ) -> tuple[IntArray, dict[str, SeriesSpan]]:
+        """Join the spans of all chunks, in order.
+
+        Returns
+        -------
+        int64 array of shape (n_chunks, n_splits)
+            Number, in its series, of every chunk's first row of every split.
+        dict of str to SeriesSpan
+            The series of every split.
+        """
+        total, starts = {name: SeriesSpan() for name in splits}, []
+        for of_chunk in spans:
+            line = []
+            for name in splits:
+                span = of_chunk.get(name, SeriesSpan())
+                continues = self.continues(total[name], span)
+                line.append(total[name].last_rows if continues else 0)
+                total[name] = total[name].merge(span, continues=continues)
+            starts.append(line)
+        return np.array(starts, np.int64).reshape(-1, len(splits)), total
+
+    def _mark(self, row: pa.Table) -> tuple[int, int]:
+        key = int(self.keys(row)[0]) if self.entity else 0
+        return key, int(ticks(row[self.time])[0][0]) if self.time else 0
+
+    def _begins(self, rows: pa.Table) -> BoolArray:
+        begins = np.zeros(max(rows.num_rows - 1, 0), bool)
+        if rows.num_rows < 2:
+            return begins
+        for name in self.entity:
+            codes = value_codes(rows[name])
+            begins |= codes[1:] != codes[:-1]
+        if self.max_gap is not None:
+            times = ticks(rows[self.time])[0]
+            begins |= np.diff(times) > self.max_gap
+        return begins
+
+
+def in_order_of(columns: Sequence[IntArray]) -> IntArray:
+    """Return the places of rows in ascending order of the first column, then the second, and so on; no two rows are equal.
+
+    One sort of ranks that are put together is twice as fast as `numpy.lexsort`.
+
+    Examples
+    --------
+    >>> in_order_of([np.array([2, 1, 2]), np.array([0, 5, -9])]).tolist()
+    [1, 2, 0]
+    """
+    together = np.zeros(len(columns[0]), np.int64)
+    n_ranks = 1
+    for column in columns:
+        ranks = _ranks(column)
+        n_ranks *= int(ranks.max(initial=0)) + 1
+        if n_ranks >= 2**62:
+            return np.lexsort(columns[::-1])
+        together = together * (int(ranks.max(initial=0)) + 1) + ranks
+    return np.argsort(together)
+
+
+def _ranks(column: IntArray) -> IntArray:
+    """Ranks of numbers among the distinct ones, from 0 up."""
+    if len(column) and bool((column[1:] > column[:-1]).all()):
+        return np.arange(len(column))
+    places = np.argsort(column)
+    ordered = column[places]
+    ranks = np.empty(len(column), np.int64)
+    ranks[places] = np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])]) if len(column) else ordered
+    return ranks
+
+
+def _any_between(keys: IntArray, codes: list[IntArray]) -> bool:
+    """Whether rows of equal keys differ in their values: two entities share a key, and their rows would be mixed."""
+    equal = keys[1:] == keys[:-1]
+    return any(bool((equal & (of[1:] != of[:-1])).any()) for of in codes)

@@ -1,0 +1,153 @@
+"""Laws 1, 4 and 5 for tables of many series in any order, against pandas `groupby` and windows that are built one by one."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+
+from emberharmony.errors import DataError, PlanError
+from emberharmony.features.columns import ColumnSpec
+from tests.jobs import SPLITS, run_small, write_table
+
+SIZE, STRIDES = 4, (1, 3)
+MINUTE = np.timedelta64(1, "m")
+
+
+def many_series(lengths, *, seed=0, gaps=False, two_columns=False):
+    """Rows of series of these lengths, shuffled; one entity is null, and times repeat across series."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for i, n_rows in enumerate(lengths):
+        minutes = rng.integers(0, 60) + np.cumsum(rng.integers(1, 120 if gaps else 5, n_rows))
+        frame = pd.DataFrame({"t": np.datetime64("2024-01-01", "us") + minutes * MINUTE})
+        frame["id"] = None if i == 2 else f"sensor {i // 2 if two_columns else i}"
+        frame["site"] = i % 2
+        frame["x"] = rng.normal(size=n_rows).cumsum()
+        frame["y"] = rng.normal(size=n_rows)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True).sample(frac=1, random_state=seed).reset_index(drop=True)
+
+
+def expected_windows(features, entity, names, stride, max_gap=None):
+    """(split, first row, last row) -> values of every window, from published features by pandas."""
+    windows = {}
+    for split, of_split in features.groupby("split"):
+        groups = of_split.groupby(entity, dropna=False, sort=False) if entity else [(None, of_split)]
+        for _, rows in groups:
+            rows = rows.sort_values(["t", "row_number"])
+            cuts = np.flatnonzero(np.diff(rows["t"].to_numpy()) > max_gap) + 1 if max_gap is not None else []
+            for begin, end in itertools.pairwise([0, *cuts, len(rows)]):
+                values = rows[names].to_numpy(np.float64)[begin:end]
+                numbers = rows["row_number"].to_numpy()[begin:end]
+                for p in range(0, len(values) - SIZE + 1, stride):
+                    windows[split, numbers[p], numbers[p + SIZE - 1]] = values[p : p + SIZE].ravel()
+    return windows
+
+
+def check(published, table, entity, max_gap=None):
+    """Every row once, with its own entity; every window once; and scores as scikit-learn's."""
+    features = pd.concat([published.features[name].to_pandas().assign(split=name) for name in SPLITS], ignore_index=True)
+    assert sorted(features["row_number"]) == list(range(len(table)))
+    for name in entity:
+        own = table[name].to_numpy()[features["row_number"]]
+        assert all(a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(own, features[name], strict=True))
+    for stride in STRIDES:
+        expected = expected_windows(features, entity, published.feature_names, stride, max_gap)
+        found = pd.concat([published.windows[stride][name].to_pandas().assign(split=name) for name in SPLITS])
+        keys = list(zip(found["split"], found["first_row"], found["last_row"], strict=True))
+        assert len(set(keys)) == len(keys)
+        assert set(keys) == set(expected)
+        values = np.stack([expected[key] for key in keys])
+        scores = found[[name for name in found.columns if name.startswith("pc_")]].to_numpy()
+        model = PCA(scores.shape[1], svd_solver="full").fit(values[(found["split"] == "train").to_numpy()])
+        n = int((model.explained_variance_ > 1e-2 * model.explained_variance_[0]).sum())
+        by_sign = np.sign((scores[:, :n] * model.transform(values)[:, :n]).sum(axis=0))
+        np.testing.assert_allclose(scores[:, :n] * by_sign, model.transform(values)[:, :n], atol=1e-4)
+
+
+def run(table, tmp_path, *, columns=None, windows=None, chunk_rows=None, group_rows=100, **job):
+    path = tmp_path / "t.parquet"
+    path.unlink(missing_ok=True)
+    write_table(pa.Table.from_pandas(table, preserve_index=False), path, group_rows=group_rows)
+    windows = {"size": SIZE, "strides": list(STRIDES)} | (windows or {})
+    runtime = {"chunk_rows": chunk_rows} if chunk_rows else {}
+    columns = columns or {"time": "t", "entity": "id"}
+    return run_small(path, tmp_path / "out", columns=columns, windows=windows, runtime=runtime, **job)
+
+
+@settings(max_examples=12)
+@given(
+    lengths=st.lists(st.integers(1, 90), min_size=4, max_size=12),
+    chunk_rows=st.integers(20, 400),
+    group_rows=st.integers(10, 300),
+    seed=st.integers(0, 99),
+)
+def test_windows_of_random_series_in_any_chunks(lengths, chunk_rows, group_rows, seed, tmp_path_factory):
+    table = many_series([*lengths, 60, 60], seed=seed)
+    published = run(table, tmp_path_factory.mktemp("series"), chunk_rows=chunk_rows, group_rows=group_rows)
+    check(published, table, ["id"])
+
+
+@pytest.mark.parametrize("chunk_rows", [25, 5_000])
+def test_a_gap_in_time_begins_another_series(tmp_path, chunk_rows):
+    table = many_series([60, 5, 80, 1, 200], gaps=True)
+    published = run(table, tmp_path, windows={"max_gap": "PT90M"}, chunk_rows=chunk_rows)
+    check(published, table, ["id"], max_gap=90 * MINUTE)
+
+
+def test_a_gap_without_entities(tmp_path):
+    table = many_series([300], gaps=True)
+    published = run(table, tmp_path, columns={"time": "t", "drop": ["id"]}, windows={"max_gap": "PT90M"}, chunk_rows=40)
+    check(published, table, [], max_gap=90 * MINUTE)
+
+
+def test_an_entity_of_two_columns_is_split_as_a_whole_by_hash(tmp_path):
+    table = many_series([20] * 60, two_columns=True)
+    entity = ["id", "site"]
+    published = run(table, tmp_path, columns={"time": "t", "entity": entity}, split={"method": "hash"}, chunk_rows=100)
+    check(published, table, entity)
+    splits = pd.concat([published.features[name].to_pandas().assign(split=name) for name in SPLITS])
+    assert (splits.groupby(entity, dropna=False)["split"].nunique() == 1).all()
+
+
+def test_rows_that_lie_series_by_series_are_read_as_they_are(tmp_path):
+    table = many_series([60, 5, 80, 1, 200]).sort_values(["id", "t"]).reset_index(drop=True)
+    published = run(table, tmp_path, chunk_rows=50)
+    check(published, table, ["id"])
+    assert "arrange" not in published.manifest["computed"]
+
+
+def test_short_series_are_counted(tmp_path):
+    published = run(many_series([60, 2, 80, 1, 200, 3], seed=3), tmp_path, split={"fractions": [1.0, 0.0, 0.0]})
+    assert published.manifest["series"]["train"] == {"series": 6, "shorter_than_window": 3, "longest": 200}
+
+
+@pytest.mark.parametrize(
+    ("columns", "windows", "error", "message"),
+    [
+        ({"time": "t", "entity": "idd"}, {}, PlanError, "Column 'idd' is not in the table. Did you mean 'id'"),
+        ({"time": "t", "entity": "x"}, {}, PlanError, "The entity column 'x' is of type double"),
+        ({"time": "t", "entity": "empty"}, {}, DataError, "The entity empty is null in every row"),
+        ({"time": "t", "entity": "row"}, {}, PlanError, "the longest of the .* training series has 1"),
+        ({"entity": "id"}, {"max_gap": "PT1H"}, PlanError, "this job has no time column"),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path, columns, windows, error, message):
+    table = many_series([60, 60, 60])
+    table["row"] = np.arange(len(table))
+    table["empty"] = pd.Series([None] * len(table), dtype="string")
+    with pytest.raises(error, match=message):
+        run(table, tmp_path, columns=columns, windows=windows)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_an_entity_has_no_other_role():
+    with pytest.raises(ValueError, match="both as 'entity' and as 'target'"):
+        ColumnSpec(entity="id", target="id")
