@@ -124,7 +124,7 @@ def test_no_value_becomes_one_of_another_kind(kind, others):
         ),
         ("split: {method: hash, keys: [a, a]}", "split: `keys` names 'a' twice."),
         ("split: {method: hash, keys: ['']}", "split: `keys` contains an empty column name."),
-        ("split: {method: hash, keys: []}", "split: `keys` are the columns of a hash split"),
+        ("split: {keys: [a]}", "split: `keys` are the columns of a hash split"),
         ("parquet: {path: a}", "parquet is not a known key. Allowed: source, sink"),
         ("bigquery: 5", "bigquery is not a known key."),
         ("size: 5", "size is not a known key. It belongs to `windows`."),

@@ -36,7 +36,7 @@ def load(tmp_path, text, *overrides, base=BASE):
         ("split: {fractions: [0.8, 0.1]}", r"split\.fractions is \[0\.8, 0\.1\]: it takes more than 2 values"),
         ("split: {fractions: [0.8, 0.1, 0.2]}", r"split: .* add up to 1\.1"),
         ("split: {gap: 5 hours}", r"split\.gap is '5 hours': it takes a length of time, such as P7D"),
-        ("split: {method: hash}", r"split: `keys` are the columns of a hash split"),
+        ("split: {keys: [a]}", r"split: `keys` are the columns of a hash split"),
         ("split: {seed: -1}", r"split: seed is a whole number from 0 up, got -1"),
         ("datetime: {time_zone: America}", r"datetime: Time zone 'America' is not known"),
         ("datetime: {cycle: calender}", r"datetime\.cycle is 'calender'; allowed: .* Did you mean 'calendar'"),
