@@ -1,10 +1,20 @@
 """Eigenvectors against NumPy's, and bases of eigenspaces that rounding does not turn."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from emberharmony.stats import eigenspaces
 from emberharmony.stats.eigenspaces import canonical_basis, leading_eigenvectors
+
+
+@pytest.fixture(params=["numpy", "scipy"], autouse=True)
+def solver(request, monkeypatch):
+    """The library that solves the matrices of these tests, all of them small."""
+    monkeypatch.setattr(eigenspaces, "_SMALL", 0 if request.param == "scipy" else 512)
+    return request.param
 
 
 def orthogonal(n, seed=0):
@@ -99,9 +109,32 @@ def test_a_basis_depends_on_its_space_alone(space, dimension):
 
 
 def test_more_eigenvectors_are_computed_only_where_an_eigenspace_goes_on(monkeypatch):
+    monkeypatch.setattr(eigenspaces, "_SMALL", 0)
     asked, compute = [], eigenspaces._leading
     monkeypatch.setattr(eigenspaces, "_leading", lambda matrix, k: asked.append(k) or compute(matrix, k))
     for spectrum, expected in (([4.0, 3.0, 2.0, 1.0, 0.5], [3]), ([4.0, 3.0, 3.0, 3.0, 0.5], [3, 4])):
         leading_eigenvectors(with_spectrum(spectrum), k=2)
         assert asked == expected
         asked.clear()
+
+
+def test_both_solvers_agree(monkeypatch):
+    """At the size where one takes over from the other: the leading eigenspaces, one of which is cut, are the same."""
+    matrix = with_spectrum([5.0, 4.0, 4.0, 4.0, *np.linspace(3.0, 0.0, 60)])
+    results = []
+    for small in (0, len(matrix)):
+        monkeypatch.setattr(eigenspaces, "_SMALL", small)
+        results.append(leading_eigenvectors(matrix, k=3))
+    np.testing.assert_allclose(*(values for values, _ in results), atol=1e-12)
+    np.testing.assert_allclose(*(up_to_signs(vectors) for _, vectors in results), atol=1e-9)
+
+
+def test_small_matrices_need_no_scipy():
+    code = (
+        "import sys, numpy as np\n"
+        "from emberharmony.stats.eigenspaces import leading_eigenvectors\n"
+        "leading_eigenvectors(np.diag(np.arange(225.0)), k=32)\n"
+        "print('scipy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
