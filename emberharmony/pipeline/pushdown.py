@@ -12,8 +12,7 @@ from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnRoles, FeatureColumn
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.profile import ColumnProfile
-from emberharmony.io.sources.base import ProfiledByQuery, Source
-from emberharmony.io.sources.bigquery.profile import ColumnFigures
+from emberharmony.io.sources.base import ColumnFigures, ProfiledByQuery, Source
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SplitCodes, TimeBoundaries, split_by_time

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from emberharmony.io.sinks import bigquery, parquet
 from emberharmony.io.sinks.base import Sink, SinkSpec
-from emberharmony.io.sinks.bigquery.publish import BigQuerySink
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
-from emberharmony.io.sinks.parquet.publish import ParquetSink
 from emberharmony.io.sinks.parquet.spec import ParquetSinkSpec
 from emberharmony.io.store.base import Store
+from emberharmony.io.vendor import Vendor
 
 NOTE = "sink.json"
 """File, in a staged run, of the sink's spec: any worker can open the sink from it."""
 
 
-@dataclass(frozen=True)
-class SinkType:
-    """A type of sink: the class of its settings, and the function that opens the sink they name."""
-
-    spec: type[Any]
-    open: Callable[[Any], Sink]
-
-
-SINKS: Mapping[str, SinkType] = {
-    "parquet": SinkType(ParquetSinkSpec, ParquetSink),
-    "bigquery": SinkType(BigQuerySinkSpec, BigQuerySink),
+SINKS: Mapping[str, Vendor[Sink]] = {
+    "parquet": Vendor(ParquetSinkSpec, parquet.open_sink),
+    "bigquery": Vendor(BigQuerySinkSpec, bigquery.open_sink),
 }
 """By the `type` of a sink's spec."""
 
@@ -46,7 +37,7 @@ def note_sink(run: Store, spec: SinkSpec) -> None:
 def noted_sink(run: Store) -> Sink:
     """Return the sink that `note_sink` wrote into a staged run; a folder of Parquet files where it wrote none."""
     if not run.exists(NOTE):
-        return ParquetSink(ParquetSinkSpec(run.address))
+        return open_sink(ParquetSinkSpec(run.address))
     data = run.read_json(NOTE)
     return open_sink(sink_adapter(data["type"]).validate_python(data))
 

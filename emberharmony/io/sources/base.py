@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -16,10 +16,8 @@ from emberharmony.features.columns import ROW_NUMBER, FeatureColumn
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.partitions import TimePartitions
+from emberharmony.stats.moments import Moments
 from emberharmony.typing import IntArray
-
-if TYPE_CHECKING:
-    from emberharmony.io.sources.bigquery.profile import ColumnFigures
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,19 @@ class TimeRange:
     first: int
     last: int
     n_null: int
+
+
+@dataclass(frozen=True)
+class ColumnFigures:
+    """What a query has found out about one column; figures that its kind does not use are empty."""
+
+    name: str
+    n_rows: int
+    n_null: int
+    n_nonfinite: int  # NaN and infinities; they are in none of the other figures
+    moments: Moments
+    quantiles: tuple[float, ...]  # approximate: minimum, the cuts, maximum
+    top: tuple[tuple[str, int], ...]  # approximate in its last places; most frequent first
 
 
 def no_rows(schema: pa.Schema, columns: Sequence[str]) -> pa.Table:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Union
 
+from emberharmony.io.sources import bigquery, parquet
 from emberharmony.io.sources.base import Source, SourceSpec
-from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
-from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.io.vendor import Vendor
 
-
-@dataclass(frozen=True)
-class SourceType:
-    """A type of source: the class of its settings, and the function that opens the table they name."""
-
-    spec: type[Any]
-    open: Callable[[Any], Source]
-
-
-SOURCES: Mapping[str, SourceType] = {
-    "parquet": SourceType(ParquetSourceSpec, ParquetSource),
-    "bigquery": SourceType(BigQuerySourceSpec, BigQuerySource),
+SOURCES: Mapping[str, Vendor[Source]] = {
+    "parquet": Vendor(ParquetSourceSpec, parquet.open_source),
+    "bigquery": Vendor(BigQuerySourceSpec, bigquery.open_source),
 }
 """Every type of source by the name that a job gives as `source.type`."""
 

@@ -13,6 +13,7 @@ from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.bigquery.identifiers import quote
 from emberharmony.io.bigquery.queries import query_row, run_query
+from emberharmony.io.sources.base import ColumnFigures
 from emberharmony.stats.moments import Moments
 
 _LOGGER = logging.getLogger(__name__)
@@ -31,19 +32,6 @@ class ProfileSpec:
         """Refuse what BigQuery would refuse."""
         if self.quantiles < 2 or self.quantiles % 2 or self.top < 1:
             raise ValueError(f"{self} makes no sense: an even number of quantiles and at least one category.")
-
-
-@dataclass(frozen=True)
-class ColumnFigures:
-    """What one statement finds out of one column; figures that its kind does not use are empty."""
-
-    name: str
-    n_rows: int
-    n_null: int
-    n_nonfinite: int  # NaN and infinities; they are in none of the other figures
-    moments: Moments
-    quantiles: tuple[float, ...]  # approximate: minimum, the cuts, maximum
-    top: tuple[tuple[str, int], ...]  # approximate in its last places; most frequent first
 
 
 def profile_table(

@@ -10,10 +10,10 @@ import pyarrow as pa
 from emberharmony.features.columns import FeatureColumn
 from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.bigquery.schema import bigquery_type
-from emberharmony.io.sources.base import TableInfo
+from emberharmony.io.sources.base import ColumnFigures, TableInfo
 from emberharmony.io.sources.bigquery.materialise import ROW_HASH
 from emberharmony.io.sources.bigquery.plan import BigQueryPlanning
-from emberharmony.io.sources.bigquery.profile import ColumnFigures, ProfileSpec, profile_table
+from emberharmony.io.sources.bigquery.profile import ProfileSpec, profile_table
 from emberharmony.io.sources.bigquery.read import read_chunk
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.io.sources.bigquery.table import BigQueryTable

@@ -8,8 +8,9 @@ from emberharmony.io.sinks.bigquery.publish import BigQuerySink
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.sinks.parquet.publish import ParquetSink
 from emberharmony.io.sinks.parquet.spec import ParquetSinkSpec
-from emberharmony.io.sinks.registry import NOTE, SINKS, SinkType, note_sink, noted_sink, open_sink
+from emberharmony.io.sinks.registry import NOTE, SINKS, note_sink, noted_sink, open_sink
 from emberharmony.io.store.local import LocalStore
+from emberharmony.io.vendor import Vendor
 
 SPECS = {
     "parquet": (ParquetSinkSpec("out", mode="group"), ParquetSink),
@@ -41,5 +42,5 @@ def test_adding_a_sink_is_one_line(monkeypatch, tmp_path):
     class Counting(ParquetSink):
         """Stands for a sink of another vendor."""
 
-    monkeypatch.setitem(SINKS, "parquet", SinkType(ParquetSinkSpec, Counting))
+    monkeypatch.setitem(SINKS, "parquet", Vendor(ParquetSinkSpec, Counting))
     assert isinstance(open_sink(ParquetSinkSpec(str(tmp_path))), Counting)
