@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -153,6 +154,17 @@ def tick_unit(type_: pa.DataType) -> str:
 def tick_resolution(type_: pa.DataType) -> int:
     """Return the smallest distance in ticks between two different times: a day for dates, else one tick."""
     return TICKS_PER_DAY[tick_unit(type_)] if pt.is_date(type_) else 1
+
+
+def ticks_of(duration: timedelta, unit: str) -> int:
+    """Return a duration in ticks of a unit.
+
+    Examples
+    --------
+    >>> ticks_of(timedelta(hours=2), "ms")
+    7200000
+    """
+    return round(duration.total_seconds() * TICKS_PER_DAY[unit] / TICKS_PER_DAY["s"])
 
 
 def ticks(column: pa.Array | pa.ChunkedArray) -> tuple[IntArray, NDArray[np.bool_] | None, str]:

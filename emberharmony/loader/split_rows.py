@@ -88,11 +88,12 @@ class SplitRows:
 
     def __init__(self, snapshot: Snapshot, split: str, *, target: str | None = None) -> None:
         self._snapshot = snapshot
+        self.schema = pa.schema([])
         self.n_null_targets = 0
         groups, folder = list[RowGroup](), f"features/split={split}/"
         for part in (file for file in snapshot.manifest.files if file.name.startswith(folder)):
             with self._opened(part) as parquet:
-                metadata = parquet.metadata
+                metadata, self.schema = parquet.metadata, parquet.schema_arrow
             groups += [RowGroup(part, i, metadata.row_group(i).num_rows) for i in range(metadata.num_row_groups)]
             self.n_null_targets += _null_count(metadata, target) if target else 0
         self.groups = tuple(group for group in groups if group.n_rows)

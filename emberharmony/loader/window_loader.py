@@ -5,12 +5,15 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, SupportsIndex
 
 import numpy as np
+import pyarrow as pa
 
+from emberharmony.arrow import tick_unit, ticks_of
 from emberharmony.errors import PlanError
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.store.opening import open_result
@@ -19,6 +22,7 @@ from emberharmony.loader.split_rows import Snapshot, SplitRows
 from emberharmony.loader.window_index import index_windows
 from emberharmony.loader.window_reader import WindowBatch, WindowLayout, WindowReader, joined
 from emberharmony.messages import did_you_mean, shown
+from emberharmony.steps.order import JobOrder
 
 
 class WindowLoader:
@@ -64,6 +68,8 @@ class WindowLoader:
 
     Notes
     -----
+    If the job tells series apart, their entity and time columns are read once when the loader is made.
+
     After a complete iteration the next epoch follows. Workers of a DataLoader are made anew for each epoch and do not know the
     last one: call `set_epoch` before each.
 
@@ -101,7 +107,7 @@ class WindowLoader:
         _check_one_of(split, manifest.rows, "split", result)
         layout = _layout_of(manifest)
         rows = SplitRows(self._snapshot, split, target=layout.target)
-        index = index_windows(rows, reach=layout.reach, stride=int(stride))
+        index = index_windows(rows, _order_of(manifest, layout, rows.schema), reach=layout.reach, stride=int(stride))
         self._reader = WindowReader(layout, rows, index)
         self.feature_names = manifest.features
         self.n_windows = int(index.counts.sum())
@@ -216,14 +222,25 @@ class WindowLoader:
 
 def _layout_of(manifest: Manifest) -> WindowLayout:
     columns, windows = manifest.spec["columns"], manifest.spec["windows"]
+    entity = columns.get("entity", ())
     return WindowLayout(
         size=windows["size"],
         label_after=windows.get("horizon") or 0,
         features=manifest.features,
         time=columns["time"],
         target=columns["target"] if columns["target"] in manifest.schema else None,
-        entity=tuple(columns.get("entity") or ()),
+        entity=(entity,) if isinstance(entity, str) else tuple(entity),
     )
+
+
+def _order_of(manifest: Manifest, layout: WindowLayout, schema: pa.Schema) -> JobOrder:
+    gap = manifest.spec["windows"].get("max_gap")
+    if gap is None or layout.time not in schema.names:
+        return JobOrder(layout.entity, layout.time)
+    from pydantic import TypeAdapter  # late: only a job with gaps needs it
+
+    duration = TypeAdapter(timedelta).validate_python(gap)
+    return JobOrder(layout.entity, layout.time, ticks_of(duration, tick_unit(schema.field(layout.time).type)))
 
 
 def _torch_worker() -> tuple[int, int]:

@@ -26,7 +26,7 @@ class WindowBatch(NamedTuple):
     label: NDArray[Any] | None
     """Target of each window, of shape ``(n_windows,)``; ``None`` if the result has no target."""
     keys: pa.Table
-    """First and last row number and time of each window, and its entity, named as in the published windows."""
+    """Entity of each window, and number and time of its first and last row, named as in the published windows."""
 
 
 def joined(batches: Sequence[WindowBatch]) -> WindowBatch:
@@ -88,10 +88,11 @@ class Windows:
 
     def _keys(self, first: IntArray, last: IntArray) -> pa.Table:
         begins, ends = self.carried.take(pa.array(first)), self.carried.take(pa.array(last))
-        keys = {"first_row": begins[ROW_NUMBER], "last_row": ends[ROW_NUMBER]}
+        keys = {name: begins[name] for name in self.layout.entity}
+        keys |= {"first_row": begins[ROW_NUMBER], "last_row": ends[ROW_NUMBER]}
         if self.layout.time:
             keys |= {"start_time": begins[self.layout.time], "end_time": ends[self.layout.time]}
-        return pa.table(keys | {name: ends[name] for name in self.layout.entity})
+        return pa.table(keys)
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ class WindowReader:
         for piece in buffer:
             tables = self._tables(piece.group)
             keys = pa.concat_tables([table.select(layout.carried) for table in tables])
-            places.append(self.index.places(piece.group)[piece.start : piece.stop] + n_rows)
+            found = self.index.places(piece.group, groups[piece.group].n_rows, keys)
+            places.append(found[piece.start : piece.stop] + n_rows)
             carried.append(keys)
             while tables:
                 table = tables.pop(0)  # and forgotten when it was copied

@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.arrow import TICKS_PER_DAY, tick_resolution, tick_unit, ticks
+from emberharmony.arrow import tick_resolution, tick_unit, ticks, ticks_of
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.sources.base import RowGroups, Source
@@ -43,8 +43,7 @@ def job_order(spec: PipelineSpec, schema: pa.Schema) -> JobOrder:
     columns, gap = spec.columns, spec.windows.max_gap
     if gap is None or columns.time is None:
         return JobOrder(columns.entities, columns.time)
-    unit = tick_unit(schema.field(columns.time).type)
-    return JobOrder(columns.entities, columns.time, round(gap.total_seconds() * TICKS_PER_DAY[unit] / TICKS_PER_DAY["s"]))
+    return JobOrder(columns.entities, columns.time, ticks_of(gap, tick_unit(schema.field(columns.time).type)))
 
 
 def input_chunks(source: Source, columns: ColumnSpec, *, chunk_rows: int, bytes_per_row: float) -> Sequence[Chunk]:

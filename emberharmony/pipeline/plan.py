@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from emberharmony.arrow import TICKS_PER_DAY, tick_unit
+from emberharmony.arrow import tick_unit, ticks_of
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnRoles, assign_roles
 from emberharmony.io.sources.base import Source, TableInfo
@@ -175,5 +175,5 @@ def _memory_request(spec: PipelineSpec, resources: Resources, n_rows: int) -> Me
 
 def _boundaries(spec: PipelineSpec, table: TableInfo, layout: Layout) -> TimeBoundaries:
     unit = tick_unit(table.schema.field(spec.columns.time).type)
-    gap = round(spec.split.gap.total_seconds() * TICKS_PER_DAY[unit] / TICKS_PER_DAY["s"])
+    gap = ticks_of(spec.split.gap, unit)
     return TimeBoundaries.of(spec.split, layout.n_rows, layout.time_at_rank, gap)

@@ -106,6 +106,75 @@ def test_windows_of_any_layout(tmp_path_factory, n_rows, part_rows, group_rows, 
     shutil.rmtree(folder)
 
 
+@settings(max_examples=40)
+@given(
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=8),
+    jumps=st.sets(st.integers(0, 60)),
+    layout=st.fixed_dictionaries({"part_rows": st.integers(4, 30), "group_rows": st.integers(1, 12)}),
+    size=st.integers(1, 6),
+    horizon=st.integers(0, 4),
+    stride=st.integers(1, 5),
+    kind=st.sampled_from(["entity", "gap", "both"]),
+)
+def test_windows_of_many_series(tmp_path_factory, lengths, jumps, layout, size, horizon, stride, kind):
+    """Against a loop over the series; entities are of two columns, and a null is one of their values."""
+    entity = np.repeat(np.arange(len(lengths)), lengths)
+    table = rows(len(entity))
+    seconds = np.cumsum([2 if kind != "entity" and place in jumps else 1 for place in range(len(entity))])
+    table = table.set_column(1, "t", pa.array(seconds * 1_000, pa.timestamp("ms")))
+    names = [["a", None, "b"][i % 3] for i in entity]
+    table = table.append_column("name", pa.array(names)).append_column("number", pa.array(entity // 2, mask=entity // 2 == 1))
+    columns = COLUMNS | ({} if kind == "gap" else {"entity": ["name", "number"]})
+    windows = {"size": size, "strides": [stride], "horizon": horizon} | ({} if kind == "entity" else {"max_gap": "PT1S"})
+    folder = tmp_path_factory.mktemp("result")
+    publish(folder, {"train": table}, features=FEATURES, columns=columns, windows=windows, **layout)
+
+    series = pd.DataFrame({"jump": np.diff(seconds, prepend=0) > 1, "entity": 0 if kind == "gap" else entity})
+    series = (series["jump"] | (series["entity"] != series["entity"].shift())).cumsum()
+    first = [
+        place
+        for places in series.groupby(series).groups.values()
+        for place in places[: max(len(places) - size - horizon + 1, 0) : stride]
+    ]
+    of_job = loader(folder, stride=stride, shuffle=True)
+    assert of_job.n_windows == len(first)
+    batches = list(of_job)
+    shutil.rmtree(folder)
+    if not first:
+        assert not batches
+        return
+    features, label, keys = read_all(batches)
+    order = np.argsort(keys["first_row"].map({number: i for i, number in enumerate(table["row_number"].to_pylist())}))
+    first = np.array(first)
+    values = table.select(FEATURES).to_pandas().to_numpy()
+    np.testing.assert_array_equal(features[order], values[first[:, None] + np.arange(size)])
+    np.testing.assert_array_equal(label[order], (first + size - 1 + horizon) * 0.5)
+    if kind != "gap":
+        assert keys.columns[:2].tolist() == ["name", "number"]
+        assert [None if pd.isna(name) else name for name in keys["name"].iloc[order]] == [names[place] for place in first]
+
+
+@pytest.mark.parametrize("chunk_rows", [23, 400])
+def test_windows_of_a_job_of_many_series(tmp_path, chunk_rows):
+    """They have the keys and targets of the published windows, in the same order."""
+    table = small_table(400, order="shuffled")
+    numbers = np.random.default_rng(0).integers(0, 9, 400) ** 2 // 7
+    table = table.append_column("sensor", pa.array([None if number == 4 else f"s{number}" for number in numbers]))
+    source = write_table(table, tmp_path / "t.parquet", group_rows=90)
+    columns = {"time": "t", "target": "y", "drop": ["name"], "entity": ["sensor"]}
+    windows = {"size": 4, "strides": [1, 3], "max_gap": "P1D"}
+    published = run_small(source, tmp_path / "out", columns=columns, windows=windows, runtime={"chunk_rows": chunk_rows})
+    assert published.manifest["series"]["train"]
+    for split in SPLITS:
+        for stride, of_split in published.windows.items():
+            expected = of_split[split].select(["sensor", "first_row", "last_row", "start_time", "end_time"])
+            of_job = loader(tmp_path / "out", split=split, stride=stride)
+            assert of_job.n_windows == len(expected)
+            _, label, keys = read_all(of_job)
+            pd.testing.assert_frame_equal(keys, expected.to_pandas())
+            np.testing.assert_array_equal(label, of_split[split]["y"].to_numpy())
+
+
 def test_windows_of_a_job(tmp_path):
     """They have the keys and targets of the published windows, and the rows that those say."""
     source = write_table(small_table(400, order="ties"), tmp_path / "t.parquet", group_rows=90)
