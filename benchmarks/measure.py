@@ -21,6 +21,7 @@ class Process:
 
     seconds: float
     peak_mb: float  # the largest of the process and the descendants it waited for
+    cpu_seconds: float = 0.0  # of the process and the descendants it waited for
 
 
 def turn_about(sides: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
@@ -53,7 +54,8 @@ child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, file_actions=[
     (os.POSIX_SPAWN_OPEN, 1, sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), (os.POSIX_SPAWN_DUP2, 1, 2),
 ])
 _, status, usage = os.wait4(child, 0)
-print(json.dumps([os.waitstatus_to_exitcode(status), time.perf_counter() - begin, usage.ru_maxrss]))
+print(json.dumps([os.waitstatus_to_exitcode(status), time.perf_counter() - begin, usage.ru_maxrss,
+    usage.ru_utime + usage.ru_stime]))
 """
 
 
@@ -61,10 +63,10 @@ def run_process(command: Sequence[str], *, log: Path) -> Process:
     """Run a command (the program by its absolute path) to its end; its output goes to `log`, which is shown on failure."""
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(log), *command]
     report = subprocess.run(launcher, stdout=subprocess.PIPE, check=True).stdout
-    code, seconds, peak = json.loads(report)
+    code, seconds, peak, cpu = json.loads(report)
     if code != 0:
         sys.exit(f"{' '.join(command)} ended with {code}:\n{log.read_text(errors='replace')[-4000:]}")
-    return Process(seconds, peak / (2**20 if sys.platform == "darwin" else 2**10))  # bytes on macOS, kilobytes elsewhere
+    return Process(seconds, peak / (2**20 if sys.platform == "darwin" else 2**10), cpu)  # bytes on macOS, kilobytes elsewhere
 
 
 def print_machine(packages: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.sources.base import RowGroups, Source
 from emberharmony.pipeline.layout import Layout, sorted_layout, stored_layout
 from emberharmony.pipeline.spec import PipelineSpec
-from emberharmony.planning.chunks import LAST_TICK, Chunk, TimeBucket, cut_rows, cut_times, joined, time_at_rank
+from emberharmony.planning.chunks import LAST_TICK, Chunk, TimeBucket, cut_rows, cut_times, time_at_rank
 from emberharmony.stats.key_counts import KeyCounts
 from emberharmony.stats.runs import Runs
 from emberharmony.steps.order import JobOrder
@@ -68,7 +68,7 @@ def series_layout(source: Source, columns: ColumnSpec, order: JobOrder, inputs: 
     DataError
         If rows have no time, and may not be left out, or all of them lack an entity.
     """
-    reads = _Reads(source, order, inputs)
+    reads = _Reads(source, order, inputs, chunk_rows)
     found = reduce(KeyScan.merge, reads.map(lambda rows: KeyScan.of(rows, order)))
     _check(found, columns)
     n_null = found.n_null
@@ -77,10 +77,11 @@ def series_layout(source: Source, columns: ColumnSpec, order: JobOrder, inputs: 
         assert order.time is not None
         assert found.times is not None
         by, resolution = order.time, tick_resolution(source.describe().schema.field(order.time).type)
-        buckets = [TimeBucket(start, stop, n) for start, stop, n in found.times.ranges()]
-        if found.times.is_exact:
-            buckets = [replace(bucket, stop=bucket.start + resolution) for bucket in buckets]
-        return time_at_rank(buckets, rank, lambda start, stop: source.times_between(by, start, stop), resolution=resolution)
+        start, stop, n_rows, before = found.times.range_at(rank)
+        bucket = TimeBucket(start, start + resolution if found.times.is_exact else stop, n_rows)
+        return time_at_rank(
+            [bucket], rank - before, lambda start, stop: source.times_between(by, start, stop), resolution=resolution
+        )
 
     if found.is_in_order and isinstance(source, RowGroups):
         groups = source.row_groups(None)
@@ -161,6 +162,7 @@ class _Reads:
     source: Source
     order: JobOrder
     inputs: Sequence[Chunk]
+    chunk_rows: int
 
     def map(self, of: Callable[[pa.Table], T]) -> Iterator[T]:
         """Yield what a function returns for the rows of each piece of the table, in order; several are read at a time."""
@@ -175,16 +177,16 @@ class _Reads:
 
 def _buckets(keys: KeyCounts, reads: _Reads, order: JobOrder, chunk_rows: int) -> Iterator[TimeBucket]:
     """Ranges of keys, joined where they are small; the rows of one key that exceed a chunk are divided by their ties."""
-    fine = [TimeBucket(start, min(stop, LAST_TICK), n_rows) for start, stop, n_rows in keys.ranges()]
-    wide = [bucket for bucket in fine if bucket.n_rows > chunk_rows and bucket.stop - bucket.start > 1]
+    ranges = [TimeBucket(start, min(stop, LAST_TICK), n_rows) for start, stop, n_rows in keys.joined(max(chunk_rows // 16, 1))]
+    wide = [bucket for bucket in ranges if bucket.n_rows > chunk_rows and bucket.stop - bucket.start > 1]
     if wide:
         counted = _counted_inside(wide, reads, order.keys, order)
-        fine = [part for bucket in fine for part in counted.get(bucket.start, [bucket])]
-    large = [bucket for bucket in fine if bucket.n_rows > chunk_rows]
+        ranges = [part for bucket in ranges for part in counted.get(bucket.start, [bucket])]
+    large = [bucket for bucket in ranges if bucket.n_rows > chunk_rows]
     ties = _counted_inside(large, reads, order.ties, order) if large else {}
-    for bucket in joined(fine, max_rows=chunk_rows // 16):
+    for bucket in ranges:
         for part in ties.get(bucket.start, []) if bucket.n_rows > chunk_rows else []:
-            yield replace(bucket, n_rows=part.n_rows, ties=(part.start, part.stop))
+            yield bucket._replace(n_rows=part.n_rows, ties=(part.start, part.stop))
         if bucket.n_rows <= chunk_rows:
             yield bucket
 
@@ -211,7 +213,8 @@ def _counted_inside(
         for start, of in counts.items():
             merged[start] = merged[start].merge(of) if start in merged else of
     return {
-        start: [TimeBucket(first, min(stop, LAST_TICK), n) for first, stop, n in of.ranges()] for start, of in merged.items()
+        start: [TimeBucket(first, min(stop, LAST_TICK), n) for first, stop, n in of.joined(max(reads.chunk_rows // 16, 1))]
+        for start, of in merged.items()
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -159,4 +159,4 @@ def _divided(source: Source, by: str, then: RowOrder, crowd: TimeBucket, chunk_r
     if span.n_null:  # rows without a value are in no range
         return [crowd]
     parts = _buckets(inside, then, span, chunk_rows)
-    return [replace(crowd, n_rows=part.n_rows, ties=(part.start, part.stop)) for part in parts]
+    return [crowd._replace(n_rows=part.n_rows, ties=(part.start, part.stop)) for part in parts]

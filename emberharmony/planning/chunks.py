@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +55,7 @@ NO_ROWS = Chunk(0, 0, 0)
 """The only chunk of a table without rows: its stages write empty parts, so that readers find the columns."""
 
 
-@dataclass(frozen=True)
-class TimeBucket:
+class TimeBucket(NamedTuple):  # there may be a quarter of a million of them
     """Times ``[start, stop)`` in ticks, and the number of rows in them."""
 
     start: int
@@ -229,7 +229,7 @@ def _without_end(buckets: Iterable[TimeBucket]) -> Iterator[TimeBucket]:
     held: TimeBucket | None = None
     for bucket in buckets:
         if held is not None and held.stop == LAST_TICK:
-            bucket = replace(held, n_rows=held.n_rows + bucket.n_rows)
+            bucket = held._replace(n_rows=held.n_rows + bucket.n_rows)
         elif held is not None:
             yield held
         held = bucket
@@ -258,10 +258,10 @@ def _buckets(
             yield from _buckets(count, start, stop, max_rows, resolution, width, partitions)
             continue
         places = np.flatnonzero(part)
-        starts = [start + int(i) * width for i in places]
+        starts = [start + i * width for i in places.tolist()]
         of = partitions.starts(np.array(starts, np.int64)).tolist() if partitions else [0] * len(starts)
-        for i, begins, partition in zip(places, starts, of, strict=True):
-            yield TimeBucket(begins, min(begins + width, LAST_TICK), int(part[i]), partition)
+        for n_rows, begins, partition in zip(part[places].tolist(), starts, of, strict=True):
+            yield TimeBucket(begins, min(begins + width, LAST_TICK), n_rows, partition)
 
 
 def _bucket_width(span: int, grid: int, resolution: int) -> int:
@@ -290,17 +290,17 @@ def joined(buckets: Iterable[TimeBucket], *, max_rows: int) -> Iterator[TimeBuck
     >>> [(bucket.start, bucket.stop, bucket.n_rows) for bucket in joined(buckets, max_rows=5)]
     [(0, 5, 5), (5, 6, 2)]
     """
-    open_bucket: TimeBucket | None = None
+    some: TimeBucket | None = None
+    stop = n_rows = 0
     for bucket in buckets:
-        if open_bucket is None:
-            open_bucket = bucket
-        elif open_bucket.partition == bucket.partition and open_bucket.n_rows + bucket.n_rows <= max_rows:
-            open_bucket = replace(open_bucket, stop=bucket.stop, n_rows=open_bucket.n_rows + bucket.n_rows)
-        else:
-            yield open_bucket
-            open_bucket = bucket
-    if open_bucket is not None:
-        yield open_bucket
+        if some is not None and some.partition == bucket.partition and n_rows + bucket.n_rows <= max_rows:
+            stop, n_rows = bucket.stop, n_rows + bucket.n_rows
+            continue
+        if some is not None:
+            yield some._replace(stop=stop, n_rows=n_rows)
+        some, stop, n_rows = bucket, bucket.stop, bucket.n_rows
+    if some is not None:
+        yield some._replace(stop=stop, n_rows=n_rows)
 
 
 def least_shared(buckets: Iterable[TimeBucket], *, resolution: int = 1) -> int:

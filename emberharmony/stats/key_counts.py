@@ -52,6 +52,30 @@ class KeyCounts:
         keys = np.concatenate([part.keys for part in parts])
         return type(self)(*_summed(keys, np.concatenate([part.counts for part in parts])), shift, self.most)._within_bounds()
 
+    def range_at(self, rank: int) -> tuple[int, int, int, int]:
+        """Return the range that holds the row at `rank` in the order of keys, its number of rows, and the rows before it."""
+        ends = np.cumsum(self.counts)
+        place = int(np.searchsorted(ends, rank, side="right"))
+        key, n_rows = int(self.keys[place]), int(self.counts[place])
+        return key << self.shift, (key + 1) << self.shift, n_rows, int(ends[place]) - n_rows
+
+    def joined(self, most_rows: int) -> Iterator[tuple[int, int, int]]:
+        """Yield ranges like `ranges`, neighbouring ones joined into one of at most `most_rows` rows.
+
+        Examples
+        --------
+        >>> list(KeyCounts.of(np.array([0, 1, 1, 1, 5, 9])).joined(2))
+        [(0, 1, 1), (1, 2, 3), (5, 10, 2)]
+        """
+        ends = np.cumsum(self.counts)
+        begin = 0
+        while begin < len(ends):
+            before = int(ends[begin] - self.counts[begin])
+            end = max(int(np.searchsorted(ends, before + most_rows, side="right")), begin + 1)
+            first, last = int(self.keys[begin]), int(self.keys[end - 1])
+            yield first << self.shift, (last + 1) << self.shift, int(ends[end - 1]) - before
+            begin = end
+
     def ranges(self) -> Iterator[tuple[int, int, int]]:
         """Yield the first key of every range, the key after its last, and its number of rows."""
         for key, n_rows in zip(self.keys.tolist(), self.counts.tolist(), strict=True):
@@ -66,13 +90,14 @@ class KeyCounts:
     def _of_width(self, shift: int) -> Self:
         if shift == self.shift:
             return self
-        keys, counts = _summed(self.keys >> (shift - self.shift), self.counts)
+        keys, counts = _summed(self.keys >> (shift - self.shift), self.counts, in_order=True)
         return type(self)(keys, counts, shift, self.most)
 
 
-def _summed(keys: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+def _summed(keys: IntArray, counts: IntArray, *, in_order: bool = False) -> tuple[IntArray, IntArray]:
     """Add up the counts of equal keys."""
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
+    if not in_order:
+        order = np.argsort(keys, kind="stable")
+        keys, counts = keys[order], counts[order]
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.empty(0, np.int64)
-    return keys[starts], np.add.reduceat(counts[order], starts) if len(starts) else np.empty(0, np.int64)
+    return keys[starts], np.add.reduceat(counts, starts) if len(starts) else np.empty(0, np.int64)
