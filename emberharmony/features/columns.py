@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.types as pt
 
-from emberharmony.arrow import holds_times, is_bytes, is_category, plain_type
+from emberharmony.arrow import OPAQUE, holds_times, is_bytes, is_category, outer_columns, plain_type
 from emberharmony.errors import PlanError
 from emberharmony.features.kinds.base import DroppedColumn
 from emberharmony.features.kinds.registry import kind_named, kind_of
@@ -138,20 +138,24 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
     >>> roles.dropped
     (DroppedColumn(name='m', reason='map columns are not supported'),)
     """
-    chosen = spec.chosen_kinds
-    named = [*spec.entities, spec.time, spec.target, *spec.drop, *chosen, *spec.passthrough, *also]
+    chosen, nested = spec.chosen_kinds, outer_columns(schema)
+    drop, passthrough = (unnested(names, schema) for names in (spec.drop, spec.passthrough))
+    named = [*spec.entities, spec.time, spec.target, *drop, *chosen, *passthrough, *also]
     for name in filter(None, named):
+        if name not in schema.names and name in nested:
+            inner = listed(nested[name], most=_MAX_NAMED)
+            raise PlanError(f"Column {name!r} is nested, and read as the columns {inner}. Name one of these instead.")
         if name not in schema.names:
             raise PlanError(f"Column {shown(name)} is not in the table.{did_you_mean(name, schema.names)}")
-    if ROW_NUMBER in schema.names and ROW_NUMBER not in spec.drop:
+    if ROW_NUMBER in schema.names and ROW_NUMBER not in drop:
         raise PlanError(
             f"The name {ROW_NUMBER!r} is reserved for the row's number in the source; rename or `drop` that column."
         )
-    for name in filter(None, [*spec.entities, spec.time, spec.target, *spec.passthrough]):
+    for name in filter(None, [*spec.entities, spec.time, spec.target, *passthrough]):
         if name == SPLIT or (name in (*spec.entities, spec.target) and _OF_WINDOWS.fullmatch(name)):
             raise PlanError(f"The name {name!r} is reserved for a column of the result; rename the table's own {name!r}.")
     for name in also:
-        if kind_of(schema.field(name).type) is None:
+        if kind_of_column(schema.field(name)) is None:
             raise PlanError(f"Column {name!r} is of type {schema.field(name).type}; it cannot be a key of a hash split.")
     for name in spec.entities:
         if not can_be_entity(schema.field(name).type):
@@ -165,25 +169,26 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
             f"Convert it in the source, or leave `columns.time` empty."
         )
     features, dropped = [], []
-    for name, type_ in zip(schema.names, schema.types, strict=True):
-        kind = chosen.get(name) or kind_of(type_)
-        if name in spec.drop:
+    for column in schema:
+        name, type_ = column.name, column.type
+        kind = chosen.get(name) or kind_of_column(column)
+        if name in drop:
             dropped.append(DroppedColumn(name, "dropped by the configuration"))
-        elif name == spec.target or name in (*spec.entities, *spec.passthrough):
+        elif name == spec.target or name in (*spec.entities, *passthrough):
             continue
         elif _UNNAMED_INDEX.fullmatch(name) and name not in (spec.time, *chosen):
             dropped.append(DroppedColumn(name, "the unnamed index of a pandas frame"))
         elif kind is None:
-            dropped.append(DroppedColumn(name, _why_unsupported(type_)))
-        elif not kind_named(kind).accepts(type_):
-            raise PlanError(f"Column {name!r} is of type {type_}; it cannot be of the kind {kind!r}.")
+            dropped.append(DroppedColumn(name, _why_unsupported(column)))
+        elif not kind_named(kind).accepts(type_) or (_opaque(column) and is_bytes(type_)):
+            raise PlanError(f"Column {name!r} is of type {_opaque(column) or type_}; it cannot be of the kind {kind!r}.")
         else:
             features.append(FeatureColumn(name, kind))
     if not features:
         raise PlanError(
-            f"No column is left to make features of: {_reasons(dropped, [*spec.entities, *spec.passthrough, spec.target])}."
+            f"No column is left to make features of: {_reasons(dropped, [*spec.entities, *passthrough, spec.target])}."
         )
-    return ColumnRoles(tuple(features), spec.time, spec.target, spec.passthrough, tuple(dropped), spec.entities)
+    return ColumnRoles(tuple(features), spec.time, spec.target, passthrough, tuple(dropped), spec.entities)
 
 
 def can_be_entity(type_: pa.DataType) -> bool:
@@ -196,6 +201,26 @@ def can_be_entity(type_: pa.DataType) -> bool:
     """
     type_ = type_.value_type if pt.is_dictionary(type_) else type_
     return bool(is_category(type_) or pt.is_date(type_) or pt.is_timestamp(type_)) and not pt.is_floating(type_)
+
+
+def kind_of_column(column: pa.Field) -> str | None:
+    """Return the kind of this library for a column of a source; ``None`` for columns that are not supported."""
+    return None if _opaque(column) else kind_of(column.type)
+
+
+def unnested(names: Iterable[str], schema: pa.Schema) -> tuple[str, ...]:
+    """Return names of columns in which nested columns are replaced by the columns that they are read as.
+
+    Examples
+    --------
+    >>> from emberharmony.arrow import flat_columns
+    >>> schema = pa.schema(column.field for column in flat_columns(pa.schema({"place": pa.struct({"lat": pa.float32()})})))
+    >>> unnested(["place", "x"], schema)
+    ('place_lat', 'x')
+    """
+    nested = outer_columns(schema)
+    replaced = (inner for name in names for inner in ([name] if name in schema.names else nested.get(name, [name])))
+    return tuple(dict.fromkeys(replaced))
 
 
 def _reasons(dropped: list[DroppedColumn], carried: list[str | None]) -> str:
@@ -213,7 +238,15 @@ def _reasons(dropped: list[DroppedColumn], carried: list[str | None]) -> str:
     return ("; ".join(texts[:_MAX_NAMED]) + more) or "the table has none"
 
 
-def _why_unsupported(type_: pa.DataType) -> str:
+def _opaque(field: pa.Field) -> str | None:
+    """Return what the texts or bytes of a column are, if they are no categories."""
+    return (field.metadata or {}).get(OPAQUE, b"").decode() or None
+
+
+def _why_unsupported(field: pa.Field) -> str:
+    type_, opaque = field.type, _opaque(field)
+    if opaque:
+        return f"{opaque} columns are not supported"
     if is_bytes(plain_type(type_)) and not isinstance(type_, pa.BaseExtensionType):
         return "binary columns are not supported; if it holds UTF-8 texts, name it in columns.categorical"
     return f"{_family(type_)} columns are not supported"

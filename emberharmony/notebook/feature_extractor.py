@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import pyarrow as pa
 
-from emberharmony.arrow import holds_times
+from emberharmony.arrow import flat_schema, holds_times
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import PlanError
-from emberharmony.features.columns import ColumnSpec
+from emberharmony.features.columns import ColumnSpec, unnested
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
 from emberharmony.features.specs import CategorySpec, CyclicalSpec
 from emberharmony.io.bigquery.connection import BigQueryConnection
@@ -42,9 +42,9 @@ from emberharmony.notebook.bigquery_frames import (
     session_of,
     with_cyclical_features,
 )
-from emberharmony.notebook.fitted import fitted_state, rows_for
+from emberharmony.notebook.fitted import fitted_state, needed_columns, rows_for
 from emberharmony.notebook.frame_splits import SplitFrames, split_frame
-from emberharmony.notebook.frames import batches_of, is_bigframe, write_batches
+from emberharmony.notebook.frames import batches_of, is_bigframe, names_of_frame, write_batches
 from emberharmony.notebook.prepared import ColumnTypes, PreparedData, column_types
 from emberharmony.notebook.progress import Progress
 from emberharmony.notebook.state_file import read_state_file, write_state_file
@@ -157,7 +157,8 @@ class TerabyteFeatureExtractor:
         target_column : str, optional
             Column that is kept as it is, and is no feature.
         force_categorical_columns, drop_columns : sequence of str
-            Numbers to treat as categories, and columns to leave out.
+            Numbers, or bytes that hold UTF-8 text, to treat as categories, and columns to leave out. Structs and fixed-size
+            lists are columns such as ``place_lat`` and ``vector_0``; to leave out all of one, name it.
         high_null_threshold : float
             Columns with a larger share of missing values in the training rows are left out.
         limit : int, optional
@@ -167,7 +168,8 @@ class TerabyteFeatureExtractor:
             times orders the rows, and the earliest 80 % are for training. Otherwise the first 80 % are. A BigQuery table
             needs one, which orders its rows.
         time_zone : str
-            Time zone in which hours and days are read, such as ``America/New_York``; times without a zone stay as they are.
+            Time zone in which hours and days are read, such as ``America/New_York`` or ``+05:30``; times without a zone stay
+            as they are.
         fractions : tuple of three floats
             Shares of train, validation and test; they add up to 1. A split with share 0 is an empty frame.
         split_method : {"temporal", "sequential", "random"}, optional
@@ -198,6 +200,7 @@ class TerabyteFeatureExtractor:
         with self._computing(), tempfile.TemporaryDirectory(prefix="emberharmony-") as folder:
             source = self._source(table, Path(folder), index_col, limit, dropped)
             schema = open_source(source).describe().schema
+            dropped = unnested(dropped, schema)
             named = {"target_column": [target], "index_col": [index_col], "drop_columns": dropped}
             check_columns(schema.names, named | {"force_categorical_columns": categorical})
             by_time = index_col in schema.names and holds_times(schema.field(index_col).type)
@@ -266,7 +269,7 @@ class TerabyteFeatureExtractor:
                 table, lambda rows: table_of(rows.select([]), names, self._encoded(rows, state)), self.chunk_size
             )
             return features
-        needed = [column.name for column in state.columns]
+        needed = needed_columns(state, names_of_frame(table))
         (rows,) = batches_of(with_named_index(table, needed)[0], 2**62, only=needed)
         frame = pd.DataFrame(self._encoded(rows, state).T, columns=list(state.feature_names))
         return frame.set_index(table.index) if isinstance(table, pd.DataFrame) else frame
@@ -386,4 +389,4 @@ class TerabyteFeatureExtractor:
     def _schema(self, table: Any) -> pa.Schema:
         if isinstance(table, (str, os.PathLike)):
             return open_source(self._named(table, None)).describe().schema
-        return next(batches_of(table.head(1) if is_bigframe(table) else table, self.chunk_size)).schema
+        return flat_schema(next(batches_of(table.head(1) if is_bigframe(table) else table, self.chunk_size)).schema)

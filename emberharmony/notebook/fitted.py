@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.types as pt
+from collections.abc import Sequence
 
+import pyarrow as pa
+
+from emberharmony.arrow import flat_table
 from emberharmony.errors import DataError
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.table_types import type_differences
@@ -31,39 +32,46 @@ def fitted_state(state: Preprocessing | None) -> Preprocessing:
     return state
 
 
-def rows_for(rows: pa.Table, state: Preprocessing) -> pa.Table:
-    """Return the columns that a state was fitted on, in their fitted types.
+def flat_rows(rows: pa.Table) -> pa.Table:
+    """Return the rows of a frame with structs and fixed-size lists as columns, as a source reads them.
 
-    pandas turns whole numbers into floats if some are missing; they become whole numbers again.
+    Raises
+    ------
+    DataError
+        If two columns get the same name.
+    """
+    try:
+        return flat_table(rows)
+    except ValueError as error:
+        raise DataError(f"{error}.") from error
+
+
+def needed_columns(state: Preprocessing, names: Sequence[str]) -> list[str]:
+    """Return those columns of a frame that a state's columns are, or are nested in."""
+    fitted = [column.name for column in state.columns]
+    inner = [name for name in fitted if name not in names]
+    return [name for name in names if name in fitted or any(column.startswith(f"{name}_") for column in inner)]
+
+
+def rows_for(rows: pa.Table, state: Preprocessing) -> pa.Table:
+    """Return the columns that a state was fitted on, nested ones flat.
 
     Raises
     ------
     DataError
         If columns are missing or have other types; the message names all of them.
     """
+    rows = flat_rows(rows)
     missing = [column.name for column in state.columns if column.name not in rows.column_names]
     if missing:
         raise DataError(f"The frame lacks {listed(missing)}, which the features are made of.")
     rows = rows.select([column.name for column in state.columns])
     if state.schema is None:
         return rows
-    rows = _with_whole_numbers(rows, state.schema)
     wrong = type_differences(state.schema, rows.schema)
     if wrong:
         raise DataError(
             f"The types differ from those that the state was fitted on: {listed(wrong, by='; ')}. Convert these columns to "
             f"their fitted types, or fit a new state."
         )
-    return rows
-
-
-def _with_whole_numbers(rows: pa.Table, fitted: pa.Schema) -> pa.Table:
-    for i, field in enumerate(rows.schema):
-        if pt.is_integer(fitted.field(field.name).type) and pt.is_floating(field.type):
-            column = rows.column(i)
-            filled = pc.if_else(pc.is_nan(column), None, column)
-            try:
-                rows = rows.set_column(i, field.name, filled.cast(pa.int64()))
-            except pa.ArrowInvalid:  # some are not whole, so the type differs
-                continue
     return rows

@@ -28,6 +28,11 @@ def is_pandas(table: object) -> bool:
     return type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns")
 
 
+def names_of_frame(table: Any) -> list[str]:
+    """Return the names of a frame's columns; none of what is no frame."""
+    return table.column_names if isinstance(table, pa.Table) else [str(name) for name in getattr(table, "columns", ())]
+
+
 def batches_of(
     table: Any, batch_rows: int, *, without: Collection[str] = (), only: Collection[str] | None = None
 ) -> Iterator[pa.Table]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
-import pyarrow.types as pt
 
-from emberharmony.features.kinds.registry import kind_of
+from emberharmony.arrow import struct_names
+from emberharmony.features.columns import kind_of_column
 from emberharmony.features.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -21,17 +21,16 @@ class ColumnTypes(NamedTuple):
     numeric: list[str]
     datetime: list[str]
     categorical: list[str]
-    struct: list[str]
+    struct: list[str]  # their fields are columns, too
     boolean: list[str]
     unsupported: list[str]  # arrays, bytes, …: dropped
 
 
 def column_types(schema: pa.Schema) -> ColumnTypes:
-    """Return the names of a table's columns, by kind."""
-    types = ColumnTypes([], [], [], [], [], [])
+    """Return the names of a flat table's columns by kind, and those of the structs that they come from."""
+    types = ColumnTypes([], [], [], struct_names(schema), [], [])
     for field in schema:
-        kind = "struct" if pt.is_struct(field.type) else kind_of(field.type) or "unsupported"
-        getattr(types, kind).append(field.name)
+        getattr(types, kind_of_column(field) or "unsupported").append(field.name)
     return types
 
 

@@ -24,6 +24,7 @@ from emberharmony.io.sources.registry import open_source
 from emberharmony.io.store.base import FileRecord
 from emberharmony.messages import listed
 from emberharmony.notebook.bigquery_frames import to_bigframe
+from emberharmony.notebook.fitted import flat_rows
 from emberharmony.notebook.frames import REFUSALS, batches_of, write_batches
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import Run
@@ -83,7 +84,7 @@ def written_frame(frame: Any, folder: Path, chunk_size: int, without: Sequence[s
 
 def frame_chunks(frame: Any, columns: Sequence[str] | None, chunk_size: int) -> Iterator[pa.Table]:
     """Yield the rows of a frame, or some of its columns, chunk by chunk."""
-    for rows in batches_of(frame, chunk_size):
+    for rows in map(flat_rows, batches_of(frame, chunk_size)):
         unknown = sorted(set(columns or ()) - set(rows.column_names))
         if unknown:
             raise DataError(f"The frame does not have {listed(unknown)}. It has: {listed(rows.column_names)}.")

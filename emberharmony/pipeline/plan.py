@@ -117,6 +117,9 @@ def plan_table(
         See `make_plan`.
     """
     time = spec.columns.time
+    for name in (*roles.to_read, *spec.split.keys):
+        if name in table.unreadable:
+            raise DataError(table.unreadable[name])
     check_rows(spec, table.n_rows)
     check_chunk_rows(resources.chunk_rows, table.n_rows)
     job, request = JobColumns(spec, source, table, roles, widths), _memory_request(spec, resources, table.n_rows)

@@ -17,7 +17,7 @@ import pyarrow.types as pt
 
 from emberharmony.arrow import is_text
 from emberharmony.errors import DataError
-from emberharmony.features.columns import ColumnRoles, FeatureColumn
+from emberharmony.features.columns import ColumnRoles, FeatureColumn, unnested
 from emberharmony.features.kinds.categorical import FittedCategories
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.preprocessing import Preprocessing
@@ -139,7 +139,7 @@ def roles_in(state: FittedState, schema: pa.Schema) -> ColumnRoles:
         features=tuple(FeatureColumn(column.name, column.kind) for column in fitted.columns),
         time=columns.time,
         target=state.target if state.target in schema.names else None,
-        passthrough=columns.passthrough,
+        passthrough=unnested(columns.passthrough, state.schema),
         dropped=fitted.dropped,
     )
 

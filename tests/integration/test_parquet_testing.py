@@ -10,7 +10,7 @@ REFUSED = {
     "binary.parquet": "No column is left to make features of",
     "map_no_value.parquet": "No column is left to make features of",
     "null_list.parquet": "No column is left to make features of",
-    "nulls.snappy.parquet": "No column is left to make features of",
+    "nulls.snappy.parquet": "of its training values are missing",
     "float16_zeros_and_nans.parquet": "constant in training",
     "single_nan.parquet": "of its training values are missing",
     "encrypt_columns_and_footer.parquet": "is encrypted",

@@ -219,12 +219,15 @@ def test_columns_of_every_kind_are_carried_along(tmp_path, order):
     table = table.set_column(table.column_names.index("y"), "y", pa.array([None, True, False] * 80))
     source = write_table(table, tmp_path / "s.parquet", group_rows=60)
     columns = COLUMNS | {"passthrough": ["name", "tag", "struct"]}
+    flat = table.append_column("struct_a", pa.array(range(240))).append_column(
+        "struct_b", pa.array([[i, None] for i in range(240)])
+    )
     for chunk_rows in (1000, 25):
         published = run_small(source, tmp_path / "o", columns=columns, runtime={"chunk_rows": chunk_rows})
         for split in SPLITS:
             rows = published.features[split]
-            expected = table.take(rows["row_number"].combine_chunks())
-            for name in ("y", "tag", "struct", "t"):
+            expected = flat.take(rows["row_number"].combine_chunks())
+            for name in ("y", "tag", "struct_a", "struct_b", "t"):
                 assert rows[name].to_pylist() == expected[name].to_pylist()
 
 

@@ -32,6 +32,7 @@ class TableInfo:
     in_flight_bytes: int = 0  # while a chunk is read, in addition to its rows
     stored_bytes_per_row: Mapping[str, float] = field(default_factory=dict)  # where known: in files, equal values once
     name: str = "The table"  # in messages
+    unreadable: Mapping[str, str] = field(default_factory=dict)  # columns that a job cannot use, and why
 
 
 @dataclass(frozen=True)

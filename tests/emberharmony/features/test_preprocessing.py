@@ -131,7 +131,7 @@ def test_what_is_dropped_and_why():
     fitted = fit(table, threshold=0.6)
     assert [c.name for c in fitted.columns] == ["x", "same"]
     assert {c.name: c.reason for c in fitted.dropped} == {
-        "raw": "binary columns are not supported",
+        "raw": "binary columns are not supported; if it holds UTF-8 texts, name it in columns.categorical",
         "flat": "constant in training (7)",
         "rare": "75% of its training values are missing, more than high_null_threshold = 0.6",
         "rare_word": "75% of its training values are missing, more than high_null_threshold = 0.6",

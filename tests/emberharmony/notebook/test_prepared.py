@@ -15,4 +15,4 @@ def test_row_count_and_column_types(path, extractor, tmp_path):
     pq.write_table(odd, tmp_path / "odd.parquet")
     for table in (odd, tmp_path / "odd.parquet"):
         types = extractor.detect_column_types(table)
-        assert (types.struct, types.unsupported, types.numeric) == (["s"], ["l", "b"], ["x"])
+        assert (types.struct, types.unsupported, types.numeric) == (["s"], ["l", "b"], ["s_a", "x"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from emberharmony.arrow import invalid_text, is_category, is_text, plain_schema, plain_table
+from emberharmony.arrow import invalid_text, is_bytes, is_category, is_text, plain_schema
 from emberharmony.errors import DataError
 
 _READ_BUFFER_BYTES = 2**18
@@ -71,32 +72,64 @@ def number_categories(metadata: pq.FileMetaData) -> frozenset[str]:
     return frozenset(name for name, values in kinds.items() if is_category(values) and not is_text(values))
 
 
-def decoded(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
-    """Return a file's rows with the types of the source's schema.
+def decoded(
+    values: pa.ChunkedArray, name: str, type_: pa.DataType, path: Path, *, other: PathLike[str] | None
+) -> pa.ChunkedArray:
+    """Return a column of a file with the type that the column has in the table.
+
+    Parameters
+    ----------
+    values : pyarrow.ChunkedArray
+        The column in a plain layout.
+    name : str
+        Its name, for messages.
+    type_ : pyarrow.DataType
+        The type in the table, which holds the values of all files.
+    path : Path
+        The file.
+    other : path, optional
+        A file for which the table has that type, if the files' types differ.
 
     Raises
     ------
     DataError
-        If a string is not UTF-8.
+        If a string is not UTF-8, or the table's type cannot hold a value.
     """
-    table = plain_table(table)
-    for i, name in enumerate(table.column_names):
-        wrong = invalid_text(table.column(i))
-        if wrong is not None:
-            raise DataError(
-                f"Column {name!r} of {path} holds a string that is not UTF-8: {wrong[:40]!r}. Convert the column to UTF-8, or "
-                f"leave it out with columns.drop."
-            )
-        if pt.is_dictionary(schema.field(name).type) and not pt.is_dictionary(table.column(i).type):
-            table = table.set_column(i, name, table.column(i).dictionary_encode())
-    return table
-
-
-def damaged_column(handle: BinaryIO, metadata: pq.FileMetaData, group: int, columns: Sequence[str]) -> str | None:
-    """Return the first column that cannot be decoded: Arrow's error does not name it."""
-    for name in columns:
+    if values.type != type_:
         try:
-            for _ in open_parquet(handle, metadata, piecewise=True).iter_batches(1024, [group], [name], use_threads=False):
+            # Unchecked, since the check of all strings follows: the error of a checked cast does not name the value.
+            values = values.cast(pa.large_string(), safe=False) if is_text(type_) and is_bytes(values.type) else values
+            if pt.is_dictionary(type_) and not pt.is_dictionary(values.type) and not pt.is_null(values.type):
+                values = values.cast(type_.value_type).dictionary_encode()
+            values = values.cast(type_)
+        except pa.ArrowException as error:
+            raise too_narrow(name, values.type, type_, path, other=other, reason=str(error)) from error
+    wrong = invalid_text(values)
+    if wrong is not None:
+        raise DataError(
+            f"Column {name!r} of {path} holds a string that is not UTF-8: {wrong[:40]!r}. Convert the column to UTF-8, or "
+            f"leave it out with columns.drop."
+        )
+    return values
+
+
+def too_narrow(
+    name: str, own: pa.DataType, type_: pa.DataType, path: Path, *, other: PathLike[str] | None, reason: str = ""
+) -> DataError:
+    """Return the error for a file whose values the type of the whole table cannot hold."""
+    where = f" in {other}" if other else ""
+    detail = f" ({reason.splitlines()[0].rstrip('.')})" if reason else ""
+    return DataError(
+        f"Column {name!r} is {own} in {path} and {type_}{where}, which cannot hold all of its values{detail}. Write one of "
+        f"the files again, or leave the column out with columns.drop."
+    )
+
+
+def damaged_column(handle: BinaryIO, metadata: pq.FileMetaData, group: int, columns: Mapping[str, str]) -> str | None:
+    """Return the first of some columns, by name and path, that cannot be decoded: Arrow's error does not name it."""
+    for name, dotted in columns.items():
+        try:
+            for _ in open_parquet(handle, metadata, piecewise=True).iter_batches(1024, [group], [dotted], use_threads=False):
                 pass
         except (pa.ArrowException, OSError):
             return name

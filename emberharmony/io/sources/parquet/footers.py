@@ -115,28 +115,3 @@ def open_unchanged(file: FooteredFile, where: str) -> BinaryIO:
         return unchanged(file).open("rb")
     except OSError as error:
         raise unreadable(file.path, error, where) from error
-
-
-def refuse_other_schema(schema: pa.Schema, file: FooteredFile, first: Path) -> None:
-    """Refuse a file whose columns differ from those of the first file."""
-    other = file.schema
-    for name in dict.fromkeys([*schema.names, *other.names]):
-        types = [s.field(name).type if name in s.names else "missing" for s in (schema, other)]
-        if types[0] != types[1]:
-            raise DataError(
-                f"Column {name!r} is {types[0]} in {first} and {types[1]} in {file.path}; all files need one schema: "
-                f"write one of them again, or leave it out of source.path."
-            )
-
-
-def leaves(file: FooteredFile) -> list[str]:
-    """Return the top-level column of each leaf of a file, in the order of its column chunks.
-
-    Found by the schema, not by the leaves' paths: ``b`` in a struct ``a`` has the same path as a column named ``a.b``.
-    """
-    return [field.name for field in file.schema for _ in range(_n_leaves(field.type))]
-
-
-def _n_leaves(type_: pa.DataType) -> int:
-    children = [type_.field(i).type for i in range(type_.num_fields)]
-    return sum(map(_n_leaves, children)) if children else 1

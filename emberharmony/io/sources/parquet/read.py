@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-from emberharmony.arrow import ticks
+from emberharmony.arrow import Path, flat_values, ticks
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.sources.base import no_rows
@@ -28,6 +28,7 @@ def read_chunk(
     """Return exactly the chunk's rows, sorted by `time` if it is given, with their row numbers; see `Source.read`."""
     if not chunk.n_rows:
         return no_rows(source.schema, columns)
+    source.check_readable(columns)
     names = list(dict.fromkeys([*columns, time] if time else columns))
     pieces = _rows_of_range(source, chunk, names) if chunk.times is None else _rows_of_times(source, chunk, names, time)
     metered = pieces if texts is None else texts.metered(pieces, chunk, str(source.spec))
@@ -65,24 +66,19 @@ def row_batches(
     DataError
         If the file is damaged; the message names the column.
     """
-    file = source.files[group.file]
-    partitions = {name: values[group.file] for name, values in source.partitions.items() if name in columns}
-
-    def whole(table: pa.Table) -> pa.Table:
-        table = decoded(table.select(stored), source.schema, file.path)
-        for name, value in partitions.items():
-            table = table.append_column(name, pa.repeat(value, table.num_rows))
-        return table
-
-    stored = [name for name in columns if name not in partitions]
+    file, rows = source.files[group.file], RowsOfFile(source, group.file, columns)
+    whole, stored = rows.table, list(dict.fromkeys(rows.dotted.values()))
+    at_once = group.n_rows if at_once is None else max(at_once, _MIN_BATCH_ROWS)
+    if rows.has_vectors and source.vector_batch_rows:  # in memory as lists and as columns: batch by batch
+        at_once = min(at_once, source.vector_batch_rows)
     with open_unchanged(file, f"row group {group.number}") as handle:
         try:
-            if at_once is None or group.n_rows <= max(at_once, _MIN_BATCH_ROWS):
+            if group.n_rows <= at_once:
                 parquet = open_parquet(handle, file.metadata)
                 yield whole(parquet.read_row_group(group.number, stored, use_threads=False)), group.first_row
                 return
             parquet = open_parquet(handle, file.metadata, piecewise=True)
-            first, batch_rows = group.first_row, min(max(at_once, _MIN_BATCH_ROWS), _MAX_BATCH_ROWS)
+            first, batch_rows = group.first_row, min(at_once, _MAX_BATCH_ROWS)
             for batch in parquet.iter_batches(batch_rows, [group.number], stored, use_threads=False):
                 yield whole(pa.Table.from_batches([batch])), first
                 first += batch.num_rows
@@ -91,9 +87,64 @@ def row_batches(
         except (pa.ArrowException, OSError) as error:
             where = f"row group {group.number}"
             if not isinstance(error, OSError) or error.errno is None:  # Arrow's own error, not the system's
-                damaged = damaged_column(handle, file.metadata, group.number, stored)
+                damaged = damaged_column(handle, file.metadata, group.number, rows.dotted)
                 where += f", column {damaged!r}" if damaged else ""
             raise unreadable(file.path, error, where) from error
+
+
+class RowsOfFile:
+    """Makes the table's columns of a file's rows.
+
+    Parameters
+    ----------
+    source : ParquetTable
+        The table.
+    file : int
+        The number of the file.
+    columns : sequence of str
+        The columns to make, in order.
+
+    Attributes
+    ----------
+    dotted : dict of str to str
+        The path of each column that the file holds, as Arrow's reader takes it.
+    has_vectors : bool
+        Whether a column is an element of fixed-size lists.
+    """
+
+    def __init__(self, source: ParquetTable, file: int, columns: Sequence[str]) -> None:
+        stored = source.columns.of_file(file)
+        self._path, self._origins = source.files[file].path, source.columns.origins
+        self._fields = {name: source.schema.field(name).remove_metadata() for name in columns}
+        self._constants = {name: values[file] for name, values in source.partitions.items() if name in columns}
+        held = {name: stored[name] for name in columns if name in stored and name not in self._constants}
+        self.dotted = {name: column.dotted for name, column in held.items()}
+        self.has_vectors = any(column.is_element for column in held.values())
+        self._inner: dict[str, dict[str, Path]] = {}
+        for name, column in held.items():
+            self._inner.setdefault(str(column.flat.path[0]), {})[name] = column.flat.path[1:]
+
+    def table(self, rows: pa.Table) -> pa.Table:
+        """Return the columns of some rows as Arrow has read them.
+
+        Raises
+        ------
+        DataError
+            If a value does not fit the type that its column has in the table.
+        """
+        values: dict[str, pa.ChunkedArray] = {}
+        for outer, paths in self._inner.items():
+            values |= dict(zip(paths, flat_values(rows[outer], list(paths.values())), strict=True))
+        arrays = []
+        for name, field in self._fields.items():
+            if name in values:
+                other = self._origins.get(name)
+                arrays.append(decoded(values[name], name, field.type, self._path, other=other))
+            elif name in self._constants:
+                arrays.append(pa.repeat(self._constants[name], rows.num_rows))
+            else:
+                arrays.append(pa.nulls(rows.num_rows, field.type))
+        return pa.Table.from_arrays(arrays, schema=pa.schema(list(self._fields.values())))
 
 
 def _rows_of_range(source: ParquetTable, chunk: Chunk, columns: list[str]) -> Iterator[pa.Table]:

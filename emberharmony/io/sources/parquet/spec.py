@@ -13,7 +13,7 @@ from emberharmony.settings import Section
 
 @dataclass(frozen=True)
 class ParquetSourceSpec(Section):
-    """A Parquet file or many of one schema; folders named ``key=value`` give their files' rows a column."""
+    """A Parquet file or many; folders named ``key=value`` give their files' rows a column."""
 
     path: str | tuple[str, ...]
     """A file, a folder (its Parquet files at any depth, in the order of their names), a glob pattern, or a list of such."""
@@ -21,6 +21,9 @@ class ParquetSourceSpec(Section):
     """The kind of source."""
     columns: tuple[str, ...] | None = None
     """The only columns that the job knows; by default all."""
+    missing_columns: Literal["error", "null"] | None = "error"
+    """Columns that some of the files lack: an error, or `null` to take them as null there. Columns that the job does not use,
+    and fields of structs, may be missing anyway."""
 
     def __post_init__(self) -> None:
         """Refuse what is no path of this machine."""

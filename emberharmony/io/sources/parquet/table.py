@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.arrow import TICKS_PER_DAY, is_bytes, text_columns
+from emberharmony.arrow import TICKS_PER_DAY, is_bytes, is_element, outer_columns, path_of, text_columns, tick_unit
 from emberharmony.errors import DataError
 from emberharmony.features.table_types import FROM_FOLDERS
 from emberharmony.io.sources.base import TableInfo
+from emberharmony.io.sources.parquet.columns import StoredColumn, TableColumns
+from emberharmony.io.sources.parquet.decoding import too_narrow
 from emberharmony.io.sources.parquet.folders import columns_of_folders
-from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, leaves, open_footer, refuse_other_schema
+from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, open_footer
 from emberharmony.io.sources.parquet.listing import ListedFile, list_files
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.parquet.widths import stored_widths, text_widths
@@ -23,10 +26,14 @@ from emberharmony.typing import IntArray
 
 _TEXT_BYTES = 1024
 """Values of a binary column that take more bytes are images or documents, not texts of categories."""
+_VECTOR_BATCH_BYTES = 32 * 2**20
+"""Fixed-size lists of numbers that are decoded at once, before they become columns."""
+_MIN_VECTOR_ROWS = 1024
+_FIRST_TICK = -(2**63)
 
 
 class ParquetTable:
-    """One or many Parquet files with one schema. Files are listed and footers read when first asked for."""
+    """One or many Parquet files that are one table. Files are listed and footers read when first asked for."""
 
     def __init__(self, spec: ParquetSourceSpec) -> None:
         self.spec = spec
@@ -38,16 +45,14 @@ class ParquetTable:
 
     @cached_property
     def files(self) -> list[FooteredFile]:
-        """The files with their footers, all of one schema."""
-        files = [open_footer(file.path) for file in self.listed]
-        for file in files[1:]:
-            refuse_other_schema(files[0].schema, file, files[0].path)
-        return files
+        """The files with their footers."""
+        return [open_footer(file.path) for file in self.listed]
 
     @cached_property
-    def leaves(self) -> list[str]:
-        """The column of every leaf, the same in all files."""
-        return leaves(self.files[0])
+    def columns(self) -> TableColumns:
+        """The columns that the files hold, as far as the job may use them."""
+        wanted = None if self.spec.columns is None else frozenset(self.spec.columns)
+        return TableColumns(self.files, wanted=wanted, missing_are_null=self.spec.missing_columns != "error")
 
     @cached_property
     def groups(self) -> list[RowGroup]:
@@ -64,25 +69,33 @@ class ParquetTable:
     @cached_property
     def partitions(self) -> dict[str, pa.Array]:
         """Columns that the files' folders name and the files do not hold: a value for each file."""
-        own = self.files[0].schema.names
         found = columns_of_folders(self.listed)
-        return {name: values for name, values in found.items() if name not in own}
+        return {name: values for name, values in found.items() if name not in self.columns.held}
 
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns that the job may use, with the types that rows are read as."""
-        schema = self.files[0].schema
-        for name in sorted(frozenset().union(*(file.number_categories for file in self.files))):
-            values = schema.field(name)
-            schema = schema.set(schema.names.index(name), values.with_type(pa.dictionary(pa.int32(), values.type)))
+        schema, wanted = self.columns.schema, self.spec.columns
         for name, values in self.partitions.items():
-            schema = schema.append(pa.field(name, values.type, metadata=FROM_FOLDERS))
-        if self.spec.columns is None:
-            return schema
-        unknown = [name for name in self.spec.columns if name not in schema.names]
+            if wanted is None or name in wanted:
+                schema = schema.append(pa.field(name, values.type, metadata=FROM_FOLDERS))
+        known = {*schema.names, *outer_columns(schema)}
+        unknown = [name for name in wanted or () if name not in known]
         if unknown:
             raise DataError(f"source.columns names {listed(unknown)}, which {self.files[0].path} does not have.")
-        return pa.schema([schema.field(name) for name in schema.names if name in self.spec.columns])
+        return schema
+
+    def check_readable(self, names: Iterable[str]) -> None:
+        """Refuse columns whose values would not mean the same in all files.
+
+        Raises
+        ------
+        DataError
+            The message names the column, two files and what differs.
+        """
+        for name in names:
+            if name in self.columns.unreadable:
+                raise DataError(self.columns.unreadable[name])
 
     def describe(self) -> TableInfo:
         """Return the table's description; of strings, a sample is decoded to learn their widths."""
@@ -93,17 +106,24 @@ class ParquetTable:
             "columns": self.schema.names,
             **{f"folder {name}": values.to_pylist() for name, values in self.partitions.items()},
         }
-        stored = stored_widths(self.files, self.groups, self.leaves, self.schema)
+        stored = stored_widths(self, self.schema)
         stored |= {name: 8.0 + values.nbytes / len(values) for name, values in self.partitions.items() if name in stored}
-        texts = {name: self.leaves.index(name) for name in self._measured_columns(stored)}
         return TableInfo(
             self.schema,
             n_rows,
             identity,
-            text_widths(self.files, self.groups, stored, texts),
+            text_widths(self, self._measured_columns(stored), stored),
+            in_flight_bytes=0 if self.vector_batch_rows is None else 3 * _VECTOR_BATCH_BYTES,
             stored_bytes_per_row=stored,
             name=f"The table {self.spec}",
+            unreadable=self.columns.unreadable,
         )
+
+    @cached_property
+    def vector_batch_rows(self) -> int | None:
+        """Rows of a batch in which fixed-size lists are read; ``None`` if the table has none."""
+        n_bytes = sum(field.type.bit_width / 8 for field in self.schema if is_element(path_of(field)))
+        return max(_MIN_VECTOR_ROWS, int(_VECTOR_BATCH_BYTES // n_bytes)) if n_bytes else None
 
     def _measured_columns(self, stored: Mapping[str, float]) -> list[str]:
         """Return the columns whose values are measured: texts, and bytes that are short enough to be texts."""
@@ -112,9 +132,12 @@ class ParquetTable:
 
     def group_nulls(self, column: str) -> Iterator[tuple[RowGroup, int | None]]:
         """Yield each row group and its number of nulls; ``None`` if its statistics do not hold that number."""
-        leaf = self.leaves.index(column)
         for group in self.groups:
-            statistics = self.files[group.file].metadata.row_group(group.number).column(leaf).statistics
+            stored = self.columns.of_file(group.file).get(column)
+            if stored is None:
+                yield group, group.n_rows
+                continue
+            statistics = self._statistics(group, stored)
             yield group, statistics.null_count if statistics is not None and statistics.has_null_count else None
 
     def group_times(self, time: str) -> tuple[IntArray, IntArray, IntArray] | None:
@@ -141,17 +164,33 @@ class ParquetTable:
         return {}
 
     def _read_statistics(self, time: str) -> tuple[IntArray, IntArray, IntArray] | None:
-        scale = TICKS_PER_DAY["s"] if pa.types.is_date(self.schema.field(time).type) else 1  # files hold days
-        leaf = self.leaves.index(time)
         lows, highs, nulls = [], [], []
         for group in self.groups:
-            metadata = self.files[group.file].metadata
-            statistics = metadata.row_group(group.number).column(leaf).statistics
-            if statistics is None or not statistics.has_min_max or not statistics.has_null_count:
+            stored = self.columns.of_file(group.file).get(time)
+            statistics = None if stored is None else self._statistics(group, stored)
+            if stored is None or statistics is None or not statistics.has_min_max or not statistics.has_null_count:
                 return None
+            scale = self._ticks(time) // _stored_ticks(stored.flat.type)
             # Raw: Python has no times before the year 1 or after 9999, and no nanoseconds.
             lows.append(statistics.min_raw * scale)
             highs.append(statistics.max_raw * scale)
             nulls.append(statistics.null_count)
+            if lows[-1] < _FIRST_TICK or highs[-1] > LAST_TICK:
+                type_, other = self.schema.field(time).type, self.columns.origins.get(time)
+                raise too_narrow(time, stored.flat.type, type_, self.files[group.file].path, other=other)
         low, high, n_null = (np.array(values, np.int64) for values in (lows, highs, nulls))
         return low, high, n_null
+
+    def _statistics(self, group: RowGroup, stored: StoredColumn) -> Any:
+        """Return the statistics of a column in a row group; ``None`` if there are none, or only those of whole lists."""
+        if stored.is_element or len(stored.leaves) != 1:
+            return None
+        return self.files[group.file].metadata.row_group(group.number).column(stored.leaves.start).statistics
+
+    def _ticks(self, time: str) -> int:
+        return TICKS_PER_DAY[tick_unit(self.schema.field(time).type)]
+
+
+def _stored_ticks(type_: pa.DataType) -> int:
+    """Return the ticks of a day in files, which hold the days of dates."""
+    return 1 if pa.types.is_date(type_) else TICKS_PER_DAY[tick_unit(type_)]

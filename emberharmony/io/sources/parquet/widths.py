@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from emberharmony.arrow import varies
+from emberharmony.io.sources.parquet.columns import StoredColumn
 from emberharmony.io.sources.parquet.decoding import open_parquet
 from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, open_unchanged, unreadable
+
+if TYPE_CHECKING:
+    from emberharmony.io.sources.parquet.table import ParquetTable
 
 SHORT_TEXT_BYTES = 16.0
 """Least bytes of a string: its offset and a few letters."""
@@ -38,83 +43,97 @@ def fixed_width(type_: pa.DataType) -> float | None:
         return None
 
 
-def stored_widths(
-    files: Sequence[FooteredFile], groups: Sequence[RowGroup], leaves: Sequence[str], schema: pa.Schema
-) -> dict[str, float]:
+def stored_widths(table: ParquetTable, schema: pa.Schema) -> dict[str, float]:
     """Return the bytes per row of each column by the footers. They are fewer than decoded where equal values are stored once.
 
     For columns of varying width, the widest row groups count, since a chunk may hold only these.
     """
     widths = {field.name: fixed_width(field.type) for field in schema}
-    sizes = {name: width or SHORT_TEXT_BYTES * max(1, leaves.count(name)) for name, width in widths.items()}
-    varying = [(i, name) for i, name in enumerate(leaves) if name in widths and widths[name] is None]
-    n_rows, n_bytes = 0, dict.fromkeys((name for _, name in varying), 0)
-    least_rows = min(_BLOCK_ROWS, sum(group.n_rows for group in groups))
-    for number, group in enumerate(groups if varying else [], start=1):
-        metadata = files[group.file].metadata.row_group(group.number)
+    sizes = {name: width or SHORT_TEXT_BYTES for name, width in widths.items()}
+    varying = [name for name, width in widths.items() if width is None and name not in table.partitions]
+    for file in dict.fromkeys(group.file for group in table.groups) if varying else ():
+        stored = table.columns.of_file(file)
+        sizes |= {n: max(sizes[n], SHORT_TEXT_BYTES * len(stored[n].leaves)) for n in varying if n in stored}
+    n_rows, n_bytes = 0, dict.fromkeys(varying, 0)
+    least_rows = _least_rows(table)
+    for number, group in enumerate(table.groups if varying else [], start=1):
+        metadata, stored = table.files[group.file].metadata.row_group(group.number), table.columns.of_file(group.file)
         n_rows += group.n_rows
-        for i, name in varying:
-            n_bytes[name] += metadata.column(i).total_uncompressed_size
-        if n_rows >= least_rows or number == len(groups):
+        for name in varying:
+            for leaf in stored[name].leaves if name in stored else ():
+                n_bytes[name] += metadata.column(leaf).total_uncompressed_size
+        if n_rows >= least_rows or number == len(table.groups):
             sizes |= {name: max(sizes[name], of / max(n_rows, least_rows)) for name, of in n_bytes.items()}
             n_rows, n_bytes = 0, dict.fromkeys(n_bytes, 0)
     return sizes
 
 
-def text_widths(
-    files: Sequence[FooteredFile], groups: Sequence[RowGroup], stored: Mapping[str, float], leaves: Mapping[str, int]
-) -> dict[str, float]:
-    """Return the bytes per row of columns while strings are decoded, given the columns' `stored` widths and leaves.
+def text_widths(table: ParquetTable, names: Sequence[str], stored: Mapping[str, float]) -> dict[str, float]:
+    """Return the bytes per row of columns while strings are decoded, given the columns' `stored` widths.
 
     A footer holds the size of a dictionary, not how often its strings occur. Therefore the first rows of two row groups are
     decoded, and the dictionaries of up to 5,000 column chunks are read (0.2 ms each). If a dictionary holds strings much
     longer than planned, their occurrences are counted, without decoding them.
     """
-    widths = dict(stored)
-    least_rows = min(_BLOCK_ROWS, sum(group.n_rows for group in groups))
-    for group in groups[:: max(1, len(groups) // 2)][:2] if leaves else []:
-        for name in leaves:
-            widths[name] = max(widths[name], _GROWTH * _first_rows_width(files[group.file], group, name, least_rows))
-    longest: dict[str, list[tuple[int, RowGroup]]] = {name: [] for name in leaves}
-    for group in groups[:: -(-len(groups) * len(leaves) // _MAX_DICTIONARIES) or 1]:
-        for name, length in _longest_texts(files[group.file], group, leaves):
+    widths, groups = dict(stored), table.groups
+    least_rows = _least_rows(table)
+    for group in groups[:: max(1, len(groups) // 2)][:2] if names else []:
+        for name, column in _texts_of(table, group, names).items():
+            first = _first_rows_width(table.files[group.file], group, column, least_rows)
+            widths[name] = max(widths[name], _GROWTH * first)
+    longest: dict[str, list[tuple[int, RowGroup]]] = {name: [] for name in names}
+    for group in groups[:: -(-len(groups) * len(names) // _MAX_DICTIONARIES) or 1]:
+        for name, length in _longest_texts(table.files[group.file], group, _texts_of(table, group, names)):
             if length > widths[name] + _LONGER_BYTES:
                 longest[name].append((length, group))
     for name, found in longest.items():
         for length, group in sorted(found, key=lambda pair: -pair[0])[:_MAX_MEASURED]:
             if length > widths[name] + _LONGER_BYTES:
-                widths[name] = max(widths[name], _GROWTH * _measured_width(files[group.file], group, name, least_rows))
+                column = table.columns.of_file(group.file)[name]
+                measured = _measured_width(table.files[group.file], group, column, least_rows)
+                widths[name] = max(widths[name], _GROWTH * measured)
     return widths
 
 
-def _first_rows_width(file: FooteredFile, group: RowGroup, name: str, least_rows: int) -> float:
+def _least_rows(table: ParquetTable) -> int:
+    return min(_BLOCK_ROWS, sum(group.n_rows for group in table.groups))
+
+
+def _texts_of(table: ParquetTable, group: RowGroup, names: Sequence[str]) -> dict[str, StoredColumn]:
+    """Return those of some columns that are texts or bytes in the file of a row group."""
+    stored = table.columns.of_file(group.file)
+    texts = {name: stored[name] for name in names if name in stored}
+    return {name: column for name, column in texts.items() if varies(column.flat.type)}
+
+
+def _first_rows_width(file: FooteredFile, group: RowGroup, column: StoredColumn, least_rows: int) -> float:
     with open_unchanged(file, f"row group {group.number}") as handle:
-        batch = next(_batches(handle, file, group, name, _SAMPLE_ROWS))
-    return _text_bytes(batch.column(0)) / int(batch.num_rows) * min(1.0, group.n_rows / least_rows)
+        texts = next(_batches(handle, file, group, column, _SAMPLE_ROWS))
+    return _text_bytes(texts) / len(texts) * min(1.0, group.n_rows / least_rows)
 
 
-def _longest_texts(file: FooteredFile, group: RowGroup, leaves: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+def _longest_texts(file: FooteredFile, group: RowGroup, texts: Mapping[str, StoredColumn]) -> Iterator[tuple[str, int]]:
     """Yield the length of the longest string in each column's dictionary of a row group, if most values are in it."""
     metadata = file.metadata.row_group(group.number)
-    columns = {name: metadata.column(leaf) for name, leaf in leaves.items()}
+    chunks = {name: metadata.column(column.leaves.start) for name, column in texts.items()}
     names = [
         name
-        for name, column in columns.items()
-        if column.has_dictionary_page and column.total_uncompressed_size <= _MAX_MEASURED_BYTES
+        for name, chunk in chunks.items()
+        if chunk.has_dictionary_page and chunk.total_uncompressed_size <= _MAX_MEASURED_BYTES
     ]
     if not names:
         return
     with open_unchanged(file, f"row group {group.number}") as handle:
         for name in names:
-            dictionary = next(_batches(handle, file, group, name, 1, as_dictionary=True)).column(0).dictionary
+            dictionary = next(_batches(handle, file, group, texts[name], 1, as_dictionary=True)).dictionary
             yield name, pc.max(pc.binary_length(dictionary)).as_py() or 0
 
 
-def _measured_width(file: FooteredFile, group: RowGroup, name: str, least_rows: int) -> float:
+def _measured_width(file: FooteredFile, group: RowGroup, column: StoredColumn, least_rows: int) -> float:
     """Return the most bytes per row of neighbouring rows; each string of the dictionary counts as often as it occurs."""
     with open_unchanged(file, f"row group {group.number}") as handle:
-        batches = _batches(handle, file, group, name, _BATCH_ROWS, as_dictionary=True)
-        return max(_text_bytes(batch.column(0)) / max(int(batch.num_rows), least_rows) for batch in batches)
+        batches = _batches(handle, file, group, column, _BATCH_ROWS, as_dictionary=True)
+        return max(_text_bytes(texts) / max(len(texts), least_rows) for texts in batches)
 
 
 def _text_bytes(texts: pa.Array) -> int:
@@ -126,11 +145,16 @@ def _text_bytes(texts: pa.Array) -> int:
 
 
 def _batches(
-    handle: BinaryIO, file: FooteredFile, group: RowGroup, name: str, n_rows: int, *, as_dictionary: bool = False
-) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of one column of a row group, in pieces."""
+    handle: BinaryIO, file: FooteredFile, group: RowGroup, column: StoredColumn, n_rows: int, *, as_dictionary: bool = False
+) -> Iterator[pa.Array]:
+    """Yield the values of one column of a row group, in pieces."""
+    dotted = column.dotted
     try:
-        parquet = open_parquet(handle, file.metadata, piecewise=True, dictionaries=[name] if as_dictionary else [])
-        yield from parquet.iter_batches(n_rows, [group.number], [name], use_threads=False)
+        parquet = open_parquet(handle, file.metadata, piecewise=True, dictionaries=[dotted] if as_dictionary else [])
+        for batch in parquet.iter_batches(n_rows, [group.number], [dotted], use_threads=False):
+            values = batch.column(str(column.flat.path[0]))
+            for step in column.flat.path[1:]:
+                values = pc.struct_field(values, [step])
+            yield values
     except (pa.ArrowException, OSError) as error:
-        raise unreadable(file.path, error, f"row group {group.number}, column {name!r}") from error
+        raise unreadable(file.path, error, f"row group {group.number}, column {column.flat.name!r}") from error

@@ -203,14 +203,6 @@ def test_what_cannot_be_read(tmp_path):
         source(tmp_path / "good.parquet", columns=("nope",)).describe()
 
 
-def test_files_of_another_schema(tmp_path):
-    (tmp_path / "t").mkdir()
-    pq.write_table(pa.table({"x": pa.array([1], pa.int64()), "y": [1]}), tmp_path / "t" / "1.parquet")
-    pq.write_table(pa.table({"x": pa.array([1.0])}), tmp_path / "t" / "2.parquet")
-    with pytest.raises(DataError, match=r"Column 'x' is int64 in .*1\.parquet and double in .*2\.parquet"):
-        source(tmp_path / "t").describe()
-
-
 def test_a_file_changed_after_the_plan(tmp_path):
     path = write_table(small_table(30), tmp_path / "t.parquet")
     reader = source(path)
@@ -245,7 +237,7 @@ def test_nested_columns_before_the_time(tmp_path):
     table = pa.table({"s": [{"a": 1, "b": 2}] * 4, "l": [[1]] * 4, "t": pa.array([3, 1, 2, 4], pa.timestamp("us"))})
     reader = source(write_table(table, tmp_path / "t.parquet", group_rows=2))
     assert (reader.time_range("t").first, reader.time_range("t").last) == (1, 4)
-    assert reader.describe().bytes_per_row["s"] > 0
+    assert reader.describe().bytes_per_row["s_b"] >= 8
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_nested_columns_take_what_all_their_leaves_take(tmp_path):
     rows = [{"a": f"text {i}", "b": [i, i + 1], "c": {"d": float(i)}} for i in range(20_000)]
     table = pa.table({"n": pa.array(rows)})
     pq.write_table(table, tmp_path / "t.parquet", use_dictionary=False)
-    assert planned(tmp_path / "t.parquet")["n"] > 0.8 * table.nbytes / len(rows)
+    assert sum(planned(tmp_path / "t.parquet").values()) > 0.8 * table.nbytes / len(rows)
 
 
 def test_a_table_of_few_rows(tmp_path):
