@@ -2,7 +2,7 @@
 
     python -m benchmarks.series [--rows 2000000] [--chunks 16 100 1000] [--entities 1000 100000] [--folder FOLDER]
 
-    python -m benchmarks.series [--rows 2000000] [--chunks 16 100 1000] [--entities 1000 100000] [--folder F]
+The table is that of `benchmarks.whole_job` with an entity column. Every run is a separate process, local engine. For each
 number of rows it prints: one series in time order, the same rows shuffled, then many series, sorted and shuffled; with the
 shuffled table in more and more chunks, and with one entity that holds half of the rows.
 """
