@@ -10,11 +10,12 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.types as pt
 
-from emberharmony.arrow import OPAQUE, holds_times, is_bytes, is_category, outer_columns, plain_type
+from emberharmony.arrow import OPAQUE, holds_times, is_bytes, is_category, plain_type
 from emberharmony.errors import PlanError
 from emberharmony.features.kinds.base import DroppedColumn
 from emberharmony.features.kinds.registry import kind_named, kind_of
 from emberharmony.messages import did_you_mean, listed, shown
+from emberharmony.nested import outer_columns
 from emberharmony.settings import Section
 
 NullTime = Literal["error", "drop"]
@@ -213,7 +214,7 @@ def unnested(names: Iterable[str], schema: pa.Schema) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from emberharmony.arrow import flat_columns
+    >>> from emberharmony.nested import flat_columns
     >>> schema = pa.schema(column.field for column in flat_columns(pa.schema({"place": pa.struct({"lat": pa.float32()})})))
     >>> unnested(["place", "x"], schema)
     ('place_lat', 'x')

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import pyarrow as pa
 
-from emberharmony.arrow import flat_schema, holds_times
+from emberharmony.arrow import holds_times
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec, unnested
@@ -26,6 +26,7 @@ from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.registry import open_source
 from emberharmony.io.store.opening import open_result
+from emberharmony.nested import flat_schema
 from emberharmony.notebook.arguments import (
     check_columns,
     flag,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from emberharmony.arrow import flat_table
 from emberharmony.errors import DataError
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.table_types import type_differences
 from emberharmony.messages import listed, shown
+from emberharmony.nested import flat_table
 
 
 def fitted_state(state: Preprocessing | None) -> Preprocessing:

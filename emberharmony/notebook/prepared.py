@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from emberharmony.arrow import struct_names
 from emberharmony.features.columns import kind_of_column
 from emberharmony.features.preprocessing import Preprocessing
+from emberharmony.nested import struct_names
 
 if TYPE_CHECKING:
     import pandas as pd

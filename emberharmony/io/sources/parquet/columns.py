@@ -10,9 +10,10 @@ from os import PathLike
 import pyarrow as pa
 import pyarrow.types as pt
 
-from emberharmony.arrow import OPAQUE, FlatColumn, Path, clash, flat_columns, is_bytes, is_element, is_text, outer_names
+from emberharmony.arrow import OPAQUE, is_bytes, is_text
 from emberharmony.features.table_types import common_type
 from emberharmony.io.sources.parquet.footers import FooteredFile
+from emberharmony.nested import FlatColumn, Path, clash, flat_columns, is_element, outer_names
 
 _OPAQUE_TYPES = frozenset({"JSON", "BSON", "GEOMETRY", "GEOGRAPHY", "VARIANT"})
 """Logical types of Parquet whose values are texts or bytes, and no categories."""

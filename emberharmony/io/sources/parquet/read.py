@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-from emberharmony.arrow import Path, flat_values, ticks
+from emberharmony.arrow import ticks
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.sources.base import no_rows
@@ -15,6 +15,7 @@ from emberharmony.io.sources.parquet.footers import RowGroup, open_unchanged, un
 from emberharmony.io.sources.parquet.table import ParquetTable
 from emberharmony.io.sources.rows import rows_between, rows_of_times, sorted_rows
 from emberharmony.io.sources.text_budget import TextBudget
+from emberharmony.nested import Path, flat_values
 from emberharmony.planning.chunks import Chunk
 from emberharmony.typing import IntArray
 

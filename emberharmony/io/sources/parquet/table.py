@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.arrow import TICKS_PER_DAY, is_bytes, is_element, outer_columns, path_of, text_columns, tick_unit
+from emberharmony.arrow import TICKS_PER_DAY, is_bytes, text_columns, tick_unit
 from emberharmony.errors import DataError
 from emberharmony.features.table_types import FROM_FOLDERS
 from emberharmony.io.sources.base import TableInfo
@@ -21,6 +21,7 @@ from emberharmony.io.sources.parquet.listing import ListedFile, list_files
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.parquet.widths import stored_widths, text_widths
 from emberharmony.messages import listed
+from emberharmony.nested import is_element, outer_columns, path_of
 from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.typing import IntArray
 
