@@ -1,19 +1,26 @@
-"""A published result, written by hand: feature parts of any layout, and their manifest."""
+"""A published result, written by hand: feature parts of any layout, and their manifest; and what a loader reads of it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emberharmony import WindowLoader
 from emberharmony.io.manifest import Manifest, WindowCounts
 from emberharmony.io.store.base import FileRecord
+from emberharmony.loader import WindowBatch
+
+FEATURES = ["a", "b.c", "d"]
+COLUMNS = {"time": "t", "target": "y"}
 
 
 def publish(
@@ -61,3 +68,31 @@ def publish(
     )
     (folder / "manifest.json").write_text(json.dumps(manifest.to_json()))
     return folder
+
+
+def rows(n_rows: int, *, label: pa.Array | None = None) -> pa.Table:
+    """Rows of which every value tells where it belongs."""
+    number = np.arange(n_rows)
+    features = {name: (number + i / 4).astype(np.float32) for i, name in enumerate(FEATURES)}
+    return pa.table(
+        {
+            "row_number": number * 7 % 1_000_003,
+            "t": pa.array(number, pa.timestamp("ms")),
+            "y": label if label is not None else number * 0.5,
+            **features,
+        }
+    )
+
+
+def read_all(batches: Iterable[WindowBatch]) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Features, labels and keys of all batches."""
+    features, labels, keys = zip(*batches, strict=True)
+    return np.concatenate(features), np.concatenate(labels), pa.concat_tables(keys).to_pandas()
+
+
+def first_rows(batches: Iterable[WindowBatch]) -> list[int]:
+    return [number for _, _, keys in batches for number in keys["first_row"].to_pylist()]
+
+
+def loader(result: Path, **settings: Any) -> WindowLoader:
+    return WindowLoader(result, **{"split": "train", "stride": 1, "batch_size": 8, "buffer_rows": 20} | settings)

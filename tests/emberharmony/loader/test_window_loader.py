@@ -1,8 +1,5 @@
-"""Streamed windows against `sliding_window_view` of the rows, series by series."""
+"""Orders, ranks, workers, resuming, and memory of a loader."""
 
-from __future__ import annotations
-
-import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -11,52 +8,11 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from emberharmony import WindowLoader
 from emberharmony.errors import DataError, PlanError
-from tests.jobs import SPLITS, run_small, small_table, write_table
-from tests.published import publish
-
-FEATURES = ["a", "b.c", "d"]
-COLUMNS = {"time": "t", "target": "y"}
-
-
-def rows(n_rows: int, *, label: pa.Array | None = None) -> pa.Table:
-    """Rows of which every value tells where it belongs."""
-    number = np.arange(n_rows)
-    features = {name: (number + i / 4).astype(np.float32) for i, name in enumerate(FEATURES)}
-    return pa.table(
-        {
-            "row_number": number * 7 % 1_000_003,
-            "t": pa.array(number, pa.timestamp("ms")),
-            "y": label if label is not None else number * 0.5,
-            **features,
-        }
-    )
-
-
-def expected_windows(table: pa.Table, size: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features of all windows of one series, and the places of their first rows."""
-    values = table.select(FEATURES).to_pandas().to_numpy()
-    if len(values) < size:
-        return np.empty((0, size, len(FEATURES)), np.float32), np.empty(0, np.int64)
-    every = np.lib.stride_tricks.sliding_window_view(values, size, axis=0).transpose(0, 2, 1)
-    return every[::stride], np.arange(len(every))[::stride]
-
-
-def read_all(batches) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    """Features, labels and keys of all batches."""
-    features, labels, keys = zip(*batches, strict=True)
-    return np.concatenate(features), np.concatenate(labels), pa.concat_tables(keys).to_pandas()
-
-
-def first_rows(batches) -> list[int]:
-    return [number for _, _, keys in batches for number in keys["first_row"].to_pylist()]
+from tests.published import COLUMNS, FEATURES, first_rows, loader, publish, rows
 
 
 @pytest.fixture(scope="module")
@@ -64,134 +20,6 @@ def result(tmp_path_factory) -> Path:
     """103 rows in 5 parts of 3 row groups."""
     folder = tmp_path_factory.mktemp("result")
     return publish(folder, {"train": rows(103)}, features=FEATURES, columns=COLUMNS, part_rows=25, group_rows=9)
-
-
-def loader(result: Path, **settings) -> WindowLoader:
-    return WindowLoader(result, **{"split": "train", "stride": 1, "batch_size": 8, "buffer_rows": 20} | settings)
-
-
-@settings(max_examples=25)
-@given(
-    n_rows=st.integers(1, 40),
-    part_rows=st.integers(3, 25),
-    group_rows=st.integers(1, 12),
-    size=st.integers(1, 9),
-    stride=st.integers(1, 7),
-    batch_size=st.integers(1, 12),
-)
-def test_windows_of_any_layout(tmp_path_factory, n_rows, part_rows, group_rows, size, stride, batch_size):
-    table, folder = rows(n_rows), tmp_path_factory.mktemp("result")
-    windows = {"size": size, "strides": [stride]}
-    layout = {"part_rows": part_rows, "group_rows": group_rows}
-    publish(folder, {"train": table}, features=FEATURES, columns=COLUMNS, windows=windows, **layout)
-    of_job = loader(folder, stride=stride, batch_size=batch_size)
-    batches = list(of_job)
-    expected, first = expected_windows(table, size, stride)
-    assert of_job.n_windows == len(expected)
-    assert len(of_job) == len(batches) == -(-len(expected) // batch_size)
-    assert {len(batch.features) for batch in batches[:-1]} <= {batch_size}
-    if batches:
-        features, label, keys = read_all(batches)
-        assert features.dtype == np.float32
-        np.testing.assert_array_equal(features, expected)
-        frame, last = table.to_pandas(), first + size - 1
-        np.testing.assert_array_equal(label, frame["y"].to_numpy()[last])
-        ends = {
-            "first_row": ("row_number", first),
-            "last_row": ("row_number", last),
-            "start_time": ("t", first),
-            "end_time": ("t", last),
-        }
-        pd.testing.assert_frame_equal(keys, pd.DataFrame({name: frame[c].to_numpy()[at] for name, (c, at) in ends.items()}))
-    shutil.rmtree(folder)
-
-
-@settings(max_examples=40)
-@given(
-    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=8),
-    jumps=st.sets(st.integers(0, 60)),
-    layout=st.fixed_dictionaries({"part_rows": st.integers(4, 30), "group_rows": st.integers(1, 12)}),
-    size=st.integers(1, 6),
-    horizon=st.integers(0, 4),
-    stride=st.integers(1, 5),
-    kind=st.sampled_from(["entity", "gap", "both"]),
-)
-def test_windows_of_many_series(tmp_path_factory, lengths, jumps, layout, size, horizon, stride, kind):
-    """Against a loop over the series; entities are of two columns, and a null is one of their values."""
-    entity = np.repeat(np.arange(len(lengths)), lengths)
-    table = rows(len(entity))
-    seconds = np.cumsum([2 if kind != "entity" and place in jumps else 1 for place in range(len(entity))])
-    table = table.set_column(1, "t", pa.array(seconds * 1_000, pa.timestamp("ms")))
-    names = [["a", None, "b"][i % 3] for i in entity]
-    table = table.append_column("name", pa.array(names)).append_column("number", pa.array(entity // 2, mask=entity // 2 == 1))
-    columns = COLUMNS | ({} if kind == "gap" else {"entity": ["name", "number"]})
-    windows = {"size": size, "strides": [stride], "horizon": horizon} | ({} if kind == "entity" else {"max_gap": "PT1S"})
-    folder = tmp_path_factory.mktemp("result")
-    publish(folder, {"train": table}, features=FEATURES, columns=columns, windows=windows, **layout)
-
-    series = pd.DataFrame({"jump": np.diff(seconds, prepend=0) > 1, "entity": 0 if kind == "gap" else entity})
-    series = (series["jump"] | (series["entity"] != series["entity"].shift())).cumsum()
-    first = [
-        place
-        for places in series.groupby(series).groups.values()
-        for place in places[: max(len(places) - size - horizon + 1, 0) : stride]
-    ]
-    of_job = loader(folder, stride=stride, shuffle=True)
-    assert of_job.n_windows == len(first)
-    batches = list(of_job)
-    shutil.rmtree(folder)
-    if not first:
-        assert not batches
-        return
-    features, label, keys = read_all(batches)
-    order = np.argsort(keys["first_row"].map({number: i for i, number in enumerate(table["row_number"].to_pylist())}))
-    first = np.array(first)
-    values = table.select(FEATURES).to_pandas().to_numpy()
-    np.testing.assert_array_equal(features[order], values[first[:, None] + np.arange(size)])
-    np.testing.assert_array_equal(label[order], (first + size - 1 + horizon) * 0.5)
-    if kind != "gap":
-        assert keys.columns[:2].tolist() == ["name", "number"]
-        assert [None if pd.isna(name) else name for name in keys["name"].iloc[order]] == [names[place] for place in first]
-
-
-@pytest.mark.parametrize("chunk_rows", [23, 400])
-def test_windows_of_a_job_of_many_series(tmp_path, chunk_rows):
-    """They have the keys and targets of the published windows, in the same order."""
-    table = small_table(400, order="shuffled")
-    numbers = np.random.default_rng(0).integers(0, 9, 400) ** 2 // 7
-    table = table.append_column("sensor", pa.array([None if number == 4 else f"s{number}" for number in numbers]))
-    source = write_table(table, tmp_path / "t.parquet", group_rows=90)
-    columns = {"time": "t", "target": "y", "drop": ["name"], "entity": ["sensor"]}
-    windows = {"size": 4, "strides": [1, 3], "max_gap": "P1D"}
-    published = run_small(source, tmp_path / "out", columns=columns, windows=windows, runtime={"chunk_rows": chunk_rows})
-    assert published.manifest["series"]["train"]
-    for split in SPLITS:
-        for stride, of_split in published.windows.items():
-            expected = of_split[split].select(["sensor", "first_row", "last_row", "start_time", "end_time"])
-            of_job = loader(tmp_path / "out", split=split, stride=stride)
-            assert of_job.n_windows == len(expected)
-            _, label, keys = read_all(of_job)
-            pd.testing.assert_frame_equal(keys, expected.to_pandas())
-            np.testing.assert_array_equal(label, of_split[split]["y"].to_numpy())
-
-
-def test_windows_of_a_job(tmp_path):
-    """They have the keys and targets of the published windows, and the rows that those say."""
-    source = write_table(small_table(400, order="ties"), tmp_path / "t.parquet", group_rows=90)
-    job = {"columns": {"time": "t", "target": "y", "drop": ["name"]}, "windows": {"size": 4, "strides": [1, 3]}}
-    published = run_small(source, tmp_path / "out", runtime={"chunk_rows": 60}, **job)
-    for split in SPLITS:
-        for stride, windows in published.windows.items():
-            of_job = loader(tmp_path / "out", split=split, stride=stride)
-            features, label, keys = read_all(of_job)
-            assert of_job.n_windows == published.manifest["strides"][str(stride)]["windows"][split]
-            assert of_job.feature_names == tuple(published.feature_names)
-            expected = windows[split].select(["first_row", "last_row", "start_time", "end_time"]).to_pandas()
-            pd.testing.assert_frame_equal(keys, expected)
-            np.testing.assert_array_equal(label, windows[split]["y"].to_numpy())
-            block, numbers = published.block(split), published.features[split]["row_number"].to_pylist()
-            places = np.array([numbers.index(number) for number in keys["first_row"]])
-            np.testing.assert_array_equal(features, block[places[:, None] + np.arange(4)])
 
 
 # ---- order --------------------------------------------------------------------------------------------------------------
@@ -322,45 +150,6 @@ def test_a_state_of_another_order_is_refused(result, setting):
         loader(result, **setting).load_state_dict(loader(result).state_dict())
 
 
-# ---- labels -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("label", "dtype"),
-    [
-        (pa.array([1, 2, 3, 4], pa.int16()), np.int16),
-        (pa.array([1, None, 3, 4], pa.int16()), np.float64),
-        (pa.array([1.5, None, 3, 4], pa.float32()), np.float32),
-        (pa.array([True, False, True, True]), np.bool_),
-        (pa.array([True, False, None, True]), np.float64),
-        (pa.array(["u", None, "v", "u"]), object),
-        (pa.array(["u", None, "v", "u"]).dictionary_encode(), object),
-    ],
-)
-def test_labels_have_one_dtype(tmp_path, label, dtype):
-    publish(tmp_path, {"train": rows(4, label=label)}, features=FEATURES, columns=COLUMNS, windows={"size": 1}, group_rows=1)
-    batches = list(loader(tmp_path, batch_size=1))
-    assert {batch.label.dtype for batch in batches} == {np.dtype(dtype)}
-    missing = None if dtype is object else np.nan
-    expected = [missing if value is None else value for value in label.to_pylist()]
-    np.testing.assert_array_equal(read_all(batches)[1], np.array(expected, dtype))
-
-
-def test_without_target_and_time(tmp_path):
-    publish(tmp_path, {"train": rows(5)}, features=FEATURES)
-    (batch,) = loader(tmp_path)
-    assert batch.label is None
-    assert batch.keys.column_names == ["first_row", "last_row"]
-
-
-def test_labels_some_rows_ahead(tmp_path):
-    windows = {"size": 3, "strides": [2], "horizon": 4}
-    publish(tmp_path, {"train": rows(30)}, features=FEATURES, columns=COLUMNS, windows=windows, part_rows=7)
-    _, label, keys = read_all(loader(tmp_path, stride=2, shuffle=True))
-    order = np.argsort(keys["start_time"].to_numpy())
-    np.testing.assert_array_equal(label[order], (np.arange(0, 24, 2) + 6) * 0.5)
-
-
 # ---- what is refused ----------------------------------------------------------------------------------------------------
 
 
@@ -389,27 +178,6 @@ def test_a_result_without_windows_is_refused(tmp_path):
     publish(tmp_path, {"train": rows(5)}, features=FEATURES, kind="fit")
     with pytest.raises(DataError, match="holds no windows: the job only fitted"):
         loader(tmp_path)
-
-
-def test_another_result_in_the_same_place_is_noticed(tmp_path):
-    settings = {"features": FEATURES, "part_rows": 10}
-    of_job = loader(publish(tmp_path, {"train": rows(40)}, **settings))
-    batches = iter(of_job)
-    next(batches)
-    publish(tmp_path, {"train": rows(40)}, fingerprint="another", **settings)
-    with pytest.raises(DataError, match="another result was published"):
-        list(batches)
-
-
-@pytest.mark.parametrize("damage", [b"", b"PAR1", None])
-def test_a_damaged_part_is_an_error(tmp_path, damage):
-    publish(tmp_path, {"train": rows(40)}, features=FEATURES, part_rows=10)
-    of_job = loader(tmp_path)
-    part = tmp_path / "features/split=train/part-00002.parquet"
-    n_bytes = part.stat().st_size
-    part.write_bytes(b"\0" * n_bytes if damage is None else damage)
-    with pytest.raises(DataError, match="damaged"):
-        list(of_job)
 
 
 # ---- memory -------------------------------------------------------------------------------------------------------------
