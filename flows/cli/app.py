@@ -107,10 +107,11 @@ def demo(
 ) -> None:
     """Run an example job on the 336,776 flights that left New York in 2013."""
     from flows.cli.console import run_and_show
-    from flows.cli.flights import demo_config, prepare_flights
+    from flows.cli.flights import demo_config, prepare_flights, prepare_weather
     from flows.config.job import load_job
 
     table = prepare_flights(data / "flights.parquet")
+    prepare_weather(data / "weather.parquet")  # for configs/weather.yaml
     places = [f"source.path={table}", f"sink.path={data / 'flights-features'}"]
     run_and_show(load_job(demo_config(), [*places, *(set_ or ())]), overwrite=overwrite, quiet=quiet)
 

