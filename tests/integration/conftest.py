@@ -17,6 +17,7 @@ from emberharmony.io.bigquery import BigQueryConnection, RetrySpec, TableName
 from emberharmony.io.bigquery.schema import table_fields
 from tests.integration.emulator import server
 
+collect_ignore = ["emulator/quick.py"]  # for the emulator's own Python
 ROOT = Path(__file__).parents[2]
 RAW = "raw"
 ALL, SOME = "all_flights", "flights"

@@ -26,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = ROOT / ".venv-emulator"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+SCRIPT = Path(__file__).with_name("quick.py")
 PROJECT = "emberharmony-test"
 START_TIMEOUT_S = 60.0
 
@@ -140,7 +141,7 @@ def start(directory: Path, *, project: str = PROJECT) -> Emulator:
     gcs = directory / "gcs"
     gcs.mkdir(exist_ok=True)
     port, grpc_port = free_port(), free_port()
-    command = [str(ENVIRONMENT / "bin" / "python"), "-c", "from local_bigquery.cli import main; main()", "serve"]
+    command = [str(ENVIRONMENT / "bin" / "python"), str(SCRIPT), "serve"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--grpc-port", str(grpc_port)]
     command += ["--project", project, "--data-dir", str(directory / "data")]
     log = directory / "server.log"
