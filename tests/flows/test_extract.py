@@ -93,7 +93,11 @@ def chunks_of(name: str) -> range:
     return range(numbers[0], numbers[-1] + 1)
 
 
-def test_quick_chunks_share_task_runs_where_there_are_many(tmp_path: Path) -> None:
+def test_quick_chunks_share_task_runs_where_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.engines.task_runs import PrefectEngine
+
+    # All chunks are quick beside an hour, however slow the machine is.
+    monkeypatch.setitem(PrefectEngine.__init__.__kwdefaults__, "task_run_s", 3600.0)
     source = write_table(small_table(400), tmp_path / "t.parquet")
     extract(source, tmp_path / "flow", chunk_rows=10)
     runs = asyncio.run(task_runs())
@@ -102,7 +106,7 @@ def test_quick_chunks_share_task_runs_where_there_are_many(tmp_path: Path) -> No
     for stage in ("profile", "featurize", "project"):
         portions = [chunks_of(run.name) for run in runs if run.name.startswith(f"{stage}-")]
         assert sorted(chain(*portions)) == list(range(40))
-        assert len(portions) < 30
+        assert len(portions) <= 20  # four of one chunk, then a quarter of those that wait
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.1, 1.0, 5.0])
