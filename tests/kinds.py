@@ -9,6 +9,7 @@ import pyarrow as pa
 from emberharmony.features.drift import Baseline
 from emberharmony.features.kinds.registry import fitted_from_json
 from emberharmony.features.specs import FeatureSpecs
+from emberharmony.stats.categories import TopCategories
 
 
 def chunked(values, type_=None):
@@ -19,8 +20,9 @@ def learnt(kind, values, specs=None, name="c"):
     """What a kind fits on one chunk of rows, and their counts; both through JSON."""
     specs = specs or FeatureSpecs()
     profile = kind.profile(values, specs)
-    fitted = kind.fit(name, profile, specs, lambda: [profile.categories])
-    baseline = kind.baseline(profile, fitted, lambda: [profile.categories])
+    top = TopCategories(profile.categories.top(specs.categories.max_categories), profile.categories.n_distinct)
+    fitted = kind.fit(name, profile, specs, top)
+    baseline = kind.baseline(profile, fitted, top)
     return fitted, Baseline.from_json(json.loads(json.dumps(baseline.to_json())))
 
 

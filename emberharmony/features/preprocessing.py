@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +18,7 @@ from emberharmony.features.kinds.categorical import deduplicated
 from emberharmony.features.kinds.registry import fitted_from_json, kind_named
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
-from emberharmony.stats.categories import CategoryCounts
+from emberharmony.stats.categories import TopCategories
 from emberharmony.typing import FeatureBlock
 
 _FEW_REASONS = 5
@@ -69,7 +68,7 @@ class Preprocessing:
 def fit_preprocessing(
     roles: ColumnRoles,
     profiles: Mapping[str, ColumnProfile],
-    category_states: Callable[[str], Iterable[CategoryCounts]],
+    categories: Mapping[str, TopCategories],
     specs: FeatureSpecs,
     *,
     high_null_threshold: float,
@@ -82,8 +81,8 @@ def fit_preprocessing(
         The columns that features are made of.
     profiles : mapping of str to ColumnProfile
         The merged profile of each column, without its category counts.
-    category_states : callable
-        Returns a column's category counts, chunk by chunk.
+    categories : mapping of str to TopCategories
+        The most frequent training values of each column whose kind counts them.
     specs : FeatureSpecs
         How features are made.
     high_null_threshold : float
@@ -102,7 +101,7 @@ def fit_preprocessing(
         if reason:
             dropped.append(DroppedColumn(column.name, reason))
             continue
-        found = kind_named(column.kind).fit(column.name, profile, specs, partial(category_states, column.name))
+        found = kind_named(column.kind).fit(column.name, profile, specs, categories.get(column.name, TopCategories()))
         if isinstance(found, DroppedColumn):
             dropped.append(found)
         else:

@@ -20,9 +20,10 @@ from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.split_checks import check_neighbours, check_series, check_split_sizes
 from emberharmony.pipeline.state import write_state
+from emberharmony.pipeline.vocabulary import categorical_columns
 from emberharmony.series import Segment, joined
 from emberharmony.splits import SPLITS
-from emberharmony.stats.categories import CategoryCounts
+from emberharmony.stats.categories import CategoryCounts, TopCategories, top_categories
 from emberharmony.stats.runs import Runs, merged_runs
 from emberharmony.stats.series_span import SeriesSpan
 from emberharmony.stats.window_gram import WindowGram, merge_segments
@@ -54,17 +55,13 @@ def fit_features(run: Run, backend: str) -> Receipt:
         arrays["starts"], series = run.plan.order.joined(spans, SPLITS)
     check_series(series, run.plan.spec)
     profiles = _merged_profiles(run, files)
-    position = {column.name: i for i, column in enumerate(run.plan.roles.features)}
-
-    def category_states(name: str) -> Iterator[CategoryCounts]:
-        return _category_states(run, files, position[name])
-
     spec = run.plan.spec
+    categories = _top_categories(run, files)
     threshold = spec.columns.high_null_threshold
-    fitted = fit_preprocessing(run.plan.roles, profiles, category_states, spec.features, high_null_threshold=threshold)
+    fitted = fit_preprocessing(run.plan.roles, profiles, categories, spec.features, high_null_threshold=threshold)
     fitted = replace(fitted, schema=pa.schema([run.plan.schema.field(column.name) for column in fitted.columns]))
     counts = run.store.keep_arrays(SPLIT_ROWS, arrays)
-    written = counts, *write_state(run, fitted, profiles, category_states)
+    written = counts, *write_state(run, fitted, profiles, categories)
     return Receipt(FIT, 0, {}, written, backend, time.perf_counter() - began, series=series)
 
 
@@ -87,9 +84,17 @@ def _merged_profiles(run: Run, files: Mapping[str, FileRecord]) -> dict[str, Col
     return {name: total.profile() for name, total in sums.items()}
 
 
-def _category_states(run: Run, files: Mapping[str, FileRecord], column: int) -> Iterator[CategoryCounts]:
-    for chunk in run.plan.chunks:
-        yield CategoryCounts.from_arrays(run.store.read_arrays(files[categories_name(chunk.index)], prefix=f"{column}/"))
+def _top_categories(run: Run, files: Mapping[str, FileRecord]) -> dict[str, TopCategories]:
+    """Most frequent training values of the columns of categories; each pass reads each chunk's file once, for all columns."""
+    position = {column.name: str(i) for i, column in enumerate(run.plan.roles.features)}
+    columns = categorical_columns(run.plan.roles, run.plan.spec.features)
+
+    def chunks() -> Iterator[dict[str, CategoryCounts]]:
+        for chunk in run.plan.chunks if columns else ():
+            states = by_prefix(run.store.read_arrays(files[categories_name(chunk.index)]))
+            yield {name: CategoryCounts.from_arrays(states[position[name]]) for name in columns}
+
+    return top_categories(chunks, columns, run.plan.spec.categories.max_categories)
 
 
 def _window_states(run: Run) -> Iterator[list[WindowGram]]:

@@ -6,9 +6,8 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from emberharmony.io.store.opening import open_store
 from emberharmony.messages import listed
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec
-from emberharmony.stats.categories import CategoryCounts
+from emberharmony.stats.categories import TopCategories
 
 STATE_VERSION = 3
 """Version 3 keeps of each column what its kind has fitted; version 1 also held the source of the rows. All are read."""
@@ -61,7 +60,7 @@ def write_state(
     run: Run,
     fitted: Preprocessing,
     profiles: Mapping[str, ColumnProfile],
-    category_states: Callable[[str], Iterable[CategoryCounts]],
+    categories: Mapping[str, TopCategories],
 ) -> list[FileRecord]:
     """Write the fitted preprocessing, the job that fitted it, and the baseline of drift; the PCAs are written later."""
     names = dict.fromkeys([*run.plan.roles.carried, *(column.name for column in fitted.columns)])
@@ -76,8 +75,8 @@ def write_state(
     }
     baselines = {}
     for column in fitted.columns:
-        states = partial(category_states, column.name)
-        baselines[column.name] = kind_named(column.kind).baseline(profiles[column.name], column, states).to_json()
+        top = categories.get(column.name, TopCategories())
+        baselines[column.name] = kind_named(column.kind).baseline(profiles[column.name], column, top).to_json()
     store = run.store
     return [
         store.keep_json(f"state/{PREPROCESSING}", fitted.to_json()),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -15,6 +16,8 @@ from emberharmony.typing import Arrays
 
 MAX_MERGED_BYTES = 16 * 2**20
 """Bytes of distinct values and counts that a merge holds at once; more take several passes over the states of the chunks."""
+_STATE_BYTES = 2_000  # of Arrow's and Python's objects, beside the values of one chunk
+_MARGIN = 1.1  # a portion is larger or smaller than others, by chance of the hash
 
 
 @dataclass(frozen=True)
@@ -102,42 +105,117 @@ _NOTHING = pa.Table.from_batches([], _SCHEMA)  # not `empty_table`, which import
 
 
 class TopCategories(NamedTuple):
-    """The most frequent values of a column, and its number of distinct values."""
+    """The most frequent values of a column with their counts, and its number of distinct values."""
 
-    values: list[tuple[str, int]]
-    n_distinct: int
+    values: Sequence[tuple[str, int]] = ()
+    n_distinct: int = 0
 
 
 def top_categories(
-    states: Callable[[], Iterable[CategoryCounts]], k: int, *, max_bytes: int = MAX_MERGED_BYTES
-) -> TopCategories:
-    """Merge the states of the chunks and return the `k` most frequent values, in bounded memory.
+    chunks: Callable[[], Iterable[Mapping[str, CategoryCounts]]],
+    columns: Iterable[str],
+    k: int,
+    *,
+    max_bytes: int = MAX_MERGED_BYTES,
+) -> dict[str, TopCategories]:
+    """Merge the states of the chunks and return the `k` most frequent values of each column, in bounded memory.
 
-    The hash of a value assigns it to a portion, and each pass over the states counts one portion. There are as many portions
-    as keep each within `max_bytes`, so that counting stays exact and memory bounded for any number of categories.
+    One pass over the chunks counts all columns, if their distinct values fit in `max_bytes` together. A column that does not
+    fit is counted in portions, to which the hash of a value assigns it; each further pass counts as many portions as fit. So
+    counting stays exact and memory bounded for any number of categories.
+
+    Parameters
+    ----------
+    chunks : callable
+        Begins a pass: returns the states of the columns, chunk by chunk.
+    columns : iterable of str
+        The columns to count.
+    k : int
+        Number of values to return for each column, at most.
+    max_bytes : int
+        Bytes of merged states, and again of states that wait to be merged.
 
     Examples
     --------
-    >>> chunks = [CategoryCounts.of(pa.array(["a", "b"])), CategoryCounts.of(pa.array(["b", "c"]))]
-    >>> top_categories(lambda: chunks, 2, max_bytes=20)
-    TopCategories(values=[('b', 2), ('a', 1)], n_distinct=3)
+    >>> chunks = [{"x": CategoryCounts.of(pa.array(["a", "b"]))}, {"x": CategoryCounts.of(pa.array(["b", "c"]))}]
+    >>> top_categories(lambda: chunks, ["x"], 2, max_bytes=20)
+    {'x': TopCategories(values=[('b', 2), ('a', 1)], n_distinct=3)}
     """
-    portions = max(1, -(-sum(state.n_bytes for state in states()) // max_bytes))
-    best: list[tuple[str, int]] = []
-    n_distinct = 0
-    for number in range(portions):
-        counts = _merge_bounded((state.portion(number, portions) for state in states()), max_bytes)
-        n_distinct += counts.n_distinct
-        best = sorted(best + counts.top(k), key=lambda pair: (-pair[1], pair[0]))[:k]
-    return TopCategories(best, n_distinct)
+    waiting = [_Portion(column) for column in columns]
+    found = {portion.column: TopCategories() for portion in waiting}
+    while waiting:
+        counted = [waiting.pop()]
+        while waiting and sum(portion.expected_bytes for portion in [*counted, waiting[-1]]) <= max_bytes:
+            counted.append(waiting.pop())
+        _count(chunks(), counted, max_bytes)
+        for portion in counted:
+            if portion.is_whole:
+                found[portion.column] = _joined(found[portion.column], portion.merged, k)
+            else:
+                waiting += portion.parts(max_bytes)
+    return found
 
 
-def _merge_bounded(states: Iterable[CategoryCounts], max_bytes: int) -> CategoryCounts:
-    """Merge states in batches, so that duplicates take bounded memory."""
-    merged, batch, held = CategoryCounts.empty(), list[CategoryCounts](), 0
-    for state in states:
-        batch.append(state)
-        held += state.n_bytes
-        if held > max_bytes:
-            merged, batch, held = CategoryCounts.merge_all([merged, *batch]), [], 0
-    return CategoryCounts.merge_all([merged, *batch])
+class _Portion:
+    """The values of a column whose hash is `number`, modulo `of`, and their counts."""
+
+    def __init__(self, column: str, number: int = 0, of: int = 1, *, expected_bytes: float = 0.0) -> None:
+        self.column, self.number, self.of, self.expected_bytes = column, number, of, expected_bytes
+        self.merged = CategoryCounts.empty()
+        self._batch: list[CategoryCounts] = []
+        self._divisor = 1  # one of so many parts is counted: more does not fit
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of its values were counted."""
+        return self._divisor == 1
+
+    def add(self, state: CategoryCounts) -> int:
+        """Add the values of one more chunk; returns the bytes that they take until they are merged."""
+        if not state.n_distinct:
+            return 0
+        self._batch.append(state.portion(self.number, self.of * self._divisor))
+        return self._batch[-1].n_bytes + _STATE_BYTES
+
+    def merge(self) -> None:
+        """Merge what was added."""
+        self.merged = CategoryCounts.merge_all([self.merged, *self._batch])
+        self._batch = []
+
+    def halve(self) -> None:
+        """Count only half of the values from now on, and keep the counts of these."""
+        self._divisor *= 2
+        self.merged = self.merged.portion(self.number, self.of * self._divisor)
+
+    def parts(self, max_bytes: int) -> list[_Portion]:
+        """Return portions that together hold the values of this one and will each fit in `max_bytes`."""
+        n_bytes = _MARGIN * self._divisor * self.merged.n_bytes
+        n = max(2, math.ceil(n_bytes / max_bytes))
+        return [_Portion(self.column, self.number + i * self.of, self.of * n, expected_bytes=n_bytes / n) for i in range(n)]
+
+
+def _count(chunks: Iterable[Mapping[str, CategoryCounts]], portions: Sequence[_Portion], max_bytes: int) -> None:
+    """Count several portions in one pass over the chunks; those that do not fit are halved."""
+    added = 0
+    for states in chunks:
+        added += sum(portion.add(states[portion.column]) for portion in portions)
+        if added > max_bytes:
+            _merge_bounded(portions, max_bytes)
+            added = 0
+    _merge_bounded(portions, max_bytes)
+
+
+def _merge_bounded(portions: Sequence[_Portion], max_bytes: int) -> None:
+    for portion in portions:
+        portion.merge()
+    while sum(portion.merged.n_bytes for portion in portions) > max_bytes:
+        largest = max(portions, key=lambda portion: portion.merged.n_bytes)
+        if largest.merged.n_distinct == 1:  # of a single value, nothing can be left out
+            break
+        largest.halve()
+
+
+def _joined(top: TopCategories, counts: CategoryCounts, k: int) -> TopCategories:
+    """Return the most frequent values of a column of which one more portion has been counted."""
+    best = sorted([*top.values, *counts.top(k)], key=lambda pair: (-pair[1], pair[0]))[:k]
+    return TopCategories(best, top.n_distinct + counts.n_distinct)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -11,10 +11,9 @@ import pyarrow as pa
 from emberharmony.features.drift import Baseline, ColumnCounts
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
-from emberharmony.stats.categories import CategoryCounts
+from emberharmony.stats.categories import TopCategories
 from emberharmony.typing import FeatureBlock
 
-CategoryStates = Callable[[], Iterable[CategoryCounts]]
 """The category counts of a column, chunk by chunk, as often as asked for: there may be too many to hold at once."""
 
 Step = Literal["datetime-features", "encode"]
@@ -86,10 +85,11 @@ class ColumnKind(Protocol[F]):
     def profile(self, values: pa.ChunkedArray, specs: FeatureSpecs) -> ColumnProfile:
         """Profile the training rows of one chunk."""
 
-    def fit(self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: CategoryStates) -> F | DroppedColumn:
+    def fit(self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: TopCategories) -> F | DroppedColumn:
         """Fit on the merged profile of all training rows, or say why the column makes no feature.
 
-        Features are named without regard to other columns; the caller renames duplicates.
+        `categories` are the most frequent training values, if the kind counts categories. Features are named without regard to
+        other columns; the caller renames duplicates.
         """
 
     def transform(self, values: pa.ChunkedArray, fitted: F) -> FeatureBlock:
@@ -98,7 +98,7 @@ class ColumnKind(Protocol[F]):
     def describe(self, fitted: F) -> Sequence[str]:
         """Return a sentence on each feature, for the schema of a published table."""
 
-    def baseline(self, profile: ColumnProfile, fitted: F, categories: CategoryStates) -> Baseline:
+    def baseline(self, profile: ColumnProfile, fitted: F, categories: TopCategories) -> Baseline:
         """Count the training rows by bin, from their merged profile."""
 
     def count(self, values: pa.ChunkedArray, fitted: F, baseline: Baseline) -> ColumnCounts:

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from emberharmony.arrow import plain_type
-from emberharmony.features.kinds.base import CategoryStates, Counted
+from emberharmony.features.kinds.base import Counted
 from emberharmony.features.kinds.numeric import FittedNumber, Numeric, Scaling, fitted_scaling, number_aggregates
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
+from emberharmony.stats.categories import TopCategories
 from emberharmony.stats.quantiles import Quantiles
 
 
@@ -28,7 +29,7 @@ class Boolean(Numeric):
         """Return that nothing is counted that takes memory: there are two values."""
         return "nothing"
 
-    def fit(self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: CategoryStates) -> FittedNumber:
+    def fit(self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: TopCategories) -> FittedNumber:
         """Fit the imputation, and the scaling if the job scales all features."""
         scaling = fitted_scaling(name, profile) if specs.scale_all else Scaling.unscaled(profile.quantiles.median())
         return FittedNumber.of(self.name, name, profile, scaling)

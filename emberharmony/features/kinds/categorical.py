@@ -17,11 +17,11 @@ from emberharmony import ops
 from emberharmony.arrow import invalid_text, is_bytes, is_category, plain, plain_type
 from emberharmony.errors import ValueRefusedError
 from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, share, stability_index
-from emberharmony.features.kinds.base import CategoryStates, Counted, FittedColumn, Step
+from emberharmony.features.kinds.base import Counted, FittedColumn, Step
 from emberharmony.features.kinds.numeric import Scaling, numbers, scale_each
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
-from emberharmony.stats.categories import top_categories
+from emberharmony.stats.categories import TopCategories
 from emberharmony.stats.moments import Moments
 from emberharmony.typing import FeatureBlock
 
@@ -65,11 +65,10 @@ class Categorical:
         """Count every distinct value."""
         return ColumnProfile.of_categories(strings(values))
 
-    def fit(self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: CategoryStates) -> FittedCategories:
+    def fit(self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: TopCategories) -> FittedCategories:
         """Fix the vocabulary: the most frequent training values, sorted."""
-        top = top_categories(categories, specs.categories.max_categories)
-        vocabulary = tuple(sorted(value for value, _ in top.values))
-        scalings = _scalings(dict(top.values), vocabulary, profile) if specs.scale_all else ()
+        vocabulary = tuple(sorted(value for value, _ in categories.values))
+        scalings = _scalings(dict(categories.values), vocabulary, profile) if specs.scale_all else ()
         return FittedCategories(name, self.name, feature_names(name, vocabulary), vocabulary, scalings)
 
     def transform(self, values: pa.ChunkedArray, fitted: FittedCategories) -> FeatureBlock:
@@ -81,11 +80,10 @@ class Categorical:
         values = [f"1 where {fitted.name} is {value!r}" for value in fitted.vocabulary]
         return [*values, f"1 where {fitted.name} is any other value", f"1 where {fitted.name} is missing"]
 
-    def baseline(self, profile: ColumnProfile, fitted: FittedCategories, categories: CategoryStates) -> Baseline:
+    def baseline(self, profile: ColumnProfile, fitted: FittedCategories, categories: TopCategories) -> Baseline:
         """Count the training rows by value of the vocabulary and, last, those of all other values."""
-        bins = np.zeros(len(fitted.vocabulary) + 1, np.int64)
-        for state in categories():
-            np.add.at(bins, codes(state.table["value"], fitted.vocabulary), state.table["count"].to_numpy())
+        counts = dict(categories.values)
+        bins = np.array([*(counts[value] for value in fitted.vocabulary), 0], np.int64)
         # The rest, not a sum: a profile that was computed in BigQuery names only the most frequent values.
         bins[-1] = max(profile.n_rows - profile.n_missing - int(bins[:-1].sum()), 0)
         return Baseline((), ColumnCounts(profile.n_rows, profile.n_missing, Moments.empty(), bins))

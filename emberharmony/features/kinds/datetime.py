@@ -16,10 +16,11 @@ from emberharmony import ops
 from emberharmony.arrow import TICKS_PER_DAY, holds_times, ticks
 from emberharmony.backend import select
 from emberharmony.features.drift import Baseline, ColumnCounts, null_drift
-from emberharmony.features.kinds.base import CategoryStates, Counted, FittedColumn, Step
+from emberharmony.features.kinds.base import Counted, FittedColumn, Step
 from emberharmony.features.kinds.numeric import Scaling, scale, scale_each
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import CyclicalSpec, FeatureSpecs
+from emberharmony.stats.categories import TopCategories
 from emberharmony.stats.moments import Moments
 from emberharmony.threads import each_block
 from emberharmony.typing import FeatureBlock, FloatArray, IntArray
@@ -78,7 +79,7 @@ class Datetime:
         block = cyclical_block(values, specs.datetime).astype(np.float64)
         return replace(profile, features=tuple(Moments.of(feature) for feature in block))
 
-    def fit(self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: CategoryStates) -> FittedTimes:
+    def fit(self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: TopCategories) -> FittedTimes:
         """Fit what the job scales; cyclical features themselves need no fit."""
         scalings = tuple(Scaling.fit(m, median=0.0, n_missing=0) for m in profile.features) if specs.scale_all else ()
         if not specs.datetime.epoch:
@@ -97,7 +98,7 @@ class Datetime:
         moment = f"{fitted.name} in seconds since 1970, missing values filled in and scaled"
         return [*circles, moment] if fitted.epoch else circles
 
-    def baseline(self, profile: ColumnProfile, fitted: FittedTimes, categories: CategoryStates) -> Baseline:
+    def baseline(self, profile: ColumnProfile, fitted: FittedTimes, categories: TopCategories) -> Baseline:
         """Count missing times only: all others move on."""
         return Baseline((), ColumnCounts(profile.n_rows, profile.n_missing, profile.moments, np.empty(0, np.int64)))
 

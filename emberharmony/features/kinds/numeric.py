@@ -16,9 +16,10 @@ from emberharmony.arrow import TICKS_PER_SECOND, holds_seconds, plain_type
 from emberharmony.backend import select
 from emberharmony.errors import DataError
 from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, stability_index
-from emberharmony.features.kinds.base import CategoryStates, Counted, DroppedColumn, FittedColumn, Step
+from emberharmony.features.kinds.base import Counted, DroppedColumn, FittedColumn, Step
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
+from emberharmony.stats.categories import TopCategories
 from emberharmony.stats.moments import Moments
 from emberharmony.stats.quantiles import Quantiles
 from emberharmony.stats.rows import LARGEST_FLOAT32
@@ -102,7 +103,7 @@ class Numeric:
         return ColumnProfile.of_numbers(numbers(values), n_null=values.null_count)
 
     def fit(
-        self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: CategoryStates
+        self, name: str, profile: ColumnProfile, specs: FeatureSpecs, categories: TopCategories
     ) -> FittedNumber | DroppedColumn:
         """Fit imputation and scaling, unless the column is constant.
 
@@ -123,7 +124,7 @@ class Numeric:
         """Describe the one feature."""
         return [f"{fitted.name} of the source, missing values filled in and scaled"]
 
-    def baseline(self, profile: ColumnProfile, fitted: FittedNumber, categories: CategoryStates) -> Baseline:
+    def baseline(self, profile: ColumnProfile, fitted: FittedNumber, categories: TopCategories) -> Baseline:
         """Count the training rows between deciles."""
         edges, quantiles = self._edges(profile.quantiles), profile.quantiles
         bins = np.zeros(len(edges) + 1, np.int64)

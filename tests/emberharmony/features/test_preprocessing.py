@@ -13,6 +13,7 @@ from emberharmony.features.columns import ColumnSpec, assign_roles
 from emberharmony.features.kinds.registry import KINDS
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode, fit_preprocessing
 from emberharmony.features.specs import CategorySpec, CyclicalSpec, FeatureSpecs, NumberSpec
+from emberharmony.stats.categories import TopCategories
 from tests.kinds import as_version_2
 from tests.references import reference_job
 
@@ -21,7 +22,9 @@ def fit(table, *, columns=None, scale="numeric", cycles=None, max_categories=100
     roles = assign_roles(table.schema, columns or ColumnSpec())
     specs = FeatureSpecs(cycles or CyclicalSpec(), CategorySpec(max_categories), NumberSpec(scale))
     profiles = {c.name: KINDS[c.kind].profile(table[c.name], specs) for c in roles.features}
-    return fit_preprocessing(roles, profiles, lambda name: [profiles[name].categories], specs, high_null_threshold=threshold)
+    counts = {name: profile.categories for name, profile in profiles.items()}
+    categories = {name: TopCategories(state.top(max_categories), state.n_distinct) for name, state in counts.items()}
+    return fit_preprocessing(roles, profiles, categories, specs, high_null_threshold=threshold)
 
 
 def encoded(table, fitted):

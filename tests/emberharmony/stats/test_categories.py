@@ -29,11 +29,50 @@ def state_of(chunk):
     return CategoryCounts.of(pa.array(chunk, pa.string()))
 
 
+def top_of(states, k, *, max_bytes):
+    return top_categories(lambda: [{"x": state} for state in states], ["x"], k, max_bytes=max_bytes)["x"]
+
+
 @given(columns, st.integers(1, 8), st.integers(20, 600))
 def test_counts_are_exact_whatever_the_memory(chunks, k, max_bytes):
     states = [state_of(chunk) for chunk in chunks]
-    top = top_categories(lambda: states, k, max_bytes=max_bytes)
-    assert (top.values, top.n_distinct) == expected_top(chunks, k)
+    top = top_of(states, k, max_bytes=max_bytes)
+    assert (list(top.values), top.n_distinct) == expected_top(chunks, k)
+
+
+@given(st.lists(columns, min_size=1, max_size=4), st.integers(20, 2000))
+def test_columns_that_are_counted_together_do_not_mix(tables, max_bytes):
+    n_chunks = max(map(len, tables))
+    chunks = [[*table, *[[]] * (n_chunks - len(table))] for table in tables]
+    states = [{str(c): state_of(column[i]) for c, column in enumerate(chunks)} for i in range(n_chunks)]
+    found = top_categories(lambda: states, [str(c) for c in range(len(chunks))], 3, max_bytes=max_bytes)
+    for c, column in enumerate(chunks):
+        assert (list(found[str(c)].values), found[str(c)].n_distinct) == expected_top(column, 3)
+
+
+def test_columns_that_fit_together_are_counted_in_one_pass():
+    states = [{f"c{c}": state_of([f"{c}-{v}" for v in range(20)]) for c in range(100)} for _ in range(50)]
+    passes = []
+    found = top_categories(lambda: passes.append(1) or states, states[0], 5)
+    assert len(passes) == 1
+    assert all(len(top.values) == 5 and top.n_distinct == 20 for top in found.values())
+
+
+def test_a_column_that_does_not_fit_takes_passes_of_its_own():
+    """The others are counted in the first pass, beside a part of it, which shows in how many portions it has to be counted."""
+    large = [[f"value {i}" for i in range(first, first + 500)] for first in range(0, 4000, 500)]
+    states = [{"large": state_of(values), "small": state_of(["a", "b"])} for values in large]
+    n_bytes = sum(state["large"].n_bytes for state in states)
+    passes = []
+    found = top_categories(lambda: passes.append(1) or states, ["small", "large"], 2, max_bytes=n_bytes // 4)
+    assert found["large"].n_distinct == 4000
+    assert found["small"].values == [("a", 8), ("b", 8)]
+    assert 5 <= len(passes) <= 7  # 1 + 4 x 1.1
+
+
+def test_a_value_larger_than_the_bound_is_counted():
+    states = [state_of(["x" * 1000, "y"]), state_of(["x" * 1000])]
+    assert top_of(states, 2, max_bytes=50) == ([("x" * 1000, 2), ("y", 1)], 2)
 
 
 @given(columns, st.integers(20, 600))
@@ -51,7 +90,7 @@ def test_no_merge_holds_much_more_than_its_bound(chunks, max_bytes):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CategoryCounts, "merge_all", classmethod(watched))
-        top_categories(lambda: states, 3, max_bytes=max_bytes)
+        top_of(states, 3, max_bytes=max_bytes)
     # A portion holds about `max_bytes` of the distinct ones; by chance of the hash a few more.
     assert max(held, default=0) <= 3 * max_bytes + largest + 200
 
@@ -100,8 +139,8 @@ def test_many_distinct_values():
     chunks = [[f"v{i}" for i in rng.integers(0, 20_000, 5_000)] for _ in range(6)]
     states = [state_of(chunk) for chunk in chunks]
     for max_bytes in (10_000, categories.MAX_MERGED_BYTES):
-        top = top_categories(lambda: states, 50, max_bytes=max_bytes)
-        assert (top.values, top.n_distinct) == expected_top(chunks, 50)
+        top = top_of(states, 50, max_bytes=max_bytes)
+        assert (list(top.values), top.n_distinct) == expected_top(chunks, 50)
 
 
 def test_hashes_do_not_change():

@@ -12,6 +12,7 @@ from emberharmony.errors import ValueRefusedError
 from emberharmony.features.drift import is_major
 from emberharmony.features.kinds.categorical import Categorical, codes, deduplicated, feature_names, one_hot, strings
 from emberharmony.features.specs import CategorySpec, FeatureSpecs, NumberSpec
+from emberharmony.stats.categories import TopCategories
 from tests.kinds import assert_any_chunking_counts_the_same, chunked, learnt, moved, psi, survives_json
 
 CATEGORICAL = Categorical()
@@ -185,7 +186,7 @@ def test_a_baseline_of_the_most_frequent_values_alone():
     values = chunked(["red"] * 60 + ["blue"] * 30 + ["green"] * 10 + [None] * 5, pa.string())
     fitted, _ = learnt(CATEGORICAL, RED, TWO)
     top = CATEGORICAL.profile(values.slice(0, 90), TWO).categories
-    baseline = CATEGORICAL.baseline(CATEGORICAL.profile(values, TWO), fitted, lambda: [top])
+    baseline = CATEGORICAL.baseline(CATEGORICAL.profile(values, TWO), fitted, TopCategories(top.top(2), top.n_distinct))
     assert baseline.counts.bins.tolist() == [30, 60, 10]
 
 
