@@ -182,12 +182,12 @@ def _buckets(keys: KeyCounts, reads: _Reads, order: JobOrder, chunk_rows: int) -
     if wide:
         counted = _counted_inside(wide, reads, order.keys, order)
         ranges = [part for bucket in ranges for part in counted.get(bucket.start, [bucket])]
-    large = [bucket for bucket in ranges if bucket.n_rows > chunk_rows]
+    large = [bucket for bucket in ranges if bucket.n_rows > chunk_rows and bucket.stop - bucket.start == 1]
     ties = _counted_inside(large, reads, order.ties, order) if large else {}
     for bucket in ranges:
-        for part in ties.get(bucket.start, []) if bucket.n_rows > chunk_rows else []:
-            yield bucket._replace(n_rows=part.n_rows, ties=(part.start, part.stop))
-        if bucket.n_rows <= chunk_rows:
+        parts = ties.get(bucket.start, []) if bucket.n_rows > chunk_rows else []
+        yield from (bucket._replace(n_rows=part.n_rows, ties=(part.start, part.stop)) for part in parts)
+        if not parts:  # ties never divide a range of several keys, whose rows would mix
             yield bucket
 
 

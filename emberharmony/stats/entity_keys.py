@@ -57,33 +57,31 @@ def value_codes(column: pa.ChunkedArray) -> IntArray:
 
 
 def _hashed(column: pa.ChunkedArray) -> NDArray[np.uint64]:
-    type_ = column.type
-    if pt.is_integer(type_) or pt.is_temporal(type_):
-        numbers = _as_words(column)
-        if column.null_count:
-            return np.where(column.is_null().to_numpy(), _OF_NULL, mixed(numbers))
-        return mixed(numbers)
+    if _is_number(column.type):
+        hashed = mixed(_as_words(column))
+        return np.where(column.is_null().to_numpy(), _OF_NULL, hashed) if column.null_count else hashed
     codes, values = _encoded(column)
-    of_values = np.append(_hashed_texts(_as_texts(values)), _OF_NULL)
-    hashed: NDArray[np.uint64] = of_values[codes]  # the code of null is -1
-    return hashed
+    of_values = mixed(_as_words(values)) if _is_number(values.type) else _hashed_texts(_as_texts(values))
+    return np.append(of_values, _OF_NULL)[codes]  # the code of null is -1
+
+
+def _is_number(type_: pa.DataType) -> bool:
+    return bool(pt.is_integer(type_) or pt.is_temporal(type_))
 
 
 def _encoded(column: pa.ChunkedArray) -> tuple[IntArray, pa.Array]:
     """Codes of a column's values, -1 for null, and the distinct values."""
-    if not pt.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    array = column.unify_dictionaries().combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # what Arrow makes of a column without rows
-        return np.empty(0, np.int64), pa.array([], column.type.value_type)
-    codes = pc.fill_null(array.indices.cast(pa.int64()), -1).to_numpy()
-    if array.dictionary.null_count:  # null may also be a value of the dictionary
-        is_null = array.dictionary.is_null().to_numpy(zero_copy_only=False)
-        codes = np.where((codes >= 0) & is_null[codes], -1, codes)
-    return codes, array.dictionary
+    if not len(column):  # Arrow cannot combine no chunks of a dictionary of times or decimals
+        values = column.type.value_type if pt.is_dictionary(column.type) else column.type
+        return np.empty(0, np.int64), pa.array([], values)
+    is_dictionary = pt.is_dictionary(column.type)
+    array = (column if is_dictionary else column.dictionary_encode()).unify_dictionaries().combine_chunks()
+    if is_dictionary and (array.dictionary.null_count or len(array.dictionary.unique()) < len(array.dictionary)):
+        array = array.dictionary_decode().dictionary_encode()  # a dictionary may hold null, or a value twice
+    return pc.fill_null(array.indices.cast(pa.int64()), -1).to_numpy(), array.dictionary
 
 
-def _as_words(column: pa.ChunkedArray) -> NDArray[np.uint64]:
+def _as_words(column: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
     if pt.is_uint64(column.type):
         words: NDArray[np.uint64] = pc.fill_null(column, 0).to_numpy()
         return words
