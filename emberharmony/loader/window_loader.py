@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from emberharmony.arrow import tick_unit, ticks_of
 from emberharmony.errors import PlanError
+from emberharmony.features.columns import ColumnRoles
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.store.opening import open_result
 from emberharmony.loader.sampling import Piece, Shard, buffers, pieces, shard_of_rank
 from emberharmony.loader.split_rows import Snapshot, SplitRows
 from emberharmony.loader.window_index import index_windows
 from emberharmony.loader.window_reader import WindowBatch, WindowLayout, WindowReader, joined
-from emberharmony.messages import did_you_mean, shown
+from emberharmony.messages import did_you_mean, listed, shown
 from emberharmony.steps.order import JobOrder
 
 
@@ -106,8 +107,8 @@ class WindowLoader:
         _check_one_of(str(stride), manifest.strides, "stride", result)
         _check_one_of(split, manifest.rows, "split", result)
         layout = _layout_of(manifest)
-        rows = SplitRows(self._snapshot, split, target=layout.target)
-        index = index_windows(rows, _order_of(manifest, layout, rows.schema), reach=layout.reach, stride=int(stride))
+        rows = SplitRows(self._snapshot, split, target=layout.roles.target)
+        index = index_windows(rows, _order_of(manifest, layout.roles, rows.schema), reach=layout.reach, stride=int(stride))
         self._reader = WindowReader(layout, rows, index)
         self.feature_names = manifest.features
         self.n_windows = int(index.counts.sum())
@@ -174,6 +175,8 @@ class WindowLoader:
         ValueError
             If the state is that of a loader with other windows or another order.
         """
+        if not {"epoch", "batch", "loader"} <= state.keys():
+            raise ValueError(f"The state is not one of `state_dict`: it has {listed(map(str, state)) or 'no keys'}.")
         for name, mine in self._identity.items():
             theirs = state["loader"].get(name)
             if theirs != mine:
@@ -223,24 +226,25 @@ class WindowLoader:
 def _layout_of(manifest: Manifest) -> WindowLayout:
     columns, windows = manifest.spec["columns"], manifest.spec["windows"]
     entity = columns.get("entity", ())
-    return WindowLayout(
-        size=windows["size"],
-        label_after=windows.get("horizon") or 0,
-        features=manifest.features,
+    roles = ColumnRoles(
+        features=(),
         time=columns["time"],
         target=columns["target"] if columns["target"] in manifest.schema else None,
+        passthrough=(),
+        dropped=(),
         entity=(entity,) if isinstance(entity, str) else tuple(entity),
     )
+    return WindowLayout(windows["size"], windows.get("horizon") or 0, manifest.features, roles)
 
 
-def _order_of(manifest: Manifest, layout: WindowLayout, schema: pa.Schema) -> JobOrder:
+def _order_of(manifest: Manifest, roles: ColumnRoles, schema: pa.Schema) -> JobOrder:
     gap = manifest.spec["windows"].get("max_gap")
-    if gap is None or layout.time not in schema.names:
-        return JobOrder(layout.entity, layout.time)
+    if gap is None or roles.time not in schema.names:
+        return JobOrder(roles.entity, roles.time)
     from pydantic import TypeAdapter  # late: only a job with gaps needs it
 
     duration = TypeAdapter(timedelta).validate_python(gap)
-    return JobOrder(layout.entity, layout.time, ticks_of(duration, tick_unit(schema.field(layout.time).type)))
+    return JobOrder(roles.entity, roles.time, ticks_of(duration, tick_unit(schema.field(roles.time).type)))
 
 
 def _torch_worker() -> tuple[int, int]:

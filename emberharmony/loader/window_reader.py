@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
-from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.features.columns import ROW_NUMBER, ColumnRoles
 from emberharmony.loader.sampling import Piece
 from emberharmony.loader.split_rows import SplitRows, fill_rows
 from emberharmony.loader.window_index import WindowIndex
+from emberharmony.steps.segments import window_columns
 from emberharmony.typing import FeatureRows, IntArray
 
 
@@ -47,19 +48,13 @@ class WindowLayout:
     label_after: int
     """Rows from a window's last one to the one whose target is its label."""
     features: tuple[str, ...]
-    time: str | None
-    target: str | None
-    entity: tuple[str, ...] = ()
+    roles: ColumnRoles
+    """Names of the columns that are carried along."""
 
     @property
     def reach(self) -> int:
         """Rows from a window's first one to the last one that it needs, both included."""
         return self.size + self.label_after
-
-    @property
-    def carried(self) -> list[str]:
-        """Columns that are read beside the features."""
-        return list(dict.fromkeys([ROW_NUMBER, *self.entity, *(name for name in (self.time, self.target) if name)]))
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class Windows:
     layout: WindowLayout
     rows: FeatureRows
     carried: pa.Table
-    labels: NDArray[Any] | None  # of the rows
+    has_null_target: bool
     places: IntArray  # of the first rows
 
     def batch(self, start: int, stop: int) -> WindowBatch:
@@ -82,17 +77,12 @@ class Windows:
             (self.rows.strides[0], *self.rows.strides),
             writeable=False,
         )
-        last = places + layout.size - 1
-        label = None if self.labels is None else self.labels[last + layout.label_after]
-        return WindowBatch(overlapping[places], label, self._keys(places, last))
-
-    def _keys(self, first: IntArray, last: IntArray) -> pa.Table:
-        begins, ends = self.carried.take(pa.array(first)), self.carried.take(pa.array(last))
-        keys = {name: begins[name] for name in self.layout.entity}
-        keys |= {"first_row": begins[ROW_NUMBER], "last_row": ends[ROW_NUMBER]}
-        if self.layout.time:
-            keys |= {"start_time": begins[self.layout.time], "end_time": ends[self.layout.time]}
-        return pa.table(keys)
+        columns = window_columns(self.carried, places, layout.roles, halo=layout.size - 1, label_after=layout.label_after)
+        target = layout.roles.target
+        if target is None:
+            return WindowBatch(overlapping[places], None, columns)
+        label = _labels(columns[target], has_nulls=self.has_null_target)
+        return WindowBatch(overlapping[places], label, columns.drop_columns(target))
 
 
 @dataclass(frozen=True)
@@ -111,7 +101,7 @@ class WindowReader:
         carried, places, n_rows = list[pa.Table](), list[IntArray](), 0
         for piece in buffer:
             tables = self._tables(piece.group)
-            keys = pa.concat_tables([table.select(layout.carried) for table in tables])
+            keys = pa.concat_tables([table.select(self._carried) for table in tables])
             found = self.index.places(piece.group, groups[piece.group].n_rows, keys)
             places.append(found[piece.start : piece.stop] + n_rows)
             carried.append(keys)
@@ -120,24 +110,26 @@ class WindowReader:
                 fill_rows(rows[n_rows : n_rows + table.num_rows], table, layout.features)
                 n_rows += table.num_rows
         columns = pa.concat_tables(carried).unify_dictionaries().combine_chunks()
-        labels = _labels(columns[layout.target], self.rows.n_null_targets) if layout.target else None
-        keys = columns.select([name for name in layout.carried if name != layout.target or name in layout.entity])
-        return Windows(layout, rows[:n_rows], keys, labels, np.concatenate(places))
+        return Windows(layout, rows[:n_rows], columns, self.rows.n_null_targets > 0, np.concatenate(places))
+
+    @property
+    def _carried(self) -> list[str]:
+        return [ROW_NUMBER, *self.layout.roles.carried]
 
     def _tables(self, group: int) -> list[pa.Table]:
-        columns = [*self.layout.carried, *self.layout.features]
+        columns = [*self._carried, *self.layout.features]
         return [self.rows.read(group, columns), *self.rows.read_after(group, self.layout.reach - 1, columns)]
 
 
-def _labels(target: pa.ChunkedArray, n_null: int) -> NDArray[Any]:
+def _labels(target: pa.ChunkedArray, *, has_nulls: bool) -> NDArray[Any]:
     """Return a target as NumPy holds it, of one dtype for all batches.
 
-    Numbers and booleans become float64 if the split has nulls among them, which become NaN. Floats keep their width.
+    Whole numbers and booleans become float64 if the split has nulls among them, which become NaN. Floats keep their width.
     """
     type_ = target.type
     if pt.is_dictionary(type_):
         target = target.cast(type_.value_type)
-    if pt.is_decimal(type_) or (n_null and (pt.is_integer(type_) or pt.is_boolean(type_))):
+    if pt.is_decimal(type_) or (has_nulls and (pt.is_integer(type_) or pt.is_boolean(type_))):
         target = target.cast(pa.float64())
-    labels: NDArray[Any] = target.to_numpy()
+    labels: NDArray[Any] = target.combine_chunks().to_numpy(zero_copy_only=False, writable=True)
     return labels

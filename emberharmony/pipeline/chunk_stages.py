@@ -184,7 +184,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             if not len(starts) and not is_short:
                 continue
             scores = steps.project(pca, segment, starts)
-            columns = window_columns(segment, starts, plan.roles, halo=windows.halo)
+            columns = window_columns(segment.carried, starts, plan.roles, halo=windows.halo)
             table = table_of(columns, component_names(pca), scores)
             files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))
             n_windows[f"{stride}/{name}"] = len(starts)

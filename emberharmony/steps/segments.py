@@ -71,27 +71,29 @@ def segments_by_split(
     return segments
 
 
-def window_columns(segment: TableSegment, starts: IntArray, roles: ColumnRoles, *, halo: int) -> pa.Table:
-    """Entity of every window, number and time of its first and last row, and the target of its last row.
+def window_columns(rows: pa.Table, starts: IntArray, roles: ColumnRoles, *, halo: int, label_after: int = 0) -> pa.Table:
+    """Entity of every window, number and time of its first and last row, and its label: the target of a row.
 
     Parameters
     ----------
-    segment : TableSegment
-        Rows that hold the windows whole.
+    rows : pyarrow.Table
+        Columns that rows carry along; the windows lie in them whole.
     starts : int64 array of shape (n_windows,)
-        Places in the segment of the windows' first rows.
+        Places of the windows' first rows.
     roles : ColumnRoles
         Names of the carried columns.
     halo : int
         Rows of a window after its first one.
+    label_after : int
+        Rows from a window's last one to the one whose target is its label.
     """
     first, last, time, target = pa.array(starts), pa.array(starts + halo), roles.time, roles.target
-    columns = {name: segment.carried[name].take(first) for name in roles.entity}
-    columns |= {"first_row": segment.carried[ROW_NUMBER].take(first), "last_row": segment.carried[ROW_NUMBER].take(last)}
+    columns = {name: rows[name].take(first) for name in roles.entity}
+    columns |= {"first_row": rows[ROW_NUMBER].take(first), "last_row": rows[ROW_NUMBER].take(last)}
     if time:
-        columns |= {"start_time": segment.carried[time].take(first), "end_time": segment.carried[time].take(last)}
+        columns |= {"start_time": rows[time].take(first), "end_time": rows[time].take(last)}
     if target:
-        columns[target] = segment.carried[target].take(last)
+        columns[target] = rows[target].take(pa.array(starts + halo + label_after))
     return pa.table(columns)
 
 

@@ -1,5 +1,7 @@
 """Orders, ranks, workers, resuming, and memory of a loader."""
 
+import json
+import pickle
 import subprocess
 import sys
 import tracemalloc
@@ -129,7 +131,8 @@ def test_resuming_gives_the_batches_that_are_left(result, n_batches, shuffle):
     stopped.set_epoch(2)
     given_before = first_rows(islice(stopped, n_batches))
     resumed = loader(result, shuffle=shuffle)
-    resumed.load_state_dict(stopped.state_dict())
+    resumed.load_state_dict(json.loads(json.dumps(stopped.state_dict())))
+    resumed = pickle.loads(pickle.dumps(resumed))  # as for workers that are spawned
     assert resumed.state_dict() == stopped.state_dict()
     rest = first_rows(resumed)
     whole = loader(result, shuffle=shuffle)
@@ -148,6 +151,11 @@ def test_a_loop_that_was_left_begins_the_epoch_again(result):
 def test_a_state_of_another_order_is_refused(result, setting):
     with pytest.raises(ValueError, match=f"state is of a loader with {next(iter(setting))}"):
         loader(result, **setting).load_state_dict(loader(result).state_dict())
+
+
+def test_a_state_of_something_else_is_refused(result):
+    with pytest.raises(ValueError, match="not one of `state_dict`: it has epoch"):
+        loader(result).load_state_dict({"epoch": 1})
 
 
 # ---- what is refused ----------------------------------------------------------------------------------------------------

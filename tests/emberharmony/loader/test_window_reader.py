@@ -23,6 +23,7 @@ def test_labels_have_one_dtype(tmp_path, label, dtype):
     publish(tmp_path, {"train": rows(4, label=label)}, features=FEATURES, columns=COLUMNS, windows={"size": 1}, group_rows=1)
     batches = list(loader(tmp_path, batch_size=1))
     assert {batch.label.dtype for batch in batches} == {np.dtype(dtype)}
+    assert all(batch.label.flags.writeable and batch.features.flags.writeable for batch in batches)  # as torch wants it
     missing = None if dtype is object else np.nan
     expected = [missing if value is None else value for value in label.to_pylist()]
     np.testing.assert_array_equal(read_all(batches)[1], np.array(expected, dtype))

@@ -62,7 +62,7 @@ def test_a_segment_without_rows_is_followed_by_another_series():
 
 
 def test_windows_carry_their_first_and_last_rows_and_the_last_rows_target():
-    table = window_columns(TableSegment(20, BLOCK, CARRIED), np.arange(1, 6, 2), ROLES, halo=3)
+    table = window_columns(CARRIED, np.arange(1, 6, 2), ROLES, halo=3)
     assert table.to_pydict() == {
         "id": ["a", "a", "a"],
         "first_row": [101, 103, 105],
@@ -71,10 +71,7 @@ def test_windows_carry_their_first_and_last_rows_and_the_last_rows_target():
         "end_time": [240, 360, 480],
         "y": [1.0, 1.5, 2.0],
     }
-    assert (
-        window_columns(TableSegment(20, BLOCK, CARRIED), np.arange(0), ColumnRoles((), None, None, (), ()), halo=3).num_rows
-        == 0
-    )
+    assert window_columns(CARRIED, np.arange(0), ColumnRoles((), None, None, (), ()), halo=3).num_rows == 0
 
 
 def test_a_segment_without_rows_has_all_columns():
