@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,8 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.manifest import Manifest, manifest_with_windows
 from emberharmony.io.store.opening import open_store
+from emberharmony.pipeline.arrangement import job_order
+from emberharmony.pipeline.spec import PipelineSpec
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,14 @@ def rows_of_window(result: Path, *, stride: int, split: str, number: int) -> Win
             f"There is no window {number:,} of stride {stride} in the {split} split: it has {counts.windows[split]:,}, "
             f"numbered from 0."
         )
-    return _window_at(result, manifest, split, number * stride)
+    for part in _parts(result, manifest, f"windows/stride={stride}/split={split}/"):
+        if number < part.file.metadata.num_rows:
+            first_row = part.file.read(["first_row"]).column(0)[number].as_py()
+            found = _window_from(result, manifest, split, first_row, chunk=part.chunk)
+            assert found is not None  # a window begins in the chunk that holds its first row
+            return found
+        number -= part.file.metadata.num_rows
+    raise DataError(f"The windows of {result} are fewer than its manifest says. Publish the result again with --overwrite.")
 
 
 def rows_from(result: Path, first_row: int) -> WindowRows:
@@ -65,13 +75,23 @@ def rows_from(result: Path, first_row: int) -> WindowRows:
     """
     manifest = manifest_with_windows(open_store(result))
     for split in manifest.rows:
-        start = 0
-        for part in _parts(result, manifest, split):
-            place = _place_in(part, first_row)
-            if place is not None:
-                return _window_at(result, manifest, split, start + place)
-            start += part.metadata.num_rows
+        found = _window_from(result, manifest, split, first_row)
+        if found is not None:
+            return found
     raise PlanError(f"No feature row of {result} has {ROW_NUMBER} {first_row:,}.")
+
+
+def _window_from(
+    result: Path, manifest: Manifest, split: str, first_row: int, *, chunk: str | None = None
+) -> WindowRows | None:
+    """The window that begins at a row number, if the split has that row; `chunk` names the only part that may hold it."""
+    start, folder = 0, f"features/split={split}/"
+    for part in _parts(result, manifest, folder):
+        place = _place_in(part.file, first_row) if chunk in (None, part.chunk) else None
+        if place is not None:
+            return _window_at(result, manifest, split, start + place)
+        start += part.file.metadata.num_rows
+    return None
 
 
 def _window_at(result: Path, manifest: Manifest, split: str, start: int) -> WindowRows:
@@ -80,15 +100,23 @@ def _window_at(result: Path, manifest: Manifest, split: str, start: int) -> Wind
         raise PlanError(
             f"No window begins there: it is row {start:,} of {n_rows:,} in the {split} split, and windows have {size} rows."
         )
-    return WindowRows(split, start, _read(_parts(result, manifest, split), start, start + size))
+    rows = _read((part.file for part in _parts(result, manifest, f"features/split={split}/")), start, start + size)
+    ends = job_order(PipelineSpec.from_json(dict(manifest.spec)), rows.schema).borders(rows)
+    if len(ends):
+        raise PlanError(f"No window begins there: its series ends after {ends[0]} rows, and windows have {size}.")
+    return WindowRows(split, start, rows)
 
 
-def _parts(result: Path, manifest: Manifest, split: str) -> Iterator[pq.ParquetFile]:
-    """Yield the feature parts of a split, in the order of its rows."""
-    folder = f"features/split={split}/"
+class _Part(NamedTuple):
+    chunk: str  # name of the file, the same for all parts that a chunk has made
+    file: pq.ParquetFile
+
+
+def _parts(result: Path, manifest: Manifest, folder: str) -> Iterator[_Part]:
+    """Yield the parts in a folder of the result, in the order of their rows."""
     for name in sorted(file.name for file in manifest.files if file.name.startswith(folder)):
         try:
-            yield pq.ParquetFile(result / name)
+            yield _Part(name.removeprefix(folder), pq.ParquetFile(result / name))
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{result / name} is missing or damaged. Publish the result again with --overwrite.") from error
 

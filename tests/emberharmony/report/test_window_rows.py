@@ -123,3 +123,28 @@ def test_the_command(published):
 def test_a_window_is_named_in_one_way(published):
     with pytest.raises(PlanError, match="--first-row, or by --stride, --split and --window"):
         find_window(sink_of(published), first_row=1, stride=1, split=None, number=None)
+
+
+def test_a_window_of_many_series_has_the_rows_of_its_own_series(tmp_path):
+    """Against the windows' own columns, and the last rows of a series, where none begins."""
+    rng = np.random.default_rng(0)
+    table = pa.table(
+        {
+            "id": pa.array(rng.choice(["a", "b", "c"], 90)),
+            "t": pa.array(rng.permutation(90) * 60, pa.timestamp("s")),
+            "x": pa.array(rng.normal(size=90)),
+        }
+    )
+    source = write_table(table, tmp_path / "t.parquet", group_rows=20)
+    split = {"method": "temporal", "fractions": [0.8, 0.2, 0.0]}
+    job = {"columns": {"time": "t", "entity": "id"}, "windows": {"size": SIZE, "strides": STRIDES}, "split": split}
+    published = run_small(source, tmp_path / "out", runtime={"chunk_rows": 13}, **job)
+    for stride in STRIDES:
+        for number, window in enumerate(published.windows[stride]["train"].to_pylist()):
+            found = rows_of_window(tmp_path / "out", stride=stride, split="train", number=number).rows
+            assert set(found["id"].to_pylist()) == {window["id"]}
+            assert found["row_number"].to_pylist()[:: SIZE - 1] == [window["first_row"], window["last_row"]]
+    features = published.features["train"].to_pandas()
+    for _, rows in features.groupby("id"):
+        with pytest.raises(PlanError, match="No window begins there"):
+            rows_from(tmp_path / "out", int(rows["row_number"].iloc[-1]))
