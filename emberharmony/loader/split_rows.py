@@ -97,6 +97,7 @@ class SplitRows:
             groups += [RowGroup(part, i, metadata.row_group(i).num_rows) for i in range(metadata.num_row_groups)]
             self.n_null_targets += _null_count(metadata, target) if target else 0
         self.groups = tuple(group for group in groups if group.n_rows)
+        self.check_unchanged()
         if sum(group.n_rows for group in groups) != snapshot.manifest.rows[split]:
             raise snapshot.changed()
 
@@ -107,21 +108,25 @@ class SplitRows:
             return parquet.read_row_group(of.number, [*columns], use_threads=False)
 
     def read_after(self, group: int, n_rows: int, columns: Sequence[str]) -> list[pa.Table]:
-        """Return the first rows after a group, in one or more tables: `n_rows`, or fewer at the end of the split."""
+        """Return the first rows after a group, in several tables: `n_rows`, or fewer at the end of the split."""
         tables = list[pa.Table]()
-        for of in self.groups[group + 1 :]:
-            if n_rows <= 0:
-                break
+        while n_rows > 0 and group + 1 < len(self.groups):
+            group += 1
+            of = self.groups[group]
             with self._opened(of.part) as parquet:
                 batches = parquet.iter_batches(n_rows, row_groups=[of.number], columns=[*columns], use_threads=False)
-                tables.append(pa.Table.from_batches([next(batches)]))
-            n_rows -= tables[-1].num_rows
+                while n_rows > 0 and (batch := next(batches, None)) is not None:
+                    tables.append(pa.Table.from_batches([batch.slice(0, n_rows)]))
+                    n_rows -= tables[-1].num_rows
         return tables
+
+    def check_unchanged(self) -> None:
+        """Raise if another result has been published: what was read before this call may be of that one."""
+        self._snapshot.check_unchanged()
 
     @contextmanager
     def _opened(self, part: FileRecord) -> Iterator[pq.ParquetFile]:
-        """Open a part of this result, and not of one that has taken its place."""
-        self._snapshot.check_unchanged()
+        """Open a part that has the size of this result's."""
         published = self._snapshot.published
         if published.size(part.name) != part.n_bytes:
             raise self._snapshot.changed()
@@ -129,6 +134,7 @@ class SplitRows:
             with published.open(part.name) as handle:
                 yield pq.ParquetFile(handle, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
         except pa.ArrowException as error:
+            self.check_unchanged()
             raise DataError(f"{published.address_of(part.name)} is damaged. Publish again with --overwrite.") from error
 
 

@@ -17,6 +17,7 @@ OF_A_STORE = re.compile(r"\b(store|run|published)\.exists\(|\bdef open\(")
 ROOMS = [
     "emberharmony/pipeline",
     "emberharmony/steps",
+    "emberharmony/loader",
     "emberharmony/io/sinks",
     "emberharmony/io/parts.py",
     "emberharmony/io/manifest.py",

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.errors import DataError
+from emberharmony.io.store.local import LocalStore
 from emberharmony.loader.split_rows import fill_rows
 from tests.published import FEATURES, loader, publish, rows
 
@@ -17,6 +18,16 @@ def test_another_result_in_the_same_place_is_noticed(tmp_path):
     publish(tmp_path, {"train": rows(40)}, fingerprint="another", **settings)
     with pytest.raises(DataError, match="another result was published"):
         list(batches)
+
+
+def test_a_manifest_of_many_files_is_read_once_for_a_buffer(tmp_path, monkeypatch):
+    of_job = loader(publish(tmp_path, {"train": rows(100)}, features=FEATURES, part_rows=5), shuffle=True, buffer_rows=50)
+    n_read = []
+    monkeypatch.setattr(
+        LocalStore, "sha256", lambda store, file, sha256=LocalStore.sha256: n_read.append(file) or sha256(store, file)
+    )
+    assert len(list(of_job)) == 13
+    assert n_read == ["manifest.json"] * 3  # after each of two buffers, and at the end
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", None])
