@@ -36,7 +36,7 @@ from emberharmony.pipeline.spec import PipelineSpec, pinned
 from emberharmony.pipeline.stages import run_stage
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.chunks import Chunk
-from flows.cli.flights import prepare_flights
+from flows.flights import prepare_flights
 from tests.integration.emulator import server
 
 

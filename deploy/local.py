@@ -81,7 +81,7 @@ def run_flights(
     """
     import yaml
 
-    from flows.cli.flights import demo_config, prepare_flights
+    from flows.flights import demo_config, prepare_flights
 
     flights = flights or prepare_flights(home / "data/flights.parquet")
     job = yaml.safe_load(demo_config().read_text())

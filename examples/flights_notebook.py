@@ -15,7 +15,7 @@ import pandas as pd
 
 from emberharmony import ops
 from emberharmony.features import TerabyteFeatureExtractor, TerabyteTemporalStrideProcessor
-from flows.cli.flights import prepare_flights
+from flows.flights import prepare_flights
 
 data = Path(os.environ.get("EMBERHARMONY_DATA", "data"))
 flights = prepare_flights(data / "flights.parquet")  # prepared once, then reused

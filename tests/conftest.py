@@ -55,7 +55,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def flights_file() -> Path:
     """The demo's table, where `make demo` has it as well: made once for all sessions."""
-    from flows.cli.flights import prepare_flights
+    from flows.flights import prepare_flights
 
     return prepare_flights(Path(__file__).parent.parent / "data" / "flights.parquet")
 

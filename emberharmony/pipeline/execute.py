@@ -105,7 +105,7 @@ def _staged(job: Job, plan: Plan, state: FittedState | None, backend: str, *, wo
     """Stage the plan, the state that is applied, and the sink; returns the reference that tasks are given."""
     open_sink(job.sink).check()
     chosen = job.backend if job.is_spread else backend
-    ref = stage_plan(plan, _place_of(job), backend=chosen, anew=overwrite)
+    ref = stage_plan(plan, _place_of(job), backend=chosen, discard=overwrite)
     threads, memory_for = job.threads_of(workers), plan.memory.most_workers
     ref = replace(ref, threads=threads, parity=job.parity_check, workers=memory_for)
     run = open_run(ref)

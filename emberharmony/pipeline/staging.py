@@ -11,14 +11,14 @@ from emberharmony.pipeline.plan_file import PLAN, StagedPlan
 from emberharmony.pipeline.run import RunRef, forget_runs
 
 
-def stage_plan(plan: Plan, result: Result, *, backend: str | None, anew: bool = False) -> RunRef:
+def stage_plan(plan: Plan, result: Result, *, backend: str | None, discard: bool = False) -> RunRef:
     """Stage a run, or find the one that was interrupted; returns the reference that tasks get.
 
-    The run's name holds the fingerprint and the chunks, so that only the same work is ever resumed. With `anew`, nothing is
-    resumed, and the run may replace what is published.
+    The run's name holds the fingerprint and the chunks, so that only the same work is ever resumed. With `discard`, nothing
+    is resumed, and the run may replace what is published.
     """
     staged = StagedPlan.of(plan)
-    store = result.stage(staged.run_name, anew=anew)
+    store = result.stage(staged.run_name, discard=discard)
     staged.write(store)
     forget_runs()
     return RunRef(store.address, backend, token=uuid.uuid4().hex[:8])

@@ -18,7 +18,7 @@ from emberharmony.arrow import is_text
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnRoles, FeatureColumn, unnested
 from emberharmony.features.kinds.categorical import FittedCategories
-from emberharmony.features.kinds.registry import kind_named
+from emberharmony.features.kinds.registry import ENTRY_POINTS, kind_named, unknown_kinds
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.table_types import type_differences
@@ -153,6 +153,19 @@ def _check_content(folder: Path, files: Mapping[str, bytes], records: Mapping[st
             )
 
 
+def _check_kinds(place: Path, job: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> None:
+    """Refuse a state with columns of kinds that no package here adds."""
+    kinds = {column["name"]: column["kind"] for column in preprocessing["columns"]}
+    kinds |= job["spec"].get("columns", {}).get("kinds", {})
+    unknown = unknown_kinds(kinds.values())
+    if unknown:
+        columns = listed([f"{name!r} ({kind})" for name, kind in kinds.items() if kind in unknown])
+        raise DataError(
+            f"{place} has columns of kinds that are not installed here: {columns}. Install the package that adds them, on "
+            f"every worker; it declares them as entry points of the group {ENTRY_POINTS!r}."
+        )
+
+
 def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
     try:
         job: dict[str, Any] = json.loads(files[JOB])
@@ -161,10 +174,12 @@ def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
                 f"{place / JOB} is of version {job.get('version')}, this library applies version {STATE_VERSION}. Fit the "
                 f"state again."
             )
+        preprocessing: dict[str, Any] = json.loads(files[PREPROCESSING])
+        _check_kinds(place, job, preprocessing)
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(job["schema"])))
         spec, fitted = (
             PipelineSpec.from_json(job["spec"] | NO_SOURCE),
-            Preprocessing.from_json(json.loads(files[PREPROCESSING])),
+            Preprocessing.from_json(preprocessing),
         )
     except DataError:
         raise

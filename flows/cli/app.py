@@ -107,8 +107,8 @@ def demo(
 ) -> None:
     """Run an example job on the 336,776 flights that left New York in 2013."""
     from flows.cli.console import run_and_show
-    from flows.cli.flights import demo_config, prepare_flights, prepare_weather
     from flows.config.job import load_job
+    from flows.flights import demo_config, prepare_flights, prepare_weather
 
     table = prepare_flights(data / "flights.parquet")
     prepare_weather(data / "weather.parquet")  # for configs/weather.yaml

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from emberharmony.errors import BackendUnavailableError, TerminalError
+from emberharmony.messages import shortened
 from flows.engines.base import WorkerProcessKind
 
 if TYPE_CHECKING:
@@ -120,6 +121,27 @@ class ClusterKind(WorkerProcessKind):
         """Refuse an address at which nothing listens."""
         if runtime.address is not None:
             self.addresses.check_reachable(runtime.address)
+
+
+@contextmanager
+def started(engine: str, runner: AbstractContextManager[TaskRunner[Any]]) -> Iterator[TaskRunner[Any]]:
+    """Start the cluster of an engine on this host, for as long as the block lasts.
+
+    Raises
+    ------
+    TerminalError
+        If it does not start; the message holds the library's reason.
+    """
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(runner)
+        except Exception as error:  # of any library below: ports, processes, memory, settings
+            reason = f"{type(error).__name__}: {shortened(str(error))}" if str(error) else type(error).__name__
+            raise TerminalError(
+                f"`engine: {engine}` cannot start its cluster on this host ({reason}). Choose another runtime.engine, or "
+                f"start the cluster yourself and give its address in runtime.address."
+            ) from error
+        yield running
 
 
 def missing_extra(extra: str, error: ImportError) -> BackendUnavailableError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.engines import clusters
 from flows.engines.base import MiB
-from flows.engines.clusters import AddressForm, ClusterKind, missing_extra
+from flows.engines.clusters import AddressForm, ClusterKind, missing_extra, started
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -64,7 +64,7 @@ def dask_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
     BackendUnavailableError
         If Dask is not installed.
     TerminalError
-        If the address is not that of a Dask scheduler.
+        If the address is not that of a Dask scheduler, or no cluster can be started here.
     """
     try:
         import dask
@@ -73,8 +73,10 @@ def dask_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
         raise missing_extra("dask", error) from error
     if address:
         check_dask(address)
-    place = {"address": address} if address else {"cluster_kwargs": local_cluster(workers)}
-    with dask.config.set(DASK_SETTINGS), DaskTaskRunner(**place) as runner, _watched(runner.client):
+        connected = DaskTaskRunner(address=address)
+    else:
+        connected = started("dask", DaskTaskRunner(cluster_kwargs=local_cluster(workers)))
+    with dask.config.set(DASK_SETTINGS), connected as runner, _watched(runner.client):
         yield runner
 
 

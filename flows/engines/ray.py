@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.engines import clusters
 from flows.engines.base import MiB
-from flows.engines.clusters import AddressForm, ClusterKind, missing_extra
+from flows.engines.clusters import AddressForm, ClusterKind, missing_extra, started
 
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
@@ -37,7 +37,7 @@ def _ray_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
     except ImportError as error:
         raise missing_extra("ray", error) from error
     if address is None:
-        with RayTaskRunner(init_kwargs=_local_cluster(workers)) as runner:
+        with started("ray", RayTaskRunner(init_kwargs=_local_cluster(workers))) as runner:
             yield runner
         return
     if ADDRESS.names_host(address):

@@ -14,12 +14,20 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 if TYPE_CHECKING:
+    from cyclopts import App
     from pydantic_core import SchemaValidator
 
 SERVER_FACTORY = "prefect.server.api.server:create_app"
 """Makes the web application that `prefect server start` serves."""
 SERVER_OF_ONE_PROCESS: Mapping[str, str] = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 """Variables with which Prefect starts a server of its own for one process, without the services that many clients need."""
+
+
+def command_line() -> App:
+    """Return the command line `prefect`, which parses commands without running them."""
+    from prefect.cli._app import _app
+
+    return _app
 
 
 def n_waiting_events() -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from flows.cli.flights import demo_config
+from flows.flights import demo_config
 from tests.jobs import run_small
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_torch.py"

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 from cyclopts import CycloptsError
-from prefect.cli._app import _app as app  # of Prefect 3.8
+
+from flows.prefect.private import command_line
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -28,7 +29,7 @@ def understands(command: str) -> bool:
     try:
         # The option before a command is parsed by another app, which would run it.
         words = [str(UUID(int=0)) if word == "ID" else word for word in shlex.split(command.removeprefix("--no-prompt "))]
-        app.parse_args(words, exit_on_error=False, print_error=False)
+        command_line().parse_args(words, exit_on_error=False, print_error=False)
     except CycloptsError:
         return False
     return True

@@ -100,7 +100,7 @@ def test_the_demo_finds_the_job_that_ships_with_it(installed, folder):
     code = """
 from emberharmony.__main__ import prefer_own_packages
 prefer_own_packages()
-from flows.cli.flights import demo_config
+from flows.flights import demo_config
 print(demo_config())
 """
     config = Path(run_in(folder, [installed / "python", "-c", code]).strip())

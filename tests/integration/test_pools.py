@@ -28,8 +28,8 @@ from prefect.states import Cancelling
 from deploy import zombies
 from deploy.local import POOLS, ROOT, local_deployment, local_server, local_worker, run_flights
 from emberharmony.backend import available_backends
-from flows.cli.flights import demo_config
 from flows.config.job import parse_job
+from flows.flights import demo_config
 from flows.run import run
 from tests.faults.victims import contents, receipts, small_job, wait_until
 from tests.jobs import small_table, write_table

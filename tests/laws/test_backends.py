@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from flows.cli.flights import demo_config
+from flows.flights import demo_config
 from tests.backends import BACKENDS, on_device, told
 from tests.jobs import SPLITS, assert_published_alike, run_small, small_table, with_blocks, write_table
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emberharmony.pipeline import fit
-from flows.cli.flights import demo_config
 from flows.engines.local import LocalEngine
+from flows.flights import demo_config
 from tests.backends import BACKENDS, on_device
 from tests.jobs import SPLITS, Published, assert_published_alike, run_small, small_table, with_blocks, write_table
 

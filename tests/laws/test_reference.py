@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from flows.cli.flights import demo_config
+from flows.flights import demo_config
 from tests.jobs import SPLITS, Published, run_small, write_table
 from tests.references import Reference, reference_job
 

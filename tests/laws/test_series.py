@@ -16,9 +16,9 @@ from sklearn.decomposition import PCA
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.pipeline.execute import run_job
-from flows.cli.flights import prepare_weather
 from flows.config.job import load_job
 from flows.engines.local import LocalEngine
+from flows.flights import prepare_weather
 from tests.jobs import SPLITS, read_published, run_small, write_table
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
@@ -58,6 +58,18 @@ def kind_named(name: str, /) -> AnyKind:
             f"entry points of the group {ENTRY_POINTS!r}."
         )
     return _kinds[name]
+
+
+def unknown_kinds(names: Iterable[str], /) -> list[str]:
+    """Return the names of kinds that are neither registered nor declared by an installed package.
+
+    Examples
+    --------
+    >>> unknown_kinds(["numeric", "unit_interval"])
+    ['unit_interval']
+    """
+    _load_entry_points()
+    return sorted({*names} - _kinds.keys())
 
 
 def kind_of(type_: pa.DataType, /) -> str | None:

@@ -65,16 +65,16 @@ class LocalResult:
         """Path of the folder in which a run is staged."""
         return str(self.folder / STAGING / name)
 
-    def stage(self, name: str, *, anew: bool = False) -> Store:
-        """Make the folder of a run, or find it; with `anew` what is in it is removed."""
+    def stage(self, name: str, *, discard: bool = False) -> Store:
+        """Make the folder of a run, or find it; with `discard`, what is in it is removed."""
         with translated():
             store = LocalStore(self.folder / STAGING / name)
-            if anew and store.root.exists():
+            if discard and store.root.exists():
                 remove_staged(store.root)
             for folder in (self.folder, self.folder / STAGING, store.root):
                 make_folder(folder, self.access)
         store.check_writable()
-        if anew:
+        if discard:
             store.put(REPLACES, b"")
         return store
 

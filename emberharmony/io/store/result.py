@@ -63,10 +63,10 @@ class Result(Protocol):
         """Where a run of that name is staged."""
         ...
 
-    def stage(self, name: str, *, anew: bool = False) -> Store:
-        """Return the store of a staged run: that of an interrupted run if there is one, or with `anew` a new one.
+    def stage(self, name: str, *, discard: bool = False) -> Store:
+        """Return the store of a staged run: that of an interrupted run, if there is one and `discard` does not remove it.
 
-        A run that was staged `anew` may replace what is published, also when it is resumed.
+        A run that was staged with `discard` may replace what is published, also when it is resumed.
         """
         ...
 

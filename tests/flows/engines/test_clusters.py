@@ -1,13 +1,15 @@
 """Addresses of clusters: what cannot be one is refused with the job, what is no cluster before any work begins."""
 
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from emberharmony.errors import PlanError, TerminalError
 from flows.config.job import parse_job
 from flows.engines import clusters
-from flows.engines.dask import check_dask
+from flows.engines.clusters import started
+from flows.engines.dask import check_dask, dask_runner
 from flows.engines.ray import check_ray
 from tests.faults.victims import small_job
 from tests.flows.prefect.test_server import Site, serving, silent
@@ -74,3 +76,46 @@ def test_what_ray_says_of_a_cluster_is_told(tmp_path, monkeypatch):
     words = r"runtime\.address is 'auto', and Ray cannot use it: Could not find any running Ray instance\."
     with pytest.raises(TerminalError, match=words), job.engine.open(job):
         pass
+
+
+@contextmanager
+def cluster(*, error=None):
+    if error:
+        raise error
+    yield "runner"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no port is free"), OSError(12, "Cannot allocate memory"), TimeoutError()])
+def test_a_cluster_that_does_not_start_is_an_error_of_ours(error):
+    with (
+        pytest.raises(TerminalError, match="cannot start its cluster on this host") as told,
+        started("ray", cluster(error=error)),
+    ):
+        pytest.fail("the cluster does not run")
+    assert "`engine: ray`" in str(told.value)
+    assert type(error).__name__ in str(told.value)
+    assert str(error) in str(told.value)
+    assert told.value.__cause__ is error
+
+
+def test_errors_of_the_work_on_a_cluster_stay_what_they_are():
+    with pytest.raises(RuntimeError, match=r"^of a task$"), started("ray", cluster()):
+        raise RuntimeError("of a task")
+
+
+def test_a_dask_cluster_that_does_not_start(monkeypatch):
+    import prefect_dask
+
+    class NoRunner:
+        def __init__(self, **_):
+            pass
+
+        def __enter__(self):
+            raise RuntimeError("Nanny failed to start.")
+
+        def __exit__(self, *_):
+            raise AssertionError
+
+    monkeypatch.setattr(prefect_dask, "DaskTaskRunner", NoRunner)
+    with pytest.raises(TerminalError, match=r"`engine: dask` cannot start .*Nanny failed to start"), dask_runner(1, None):
+        pytest.fail("the cluster does not run")

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DataError
-from flows.cli.flights import N_FLIGHTS, ROW_GROUP_ROWS, prepare_flights
+from flows.flights import N_FLIGHTS, ROW_GROUP_ROWS, prepare_flights
 
 
 @pytest.fixture(scope="module")
