@@ -234,7 +234,8 @@ def _layout_of(manifest: Manifest) -> WindowLayout:
         dropped=(),
         entity=(entity,) if isinstance(entity, str) else tuple(entity),
     )
-    return WindowLayout(windows["size"], windows.get("horizon") or 0, manifest.features, roles)
+    label_after = windows.get("horizon", 0) if roles.target else 0
+    return WindowLayout(windows["size"], label_after, manifest.features, roles)
 
 
 def _order_of(manifest: Manifest, roles: ColumnRoles, schema: pa.Schema) -> JobOrder:

@@ -42,3 +42,8 @@ def test_labels_some_rows_ahead(tmp_path):
     _, label, keys = read_all(loader(tmp_path, stride=2, shuffle=True))
     order = np.argsort(keys["start_time"].to_numpy())
     np.testing.assert_array_equal(label[order], (np.arange(0, 24, 2) + 6) * 0.5)
+
+
+def test_without_target_a_horizon_leaves_out_no_window(tmp_path):
+    publish(tmp_path, {"apply": rows(30)}, features=FEATURES, windows={"size": 3, "horizon": 4}, kind="apply")
+    assert loader(tmp_path, split="apply").n_windows == 28
