@@ -24,9 +24,11 @@ class WindowSpec(Section):
     """Rows of a window."""
     strides: tuple[int, ...] = (1, 3, 5)
     """Rows between the starts of two windows; each stride gives windows and a PCA of its own."""
-
     max_gap: timedelta | None = None
     """Rows further apart in time than this begin another series: `PT2H`, `P1D`, or seconds. By default no gap does."""
+    horizon: int = 0
+    """Rows from a window's last one to the row whose target is the window's label, in the same series: 0 for its own last row.
+    A window without such a row is left out."""
 
     def __post_init__(self) -> None:
         """Check size, strides and gap."""
@@ -40,11 +42,18 @@ class WindowSpec(Section):
             )
         if len(set(self.strides)) < len(self.strides):
             raise ValueError(f"Each stride is given once, got {list(self.strides)}.")
+        if self.horizon < 0:
+            raise ValueError(f"horizon is a number of rows from 0 up, got {self.horizon}.")
+
+    @property
+    def reach(self) -> int:
+        """Rows from a window's first one to the row of its label."""
+        return self.size + self.horizon
 
     @property
     def halo(self) -> int:
         """Rows after its own that a chunk needs to complete its windows."""
-        return self.size - 1 if self.strides else 0
+        return self.reach - 1 if self.strides else 0
 
 
 def window_starts(size: int, stride: int, *, start: int, stop: int, n_rows: int) -> range:

@@ -180,11 +180,12 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             continue
         segment = _read_segment(run, featurized, name).followed_by(_read_halo(run, chunk, name))
         for stride, pca in run.fitted.pcas.items():
-            starts = segment.window_starts(windows.size, stride)
+            starts = segment.window_starts(plan.reach, stride)
             if not len(starts) and not is_short:
                 continue
             scores = steps.project(pca, segment, starts)
-            columns = window_columns(segment.carried, starts, plan.roles, halo=windows.halo)
+            label_after = plan.reach - windows.size
+            columns = window_columns(segment.carried, starts, plan.roles, halo=windows.size - 1, label_after=label_after)
             table = table_of(columns, component_names(pca), scores)
             files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))
             n_windows[f"{stride}/{name}"] = len(starts)
@@ -268,12 +269,12 @@ def _series(plan: StagedPlan, rows: pa.Table, codes: SplitCodes) -> dict[str, Se
         return {}
     marks = rows.select(list(dict.fromkeys([ROW_NUMBER, *order.columns])))
     parts = {name: marks.filter(pa.array(codes == i)) for i, name in enumerate(plan.splits)}
-    return {name: order.span(part, size=windows.size) for name, part in parts.items()}
+    return {name: order.span(part, size=plan.reach) for name, part in parts.items()}
 
 
 def _is_short(run: Run, split: str) -> bool:
     """Whether a split has rows, or is the only one, and no window."""
-    fits, size, series = run.plan.spec.job.fits, run.plan.spec.windows.size, run.fitted.series
+    fits, size, series = run.plan.spec.job.fits, run.plan.reach, run.fitted.series
     if not series:
         return not fits and run.fitted.rows[split] < size
     return (not fits or bool(run.fitted.rows[split])) and series[split].longest < size

@@ -76,6 +76,12 @@ class StagedPlan:
         return job_order(self.spec, self.schema)
 
     @property
+    def reach(self) -> int:
+        """Rows that a window needs from its first one on: its own, and those up to its label if rows have one."""
+        windows = self.spec.windows
+        return windows.reach if self.roles.target else windows.size
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits."""
         return self.spec.job.splits

@@ -33,6 +33,11 @@ def check_method(spec: PipelineSpec) -> None:
             "`windows.max_gap` is a time between rows, and this job has no time column: name it in `columns.time`, or leave "
             "`max_gap` out."
         )
+    if spec.windows.horizon and spec.job.fits and not spec.columns.target:
+        raise PlanError(
+            "`windows.horizon` says how many rows later a window's label is, and this job has no labels: name them in "
+            "`columns.target`, or leave `horizon` out."
+        )
     if method == "hash" and not spec.split_keys:
         raise PlanError(
             "A hash split needs the columns whose values decide: name them in `split.keys`, or the series of the table in "
@@ -72,7 +77,7 @@ def check_rows(spec: PipelineSpec, n_rows: int) -> None:
     """
     if not spec.job.fits or not spec.windows.strides:
         return
-    size, most = spec.windows.size, _most_rows(spec, n_rows)
+    size, most = spec.windows.reach, _most_rows(spec, n_rows)
     wanted = [split for split, fraction in zip(SPLITS, spec.split.fractions, strict=True) if fraction]
     for split in wanted:
         if most[split] < size:
@@ -107,7 +112,7 @@ def check_components(spec: PipelineSpec, *, n_rows: int, n_features: int) -> Non
     if not spec.job.fits or components is None:
         return
     for stride in spec.windows.strides:
-        windows = n_windows(size, stride, _most_rows(spec, n_rows)["train"])
+        windows = n_windows(spec.windows.reach, stride, _most_rows(spec, n_rows)["train"])
         possible = min(size * n_features, windows - 1)
         if components > possible:
             raise PlanError(
@@ -130,7 +135,7 @@ def check_split_sizes(rows: Mapping[str, int], spec: PipelineSpec) -> None:
             raise PlanError("The train split has no rows; give it a larger part of them (`split.fractions`).")
         return
     for split, fraction in zip(SPLITS, spec.split.fractions, strict=True):
-        if fraction and rows[split] < spec.windows.size:
+        if fraction and rows[split] < spec.windows.reach:
             raise PlanError(_too_small(f"The {split} split has {rows[split]:,}", sum(rows.values()), spec))
 
 
@@ -142,11 +147,11 @@ def check_series(series: Mapping[str, SeriesSpan], spec: PipelineSpec) -> None:
     PlanError
         If there is no window to fit a PCA on.
     """
-    if not series or not spec.windows.strides or series["train"].longest >= spec.windows.size:
+    if not series or not spec.windows.strides or series["train"].longest >= spec.windows.reach:
         return
     train = series["train"]
     raise PlanError(
-        f"Windows have {spec.windows.size:,} rows of one series, and the longest of the {train.n_series:,} training series "
+        f"Windows need {spec.windows.reach:,} rows of one series, and the longest of the {train.n_series:,} training series "
         f"has {train.longest:,}. Lower `windows.size`, make no windows (`windows.strides: []`), or check that "
         f"`columns.entity` ({', '.join(spec.columns.entities) or 'not set'}) names the series{_or_gap(spec)}."
     )
@@ -192,6 +197,6 @@ def _most_rows(spec: PipelineSpec, n_rows: int) -> dict[str, int]:
 
 def _too_small(found: str, n_rows: int, spec: PipelineSpec) -> str:
     return (
-        f"{found} rows of {n_rows:,}, fewer than one window of {spec.windows.size:,} needs. Lower `windows.size`, or give "
+        f"{found} rows of {n_rows:,}, fewer than one window of {spec.windows.reach:,} needs. Lower `windows.size`, or give "
         f"that split a larger part of the rows (`split.fractions`{_TOGETHER.get(spec.split_method, '')})."
     )

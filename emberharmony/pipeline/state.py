@@ -126,13 +126,14 @@ def roles_in(state: FittedState, schema: pa.Schema) -> ColumnRoles:
     DataError
         If a column is missing, or is of another type; the message names all of them.
     """
-    wrong = type_differences(state.schema, schema, optional={state.target}, required={state.spec.columns.time})
+    columns = state.spec.columns
+    required = {columns.time, *columns.entities}
+    wrong = type_differences(state.schema, schema, optional={state.target}, required=required)
     if wrong:
         raise DataError(
             f"The table is not like the one that the state was fitted on (fingerprint {state.fingerprint}): "
             f"{listed(wrong, by='; ')}. Bring it back to that schema, or fit a new state on tables like this one."
         )
-    columns = state.spec.columns
     fitted = state.preprocessing
     return ColumnRoles(
         features=tuple(FeatureColumn(column.name, column.kind) for column in fitted.columns),
@@ -140,6 +141,7 @@ def roles_in(state: FittedState, schema: pa.Schema) -> ColumnRoles:
         target=state.target if state.target in schema.names else None,
         passthrough=unnested(columns.passthrough, state.schema),
         dropped=fitted.dropped,
+        entity=columns.entities,
     )
 
 

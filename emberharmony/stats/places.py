@@ -34,6 +34,33 @@ def series_bounds(start: int, n_rows: int, borders: IntArray) -> Bounds:
     return Bounds(np.concatenate([[-start], borders]), np.concatenate([borders, [n_rows]]))
 
 
+class Kept(NamedTuple):
+    """Some rows of a block, as rows of a block of their own."""
+
+    places: IntArray | slice
+    start: int
+    borders: IntArray
+
+
+def without_last(n: int, *, start: int, n_rows: int, borders: IntArray) -> Kept:
+    """Return all rows of a block but the last `n` of each series.
+
+    Examples
+    --------
+    >>> kept = without_last(2, start=5, n_rows=9, borders=np.array([1, 5]))  # series of 1, 4 and 4 rows
+    >>> kept.places.tolist(), kept.start, kept.borders.tolist()
+    ([1, 2, 5, 6], 0, [2])
+    """
+    if not len(borders) or not n:
+        return Kept(slice(0, max(n_rows - n, 0)), start, borders)
+    firsts, stops = np.concatenate([[0], borders]), np.concatenate([borders, [n_rows]])
+    lengths = np.maximum(stops - firsts - n, 0)
+    ends = np.cumsum(lengths)
+    places = np.repeat(firsts - (ends - lengths), lengths) + np.arange(ends[-1])
+    some = np.flatnonzero(lengths)
+    return Kept(places, start if lengths[0] else 0, ends[some[:-1]])
+
+
 def window_places(size: int, stride: int, *, start: int, n_rows: int, borders: IntArray) -> IntArray:
     """Return the first rows, as places in the block, of its complete windows.
 

@@ -19,7 +19,7 @@ from typing import Self
 import numpy as np
 
 from emberharmony import ops
-from emberharmony.stats.places import NO_BORDERS, series_bounds, window_places
+from emberharmony.stats.places import NO_BORDERS, series_bounds, window_places, without_last
 from emberharmony.stats.rows import on_host, rows_with_ones, wide_enough_for
 from emberharmony.threads import each_block, threads_for
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray, IntArray
@@ -56,8 +56,9 @@ class WindowGram:
     stop: int  # number of the row after the last in the last row's series
     is_one_series: bool
     gram: FloatArray  # (size * (n_features + 1),) squared
-    head: FeatureBlock  # (n_features, <= size - 1): first rows of the first series
-    tail: FeatureBlock  # (n_features, <= size - 1): last rows of the last series
+    head: FeatureBlock  # (n_features, <= halo): first rows of the first series
+    tail: FeatureBlock  # (n_features, <= halo): last rows of the last series
+    label_after: int = 0  # rows that follow a window in its series, or it is not counted
 
     @classmethod
     def of(cls, rows: FeatureBlock, /, *, start: int, size: int, stride: int, borders: IntArray = NO_BORDERS) -> Self:
@@ -67,7 +68,15 @@ class WindowGram:
 
     @classmethod
     def of_strides(
-        cls, rows: FeatureBlock, /, *, start: int, size: int, strides: Sequence[int], borders: IntArray = NO_BORDERS
+        cls,
+        rows: FeatureBlock,
+        /,
+        *,
+        start: int,
+        size: int,
+        strides: Sequence[int],
+        borders: IntArray = NO_BORDERS,
+        label_after: int = 0,
     ) -> list[Self]:
         """Return the states of several strides over the same rows; the strides share matrix products.
 
@@ -81,15 +90,19 @@ class WindowGram:
             Rows in a window, rows from one window's start to the next one's.
         borders : int64 array, optional
             Places in `rows`, ascending, whose row begins another series.
+        label_after : int
+            Rows from a window's last one to the one that has its label; a window without such a row is not counted.
         """
+        n_rows, halo = rows.shape[1], size - 1 + label_after
+        kept = without_last(label_after, start=start, n_rows=n_rows, borders=borders)
         with wide_enough_for(rows):
-            grams = window_grams(rows, start=start, size=size, strides=strides, borders=borders)
-        n_rows, halo = rows.shape[1], size - 1
+            grams = window_grams(rows[:, kept.places], start=kept.start, size=size, strides=strides, borders=kept.borders)
         origins, stops = series_bounds(start, n_rows, borders)
         stop = n_rows - int(origins[-1])
         head = rows[:, : min(halo, stops[0])].copy()
         tail = rows[:, max(n_rows - halo, origins[-1], 0) :].copy()
-        return [cls(size, stride, start, stop, not len(borders), grams[stride], head, tail) for stride in strides]
+        ends = start, stop, not len(borders)
+        return [cls(size, stride, *ends, grams[stride], head, tail, label_after) for stride in strides]
 
     @property
     def n_windows(self) -> int:
@@ -111,7 +124,7 @@ class WindowGram:
             return other
         if other._is_empty:
             return self
-        halo = self.size - 1
+        halo = self.size - 1 + self.label_after
         if other.start == 0:  # of another series
             return replace(other, start=self.start, is_one_series=False, gram=self.gram + other.gram, head=self.head)
         gram = self.gram + other.gram + self._across(other)
@@ -122,7 +135,7 @@ class WindowGram:
             tail = np.concatenate([self.tail, tail], axis=1)
             tail = tail[:, max(tail.shape[1] - halo, 0) :]
         is_one_series = self.is_one_series and other.is_one_series
-        return type(self)(self.size, self.stride, self.start, other.stop, is_one_series, gram, head, tail)
+        return replace(other, start=self.start, is_one_series=is_one_series, gram=gram, head=head, tail=tail)
 
     @property
     def _is_empty(self) -> bool:
@@ -135,20 +148,21 @@ class WindowGram:
         starts = [
             p - first
             for p in range(_ceil_to(first, self.stride), self.stop, self.stride)
-            if self.stop < p + self.size <= first + bridge.shape[1]
+            if self.stop < p + self.size + self.label_after <= first + bridge.shape[1]
         ]
         return _gram_of_windows(_with_ones(bridge), starts, self.size)
 
     def to_arrays(self) -> Arrays:
         """Return the state as named arrays."""
-        numbers = np.array([self.size, self.stride, self.start, self.stop, self.is_one_series], np.int64)
+        ends = self.start, self.stop, self.is_one_series
+        numbers = np.array([self.size, self.stride, *ends, self.label_after], np.int64)
         return {"numbers": numbers, "gram": self.gram, "head": self.head, "tail": self.tail}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, /) -> Self:
         """Return the state that `to_arrays` wrote."""
-        size, stride, start, stop, is_one_series = map(int, arrays["numbers"])
-        return cls(size, stride, start, stop, bool(is_one_series), arrays["gram"], arrays["head"], arrays["tail"])
+        size, stride, start, stop, is_one_series, label_after = map(int, arrays["numbers"])
+        return cls(size, stride, start, stop, bool(is_one_series), arrays["gram"], arrays["head"], arrays["tail"], label_after)
 
 
 def merge_segments(states: Iterable[Sequence[WindowGram]], /) -> list[WindowGram]:

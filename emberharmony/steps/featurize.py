@@ -24,9 +24,14 @@ merged at the speed of reading; rows that are left to the fit are read again and
 
 
 def window_states(train: Segment, windows: WindowSpec) -> list[WindowGram]:
-    """Return the Gram states of the windows in a segment, one for each stride."""
+    """Return the Gram states of the windows in a segment, one for each stride; only windows with a label count."""
     return WindowGram.of_strides(
-        train.block, start=train.start, size=windows.size, strides=windows.strides, borders=train.borders
+        train.block,
+        start=train.start,
+        size=windows.size,
+        strides=windows.strides,
+        borders=train.borders,
+        label_after=windows.horizon,
     )
 
 

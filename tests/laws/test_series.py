@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.pipeline.execute import run_job
-from flows.config.job import load_job
+from flows.config.job import ApplyJob, load_job, parse_job
 from flows.engines.local import LocalEngine
 from flows.flights import prepare_weather
 from tests.jobs import SPLITS, read_published, run_small, write_table
@@ -42,7 +42,7 @@ def many_series(lengths, *, seed=0, gaps=False, two_columns=False):
     return pd.concat(frames, ignore_index=True).sample(frac=1, random_state=seed).reset_index(drop=True)
 
 
-def expected_windows(features, entity, names, *, size, stride, time, max_gap=None):
+def expected_windows(features, entity, names, *, size, stride, time, max_gap=None, horizon=0):
     """(split, first row, last row) -> values of every window, from published features by pandas."""
     windows = {}
     for split, of_split in features.groupby("split"):
@@ -53,12 +53,12 @@ def expected_windows(features, entity, names, *, size, stride, time, max_gap=Non
             for begin, end in itertools.pairwise([0, *cuts, len(rows)]):
                 values = rows[names].to_numpy(np.float64)[begin:end]
                 numbers = rows["row_number"].to_numpy()[begin:end]
-                for p in range(0, len(values) - size + 1, stride):
+                for p in range(0, len(values) - size - horizon + 1, stride):
                     windows[split, numbers[p], numbers[p + size - 1]] = values[p : p + size].ravel()
     return windows
 
 
-def check(published, table, entity, max_gap=None, *, size=SIZE, strides=STRIDES, time="t"):
+def check(published, table, entity, max_gap=None, *, size=SIZE, strides=STRIDES, time="t", horizon=0):
     """Every row once, with its own entity; every window once; and scores as scikit-learn's."""
     features = pd.concat([published.features[name].to_pandas().assign(split=name) for name in SPLITS], ignore_index=True)
     assert sorted(features["row_number"]) == list(range(len(table)))
@@ -67,7 +67,8 @@ def check(published, table, entity, max_gap=None, *, size=SIZE, strides=STRIDES,
         assert all(a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(own, features[name], strict=True))
     for stride in strides:
         names = published.feature_names
-        expected = expected_windows(features, entity, names, size=size, stride=stride, time=time, max_gap=max_gap)
+        windows = {"size": size, "stride": stride, "time": time, "max_gap": max_gap, "horizon": horizon}
+        expected = expected_windows(features, entity, names, **windows)
         found = pd.concat([published.windows[stride][name].to_pandas().assign(split=name) for name in SPLITS])
         keys = list(zip(found["split"], found["first_row"], found["last_row"], strict=True))
         assert len(set(keys)) == len(keys)
@@ -154,6 +155,37 @@ def test_what_cannot_be_is_refused(tmp_path, columns, windows, error, message):
     with pytest.raises(error, match=message):
         run(table, tmp_path, columns=columns, windows=windows)
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("chunk_rows", [15, 5_000])
+def test_a_windows_label_is_that_of_a_later_row_of_its_series(tmp_path, chunk_rows):
+    table = many_series([60, 5, 6, 7, 80, 1, 200])
+    columns = {"time": "t", "entity": "id", "target": "y"}
+    published = run(table, tmp_path, columns=columns, windows={"horizon": 3}, chunk_rows=chunk_rows)
+    check(published, table, ["id"], horizon=3)
+    for split in SPLITS:
+        rows = table.loc[published.features[split]["row_number"].to_numpy()].assign(split=split)
+        labels = rows.sort_values(["id", "t"]).groupby("id", dropna=False)["y"].shift(-3)
+        for window in published.windows[1][split].to_pylist():
+            assert window["y"] == labels[window["last_row"]]
+
+
+def test_a_horizon_needs_labels(tmp_path):
+    with pytest.raises(PlanError, match="this job has no labels: name them in `columns"):
+        run(many_series([60, 60]), tmp_path, windows={"horizon": 3})
+
+
+def test_rows_without_labels_make_windows_up_to_their_series_end(tmp_path):
+    table = many_series([60, 5, 6, 7, 80])
+    columns = {"time": "t", "entity": "id", "target": "y"}
+    run(table, tmp_path, columns=columns, windows={"horizon": 3})
+    write_table(pa.Table.from_pandas(table.drop(columns="y"), preserve_index=False), tmp_path / "new.parquet")
+    places = {"source": {"path": str(tmp_path / "new.parquet")}, "sink": {"path": str(tmp_path / "applied")}}
+    runtime = {"engine": "local", "workers": 1}
+    job = parse_job({"state": str(tmp_path / "out/state"), **places, "runtime": runtime}, model=ApplyJob)
+    applied = run_job(job, LocalEngine(1))
+    lengths = table.groupby("id", dropna=False).size()
+    assert applied.manifest.strides["1"].windows == {"apply": int((lengths - SIZE + 1).clip(lower=0).sum())}
 
 
 def of_config(name, source, sink, *settings):

@@ -44,6 +44,23 @@ def assert_counts_series(state, block, rows):
     np.testing.assert_array_equal(state.tail, block[:, max(rows.n_rows - halo, last) :])
 
 
+@given(several_series(), st.lists(st.integers(1, 80), max_size=4), st.integers(1, 5), st.integers(1, 4), st.integers(0, 6))
+def test_only_windows_with_a_row_for_their_label_count(rows, cuts, size, stride, label_after):
+    block = random_rows(2, rows.n_rows)
+    states = [
+        WindowGram.of_strides(
+            block[:, a:b], start=start, size=size, strides=[stride], borders=borders, label_after=label_after
+        )[0]
+        for a, b, start, borders in rows.chunks(cuts)
+    ]
+    states = [WindowGram.from_arrays(state.to_arrays()) for state in states]
+    merged = reduce(WindowGram.merge, states)
+    with_ones = np.concatenate([block, np.ones((1, rows.n_rows))])
+    windows = built_windows(with_ones, places_by_trying(rows, size + label_after, stride), size)
+    assert merged.n_windows == len(windows)
+    np.testing.assert_allclose(merged.gram, windows.T @ windows, rtol=1e-11, atol=1e-10)
+
+
 def random_rows(n_features, n_rows, seed=0):
     rows = np.random.default_rng(seed).normal(size=(n_features, n_rows)).astype(np.float32)
     rows.flags.writeable = False

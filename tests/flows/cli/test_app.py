@@ -68,7 +68,7 @@ def test_run_and_run_again(job):
 def test_set_overrides_the_file(job):
     assert run("run", job, "--set", "windows.size=8", "--set", "windows.strides=[2]", "--quiet").exit_code == 0
     manifest = json.loads((job.parent / "out" / "manifest.json").read_text())
-    assert manifest["spec"]["windows"] == {"size": 8, "strides": [2], "max_gap": None}
+    assert manifest["spec"]["windows"] == {"size": 8, "strides": [2], "max_gap": None, "horizon": 0}
     assert list(manifest["strides"]) == ["2"]
 
 
