@@ -20,7 +20,7 @@ from pydantic_core import SchemaValidator
 from flows.prefect import private
 
 ROOT = Path(__file__).parents[3]
-CHECKED = {"prefect": ("3.8", "3.9"), "pydantic_core": ("2.50",)}
+CHECKED = {"prefect": ("3.9",), "pydantic_core": ("2.50",)}
 """Versions whose sources were read for these names."""
 
 pytestmark = pytest.mark.xdist_group("prefect")
