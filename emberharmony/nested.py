@@ -136,19 +136,20 @@ def flat_values(column: pa.ChunkedArray, paths: Sequence[Path]) -> list[pa.Chunk
     >>> [values.to_pylist() for values in flat_values(pa.chunked_array([column]), [("a",), ("b", 1)])]
     [[1, None], [3.0, None]]
     """
-    type_ = plain_type(column.type)
+    if not any(paths):
+        return [plain(column)] * len(paths)
     if not all(paths) or not pt.is_nested(column.type):
         column = plain(column)
+    type_ = plain_type(column.type)
     found: dict[Path, pa.ChunkedArray] = {(): column}
     inner: dict[str | int, list[Path]] = {}
     for path in filter(None, paths):
         inner.setdefault(path[0], []).append(path)
-    if inner:
-        steps = type_.names if pt.is_struct(type_) else range(type_.list_size)
-        children = dict(zip(steps, column.flatten() if pt.is_struct(type_) else _elements(column), strict=True))
-        for step, ways in inner.items():
-            values = flat_values(children[step], [path[1:] for path in ways])
-            found |= dict(zip(ways, values, strict=True))
+    steps = type_.names if pt.is_struct(type_) else range(type_.list_size)
+    children = dict(zip(steps, column.flatten() if pt.is_struct(type_) else _elements(column), strict=True))
+    for step, ways in inner.items():
+        values = flat_values(children[step], [path[1:] for path in ways])
+        found |= dict(zip(ways, values, strict=True))
     return [found[path] for path in paths]
 
 

@@ -94,7 +94,7 @@ class Published:
         return np.stack([table[name].to_numpy() for name in self.feature_names], axis=1)
 
 
-def run_small(source: Path, sink: Path, *, engine: LocalEngine | None = None, **job: Any) -> Published:
+def run_small(source: Path, sink: Path, /, *, engine: LocalEngine | None = None, **job: Any) -> Published:
     """Run a job from scratch and read its result."""
     runtime = {"workers": 1, "backend": "numpy", "engine": "local"} | job.pop("runtime", {})
     if sink.exists():

@@ -116,7 +116,7 @@ class RowsOfFile:
     def __init__(self, source: ParquetTable, file: int, columns: Sequence[str]) -> None:
         stored = source.columns.of_file(file)
         self._path, self._origins = source.files[file].path, source.columns.origins
-        self._fields = {name: source.schema.field(name).remove_metadata() for name in columns}
+        self._schema = pa.schema([source.fields[name] for name in columns])
         self._constants = {name: values[file] for name, values in source.partitions.items() if name in columns}
         held = {name: stored[name] for name in columns if name in stored and name not in self._constants}
         self.dotted = {name: column.dotted for name, column in held.items()}
@@ -137,15 +137,14 @@ class RowsOfFile:
         for outer, paths in self._inner.items():
             values |= dict(zip(paths, flat_values(rows[outer], list(paths.values())), strict=True))
         arrays = []
-        for name, field in self._fields.items():
+        for name, type_ in zip(self._schema.names, self._schema.types, strict=True):
             if name in values:
-                other = self._origins.get(name)
-                arrays.append(decoded(values[name], name, field.type, self._path, other=other))
+                arrays.append(decoded(values[name], name, type_, self._path, other=self._origins.get(name)))
             elif name in self._constants:
                 arrays.append(pa.repeat(self._constants[name], rows.num_rows))
             else:
-                arrays.append(pa.nulls(rows.num_rows, field.type))
-        return pa.Table.from_arrays(arrays, schema=pa.schema(list(self._fields.values())))
+                arrays.append(pa.nulls(rows.num_rows, type_))
+        return pa.Table.from_arrays(arrays, schema=self._schema)
 
 
 def _rows_of_range(source: ParquetTable, chunk: Chunk, columns: list[str]) -> Iterator[pa.Table]:

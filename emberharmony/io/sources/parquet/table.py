@@ -86,6 +86,11 @@ class ParquetTable:
             raise DataError(f"source.columns names {listed(unknown)}, which {self.files[0].path} does not have.")
         return schema
 
+    @cached_property
+    def fields(self) -> dict[str, pa.Field]:
+        """The columns of `schema` as they are read, without metadata."""
+        return {field.name: field.remove_metadata() for field in self.schema}
+
     def check_readable(self, names: Iterable[str]) -> None:
         """Refuse columns whose values would not mean the same in all files.
 
