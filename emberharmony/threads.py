@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import copy_context
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -85,11 +85,16 @@ def threads_for(block_bytes: int) -> int:
 
 
 def each_block(work: Callable[[T], None], blocks: Sequence[T], *, n_threads: int | None = None) -> None:
-    """Call `work` for every block, on as many threads as a computation may use; BLAS uses one thread in each of them."""
-    n_threads = min(n_threads or compute_threads(), len(blocks))
+    """Call `work` for every block, on as many threads as a computation may use; BLAS uses one thread in each of them.
+
+    A single block has one thread of BLAS too, because the last bits of a product depend on their number. Only blocks so large
+    that `n_threads` is 1 leave BLAS all threads.
+    """
+    n_allowed = n_threads or compute_threads()
+    n_threads = min(n_allowed, len(blocks))
     if n_threads < 2:
-        for block in blocks:
-            work(block)
+        with _controller().limit(limits=1, user_api="blas") if n_allowed > 1 else nullcontext():
+            _do_all(work, blocks)
         return
     with _controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
         # A new thread does not inherit the context, which holds the backend's choice.
