@@ -6,12 +6,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emberharmony import ops
 from emberharmony.backend import select, using_backend
 from emberharmony.typing import FeatureBlock
 
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_TRANSPOSED_ROWS = 400  # they stay in cache
 _LARGEST_IN_FLOAT32 = 1e14
 """Sums of products of larger numbers may overflow float32."""
 
@@ -63,12 +65,29 @@ def rows_with_ones(rows: FeatureBlock, n_rows: int) -> Any:
     n_features, n_given = rows.shape
     dtype = compute_dtype()
     if on_host():
-        table = np.zeros((n_rows, n_features + 1), np.float64 if dtype == ops.float64 else np.float32)
-        # Copied first: features a power of two apart would evict each other from the cache during the transposition.
-        table[:n_given, :-1] = rows.copy().T
-        table[:n_given, -1] = 1.0
-        return ops.asarray(table)
+        table = np.empty((n_rows, n_features + 1), np.float64 if dtype == ops.float64 else np.float32)
+        return ops.asarray(fill_with_ones(table, rows))
     values = ops.astype(ops.asarray(np.ascontiguousarray(rows)), dtype)
     with_ones = ops.concat([values, ops.ones((1, n_given), dtype=dtype)], axis=0)
     nothing = ops.zeros((n_features + 1, n_rows - n_given), dtype=dtype)
     return ops.concat([with_ones, nothing], axis=1).mT
+
+
+def fill_with_ones(table: NDArray[Any], rows: FeatureBlock) -> NDArray[Any]:
+    """Fill a matrix with rows, each with a one appended, and zeros below them.
+
+    Parameters
+    ----------
+    table : array of shape (n_rows, n_features + 1)
+        The matrix, which is returned.
+    rows : array of shape (n_features, <= n_rows)
+        Consecutive rows of a series.
+    """
+    n_given = rows.shape[1]
+    for begin in range(0, n_given, _TRANSPOSED_ROWS):
+        some = slice(begin, min(begin + _TRANSPOSED_ROWS, n_given))
+        # Copied first: features a power of two apart would evict each other from the cache during the transposition.
+        table[some, :-1] = rows[:, some].copy().T
+    table[:n_given, -1] = 1.0
+    table[n_given:] = 0.0
+    return table
