@@ -13,6 +13,7 @@ from emberharmony.errors import PlanError
 from emberharmony.settings import Section
 from emberharmony.stats.eigenspaces import leading_eigenvectors
 from emberharmony.stats.explained import ExplainedSquares
+from emberharmony.stats.places import blocks_of
 from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, on_host, wide_enough_for
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.threads import each_block, one_blas_thread, threads_for
@@ -167,7 +168,7 @@ class WindowPCA:
             out[:, block] = ops.astype(ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()
 
         window_bytes = 8 * (at_once * self.n_features + self.n_features + 3 * self.n_components)
-        each_block(score, _blocks(starts, step, step * self.stride), n_threads=threads_for(step * window_bytes))
+        each_block(score, blocks_of(starts, step, step * self.stride), n_threads=threads_for(step * window_bytes))
         return out
 
     def explained_squares(self, scores: FeatureBlock, rows: FeatureBlock, starts: IntArray, /) -> ExplainedSquares:
@@ -209,16 +210,6 @@ class WindowPCA:
         total = float(arrays["total_variance"][0])
         parts = (arrays["mean"], arrays["components"], arrays["explained_variance"])
         return cls(size, stride, n_windows, *parts, total)
-
-
-def _blocks(starts: IntArray, n_windows: int, n_rows: int) -> list[slice]:
-    """Cut windows into blocks of at most `n_windows`, which begin in at most `n_rows` rows."""
-    blocks, begin = list[slice](), 0
-    while begin < len(starts):
-        stop = min(begin + n_windows, int(np.searchsorted(starts, starts[begin] + n_rows)))
-        blocks.append(slice(begin, stop))
-        begin = stop
-    return blocks
 
 
 def _rows_of_windows(x: Any, starts: IntArray, stride: int) -> Callable[[int], Any]:

@@ -34,33 +34,6 @@ def series_bounds(start: int, n_rows: int, borders: IntArray) -> Bounds:
     return Bounds(np.concatenate([[-start], borders]), np.concatenate([borders, [n_rows]]))
 
 
-class Kept(NamedTuple):
-    """Some rows of a block, as rows of a block of their own."""
-
-    places: IntArray | slice
-    start: int
-    borders: IntArray
-
-
-def without_last(n: int, *, start: int, n_rows: int, borders: IntArray) -> Kept:
-    """Return all rows of a block but the last `n` of each series.
-
-    Examples
-    --------
-    >>> kept = without_last(2, start=5, n_rows=9, borders=np.array([1, 5]))  # series of 1, 4 and 4 rows
-    >>> kept.places.tolist(), kept.start, kept.borders.tolist()
-    ([1, 2, 5, 6], 0, [2])
-    """
-    if not len(borders) or not n:
-        return Kept(slice(0, max(n_rows - n, 0)), start, borders)
-    firsts, stops = np.concatenate([[0], borders]), np.concatenate([borders, [n_rows]])
-    lengths = np.maximum(stops - firsts - n, 0)
-    ends = np.cumsum(lengths)
-    places = np.repeat(firsts - (ends - lengths), lengths) + np.arange(ends[-1])
-    some = np.flatnonzero(lengths)
-    return Kept(places, start if lengths[0] else 0, ends[some[:-1]])
-
-
 def window_places(size: int, stride: int, *, start: int, n_rows: int, borders: IntArray) -> IntArray:
     """Return the first rows, as places in the block, of its complete windows.
 
@@ -74,9 +47,29 @@ def window_places(size: int, stride: int, *, start: int, n_rows: int, borders: I
     if not len(borders):
         return np.arange(-start % stride, n_rows - size + 1, stride)
     origins, stops = series_bounds(start, n_rows, borders)
-    firsts = origins.copy()
-    firsts[0] = -start % stride
+    origins[0] = -start % stride  # of the first window
+    return places_of_series(origins, stops, size, stride)
+
+
+def places_of_series(firsts: IntArray, stops: IntArray, size: int, stride: int) -> IntArray:
+    """Return the places of windows, one every `stride` rows in each series, given its first one and where the series stops."""
     counts = np.maximum((stops - firsts - size) // stride + 1, 0)
     before = np.cumsum(counts) - counts  # windows of earlier series
     places: IntArray = np.repeat(firsts - stride * before, counts) + stride * np.arange(counts.sum())
     return places
+
+
+def blocks_of(places: IntArray, n_places: int, n_rows: int) -> list[slice]:
+    """Cut ascending places into blocks of at most `n_places`, each of which spans at most `n_rows` rows.
+
+    Examples
+    --------
+    >>> blocks_of(np.array([0, 1, 2, 3, 90, 95]), n_places=3, n_rows=50)
+    [slice(0, 3, None), slice(3, 4, None), slice(4, 6, None)]
+    """
+    blocks, begin = list[slice](), 0
+    while begin < len(places):
+        stop = min(begin + n_places, int(np.searchsorted(places, places[begin] + n_rows)))
+        blocks.append(slice(begin, stop))
+        begin = stop
+    return blocks

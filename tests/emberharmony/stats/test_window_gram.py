@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emberharmony import threads
-from emberharmony.stats import WindowGram, window_gram
+from emberharmony.stats import WindowGram, lags
 from emberharmony.stats.window_gram import merge_segments
 from tests.series import SeveralSeries, built_windows, places_by_trying, several_series
 
@@ -100,8 +100,8 @@ def test_equals_built_windows(backend, n_features, n_rows, size, strides, start)
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_whatever_the_blocks_and_periods(backend, monkeypatch, block, longest, n_threads):
     """Small blocks, and every kind of plan: one period for all strides, for some, for none; on any number of threads."""
-    monkeypatch.setattr(window_gram, "_HOST_BLOCK_ROWS", block)
-    monkeypatch.setattr(window_gram, "_MAX_PERIOD", longest)
+    monkeypatch.setattr(lags, "_HOST_BLOCK_ROWS", block)
+    monkeypatch.setattr(lags, "_MAX_PERIOD", longest)
     monkeypatch.setattr(threads, "compute_threads", lambda: n_threads)
     rows = random_rows(2, 333)
     for start in (0, 4):
@@ -117,13 +117,6 @@ def test_threads_change_no_last_bit(monkeypatch):
         grams.append(WindowGram.of(rows, start=0, size=5, stride=3).gram)
     np.testing.assert_array_equal(grams[1], grams[0])
     np.testing.assert_array_equal(grams[2], grams[0])
-
-
-def test_strides_share_a_period_where_it_is_short():
-    shared = window_gram._sharing_a_period
-    assert shared([1, 3, 5], size=5, width=46) == [[1, 3, 5]]
-    assert shared([2, 7, 11, 13], size=5, width=46) == [[2, 7], [11], [13]]
-    assert shared([1, 3, 5], size=24, width=1000) == [[1], [3], [5]]  # 144 MB each would be 180 together
 
 
 def test_strides_of_thousands_of_rows(backend):

@@ -1,0 +1,136 @@
+"""Sums of products of rows at every lag within a window, and the Gram matrices that they make up.
+
+Overlapping windows share rows. Block (i, j) of the Gram matrix of windows is the sum of the products ``x[p] x[p + j - i].T``
+over all rows ``p`` that are at position `i` of a window; it depends only on the lag ``j - i`` and on ``i`` modulo the stride.
+The rows are therefore cut into lines whose length (the period) is a multiple of the strides. For each place in a line, one
+matrix product multiplies the rows at that place with the rows up to a window's length after them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from emberharmony import ops
+from emberharmony.stats.gathering import Gathering
+from emberharmony.stats.places import blocks_of
+from emberharmony.stats.rows import on_host, rows_with_ones
+from emberharmony.threads import each_block, threads_for
+from emberharmony.typing import FeatureBlock, FloatArray, IntArray
+
+_MAX_PRODUCT_BYTES = 64 * 2**20  # products of the strides that share a period
+_MAX_PERIOD = 64  # shared period: a series needs many lines for its products to be large
+_HOST_BLOCK_ROWS = 6_000  # a block and its products stay in cache
+_DEVICE_BLOCK_ROWS = 262_144
+
+Products = dict[int, FloatArray]
+"""By place in a line: arrays of shape ``(width, reach * width)``."""
+
+
+def sharing_a_period(strides: Sequence[int], *, size: int, width: int) -> list[list[int]]:
+    """Group strides whose common period is short, so that sharing products pays."""
+    groups: list[list[int]] = []
+    for stride in sorted(strides):
+        for group in groups:
+            period = period_of([*group, stride], size)
+            if period <= _MAX_PERIOD and 8 * period * size * width**2 <= _MAX_PRODUCT_BYTES:
+                group.append(stride)
+                break
+        else:
+            groups.append([stride])
+    return groups
+
+
+def period_of(strides: Sequence[int], size: int) -> int:
+    """Return the smallest common multiple of the strides that is at least a window long.
+
+    Examples
+    --------
+    >>> period_of([1, 3], 5), period_of([7], 5)
+    (6, 7)
+    """
+    return math.lcm(*strides) * -(-size // math.lcm(*strides))
+
+
+def reaches_of(period: int, phases: Mapping[int, int], size: int) -> dict[int, int]:
+    """Return, for each row of a period that lies in a window, the most rows from it to the end of a window."""
+    reaches = {p: max(size - (p - phase) % stride for stride, phase in phases.items()) for p in range(period)}
+    return {p: reach for p, reach in reaches.items() if reach > 0}
+
+
+def lagged_products(rows: FeatureBlock, period: int, reaches: Mapping[int, int]) -> Products:
+    """Return the sums of ``x[p] [x[p], x[p + 1], ...].T`` over the rows at place `p` of their period.
+
+    The arrays have shape ``(width, reaches[p] * width)``. One thread sums each, block after block, so that the number of
+    threads does not change the last bit.
+    """
+    n_rows, width, here = rows.shape[1], rows.shape[0] + 1, on_host()
+    block_rows = max((_HOST_BLOCK_ROWS if here else _DEVICE_BLOCK_ROWS) // period, 4) * period
+    sums = {p: np.zeros((width, reach * width)) for p, reach in reaches.items()}
+
+    def add_up(some: Sequence[int]) -> None:
+        for begin in range(0, n_rows, block_rows):
+            n = min(block_rows, period * -(-(n_rows - begin) // period))
+            # One period more than the rows of the block: its last rows are multiplied with the rows after it.
+            flat = ops.reshape(rows_with_ones(rows[:, begin : begin + n + period], n + period), (-1,))
+            for p in some:
+                lines = ops.reshape(flat[p * width : (p + n) * width], (n // period, period * width))
+                sums[p] += (lines[:, :width].mT @ lines[:, : reaches[p] * width]).numpy()
+
+    # Each thread transposes all rows for its own places; on a device, each would transfer all of them again.
+    n_threads = threads_for(12 * width * block_rows) if here else 1
+    places = list(reaches)
+    each_block(add_up, [places[i::n_threads] for i in range(min(n_threads, len(places)))], n_threads=n_threads)
+    return sums
+
+
+def line_products(rows: FeatureBlock, starts: IntArray, stops: IntArray, period: int, reaches: Mapping[int, int]) -> Products:
+    """Return the same sums over the rows of lines that are cut from many series.
+
+    Parameters
+    ----------
+    rows : array of shape (n_features, n_rows)
+        Rows of the series.
+    starts : int64 array of shape (n_lines,)
+        Places in `rows`, ascending, where the lines begin.
+    stops : int64 array of shape (n_lines,)
+        Places after the last row of each line's series.
+    period, reaches : int, mapping
+        Rows of a line, and for each place in it the rows that its row is multiplied with.
+    """
+    width, here, length = rows.shape[0] + 1, on_host(), period + max(reaches.values()) - 1
+    block_rows = _HOST_BLOCK_ROWS if here else _DEVICE_BLOCK_ROWS
+    sums = {p: np.zeros((width, reach * width)) for p, reach in reaches.items()}
+    blocks = blocks_of(starts, max(block_rows // period, 4), block_rows)
+
+    def add_up(some: Sequence[int]) -> None:
+        gathering = Gathering(rows, length)
+        for block in blocks:
+            lengths = np.minimum(stops[block] - starts[block], period)
+            order = np.argsort(-lengths, kind="stable")  # lines that end before a place are the last, and are left out
+            lines = gathering.windows(starts[block][order], stops=stops[block][order])
+            for p in some:
+                n = int(np.count_nonzero(lengths > p))
+                reached = slice(p * width, (p + reaches[p]) * width)
+                sums[p] += (lines[:n, p * width : (p + 1) * width].mT @ lines[:n, reached]).numpy()
+
+    n_threads = threads_for(32 * width * block_rows) if here else 1
+    places = list(reaches)
+    each_block(add_up, [places[i::n_threads] for i in range(min(n_threads, len(places)))], n_threads=n_threads)
+    return sums
+
+
+def gram_of_products(products: Products, period: int, phase: int, size: int, stride: int) -> FloatArray:
+    """Return the Gram matrix of all windows of the zero-padded series, from its lagged products."""
+    width = len(next(iter(products.values())))
+    gram = np.empty((size, width, size, width))
+    for lag in range(size):
+        for residue in range(min(stride, size - lag)):
+            places = range((phase + residue) % stride, period, stride)
+            total = sum(products[p][:, lag * width : (lag + 1) * width] for p in places)
+            for i in range(residue, size - lag, stride):
+                gram[i, :, i + lag] = total
+                gram[i + lag, :, i] = np.transpose(total)
+    return gram.reshape(size * width, size * width)
