@@ -137,7 +137,8 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     block = steps.encode(rows, steps.datetime_features(rows, fitted), fitted)
     carried = rows.select([ROW_NUMBER, *plan.roles.carried])
     # Only windows ask where a series began. A state's windows are projected later, when featurize has counted the series.
-    starts = _series_starts(run, chunk.index) if job.fits else dict.fromkeys(plan.splits, 0)
+    counted = job.fits and windows.strides
+    starts = _series_starts(run, chunk.index) if counted else dict.fromkeys(plan.splits, 0)
     segments = segments_by_split(carried, block, codes, starts, plan.order)
     files, encoding = list[FileRecord](), feature_encoding(fitted)
     if not job.fits:

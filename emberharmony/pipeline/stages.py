@@ -60,7 +60,7 @@ def _fit_pca(run: Run, _chunk: Chunk, backend: str, _steps: Steps) -> Receipt:
 
 
 def _publish(run: Run, _chunk: Chunk, _backend: str, _steps: Steps) -> None:
-    publish(run, [stage.name for stage in stages_of(run.plan.spec) if not stage.once])
+    publish(run, [stage.name for stage in stages_of(run.plan.spec, arranges=bool(run.plan.inputs)) if not stage.once])
 
 
 PARTITIONS = Stage(PARTITION, "partition", partition_input, 12)

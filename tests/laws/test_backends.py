@@ -29,6 +29,10 @@ JOBS = {
         "datetime": {"cycle": "calendar", "time_zone": "Europe/Berlin", "epoch": True},
         "windows": {"size": 3, "strides": [1, 2, 4]},
     },
+    "many series with gaps": {
+        "columns": COLUMNS | {"entity": "flag"},
+        "windows": {"size": 3, "strides": [1, 2], "max_gap": 9000},
+    },
 }
 
 

@@ -34,14 +34,28 @@ def plain(folder) -> dict[str, str]:
     return contents(folder / "plain")
 
 
+MANY_SERIES = {
+    "columns": {"time": "t", "entity": "color", "target": "y", "drop": ["name"]},
+    "windows": {"size": 3, "strides": [1, 2], "max_gap": 43_200},
+}
+
+
+@pytest.fixture(scope="module")
+def plain_series(folder) -> dict[str, str]:
+    run(parse_job(small_job(folder, sink="plain-series", **MANY_SERIES)))
+    return contents(folder / "plain-series")
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_engine_publishes_what_the_plain_loop_does(plain, folder, engine):
+def test_every_engine_publishes_what_the_plain_loop_does(plain_series, folder, engine):
+    """Rows of many series, which are shuffled: each stage that there is runs on the engine."""
     if engine == "ray" and importlib.util.find_spec("prefect_ray") is None:
         pytest.skip("Ray is not installed: pip install 'emberharmony[ray]'")
-    job = small_job(folder, sink=engine, runtime={"engine": engine, "workers": 2, "granularity": "chunk"})
-    outcome = run(parse_job(job))
+    runtime = {"engine": engine, "workers": 2, "granularity": "chunk"}
+    outcome = run(parse_job(small_job(folder, sink=engine, runtime=runtime, **MANY_SERIES)))
     assert outcome.engine == engine
-    assert contents(folder / engine) == plain
+    assert {"partition", "arrange"} <= {*outcome.manifest.computed}
+    assert contents(folder / engine) == plain_series
 
 
 @pytest.mark.parametrize(
