@@ -76,10 +76,15 @@ class WindowLoader:
 
     Examples
     --------
-    >>> train = WindowLoader("data/flights-features", split="train", stride=1, shuffle=True)  # doctest: +SKIP
-    >>> for features, label, keys in train:  # doctest: +SKIP
-    ...     print(features.shape, label.shape, keys.column_names)
-    (256, 5, 249) (256,) ['first_row', 'last_row', 'start_time', 'end_time']
+    For the result of the demo (the README and ``examples/train_torch.py`` train models on it)::
+
+        train = WindowLoader("data/flights-features", split="train", stride=1, shuffle=True)
+        for features, label, keys in train:
+            ...  # float32 of shape (256, 5, 249), float64 of shape (256,), a pyarrow.Table of 256 rows
+
+    >>> WindowLoader("nowhere", split="train", stride=1)
+    Traceback (most recent call last):
+    emberharmony.errors.DataError: Nothing is published at ...nowhere. Name the `sink.path` of a job that `run` or ...
     """
 
     def __init__(
@@ -96,7 +101,7 @@ class WindowLoader:
         world_size: int = 1,
         buffer_rows: int = 262_144,
     ) -> None:
-        self.batch_size = _whole("batch_size", batch_size, least=1)
+        self.batch_size, stride = _whole("batch_size", batch_size, least=1), _whole("stride", stride, least=1)
         self._buffer_rows = _whole("buffer_rows", buffer_rows, least=1)
         self._shuffle, self._seed = bool(shuffle), _whole("seed", seed, least=0)
         world_size, rank = _whole("world_size", world_size, least=1), _whole("rank", rank, least=0)
@@ -105,10 +110,10 @@ class WindowLoader:
         self._snapshot = Snapshot.of(open_result(result).published)
         manifest = self._snapshot.manifest
         _check_one_of(str(stride), manifest.strides, "stride", result)
-        _check_one_of(split, manifest.rows, "split", result)
+        _check_one_of(str(split), manifest.rows, "split", result)
         layout = _layout_of(manifest)
         rows = SplitRows(self._snapshot, split, target=layout.roles.target)
-        index = index_windows(rows, _order_of(manifest, layout.roles, rows.schema), reach=layout.reach, stride=int(stride))
+        index = index_windows(rows, _order_of(manifest, layout.roles, rows.schema), reach=layout.reach, stride=stride)
         self._reader = WindowReader(layout, rows, index)
         self.feature_names = manifest.features
         self.n_windows = int(index.counts.sum())
@@ -118,7 +123,7 @@ class WindowLoader:
         self._identity = {
             "result": manifest.fingerprint,
             "split": split,
-            "stride": int(stride),
+            "stride": stride,
             "batch_size": self.batch_size,
             "shuffle": self._shuffle,
             "seed": self._seed,

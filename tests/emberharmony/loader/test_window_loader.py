@@ -165,6 +165,8 @@ def test_a_state_of_something_else_is_refused(result):
     ("setting", "error", "message"),
     [
         ({"split": "tran"}, PlanError, "no split 'tran'. Did you mean 'train'"),
+        ({"split": None}, PlanError, "no split 'None'"),
+        ({"stride": "1"}, TypeError, "`stride` is a whole number, got '1'"),
         ({"stride": 4}, PlanError, "no stride '4'. It has: 1, 2"),
         ({"batch_size": 0}, ValueError, "`batch_size` is at least 1, got 0"),
         ({"batch_size": 2.0}, TypeError, "`batch_size` is a whole number, got 2.0"),
