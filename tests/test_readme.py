@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from flows.config.job import parse_job
+from flows.flights import prepare_weather
 
 pytestmark = pytest.mark.xdist_group("readme")  # its commands follow one another
 
@@ -40,6 +41,7 @@ def newcomer(tenth_of_flights: Path, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("newcomer")
     (folder / "data").mkdir()
     shutil.copy(tenth_of_flights, folder / "data" / "flights.parquet")
+    prepare_weather(folder / "data" / "weather.parquet")
     shutil.copytree(ROOT / "configs", folder / "configs")
     (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
     return folder
