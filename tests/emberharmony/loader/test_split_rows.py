@@ -41,7 +41,7 @@ def test_a_damaged_part_is_an_error(tmp_path, damage):
         list(of_job)
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, 2_047, 2_048, 2_049, 5_000])
+@pytest.mark.parametrize("n_rows", [0, 1, 1_023, 1_024, 1_025, 5_000])
 def test_columns_become_rows(n_rows):
     values = np.random.default_rng(0).normal(size=(n_rows, 3)).astype(np.float32)
     table = pa.table(

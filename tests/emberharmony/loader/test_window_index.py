@@ -106,15 +106,15 @@ def test_windows_of_many_series(tmp_path_factory, lengths, jumps, layout, size, 
         assert [None if pd.isna(name) else name for name in keys["name"].iloc[order]] == [names[place] for place in first]
 
 
-@pytest.mark.parametrize("chunk_rows", [23, 400])
-def test_windows_of_a_job_of_many_series(tmp_path, chunk_rows):
+@pytest.mark.parametrize(("chunk_rows", "horizon"), [(23, 2), (400, 0)])
+def test_windows_of_a_job_of_many_series(tmp_path, chunk_rows, horizon):
     """They have the keys and targets of the published windows, in the same order."""
     table = small_table(400, order="shuffled")
     numbers = np.random.default_rng(0).integers(0, 9, 400) ** 2 // 7
     table = table.append_column("sensor", pa.array([None if number == 4 else f"s{number}" for number in numbers]))
     source = write_table(table, tmp_path / "t.parquet", group_rows=90)
     columns = {"time": "t", "target": "y", "drop": ["name"], "entity": ["sensor"]}
-    windows = {"size": 4, "strides": [1, 3], "max_gap": "P1D"}
+    windows = {"size": 4, "strides": [1, 3], "max_gap": "P1D", "horizon": horizon}
     published = run_small(source, tmp_path / "out", columns=columns, windows=windows, runtime={"chunk_rows": chunk_rows})
     assert published.manifest["series"]["train"]
     for split in SPLITS:
