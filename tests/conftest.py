@@ -30,8 +30,11 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
-LONGEST_GROUPS = ("bigquery", "pools", "prefect", "wheel", "readme")
-"""Groups that take minutes, longest first. One worker runs all tests of a group, so these start before all other tests."""
+LONGEST_GROUPS = ("pools", "prefect", "bigquery-sink", "bigquery-job", "wheel", "readme")
+"""Groups that take minutes, longest first. One worker runs all tests of a group, so these start before all other tests.
+
+The tests with BigQuery are two groups, each with a server of its own: together they would take longer than all others.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

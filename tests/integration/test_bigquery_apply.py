@@ -20,7 +20,7 @@ from emberharmony.report.plan_report import plan_report
 from flows.config.job import ApplyJob, FitJob, parse_job
 from flows.engines.local import LocalEngine
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-job")
 
 RUNTIME = {"engine": "local", "backend": "numpy", "max_memory_gb": 4, "workers": 1}
 

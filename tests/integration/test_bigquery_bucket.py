@@ -24,7 +24,7 @@ from tests.integration.test_bigquery_sink import (
     table,
 )
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-sink")
 
 BUCKET = "gs://staging"
 

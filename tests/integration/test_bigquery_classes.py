@@ -11,7 +11,7 @@ from emberharmony.features import TerabyteFeatureExtractor
 from emberharmony.io.sources.bigquery.order import sort_rows
 from emberharmony.notebook import feature_extractor
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-sink")
 
 DROPPED = ["dep_time", "dep_delay", "arr_time", "air_time", "month", "day", "hour", "tailnum"]
 

@@ -16,7 +16,7 @@ from emberharmony.io.bigquery import BigQueryConnection
 from emberharmony.io.bigquery import connection as connection_module
 from emberharmony.io.bigquery.connection import find_credentials
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-sink")
 
 
 @pytest.fixture(autouse=True)

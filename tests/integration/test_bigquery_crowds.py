@@ -21,7 +21,7 @@ from flows.config.job import parse_job
 from flows.run import run
 from tests.jobs import assert_published_alike, read_published
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-job")
 
 COLUMNS = {"time": "day", "target": "distance"}
 

@@ -23,7 +23,7 @@ from emberharmony.features.columns import FeatureColumn
 from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 
-pytestmark = [pytest.mark.xdist_group("bigquery"), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.xdist_group("bigquery-sink"), pytest.mark.filterwarnings("ignore")]
 
 COLUMNS = ["time_hour", "carrier", "distance", "temp", "arr_delay", "overnight"]
 

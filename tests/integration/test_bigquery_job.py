@@ -24,7 +24,7 @@ from flows.run import run
 from tests.integration.conftest import ROOT
 from tests.laws.test_memory import measured
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-job")
 
 
 def connection_of(connection) -> dict:

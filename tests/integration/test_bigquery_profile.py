@@ -25,7 +25,7 @@ from emberharmony.io.sources.bigquery.profile import ProfileSpec, profile_sql
 from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-sink")
 
 COLUMNS = [
     FeatureColumn("x", "numeric"),

@@ -19,7 +19,7 @@ from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.read import ReadSpec, read_rows
 from tests.integration.bigquery_faults import Broken, Faults
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-sink")
 
 N_ROWS = 250_000  # three streams of the emulator
 N_LONG = 2_200_000  # three messages of one stream

@@ -32,7 +32,7 @@ from flows.run import run
 from tests.integration.bigquery_faults import Broken, Faults
 from tests.jobs import small_table
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-job")
 
 TOKEN = "ya29.a-very-secret-token"
 KEY_ID = "a-very-secret-key-id"

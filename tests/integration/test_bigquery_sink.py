@@ -31,7 +31,7 @@ from emberharmony.io.sinks.bigquery.tables import OutputTable, Part
 from emberharmony.io.store.local import LocalStore
 from tests.integration.bigquery_faults import Broken, Faults
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-sink")
 
 SPLITS = ("train", "validation", "test")
 DAY = dt.timedelta(days=1)

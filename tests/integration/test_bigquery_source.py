@@ -26,7 +26,7 @@ from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import NO_ROWS, Chunk, cut_times, time_buckets
 from emberharmony.planning.partitions import TimePartitions
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-job")
 
 TIME = "time_hour"
 

@@ -16,7 +16,7 @@ from emberharmony.io.sources.bigquery import read as read_module
 from flows.config.job import parse_job
 from flows.run import run
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-sink")
 
 COLUMNS = ("time_hour", "arr_delay", "carrier", "distance", "overnight")
 

@@ -29,7 +29,7 @@ from tests.integration.test_bigquery_sink import (
 )
 from tests.jobs import small_table, write_table
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-sink")
 
 
 class Regional(HttpFaults):

@@ -23,7 +23,7 @@ from tests.jobs import SPLITS, assert_published_alike, read_published, run_small
 from tests.laws.test_reference import NULLABLE
 from tests.references import reference_job
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-job")
 
 COLUMNS = {"target": "y", "passthrough": ["name"]}
 RANKED = "SELECT *, RANK() OVER (ORDER BY y) AS y_rank FROM unordered.one"
