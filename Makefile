@@ -8,7 +8,13 @@ LOCK := pyproject.toml constraints.txt
 
 # Tests run in parallel processes: one compute thread for each is faster than many that compete.
 export OMP_NUM_THREADS ?= 1
-PYTEST_WORKERS ?= 2
+# Many tests wait for servers and for other processes, so that two cores have time for four workers.
+PYTEST_WORKERS ?= 4
+# The tests start some hundred processes, which would compile our modules each time.
+unexport PYTHONDONTWRITEBYTECODE
+# Where the tests write: in memory if there is room, since each file and each commit of a server's database is flushed to disk.
+SCRATCH ?= $(shell test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'NR == 2 {print $$4}')" -gt 6000000 \
+	&& echo /dev/shm || echo "$${TMPDIR:-/tmp}")
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -60,7 +66,8 @@ contracts: $(VENV)/.test ## check the direction of imports
 	$(BIN)/lint-imports
 
 pytest: $(VENV)/.test emulator ## run doctests and tests
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup --durations 25
+	@scratch=$$(mktemp -d "$(SCRATCH)/emberharmony-XXXXXX"); trap 'rm -rf "$$scratch"' EXIT INT TERM; \
+	TMPDIR="$$scratch" $(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup --durations 25
 
 format: $(VENV)/.test ## format the code
 	$(BIN)/ruff check --fix
