@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from google.cloud import bigquery
 
 from emberharmony.io.bigquery import BigQueryConnection, RetrySpec, TableName
 from emberharmony.io.bigquery.schema import table_fields
+from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
+from emberharmony.io.sinks.bigquery.tables import OutputTable
+from tests.integration.bigquery_tables import METHODS, Published, make_table
 from tests.integration.emulator import server
 
 collect_ignore = ["emulator/quick.py"]  # for the emulator's own Python
@@ -106,3 +110,35 @@ def _loaded(connection: BigQueryConnection, path: Path, table: str) -> Flights:
         with path.open("rb") as file:
             clients.jobs.load_table_from_file(file, str(name), job_config=config, job_id=table).result()
     return Flights(name, path)
+
+
+# ---- of the sink ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dataset(connection, request) -> Iterator[str]:
+    name = f"sink_{abs(hash(request.node.nodeid))}"
+    with connection.open() as clients:
+        clients.jobs.create_dataset(name)
+        yield name
+        clients.jobs.delete_dataset(name, delete_contents=True)  # the server takes longer with every table that it has
+
+
+@pytest.fixture
+def table(tmp_path) -> OutputTable:
+    return make_table(tmp_path / "features")
+
+
+@pytest.fixture
+def spec(connection, dataset) -> BigQuerySinkSpec:
+    return BigQuerySinkSpec(dataset=dataset, path="unused", connection=connection, labels={"team": "air"})
+
+
+@pytest.fixture
+def published(connection, dataset) -> Published:
+    return Published(connection, dataset)
+
+
+@pytest.fixture(params=METHODS)
+def by_method(request, spec) -> BigQuerySinkSpec:
+    return dataclasses.replace(spec, **METHODS[request.param])

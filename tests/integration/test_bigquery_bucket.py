@@ -1,5 +1,5 @@
 """Files through Google's own client to a server of Cloud Storage, and from there into tables; none of them is left behind."""
-# ruff: noqa: F401, F811 - fixtures of the sink's tests
+# ruff: noqa: F401 - fixtures of the sink's tests
 
 from __future__ import annotations
 
@@ -12,17 +12,7 @@ from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.sinks.bigquery.bucket import check_writable, remove_all, upload
 from emberharmony.io.sinks.bigquery.publication import Publication
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
-from tests.integration.test_bigquery_sink import (
-    HttpFaults,
-    Published,
-    dataset,
-    expected,
-    make_run,
-    open_with,
-    published,
-    spec,
-    table,
-)
+from tests.integration.bigquery_tables import HttpFaults, Published, expected, make_run, open_with
 
 pytestmark = pytest.mark.xdist_group("bigquery-sink")
 

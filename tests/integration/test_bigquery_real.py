@@ -31,7 +31,7 @@ from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.spec import PipelineSpec
 from flows.config.job import Job, parse_job
 from flows.run import run
-from tests.integration.test_bigquery_sink import METHODS, Published, expected, make_run, make_table
+from tests.integration.bigquery_tables import METHODS, Published, expected, make_run, make_table
 
 PROJECT = os.environ.get("EMBERHARMONY_BIGQUERY_PROJECT")
 DATASET = os.environ.get("EMBERHARMONY_BIGQUERY_DATASET")

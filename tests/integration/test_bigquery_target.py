@@ -1,5 +1,4 @@
 """Where a run's tables lie, and what becomes of them when they were removed by hand or cannot be."""
-# ruff: noqa: F401, F811 - fixtures of the sink's tests
 
 from __future__ import annotations
 
@@ -15,18 +14,7 @@ from emberharmony.io.sinks.bigquery.publication import Publication
 from emberharmony.io.sinks.bigquery.tables import OutputTable
 from flows.config.job import Job, parse_job
 from flows.run import run
-from tests.integration.test_bigquery_sink import (
-    HttpFaults,
-    Published,
-    dataset,
-    expected,
-    make_run,
-    make_table,
-    open_with,
-    published,
-    spec,
-    table,
-)
+from tests.integration.bigquery_tables import HttpFaults, Published, expected, make_run, make_table, open_with
 from tests.jobs import small_table, write_table
 
 pytestmark = pytest.mark.xdist_group("bigquery-sink")
