@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
+from contextlib import suppress
+from datetime import timedelta
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])\s*")
 
 
 class Section:
@@ -52,3 +58,33 @@ def key_docstrings(section: type) -> dict[str, str]:
         if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name)
         if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
     }
+
+
+class _WrittenWithUnits:
+    """Has pydantic read a duration that is written as `2h`, too."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema  # late: a library user who only computes does not need it
+
+        return core_schema.no_info_before_validator_function(length_of_time, handler(source))
+
+
+Duration = Annotated[timedelta, _WrittenWithUnits()]
+"""A length of time in a section of a job: `30s`, `90m`, `2h`, `1d 12h`, `1w`, ISO 8601 (`PT2H`), or a number of seconds."""
+
+
+def length_of_time(value: Any) -> Any:
+    """Return the duration of a text such as `1d 12h`; anything else as it is, for pydantic to read or to refuse.
+
+    Examples
+    --------
+    >>> length_of_time("90m") == length_of_time("1h30m") == length_of_time("1.5 h") == timedelta(minutes=90)
+    True
+    >>> length_of_time("PT90M"), length_of_time("5 hours")
+    ('PT90M', '5 hours')
+    """
+    if not isinstance(value, str) or not re.fullmatch(f"(?:{_LENGTH.pattern})+", value.strip()):
+        return value
+    with suppress(OverflowError):
+        return sum((timedelta(**{_UNITS[unit]: float(n)}) for n, unit in _LENGTH.findall(value)), timedelta(0))
+    return value

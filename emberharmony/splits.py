@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emberharmony.messages import check_distinct
 from emberharmony.ops import random
-from emberharmony.settings import Section
+from emberharmony.settings import Duration, Section
 from emberharmony.typing import IntArray
 
 SPLITS = ("train", "validation", "test")
@@ -45,8 +45,8 @@ class SplitSpec(Section):
     order."""
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Shares of train, validation and test; they add up to 1."""
-    gap: timedelta = timedelta(0)
-    """Rows in this time before a boundary are in no split (temporal only): `P7D`, `PT12H`, or seconds."""
+    gap: Duration = timedelta(0)
+    """Rows in this time before a boundary are in no split (temporal only): `7d`, `12h`, `PT12H`, or seconds."""
     seed: int = 0
     """Seed of the draw (random and hash)."""
     keys: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from emberharmony.settings import Section
+from emberharmony.settings import Duration, Section
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class WindowSpec(Section):
     """Rows of a window."""
     strides: tuple[int, ...] = (1, 3, 5)
     """Rows between the starts of two windows; each stride gives windows and a PCA of its own."""
-    max_gap: timedelta | None = None
-    """Rows further apart in time than this begin another series: `PT2H`, `P1D`, or seconds. By default no gap does."""
+    max_gap: Duration | None = None
+    """Rows further apart in time than this begin another series: `2h`, `90m`, `PT2H`, or seconds. By default no gap does."""
     horizon: int = 0
     """Rows from a window's last one to the row whose target is the window's label, in the same series: 0 for its own last row.
     A window without such a row is left out."""

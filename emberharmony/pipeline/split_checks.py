@@ -176,7 +176,7 @@ def check_neighbours(keys: Mapping[str, Runs], spec: PipelineSpec) -> None:
             raise PlanError(
                 f"Windows of {size} rows need neighbouring rows, and in the {split} split {', '.join(spec.split_keys)} "
                 f"(`split.keys`) changes after {runs.n_rows / runs.n_runs:.1f} rows on average: the windows would mix series. "
-                f"Order the rows by series (a table sorted by the keys, without `columns.time`), run a job for each series, "
+                f"Name what tells the series apart in `columns.entity`, "
                 f"set `split.method: temporal` or `sequential`, or make no windows (`windows.strides: []`)."
             )
 

@@ -15,7 +15,7 @@ MAX_NAMED = 5
 """Number of columns named in one line; the manifest lists all of them."""
 MANY = 0.01
 """Share of rows with a time in common with another row above which the table probably mixes several series."""
-MIXED = "several series may be mixed, and windows run across them; if so, run a job for each series"
+MIXED = "several series may be mixed, and windows run across them; if so, name what tells them apart in `columns.entity`"
 MAX_REASONS = 10
 """Number of lines for columns without features."""
 

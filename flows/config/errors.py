@@ -27,8 +27,8 @@ _TAKES = {
     "tuple_type": "it takes a list, such as [a, b]",
     "dict_type": "it takes names, each with a value, such as {a: 1}",
     "mapping_type": "it takes names, each with a value, such as {a: 1}",
-    "time_delta_parsing": "it takes a length of time, such as P7D, PT12H, or a number of seconds",
-    "time_delta_type": "it takes a length of time, such as P7D, PT12H, or a number of seconds",
+    "time_delta_parsing": "it takes a length of time, such as 30s, 90m, 2h, 1d, PT2H, or a number of seconds",
+    "time_delta_type": "it takes a length of time, such as 30s, 90m, 2h, 1d, PT2H, or a number of seconds",
     "path_type": "it takes a path",
 }
 _EXAMPLES = {

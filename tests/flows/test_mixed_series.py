@@ -47,7 +47,7 @@ def test_rows_of_one_time_are_counted(tmp_path, sensors, chunk_rows, split):
     times = [time for table in published.features.values() for time in table["t"].to_pylist()]
     assert published.manifest["shared_times"] == shared(times) > 200
     assert warnings_of(summary_lines(published.outcome)) == [
-        f"{shared(times)} of {len(times)} {SHARE}; if so, run a job for each series"
+        f"{shared(times)} of {len(times)} {SHARE}; if so, name what tells them apart in `columns.entity`"
     ]
 
 
@@ -58,7 +58,9 @@ def test_the_rows_of_fit_and_apply(tmp_path, sensors):
     outcome = run_job(parse_job(fitted, model=FitJob), LocalEngine())
     train = np.sort(sensors["t"].cast(pa.int64()).to_numpy())[: outcome.manifest.rows["train"]]
     assert outcome.manifest.shared_times == shared(train.tolist())
-    assert warnings_of(summary_lines(outcome)) == [f"{len(train)} of {len(train)} {SHARE}; if so, run a job for each series"]
+    assert warnings_of(summary_lines(outcome)) == [
+        f"{len(train)} of {len(train)} {SHARE}; if so, name what tells them apart in `columns.entity`"
+    ]
 
     applied = places | {"state": str(tmp_path / "fit"), "sink": {"path": str(tmp_path / "applied")}}
     outcome = run_job(parse_job(applied, model=ApplyJob), LocalEngine())
