@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 
+from emberharmony.arrow import OPAQUE
 from emberharmony.errors import DataError
 from emberharmony.io.bigquery.column_types import why_not_written, written_as
 from emberharmony.io.bigquery.connection import library
 from emberharmony.io.sources.parquet.widths import SHORT_TEXT_BYTES, fixed_width
+from emberharmony.nested import FlatColumn, Path
 
 TYPE_KEY: Final = b"bigquery_type"
 """Field metadata that keeps the column's own type, where Arrow has none for it."""
+
+_STRUCTS: Final = ("RECORD", "STRUCT")
+_OPAQUE: Final = ("GEOGRAPHY", "JSON", "INTERVAL", "RANGE")
 
 _ARROW: Final[Mapping[str, pa.DataType]] = {
     "STRING": pa.string(),
@@ -39,14 +44,28 @@ _ARROW: Final[Mapping[str, pa.DataType]] = {
 }
 
 
-def arrow_schema(fields: Sequence[Any], /) -> pa.Schema:
-    """Return the Arrow schema that a table of these `SchemaField`s is read as."""
-    return pa.schema([_arrow_field(field) for field in fields])
+def flat_fields(fields: Sequence[Any], /) -> list[pa.Field]:
+    """Return the columns that a table of these `SchemaField`s is read as; those of a STRUCT are its fields, at any depth.
+
+    Two columns may have one name, see `emberharmony.nested.flat_columns`.
+    """
+    return [column for field in fields for column in _flat_fields(field, (), is_nullable=False)]
+
+
+def _flat_fields(field: Any, outer: Path, *, is_nullable: bool) -> Iterator[pa.Field]:
+    path, is_nullable = (*outer, str(field.name)), is_nullable or field.mode != "REQUIRED"
+    if str(field.field_type).upper() in _STRUCTS and field.mode != "REPEATED":
+        for child in field.fields:
+            yield from _flat_fields(child, path, is_nullable=is_nullable)
+    else:
+        found = _arrow_field(field)
+        flat = FlatColumn(path, found.type, is_nullable).field
+        yield flat.with_metadata((flat.metadata or {}) | found.metadata)
 
 
 def _arrow_field(field: Any) -> pa.Field:
     kind = str(field.field_type).upper()
-    if kind in ("RECORD", "STRUCT"):
+    if kind in _STRUCTS:
         arrow: pa.DataType = pa.struct([_arrow_field(child) for child in field.fields])
     elif kind in _ARROW:
         arrow = _ARROW[kind]
@@ -54,7 +73,8 @@ def _arrow_field(field: Any) -> pa.Field:
         raise DataError(f"Column {field.name!r} is of BigQuery type {kind}, which this version does not know.")
     if field.mode == "REPEATED":
         arrow = pa.list_(arrow)
-    return pa.field(field.name, arrow, nullable=field.mode != "REQUIRED", metadata={TYPE_KEY: kind.encode()})
+    metadata = {TYPE_KEY: kind.encode()} | ({OPAQUE: kind.encode()} if kind in _OPAQUE else {})
+    return pa.field(field.name, arrow, nullable=field.mode != "REQUIRED", metadata=metadata)
 
 
 def bigquery_type(field: pa.Field, /) -> str:
@@ -106,7 +126,7 @@ def _plain(field: Any) -> dict[str, Any]:
 
 def bytes_per_row(columns: pa.Schema, table: Any, /) -> dict[str, float]:
     """Return the decoded bytes of a value of each of `columns`, by a table's metadata."""
-    every = [fixed_width(column.type) for column in arrow_schema(table.schema)]
+    every = [fixed_width(column.type) for column in flat_fields(table.schema)]
     known = [max(width, 1.0) for width in every if width is not None]  # a BOOL takes a byte of what is told
     logical = (table.num_bytes or 0) / max(table.num_rows or 0, 1)
     # Bytes of a row that are not numbers are divided among its strings.

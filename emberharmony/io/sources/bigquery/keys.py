@@ -23,6 +23,7 @@ class Key:
 
     name: str
     kind: str  # BigQuery's type
+    path: str = ""  # of a field of a STRUCT
 
     def __post_init__(self) -> None:
         """Refuse types without ranges of integers."""
@@ -32,7 +33,7 @@ class Key:
     @property
     def sql(self) -> str:
         """The column's quoted name."""
-        return quote(self.name)
+        return quote(self.path or self.name)
 
     @property
     def resolution(self) -> int:

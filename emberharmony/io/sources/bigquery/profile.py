@@ -40,6 +40,7 @@ def profile_table(
     columns: Sequence[FeatureColumn],
     kinds: Mapping[str, str],
     *,
+    paths: Mapping[str, str] | None = None,
     doing: str,
     where: str = "TRUE",
     spec: ProfileSpec | None = None,
@@ -54,6 +55,8 @@ def profile_table(
         The columns, and their kinds.
     kinds : mapping of str to str
         Their BigQuery types.
+    paths : mapping of str to str
+        Their paths, where they are fields of a STRUCT.
     where : str
         Condition on the rows.
 
@@ -66,7 +69,7 @@ def profile_table(
     row: dict[str, Any] = {}
     for first in range(0, max(len(columns), 1), _COLUMNS_PER_STATEMENT):
         part = columns[first : first + _COLUMNS_PER_STATEMENT]
-        sql = profile_sql(source, part, kinds, where=where, spec=spec, first=first)
+        sql = profile_sql(source, part, kinds, paths=paths, where=where, spec=spec, first=first)
         bytes_of_part = int(run_query(clients, sql, doing=doing, dry_run=True).total_bytes_processed or 0)
         ceiling = clients.connection.maximum_bytes_billed
         if ceiling is not None and bytes_of_part > ceiling:
@@ -85,6 +88,7 @@ def profile_sql(
     columns: Sequence[FeatureColumn],
     kinds: Mapping[str, str],
     *,
+    paths: Mapping[str, str] | None = None,
     where: str = "TRUE",
     spec: ProfileSpec | None = None,
     first: int = 0,
@@ -93,7 +97,7 @@ def profile_sql(
     spec = spec or ProfileSpec()
     figures = ["COUNT(*) AS n_rows"]
     for i, column in enumerate(columns, first):
-        kind, name = kind_named(column.kind), quote(column.name)
+        kind, name = kind_named(column.kind), quote((paths or {}).get(column.name, column.name))
         found = kind.aggregates(name, kinds[column.name], n_quantiles=spec.quantiles, n_top=spec.top)
         figures += [f"{aggregate} AS c{i}_{figure}" for figure, aggregate in found.items()]
     body = ",\n  ".join(figures)

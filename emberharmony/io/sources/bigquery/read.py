@@ -14,6 +14,7 @@ from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.sources.base import no_rows
 from emberharmony.io.sources.bigquery.order import sort_rows
 from emberharmony.io.sources.bigquery.table import BigQueryTable
+from emberharmony.nested import flat_values
 from emberharmony.planning.chunks import Chunk
 
 
@@ -47,13 +48,16 @@ def read_chunk(source: BigQueryTable, chunk: Chunk, columns: Sequence[str], *, t
 
 def read_where(source: BigQueryTable, columns: list[str], condition: str) -> pa.Table:
     """Return the rows that meet an SQL condition, in no particular order."""
-    for name in columns:
-        quote(name)
-    return read_rows(
+    paths = {name: source.dotted(name) for name in columns}
+    for path in paths.values():
+        quote(path)
+    rows = read_rows(
         source.clients,
         source.table,
-        columns=columns,
+        columns=list(paths.values()),
         restriction=source.condition(condition),
         snapshot=source.snapshot,
         spec=source.spec.read,
     )
+    steps = {name: tuple(path.split(".")) for name, path in paths.items()}
+    return pa.table({name: flat_values(rows[path[0]], [path[1:]])[0] for name, path in steps.items()})

@@ -74,6 +74,7 @@ class BigQuerySource(BigQueryPlanning):
             table.sql,
             columns,
             {column.name: bigquery_type(table.schema.field(column.name)) for column in columns},
+            paths={column.name: table.dotted(column.name) for column in columns},
             doing=f"Profiling {table.name}",
             where=table.condition(rows),
             spec=spec,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Container
 from copy import copy
 from functools import cached_property
 from typing import Any
@@ -15,11 +16,12 @@ from emberharmony.io.bigquery.connection import Clients, shared_clients
 from emberharmony.io.bigquery.identifiers import TableName, parse_dataset
 from emberharmony.io.bigquery.parameters import checked_parameters
 from emberharmony.io.bigquery.queries import query_row, table_of
-from emberharmony.io.bigquery.schema import arrow_schema, bigquery_type, bytes_per_row, schema_text
+from emberharmony.io.bigquery.schema import bigquery_type, bytes_per_row, flat_fields, schema_text
 from emberharmony.io.sources.base import RowOrder, TableInfo
 from emberharmony.io.sources.bigquery.keys import KEY_TYPES, Key
 from emberharmony.io.sources.bigquery.materialise import ROW_HASH, materialised, statement, with_row_hash
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec, Pin
+from emberharmony.nested import Path, clash, outer_columns, outer_names, path_of
 from emberharmony.planning.partitions import TimePartitions
 
 
@@ -63,6 +65,7 @@ class BigQueryTable:
             always_read=tuple(name for name in self.tie_columns if name in self.schema.names),
             in_flight_bytes=self.spec.read.in_flight_bytes,
             name=f"{self.name}, where {self.spec.where}," if self.spec.where else self.name,
+            unreadable=self._clashes,
         )
 
     # ---- where it lies, and which snapshot is read -------------------------------------------------------------------
@@ -166,13 +169,13 @@ class BigQueryTable:
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns that the job may use, with the types that rows are read as."""
-        schema = arrow_schema(self.metadata.schema)
-        wanted = self.spec.columns
+        schema, wanted = self._schema_of_all, self.spec.columns
+        known = {*schema.names, *outer_columns(schema)}
         for name in (*(wanted or ()), *self.spec.order_by, *filter(None, [self.spec.key])):
-            if name not in schema.names:
+            if name not in known:
                 raise DataError(f"The source names column {name!r}, which {self.name} does not have.")
-        known = {*(schema.names if wanted is None else wanted)} - {ROW_HASH if self._is_hashed else ""}
-        return pa.schema([column for column in schema if column.name in known])
+        hash_of_row = ROW_HASH if self._is_hashed else ""
+        return pa.schema([column for column in schema if column.name != hash_of_row and _is_wanted(column, wanted)])
 
     @cached_property
     def _content(self) -> str:
@@ -215,7 +218,7 @@ class BigQueryTable:
         PlanError
             If its type has no ranges of integers.
         """
-        return Key(name, bigquery_type(self._schema_of_all.field(name)))
+        return Key(name, bigquery_type(self._schema_of_all.field(name)), self.dotted(name))
 
     @property
     def key_name(self) -> str:
@@ -254,7 +257,27 @@ class BigQueryTable:
 
     @cached_property
     def _schema_of_all(self) -> pa.Schema:
-        return arrow_schema(self.metadata.schema)
+        first: dict[str, pa.Field] = {}
+        for field in self._flat_fields:
+            first.setdefault(field.name, field)
+        return pa.schema(list(first.values()))
+
+    @cached_property
+    def _flat_fields(self) -> list[pa.Field]:
+        return flat_fields(self.metadata.schema)
+
+    @cached_property
+    def _clashes(self) -> dict[str, str]:
+        """Columns that get one name once structs are flat, and what to say of them."""
+        paths: dict[str, list[Path]] = {}
+        for field in self._flat_fields:
+            paths.setdefault(field.name, []).append(path_of(field))
+        said = {name: clash(*found) for name, found in paths.items() if len(found) > 1}
+        return {name: f"{self.name}: {text}, or leave it out with columns.drop." for name, text in said.items()}
+
+    def dotted(self, name: str) -> str:
+        """Return the path of a column, as BigQuery names fields of a STRUCT."""
+        return ".".join(map(str, path_of(self._schema_of_all.field(name))))
 
     # ---- how it is queried -------------------------------------------------------------------------------------------
 
@@ -268,6 +291,10 @@ class BigQueryTable:
         """Return the one row of a query for aggregates of the whole table."""
         sql = f"SELECT {columns}\nFROM {self.sql}\nWHERE {self.condition()}"
         return query_row(self.clients, sql, doing=f"Describing {self.name}")
+
+
+def _is_wanted(column: pa.Field, wanted: Container[str] | None) -> bool:
+    return wanted is None or any(name in wanted for name in (column.name, *outer_names(path_of(column))))
 
 
 def _no_order(table: str) -> str:

@@ -144,7 +144,8 @@ class RowsOfFile:
                 arrays.append(pa.repeat(self._constants[name], rows.num_rows))
             else:
                 arrays.append(pa.nulls(rows.num_rows, type_))
-        return pa.Table.from_arrays(arrays, schema=self._schema)
+        # Without a column, only the rows that Arrow has read know their number.
+        return pa.Table.from_arrays(arrays, schema=self._schema) if arrays else rows.select([])
 
 
 def _rows_of_range(source: ParquetTable, chunk: Chunk, columns: list[str]) -> Iterator[pa.Table]:

@@ -265,6 +265,14 @@ def test_fields_that_a_file_has_no_value_for(tmp_path):
     assert rows_of(source, ["g_a", "g_b_c"]).to_pydict() == {"g_a": [1, 2, None], "g_b_c": [None, "x", None]}
 
 
+@pytest.mark.parametrize("chunk_rows", [3, 100])
+def test_rows_without_a_column_have_numbers(tmp_path, chunk_rows):
+    source = written(tmp_path / "t", nested_table())
+    assert rows_of(source, [], chunk_rows=chunk_rows).column_names == []
+    chunks = cut_rows(source.row_groups(None), chunk_rows)
+    assert sum(source.read(chunk, [], time=None).num_rows for chunk in chunks) == 50
+
+
 def test_names_that_clash(tmp_path):
     table = pa.table({"g": [{"a": 1, "b": 2}], "g_a": [7], "x": [1]})
     source = written(tmp_path / "t", table)
