@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.console import run_console
+
 TIMEOUT_S = 120
 
 
@@ -26,8 +28,11 @@ def run(source, sink, *, preexec_fn=None, **job):
 
 
 def run_config(config, *options, preexec_fn=None):
-    command = [str(Path(sys.executable).with_name("emberharmony")), "run", str(config), *options]
+    arguments = ["run", str(config), *options]
     environment = {**os.environ, "PREFECT_HOME": str(Path(config).parent / "prefect"), "COLUMNS": "100"}
+    if preexec_fn is None:
+        return run_console(arguments, environment)
+    command = [str(Path(sys.executable).with_name("emberharmony")), *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment, preexec_fn=preexec_fn, check=False
     )
