@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
 
-from emberharmony.errors import DataError
+from emberharmony.errors import DamagedError, DataError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.pieces import read_pieces, write_pieces
 from emberharmony.io.sources.base import no_rows
@@ -17,10 +17,11 @@ from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.receipts import Receipt, Receipts
+from emberharmony.planning.chunk_groups import ChunkGroups
 from emberharmony.planning.chunks import Chunk
 from emberharmony.steps.arrange import KeyRanges, arranged, partitioned
 
-PARTITION, ARRANGE = "partition", "arrange"
+PARTITION, REGROUP, ARRANGE = "partition", "regroup", "arrange"
 
 
 @dataclass(frozen=True)
@@ -57,24 +58,72 @@ class Arranged:
         """The keys of every chunk."""
         return KeyRanges(self.plan.chunks)
 
+    @property
+    def groups(self) -> ChunkGroups:
+        """Chunks whose rows are partitioned together at first."""
+        return self.plan.groups
+
     @cached_property
     def partitions(self) -> list[FileRecord]:
         """The partitioned pieces of the table, in order."""
         return [self.receipts.file(PARTITION, i, _partition_name(i)) for i in range(len(self.plan.inputs))]
 
-    def pieces_of(self, chunk: Chunk) -> list[pa.Table]:
-        """Return the rows of a chunk, one table for each piece of the table that has some."""
-        n_chunks = len(self.plan.chunks)
-        found = [read_pieces(self.store, record, [chunk.index], n_chunks)[0] for record in self.partitions]
-        return [piece for piece in found if piece is not None]
+    def pieces_of_group(self, group: int) -> Iterator[pa.Table]:
+        """Yield the rows of a group of chunks, one table for each piece of the table that has some."""
+        for record in self.partitions:
+            (found,) = read_pieces(self.store, record, [group], self.groups.n_groups)
+            if found is not None:
+                yield found
+
+    def pieces_of(self, chunk: int) -> Iterator[pa.Table]:
+        """Yield the rows of a chunk, piece by piece.
+
+        Raises
+        ------
+        DamagedError
+            If its group was not partitioned, or a file is missing or was changed.
+        """
+        group = self.groups.of(chunk)
+        if self.groups.size == 1:
+            yield from self.pieces_of_group(group)
+            return
+        regrouped = self.receipts.find(REGROUP, group)
+        if regrouped is None:
+            raise DamagedError(f"Chunk {chunk} is to be arranged, and there is no receipt of its group {group}.")
+        members = self.groups.chunks(group)
+        for record in regrouped.files:
+            (found,) = read_pieces(self.store, record, [chunk - members.start], len(members))
+            if found is not None:
+                yield found
 
 
 def partition_rows(rows: Arranged, piece: pa.Table, number: int, backend: str) -> Receipt:
-    """Write the rows of a piece of the table, those of each chunk together."""
+    """Write the rows of a piece of the table, those of each chunk, or group of chunks, together."""
     began = time.perf_counter()
-    plan = rows.plan
-    record = write_pieces(rows.store, _partition_name(number), partitioned(piece, plan.order, rows.ranges, len(plan.chunks)))
+    name, groups = _partition_name(number), rows.groups
+    record = write_pieces(rows.store, name, partitioned(piece, rows.plan.order, rows.ranges, groups.n_groups, groups.of))
     return Receipt(PARTITION, number, {}, (record,), backend, time.perf_counter() - began)
+
+
+def regroup(rows: Arranged, group: Chunk, backend: str) -> Receipt:
+    """Write the rows of a group of chunks, those of each chunk together; as many at once as a piece of the table has."""
+    began = time.perf_counter()
+    members, records, waiting = rows.groups.chunks(group.index), list[FileRecord](), list[pa.Table]()
+    most = max(piece.n_rows for piece in rows.plan.inputs)
+
+    def write() -> None:
+        together = pa.concat_tables(waiting).unify_dictionaries()
+        parts = partitioned(together, rows.plan.order, rows.ranges, len(members), lambda chunks: chunks - members.start)
+        records.append(write_pieces(rows.store, f"regrouped/{group.index:05}-{len(records):05}.pieces", parts))
+        waiting.clear()
+
+    for piece in rows.pieces_of_group(group.index):
+        if waiting and sum(part.num_rows for part in waiting) + piece.num_rows > most:
+            write()
+        waiting.append(piece)
+    if waiting:
+        write()
+    return Receipt(REGROUP, group.index, {}, tuple(records), backend, time.perf_counter() - began)
 
 
 def arrange_chunk(rows: Arranged, chunk: Chunk, backend: str) -> Receipt:
@@ -86,7 +135,7 @@ def arrange_chunk(rows: Arranged, chunk: Chunk, backend: str) -> Receipt:
         If there are more or fewer rows than planned: the table has changed.
     """
     began = time.perf_counter()
-    pieces = rows.pieces_of(chunk)
+    pieces = list(rows.pieces_of(chunk.index))
     n_rows = sum(piece.num_rows for piece in pieces)
     if n_rows != chunk.n_rows:
         raise DataError(

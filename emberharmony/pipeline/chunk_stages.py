@@ -32,7 +32,7 @@ from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.base import FileRecord, Store, prefixed
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.arrange import arrange_chunk as arrange
-from emberharmony.pipeline.arrange import partition_rows
+from emberharmony.pipeline.arrange import partition_rows, regroup
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.pushdown import profile_by_query, split_without_reading
 from emberharmony.pipeline.receipts import Receipt
@@ -86,6 +86,11 @@ def partition_input(run: Run, piece: Chunk, backend: str, steps: Steps = PLAIN) 
     time = run.plan.order.time if piece.times else None
     rows = steps.read_chunk(run.source, piece, run.arranged.columns, time, run.plan.texts)
     return partition_rows(run.arranged, rows, piece.index, backend)
+
+
+def regroup_chunks(run: Run, group: Chunk, backend: str, _steps: Steps = PLAIN) -> Receipt:
+    """Write the rows of a group of chunks, those of each chunk together."""
+    return regroup(run.arranged, group, backend)
 
 
 def arrange_chunk(run: Run, chunk: Chunk, backend: str, _steps: Steps = PLAIN) -> Receipt:

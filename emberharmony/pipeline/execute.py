@@ -170,7 +170,7 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
         run.receipts.drop_damaged(n_threads=workers)
     for further in reversed(range(MAX_ROUNDS)):
         try:
-            for stage in [PUBLISH] if is_committed(run) else stages_of(run.plan.spec, arranges=bool(run.plan.inputs)):
+            for stage in [PUBLISH] if is_committed(run) else stages_of(run.plan.spec, levels=run.plan.levels):
                 _map(stage, run, ref, engine, callback)
             break
         except DamagedError as damaged:

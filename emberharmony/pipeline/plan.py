@@ -24,6 +24,7 @@ from emberharmony.pipeline.pushdown import check_profile
 from emberharmony.pipeline.row_sizes import JobColumns, plan_rows
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.split_checks import check_components, check_method, check_rows
+from emberharmony.planning.chunk_groups import partition_levels
 from emberharmony.planning.chunks import Chunk, check_chunk_rows
 from emberharmony.planning.memory import Beside, MemoryPlan, MemoryRequest
 from emberharmony.planning.resident import resident_bytes
@@ -59,6 +60,11 @@ class Plan:
     memory: MemoryPlan
     in_order: bool
     inputs: tuple[Chunk, ...] = ()  # pieces of the table whose rows are arranged first
+
+    @property
+    def levels(self) -> int:
+        """How often the rows are partitioned to arrange them."""
+        return partition_levels(self.inputs, self.chunks)
 
 
 def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:

@@ -21,6 +21,7 @@ from emberharmony.io.store.base import Store, as_safetensors
 from emberharmony.pipeline.arrangement import job_order
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.planning.chunk_groups import ChunkGroups, partition_levels
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import TimeBoundaries
 from emberharmony.steps.order import JobOrder
@@ -74,6 +75,16 @@ class StagedPlan:
     def order(self) -> JobOrder:
         """The order of the rows, and the series that they form."""
         return job_order(self.spec, self.schema)
+
+    @cached_property
+    def groups(self) -> ChunkGroups:
+        """Chunks whose rows are partitioned together at first, where rows are arranged."""
+        return ChunkGroups.of_plan(self.inputs, self.chunks)
+
+    @property
+    def levels(self) -> int:
+        """How often the rows are partitioned to arrange them."""
+        return partition_levels(self.inputs, self.chunks)
 
     @property
     def reach(self) -> int:

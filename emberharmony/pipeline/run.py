@@ -20,7 +20,7 @@ from emberharmony.io.sources.registry import open_source
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.base import Store
 from emberharmony.io.store.opening import open_staged
-from emberharmony.pipeline.arrange import PARTITION, Arranged
+from emberharmony.pipeline.arrange import PARTITION, REGROUP, Arranged
 from emberharmony.pipeline.fitted import Fitted
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.receipts import Receipts
@@ -69,7 +69,7 @@ class Run:
         """Return the run that is staged in a folder."""
         store = open_staged(staging)
         plan = StagedPlan.read(store)
-        receipts = Receipts(store, plan.chunks, {PARTITION: plan.inputs})
+        receipts = Receipts(store, plan.chunks, {PARTITION: plan.inputs, REGROUP: plan.groups.as_items(plan.chunks)})
         return cls(store, plan, receipts, Fitted(store, receipts, plan.spec.windows.strides, plan.splits, plan.order))
 
     @cached_property

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from platform import node
 
-from emberharmony.pipeline.arrange import ARRANGE, PARTITION
+from emberharmony.pipeline.arrange import ARRANGE, PARTITION, REGROUP
 from emberharmony.pipeline.chunk_stages import (
     PLAIN,
     Steps,
@@ -18,6 +18,7 @@ from emberharmony.pipeline.chunk_stages import (
     partition_input,
     profile_chunk,
     project_chunk,
+    regroup_chunks,
 )
 from emberharmony.pipeline.fit import fit_features, fit_pcas
 from emberharmony.pipeline.fitted import FIT, FIT_PCA
@@ -60,10 +61,11 @@ def _fit_pca(run: Run, _chunk: Chunk, backend: str, _steps: Steps) -> Receipt:
 
 
 def _publish(run: Run, _chunk: Chunk, _backend: str, _steps: Steps) -> None:
-    publish(run, [stage.name for stage in stages_of(run.plan.spec, arranges=bool(run.plan.inputs)) if not stage.once])
+    publish(run, [stage.name for stage in stages_of(run.plan.spec, levels=run.plan.levels) if not stage.once])
 
 
 PARTITIONS = Stage(PARTITION, "partition", partition_input, 12)
+REGROUPS = Stage(REGROUP, "regroup", regroup_chunks, 12)
 ARRANGES = Stage(ARRANGE, "arrange", arrange_chunk, 12)
 
 
@@ -80,13 +82,15 @@ FIT_ONLY = (PROFILE, FIT_FEATURES, FEATURIZE_WINDOWS, FIT_PCAS, PUBLISH)
 APPLY = (FEATURIZE, PROJECT, PUBLISH)
 
 _STAGES_OF_KIND = {"extract": EXTRACT, "fit": FIT_ONLY, "apply": APPLY}
-ARRANGING = (PARTITIONS, ARRANGES)
-"""Stages before all others, in a job whose rows are not in its order."""
+ARRANGING = (PARTITIONS, REGROUPS, ARRANGES)
+"""Stages before all others, in a job whose rows are not in its order; groups are partitioned again in very large ones."""
 STAGES = {stage.name: stage for stage in (*ARRANGING, *EXTRACT)}
 
 
-def stages_of(spec: PipelineSpec, *, arranges: bool = False) -> tuple[Stage, ...]:
-    """Stages of a job, in order; without windows nothing is projected, and only rows out of order are arranged.
+def stages_of(spec: PipelineSpec, *, levels: int = 0) -> tuple[Stage, ...]:
+    """Stages of a job, in order; without windows nothing is projected.
+
+    Rows out of order are partitioned first, on one or two `levels`; see `planning.chunk_groups`.
 
     Examples
     --------
@@ -95,7 +99,8 @@ def stages_of(spec: PipelineSpec, *, arranges: bool = False) -> tuple[Stage, ...
     ['profile', 'fit', 'featurize', 'fit PCA', 'publish']
     """
     has_windows = bool(spec.windows.strides)
-    stages = (*ARRANGING, *_STAGES_OF_KIND[spec.kind]) if arranges else _STAGES_OF_KIND[spec.kind]
+    arranging = tuple(stage for stage in ARRANGING if levels > 1 or stage is not REGROUPS) if levels else ()
+    stages = (*arranging, *_STAGES_OF_KIND[spec.kind])
     return tuple(stage for stage in stages if has_windows or not stage.needs_windows)
 
 

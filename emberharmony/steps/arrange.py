@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -54,14 +54,34 @@ class KeyRanges:
         return np.maximum.accumulate(np.where(begins, np.arange(self._n_chunks), 0))
 
 
-def partitioned(rows: pa.Table, order: JobOrder, ranges: KeyRanges, n_chunks: int) -> Iterator[pa.Table]:
-    """Yield the rows of every chunk, in the order in which they were read; rows without a time are left out."""
+def partitioned(
+    rows: pa.Table,
+    order: JobOrder,
+    ranges: KeyRanges,
+    n_parts: int,
+    part_of: Callable[[IntArray], IntArray] = lambda chunks: chunks,
+) -> Iterator[pa.Table]:
+    """Yield the rows of every part, in the order in which they were read; rows without a time are left out.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Rows in any order, with the columns of the job's order and the row number.
+    order : JobOrder
+        The job's order.
+    ranges : KeyRanges
+        The keys of every chunk.
+    n_parts : int
+        Number of parts.
+    part_of : callable
+        Part of each chunk, from an int64 array of chunks; by default every chunk is one.
+    """
     if order.time is not None:
         missing = ticks(rows[order.time])[1]
         rows = rows if missing is None else rows.filter(pa.array(~missing))
-    chunks = ranges.chunk_of(order.keys(rows), order.ties(rows))
-    places = np.argsort(chunks.astype(np.min_scalar_type(n_chunks)), kind="stable")
-    ends = np.concatenate([[0], np.cumsum(np.bincount(chunks, minlength=n_chunks))]).tolist()
+    parts = part_of(ranges.chunk_of(order.keys(rows), order.ties(rows)))
+    places = np.argsort(parts.astype(np.min_scalar_type(n_parts)), kind="stable")
+    ends = np.concatenate([[0], np.cumsum(np.bincount(parts, minlength=n_parts))]).tolist()
     rows = rows.take(pa.array(places))
     for begin, end in pairwise(ends):
         yield _with_own_dictionaries(rows.slice(begin, end - begin))

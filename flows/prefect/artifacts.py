@@ -41,7 +41,7 @@ class ArtifactCallback:
 
     def planned(self, plan: Plan, backend: str) -> None:
         """Create the artifact."""
-        self._whole = float(sum(stage.weight for stage in stages_of(plan.spec, arranges=bool(plan.inputs))))
+        self._whole = float(sum(stage.weight for stage in stages_of(plan.spec, levels=plan.levels)))
         with self._at_once():
             self._artifact = create_progress_artifact(0.0, key="progress", description=f"{plan.n_rows:,} rows on {backend}")
         self._inner.planned(plan, backend)

@@ -46,9 +46,10 @@ def test_the_weights_of_progress_add_up():
 
 def test_rows_out_of_order_are_arranged_before_all_else():
     spec = PipelineSpec(ParquetSourceSpec("t.parquet"), kind="apply")
-    stages = stages_of(spec, arranges=True)
+    stages = stages_of(spec, levels=1)
     assert [stage.name for stage in stages] == ["partition", "arrange", "featurize", "project", "publish"]
     assert all(STAGES[stage.name] is stage for stage in stages)
+    assert [stage.name for stage in stages_of(spec, levels=2)][:3] == ["partition", "regroup", "arrange"]
 
 
 @pytest.fixture
