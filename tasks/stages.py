@@ -7,10 +7,8 @@ from typing import Any
 
 from prefect import Task, task
 
-from emberharmony.io.sinks.registry import SINKS, sink_adapter
 from emberharmony.pipeline.chunk_stages import PLAIN, Steps
 from emberharmony.pipeline.run import RunRef
-from emberharmony.pipeline.spec import spec_adapter
 from emberharmony.pipeline.stages import STAGES, Stage, run_stage
 from tasks.chunk_read import chunk_read
 from tasks.datetime_features import add_datetime_features
@@ -21,12 +19,6 @@ from tasks.processes import worker_processes
 from tasks.split import split_rows
 from tasks.windowing import count_windows
 from tasks.write import write_rows
-
-# Made here, before Prefect starts threads: pydantic parses sources for them, and in Python 3.11 two threads that parse at the
-# same time sometimes end in a SystemError (python/cpython#106905).
-spec_adapter()
-for kind in SINKS:
-    sink_adapter(kind)
 
 WATCHED = Steps(
     read_chunk=chunk_read,

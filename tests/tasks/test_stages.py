@@ -13,6 +13,9 @@ from tasks.stages import TASKS, WATCHED
 
 def test_every_stage_is_a_task():
     assert {name: task.name for name, task in TASKS.items()} == {
+        "partition": "partition-chunks",
+        "regroup": "regroup-chunks",
+        "arrange": "arrange-chunks",
         "profile": "profile-chunks",
         "fit": "fit",
         "featurize": "featurize-chunks",
@@ -53,4 +56,4 @@ def test_worker_processes_run_the_stages_of_chunks_alone(monkeypatch):
     for name, stage in STAGES.items():
         TASKS[name].fn(ref, 0, 0, "chunk")
         assert (name in here) == stage.once
-    assert [arguments[0] for arguments in called] == ["profile", "featurize", "project"]
+    assert [arguments[0] for arguments in called] == ["partition", "regroup", "arrange", "profile", "featurize", "project"]

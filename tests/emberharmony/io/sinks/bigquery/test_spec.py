@@ -1,0 +1,41 @@
+"""Settings of the BigQuery sink: what cannot be meant is refused with the job."""
+
+from __future__ import annotations
+
+import pytest
+
+from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"dataset": "no dataset"}, "dataset"),
+        ({"prefix": "a/b"}, "a/b"),
+        ({"staging_dataset": "x.y.z"}, "x.y"),
+        ({"staging": "s3://bucket/x"}, "gs://bucket/folder"),
+        ({"staging": "gs://B"}, "gs://bucket/folder"),
+        ({"staging": "gs://bucket/x", "method": "storage_write"}, "needs no `staging`"),
+        ({"labels": {"Team": "x"}}, "Team"),
+    ],
+)
+def test_what_cannot_be_meant(settings, said):
+    with pytest.raises(ValueError, match=said):
+        BigQuerySinkSpec(**{"dataset": "air", "path": "out"} | settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"dataset": "my-project.air"},
+        {"prefix": "nightly_"},
+        {"staging": "gs://my-bucket"},
+        {"staging": "gs://my-bucket/a/b"},
+        {"labels": {"team": "air", "empty": ""}},
+        {"method": "storage_write", "streams": 2},
+    ],
+)
+def test_what_can(settings):
+    spec = BigQuerySinkSpec(**{"dataset": "air", "path": "out"} | settings)
+    assert (spec.type, spec.write_disposition, spec.partition_by) == ("bigquery", "replace", "auto")
+    assert spec == BigQuerySinkSpec(**{"dataset": "air", "path": "out"} | settings)
