@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,6 +26,7 @@ MAX_DEFAULT_COMPONENTS = 32
 _HOST_BLOCK_WINDOWS = 4_096  # their rows, scores and products fit in the cache
 _DEVICE_BLOCK_WINDOWS = 262_144
 _PRODUCT_DEPTH = 256  # terms of one product; with so many, adding the products up costs little
+_MOST_PROJECTED = 1.3  # windows from every row, of which some are chosen, cost less than to choose rows
 _SAME_LOADING = 1e-4  # far above the rounding error of a loading, even in float32
 
 
@@ -159,13 +159,14 @@ class WindowPCA:
         def score(block: slice) -> None:
             at, stop = int(starts[block.start]), int(starts[block.stop - 1]) + self.size
             x = ops.astype(ops.asarray(rows[:, at:stop]), dtype)
-            row_of = _rows_of_windows(x, starts[block] - at, self.stride)
+            taken = _Taken.of(starts[block] - at, self.stride)
             scores = -offset
             for i in range(0, self.size, at_once):
                 some = range(i, min(i + at_once, self.size))
-                taken = ops.concat([row_of(j) for j in some], axis=0)
-                scores = scores + loadings[:, some.start * self.n_features : some.stop * self.n_features] @ taken
-            out[:, block] = ops.astype(ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()
+                of_rows = ops.concat([taken.rows(x, j) for j in some], axis=0)
+                scores = scores + loadings[:, some.start * self.n_features : some.stop * self.n_features] @ of_rows
+            scores = ops.astype(ops.clip(taken.windows(scores), -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32)
+            out[:, block] = scores.numpy()
 
         window_bytes = 8 * (at_once * self.n_features + self.n_features + 3 * self.n_components)
         each_block(score, blocks_of(starts, step, step * self.stride), n_threads=threads_for(step * window_bytes))
@@ -212,12 +213,32 @@ class WindowPCA:
         return cls(size, stride, n_windows, *parts, total)
 
 
-def _rows_of_windows(x: Any, starts: IntArray, stride: int) -> Callable[[int], Any]:
-    """Return a function that gives row `j` of every window, of shape ``(n_features, n_windows)``."""
-    reach = int(starts[-1]) + 1
-    if reach == (len(starts) - 1) * stride + 1 and (np.diff(starts) == stride).all():
-        return lambda j: x[:, j : j + reach : stride]
-    return lambda j: ops.take(x, ops.asarray(starts + j), axis=1)
+@dataclass(frozen=True)
+class _Taken:
+    """How the windows of a block are taken from its rows: evenly spaced, all of them or some, or one by one."""
+
+    starts: IntArray
+    step: int  # rows between windows that are evenly spaced, or 0
+    n_windows: int  # that are evenly spaced, of which `starts` are all or some
+
+    @classmethod
+    def of(cls, starts: IntArray, stride: int) -> Self:
+        reach = int(starts[-1]) + 1
+        if reach == (len(starts) - 1) * stride + 1 and (np.diff(starts) == stride).all():
+            return cls(starts, stride, len(starts))
+        return cls(starts, int(reach <= _MOST_PROJECTED * len(starts)), reach)
+
+    def rows(self, x: Any, j: int) -> Any:
+        """Return row `j` of every window, of shape ``(n_features, n_windows)``."""
+        if self.step:
+            return x[:, j : j + (self.n_windows - 1) * self.step + 1 : self.step]
+        return ops.take(x, ops.asarray(self.starts + j), axis=1)
+
+    def windows(self, scores: Any) -> Any:
+        """Return the scores of the windows, given those of all evenly spaced ones."""
+        if self.step and len(self.starts) < self.n_windows:
+            return ops.take(scores, ops.asarray(self.starts), axis=1)
+        return scores
 
 
 def _centred(state: WindowGram) -> tuple[int, FloatArray, FloatArray]:
