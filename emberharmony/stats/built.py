@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from emberharmony.stats.gathering import Gathering
 from emberharmony.stats.rows import on_host
-from emberharmony.threads import compute_threads, each_block, threads_for
+from emberharmony.threads import each_block, threads_for
 from emberharmony.typing import FeatureBlock, FloatArray, IntArray
 
 _BLOCK_BYTES = 4 * 2**20  # of windows, which stay in cache
 _LEAST_WINDOWS = 250  # so that a product has enough terms to be fast
 _DEVICE_FACTOR = 32
+_MOST_SUMS = 4  # of every fourth block, whatever the number of threads: last bits depend on the order of a sum
+_SUMS_BYTES = 16 * 2**20
 
 
 def gram_of_built(rows: FeatureBlock, starts: IntArray, size: int, *, stops: IntArray | None = None) -> FloatArray:
@@ -41,51 +43,39 @@ def gram_of_built(rows: FeatureBlock, starts: IntArray, size: int, *, stops: Int
     >>> gram_of_built(np.array([[1, 2, 3]], np.float32), np.array([0, 1]), size=2).tolist()
     [[5.0, 3.0, 8.0, 3.0], [3.0, 2.0, 5.0, 2.0], [8.0, 5.0, 13.0, 5.0], [3.0, 2.0, 5.0, 2.0]]
     """
-    width, here = rows.shape[0] + 1, on_host()
-    step = max(_LEAST_WINDOWS, _BLOCK_BYTES // (8 * size * width)) * (1 if here else _DEVICE_FACTOR)
+    width, here = size * (rows.shape[0] + 1), on_host()
+    step = max(_LEAST_WINDOWS, _BLOCK_BYTES // (8 * width)) * (1 if here else _DEVICE_FACTOR)
     stops = np.full(len(starts), rows.shape[1]) if stops is None else stops
-    halves = _no_halves(size, width)
+    blocks = [slice(begin, begin + step) for begin in range(0, len(starts), step)]
+    n_sums = max(min(_MOST_SUMS, len(blocks), _SUMS_BYTES // (8 * width**2)), 1)
+    sums = np.zeros((n_sums, width, width))
 
-    def add_up(positions: Sequence[int]) -> None:
+    def add_up(number: int) -> None:
         gathering = Gathering(rows, size)
-        for begin in range(0, len(starts), step):
-            some = slice(begin, begin + step)
-            _add_products(halves, gathering.windows(starts[some], stops=stops[some]), positions)
+        for some in blocks[number::n_sums]:
+            windows = gathering.windows(starts[some], stops=stops[some])
+            sums[number] += (windows.mT @ windows).numpy()
 
-    _each_position(add_up, size, threads_for(24 * size * width * step) if here else 1)
-    return _gram_of_halves(halves)
+    each_block(add_up, range(n_sums), n_threads=_threads(width, 24 * width * step))
+    gram: FloatArray = sums.sum(axis=0) if n_sums > 1 else sums[0]
+    return gram
 
 
-def gram_of_matrix(windows: Any, size: int) -> FloatArray:
+def gram_of_matrix(windows: Any) -> FloatArray:
     """Return the Gram matrix of windows that are rows of a matrix on the current backend."""
-    halves = _no_halves(size, windows.shape[1] // size)
-    _each_position(lambda positions: _add_products(halves, windows, positions), size, compute_threads() if on_host() else 1)
-    return _gram_of_halves(halves)
+    width = windows.shape[1]
+    gram = np.empty((width, width))
+
+    def multiply(_: int) -> None:
+        gram[:] = (windows.mT @ windows).numpy()
+
+    each_block(multiply, range(1), n_threads=_threads(width, 1))
+    return gram
 
 
-def _no_halves(size: int, width: int) -> list[FloatArray]:
-    return [np.zeros((width, (size - i) * width)) for i in range(size)]
-
-
-def _each_position(work: Callable[[Sequence[int]], None], size: int, n_threads: int) -> None:
-    """Share the positions in a window among threads: one adds up the products of each, so that no last bit changes."""
-    each_block(work, [range(i, size, n_threads) for i in range(min(n_threads, size))], n_threads=n_threads)
-
-
-def _add_products(halves: list[FloatArray], windows: Any, positions: Sequence[int]) -> None:
-    """Add, for some positions, the products of the rows there with those from there on."""
-    width = len(halves[0])
-    for i in positions:
-        halves[i] += (windows[:, i * width : (i + 1) * width].mT @ windows[:, i * width :]).numpy()
-
-
-def _gram_of_halves(halves: Sequence[FloatArray]) -> FloatArray:
-    size, width = len(halves), len(halves[0])
-    gram = np.empty((size, width, size, width))
-    for i, half in enumerate(halves):
-        gram[i, :, i:] = half.reshape(width, size - i, width)
-        gram[i:, :, i] = gram[i, :, i:].transpose(1, 2, 0)
-    return gram.reshape(size * width, size * width)
+def _threads(width: int, block_bytes: int) -> int:
+    """Threads for a Gram matrix: one if there is no memory for several sums, and then BLAS uses its own."""
+    return threads_for(block_bytes) if on_host() and 8 * width**2 <= _SUMS_BYTES // 2 else 1
 
 
 def gram_of_windows(rows: FloatArray, starts: Sequence[int], size: int) -> FloatArray:

@@ -148,7 +148,7 @@ def _subtract_shared_tails(grams: Grams, rows: FeatureBlock, stops: IntArray, cl
         tails = gathering.windows(stops[some] - halo, stops=stops[some])
         for of_class in np.unique(classes[some]):
             members = ops.take(tails, ops.asarray(np.flatnonzero(classes[some] == of_class)), axis=0)
-            products = _by_position(gram_of_matrix(members, halo), halo)
+            products = _by_position(gram_of_matrix(members), halo)
             for s, gram in grams.items():
                 n_left = size - s + int(of_class - size) % s  # rows after the start of the last complete window, less a stride
                 if n_left > 0:

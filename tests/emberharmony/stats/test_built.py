@@ -10,7 +10,9 @@ from emberharmony.stats.built import gram_of_built, gram_of_windows, with_ones
 
 
 @pytest.mark.parametrize("least", [1, 1_000])
-def test_blocks_change_nothing(backend, monkeypatch, least):
+@pytest.mark.parametrize("sums_bytes", [0, 5_000, 2**20])  # one sum, two, and at most four
+def test_blocks_change_nothing(backend, monkeypatch, least, sums_bytes):
+    monkeypatch.setattr(built, "_SUMS_BYTES", sums_bytes)
     monkeypatch.setattr(built, "_BLOCK_BYTES", 1)
     monkeypatch.setattr(built, "_LEAST_WINDOWS", least)
     rows = np.random.default_rng(0).normal(size=(3, 50)).astype(np.float32)
