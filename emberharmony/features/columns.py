@@ -142,6 +142,12 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
     chosen, nested = spec.chosen_kinds, outer_columns(schema)
     drop, passthrough = (unnested(names, schema) for names in (spec.drop, spec.passthrough))
     named = [*spec.entities, spec.time, spec.target, *drop, *chosen, *passthrough, *also]
+    single = [*spec.entities, spec.time, spec.target, *chosen]
+    for name in (*drop, *passthrough):
+        if name in single or (name in drop and name in passthrough):
+            raise PlanError(
+                f"Column {name!r} is given two roles, one of them as a part of a nested column. Name its parts one by one."
+            )
     for name in filter(None, named):
         if name not in schema.names and name in nested:
             inner = listed(nested[name], most=_MAX_NAMED)

@@ -14,6 +14,10 @@ from hypothesis import strategies as st
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features import TerabyteFeatureExtractor
+from emberharmony.features.columns import ColumnSpec
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.pipeline.plan import Resources, make_plan
+from emberharmony.pipeline.spec import PipelineSpec
 from tests.jobs import assert_published_alike, run_small
 from tests.laws.test_apply import apply_to, parts
 
@@ -128,6 +132,13 @@ def test_roles_of_nested_columns(tmp_path):
     assert published.features["train"].column_names[:4] == ["row_number", "t", "place_lat", "place_seen_first"]
     assert not [name for name in published.feature_names if name.startswith(("vector", "place_lat", "place_seen"))]
     assert {"vector_0", "vector_1"} <= published.manifest["dropped"].keys()
+    apply_to(tmp_path / "t.parquet", tmp_path / "o", tmp_path / "a")
+    assert parts(tmp_path / "a/features/split=apply").column_names[:4] == published.features["train"].column_names[:4]
+    for roles in ({"target": "place_lat", "drop": ["place"]}, {"passthrough": ["place_seen"], "drop": ["place"]}):
+        with pytest.raises(
+            PlanError, match=r"Column 'place_\w+' is given two roles, one of them as a part of a nested column"
+        ):
+            run_small(tmp_path / "t.parquet", tmp_path / "o", columns=roles)
     for role in ({"target": "place"}, {"categorical": ["place_seen"]}, {"time": "place"}, {"kinds": {"vector": "numeric"}}):
         with pytest.raises(PlanError, match=r"Column '\w+' is nested, and read as the columns .*Name one of these instead"):
             run_small(tmp_path / "t.parquet", tmp_path / "o", columns=role)
@@ -141,6 +152,8 @@ def test_columns_are_refused_only_where_a_job_uses_them(tmp_path):
     pq.write_table(wrong, folder / "1.parquet")
     with pytest.raises(DataError, match=r"Column 'vector_1' is float in .*0\.parquet and missing in .*1\.parquet"):
         run_small(folder, tmp_path / "o", columns={"drop": ["count"]})
+    with pytest.raises(DataError, match=r"Column 'vector_1' is float in .*0\.parquet and missing in .*1\.parquet"):
+        make_plan(PipelineSpec(ParquetSourceSpec(str(folder)), ColumnSpec(time="t", drop=("count",))), Resources())
     with pytest.raises(DataError, match=r"Column 'count' is int64 in .*0\.parquet and string in .*1\.parquet"):
         run_small(folder, tmp_path / "o", columns={"drop": ["vector_1"], "target": "count"})
     published = run_small(folder, tmp_path / "o", columns={"drop": ["count", "vector_1"]}, windows={"strides": []})

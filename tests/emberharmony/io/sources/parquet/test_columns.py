@@ -292,9 +292,10 @@ def test_names_that_clash(tmp_path):
 
 
 def test_statistics_of_a_time_in_a_struct(tmp_path):
-    table = pa.table({"m": pa.array([{"t": hour, "x": i} for i, hour in enumerate(HOURS)])})
+    table = pa.table({"m": pa.array([{"x": i, "t": hour} for i, hour in enumerate(HOURS)])})
     source = written(tmp_path / "t", table)
     assert source.row_groups("m_t").tolist() == [4, 2]
+    assert source.time_range("m_t").first == pa.scalar(HOURS[0], table["m"].type.field("t").type).value
     assert source.is_all_null("m_t") is source.is_all_null("m_x") is False
     nulls = written(
         tmp_path / "n",
