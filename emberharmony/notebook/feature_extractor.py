@@ -66,7 +66,7 @@ from emberharmony.notebook.wall_times import with_datetime_features
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec, pinned
-from emberharmony.pipeline.stages import run_stage
+from emberharmony.pipeline.stages import ARRANGING, run_stage
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.splits import SPLITS
 from emberharmony.typing import FeatureBlock
@@ -343,6 +343,9 @@ class TerabyteFeatureExtractor:
         plan = make_plan(pinned(spec), self._resources())
         ref = stage_plan(plan, open_result(folder / "run"), backend=self.preferred_backend)
         self._say("%d rows in %d chunks", plan.n_rows, len(plan.chunks))
+        for stage in ARRANGING if plan.inputs else ():
+            for item in open_run(ref).receipts.items(stage.name):
+                run_stage(stage.name, ref, item.index)
         for chunk in plan.chunks:
             run_stage("profile", ref, chunk.index)
         run_stage("fit", ref)

@@ -53,6 +53,28 @@ def test_limit_takes_the_first_rows(path, extractor, table):
         extractor.prepare_data(path, limit=0)
 
 
+@pytest.mark.parametrize("limit", [None, 700])
+def test_the_order_of_the_rows_changes_nothing(limit):
+    values = np.random.default_rng(0).normal(size=(1_000, 2))
+    frame = pd.DataFrame(values, columns=["x", "y"], index=pd.date_range("2024-01-01", periods=1_000, freq="h"))
+    extractor = TerabyteFeatureExtractor(chunk_size=40, verbose=False)  # in more chunks than can be read from shuffled rows
+    expected = extractor.prepare_data(frame[:limit], "y")
+    shuffled = frame.sample(frac=1, random_state=0)
+    prepared = extractor.prepare_data(shuffled, "y", limit=limit)
+    for split in ("train", "validation", "test"):
+        pd.testing.assert_frame_equal(getattr(prepared, split), getattr(expected, split), atol=1e-6)
+    together = pd.concat([prepared.train, prepared.validation, prepared.test])
+    np.testing.assert_array_equal(together["y"], frame["y"][:limit])
+
+
+def test_chunks_of_files_come_as_they_are_stored(tmp_path):
+    frame = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=1_000, freq="h"), "x": np.arange(1_000)})
+    frame.sample(frac=1, random_state=0).to_parquet(tmp_path / "t.parquet", row_group_size=50, index=False)
+    extractor = TerabyteFeatureExtractor(chunk_size=40, verbose=False)
+    as_stored = extractor.process_in_chunks(tmp_path / "t.parquet", lambda rows: rows["x"].to_numpy())
+    np.testing.assert_array_equal(np.concatenate(as_stored), frame.sample(frac=1, random_state=0)["x"])
+
+
 def test_rows_without_a_target_are_counted(caplog):
     frame = NOW.assign(y=NOW.x.where(NOW.index % 7 != 0))
     with caplog.at_level(logging.INFO, "emberharmony"):
