@@ -1,12 +1,13 @@
 """The whole job as a careful polars + scikit-learn script: the peer in `benchmarks.whole_job`.
 
-python -m benchmarks.peer_job TABLE FOLDER
+python -m benchmarks.peer_job TABLE FOLDER [--entity COLUMN]
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +27,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Features, split, windows and PCA with polars and scikit-learn.")
     parser.add_argument("table", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--entity", help="column that tells the series apart")
     arguments = parser.parse_args()
 
     frame = pl.read_parquet(arguments.table).with_row_index("row_number").sort("time", maintain_order=True)
+    series = [arguments.entity] if arguments.entity else []
     splits = dict(zip(SPLITS, split_by_time(frame), strict=True))
     del frame
-    expressions = fit_features(splits["train"])
+    splits = {name: part.sort(series, maintain_order=True) if series else part for name, part in splits.items()}
+    expressions = fit_features(splits["train"].drop(series))
     rows = {}
     for name in SPLITS:
-        part = splits.pop(name).lazy().select("row_number", "time", *expressions).collect()
+        part = splits.pop(name).lazy().select(*series, "row_number", "time", *expressions).collect()
         save(part.to_arrow(), arguments.folder / "features" / f"split={name}")
         rows[name] = part
-    matrices = {name: part.drop("row_number", "time").to_numpy() for name, part in rows.items()}
+    matrices = {name: part.drop(*series, "row_number", "time").to_numpy() for name, part in rows.items()}
     keys = {name: part.select("row_number", "time") for name, part in rows.items()}
+    lengths = (
+        {name: part[series[0]].rle().struct.field("len").to_numpy().astype(np.int64) for name, part in rows.items()}
+        if series
+        else {}
+    )
     del rows, part
     for stride in STRIDES:
-        pca = fit_pca(matrices["train"], stride)
+        places = {name: window_places(of, stride) for name, of in lengths.items()}
+        pca = fit_pca(matrices["train"], stride, places.get("train"))
         for name in SPLITS:
             folder = arguments.folder / "windows" / f"stride={stride}" / f"split={name}"
-            save(windows(matrices[name], keys[name], pca, stride), folder)
+            save(windows(matrices[name], keys[name], pca, stride, places.get(name)), folder)
 
 
 def split_by_time(frame: pl.DataFrame) -> list[pl.DataFrame]:
@@ -88,18 +98,36 @@ def one_hot_name(column: str, value: str) -> str:
     return f"{column}_{re.sub('[^0-9a-zA-Z_]', '_', value)}"
 
 
-def fit_pca(rows: np.ndarray, stride: int) -> IncrementalPCA:
+def window_places(lengths: np.ndarray, stride: int) -> np.ndarray:
+    """First rows of the windows of series of these lengths, one after another."""
+    counts = np.maximum((lengths - SIZE) // stride + 1, 0)
+    starts = np.cumsum(lengths) - lengths
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(starts, counts) + stride * within
+
+
+def batches_of(rows: np.ndarray, stride: int, places: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Windows as rows of matrices: all of one series, or those that begin at some places."""
+    if places is None:
+        yield from window_batches(rows, size=SIZE, stride=stride)
+        return
+    for begin in range(0, len(places), 10_000):
+        some = places[begin : begin + 10_000, None] + np.arange(SIZE)
+        yield rows[some].reshape(len(some), -1)
+
+
+def fit_pca(rows: np.ndarray, stride: int, places: np.ndarray | None) -> IncrementalPCA:
     pca = IncrementalPCA(n_components=min(SIZE * rows.shape[1] // 2, 32))
-    for batch in window_batches(rows, size=SIZE, stride=stride):
+    for batch in batches_of(rows, stride, places):
         if len(batch) >= pca.n_components:
             pca.partial_fit(batch)
     return pca
 
 
-def windows(rows: np.ndarray, keys: pl.DataFrame, pca: IncrementalPCA, stride: int) -> pa.Table:
-    scores = np.concatenate([pca.transform(batch) for batch in window_batches(rows, size=SIZE, stride=stride)])
-    first = keys[: len(keys) - SIZE + 1].gather_every(stride)
-    last = keys[SIZE - 1 :].gather_every(stride)
+def windows(rows: np.ndarray, keys: pl.DataFrame, pca: IncrementalPCA, stride: int, places: np.ndarray | None) -> pa.Table:
+    scores = np.concatenate([pca.transform(batch) for batch in batches_of(rows, stride, places)])
+    places = np.arange(0, len(keys) - SIZE + 1, stride) if places is None else places
+    first, last = keys[places], keys[places + SIZE - 1]
     columns = {
         f"{end}_{name}": part[name].to_arrow() for end, part in (("first", first), ("last", last)) for name in keys.columns
     }

@@ -1,6 +1,6 @@
 """Many series in any order: what entities, shuffled rows and the number of chunks cost.
 
-    python -m benchmarks.series [--rows 2000000] [--chunks 16 100 1000] [--entities 1000 100000] [--folder FOLDER]
+    python -m benchmarks.series [--rows 2000000] [--chunks 16 100 1000] [--entities 1000 100000] [--peer]
 
 The table is that of `benchmarks.whole_job` with an entity column. Every run is a separate process, local engine. For each
 number of rows it prints: one series in time order, the same rows shuffled, then many series, sorted and shuffled; with the
@@ -22,6 +22,7 @@ import yaml
 
 from benchmarks.measure import Process, print_machine, run_process
 from benchmarks.table import ROW_GROUP_ROWS, write_table
+from benchmarks.whole_job import check_same_shape
 
 
 def main() -> None:
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, nargs="+", default=[16, 100, 1_000])
     parser.add_argument("--entities", type=int, nargs="+", default=[1_000, 100_000])
     parser.add_argument("--max-memory-gb", type=float, default=2.0)
+    parser.add_argument("--peer", action="store_true", help="also run a polars + scikit-learn script on the shuffled series")
     parser.add_argument("--folder", type=Path, help="folder of tables and results (default: a temporary one)")
     arguments = parser.parse_args()
     print_machine(["emberharmony", "numpy", "pyarrow"])
@@ -56,7 +58,10 @@ def compare(folder: Path, n_rows: int, arguments: argparse.Namespace) -> None:
         )
         show(f"{n_entities:,} series, in order", run(of_series, folder, arguments, entity="entity"), first)
         path = write(with_entity(table, entities).take(random_order(n_rows)), folder / "shuffled.parquet")
-        show(f"{n_entities:,} series, shuffled", run(path, folder, arguments, entity="entity"), first)
+        ours = show(f"{n_entities:,} series, shuffled", run(path, folder, arguments, entity="entity"), first)
+        if arguments.peer:
+            show("the same by polars + scikit-learn (beside ours)", run_peer(path, folder), ours)
+            check_same_shape(folder / "result", folder / "peer")
     entities = np.where(np.arange(n_rows) % 2, np.arange(n_rows) % 1_000, -1)
     path = write(with_entity(table, entities).take(random_order(n_rows)), folder / "shuffled.parquet")
     show("1,000 series, one of half the rows, shuffled", run(path, folder, arguments, entity="entity"), first)
@@ -94,6 +99,14 @@ def run(
     config = folder / "job.yaml"
     config.write_text(yaml.safe_dump(job))
     command = [str(Path(sys.executable).with_name("emberharmony")), "run", str(config), "--quiet"]
+    return run_process(command, log=folder / "log.txt")
+
+
+def run_peer(table: Path, folder: Path) -> Process:
+    """Run the script that an expert would write, with all of the table in memory."""
+    result = folder / "peer"
+    shutil.rmtree(result, ignore_errors=True)
+    command = [sys.executable, "-m", "benchmarks.peer_job", str(table), str(result), "--entity", "entity"]
     return run_process(command, log=folder / "log.txt")
 
 
