@@ -1,0 +1,67 @@
+"""A staged run is opened by its reference: once in each process, on the backend that its worker selects."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emberharmony.backend import get_backend
+from emberharmony.errors import DataError, TransientError
+from emberharmony.pipeline.run import RunRef, forget_runs, open_run, opened_run
+
+
+def test_a_process_opens_a_run_once(stopped):
+    run = open_run(stopped)
+    assert open_run(stopped) is run
+    assert open_run(dataclasses.replace(stopped, backend="numpy")) is run
+    assert open_run(dataclasses.replace(stopped, token="of a later run")) is not run
+    forget_runs()
+    assert open_run(stopped) is not run
+
+
+def test_the_rows_of_a_chunk_are_those_of_the_table(run, tmp_path):
+    def read(source, chunk, columns, time, texts):
+        return source.read(chunk, columns, time=time)
+
+    table = pq.read_table(tmp_path / "table.parquet")
+    for chunk in run.plan.chunks:
+        rows = run.read(
+            chunk, ["walk", "t"], lambda source, chunk, columns, time, texts: source.read(chunk, columns, time=time)
+        )
+        assert rows.column_names == ["row_number", "walk", "t"]
+        expected = table.select(["walk", "t"]).take(rows["row_number"])
+        assert rows.drop_columns(["row_number"]).equals(expected.cast(rows.drop_columns(["row_number"]).schema))
+        assert (np.diff(rows["t"].cast(pa.int64()).to_numpy()) > 0).all()
+
+
+def test_a_table_that_has_changed_is_refused(run, tmp_path):
+    table = pq.read_table(tmp_path / "table.parquet")
+    pq.write_table(table.slice(1), tmp_path / "table.parquet")
+    with pytest.raises(DataError, match="The source was changed after the job was planned"):
+        _ = run.source
+
+
+def test_published_columns_are_carried(run):
+    assert set(run.published_columns) == {"t", "y"}
+
+
+@pytest.mark.parametrize(("workers", "most", "expected"), [(None, 4, 4), (2, 4, 2), (8, 4, 4)])
+def test_workers_of_a_process(workers, most, expected):
+    assert RunRef("x", workers=workers).workers_of(most) == expected
+
+
+def test_the_backend_is_that_of_the_reference(stopped):
+    before = get_backend()
+    with opened_run(dataclasses.replace(stopped, backend="torch")) as (_, place):
+        assert (place, get_backend()) == ("torch:cpu", "torch")
+    assert get_backend() == before
+
+
+def test_used_up_memory_passes(stopped):
+    said = r"Memory is used up, where numpy:cpu .*Unable to allocate 8 EiB\. And more\. Fewer chunks"
+    with pytest.raises(TransientError, match=said), opened_run(stopped):
+        raise MemoryError("Unable to allocate 8 EiB. And more. And yet more")

@@ -1,0 +1,67 @@
+"""The local engine: every chunk once, retried if a failure passes, as many at a time as there are workers."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from emberharmony.errors import TerminalError, TransientError
+from emberharmony.pipeline.run import RunRef
+from flows.engines import local
+from flows.engines.local import LocalEngine
+
+STAGE, LAST = SimpleNamespace(name="featurize", once=False), SimpleNamespace(name="publish", once=True)
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """The chunks that were done, and how many at most at the same time."""
+    seen = SimpleNamespace(chunks=[], most=0, now=0, failures={})
+    lock = threading.Lock()
+
+    def run_stage(stage, ref, chunk):
+        with lock:
+            seen.now += 1
+            seen.most = max(seen.most, seen.now)
+            errors = seen.failures.get(chunk, [])
+            error = errors.pop(0) if errors else None
+        threading.Event().wait(0.002)
+        with lock:
+            seen.now -= 1
+            if error:
+                raise error
+            seen.chunks.append(chunk)
+
+    monkeypatch.setattr(local, "run_stage", run_stage)
+    monkeypatch.setattr("emberharmony.pipeline.retry.RETRY_DELAYS_S", (0.0, 0.0, 0.0))
+    return seen
+
+
+@pytest.mark.parametrize(("workers", "of_run", "most"), [(1, None, 1), (4, None, 4), (4, 2, 2)])
+def test_every_chunk_is_done_once(done, workers, of_run, most):
+    found = list(LocalEngine(workers).map(STAGE, RunRef("x", workers=of_run), range(20)))
+    assert sorted(found) == sorted(done.chunks) == list(range(20))
+    assert done.most <= most
+    if most == 1:
+        assert found == list(range(20))
+
+
+def test_a_stage_that_runs_once_has_one_worker(done):
+    assert list(LocalEngine(4).map(LAST, RunRef("x"), [0])) == [0]
+    assert done.most == 1
+
+
+def test_failures_that_pass_are_retried(done):
+    done.failures[3] = [TransientError("the share is away")] * 3
+    assert sorted(LocalEngine(2).map(STAGE, RunRef("x"), range(5))) == list(range(5))
+    assert done.chunks.count(3) == 1
+
+
+@pytest.mark.parametrize("error", [TerminalError("no space"), TransientError("still away")])
+def test_other_failures_end_the_stage(done, error):
+    done.failures[1] = [error] * 9
+    with pytest.raises(type(error), match=str(error)):
+        list(LocalEngine(1).map(STAGE, RunRef("x"), range(5)))
+    assert done.chunks == [0]

@@ -1,0 +1,28 @@
+"""Options of tasks: nothing is cached or persisted, and only failures that pass are retried."""
+
+from __future__ import annotations
+
+import pytest
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Failed
+
+from emberharmony.errors import DataError, TerminalError, TransientError
+from emberharmony.pipeline.retry import RETRY_DELAYS_S
+from tasks.options import STAGE, STEP, is_transient
+
+ERRORS = [TransientError("away"), TerminalError("no"), DataError("no"), OSError("no")]
+
+
+@pytest.mark.parametrize(("error", "retried"), [*zip(ERRORS, [True, False, False, False], strict=True)])
+def test_only_failures_that_pass_are_retried(error, retried):
+    assert is_transient(None, None, Failed(data=error)) is retried
+
+
+def test_stages_are_retried_like_those_of_the_local_engine():
+    stage, step = task(lambda: None, name="stage", **STAGE), task(lambda: None, name="step", **STEP)
+    assert (stage.retries, stage.retry_delay_seconds) == (len(RETRY_DELAYS_S), list(RETRY_DELAYS_S))
+    assert step.retries == 0  # the stage repeats its steps
+    for made in (stage, step):
+        assert made.cache_policy == NO_CACHE
+        assert made.persist_result is False
