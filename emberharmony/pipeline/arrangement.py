@@ -113,7 +113,7 @@ class KeyScan:
             times = ticks(rows[order.time])[0]
         keys = order.keys(rows)
         ties = order.ties(rows)
-        rises = bool(((np.diff(ties) >= 0) | (keys[1:] != keys[:-1])).all()) if len(keys) else True
+        rises = bool(((ties[1:] >= ties[:-1]) | (keys[1:] != keys[:-1])).all()) if len(keys) else True
         empty = np.logical_and.reduce([rows[name].is_null().to_numpy() for name in order.entity])
         return cls(
             KeyCounts.of(keys),
@@ -224,7 +224,9 @@ def _check(found: KeyScan, columns: ColumnSpec) -> None:
             f"{found.n_null:,} rows have no time in {columns.time!r}, so they have no place in the order of their series. Set "
             f"`columns: {{null_time: drop}}` to leave them out, or fill them in the source."
         )
-    if found.runs.n_rows and found.n_entities_null == found.runs.n_rows:
+    if not found.runs.n_rows:
+        raise DataError(f"The time column {columns.time!r} holds no time in any of its rows.")
+    if found.n_entities_null == found.runs.n_rows:
         names = ", ".join(columns.entities)
         raise DataError(
             f"The entity {names} is null in every row, so all rows would be one series. Name another column in "

@@ -118,7 +118,8 @@ class JobOrder:
             begins |= codes[1:] != codes[:-1]
         if self.max_gap is not None:
             times = ticks(rows[self.time])[0]
-            begins |= np.diff(times) > self.max_gap
+            distance = np.diff(times.view(np.uint64))  # unsigned: it may exceed the largest time
+            begins |= (times[1:] > times[:-1]) & (distance > np.uint64(self.max_gap))
         return begins
 
 

@@ -104,6 +104,9 @@ def test_rows_without_a_time(tmp_path):
     layout = planned(table, tmp_path, chunk_rows=20, columns=ColumnSpec(time="t", entity="id", null_time="drop"))
     assert layout.n_null == 1
     check(layout, table.slice(1), 20)
+    table = table.set_column(1, "t", pa.nulls(len(table), pa.timestamp("ms")))
+    with pytest.raises(DataError, match="The time column 't' holds no time in any of its rows"):
+        planned(table, tmp_path, chunk_rows=20, columns=ColumnSpec(time="t", entity="id", null_time="drop"))
 
 
 SCANNED = st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.one_of(st.integers(0, 4), st.none())), max_size=20)

@@ -115,3 +115,9 @@ def test_in_order_of_columns_of_too_many_ranks_to_put_together():
     rng = np.random.default_rng(0)
     columns = [rng.permutation(2**16) % 2**14 for _ in range(5)] + [rng.permutation(2**16)]
     assert in_order_of(columns).tolist() == np.lexsort(columns[::-1]).tolist()
+
+
+def test_times_further_apart_than_the_largest_time_are_a_gap():
+    times = pa.array([-(2**63) + 1, -(2**63) + 5, 2**63 - 1], pa.timestamp("us"))
+    rows = pa.table({"row_number": [0, 1, 2], "t": times})
+    assert JobOrder(time="t", max_gap=10).borders(rows).tolist() == [2]
