@@ -7,6 +7,7 @@ import pytest
 
 from emberharmony import threads
 from emberharmony.stats import built, gathering, lags, series_grams
+from emberharmony.stats import rows as rows_module
 from emberharmony.stats.places import series_bounds
 from emberharmony.stats.series_grams import add_many_series, add_series, shortest_by_lags, subtract_heads, subtract_tails
 from tests.series import SeveralSeries, built_windows, places_by_trying
@@ -48,6 +49,15 @@ def test_every_path_gives_the_same(backend, monkeypatch, most_built, subtracted_
     monkeypatch.setattr(series_grams, "_SUBTRACTED_NS", subtracted_ns)
     monkeypatch.setattr(gathering, "_SPARSE", sparse)
     assert_right(*series(1, 40, 60), size, strides)
+
+
+@pytest.mark.parametrize("sparse", [0.0, 1e9])
+def test_on_a_device(backend, monkeypatch, sparse):
+    """Where the rows of a block are transferred, transposed and gathered by the backend."""
+    for module in (built, gathering, lags, rows_module):
+        monkeypatch.setattr(module, "on_host", lambda: False)
+    monkeypatch.setattr(gathering, "_SPARSE", sparse)
+    assert_right(*series(1, 40, 60), 5, (1, 3, 5))
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
