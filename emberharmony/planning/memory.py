@@ -17,7 +17,7 @@ grow with the number of chunks, not of rows."""
 _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the interpreter's own
 _VALUE_BYTES = 16  # a value or bucket, and its count
 _GROUPING = 9  # measured: bytes for counting categories, per byte merged at once
-_PRODUCT_BYTES = 64 * 2**20  # lagged products of strides that share a period, see stats.window_gram
+_PRODUCT_BYTES = 64 * 2**20  # lagged products of strides that share a period, see stats.lags
 _KEPT_BYTES = 16 * 2**20  # measured: free memory that the allocator keeps for each of several workers in one process
 _THREADS_BYTES = 2 * BLOCKS_BYTES  # measured: blocks of several threads, and the memory that the allocator keeps for them
 
