@@ -134,7 +134,10 @@ class TableColumns:
     def __init__(
         self, files: Sequence[FooteredFile], *, wanted: Container[str] | None = None, missing_are_null: bool = False
     ) -> None:
-        self._schemas, self._schema_of = _distinct(files, wanted)
+        # A file without rows has no values that could differ, whatever pandas made of its columns.
+        holding = [i for i, file in enumerate(files) if file.metadata.num_rows] or list(range(len(files)))
+        self._schemas, numbers = _distinct([files[i] for i in holding], wanted)
+        self._schema_of = dict(zip(holding, numbers, strict=True))
         self._missing_are_null = missing_are_null
         self.held = frozenset(name for s in self._schemas for name in (*s.file.schema.names, *s.columns))
         self.origins: dict[str, PathLike[str]] = {}
@@ -144,7 +147,7 @@ class TableColumns:
         self.schema = pa.schema([self._unified(n) for n in names if not self._is_nested_without_values(n, nested)])
 
     def of_file(self, file: int) -> Mapping[str, StoredColumn]:
-        """Return the columns of a file, by name; without those that it lacks."""
+        """Return the columns of a file with rows, by name; without those that it lacks."""
         return self._schemas[self._schema_of[file]].columns
 
     def _is_nested_without_values(self, name: str, nested: Container[str]) -> bool:

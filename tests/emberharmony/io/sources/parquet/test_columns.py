@@ -163,6 +163,20 @@ def test_missing_columns(tmp_path):
     assert (only.describe().unreadable, rows_of(only).column_names) == ({}, ["x"])
 
 
+def test_files_without_rows_do_not_count(tmp_path):
+    """Of a frame without rows, pandas makes columns of the types null, double or none at all."""
+    empty = [
+        pa.table({"x": pa.array([], pa.string())}),
+        pa.table({}),
+        pa.table({"x": pa.array([], pa.int8()), "y": pa.nulls(0)}),
+    ]
+    source = written(tmp_path / "t", empty[0], pa.table({"x": range(N)}), *empty[1:])
+    assert source.describe().unreadable == {}
+    assert source.describe().schema == pa.schema({"x": pa.int64()})
+    assert rows_of(source)["x"].to_pylist() == list(range(N))
+    assert written(tmp_path / "e", *empty[2:]).describe().schema == empty[2].schema
+
+
 def test_the_time_of_files_that_differ_in_unit(tmp_path):
     """Footers hold ticks of the file's own unit, days if the column is one of dates."""
     first = pa.table({"t": pa.array(HOURS, pa.timestamp("ms", "UTC"))})
@@ -271,6 +285,16 @@ def test_rows_without_a_column_have_numbers(tmp_path, chunk_rows):
     assert rows_of(source, [], chunk_rows=chunk_rows).column_names == []
     chunks = cut_rows(source.row_groups(None), chunk_rows)
     assert sum(source.read(chunk, [], time=None).num_rows for chunk in chunks) == 50
+
+
+def test_names_with_dots(tmp_path):
+    """A path of names with dots may be that of another column, too."""
+    table = pa.table({"g": pa.array([{"a.b": 1, "a": {"b": 2, "c": 3}}]), "g.a": pa.array([{"b": 4}]), "g.a.c": [5]})
+    expected = {"g_a.b": [1], "g_a_b": [2], "g_a_c": [3], "g.a_b": [4], "g.a.c": [5]}
+    source = written(tmp_path / "t", table)
+    assert rows_of(source).to_pydict() == expected
+    for name, values in expected.items():
+        assert rows_of(source, [name]).to_pydict() == {name: values}
 
 
 def test_names_that_clash(tmp_path):
