@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from emberharmony.errors import DamagedError, DataError
+from emberharmony.errors import DamagedError, DataError, TerminalError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.pieces import read_pieces, write_pieces
 from emberharmony.io.sources.base import no_rows
@@ -95,6 +95,24 @@ class Arranged:
             (found,) = read_pieces(self.store, record, [chunk - members.start], len(members))
             if found is not None:
                 yield found
+
+
+def check_room(rows: Arranged) -> None:
+    """Refuse to begin what the disk has no room for.
+
+    Raises
+    ------
+    TerminalError
+        If the rows that are still to be partitioned or arranged take more than is free.
+    """
+    n_rows = sum(chunk.n_rows for stage in (PARTITION, REGROUP, ARRANGE) for chunk in rows.receipts.missing(stage))
+    needed, free = int(n_rows * rows.plan.facts["arranged_row_bytes"]), rows.store.free_bytes()
+    if free is not None and needed > free:
+        raise TerminalError(
+            f"The table is in another order, and arranging its rows takes about {needed:,} more bytes of disk until the job "
+            f"ends; {free:,} are free at {rows.store.address}. Free some, or choose another `sink.path`; then run the same "
+            f"command again."
+        )
 
 
 def partition_rows(rows: Arranged, piece: pa.Table, number: int, backend: str) -> Receipt:

@@ -30,9 +30,6 @@ from emberharmony.typing import IntArray
 
 T = TypeVar("T")
 
-INPUT_ROWS = 262_144
-"""Rows that are partitioned at once, if their bytes allow it: fewer pieces, so fewer reads of a partition."""
-INPUT_BYTES = 128 * 2**20
 _TIMES_COUNTED = 2**18
 _SCATTERED = 2.0
 """Reading ranges of time from a table in another order may decode this many times its rows; beyond it, arranging is faster."""
@@ -46,9 +43,8 @@ def job_order(spec: PipelineSpec, schema: pa.Schema) -> JobOrder:
     return JobOrder(columns.entities, columns.time, ticks_of(gap, tick_unit(schema.field(columns.time).type)))
 
 
-def input_chunks(source: Source, columns: ColumnSpec, *, chunk_rows: int, bytes_per_row: float) -> Sequence[Chunk]:
-    """Return the pieces of a table, as it is stored, whose rows are partitioned at once."""
-    rows = max(chunk_rows, min(INPUT_ROWS, int(INPUT_BYTES / max(bytes_per_row, 1.0))))
+def input_chunks(source: Source, columns: ColumnSpec, rows: int) -> Sequence[Chunk]:
+    """Return the pieces of a table, as it is stored, of at most so many rows that are partitioned at once."""
     groups = source.row_groups(None) if isinstance(source, RowGroups) else None
     return sorted_layout(source, columns, rows).chunks if groups is None else cut_rows(groups, rows)
 

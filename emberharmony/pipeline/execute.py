@@ -17,6 +17,7 @@ from emberharmony.io.sources.registry import open_source
 from emberharmony.io.store.opening import open_result, result_of
 from emberharmony.io.store.result import Result
 from emberharmony.pipeline.apply import plan_apply, stage_fitted
+from emberharmony.pipeline.arrange import check_room
 from emberharmony.pipeline.callback import Callback, current_callback
 from emberharmony.pipeline.job import Engine, Job
 from emberharmony.pipeline.peak_memory import PeakMemory, peak_bytes
@@ -168,6 +169,8 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
     run = open_run(ref)
     if not is_committed(run):
         run.receipts.drop_damaged(n_threads=workers)
+        if run.plan.inputs:
+            check_room(run.arranged)
     for further in reversed(range(MAX_ROUNDS)):
         try:
             for stage in [PUBLISH] if is_committed(run) else stages_of(run.plan.spec, levels=run.plan.levels):

@@ -26,7 +26,7 @@ from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.split_checks import check_components, check_method, check_rows
 from emberharmony.planning.chunk_groups import partition_levels
 from emberharmony.planning.chunks import Chunk, check_chunk_rows
-from emberharmony.planning.memory import Beside, MemoryPlan, MemoryRequest
+from emberharmony.planning.memory import Beside, MemoryPlan, MemoryRequest, RowSizes, counting_bytes, input_rows
 from emberharmony.planning.resident import resident_bytes
 from emberharmony.splits import TimeBoundaries
 from emberharmony.threads import compute_threads
@@ -65,6 +65,17 @@ class Plan:
     def levels(self) -> int:
         """How often the rows are partitioned to arrange them."""
         return partition_levels(self.inputs, self.chunks)
+
+    @property
+    def arranged_row_bytes(self) -> float:
+        """Bytes of the columns of a row that are read, as they are arranged."""
+        names = {*self.roles.to_read, *self.spec.split_keys}
+        return 8 + sum(self.table.bytes_per_row[name] for name in names)  # eight of the row number
+
+    @property
+    def arranged_bytes(self) -> int:
+        """Bytes on disk of the rows that are arranged first: as often as they are partitioned, and once in the job's order."""
+        return int((self.levels + 1) * self.n_rows * self.arranged_row_bytes) if self.inputs else 0
 
 
 def make_plan(spec: PipelineSpec, resources: Resources) -> Plan:
@@ -133,11 +144,15 @@ def plan_table(
     groups = groups_in_order(source, time) if table.n_rows and not order.entity else None
     sizes, memory = plan_rows(job, request, in_order=groups is not None)
     check_components(spec, n_rows=table.n_rows, n_features=sizes.n_features)
-    inputs = partial(input_chunks, source, spec.columns, chunk_rows=memory.chunk_rows, bytes_per_row=sizes.read_bytes)
+    inputs = partial(input_chunks, source, spec.columns)
     if not table.n_rows:
         layout = empty_layout()
     elif order.entity:
-        layout = series_layout(source, spec.columns, order, inputs(), memory.chunk_rows)
+        pieces = inputs(input_rows(sizes, memory))
+        row_bytes = sum(table.bytes_per_row[name] for name in order.columns)
+        largest = max(piece.n_rows for piece in pieces)
+        memory = memory.with_counting(counting_bytes(table.n_rows, largest, row_bytes, compute_threads()))
+        layout = series_layout(source, spec.columns, order, pieces, memory.chunk_rows)
     elif groups is not None and is_stored_in_order(source, groups, time, memory.chunk_rows):
         layout = stored_layout(source, groups, time, memory.chunk_rows)
     else:
@@ -145,7 +160,7 @@ def plan_table(
             sizes, memory = plan_rows(job, request, in_order=False)
         layout = sorted_layout(source, spec.columns, memory.chunk_rows)
         if time is not None and is_scattered(source, time, layout):
-            layout = replace(layout, inputs=inputs())
+            layout = replace(layout, inputs=inputs(input_rows(sizes, memory)))
     if layout.n_null:
         check_rows(spec, layout.n_rows)
         check_components(spec, n_rows=layout.n_rows, n_features=sizes.n_features)
@@ -160,10 +175,15 @@ def plan_table(
         n_null_times=layout.n_null,
         n_shared_times=layout.n_shared,
         boundaries=_boundaries(spec, table, layout) if by_time else None,
-        memory=memory.with_chunk(max(chunk.n_rows for chunk in layout.chunks), sizes),
+        memory=_memory_of(layout, memory, sizes),
         in_order=layout.in_order,
         inputs=tuple(layout.inputs),
     )
+
+
+def _memory_of(layout: Layout, memory: MemoryPlan, sizes: RowSizes) -> MemoryPlan:
+    planned = memory.with_chunk(max(chunk.n_rows for chunk in layout.chunks), sizes)
+    return planned.with_inputs(max((piece.n_rows for piece in layout.inputs), default=0), sizes)
 
 
 def _memory_request(spec: PipelineSpec, resources: Resources, n_rows: int) -> MemoryRequest:

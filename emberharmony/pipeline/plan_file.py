@@ -57,6 +57,7 @@ class StagedPlan:
             "in_order": plan.in_order,
             "chunk_rows": plan.memory.chunk_rows,
             "projected_bytes": plan.memory.projected_bytes,
+            "arranged_row_bytes": plan.arranged_row_bytes,
         }
         return cls(
             fingerprint=plan.fingerprint,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from emberharmony.errors import PlanError
 from emberharmony.stats.categories import MAX_MERGED_BYTES
+from emberharmony.stats.key_counts import MAX_RANGES
 from emberharmony.stats.quantiles import MAX_BUCKETS
 from emberharmony.threads import BLOCKS_BYTES
 
@@ -14,6 +15,10 @@ DEFAULT_CHUNK_ROWS = 131_072
 MAX_CHUNKS = 20_000
 """A table that would need more chunks is cut into larger ones, if memory allows: files, receipts, task runs and the manifest
 grow with the number of chunks, not of rows."""
+INPUT_ROWS = 262_144
+"""Rows that are partitioned at once, if memory allows it: fewer pieces, so fewer reads of a partition."""
+_INPUT_BYTES = 128 * 2**20
+_COUNT_BYTES = 72  # measured: of an entity's key and rows, while counts are merged
 _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the interpreter's own
 _VALUE_BYTES = 16  # a value or bucket, and its count
 _GROUPING = 9  # measured: bytes for counting categories, per byte merged at once
@@ -109,6 +114,47 @@ class MemoryPlan:
                 f"them and is never null."
             )
         return plan
+
+    def with_counting(self, n_bytes: int) -> MemoryPlan:
+        """Return the plan with memory to count the rows of every entity while the job is planned.
+
+        Raises
+        ------
+        PlanError
+            If it does not fit.
+        """
+        plan = replace(self, fixed_bytes=max(self.fixed_bytes, n_bytes))
+        if plan.projected_bytes > plan.allowed_bytes:
+            raise PlanError(
+                f"Counting the rows of every entity needs {n_bytes / 2**30:.2f} GiB, {plan.reserved_bytes / 2**30:.2f} are in "
+                f"use before: over the {plan.allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it."
+            )
+        return plan
+
+    def with_inputs(self, n_rows: int, sizes: RowSizes) -> MemoryPlan:
+        """Return the plan with memory to partition pieces of `n_rows` rows."""
+        return replace(self, chunk_bytes=max(self.chunk_bytes, partition_bytes(sizes, n_rows))) if n_rows else self
+
+
+def input_rows(sizes: RowSizes, memory: MemoryPlan) -> int:
+    """Return the rows of a table that are partitioned at once: more than a chunk has, if they fit.
+
+    A run that was killed is resumed only in the same pieces, so there are two choices and nothing in between: what is in use
+    before a job starts differs a little from one run to the next.
+    """
+    many = max(memory.chunk_rows, min(INPUT_ROWS, int(_INPUT_BYTES / max(sizes.read_bytes, 1.0))))
+    return many if partition_bytes(sizes, many) <= memory.chunk_bytes + memory.spare_bytes else memory.chunk_rows
+
+
+def partition_bytes(sizes: RowSizes, n_rows: int) -> int:
+    """Return the bytes of partitioning `n_rows` rows: as they were read, with a time, and in the order of chunks."""
+    return sizes.in_flight_bytes + int(n_rows * (3 * sizes.read_bytes + sizes.decoding_bytes + 8 * 8)) + _BUFFERS_BYTES
+
+
+def counting_bytes(n_rows: int, piece_rows: int, row_bytes: float, n_threads: int) -> int:
+    """Return the bytes of counting the rows of every entity: pieces of the columns that decide it, and two counts merged."""
+    piece = int(piece_rows * (2 * row_bytes + 8 * 8))
+    return n_threads * piece + _COUNT_BYTES * min(n_rows, MAX_RANGES)
 
 
 def row_peak_bytes(sizes: RowSizes) -> float:

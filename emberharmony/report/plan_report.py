@@ -78,6 +78,10 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.n_null_times:
         yield "left out", f"{plan.n_null_times:,} rows without a time"
     yield "order", _order(plan)
+    if plan.inputs:
+        pieces = "piece" if len(plan.inputs) == 1 else "pieces"
+        into = f"{len(plan.inputs):,} {pieces} of the table into {len(plan.chunks):,} chunks"
+        yield "arrange", f"{into}; about {_bytes(plan.arranged_bytes)} of disk until the job ends"
     yield "split", _split(plan)
     sizes = [chunk.n_rows for chunk in plan.chunks]
     yield "chunks", f"{len(sizes):,} of {min(sizes):,} to {max(sizes):,} rows"
@@ -90,27 +94,35 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
         ),
     )
     strides = ", ".join(map(str, spec.windows.strides))
-    yield "windows", f"{spec.windows.size} rows, strides {strides}" if strides else "none"
+    yield "windows", f"{spec.windows.size} rows, strides {strides}{_gap(plan)}" if strides else "none"
     if spec.windows.halo and plan.n_shared_times > MANY * plan.n_rows:
         shared = f"at least {plan.n_shared_times:,} of {plan.n_rows:,} rows share their time with another row"
         yield "warning", f"{shared}: {MIXED}"
-    if spec.windows.halo and spec.split_method == "hash":
+    if spec.windows.halo and spec.split_method == "hash" and not {*spec.split_keys} <= {*spec.columns.entities}:
         yield "", "rows with equal keys must be adjacent; the profile counts the changes of key"
     yield "staging", _place_of(job).address_of_run(StagedPlan.of(plan).run_name)
     yield "sink", f"{job.sink.path}: {_target(job, plan)}"
 
 
 def _order(plan: Plan) -> str:
-    time = plan.spec.columns.time
-    if time is None:
+    columns = plan.spec.columns
+    by = ", ".join([*columns.entities, *filter(None, [columns.time])])
+    if not by:
         return plan.spec.source.order_text
-    return f"by {time}, " + ("already in this order" if plan.in_order else "in time ranges: the table is in another order")
+    if plan.in_order:
+        return f"by {by}, already in this order"
+    return f"by {by}, {'arranged first' if plan.inputs else 'in time ranges'}: the table is in another order"
+
+
+def _gap(plan: Plan) -> str:
+    gap = plan.spec.windows.max_gap
+    return f"; a series ends where the time jumps by more than {gap}" if gap else ""
 
 
 def _split(plan: Plan) -> str:
     spec = plan.spec
     if not spec.job.fits:
-        return "none: every row is in one series"
+        return "none: every row is in one series" + (" with the others of its entity" if spec.columns.entities else "")
     shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(SPLITS, spec.split.fractions, strict=True))
     if spec.split_method == "sequential":
         first, second = (f"row {rank:,}" if rank < plan.n_rows else "no row" for rank in spec.split.ranks(plan.n_rows))
@@ -161,7 +173,12 @@ def _columns(plan: Plan) -> Iterator[ColumnLine]:
         name = field.name
         carried = [
             role
-            for role, names in {"time": (roles.time,), "target": (roles.target,), "passthrough": roles.passthrough}.items()
+            for role, names in {
+                "entity": roles.entity,
+                "time": (roles.time,),
+                "target": (roles.target,),
+                "passthrough": roles.passthrough,
+            }.items()
             if name in names
         ]
         role = ", ".join([*carried, *filter(None, [kinds.get(name)])])

@@ -73,7 +73,7 @@ class ProgressBars:
     def planned(self, plan: Plan, backend: str) -> None:
         """Print the number of rows and chunks, the order, the backend and the planned memory."""
         by = "planned time ranges" if plan.spec.columns.time else "ranges of a key"
-        order = "in order" if plan.in_order else f"ordered by {by}"
+        order = "in order" if plan.in_order else "arranged first" if plan.inputs else f"ordered by {by}"
         _err.print(
             f"{plan.n_rows:,} rows in {len(plan.chunks)} chunks of up to {max(c.n_rows for c in plan.chunks):,}, {order}; "
             f"backend {backend}; at most {plan.memory.projected_bytes / 2**20:,.0f} MiB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -72,6 +73,9 @@ def flip(path: Path) -> None:
 
 # The damaged file, the stage before which it is damaged, and the stage that reads it.
 DAMAGES = [
+    ("partition/00000.pieces", "arrange", "partition"),
+    ("arranged/00003.pieces", "profile", "arrange"),
+    ("arranged/00003.pieces", "featurize", "arrange"),
     ("profile/00002.safetensors", "featurize", None),  # has been read and is not read again
     ("features/split=train/part-00003.parquet", "project", "featurize"),
     ("halo/00004.arrow", "project", "featurize"),
@@ -80,11 +84,15 @@ DAMAGES = [
 
 @pytest.mark.parametrize(("name", "when", "again"), DAMAGES)
 def test_a_file_damaged_while_the_job_runs_is_made_again(undisturbed, folder, name, when, again):
-    job = small_job(folder, sink=f"damaged-{name.split('/')[0]}")
+    job = small_job(folder, sink=f"damaged-{name.split('/')[0]}-{when}")
     engine = Between(when, lambda staging: flip(kept(staging, name)))
     run_job(parse_job(job), engine)
     assert contents(Path(job["sink"]["path"])) == undisturbed
-    assert engine.stages.count(("featurize", 1)) == (again == "featurize"), "only the damaged chunk is done again"
+    pending = [(name, n_chunks) for name, n_chunks in engine.stages if n_chunks]
+    names = [name for name, _ in pending]
+    repeated = [done for i, done in enumerate(pending) if done[0] in names[:i]]
+    assert repeated[:1] == ([(again, 1)] if again else []), "only what is damaged is made again"
+    assert {name for name, _ in repeated} <= {again, when}
 
 
 @pytest.mark.parametrize(
@@ -247,6 +255,23 @@ def test_a_worker_that_opens_another_table_than_was_planned_refuses_it(folder, t
     assert run(job) == 0, "the same command plans anew"
     rows = pq.read_table(tmp_path / "result/features/split=test")
     assert rows.num_rows == 150
+
+
+def test_a_disk_without_room_for_the_arranged_rows_is_told_before_they_are_written(undisturbed, folder, monkeypatch):
+    job = small_job(folder, sink="no-room")
+    with monkeypatch.context() as full:
+        full.setattr(LocalStore, "free_bytes", lambda store: 100_000)
+        with pytest.raises(TerminalError, match=r"takes about (\d+),\d+ more bytes of disk .* 100,000 are free at") as refused:
+            run_job(parse_job(job), LocalEngine(1))
+    (needed,) = re.findall(r"about ([\d,]+) more", str(refused.value))
+    assert not receipts(job)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(parse_job(job), Between("profile", _interrupt))
+    written = [path for folder in ("partition", "arranged") for path in Path(job["sink"]["path"]).rglob(f"{folder}/*")]
+    assert sum(path.stat().st_size for path in written) == pytest.approx(int(needed.replace(",", "")), rel=0.9)
+    monkeypatch.setattr(LocalStore, "free_bytes", lambda store: 0)  # all rows are arranged, so that no room is needed for them
+    run_job(parse_job(job), LocalEngine(1))
+    assert contents(Path(job["sink"]["path"])) == undisturbed
 
 
 FULL = """

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from emberharmony.planning.memory import INPUT_ROWS
+
 ROOT = Path(__file__).parent.parent.parent
 MAX_MEMORY_GB = 0.6
 JOB = """
@@ -21,8 +23,10 @@ from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
 from emberharmony import threads
+from emberharmony.planning import memory
 
 threads.available_cores = lambda: int(sys.argv[2])
+memory.INPUT_ROWS = int(sys.argv[3])
 job = parse_job(json.loads(sys.argv[1]))
 outcome = run_job(job, LocalEngine(job.workers))
 print(json.dumps([outcome.peak_bytes, outcome.projected_bytes, outcome.manifest.source_rows]))
@@ -58,6 +62,7 @@ def measured(
     max_memory_gb: float = MAX_MEMORY_GB,
     cores: int = 1,
     workers: int = 1,
+    input_rows: int = INPUT_ROWS,
     **sections,
 ) -> tuple[int, int]:
     """Peak and projection of a process that runs a job."""
@@ -73,7 +78,7 @@ def measured(
         **sections,
     }  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": str(cores)}
-    command = [sys.executable, "-c", JOB, json.dumps(job), str(cores)]
+    command = [sys.executable, "-c", JOB, json.dumps(job), str(cores), str(input_rows)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     peak, projected, _ = json.loads(done.stdout)
@@ -102,8 +107,19 @@ def test_ten_times_the_rows(tmp_path, order):
     peaks = []
     for n_rows in (60_000, 600_000):
         source = write_stream(tmp_path / f"{n_rows}.parquet", n_rows, group_rows=20_000, order=order)
-        peaks.append(measured(source, tmp_path / f"out-{n_rows}", 30_000)[0])
+        peaks.append(measured(source, tmp_path / f"out-{n_rows}", 30_000, input_rows=60_000)[0])
     assert peaks[1] <= 1.10 * peaks[0], [peak / 2**20 for peak in peaks]
+
+
+@pytest.mark.parametrize("n_entities", [100, 400_000])
+def test_many_series_in_no_order(tmp_path, n_entities):
+    """The plan counts the rows of every entity, partitions pieces larger than chunks, and sorts chunks."""
+    rng, n_rows = np.random.default_rng(0), 400_000
+    columns = {"t": pa.array(rng.integers(0, n_rows, n_rows), pa.timestamp("s")), "id": rng.integers(0, n_entities, n_rows)}
+    table = pa.table(columns | {f"x{i}": rng.normal(size=n_rows) for i in range(6)})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=50_000)
+    columns = {"time": "t", "entity": "id"}
+    measured(tmp_path / "t.parquet", tmp_path / "out", 30_000, max_memory_gb=0.4, columns=columns, windows={"strides": []})
 
 
 @pytest.mark.parametrize("order", ["sorted", "shuffled inside"])

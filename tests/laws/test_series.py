@@ -107,7 +107,7 @@ def test_windows_of_random_series_in_any_chunks(lengths, chunk_rows, group_rows,
 def test_a_table_that_is_partitioned_twice(tmp_path, monkeypatch):
     """As a terabyte would be: groups of chunks first, then the chunks of each group, as many rows at once as memory holds."""
     monkeypatch.setattr("emberharmony.planning.chunk_groups.MOST_PARTS", 10)
-    monkeypatch.setattr("emberharmony.pipeline.arrangement.INPUT_ROWS", 60)
+    monkeypatch.setattr("emberharmony.planning.memory.INPUT_ROWS", 60)
     table = many_series([60, 5, 80, 1, 200, 40, 40])
     published = run(table, tmp_path, chunk_rows=25, group_rows=50)
     assert len(published.manifest["computed"]["regroup"]) == 1

@@ -160,6 +160,10 @@ class Store(Protocol):
         """Make sure that kept files are found under their names after a power failure."""
         ...
 
+    def free_bytes(self) -> int | None:
+        """Bytes that can still be written; ``None`` if the store cannot tell."""
+        return None
+
     # ---- written once, for every store -----------------------------------------------------------------------------------
 
     def address_of(self, file: str | FileRecord) -> str:

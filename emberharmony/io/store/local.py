@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -145,6 +146,11 @@ class LocalStore(Store):
         with self._writing(name, lambda unfinished, _: unfinished.replace(self.path(name)), blamed=self.root):
             pass
         self.path(name).unlink()
+
+    def free_bytes(self) -> int | None:
+        """Bytes that the disk has left for this user."""
+        with self._translated(self.root):
+            return shutil.disk_usage(self.root).free
 
     def make_durable(self, records: Iterable[FileRecord]) -> None:
         """Write the folders of kept files to disk: after a power failure the files are found under their names."""

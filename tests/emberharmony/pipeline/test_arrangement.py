@@ -36,7 +36,7 @@ def shuffled_series(lengths, *, seed=0, n_times=10_000):
 def planned(table, path, *, chunk_rows, group_rows=50, columns=None):
     source = open_source(ParquetSourceSpec(str(write_table(table, path / "t.parquet", group_rows=group_rows))))
     columns = columns or ColumnSpec(time="t", entity="id")
-    inputs = input_chunks(source, columns, chunk_rows=group_rows, bytes_per_row=10.0**9)
+    inputs = input_chunks(source, columns, group_rows)
     return series_layout(source, columns, ORDER, inputs, chunk_rows)
 
 

@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 from emberharmony.errors import PlanError
 from emberharmony.planning.memory import (
     DEFAULT_CHUNK_ROWS,
+    INPUT_ROWS,
     MAX_CHUNKS,
     Beside,
     MemoryRequest,
     RowSizes,
+    counting_bytes,
     fit_bytes,
     fixed_chunk_bytes,
+    input_rows,
+    partition_bytes,
     plan_memory,
     row_peak_bytes,
 )
@@ -196,6 +200,36 @@ def test_rows_of_one_time_leave_memory_to_fewer_workers():
     assert crowded.projected_bytes <= 4 * GB
     with pytest.raises(PlanError, match=r"lower runtime\.workers \(now 8\)"):
         plan(n_workers=8).with_chunk(4_000_000, SIZES)
+
+
+UNORDERED = replace(SIZES, in_order=False)
+
+
+def test_pieces_that_are_partitioned_have_more_rows_than_chunks_where_memory_allows_it():
+    roomy, narrow = plan(UNORDERED, chunk_rows=20_000), plan(UNORDERED, chunk_rows=20_000, allowed_bytes=GB // 3)
+    assert (input_rows(UNORDERED, roomy), input_rows(UNORDERED, narrow)) == (INPUT_ROWS, 20_000)
+    wide = replace(UNORDERED, read_bytes=2**13)
+    assert input_rows(wide, plan(wide, chunk_rows=500)) == 2**14
+    for memory in (roomy, narrow):
+        with_inputs = memory.with_inputs(input_rows(UNORDERED, memory), UNORDERED)
+        assert with_inputs.chunk_bytes == max(memory.chunk_bytes, partition_bytes(UNORDERED, input_rows(UNORDERED, memory)))
+        assert with_inputs.projected_bytes <= with_inputs.allowed_bytes
+
+
+@given(chunk_rows=st.integers(80, 10**5), read_bytes=st.floats(1, 10**4), n_features=st.integers(0, 300))
+def test_a_piece_of_as_many_rows_as_a_chunk_needs_no_more_memory(chunk_rows, read_bytes, n_features):
+    sizes = replace(UNORDERED, read_bytes=read_bytes, n_features=n_features)
+    memory = plan(sizes, chunk_rows=chunk_rows, allowed_bytes=400 * GB)
+    assert partition_bytes(sizes, chunk_rows) <= memory.chunk_bytes
+
+
+def test_counting_entities_is_planned():
+    few, many = (counting_bytes(n, INPUT_ROWS, 16.0, 2) for n in (10**6, 10**9))
+    assert few < many < 512 * 2**20
+    assert counting_bytes(10**12, INPUT_ROWS, 16.0, 2) == many, "counts are bounded"
+    assert plan().with_counting(3 * GB).projected_bytes == 200 * 2**20 + 3 * GB
+    with pytest.raises(PlanError, match=r"Counting the rows of every entity needs 3\.90 GiB, 0\.20 are in use before"):
+        plan().with_counting(int(3.9 * GB))
 
 
 def test_small_tables_need_little():

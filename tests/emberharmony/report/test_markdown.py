@@ -11,7 +11,7 @@ from tests.jobs import run_small, small_table, write_table
 
 def test_a_name_with_a_bar_stays_in_its_cell(tmp_path):
     table = small_table(200).append_column("a|b\n| c", pa.array(np.ones(200)))
-    fields = pa.struct([(f"field {i}", pa.int8()) for i in range(500)])
+    fields = pa.list_(pa.struct([(f"field {i}", pa.int8()) for i in range(500)]))
     table = table.append_column("nested", pa.array([None] * 200, fields))
     source = write_table(table, tmp_path / "t.parquet")
     job = {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "out")}, "columns": {"time": "t"}}

@@ -37,3 +37,36 @@ def test_boundaries_of_far_times(tmp_path, type_, last, said):
     )
     lines = dict(plan_report(job).lines)
     assert f"validation begins at {said}, test at {said}" in lines["split"]
+
+
+def test_a_job_of_many_series(tmp_path):
+    table = pa.table(
+        {
+            "id": pa.array([f"id {i % 7}" for i in range(300)]),
+            "t": pa.array([i * 37 % 300 for i in range(300)], pa.timestamp("s")),
+            "x": pa.array([float(i) for i in range(300)]),
+        }
+    )
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=100)
+    job = {
+        "source": {"path": str(tmp_path / "t.parquet")},
+        "sink": {"path": str(tmp_path / "out")},
+        "columns": {"time": "t", "entity": "id"},
+        "windows": {"size": 4, "strides": [1], "max_gap": "2h"},
+        "runtime": {"chunk_rows": 150},
+    }
+    report = plan_report(parse_job(job))
+    lines = dict(report.lines)
+    assert lines["order"] == "by id, t, arranged first: the table is in another order"
+    assert lines["arrange"] == "1 piece of the table into 3 chunks; about 0 MiB of disk until the job ends"
+    assert lines["windows"] == "4 rows, strides 1; a series ends where the time jumps by more than 2:00:00"
+    assert [(column.name, column.role) for column in report.columns] == [
+        ("id", "entity"),
+        ("t", "time, datetime"),
+        ("x", "numeric"),
+    ]
+    pq.write_table(table.sort_by([("id", "ascending"), ("t", "ascending")]), tmp_path / "t.parquet")
+    lines = dict(plan_report(parse_job(job | {"split": {"method": "hash"}})).lines)
+    assert lines["order"] == "by id, t, already in this order"
+    assert "arrange" not in lines
+    assert "rows with equal keys must be adjacent" not in str(lines)
