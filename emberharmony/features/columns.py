@@ -40,11 +40,11 @@ class ColumnSpec(Section):
     target: str | None = None
     """Carried along unchanged, never a feature; a window has the target of its last row."""
     drop: tuple[str, ...] = ()
-    """Not read at all."""
+    """Not read at all; the name of a struct or list drops all of its columns."""
     categorical: tuple[str, ...] = ()
     """Numbers, booleans, or binary columns that hold UTF-8 text, to treat as categories."""
     passthrough: tuple[str, ...] = ()
-    """Carried along unchanged, no feature."""
+    """Carried along unchanged, no feature; the name of a struct or list stands for all of its columns."""
     kinds: dict[str, str] = field(default_factory=dict)
     """Kinds of single columns: `numeric`, `boolean`, `datetime`, `categorical`, or one that an installed package adds."""
     high_null_threshold: float = 0.9

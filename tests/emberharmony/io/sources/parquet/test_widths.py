@@ -26,17 +26,28 @@ def decoded(path):
 
 
 @pytest.mark.parametrize("use_dictionary", [True, False], ids=["dictionary", "plain"])
-@pytest.mark.parametrize("stored", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())], ids=str)
+@pytest.mark.parametrize(
+    "stored", [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string())], ids=str
+)
 def test_long_texts_where_nobody_looks(tmp_path, use_dictionary, stored):
     """Not among the first rows, nor in the row groups that are sampled."""
     rng = np.random.default_rng(0)
     values = np.array(["a", "bb"] + [f"{i:0400d}" for i in range(20)], object)
     codes = np.where((np.arange(N_ROWS) // GROUP_ROWS) == 7, rng.integers(2, 22, N_ROWS), rng.integers(0, 2, N_ROWS))
     texts = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(values))
-    table = pa.table({"s": texts if pa.types.is_dictionary(stored) else texts.cast(stored), "x": codes})
+    values = texts if pa.types.is_dictionary(stored) else texts.cast(pa.string()).cast(stored)
+    table = pa.table({"s": values, "g": pa.StructArray.from_arrays([pa.array(codes), values], ["n", "s"]), "x": codes})
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=GROUP_ROWS, use_dictionary=use_dictionary)
-    assert 400 <= planned(tmp_path / "t.parquet")["s"] < 900
-    assert planned(tmp_path / "t.parquet")["x"] == 8
+    found = planned(tmp_path / "t.parquet")
+    assert 400 <= found["s"] < 900
+    assert 400 <= found["g_s"] < 900
+    assert found["x"] == found["g_n"] == 8
+
+
+def test_images_are_not_decoded_to_be_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_batches", lambda *_args, **_options: pytest.fail("decoded"))
+    pq.write_table(pa.table({"image": [b"x" * 5_000 + b"%d" % i for i in range(300)]}), tmp_path / "t.parquet")
+    assert planned(tmp_path / "t.parquet")["image"] > 5_000
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5])
