@@ -43,11 +43,6 @@ UNTESTED = [
     "emberharmony/io/store/local_result.py",
     "emberharmony/ops/_owned.py",
     "emberharmony/ops/_tensor.py",
-    "emberharmony/ops/creation.py",
-    "emberharmony/ops/datatypes.py",
-    "emberharmony/ops/elementwise.py",
-    "emberharmony/ops/logic.py",
-    "emberharmony/ops/manipulation.py",
     "emberharmony/pipeline/apply.py",
     "emberharmony/pipeline/arrange.py",
     "emberharmony/pipeline/chunk_stages.py",
@@ -65,11 +60,7 @@ UNTESTED = [
     "flows/shard.py",
     "tasks/chunk_read.py",
     "tasks/datetime_features.py",
-    "tasks/encode.py",
-    "tasks/pca.py",
     "tasks/split.py",
-    "tasks/windowing.py",
-    "tasks/write.py",
 ]
 """Modules that are tested only by way of others. This list only shrinks: take a module off it when you write its file."""
 
