@@ -14,8 +14,8 @@ from emberharmony.errors import PlanError
 from emberharmony.messages import did_you_mean, shown
 from emberharmony.splits import SplitSpec
 
-SPLIT_METHODS = tuple(method for method in get_args(get_args(get_type_hints(SplitSpec)["method"])[0]) if method != "hash")
-"""Methods of a split that need no key columns."""
+SPLIT_METHODS: tuple[str, ...] = get_args(get_args(get_type_hints(SplitSpec)["method"])[0])
+"""Methods of a split."""
 
 
 def whole_number(name: str, value: Any, *, least: int = 1) -> int:
@@ -104,6 +104,22 @@ def names_of(name: str, value: Any) -> tuple[str, ...]:
     return names
 
 
+def entity_names(value: Any) -> tuple[str, ...]:
+    """Return the columns that tell series apart as a tuple: none, one name, or several.
+
+    Raises
+    ------
+    TypeError, PlanError
+        If the value is no name and no sequence of names.
+
+    Examples
+    --------
+    >>> entity_names("sensor"), entity_names(["site", "sensor"]), entity_names(None)
+    (('sensor',), ('site', 'sensor'), ())
+    """
+    return names_of("entity", [value] if isinstance(value, str) else () if value is None else value)
+
+
 def check_columns(columns: Iterable[str], given: Mapping[str, Iterable[str | None]]) -> None:
     """Check that the named columns are in the table, and that no column is named twice.
 
@@ -139,13 +155,15 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def split_spec(fractions: Any, method: Any) -> SplitSpec:
-    """Return the split with these fractions and this method.
+def split_spec(fractions: Any, method: Any, entity: tuple[str, ...] = ()) -> SplitSpec:
+    """Return the split with these fractions and this method, for a table with these columns of entities.
 
     Raises
     ------
     TypeError, ValueError
         If there are not three fractions that add up to 1, or the method is unknown.
+    PlanError
+        If the method does not suit the entities.
 
     Examples
     --------
@@ -154,6 +172,13 @@ def split_spec(fractions: Any, method: Any) -> SplitSpec:
     """
     if method is not None and method not in SPLIT_METHODS:
         raise ValueError(f"split_method is one of {', '.join(SPLIT_METHODS)}, got {shown(method)}.")
+    if method == "hash" and not entity:
+        raise PlanError("split_method 'hash' divides whole entities: name their columns in `entity`.")
+    if method == "sequential" and entity:
+        raise PlanError(
+            "split_method 'sequential' follows the order of all rows, and with `entity` they come series by series. Use "
+            "'temporal' (all series at the same times) or 'hash' (whole series)."
+        )
     if isinstance(fractions, str) or not isinstance(fractions, Iterable):
         raise TypeError(f"fractions are three numbers, got {shown(fractions)}.")
     shares = [0.0 if share == 0 else number_in("each of fractions", share, 0, 1) for share in fractions]

@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from emberharmony.arrow import holds_times
 from emberharmony.backend import select, using_backend
-from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec, unnested
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
 from emberharmony.features.specs import CategorySpec, CyclicalSpec
@@ -25,10 +24,10 @@ from emberharmony.io.parts import table_of
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.store.opening import open_result
 from emberharmony.nested import flat_schema
 from emberharmony.notebook.arguments import (
     check_columns,
+    entity_names,
     flag,
     name_or_none,
     names_of,
@@ -46,29 +45,23 @@ from emberharmony.notebook.bigquery_frames import (
 from emberharmony.notebook.fitted import fitted_state, needed_columns, rows_for
 from emberharmony.notebook.frame_splits import SplitFrames, split_frame
 from emberharmony.notebook.frames import batches_of, is_bigframe, names_of_frame, write_batches
+from emberharmony.notebook.preparation import prepared
 from emberharmony.notebook.prepared import ColumnTypes, PreparedData, column_types
 from emberharmony.notebook.progress import Progress
 from emberharmony.notebook.state_file import read_state_file, write_state_file
 from emberharmony.notebook.tables import (
     NO_WINDOWS,
-    check_splits,
     frame_chunks,
-    frame_of,
     in_order,
     named_source,
-    null_targets,
     rows_of,
     source_chunks,
     written_frame,
 )
 from emberharmony.notebook.time_index import with_named_index
 from emberharmony.notebook.wall_times import with_datetime_features
-from emberharmony.pipeline.plan import Resources, make_plan
-from emberharmony.pipeline.run import open_run
-from emberharmony.pipeline.spec import PipelineSpec, pinned
-from emberharmony.pipeline.stages import ARRANGING, run_stage
-from emberharmony.pipeline.staging import stage_plan
-from emberharmony.splits import SPLITS
+from emberharmony.pipeline.plan import Resources
+from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.typing import FeatureBlock
 
 if TYPE_CHECKING:
@@ -145,8 +138,9 @@ class TerabyteFeatureExtractor:
         *,
         time_zone: str = "UTC",
         fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
-        split_method: Literal["temporal", "sequential", "random"] | None = None,
+        split_method: Literal["temporal", "sequential", "hash", "random"] | None = None,
         max_categories: int = 100,
+        entity: str | Sequence[str] = (),
     ) -> PreparedData:
         """Split the table, fit features on the training rows, and return the features of all rows.
 
@@ -173,27 +167,44 @@ class TerabyteFeatureExtractor:
             as they are.
         fractions : tuple of three floats
             Shares of train, validation and test; they add up to 1. A split with share 0 is an empty frame.
-        split_method : {"temporal", "sequential", "random"}, optional
-            How the rows are divided; see `SplitSpec`.
+        split_method : {"temporal", "sequential", "hash", "random"}, optional
+            How the rows are divided; see `SplitSpec`. ``hash`` divides whole entities, which is the default if there are
+            entities and no times.
         max_categories : int
             Largest number of categories of a column that get a feature each, the most frequent ones first.
+        entity : str or sequence of str
+            Column or columns that tell the series of the table apart, such as a sensor or a customer. They are no features;
+            the frames hold them between the features and the target. Rows come series by series, each in the order of time
+            (without times, of the table); the series are in no particular order. A null is an entity like others.
 
         Raises
         ------
         PlanError
-            If a column is missing or has two roles, a split gets no rows, or the result needs more than `max_memory_gb`.
+            If a column is missing or has two roles, a column of `entity` holds fractions or nested values, a split gets no
+            rows, or the result needs more than `max_memory_gb`.
         DataError
             If the table cannot be read, or no feature can be made of it.
         ImportError
             If the table is in BigQuery and its libraries are not installed.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> hours = pd.date_range("2024-01-01", periods=50, freq="h")
+        >>> table = pd.DataFrame({"t": [*hours, *hours], "sensor": ["a", "b"] * 50, "x": range(100)})
+        >>> prepared = TerabyteFeatureExtractor(verbose=False).prepare_data(table, index_col="t", entity="sensor")
+        >>> prepared.entity, prepared.train.groupby("sensor").size().to_dict()
+        (('sensor',), {'a': 40, 'b': 40})
         """
         limit = None if limit is None else whole_number("limit", limit)
         categorical = names_of("force_categorical_columns", force_categorical_columns)
         dropped = names_of("drop_columns", drop_columns)
+        check_columns(dropped, {"drop_columns": dropped})  # none twice: that is lost once nested ones are replaced
         threshold = number_in("high_null_threshold", high_null_threshold, 0, 1)
         target, index_col = name_or_none("target_column", target_column), name_or_none("index_col", index_col)
         cycles = CyclicalSpec(time_zone=text("time_zone", time_zone))
-        split = split_spec(fractions, split_method)
+        entities = entity_names(entity)
+        split = split_spec(fractions, split_method, entities)
         table, index_name = table_or_path, index_col
         if index_col is None:
             table, index_col = with_named_index(table_or_path)
@@ -202,11 +213,12 @@ class TerabyteFeatureExtractor:
             source = self._source(table, Path(folder), index_col, limit, dropped)
             schema = open_source(source).describe().schema
             dropped = unnested(dropped, schema)
-            named = {"target_column": [target], "index_col": [index_col], "drop_columns": dropped}
+            named = {"target_column": [target], "index_col": [index_col], "entity": entities, "drop_columns": dropped}
             check_columns(schema.names, named | {"force_categorical_columns": categorical})
             by_time = index_col in schema.names and holds_times(schema.field(index_col).type)
             columns = ColumnSpec(
                 time=index_col if by_time else None,
+                entity=entities,
                 target=target,
                 drop=dropped,
                 categorical=categorical,
@@ -219,9 +231,9 @@ class TerabyteFeatureExtractor:
                 path = Path(folder) / "limited.parquet"
                 write_batches(rows_of(spec, self._resources()), path, limit=limit)
                 spec = replace(spec, source=ParquetSourceSpec(str(path)))
-            prepared = self._prepared(spec, Path(folder), index_col, session_of(table_or_path))
-        self.state = prepared.state
-        return prepared if index_name == index_col else prepared.with_index_name(index_name)
+            result = prepared(spec, self._resources(), Path(folder), index_col, session_of(table_or_path), self._say)
+        self.state = result.state
+        return result if index_name == index_col else result.with_index_name(index_name)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted state to a file that `load` reads."""
@@ -270,8 +282,9 @@ class TerabyteFeatureExtractor:
                 table, lambda rows: table_of(rows.select([]), names, self._encoded(rows, state)), self.chunk_size
             )
             return features
-        needed = needed_columns(state, names_of_frame(table))
-        (rows,) = batches_of(with_named_index(table, needed)[0], 2**62, only=needed)
+        named, index = with_named_index(table, [column.name for column in state.columns])
+        needed = needed_columns(state, [*names_of_frame(named), *([index] if index else [])])
+        (rows,) = batches_of(named, 2**62, only=needed)
         frame = pd.DataFrame(self._encoded(rows, state).T, columns=list(state.feature_names))
         return frame.set_index(table.index) if isinstance(table, pd.DataFrame) else frame
 
@@ -337,41 +350,6 @@ class TerabyteFeatureExtractor:
 
     def _resources(self) -> Resources:
         return Resources(self.chunk_size, self.max_memory_gb, 1, self.preferred_backend)
-
-    def _prepared(self, spec: PipelineSpec, folder: Path, index_col: str | None, session: Any) -> PreparedData:
-        """Run the stages up to the features, and read the parts that they wrote."""
-        plan = make_plan(pinned(spec), self._resources())
-        ref = stage_plan(plan, open_result(folder / "run"), backend=self.preferred_backend)
-        self._say("%d rows in %d chunks", plan.n_rows, len(plan.chunks))
-        for stage in ARRANGING if plan.inputs else ():
-            for item in open_run(ref).receipts.items(stage.name):
-                run_stage(stage.name, ref, item.index)
-        for chunk in plan.chunks:
-            run_stage("profile", ref, chunk.index)
-        run_stage("fit", ref)
-        n_features = len(open_run(ref).fitted.preprocessing.feature_names)
-        if session is None:
-            self._check_result_fits(plan.n_rows, n_features)
-        self._say("%d features", n_features)
-        check_splits(open_run(ref))
-        for chunk in plan.chunks:
-            run_stage("featurize", ref, chunk.index)
-            self._say("%d rows encoded", chunk.first_row + chunk.n_rows)
-        run = open_run(ref)
-        train, validation, test = (frame_of(run, split, index_col, session) for split in SPLITS)
-        n_without = null_targets(run)
-        if n_without:
-            self._say("%d rows have no %s: their target is null", n_without, run.plan.roles.target)
-        return PreparedData(train, validation, test, run.fitted.preprocessing.feature_names, run.fitted.preprocessing)
-
-    def _check_result_fits(self, n_rows: int, n_features: int) -> None:
-        needed = 2 * 4 * n_rows * n_features  # as columns read, and as a frame
-        if needed > self.max_memory_gb * 2**30:
-            raise PlanError(
-                f"The frames of {n_rows:,} rows x {n_features:,} features need {needed / 2**30:.1f} GiB while they are made, "
-                f"more than the {self.max_memory_gb:g} GiB of max_memory_gb. Set `limit`, or write the result to files with "
-                f"`emberharmony run`."
-            )
 
     def _source(
         self, table: Any, folder: Path, index_col: str | None, limit: int | None, without: Sequence[str]

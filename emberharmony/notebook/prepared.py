@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -38,9 +38,9 @@ def column_types(schema: pa.Schema) -> ColumnTypes:
 class PreparedData:
     """A table, ready for a model.
 
-    The frames hold the features as float32, then the target as it came. Their index holds the values of the index column, or
-    the row numbers of the table. If the table was a bigframes DataFrame, they are bigframes DataFrames of the same session,
-    with floats of 64 bits.
+    The frames hold the features as float32, then the columns of `entity`, then the target, both as they came. Their index
+    holds the values of the index column, or the row numbers of the table. If the table was a bigframes DataFrame, they are
+    bigframes DataFrames of the same session, with floats of 64 bits.
     """
 
     train: pd.DataFrame
@@ -48,11 +48,13 @@ class PreparedData:
     test: pd.DataFrame
     feature_names: tuple[str, ...]
     state: Preprocessing  # fitted on the training rows
+    entity: tuple[str, ...] = ()
+    """Columns that tell the series of the table apart."""
 
     def with_index_name(self, name: str | None) -> PreparedData:
         """Return the same data, with another name for the index of the frames."""
         train, validation, test = (frame.rename_axis(name) for frame in (self.train, self.validation, self.test))
-        return PreparedData(train, validation, test, self.feature_names, self.state)
+        return replace(self, train=train, validation=validation, test=test)
 
     @property
     def dropped(self) -> dict[str, str]:

@@ -29,7 +29,7 @@ from emberharmony.notebook.frames import REFUSALS, batches_of, write_batches
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec, pinned
-from emberharmony.splits import SPLITS
+from emberharmony.splits import SPLITS, SplitSpec
 from emberharmony.windows import WindowSpec
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def in_order(source: SourceSpec) -> SourceSpec:
 
 
 def rows_of(spec: PipelineSpec, resources: Resources) -> Iterator[pa.Table]:
-    """Yield all columns of the table, chunk by chunk, in the order of the job."""
+    """Yield all columns of the table, chunk by chunk, in the order of time if rows have times, whatever their entity."""
+    spec = replace(spec, columns=replace(spec.columns, entity=()), split=SplitSpec())
     plan = make_plan(pinned(spec), resources)
     source = open_source(plan.spec.source)
     for chunk in plan.chunks:
@@ -116,20 +117,22 @@ def check_splits(run: Run) -> None:
     PlanError
         If there is one; the message names it.
     """
+    keys = run.plan.spec.split_keys
+    together = f" Rows of equal {listed(keys)} stay together." if keys else ""
     rows = dict(zip(SPLITS, run.fitted.split_rows.sum(axis=0).tolist(), strict=True))
     for split, fraction in zip(SPLITS, run.plan.spec.split.fractions, strict=True):
         if fraction and not rows[split]:
             raise PlanError(
-                f"The {split} split gets {fraction:g} of {sum(rows.values()):,} rows, which is no row. Give it a larger share "
-                f"(`fractions`), or the table more rows."
+                f"The {split} split gets {fraction:g} of {sum(rows.values()):,} rows, which is no row.{together} Give "
+                f"it a larger share (`fractions`), or the table more rows."
             )
 
 
 def frame_of(run: Run, split: str, index_col: str | None, session: Any) -> pd.DataFrame:
-    """Return the rows of a split as one frame, features first."""
+    """Return the rows of a split as one frame: features, entity, target."""
     index = index_col or ROW_NUMBER
     target = [run.plan.roles.target] if run.plan.roles.target else []
-    columns = [index, *run.fitted.preprocessing.feature_names, *target]
+    columns = [index, *run.fitted.preprocessing.feature_names, *run.plan.roles.entity, *target]
     files = [file for file in _feature_files(run) if f"/split={split}/" in file.name]
     parts = (read_part(run.store, file).select(columns) for file in files) if files else iter([_no_rows(run, columns)])
     frame: pd.DataFrame
@@ -142,7 +145,7 @@ def frame_of(run: Run, split: str, index_col: str | None, session: Any) -> pd.Da
     try:
         frame = rows.to_pandas(split_blocks=True).set_index(index)
     except REFUSALS as error:
-        kept = listed(filter(None, [index_col, run.plan.roles.target]))
+        kept = listed(filter(None, [index_col, *run.plan.roles.entity, run.plan.roles.target]))
         raise DataError(
             f"{kept}: no pandas DataFrame holds these values ({error}). Convert them, or leave them out."
         ) from error

@@ -155,11 +155,6 @@ def test_what_is_refused(path, extractor, table):
         extractor.process_in_chunks(table.to_pandas(), len, columns=["t", "yy"])
 
 
-def test_a_result_larger_than_memory_is_refused_before_it_is_made(extractor):
-    with pytest.raises(PlanError, match=r"7\.5 GiB while they are made, more than the 4 GiB of max_memory_gb"):
-        extractor._check_result_fits(10_000_000, 100)
-
-
 def test_the_two_classes_together(path, extractor):
     prepared = extractor.prepare_data(path, "y", drop_columns=["name"], index_col="t")
     names = list(prepared.feature_names)
