@@ -33,7 +33,7 @@ pytestmark = pytest.mark.xdist_group("prefect")
 N_EVENTS = 14
 N_TIMES = 6
 CHUNK_ROWS = 500
-N_RECEIPTS = 14  # three for each of four chunks, and two for the fits
+N_RECEIPTS = 19  # four for each of four chunks, one for the piece that is partitioned, and two for the fits
 
 statuses: dict[str, list[int]] = {"threads": [], "dask": []}
 """Exit statuses of the runs that were to be killed, by engine."""
