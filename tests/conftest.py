@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from tests.backends import BACKENDS, on_device
 # No telemetry from the tests' Prefect servers; writing its first record also failed at times because the database was locked.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+# Collecting the tests makes a million objects that stay: the garbage collector would go through them again and again.
+gc.disable()
 
 # Deterministic and without deadlines: shared machines are slow at times, and a failure must be reproducible.
 settings.register_profile(
@@ -39,6 +43,11 @@ The tests with BigQuery are two groups, each with a server of its own: together 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)  # stable
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def _place(item: pytest.Item) -> int:
