@@ -86,9 +86,14 @@ def test_empty_file(tmp_path):
     assert_refused(run(source, tmp_path / "out"), tmp_path / "out", r"table\.parquet")
 
 
-@pytest.mark.parametrize("engine", ["local", pytest.param("threads", marks=pytest.mark.slow)])
-def test_damaged_pages(table, tmp_path, engine):
+ON_PREFECT = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+
+
+@pytest.mark.parametrize("engine", ["local", pytest.param("threads", marks=ON_PREFECT)])
+def test_damaged_pages(table, tmp_path, engine, request, monkeypatch):
     """The footer is whole, so that the damage shows only once rows are read."""
+    if engine == "threads":
+        monkeypatch.setenv("PREFECT_API_URL", request.getfixturevalue("prefect_api"))
     source = write_table(table, tmp_path / "table.parquet", group_rows=100)
     content = bytearray(source.read_bytes())
     column = pq.read_metadata(source).row_group(2).column(table.schema.get_field_index("walk"))
