@@ -27,7 +27,7 @@ from tests.integration.bigquery_tables import (
     open_with,
 )
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-sink")
 
 
 def test_dispositions(spec, tmp_path, published):

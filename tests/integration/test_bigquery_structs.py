@@ -17,7 +17,7 @@ from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.nested import path_of
 from emberharmony.planning.chunks import Chunk
 
-pytestmark = pytest.mark.xdist_group("bigquery")
+pytestmark = pytest.mark.xdist_group("bigquery-job")
 Field = bigquery.SchemaField
 
 
