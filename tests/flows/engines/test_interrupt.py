@@ -1,0 +1,54 @@
+"""Signals end a process within seconds, with the status that shells expect and a line that says how to go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from flows.engines.interrupt import hurry, stoppable
+
+CODE = """
+import sys, threading
+from flows.engines import interrupt
+interrupt.GRACE_S = 0.2
+with interrupt.stoppable("Run it again."):
+    print("ready", flush=True)
+    try:
+        threading.Event().wait()
+    finally:
+        if sys.argv[1] == "busy":  # a thread that ends its chunk first
+            threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("how", ["idle", "busy"])
+def test_the_status_is_that_of_the_signal(number, status, how):
+    command = [sys.executable, "-c", CODE, how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert errors.endswith("\nRun it again.\n")
+
+
+def test_handlers_are_those_of_before_again():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with stoppable("advice"):
+        assert signal.getsignal(signal.SIGINT) not in before
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_errors_of_the_work_pass_through():
+    with pytest.raises(ZeroDivisionError), stoppable("advice"):
+        _ = 1 / 0
+
+
+def test_a_process_that_is_not_watched_is_not_ended(monkeypatch):
+    monkeypatch.setattr(os, "_exit", lambda status: pytest.fail("the process was ended"))
+    hurry()
