@@ -109,6 +109,12 @@ def test_rows_without_a_time(tmp_path):
         planned(table, tmp_path, chunk_rows=20, columns=ColumnSpec(time="t", entity="id", null_time="drop"))
 
 
+@pytest.mark.parametrize("times", [[2**63 - 1, -(2**63)], [-(2**63), 2**63 - 1]])
+def test_times_further_apart_than_a_number_holds(times):
+    rows = pa.table({"row_number": [0, 1], "id": ["a", "a"], "t": pa.array(times, pa.timestamp("us"))})
+    assert KeyScan.of(rows, ORDER).is_in_order == (times[0] < times[1])
+
+
 SCANNED = st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.one_of(st.integers(0, 4), st.none())), max_size=20)
 
 

@@ -102,6 +102,15 @@ def test_series_join_across_chunks_as_in_one(values, max_gap, cuts, size):
     assert starts.shape == (len(chunks), 2)
 
 
+def test_a_gap_between_the_first_time_and_the_last():
+    """Their difference is no 64-bit number."""
+    times = pa.array([-(2**63), -(2**63) + 5, 2**63 - 1, 2**63 - 1], pa.timestamp("us"))
+    rows = pa.table({"row_number": [0, 1, 2, 3], "id": ["a"] * 4, "t": times})
+    assert JobOrder(("id",), "t", 10).borders(rows).tolist() == [2]
+    rows = rows.append_column("other", pa.array(["b", "a", "a", "a"]))
+    assert JobOrder(("other",), "t", 10**6).borders(rows.take([1, 2, 0])).tolist() == [1, 2]
+
+
 EXTREMES = st.one_of(st.integers(-3, 3), st.sampled_from([-(2**63), 2**63 - 1]))
 
 
