@@ -25,7 +25,6 @@ from emberharmony.planning.chunks import LAST_TICK, Chunk, TimeBucket, cut_rows,
 from emberharmony.stats.key_counts import KeyCounts
 from emberharmony.stats.runs import Runs
 from emberharmony.steps.order import JobOrder
-from emberharmony.threads import compute_threads
 from emberharmony.typing import IntArray
 
 T = TypeVar("T")
@@ -56,7 +55,9 @@ def is_scattered(source: Source, time: str, layout: Layout) -> bool:
     return source.rows_touched(time, [chunk.times for chunk in layout.chunks if chunk.times]) > _SCATTERED * layout.n_rows
 
 
-def series_layout(source: Source, columns: ColumnSpec, order: JobOrder, inputs: Sequence[Chunk], chunk_rows: int) -> Layout:
+def series_layout(
+    source: Source, columns: ColumnSpec, order: JobOrder, inputs: Sequence[Chunk], chunk_rows: int, *, n_threads: int = 1
+) -> Layout:
     """Return the layout of rows of many series; reads the columns of entity and time, once if no entity exceeds a chunk.
 
     Raises
@@ -64,7 +65,7 @@ def series_layout(source: Source, columns: ColumnSpec, order: JobOrder, inputs: 
     DataError
         If rows have no time, and may not be left out, or all of them lack an entity.
     """
-    reads = _Reads(source, order, inputs, chunk_rows)
+    reads = _Reads(source, order, inputs, chunk_rows, n_threads)
     found = reduce(KeyScan.merge, reads.map(lambda rows: KeyScan.of(rows, order)))
     _check(found, columns)
     n_null = found.n_null
@@ -159,13 +160,13 @@ class _Reads:
     order: JobOrder
     inputs: Sequence[Chunk]
     chunk_rows: int
+    n_threads: int
 
     def map(self, of: Callable[[pa.Table], T]) -> Iterator[T]:
         """Yield what a function returns for the rows of each piece of the table, in order; several are read at a time."""
-        n_threads = compute_threads()
-        with ThreadPoolExecutor(n_threads) as pool:
-            for begin in range(0, len(self.inputs), 2 * n_threads):
-                yield from pool.map(lambda chunk: of(self._read(chunk)), self.inputs[begin : begin + 2 * n_threads])
+        with ThreadPoolExecutor(self.n_threads) as pool:
+            for begin in range(0, len(self.inputs), 2 * self.n_threads):
+                yield from pool.map(lambda chunk: of(self._read(chunk)), self.inputs[begin : begin + 2 * self.n_threads])
 
     def _read(self, chunk: Chunk) -> pa.Table:
         return self.source.read(chunk, self.order.columns, time=self.order.time if chunk.times else None)

@@ -26,7 +26,7 @@ from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.split_checks import check_components, check_method, check_rows
 from emberharmony.planning.chunk_groups import partition_levels
 from emberharmony.planning.chunks import Chunk, check_chunk_rows
-from emberharmony.planning.memory import Beside, MemoryPlan, MemoryRequest, RowSizes, counting_bytes, input_rows
+from emberharmony.planning.memory import Beside, Counting, MemoryPlan, MemoryRequest, RowSizes, input_rows
 from emberharmony.planning.resident import resident_bytes
 from emberharmony.splits import TimeBoundaries
 from emberharmony.threads import compute_threads
@@ -150,9 +150,9 @@ def plan_table(
     elif order.entity:
         pieces = inputs(input_rows(sizes, memory))
         row_bytes = sum(table.bytes_per_row[name] for name in order.columns)
-        largest = max(piece.n_rows for piece in pieces)
-        memory = memory.with_counting(counting_bytes(table.n_rows, largest, row_bytes, compute_threads()))
-        layout = series_layout(source, spec.columns, order, pieces, memory.chunk_rows)
+        counting = Counting(table.n_rows, max(piece.n_rows for piece in pieces), row_bytes)
+        memory, n_threads = memory.with_counting(counting, n_threads=compute_threads())
+        layout = series_layout(source, spec.columns, order, pieces, memory.chunk_rows, n_threads=n_threads)
     elif groups is not None and is_stored_in_order(source, groups, time, memory.chunk_rows):
         layout = stored_layout(source, groups, time, memory.chunk_rows)
     else:

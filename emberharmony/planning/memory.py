@@ -62,6 +62,25 @@ class Beside:
 
 
 @dataclass(frozen=True)
+class Counting:
+    """Counting the rows of every entity while a job is planned: piece by piece, several at a time, merged into one count."""
+
+    n_rows: int  # of the table
+    piece_rows: int
+    row_bytes: float  # of the columns that decide the order
+
+    @property
+    def piece_bytes(self) -> int:
+        """Bytes of a piece, and of its count."""
+        return int(self.piece_rows * (2 * self.row_bytes + 8 * 8)) or 1
+
+    @property
+    def counts_bytes(self) -> int:
+        """Bytes of two counts while they are merged."""
+        return _COUNT_BYTES * min(self.n_rows, MAX_RANGES)
+
+
+@dataclass(frozen=True)
 class MemoryPlan:
     """Projected peak of a job's processes on this host."""
 
@@ -115,21 +134,23 @@ class MemoryPlan:
             )
         return plan
 
-    def with_counting(self, n_bytes: int) -> MemoryPlan:
-        """Return the plan with memory to count the rows of every entity while the job is planned.
+    def with_counting(self, counting: Counting, *, n_threads: int) -> tuple[MemoryPlan, int]:
+        """Return the plan with memory to count the rows of every entity, and the threads that fit: `n_threads` at most.
 
         Raises
         ------
         PlanError
-            If it does not fit.
+            If one thread does not fit.
         """
-        plan = replace(self, fixed_bytes=max(self.fixed_bytes, n_bytes))
-        if plan.projected_bytes > plan.allowed_bytes:
+        beside = self.reserved_bytes + self.apart * self.n_workers * self.chunk_bytes
+        fitting = (self.allowed_bytes - beside - counting.counts_bytes) // counting.piece_bytes
+        n_bytes = counting.counts_bytes + max(1, min(n_threads, fitting)) * counting.piece_bytes
+        if fitting < 1:
             raise PlanError(
-                f"Counting the rows of every entity needs {n_bytes / 2**30:.2f} GiB, {plan.reserved_bytes / 2**30:.2f} are in "
-                f"use before: over the {plan.allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it."
+                f"Counting the rows of every entity needs {n_bytes / 2**30:.2f} GiB, {beside / 2**30:.2f} are in use beside "
+                f"it: over the {self.allowed_bytes / 2**30:.2f} GiB allowed by runtime.max_memory_gb. Raise it."
             )
-        return plan
+        return replace(self, fixed_bytes=max(self.fixed_bytes, n_bytes)), min(n_threads, fitting)
 
     def with_inputs(self, n_rows: int, sizes: RowSizes) -> MemoryPlan:
         """Return the plan with memory to partition pieces of `n_rows` rows."""
@@ -149,12 +170,6 @@ def input_rows(sizes: RowSizes, memory: MemoryPlan) -> int:
 def partition_bytes(sizes: RowSizes, n_rows: int) -> int:
     """Return the bytes of partitioning `n_rows` rows: as they were read, with a time, and in the order of chunks."""
     return sizes.in_flight_bytes + int(n_rows * (3 * sizes.read_bytes + sizes.decoding_bytes + 8 * 8)) + _BUFFERS_BYTES
-
-
-def counting_bytes(n_rows: int, piece_rows: int, row_bytes: float, n_threads: int) -> int:
-    """Return the bytes of counting the rows of every entity: pieces of the columns that decide it, and two counts merged."""
-    piece = int(piece_rows * (2 * row_bytes + 8 * 8))
-    return n_threads * piece + _COUNT_BYTES * min(n_rows, MAX_RANGES)
 
 
 def row_peak_bytes(sizes: RowSizes) -> float:

@@ -13,9 +13,9 @@ from emberharmony.planning.memory import (
     INPUT_ROWS,
     MAX_CHUNKS,
     Beside,
+    Counting,
     MemoryRequest,
     RowSizes,
-    counting_bytes,
     fit_bytes,
     fixed_chunk_bytes,
     input_rows,
@@ -223,13 +223,15 @@ def test_a_piece_of_as_many_rows_as_a_chunk_needs_no_more_memory(chunk_rows, rea
     assert partition_bytes(sizes, chunk_rows) <= memory.chunk_bytes
 
 
-def test_counting_entities_is_planned():
-    few, many = (counting_bytes(n, INPUT_ROWS, 16.0, 2) for n in (10**6, 10**9))
-    assert few < many < 512 * 2**20
-    assert counting_bytes(10**12, INPUT_ROWS, 16.0, 2) == many, "counts are bounded"
-    assert plan().with_counting(3 * GB).projected_bytes == 200 * 2**20 + 3 * GB
-    with pytest.raises(PlanError, match=r"Counting the rows of every entity needs 3\.90 GiB, 0\.20 are in use before"):
-        plan().with_counting(int(3.9 * GB))
+def test_counting_entities_is_planned_on_as_many_threads_as_fit():
+    few, many = (Counting(n, INPUT_ROWS, 16.0) for n in (10**6, 10**12))
+    assert few.counts_bytes < many.counts_bytes == Counting(10**9, INPUT_ROWS, 16.0).counts_bytes < 256 * 2**20
+    memory, n_threads = plan(chunk_rows=1_000).with_counting(many, n_threads=200)
+    assert n_threads == (4 * GB - 200 * 2**20 - many.counts_bytes) // many.piece_bytes < 200
+    assert memory.projected_bytes == 200 * 2**20 + many.counts_bytes + n_threads * many.piece_bytes <= 4 * GB
+    assert plan().with_counting(few, n_threads=2)[1] == 2
+    with pytest.raises(PlanError, match=r"Counting the rows of every entity needs 16\.08 GiB, 0\.20 are in use beside it"):
+        plan().with_counting(replace(few, row_bytes=2**15), n_threads=8)
 
 
 def test_small_tables_need_little():
