@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -83,32 +83,3 @@ def joined(segments: Sequence[Segment]) -> Segment:
     """Return segments that follow one another as one; the rows are copied."""
     start, borders = joined_borders(segments)
     return Segment(start, np.concatenate([segment.block for segment in segments], axis=1), borders=borders)
-
-
-def overlapping_segments(blocks: Iterable[FeatureBlock], halo: int, *, before: Segment | None = None) -> Iterator[Segment]:
-    """Cut a series that comes in blocks into segments that overlap by the halo.
-
-    Parameters
-    ----------
-    blocks : iterable of arrays of shape (n_features, n_rows)
-        The rows, in order.
-    halo : int
-        Rows that the next segment repeats: the window size less one, or none for segments that adjoin.
-    before : Segment, optional
-        The last rows of the series so far, which the first segment begins with.
-
-    Examples
-    --------
-    >>> rows = np.arange(10, dtype=np.float32).reshape(1, 10)
-    >>> [(part.start, part.stop) for part in overlapping_segments([rows[:, :6], rows[:, 6:]], halo=2)]
-    [(0, 6), (4, 10)]
-    """
-    for block in blocks:
-        segment = Segment(0, block) if before is None else _extended(before, block)
-        yield segment
-        before = segment.last(halo)
-
-
-def _extended(segment: Segment, block: FeatureBlock) -> Segment:
-    rows = np.concatenate([segment.block, block], axis=1) if segment.n_rows else block
-    return Segment(segment.start, rows)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from emberharmony.errors import DataError
 from emberharmony.messages import listed
+from emberharmony.notebook.entities import NO_ENTITIES, parted
 from emberharmony.ops.convert import to_numpy
 from emberharmony.stats.rows import LARGEST_FLOAT32
 from emberharmony.typing import FeatureBlock, FloatArray
@@ -50,16 +52,18 @@ class MatrixBatches:
         Arrays, tensors or frames.
     names : tuple of str, optional
         Names of the columns; otherwise the first frame's.
+    entity : tuple of str
+        Columns of frames that tell series apart, and are no features.
     """
 
-    def __init__(self, batches: Iterable[Any], names: tuple[str, ...] | None = None) -> None:
-        self._batches = batches
+    def __init__(self, batches: Iterable[Any], names: tuple[str, ...] | None = None, entity: tuple[str, ...] = ()) -> None:
+        self._batches, self._entity = batches, entity
         self.names = names
 
     def __iter__(self) -> Iterator[MatrixBatch]:
         """Yield every batch as a matrix, its columns in the same order."""
         for number, batch in enumerate(self._batches):
-            rows = MatrixBatch.of(batch, number, self.names)
+            rows = MatrixBatch.of(batch, number, self.names, self._entity)
             self.names = self.names or rows.names
             yield rows
 
@@ -71,9 +75,10 @@ class MatrixBatch:
     values: NDArray[Any]  # (n_rows, n_features)
     names: tuple[str, ...] | None
     number: int  # of the batch, for messages
+    entities: pa.Table = field(default_factory=lambda: NO_ENTITIES)  # of every row, or without columns
 
     @classmethod
-    def of(cls, batch: Any, number: int, names: tuple[str, ...] | None) -> MatrixBatch:
+    def of(cls, batch: Any, number: int, names: tuple[str, ...] | None, entity: tuple[str, ...] = ()) -> MatrixBatch:
         """Return a batch as a matrix, its columns in the order of `names`, if given.
 
         Raises
@@ -81,6 +86,7 @@ class MatrixBatch:
         DataError
             If it is no matrix of finite numbers, or its columns have other names; the message names batch and column.
         """
+        batch, entities = parted(batch, number, _names(batch), entity)
         found = _names(batch)
         if names and found and sorted(names) != sorted(found):
             raise DataError(f"Batch {number} has the columns {listed(found)}; the batches before it have {listed(names)}.")
@@ -95,7 +101,7 @@ class MatrixBatch:
                     f"Batch {number} has missing or infinite values in {_column(found, finite)}. Fill them first, as "
                     f"TerabyteFeatureExtractor.prepare_data does."
                 )
-        return cls(values, found, number)
+        return cls(values, found, number, entities)
 
     def check_width(self, n_features: int) -> None:
         """Raise a DataError unless the batch has this number of columns."""

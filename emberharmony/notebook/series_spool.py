@@ -8,9 +8,10 @@ import numpy as np
 
 from emberharmony.errors import DataError
 from emberharmony.notebook.matrix_batch import MatrixBatch
+from emberharmony.notebook.series_segments import NumberedSegment
 from emberharmony.notebook.spool import RowSpool
 from emberharmony.series import Segment
-from emberharmony.typing import FloatArray
+from emberharmony.typing import FloatArray, IntArray
 
 _COPIED_ROWS = 65_536
 
@@ -23,13 +24,12 @@ class SeriesSpool(RowSpool):
         self.shift: FloatArray = np.empty(0)
         self._starts: list[int] = []  # first row of each series
 
-    def add(self, batch: MatrixBatch, *, new_series: bool) -> None:
-        """Append a batch to the last series, or begin a new one with it."""
+    def add(self, batch: MatrixBatch, begins: IntArray) -> None:
+        """Append a batch; series begin at some of its rows."""
         if not self.n_rows:
             self.shift = _finite_means(batch)
         batch.check_width(len(self.shift))
-        if new_series or not self._starts:
-            self._starts.append(self.n_rows)
+        self._starts.extend((begins + self.n_rows).tolist())
         for block in batch.blocks(self.shift, _COPIED_ROWS):
             self.append(block)
 
@@ -38,20 +38,22 @@ class SeriesSpool(RowSpool):
         if not self.n_rows:
             raise DataError("The batches hold no rows; there is nothing to make windows of.")
 
-    def segments(self, batch_rows: int, halo: int) -> Iterator[Segment]:
+    def segments(self, batch_rows: int, halo: int) -> Iterator[NumberedSegment]:
         """Yield segments of `batch_rows` new rows, and before them the last rows of their series: at most `halo`."""
         starts = np.array(self._starts, np.int64)
         for begin in range(0, self.n_rows, batch_rows):
             stop = min(begin + batch_rows, self.n_rows)
-            origin = int(starts[np.searchsorted(starts, begin, side="right") - 1])
+            series = int(np.searchsorted(starts, begin, side="right")) - 1
+            origin = int(starts[series])
             first = max(begin - halo, origin)
             borders = starts[np.searchsorted(starts, first, side="right") : np.searchsorted(starts, stop)] - first
-            yield Segment(first - origin, self.read(first, stop), borders=borders)
+            yield NumberedSegment(first - origin, self.read(first, stop), borders=borders, series=series)
 
     def last(self, n_rows: int) -> Segment:
-        """Return the last rows of a spool of one series."""
-        start = max(self.n_rows - n_rows, 0)
-        return Segment(start, self.read(start, self.n_rows))
+        """Return the last rows of the last series: at most `n_rows`."""
+        origin = self._starts[-1]
+        start = max(self.n_rows - n_rows, origin)
+        return Segment(start - origin, self.read(start, self.n_rows))
 
 
 def _finite_means(batch: MatrixBatch) -> FloatArray:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emberharmony.typing import FeatureBlock
+from emberharmony.typing import FeatureBlock, IntArray
 
 
 class _RowFile:
-    """Rows of float32 in a temporary file, to which blocks are appended."""
+    """Rows in a temporary file, to which blocks are appended."""
 
-    def __init__(self, n_columns: int = 0) -> None:
+    def __init__(self, n_columns: int = 0, dtype: type[np.number[Any]] = np.float32) -> None:
         self.n_rows = 0
+        self._dtype = dtype
         self._n_columns = n_columns
         self._file = _temporary()
 
@@ -24,11 +26,11 @@ class _RowFile:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def append(self, block: FeatureBlock, /) -> None:
+    def append(self, block: FeatureBlock | IntArray, /) -> None:
         """Append a block of shape ``(n_columns, n_rows)``; all have the same columns."""
         self._n_columns = block.shape[0]
         self._file.seek(0, 2)
-        self._file.write(np.ascontiguousarray(block.T).tobytes())
+        self._file.write(np.ascontiguousarray(block.T, self._dtype).tobytes())
         self.n_rows += block.shape[1]
 
 
@@ -55,12 +57,12 @@ class RowSpool(_RowFile):
 class MatrixFile(_RowFile):
     """A matrix of a known number of columns that is written block by block, and mapped into memory at the end."""
 
-    def mapped(self) -> FeatureBlock:
+    def mapped(self) -> NDArray[Any]:
         """Return the matrix, read-only, of shape ``(n_rows, n_columns)``; the file is removed along with it."""
         shape = (self.n_rows, self._n_columns)
         self._file.flush()
         # An empty file cannot be mapped.
-        return np.memmap(self._file, np.float32, "r", shape=shape) if self.n_rows else np.empty(shape, np.float32)
+        return np.memmap(self._file, self._dtype, "r", shape=shape) if self.n_rows else np.empty(shape, self._dtype)
 
 
 def _temporary() -> BinaryIO:

@@ -8,21 +8,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from emberharmony.backend import select, using_backend
-from emberharmony.notebook.arguments import flag, strides_of, whole_number
+from emberharmony.errors import PlanError
+from emberharmony.messages import listed
+from emberharmony.notebook.arguments import entity_names, flag, strides_of, whole_number
+from emberharmony.notebook.entities import SeriesLog
 from emberharmony.notebook.matrix_batch import MatrixBatch, MatrixBatches, batches_in
 from emberharmony.notebook.progress import Progress
+from emberharmony.notebook.series_segments import NumberedSegment, numbered_segments
 from emberharmony.notebook.series_spool import SeriesSpool
 from emberharmony.notebook.state_file import read_state_file, write_state_file
 from emberharmony.notebook.stride_state import FittedStride, Tail, state_arrays, state_of_arrays
-from emberharmony.notebook.window_passes import Scores, gram_states, scores_of
+from emberharmony.notebook.window_passes import Scores, WindowKeys, gram_states, scores_of
 from emberharmony.pca import PCASpec, WindowPCA
-from emberharmony.series import Segment, overlapping_segments
 from emberharmony.stats.window_gram import WindowGram
-from emberharmony.typing import FeatureBlock, FloatArray
+from emberharmony.typing import FeatureBlock, FloatArray, IntArray
 from emberharmony.windows import WindowSpec
 
 if TYPE_CHECKING:
+    import pandas as pd
     from sklearn.decomposition import PCA
 
 _log = logging.getLogger(__name__)
@@ -58,6 +64,11 @@ class TerabyteTemporalStrideProcessor:
         The fitted model of each stride, for windows flattened row by row.
     state_buffer : array of shape (<= window_size - 1, n_features) or None
         Last rows of the series, which the next windows begin with.
+    entities : DataFrame or None
+        The entity of every series of the last call with `entity`, in order.
+    window_keys : dict of int to array of shape (n_windows, 2)
+        For every window of the last call with `entity`, by stride and aligned with the scores: the row of its series in
+        `entities`, and the number of its first row in that series. int64 and read-only, mapped from a temporary file.
 
     Examples
     --------
@@ -92,6 +103,8 @@ class TerabyteTemporalStrideProcessor:
         self.pca_models: dict[int, PCA] = {}
         self._fitted: dict[int, FittedStride] = {}
         self._tail: Tail | None = None
+        self.entities: pd.DataFrame | None = None
+        self.window_keys: dict[int, WindowKeys] = {}
         self._names: tuple[str, ...] | None = None  # of the columns, known from the first frame
 
     @property
@@ -117,6 +130,7 @@ class TerabyteTemporalStrideProcessor:
     def reset(self) -> None:
         """Remove the fitted models and end the series."""
         self.pca_models, self._fitted, self._tail, self._names = {}, {}, None, None
+        self.entities, self.window_keys = None, {}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted models, and the open series if there is one, to a file that `load` reads."""
@@ -149,7 +163,9 @@ class TerabyteTemporalStrideProcessor:
         processor.pca_models = {stride: model.pca.to_sklearn() for stride, model in processor._fitted.items()}
         return processor
 
-    def process_large_dataset(self, generator: Iterable[Any], maintain_state: bool = True) -> dict[int, Scores]:
+    def process_large_dataset(
+        self, generator: Iterable[Any], maintain_state: bool = True, *, entity: str | Sequence[str] | None = None
+    ) -> dict[int, Scores]:
         """Fit the PCA of each stride on all windows of the batches, and return the scores of all windows.
 
         Parameters
@@ -161,6 +177,11 @@ class TerabyteTemporalStrideProcessor:
         maintain_state : bool
             Whether the batches form one series, so that windows cross their borders. The series stays open: the next call
             continues it, with the models that this one fitted, until `reset`. Otherwise each batch is a series of its own.
+        entity : str or sequence of str, optional
+            Column or columns of the frames that tell series apart; they are no features. Rows of one entity are adjacent, and
+            in order: a series ends where the entity changes from one row to the next, and no window crosses from one series
+            to another. With `maintain_state`, the last series goes on in the next batch or call if that begins with the same
+            entity. `entities` and `window_keys` say which windows belong to which entity. Memory holds a row for each series.
 
         Returns
         -------
@@ -170,38 +191,51 @@ class TerabyteTemporalStrideProcessor:
         Raises
         ------
         DataError
-            If there are no rows, the columns of the batches differ, or a value is missing, not finite or beyond float32.
+            If there are no rows, the columns of the batches differ, or a value is missing, not finite or beyond float32. If
+            the batches are not frames with the columns of `entity`, or an entity comes back after another one within a call.
         PlanError
-            If there are too few windows for a PCA.
+            If there are too few windows for a PCA, or the open series was told apart by other columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["x", "y"])
+        >>> frame["id"] = [*"aaaaaaaabbbccccccccc"]
+        >>> processor = TerabyteTemporalStrideProcessor(4, (1, 3), 2, verbose=False)
+        >>> scores = processor.process_large_dataset([frame[:10], frame[10:]], entity="id")
+        >>> keys = processor.window_keys[3]
+        >>> [(processor.entities["id"][series], first) for series, first in keys.tolist()], scores[3].shape
+        ([('a', 0), ('a', 3), ('c', 0), ('c', 3)], (4, 2))
         """
-        batches = batches_in(generator)
+        batches, names = batches_in(generator), entity_names(entity)
         with self._computing():
             if maintain_state and self._tail is not None:
-                return self._continued(batches, self._tail)
+                return self._continued(batches, self._tail, names)
+            log = SeriesLog(is_one=maintain_state)
             with SeriesSpool() as spool:
-                matrices = MatrixBatches(batches)
-                self._read(matrices, spool, one_series=maintain_state)
+                matrices = MatrixBatches(batches, entity=names)
+                self._read(matrices, spool, log)
                 self._fit(gram_states(spool, self._windows, self.batch_size), spool.shift)
-                scores = scores_of(spool.segments(self.batch_size, self._windows.halo), self._fitted)
-                self._tail = Tail.of(spool.last(self._windows.halo), spool.shift) if maintain_state else None
+                scores = self._scores(spool.segments(self.batch_size, self._windows.halo), log, names)
+                self._tail = Tail.of(spool.last(self._windows.halo), spool.shift, log.last) if maintain_state else None
             self._names = matrices.names
         return scores
 
-    def process_batch(self, data: Any) -> dict[int, Scores]:
-        """Return the scores of the windows within one batch, a series of its own.
+    def process_batch(self, data: Any, *, entity: str | Sequence[str] | None = None) -> dict[int, Scores]:
+        """Return the scores of the windows within one batch: a series of its own, or one for each entity.
 
-        If no models are fitted yet, they are fitted on this batch.
+        If no models are fitted yet, they are fitted on this batch. `entity` is that of `process_large_dataset`.
         """
+        names = entity_names(entity)
         with self._computing():
-            rows = MatrixBatch.of(data, 0, self._names)
+            rows = MatrixBatch.of(data, 0, self._names, names)
             if not self._fitted:
                 with SeriesSpool() as spool:
-                    self._read([rows], spool, one_series=True)
+                    self._read([rows], spool, SeriesLog(is_one=True))
                     self._fit(gram_states(spool, self._windows, self.batch_size), spool.shift)
-            rows.check_width(len(self._shift))
-            scores = scores_of(
-                overlapping_segments(rows.blocks(self._shift, self.batch_size), self._windows.halo), self._fitted
-            )
+            log = SeriesLog(is_one=True)
+            scores = self._scores(numbered_segments(self._blocks([rows], log), self._windows.halo), log, names)
             self._names = self._names or rows.names
         return scores
 
@@ -229,11 +263,11 @@ class TerabyteTemporalStrideProcessor:
     def _computing(self) -> AbstractContextManager[Any]:
         return nullcontext() if self.preferred_backend is None else using_backend(self.preferred_backend)
 
-    def _read(self, batches: Iterable[MatrixBatch], spool: SeriesSpool, *, one_series: bool) -> None:
+    def _read(self, batches: Iterable[MatrixBatch], spool: SeriesSpool, log: SeriesLog) -> None:
         """Write the batches to the spool."""
         for batch in batches:
             if len(batch.values):
-                spool.add(batch, new_series=not one_series)
+                spool.add(batch, log.begins(batch.entities, len(batch.values), batch.number))
                 self._say("read batch %d: %d rows so far", batch.number, spool.n_rows)
         spool.check_not_empty()
 
@@ -244,24 +278,40 @@ class TerabyteTemporalStrideProcessor:
         for stride in fitted:
             self._say("stride %d: components explain %.1f %%", stride, 100 * self.get_explained_variance(stride))
 
-    def _continued(self, batches: Iterable[Any], tail: Tail) -> dict[int, Scores]:
+    def _continued(self, batches: Iterable[Any], tail: Tail, entity: tuple[str, ...]) -> dict[int, Scores]:
         """Return the scores of the windows that end in the batches, by the models that are fitted."""
-        shift, matrices = self._shift, MatrixBatches(batches, self._names)
-        last = before = tail.segment(shift)
+        if tuple(tail.entity.column_names) != entity:
+            raise PlanError(
+                f"The open series {_told_apart(tail.entity.column_names)}, and this call's {_told_apart(entity)}. Give the "
+                f"same `entity`, call reset() first, or set maintain_state=False."
+            )
+        matrices, log = MatrixBatches(batches, self._names, entity), SeriesLog(is_one=True, last=tail.entity)
+        last = before = tail.segment(self._shift)
 
-        def blocks() -> Iterator[FeatureBlock]:
-            for rows in matrices:
-                rows.check_width(len(shift))
-                yield from rows.blocks(shift, self.batch_size)
-
-        def segments() -> Iterator[Segment]:
+        def segments() -> Iterator[NumberedSegment]:
             nonlocal last
-            for segment in overlapping_segments(blocks(), self._windows.halo, before=before):
+            for segment in numbered_segments(self._blocks(matrices, log), self._windows.halo, before=before):
                 last = segment
                 yield segment
 
-        scores = scores_of(segments(), self._fitted)
-        self._tail, self._names = Tail.of(last.last(self._windows.halo), shift), matrices.names
+        scores = self._scores(segments(), log, entity)
+        self._tail, self._names = Tail.of(last.last(self._windows.halo), self._shift, log.last), matrices.names
+        return scores
+
+    def _blocks(self, batches: Iterable[MatrixBatch], log: SeriesLog) -> Iterator[tuple[FeatureBlock, IntArray]]:
+        """Yield the batches as blocks, and the places in each whose row begins a series."""
+        for batch in batches:
+            batch.check_width(len(self._shift))
+            begins = log.begins(batch.entities, len(batch.values), batch.number)
+            for i, block in enumerate(batch.blocks(self._shift, self.batch_size)):
+                first, stop = np.searchsorted(begins, [i * self.batch_size, (i + 1) * self.batch_size])
+                yield block, begins[first:stop] - i * self.batch_size
+
+    def _scores(self, segments: Iterable[NumberedSegment], log: SeriesLog, entity: tuple[str, ...]) -> dict[int, Scores]:
+        """Return the scores of the windows in the segments, and keep what tells their series apart."""
+        scores, keys = scores_of(segments, self._fitted, with_keys=bool(entity))
+        self.entities = log.entities.to_pandas() if entity else None
+        self.window_keys = keys
         return scores
 
     @property
@@ -270,3 +320,7 @@ class TerabyteTemporalStrideProcessor:
 
     def _say(self, message: str, *values: object) -> None:
         Progress(_log, verbose=self.verbose)(message, *values)
+
+
+def _told_apart(entity: Sequence[str]) -> str:
+    return f"is that of an entity ({listed(entity)})" if entity else "has no entity"

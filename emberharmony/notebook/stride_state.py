@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from emberharmony.io.store.base import by_prefix, prefixed
+from emberharmony.notebook.entities import NO_ENTITIES
 from emberharmony.pca import WindowPCA
 from emberharmony.series import Segment
 from emberharmony.typing import Arrays, FloatArray
@@ -36,11 +39,12 @@ class Tail:
 
     start: int  # number of the first of them in the series
     rows: FloatArray  # (n_rows, n_features)
+    entity: pa.Table = field(default_factory=lambda: NO_ENTITIES)  # a single row, or no columns
 
     @classmethod
-    def of(cls, segment: Segment, shift: FloatArray) -> Tail:
+    def of(cls, segment: Segment, shift: FloatArray, entity: pa.Table = NO_ENTITIES) -> Tail:
         """Return the tail, given the rows less `shift`."""
-        return cls(segment.start, segment.block.T + shift)
+        return cls(segment.start, segment.block.T + shift, entity)
 
     def segment(self, shift: FloatArray) -> Segment:
         """Return the rows less `shift`."""
@@ -53,7 +57,8 @@ def state_arrays(fitted: Mapping[int, FittedStride], tail: Tail | None) -> Array
         str(stride): {**model.shifted.to_arrays(), "shift": model.shift} for stride, model in fitted.items()
     }
     if tail is not None:
-        states["tail"] = {"first": np.array([tail.start]), "rows": tail.rows}
+        entity = {"entity": _as_bytes(tail.entity)} if tail.entity.num_columns else {}
+        states["tail"] = {"first": np.array([tail.start]), "rows": tail.rows, **entity}
     return prefixed(states)
 
 
@@ -62,4 +67,14 @@ def state_of_arrays(arrays: Arrays) -> tuple[dict[int, FittedStride], Tail | Non
     states = by_prefix(arrays)
     tail = states.pop("tail", None)
     fitted = {int(stride): FittedStride.of(WindowPCA.from_arrays(state), state["shift"]) for stride, state in states.items()}
-    return fitted, None if tail is None else Tail(int(tail["first"][0]), tail["rows"])
+    if tail is None:
+        return fitted, None
+    entity = pa.ipc.open_stream(tail["entity"].tobytes()).read_all() if "entity" in tail else NO_ENTITIES
+    return fitted, Tail(int(tail["first"][0]), tail["rows"], entity)
+
+
+def _as_bytes(table: pa.Table) -> NDArray[np.uint8]:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return np.frombuffer(sink.getvalue(), np.uint8)

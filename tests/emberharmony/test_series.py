@@ -1,13 +1,11 @@
 """Segments of one and of several series, against the rows as a whole."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberharmony.series import Segment, joined, overlapping_segments
+from emberharmony.series import Segment, joined
 from tests.series import places_by_trying, several_series
 
 small = st.integers(1, 9)
@@ -15,26 +13,6 @@ small = st.integers(1, 9)
 
 def series_of(n_rows):
     return np.arange(2 * n_rows, dtype=np.float32).reshape(2, n_rows)
-
-
-@given(size=small, stride=small, n_rows=st.integers(0, 50), cuts=st.lists(st.integers(0, 50), max_size=6))
-def test_every_window_lies_in_one_segment(size, stride, n_rows, cuts):
-    rows = series_of(n_rows)
-    ends = [0, *sorted(min(cut, n_rows) for cut in cuts), n_rows]
-    found = []
-    for segment in overlapping_segments((rows[:, a:b] for a, b in itertools.pairwise(ends)), size - 1):
-        np.testing.assert_array_equal(segment.block, rows[:, segment.start : segment.stop])
-        found += (segment.start + segment.window_starts(size, stride)).tolist()
-    assert found == [p for p in range(0, n_rows, stride) if p + size <= n_rows]
-
-
-@given(halo=st.integers(0, 8), cut=st.integers(0, 30))
-def test_a_series_goes_on_where_it_stopped(halo, cut):
-    rows = series_of(30)
-    *_, last = overlapping_segments([rows[:, :cut]], halo)
-    (segment,) = overlapping_segments([rows[:, cut:]], halo, before=last.last(halo))
-    assert (segment.start, segment.stop) == (max(cut - halo, 0), 30)
-    np.testing.assert_array_equal(segment.block, rows[:, segment.start :])
 
 
 @given(rows=several_series(), size=small, stride=small, cuts=st.lists(st.integers(0, 99), max_size=6))

@@ -17,7 +17,7 @@ def spool():
 
 def fill(spool, parts, *, new_series):
     for batch in MatrixBatches(parts):
-        spool.add(batch, new_series=new_series)
+        spool.add(batch, np.array([0] if new_series or not spool.n_rows else [], np.int64))
 
 
 def test_one_series_of_several_batches(spool):
@@ -35,6 +35,9 @@ def test_every_batch_a_series(spool):
     segments = list(spool.segments(15, halo=2))
     assert [(s.start, s.n_rows, s.borders.tolist()) for s in segments] == [(0, 15, [10]), (3, 17, [])]
     np.testing.assert_array_equal(segments[1].block, spool.read(13, 30))
+    assert [segment.series for segment in segments] == [0, 1]
+    assert [segment.series for segment in spool.segments(10, halo=2)] == [0, 1, 1]
+    assert (spool.last(2).start, spool.last(99).start, spool.last(99).n_rows) == (18, 0, 20)
     assert [(s.start, s.n_rows, s.borders.tolist()) for s in spool.segments(10, halo=2)] == [
         (0, 10, []),
         (0, 10, []),
@@ -46,7 +49,7 @@ def test_means_beyond_float64_are_not_taken_away(spool):
     huge = np.full((4, 1), 1.5e308)
     (batch,) = MatrixBatches([huge])
     with pytest.raises(DataError, match="beyond float32"):
-        spool.add(batch, new_series=False)
+        spool.add(batch, np.array([0]))
     assert spool.shift.tolist() == [0.0]
 
 
