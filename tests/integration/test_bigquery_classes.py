@@ -48,6 +48,19 @@ def test_prepared_as_from_its_file(extractor, flights, tmp_path):
         np.testing.assert_array_equal(ours.index, theirs.index)
 
 
+def test_many_series_as_from_its_file(extractor, flights, tmp_path):
+    settings = {"drop_columns": DROPPED, "index_col": "time_hour", "entity": ["carrier", "origin"]}
+    pq.write_table(sort_rows(pq.read_table(flights.path), by="time_hour"), tmp_path / "rows.parquet")
+    found = extractor.prepare_data(str(flights.table), "arr_delay", **settings)
+    expected = extractor.prepare_data(tmp_path / "rows.parquet", "arr_delay", **settings)
+    for split in ("train", "validation", "test"):
+        ours, theirs = getattr(found, split), getattr(expected, split)
+        assert list(ours.columns[-3:]) == ["carrier", "origin", "arr_delay"]
+        np.testing.assert_array_equal(ours.index, theirs.index)
+        np.testing.assert_array_equal(ours[["carrier", "origin"]], theirs[["carrier", "origin"]])
+        np.testing.assert_allclose(ours[[*found.feature_names]], theirs[[*found.feature_names]], atol=1e-5)
+
+
 def test_a_table_without_an_order_is_refused_in_words(extractor, flights):
     for call in (extractor.prepare_data, lambda table: extractor.process_in_chunks(table, len)):
         with pytest.raises(PlanError, match="Give `index_col`"):
