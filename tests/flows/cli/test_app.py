@@ -65,6 +65,19 @@ def test_run_and_run_again(job):
     assert manifest.stat().st_mtime_ns > created
 
 
+def test_many_series_are_planned_arranged_and_counted(job):
+    many = ["--set", "columns.entity=color", "--set", "windows.max_gap=2d", "--set", "runtime.engine=local"]
+    planned = " ".join(run("plan", job, *many).output.split())
+    assert "by color, t, arranged first: the table is in another order" in planned
+    assert "a series ends where the time jumps by more than 2 days, 0:00:00" in planned
+    done = run("run", job, *many)
+    assert done.exit_code == 0, done.output
+    told = " ".join(done.output.split())
+    assert "200 rows in 1 chunks of up to 200, arranged first; backend numpy:cpu" in told
+    assert "series" in told
+    assert "are shorter than a window" in told
+
+
 def test_set_overrides_the_file(job):
     assert run("run", job, "--set", "windows.size=8", "--set", "windows.strides=[2]", "--quiet").exit_code == 0
     manifest = json.loads((job.parent / "out" / "manifest.json").read_text())
