@@ -127,17 +127,18 @@ def extractor() -> TerabyteFeatureExtractor:
     return TerabyteFeatureExtractor(chunk_size=1_000, verbose=False, preferred_backend="numpy")
 
 
-def fetched(frame) -> pd.DataFrame:
-    """A frame's rows, in its order and with its index, in numbers of NumPy."""
+def fetched(frame, texts=()) -> pd.DataFrame:
+    """A frame's rows, in its order and with its index, in numbers of NumPy, but for columns of texts."""
     found = frame.to_pandas()
-    return found.astype(dict.fromkeys(found.columns, "float64"))
+    return found.astype(dict.fromkeys(found.columns.difference(texts), "float64"))
 
 
-def test_a_frame_in_a_frame_out(ordered, local, extractor, session):
+@pytest.mark.parametrize("entity", [[], ["carrier"]], ids=str)
+def test_a_frame_in_a_frame_out(ordered, local, extractor, session, entity):
     """What is made of a frame in BigQuery lies there too, and is what is made of the same rows as a pandas frame."""
     from bigframes.dataframe import DataFrame
 
-    settings = {"target_column": "arr_delay", "index_col": "time_hour"}
+    settings = {"target_column": "arr_delay", "index_col": "time_hour", "entity": entity}
     found = extractor.prepare_data(ordered, **settings)
     expected = extractor.prepare_data(local, **settings)
     assert found.feature_names == expected.feature_names
@@ -146,11 +147,13 @@ def test_a_frame_in_a_frame_out(ordered, local, extractor, session):
         assert isinstance(frame, DataFrame)
         assert frame._session is session
         theirs = getattr(expected, split)
-        ours = fetched(frame)
+        ours = fetched(frame, entity)
         assert ours.columns.equals(theirs.columns)
         assert ours.index.name == "time_hour"
         np.testing.assert_array_equal(ours.index.to_numpy(), theirs.index.to_numpy())
-        np.testing.assert_allclose(ours, theirs.astype("float64"), rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(ours[entity], theirs[entity])
+        numbers = theirs.drop(columns=entity).astype("float64")
+        np.testing.assert_allclose(ours.drop(columns=entity), numbers, rtol=0, atol=1e-6)
     # It is a frame like any other of the session, which is still open.
     assert found.train["temp"].mean() == pytest.approx(expected.train["temp"].mean(), abs=1e-4)
 
