@@ -146,3 +146,14 @@ def test_entities_that_are_folders(series, tmp_path):
     job = JOB | {"columns": {"time": "t", "entity": "site"}}
     found = run_small(tmp_path / "table", tmp_path / "out", runtime={"chunk_rows": 50}, **job)
     check(found, series.sort_values("site", kind="stable").reset_index(drop=True), ["site"], max_gap=GAP)
+
+
+def test_series_without_a_time_are_in_the_order_of_the_table(tmp_path):
+    frame = many_series([20] * 40)
+    source = write_table(pa.Table.from_pandas(frame, preserve_index=False), tmp_path / "t.parquet", group_rows=60)
+    columns = {"columns": {"entity": "id", "drop": ["t"]}, "split": {"fractions": [0.4, 0.3, 0.3]}}
+    job = columns | {"windows": {"size": 4, "strides": [1, 3]}}
+    found = run_small(source, tmp_path / "out", runtime={"chunk_rows": 50}, **job)
+    check(found, frame, ["id"], time="row_number")
+    again = run_small(source, tmp_path / "again", **job)
+    assert_published_alike(again, found, atol=1e-6, rtol=1e-6)
