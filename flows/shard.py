@@ -16,7 +16,8 @@ from emberharmony.threads import available_cores, compute_threads, limit_compute
 from flows.engines.shard_files import leaving_errors, sending_heartbeats
 from flows.engines.task_runs import PrefectEngine
 
-ChunkStageName = Literal["profile", "featurize", "project"]
+ChunkStageName = Literal["partition", "regroup", "arrange", "profile", "featurize", "project"]
+"""Stages that run for each chunk; Prefect refuses a shard of another name before it starts."""
 
 
 @flow(name="shard", persist_result=False)
@@ -31,7 +32,7 @@ def shard(ref: RunRef, stage: ChunkStageName, chunks: list[tuple[int, int]], wor
     ref : RunRef
         The staged run, as passed on by the flow that staged it. Its folder must be reachable from here by the same path.
     stage : str
-        "profile", "featurize" or "project".
+        A stage that runs for each chunk, such as "profile".
     chunks : list of (int, int)
         First and last number of each range of chunks.
     workers : int or None
