@@ -216,12 +216,22 @@ def test_a_share_that_stays_away_stops_the_run_which_goes_on_when_it_is_back(und
     assert contents(sink) == undisturbed
 
 
-def test_a_source_replaced_while_the_job_runs_is_refused(folder, tmp_path):
+@pytest.mark.parametrize(("order", "stage"), [("sorted", "featurize"), ("shuffled", "partition")])
+def test_a_source_replaced_while_the_job_reads_it_is_refused(tmp_path, order, stage):
+    source = write_table(small_table(1500, order=order), tmp_path / "table.parquet", group_rows=100)
     job = small_job(tmp_path, sink="result")
-    source = tmp_path / "table.parquet"
-    with pytest.raises(DataError, match="was changed while the job ran"):
-        run_job(parse_job(job), Between("featurize", lambda _: write_table(small_table(1500, seed=1), source, group_rows=100)))
+    with pytest.raises(DataError, match=r"was changed (while the job ran|after the job was planned)"):
+        run_job(parse_job(job), Between(stage, lambda _: write_table(small_table(1500, seed=1), source, group_rows=100)))
     assert not (tmp_path / "result/manifest.json").exists()
+
+
+def test_a_source_replaced_after_its_rows_were_arranged_changes_nothing(undisturbed, folder):
+    job, source = small_job(folder, sink="arranged"), folder / "table.parquet"
+    before, times = source.read_bytes(), source.stat()
+    run_job(parse_job(job), Between("profile", lambda _: write_table(small_table(1500, seed=1), source, group_rows=100)))
+    source.write_bytes(before)
+    os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))  # other tests know the table by it
+    assert contents(folder / "arranged") == undisturbed
 
 
 def test_labels_put_in_another_order_between_two_attempts(tmp_path):
@@ -239,10 +249,11 @@ def test_labels_put_in_another_order_between_two_attempts(tmp_path):
     assert rows["y"].combine_chunks().equals(corrected["y"].combine_chunks())
 
 
-def test_a_worker_that_opens_another_table_than_was_planned_refuses_it(folder, tmp_path):
+def test_a_worker_that_opens_another_table_than_was_planned_refuses_it(tmp_path):
     """A late process opens a source with the same name and number of rows, but other content."""
     from emberharmony.pipeline.run import forget_runs
 
+    write_table(small_table(1500, order="sorted"), tmp_path / "table.parquet", group_rows=100)
     job = small_job(tmp_path, sink="result")
 
     def replaced(_: Path) -> None:
