@@ -66,7 +66,7 @@ contracts: $(VENV)/.test ## check the direction of imports
 	$(BIN)/lint-imports
 
 pytest: $(VENV)/.test emulator ## run doctests and tests
-	@scratch=$$(mktemp -d "$(SCRATCH)/emberharmony-XXXXXX"); trap 'rm -rf "$$scratch"' EXIT INT TERM; \
+	@scratch=$$(mktemp -d "$(SCRATCH)/emberharmony-XXXXXX"); chmod 755 "$$scratch"; trap 'rm -rf "$$scratch"' EXIT INT TERM; \
 	TMPDIR="$$scratch" $(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup --durations 25
 
 format: $(VENV)/.test ## format the code

@@ -13,7 +13,7 @@ from emberharmony.errors import DamagedError
 from emberharmony.io.store.opening import open_result
 from emberharmony.pipeline.plan import make_plan
 from emberharmony.pipeline.run import RunRef, open_run
-from emberharmony.pipeline.stages import EXTRACT, PROJECT
+from emberharmony.pipeline.stages import PROJECT, stages_of
 from emberharmony.pipeline.staging import stage_plan
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
@@ -34,9 +34,11 @@ def damaged(tmp_path_factory) -> tuple[RunRef, str]:
     """A staged run before its projection, and the name of a feature part of chunk 0 that is gone."""
     folder = tmp_path_factory.mktemp("damaged")
     job = parse_job(small_job(folder))
-    ref = stage_plan(make_plan(job.spec, job.resources), open_result(folder / "result"), backend="numpy")
-    for stage in EXTRACT[: EXTRACT.index(PROJECT)]:
-        chunks = [0] if stage.once else [chunk.index for chunk in open_run(ref).plan.chunks]
+    plan = make_plan(job.spec, job.resources)
+    ref = stage_plan(plan, open_result(folder / "result"), backend="numpy")
+    stages = stages_of(plan.spec, levels=plan.levels)
+    for stage in stages[: stages.index(PROJECT)]:
+        chunks = [0] if stage.once else [item.index for item in open_run(ref).receipts.items(stage.name)]
         list(LocalEngine().map(stage, ref, chunks))
     (part,) = Path(ref.staging).glob("features/split=train/part-00000-*.parquet")
     part.unlink()
