@@ -25,10 +25,10 @@ def full(monkeypatch):
     """Let projections fail for lack of device memory, once for every item of the list."""
     refusals, project = [], WindowPCA.project
 
-    def projected(self, rows, /, *, first, count):
+    def projected(self, *arguments):
         if refusals:
             raise refusals.pop()
-        return project(self, rows, first=first, count=count)
+        return project(self, *arguments)
 
     monkeypatch.setattr(WindowPCA, "project", projected)
     monkeypatch.setattr("emberharmony.pipeline.retry.RETRY_DELAYS_S", (0.0, 0.0, 0.0))
