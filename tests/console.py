@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,4 +77,14 @@ def _become_console(arguments: list[str], environment: dict[str, str], cwd: str,
     sys.argv = ["emberharmony", *arguments]
     from flows.cli.app import main
 
-    main()
+    status: object = 0
+    try:
+        main()
+    except SystemExit as end:
+        status = end.code
+    except BaseException:  # noqa: BLE001 - a bug, which the tests look for in what was written
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))  # threads of libraries end badly in a fork

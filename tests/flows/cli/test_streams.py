@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from emberharmony.errors import DataError
+from flows.cli import console
 from flows.cli.app import main
 from flows.cli.console import run_and_show, show_error, show_plan, warnings_shown
 from flows.cli.streams import OutputError, StandardError, output_errors, prepare_streams
@@ -58,6 +59,8 @@ def full_disk():
 @pytest.fixture
 def stdout_is(monkeypatch):
     streams = []
+    # Of its own: what could not be written stays in the console, and would come before the output of other tests.
+    monkeypatch.setattr(console, "_out", type(console._out)(highlight=False, soft_wrap=True))
 
     def put(stream):
         streams.append(stream)
