@@ -125,7 +125,8 @@ def fit_pca(rows: np.ndarray, stride: int, places: np.ndarray | None) -> Increme
 
 
 def windows(rows: np.ndarray, keys: pl.DataFrame, pca: IncrementalPCA, stride: int, places: np.ndarray | None) -> pa.Table:
-    scores = np.concatenate([pca.transform(batch) for batch in batches_of(rows, stride, places)])
+    none = np.empty((0, pca.n_components), np.float32)
+    scores = np.concatenate([none, *(pca.transform(batch) for batch in batches_of(rows, stride, places))])
     places = np.arange(0, len(keys) - SIZE + 1, stride) if places is None else places
     first, last = keys[places], keys[places + SIZE - 1]
     columns = {
