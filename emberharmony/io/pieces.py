@@ -9,7 +9,6 @@ from io import BufferedIOBase
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.errors import DamagedError
 from emberharmony.io.store.base import FileRecord, Store
 
 _ENTRY = np.dtype([("offset", "<u8"), ("n_bytes", "<u8"), ("crc", "<u4")])
@@ -25,7 +24,7 @@ def write_pieces(store: Store, name: str, tables: Iterable[pa.Table]) -> FileRec
     name : str
         Its name.
     tables : iterable of pyarrow.Table
-        The pieces; `read_piece` finds them by their place.
+        The pieces; `read_pieces` finds them by their places.
     """
     entries, offset = [], 0
     with store.keeping(name) as file:
@@ -58,19 +57,18 @@ def read_pieces(store: Store, record: FileRecord, places: Sequence[int], n_piece
         If the file is missing, or what was read is not what was written.
     """
     if store.size(record) != record.n_bytes:
-        raise _damaged(store, record)
+        raise store.damaged(record)
     begin = record.n_bytes - n_pieces * _ENTRY.itemsize
     tables: list[pa.Table | None] = []
     with store.open(record) as handle:
         for place in places:
-            offset, n_bytes, crc = np.frombuffer(_bytes_at(handle, begin + place * _ENTRY.itemsize, _ENTRY.itemsize), _ENTRY)[
-                0
-            ]
+            entry = _bytes_at(handle, begin + place * _ENTRY.itemsize, _ENTRY.itemsize)
+            offset, n_bytes, crc = np.frombuffer(entry, _ENTRY)[0]
             if offset + n_bytes > begin:
-                raise _damaged(store, record)
+                raise store.damaged(record)
             content = _bytes_at(handle, int(offset), int(n_bytes))
             if zlib.crc32(content) != crc:
-                raise _damaged(store, record)
+                raise store.damaged(record)
             tables.append(pa.ipc.open_stream(pa.py_buffer(content)).read_all() if n_bytes else None)
     return tables
 
@@ -85,7 +83,3 @@ def _as_bytes(table: pa.Table) -> pa.Buffer:
 def _bytes_at(handle: BufferedIOBase, offset: int, n_bytes: int) -> bytes:
     handle.seek(offset)
     return handle.read(n_bytes)
-
-
-def _damaged(store: Store, record: FileRecord) -> DamagedError:
-    return DamagedError(f"{store.address_of(record)} is missing or was changed since this job wrote it.", record.kept_as)

@@ -70,10 +70,7 @@ class Arranged:
 
     def pieces_of_group(self, group: int) -> Iterator[pa.Table]:
         """Yield the rows of a group of chunks, one table for each piece of the table that has some."""
-        for record in self.partitions:
-            (found,) = read_pieces(self.store, record, [group], self.groups.n_groups)
-            if found is not None:
-                yield found
+        yield from self._pieces(self.partitions, group, self.groups.n_groups)
 
     def pieces_of(self, chunk: int) -> Iterator[pa.Table]:
         """Yield the rows of a chunk, piece by piece.
@@ -91,8 +88,11 @@ class Arranged:
         if regrouped is None:
             raise DamagedError(f"Chunk {chunk} is to be arranged, and there is no receipt of its group {group}.")
         members = self.groups.chunks(group)
-        for record in regrouped.files:
-            (found,) = read_pieces(self.store, record, [chunk - members.start], len(members))
+        yield from self._pieces(regrouped.files, chunk - members.start, len(members))
+
+    def _pieces(self, records: Sequence[FileRecord], place: int, n_pieces: int) -> Iterator[pa.Table]:
+        for record in records:
+            (found,) = read_pieces(self.store, record, [place], n_pieces)
             if found is not None:
                 yield found
 

@@ -104,10 +104,8 @@ class KeyScan:
     @classmethod
     def of(cls, rows: pa.Table, order: JobOrder) -> Self:
         """Return what some rows, in the table's order, hold."""
-        n_rows, times = rows.num_rows, None
-        if order.time is not None:
-            rows = with_times(rows, order.time)
-            times = ticks(rows[order.time])[0]
+        n_rows, rows = rows.num_rows, order.placed(rows)
+        times = ticks(rows[order.time])[0] if order.time else None
         keys = order.keys(rows)
         ties = order.ties(rows)
         rises = bool(((ties[1:] >= ties[:-1]) | (keys[1:] != keys[:-1])).all()) if len(keys) else True
@@ -144,12 +142,6 @@ class KeyScan:
     def is_in_order(self) -> bool:
         """Whether the rows of every entity are adjacent, and in the order of their times."""
         return self.keys.is_exact and self.runs.n_runs == len(self.keys.keys) and self.times_rise and not self.n_null
-
-
-def with_times(rows: pa.Table, time: str) -> pa.Table:
-    """Return the rows that have a time."""
-    missing = ticks(rows[time])[1]
-    return rows if missing is None else rows.filter(pa.array(~missing))
 
 
 @dataclass(frozen=True)
@@ -196,7 +188,7 @@ def _counted_inside(
     starts, stops = (np.array([getattr(bucket, edge) for bucket in buckets], np.int64) for edge in ("start", "stop"))
 
     def count(rows: pa.Table) -> dict[int, KeyCounts]:
-        rows = with_times(rows, order.time) if order.time else rows
+        rows = order.placed(rows)
         keys, values = order.keys(rows), what(rows)
         of = np.maximum(np.searchsorted(starts, keys, side="right") - 1, 0)
         (inside,) = np.nonzero((keys >= starts[of]) & (keys < stops[of]))

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from emberharmony.arrow import ticks
 from emberharmony.planning.chunks import Chunk
 from emberharmony.steps.order import JobOrder
 from emberharmony.typing import IntArray
@@ -76,9 +75,7 @@ def partitioned(
     part_of : callable
         Part of each chunk, from an int64 array of chunks; by default every chunk is one.
     """
-    if order.time is not None:
-        missing = ticks(rows[order.time])[1]
-        rows = rows if missing is None else rows.filter(pa.array(~missing))
+    rows = order.placed(rows)
     parts = part_of(ranges.chunk_of(order.keys(rows), order.ties(rows)))
     places = np.argsort(parts.astype(np.min_scalar_type(n_parts)), kind="stable")
     ends = np.concatenate([[0], np.cumsum(np.bincount(parts, minlength=n_parts))]).tolist()

@@ -46,6 +46,11 @@ class JobOrder:
         """Whether the rows of a split can be more than one series."""
         return bool(self.entity) or self.max_gap is not None
 
+    def placed(self, rows: pa.Table) -> pa.Table:
+        """Return the rows that have a place in the order: those with a time, in a job that has times."""
+        missing = ticks(rows[self.time])[1] if self.time else None
+        return rows if missing is None else rows.filter(pa.array(~missing))
+
     def keys(self, rows: pa.Table) -> IntArray:
         """Return what orders the rows first: the keys of their entities, or their times; shape ``(n_rows,)``."""
         return entity_keys([rows[name] for name in self.entity]) if self.entity else ticks(rows[self.time])[0]

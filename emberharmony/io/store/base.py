@@ -217,7 +217,11 @@ class Store(Protocol):
             If it is missing or its content has changed.
         """
         if not self.holds(record):
-            raise DamagedError(f"{self.address_of(record)} is missing or was changed since this job wrote it.", record.kept_as)
+            raise self.damaged(record)
+
+    def damaged(self, record: FileRecord) -> DamagedError:
+        """Return the error that says of a kept file that it is not what its record says."""
+        return DamagedError(f"{self.address_of(record)} is missing or was changed since this job wrote it.", record.kept_as)
 
 
 def as_safetensors(arrays: Arrays) -> bytes:
