@@ -119,7 +119,7 @@ def check_splits(run: Run) -> None:
     """
     keys = run.plan.spec.split_keys
     together = f" Rows of equal {listed(keys)} stay together." if keys else ""
-    rows = dict(zip(SPLITS, run.fitted.split_rows.sum(axis=0).tolist(), strict=True))
+    rows = run.fitted.rows
     for split, fraction in zip(SPLITS, run.plan.spec.split.fractions, strict=True):
         if fraction and not rows[split]:
             raise PlanError(

@@ -32,12 +32,6 @@ class Arranged:
     plan: StagedPlan
     receipts: Receipts
 
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        """Columns that the job reads, without the row number."""
-        spec = self.plan.spec
-        return tuple(dict.fromkeys([*self.plan.roles.to_read, *self.plan.order.columns, *spec.split_keys]))
-
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
         """Return the chunk's rows in the job's order, with the `row_number` as the first column; see `Source.read`.
 
@@ -46,7 +40,7 @@ class Arranged:
         DamagedError
             If they are missing or were changed; the chunk has to be arranged again.
         """
-        names, stored = [ROW_NUMBER, *columns], [ROW_NUMBER, *self.columns]
+        names, stored = [ROW_NUMBER, *columns], [ROW_NUMBER, *self.plan.to_read]
         if not chunk.n_rows:
             return no_rows(self.plan.schema, columns)
         record = self.receipts.file(ARRANGE, chunk.index, _arranged_name(chunk.index))

@@ -84,7 +84,7 @@ PLAIN = Steps()
 def partition_input(run: Run, piece: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
     """Read a piece of the table, and write its rows, those of each chunk of the job together."""
     time = run.plan.order.time if piece.times else None
-    rows = steps.read_chunk(run.source, piece, run.arranged.columns, time, run.plan.texts)
+    rows = steps.read_chunk(run.source, piece, run.plan.to_read, time, run.plan.texts)
     return partition_rows(run.arranged, rows, piece.index, backend)
 
 
@@ -129,7 +129,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     plan, job, windows, fitted = run.plan, run.plan.spec.job, run.plan.spec.windows, run.fitted.preprocessing
     if not job.publishes_rows and not run.fitted.split_rows[chunk.index, TRAIN]:
         return _receipt(plan, "featurize", chunk, np.empty(0, np.int8), [], backend, began)
-    rows = _read(run, chunk, list(dict.fromkeys([*plan.roles.to_read, *plan.spec.split_keys])), steps)
+    rows = _read(run, chunk, plan.to_read, steps)
     run.sink.check_values(rows, run.published_columns)
     codes = steps.split(split_of(plan), chunk, rows)
     if not job.publishes_rows:  # only the training rows are of use

@@ -25,7 +25,7 @@ from emberharmony.planning.chunk_groups import ChunkGroups, partition_levels
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import TimeBoundaries
 from emberharmony.steps.order import JobOrder
-from emberharmony.typing import IntArray
+from emberharmony.typing import Arrays, IntArray
 
 PLAN = "plan.json"
 CHUNKS, INPUTS = "chunks.safetensors", "inputs.safetensors"
@@ -88,6 +88,11 @@ class StagedPlan:
         return partition_levels(self.inputs, self.chunks)
 
     @property
+    def to_read(self) -> tuple[str, ...]:
+        """Columns of the source that the job reads, those of its order and its split among them."""
+        return tuple(dict.fromkeys([*self.roles.to_read, *self.spec.split_keys]))
+
+    @property
     def reach(self) -> int:
         """Rows that a window needs from its first one on: its own, and those up to its label if rows have one."""
         windows = self.spec.windows
@@ -106,15 +111,9 @@ class StagedPlan:
 
     def write(self, store: Store) -> None:
         """Write the plan into a run's store."""
-        for name, chunks in {CHUNKS: self.chunks, INPUTS: self.inputs}.items():
-            table = _chunk_table(chunks)
-            arrays = {"first_row": table[:, 0], "n_rows": table[:, 1]}
-            if any(chunk.times for chunk in chunks):
-                arrays["times"] = table[:, 2:4]
-            if any(chunk.ties for chunk in chunks):
-                arrays["ties"] = table[:, 4:]
-            if chunks:
-                store.put(name, as_safetensors(arrays))
+        store.put(CHUNKS, as_safetensors(_chunk_arrays(self.chunks)))
+        if self.inputs:
+            store.put(INPUTS, as_safetensors(_chunk_arrays(self.inputs)))
         store.write_json(PLAN, self._to_json())  # last: if it is there, the plan is complete
 
     @classmethod
@@ -170,10 +169,18 @@ class StagedPlan:
 
 def _chunk_table(chunks: tuple[Chunk, ...]) -> IntArray:
     """First row, number of rows, and ranges of times and of ties of every chunk; absent ranges are empty."""
-    if not chunks:
-        return np.empty((0, 4), np.int64)
     table = np.array([[c.first_row, c.n_rows, *(c.times or (0, 0)), *(c.ties or (0, 0))] for c in chunks], np.int64)
     return table if any(chunk.ties for chunk in chunks) else table[:, :4].copy()
+
+
+def _chunk_arrays(chunks: tuple[Chunk, ...]) -> Arrays:
+    table = _chunk_table(chunks)
+    arrays = {"first_row": table[:, 0], "n_rows": table[:, 1]}
+    if any(chunk.times for chunk in chunks):
+        arrays["times"] = table[:, 2:4]
+    if any(chunk.ties for chunk in chunks):
+        arrays["ties"] = table[:, 4:]
+    return arrays
 
 
 def _chunks_in(store: Store, name: str) -> tuple[Chunk, ...]:
