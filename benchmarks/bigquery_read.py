@@ -29,7 +29,7 @@ from emberharmony.io.bigquery import BigQueryConnection
 from emberharmony.io.bigquery.read import ReadSpec
 from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
-from emberharmony.io.store.opening import open_result
+from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline.plan import Plan, Resources, make_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec, pinned
@@ -163,7 +163,7 @@ def load(connection: BigQueryConnection, path: Path, copies: int) -> None:
 
 def fit(plan: Plan, folder: Path) -> Preprocessing:
     """Fit the preprocessing; not measured."""
-    ref = stage_plan(plan, open_result(folder / "out"), backend="numpy")
+    ref = stage_plan(plan, result_at(folder / "out"), backend="numpy")
     for chunk in plan.chunks:
         run_stage("profile", ref, chunk.index)
     run_stage("fit", ref)

@@ -17,7 +17,7 @@ from emberharmony.arrow import tick_unit, ticks_of
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnRoles
 from emberharmony.io.manifest import Manifest
-from emberharmony.io.store.opening import open_result
+from emberharmony.io.store.opening import result_at
 from emberharmony.loader.sampling import Piece, Shard, buffers, pieces, shard_of_rank
 from emberharmony.loader.split_rows import Snapshot, SplitRows
 from emberharmony.loader.window_index import index_windows
@@ -107,7 +107,7 @@ class WindowLoader:
         world_size, rank = _whole("world_size", world_size, least=1), _whole("rank", rank, least=0)
         if rank >= world_size:
             raise ValueError(f"Ranks are counted from 0: rank {rank} is not one of world_size {world_size}.")
-        self._snapshot = Snapshot.of(open_result(result).published)
+        self._snapshot = Snapshot.of(result_at(result).published)
         manifest = self._snapshot.manifest
         _check_one_of(str(stride), manifest.strides, "stride", result)
         _check_one_of(str(split), manifest.rows, "split", result)

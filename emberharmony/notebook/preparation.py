@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emberharmony.errors import PlanError
-from emberharmony.io.store.opening import open_result
+from emberharmony.io.store.opening import result_at
 from emberharmony.notebook.prepared import PreparedData
 from emberharmony.notebook.tables import check_splits, frame_of, null_targets
 from emberharmony.pipeline.plan import Resources, make_plan
@@ -46,7 +46,7 @@ def prepared(
         See `TerabyteFeatureExtractor.prepare_data`.
     """
     plan = make_plan(pinned(spec), resources)
-    ref = stage_plan(plan, open_result(folder / "run"), backend=resources.backend)
+    ref = stage_plan(plan, result_at(folder / "run"), backend=resources.backend)
     say("%d rows in %d chunks", plan.n_rows, len(plan.chunks))
     for stage in ARRANGING if plan.inputs else ():
         for item in open_run(ref).receipts.items(stage.name):

@@ -14,7 +14,7 @@ from emberharmony.errors import DamagedError, PlanError, TerminalError
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
 from emberharmony.io.sinks.registry import note_sink, open_sink
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.store.opening import open_result, result_of
+from emberharmony.io.store.opening import result_at, result_of
 from emberharmony.io.store.result import Result
 from emberharmony.pipeline.apply import plan_apply, stage_fitted
 from emberharmony.pipeline.arrange import check_room
@@ -145,7 +145,7 @@ def target_of(job: Job, plan: Plan, *, overwrite: bool = False, verify: bool = F
 
 
 def _place_of(job: Job) -> Result:
-    return open_result(job.sink.path, job.sink.mode)
+    return result_at(job.sink.path, job.sink.mode)
 
 
 def check_credentials(job: Job) -> None:

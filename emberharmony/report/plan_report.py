@@ -13,7 +13,7 @@ from emberharmony.arrow import tick_unit
 from emberharmony.errors import DataError
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sinks.registry import open_sink
-from emberharmony.io.store.opening import open_result, open_store
+from emberharmony.io.store.opening import open_store, result_at
 from emberharmony.io.store.result import Result
 from emberharmony.messages import shortened
 from emberharmony.pipeline.execute import plan_job, target_of
@@ -161,7 +161,7 @@ def _target(job: Job, plan: Plan) -> str:
 
 
 def _place_of(job: Job) -> Result:
-    return open_result(job.sink.path)
+    return result_at(job.sink.path)
 
 
 def _columns(plan: Plan) -> Iterator[ColumnLine]:

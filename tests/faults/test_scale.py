@@ -16,7 +16,7 @@ import pytest
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.sources.base import RowOrder, TableInfo, TimeRange
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
-from emberharmony.io.store.opening import open_result
+from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline import plan as planning
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.receipts import Receipt
@@ -83,7 +83,7 @@ def test_ten_terabytes_are_planned_in_seconds_and_bounded_memory(monkeypatch, tm
     tracemalloc.start()
     began = time.process_time()
     plan = make_plan(spec, Resources(max_memory_gb=64.0, workers=4))
-    ref = stage_plan(plan, open_result(tmp_path), backend="numpy")
+    ref = stage_plan(plan, result_at(tmp_path), backend="numpy")
     seconds, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     largest = max(chunk.n_rows for chunk in plan.chunks)
@@ -106,7 +106,7 @@ def staged(monkeypatch, tmp_path) -> RunRef:
     monkeypatch.setattr(planning, "open_source", lambda spec: source)
     spec = PipelineSpec(ParquetSourceSpec("made up"), columns=ColumnSpec(time="t"))
     plan = make_plan(spec, Resources(max_memory_gb=64.0, workers=4))
-    return stage_plan(plan, open_result(tmp_path), backend="numpy")
+    return stage_plan(plan, result_at(tmp_path), backend="numpy")
 
 
 def test_twenty_thousand_chunks_of_no_work_leave_memory_flat(monkeypatch, staged):

@@ -12,7 +12,7 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
-from emberharmony.io.store.opening import open_result
+from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import PipelineSpec
@@ -49,7 +49,7 @@ def test_no_chunk_is_larger_and_the_order_is_whole(spec, tmp_path):
     assert [number for part in parts for number in part["row_number"]] == list(range(plan.n_rows))
     keys = [key for part in parts for key in zip(part["day"], part["id"], strict=True)]
     assert keys == sorted(set(keys))
-    assert open_run(stage_plan(plan, open_result(tmp_path), backend="numpy")).plan.chunks == plan.chunks
+    assert open_run(stage_plan(plan, result_at(tmp_path), backend="numpy")).plan.chunks == plan.chunks
 
 
 @pytest.mark.parametrize(("method", "size"), [("sequential", 5), ("random", 1)])

@@ -35,7 +35,7 @@ def open_staged(address: str) -> Store:
     return LocalStore(root, within=root.parent.parent)
 
 
-def open_result(place: str | Path, access: Access = "private") -> Result:
+def result_at(place: str | Path, access: Access = "private") -> Result:
     """Return the result at a place; nothing is made before it is written to.
 
     Raises

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
-from emberharmony.io.store.opening import open_result
+from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline import stages
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.receipts import Receipt
@@ -56,7 +56,7 @@ def test_rows_out_of_order_are_arranged_before_all_else():
 def ref(tmp_path):
     source = write_table(small_table(120), tmp_path / "t.parquet", group_rows=40)
     job = {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "out")}, "columns": {"time": "t"}}
-    return stage_plan(make_plan(parse_job(job).spec, Resources(chunk_rows=40)), open_result(tmp_path / "out"), backend="numpy")
+    return stage_plan(make_plan(parse_job(job).spec, Resources(chunk_rows=40)), result_at(tmp_path / "out"), backend="numpy")
 
 
 def test_a_stage_is_run_once_for_a_chunk(ref, monkeypatch):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from emberharmony.io.store.opening import open_result
+from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.staging import stage_plan, staged_chunk_rows
 from flows.config.job import parse_job
@@ -21,7 +21,7 @@ def job(tmp_path):
 
 @pytest.fixture
 def result(tmp_path):
-    return open_result(tmp_path / "out")
+    return result_at(tmp_path / "out")
 
 
 def planned(job, chunk_rows):

@@ -26,7 +26,7 @@ from emberharmony.errors import (
     TerminalError,
     TransientError,
 )
-from emberharmony.io.store.opening import open_result
+from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.plan import make_plan
 from emberharmony.pipeline.run import RunRef
@@ -318,7 +318,7 @@ def test_a_part_that_a_worker_finds_damaged_is_made_again(through, plain):
 def test_stopping_cancels_what_is_under_way(monkeypatch, folder):
     """Whoever leaves the loop, on a signal or an error, leaves nothing running in the pools."""
     job = parse_job(small_job(folder, sink="stopped"))
-    ref = stage_plan(make_plan(job.spec, job.resources), open_result(folder / "stopped"), backend="numpy")
+    ref = stage_plan(make_plan(job.spec, job.resources), result_at(folder / "stopped"), backend="numpy")
     pools = Pools(lambda shard: (HANGS, 0) if shard.pool == "gpu" else None)
     monkeypatch.setattr("flows.engines.shards.arun_deployment", pools.arun_deployment)
     monkeypatch.setattr("flows.engines.shards.get_client", lambda: pools)

@@ -10,7 +10,7 @@ import pytest
 from prefect import flow
 
 from emberharmony.errors import DamagedError
-from emberharmony.io.store.opening import open_result
+from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline.plan import make_plan
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.stages import PROJECT, stages_of
@@ -35,7 +35,7 @@ def damaged(tmp_path_factory) -> tuple[RunRef, str]:
     folder = tmp_path_factory.mktemp("damaged")
     job = parse_job(small_job(folder))
     plan = make_plan(job.spec, job.resources)
-    ref = stage_plan(plan, open_result(folder / "result"), backend="numpy")
+    ref = stage_plan(plan, result_at(folder / "result"), backend="numpy")
     stages = stages_of(plan.spec, levels=plan.levels)
     for stage in stages[: stages.index(PROJECT)]:
         chunks = [0] if stage.once else [item.index for item in open_run(ref).receipts.items(stage.name)]

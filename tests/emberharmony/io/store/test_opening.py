@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emberharmony.errors import PlanError, TerminalError
-from emberharmony.io.store.opening import open_result, open_staged, open_store, result_of
+from emberharmony.io.store.opening import open_staged, open_store, result_at, result_of
 
 
 def test_a_folder_is_a_store(tmp_path):
@@ -16,7 +16,7 @@ def test_a_folder_is_a_store(tmp_path):
     assert store.address == str(tmp_path / "new")
 
 
-@pytest.mark.parametrize("opened", [open_store, open_result])
+@pytest.mark.parametrize("opened", [open_store, result_at])
 @pytest.mark.parametrize("place", ["gs://bucket/result", "s3://bucket", "abfss://x@y/z"])
 def test_a_place_that_no_store_serves_is_refused(opened, place):
     with pytest.raises(PlanError, match="is an address of another store"):
@@ -24,7 +24,7 @@ def test_a_place_that_no_store_serves_is_refused(opened, place):
 
 
 def test_a_staged_run_leads_to_its_result(tmp_path):
-    result = open_result(tmp_path / "result")
+    result = result_at(tmp_path / "result")
     run = result.stage("0123456789abcdef-1-00000001")
     run.put("plan.json", b"{}")
     again = open_staged(run.address)
@@ -33,7 +33,7 @@ def test_a_staged_run_leads_to_its_result(tmp_path):
 
 
 def test_a_staged_run_that_was_removed_is_not_made_again(tmp_path):
-    result = open_result(tmp_path / "result")
+    result = result_at(tmp_path / "result")
     run = open_staged(result.stage("0123456789abcdef-1-00000001").address)
     result.stage("0123456789abcdef-1-00000001", discard=True)
     (tmp_path / "result" / "manifest.json").touch()
