@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -179,15 +178,15 @@ class RowGroups(Protocol):
 
 
 @runtime_checkable
-class LocalFiles(Protocol):
-    """The table lies in files of this machine, which no result may be written into."""
+class StoredFiles(Protocol):
+    """The table lies in files on a disk or in a bucket, among which no result may be written."""
 
-    def local_files(self) -> Sequence[Path]:
-        """Return the files that hold the table."""
+    def file_within(self, folder: str) -> str | None:
+        """Return the address of a file of the table that lies within a folder, given by its address; ``None`` if none does."""
         ...
 
-    def would_read(self, file: Path) -> bool:
-        """Whether a Parquet file at this path, if it existed, would be part of the table."""
+    def would_read(self, address: str) -> bool:
+        """Whether a Parquet file at this address, if it existed, would be part of the table."""
         ...
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emberharmony.errors import PlanError
 from emberharmony.io.manifest import MANIFEST
-from emberharmony.io.sources.base import LocalFiles, Source
+from emberharmony.io.sources.base import Source, StoredFiles
 from emberharmony.io.store.local_staging import STAGING
 from emberharmony.io.store.local_target import PUBLISHED
 from emberharmony.io.store.paths import is_within
@@ -31,8 +31,8 @@ def check_places(sink: Path, source: Source, *, state: Path | None = None) -> No
     PlanError
         If two of these places lie within each other.
     """
-    if isinstance(source, LocalFiles):
-        _check_source(sink, source)
+    if isinstance(source, StoredFiles):
+        check_files(str(sink), source)
     if state is not None:
         _check_state(sink, state)
     for folder in (sink.resolve(), *sink.resolve().parents):
@@ -43,16 +43,27 @@ def check_places(sink: Path, source: Source, *, state: Path | None = None) -> No
             )
 
 
-def _check_source(sink: Path, source: LocalFiles) -> None:
-    files = source.local_files()
-    # Folders are few, and resolving a path takes as long as looking at its file.
-    within = {folder for folder in {file.parent for file in files} if is_within(folder, sink)}
-    inside = next((file for file in files if file.parent in within or (file.is_symlink() and is_within(file, sink))), None)
+def check_files(sink: str, source: StoredFiles) -> None:
+    """Refuse a sink that holds files of the source, or whose result the source would take in.
+
+    Parameters
+    ----------
+    sink : str
+        Address of the result: a path, or a prefix in a bucket.
+    source : StoredFiles
+        The table that is read.
+
+    Raises
+    ------
+    PlanError
+        If the next run would read this one's result, or this one would replace what it reads.
+    """
+    inside = source.file_within(sink)
     if inside is not None:
         raise PlanError(
             f"The source {inside} lies inside sink.path, {sink}. Choose a folder that holds nothing of the source."
         )
-    if any(source.would_read(sink / part) for part in _FUTURE_PARTS):
+    if any(source.would_read(f"{sink}/{part}") for part in _FUTURE_PARTS):
         raise PlanError(
             f"sink.path is {sink}, and source.path takes in what lies there: the next run would read this one's result. "
             f"Choose a folder outside of the source."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -104,7 +103,7 @@ class FileSchema:
             columns.setdefault(column.flat.name, []).append(column.flat.path)
         for name, paths in columns.items():
             if len(paths) > 1:
-                yield name, f"{self.file.path}: {clash(*paths)}, or leave it out with columns.drop."
+                yield name, f"{self.file.address}: {clash(*paths)}, or leave it out with columns.drop."
 
 
 class TableColumns:
@@ -127,8 +126,8 @@ class TableColumns:
         Columns whose values would not mean the same in all files, and why.
     held : frozenset of str
         Names of the columns of the files, those that are not wanted included.
-    origins : dict of str to Path
-        Of columns whose type differs, a file that has the type of `schema`, or the nearest to it.
+    origins : dict of str to str
+        Of columns whose type differs, the address of a file that has the type of `schema`, or the nearest to it.
     """
 
     def __init__(
@@ -140,7 +139,7 @@ class TableColumns:
         self._schema_of = dict(zip(holding, numbers, strict=True))
         self._missing_are_null = missing_are_null
         self.held = frozenset(name for s in self._schemas for name in (*s.file.schema.names, *s.columns))
-        self.origins: dict[str, PathLike[str]] = {}
+        self.origins: dict[str, str] = {}
         self.unreadable = {name: why for schema in self._schemas for name, why in schema.clashes}
         names = dict.fromkeys(name for schema in self._schemas for name in schema.columns)
         nested = {name for s in self._schemas for column in s.every for name in outer_names(column.flat.path)}
@@ -159,15 +158,15 @@ class TableColumns:
         """Return a column with the type that holds the values of all files."""
         have = [schema for schema in self._schemas if name in schema.columns]
         first = have[0].columns[name]
-        type_, origin, is_nullable = first.flat.type, have[0].file.path, len(have) < len(self._schemas)
+        type_, origin, is_nullable = first.flat.type, have[0].file.address, len(have) < len(self._schemas)
         for schema in have:
             flat = schema.columns[name].flat
             wider = common_type(type_, flat.type)
             if wider is None:
-                self._refuse(name, f"{type_} in {origin}", f"{flat.type} in {schema.file.path}")
+                self._refuse(name, f"{type_} in {origin}", f"{flat.type} in {schema.file.address}")
                 break
             if wider != type_:
-                type_, origin = wider, schema.file.path
+                type_, origin = wider, schema.file.address
                 self.origins[name] = origin
             is_nullable |= flat.nullable
         for schema in self._schemas if len(have) < len(self._schemas) else ():
@@ -182,12 +181,12 @@ class TableColumns:
         if type_ is None:
             if not self._missing_are_null:
                 remedy = f"Set `source.missing_columns: null` to take it as null there. {_REMEDY}"
-                self._refuse(column.name, f"{column.type} in {has.file.path}", f"missing in {lacks.file.path}", remedy)
+                self._refuse(column.name, f"{column.type} in {has.file.address}", f"missing in {lacks.file.address}", remedy)
         # Arrow infers a struct from its values: a field that no row of a file has is not in that file.
         elif steps == column.path or not (pt.is_struct(type_) or pt.is_null(type_)):
             outer, other = "_".join(map(str, steps)), has.instead_of(steps)[1]
             part = "" if outer == column.name else f"part of {outer!r}, which is "
-            self._refuse(column.name, f"{part}{other} in {has.file.path}", f"{type_} in {lacks.file.path}")
+            self._refuse(column.name, f"{part}{other} in {has.file.address}", f"{type_} in {lacks.file.address}")
 
     def _refuse(self, name: str, one: str, other: str, remedy: str = _REMEDY) -> None:
         self.unreadable.setdefault(name, f"Column {name!r} is {one} and {other}. {remedy}.")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from os import PathLike
-from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -72,9 +70,7 @@ def number_categories(metadata: pq.FileMetaData) -> frozenset[str]:
     return frozenset(name for name, values in kinds.items() if is_category(values) and not is_text(values))
 
 
-def decoded(
-    values: pa.ChunkedArray, name: str, type_: pa.DataType, path: Path, *, other: PathLike[str] | None
-) -> pa.ChunkedArray:
+def decoded(values: pa.ChunkedArray, name: str, type_: pa.DataType, address: str, *, other: str | None) -> pa.ChunkedArray:
     """Return a column of a file with the type that the column has in the table.
 
     Parameters
@@ -85,10 +81,10 @@ def decoded(
         Its name, for messages.
     type_ : pyarrow.DataType
         The type in the table, which holds the values of all files.
-    path : Path
-        The file.
-    other : path, optional
-        A file for which the table has that type, if the files' types differ.
+    address : str
+        The address of the file.
+    other : str, optional
+        The address of a file for which the table has that type, if the files' types differ.
 
     Raises
     ------
@@ -103,24 +99,24 @@ def decoded(
                 values = values.cast(type_.value_type).dictionary_encode()
             values = values.cast(type_)
         except pa.ArrowException as error:
-            raise too_narrow(name, values.type, type_, path, other=other, reason=str(error)) from error
+            raise too_narrow(name, values.type, type_, address, other=other, reason=str(error)) from error
     wrong = invalid_text(values)
     if wrong is not None:
         raise DataError(
-            f"Column {name!r} of {path} holds a string that is not UTF-8: {wrong[:40]!r}. Convert the column to UTF-8, or "
+            f"Column {name!r} of {address} holds a string that is not UTF-8: {wrong[:40]!r}. Convert the column to UTF-8, or "
             f"leave it out with columns.drop."
         )
     return values
 
 
 def too_narrow(
-    name: str, own: pa.DataType, type_: pa.DataType, path: Path, *, other: PathLike[str] | None, reason: str = ""
+    name: str, own: pa.DataType, type_: pa.DataType, address: str, *, other: str | None, reason: str = ""
 ) -> DataError:
     """Return the error for a file whose values the type of the whole table cannot hold."""
     where = f" in {other}" if other else ""
     detail = f" ({reason.splitlines()[0].rstrip('.')})" if reason else ""
     return DataError(
-        f"Column {name!r} is {own} in {path} and {type_}{where}, which cannot hold all of its values{detail}. Write one of "
+        f"Column {name!r} is {own} in {address} and {type_}{where}, which cannot hold all of its values{detail}. Write one of "
         f"the files again, or leave the column out with columns.drop."
     )
 

@@ -10,17 +10,36 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from emberharmony.errors import DataError
-from emberharmony.io.sources.parquet.listing import ListedFile
+from emberharmony.io.sources.parquet.files import TableFile
 from emberharmony.io.store.paths import is_unicode
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
-def columns_of_folders(files: Sequence[ListedFile]) -> dict[str, pa.Array]:
+def folders_of(above: Sequence[str], below: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a file's ``key=value`` folders.
+
+    Parameters
+    ----------
+    above : sequence of str
+        The parts of the folder that the job names. Its last ones count: the rows of ``t/day=1`` have a `day`, whether the
+        job names ``t``, ``t/day=1`` or a file in it.
+    below : sequence of str
+        The folders between that folder and the file.
+
+    Examples
+    --------
+    >>> folders_of(["k=0", "x", "k=1"], ["y", "day=2"])
+    ('k=1', 'day=2')
+    """
+    last = list(takewhile(_is_pair, reversed(above)))[::-1]
+    return tuple(folder for folder in (*last, *below) if _is_pair(folder))
+
+
+def columns_of_folders(files: Sequence[TableFile]) -> dict[str, pa.Array]:
     """Return the columns of all ``key=value`` folders: a value for each file, null for a file in no such folder.
 
-    A column whose values are all whole numbers is one of integers, any other one of strings. Folders directly above the
-    named place count too: the rows of ``t/day=1`` have a `day`, whether the job names ``t``, ``t/day=1`` or a file in it.
+    A column whose values are all whole numbers is one of integers, any other one of strings.
 
     `pyarrow.dataset` does not do exactly the same, and so is not used: it reads ``day=007`` as the integer 7, an integer of
     more than 32 bits as a string, and no folders above the one that it is given.
@@ -33,26 +52,24 @@ def columns_of_folders(files: Sequence[ListedFile]) -> dict[str, pa.Array]:
     Examples
     --------
     >>> from pathlib import Path
-    >>> files = [ListedFile(Path(f"t/year={year}/a.parquet"), Path("t")) for year in (2024, 2025)]
+    >>> from emberharmony.io.sources.parquet.local_files import LocalFile
+    >>> files = [LocalFile(Path(f"t/year={year}/a.parquet"), (f"year={year}",)) for year in (2024, 2025)]
     >>> columns_of_folders(files)["year"].to_pylist()
     [2024, 2025]
     """
-    found = [_of_path(file) for file in files]
+    found = [_of_file(file) for file in files]
     names = dict.fromkeys(name for values in found for name in values)
     return {name: _as_array([values.get(name) for values in found]) for name in names}
 
 
-def _of_path(file: ListedFile) -> dict[str, str | None]:
-    below = file.path.parent.relative_to(file.base).parts
-    above = list(takewhile(_is_pair, reversed(file.base.absolute().parts)))[::-1]
-    folders = [folder for folder in (*above, *below) if _is_pair(folder)]
-    for folder in folders:
+def _of_file(file: TableFile) -> dict[str, str | None]:
+    for folder in file.folders:
         if not is_unicode(folder):
             raise DataError(
-                f"The name of the folder {folder!r} in {str(file.path.parent)!r} is not in UTF-8, and so cannot be a "
-                f"value of a column; rename it."
+                f"The name of the folder {folder!r} in {file.address!r} is not in UTF-8, and so cannot be a value of a "
+                f"column; rename it."
             )
-    pairs = (folder.partition("=") for folder in folders)
+    pairs = (folder.partition("=") for folder in file.folders)
     # Split before unquoting: an "=" inside a key or value is escaped.
     return {unquote(name): None if value == _NULL else unquote(value) for name, _, value in pairs}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -12,25 +12,32 @@ import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError, TerminalError, TransientError
 from emberharmony.io.sources.parquet.decoding import decoded_schema, number_categories
+from emberharmony.io.sources.parquet.files import ByteRange, FileVersion, TableFile
+from emberharmony.io.sources.parquet.parallel import in_parallel
 from emberharmony.io.store.errors import TRANSIENT, translate
 from emberharmony.messages import listed
 
 _SIGNATURE_BYTES = 28
 """Length of the signature behind the footer of a file with encrypted columns, whose decoding would abort the process."""
+_TAIL_BYTES, _SLACK_BYTES = 2**16, 1024
 
 
 class FooteredFile(NamedTuple):
     """A file as it was when its footer was read."""
 
-    path: Path
-    size: int
-    modified_ns: int
+    file: TableFile
+    version: FileVersion
     metadata: pq.FileMetaData
     footer_digest: str
     schema: pa.Schema
     """Names and types as the columns are decoded."""
     number_categories: frozenset[str]
     """Columns of numbers that were a dictionary when the file was written."""
+
+    @property
+    def address(self) -> str:
+        """Where the file is, for messages."""
+        return self.file.address
 
 
 class RowGroup(NamedTuple):
@@ -42,8 +49,25 @@ class RowGroup(NamedTuple):
     n_rows: int
 
 
-def open_footer(path: Path) -> FooteredFile:
-    """Read a file's footer, its size and its time of modification.
+def open_footers(files: Sequence[TableFile]) -> list[FooteredFile]:
+    """Read the footers of files, several at the same time where that is faster; see `open_footer`."""
+    if not files:
+        return []
+    first = open_footer(files[0])
+    # Files of one table have footers of about the same length: mostly, one read of little more than the footer is enough.
+    guess = first.metadata.serialized_size * 5 // 4 + _SLACK_BYTES
+    return [first, *in_parallel(partial(open_footer, guess=guess), files[1:], max(file.parallel_reads for file in files))]
+
+
+def open_footer(file: TableFile, *, guess: int = _TAIL_BYTES) -> FooteredFile:
+    """Read a file's footer, and its version.
+
+    Parameters
+    ----------
+    file : TableFile
+        The file.
+    guess : int
+        Bytes at the end of the file to read at first.
 
     Raises
     ------
@@ -51,67 +75,52 @@ def open_footer(path: Path) -> FooteredFile:
         If the file is damaged or encrypted, or has two columns with the same name.
     """
     try:
-        status = path.stat()
-        with path.open("rb") as handle:
-            length, magic = _tail(handle)
-            if magic == b"PARE":
-                raise _encrypted(path)
-            metadata = pq.read_metadata(handle)
-            handle.seek(-8 - length, os.SEEK_END)
-            digest = hashlib.sha256(handle.read(length)).hexdigest()[:32]
+        version = file.version()
+        tail = file.tail(version, guess)
+        length, magic = int.from_bytes(tail[-8:-4], "little"), tail[-4:]
+        if magic == b"PARE":
+            raise _encrypted(file.address)
+        if magic == b"PAR1" and length + 8 > len(tail):
+            tail = file.tail(version, length + 8)
+        metadata = pq.read_metadata(pa.BufferReader(tail))
+        digest = hashlib.sha256(tail[-8 - length : -8]).hexdigest()[:32]
         if length - metadata.serialized_size == _SIGNATURE_BYTES:
-            raise _encrypted(path)
+            raise _encrypted(file.address)
         schema, categories = decoded_schema(metadata), number_categories(metadata)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise unreadable(path, error, "footer") from error
+        raise unreadable(file.address, error, "footer") from error
     n_rows = sum(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
     if n_rows != metadata.num_rows:
         raise DataError(
-            f"{path} is damaged: its footer counts {metadata.num_rows:,} rows, its row groups {n_rows:,}. Write the file "
-            f"again, or leave it out."
+            f"{file.address} is damaged: its footer counts {metadata.num_rows:,} rows, its row groups {n_rows:,}. Write the "
+            f"file again, or leave it out."
         )
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
-        raise DataError(f"{path} has several columns named {listed(twice)}; give each its own name.")
-    return FooteredFile(path, status.st_size, status.st_mtime_ns, metadata, digest, schema, categories)
+        raise DataError(f"{file.address} has several columns named {listed(twice)}; give each its own name.")
+    return FooteredFile(file, version, metadata, digest, schema, categories)
 
 
-def _tail(handle: BinaryIO) -> tuple[int, bytes]:
-    """Return the length of the footer, and the last four bytes of the file."""
-    handle.seek(0, os.SEEK_END)
-    handle.seek(-min(handle.tell(), 8), os.SEEK_END)
-    tail = handle.read(8)
-    return int.from_bytes(tail[:4], "little"), tail[4:]
-
-
-def _encrypted(path: Path) -> DataError:
+def _encrypted(address: str) -> DataError:
     return DataError(
-        f"{path} is encrypted (Parquet modular encryption) and cannot be read. Write it without "
+        f"{address} is encrypted (Parquet modular encryption) and cannot be read. Write it without "
         f"encryption, or leave it out of source.path."
     )
 
 
-def unreadable(path: Path, error: Exception, where: str) -> DataError | TransientError | TerminalError:
+def unreadable(address: str, error: Exception, where: str) -> DataError | TransientError | TerminalError:
     """Translate an error of Arrow or the system into one that names the file and what to do."""
     if isinstance(error, OSError) and error.errno in TRANSIENT:
-        return translate(error, path)
+        return translate(error, address)
     if isinstance(error, PermissionError):
-        return DataError(f"{path} cannot be read: permission denied. Give this user the right to read it.")
+        return DataError(f"{address} cannot be read: permission denied. Give this user the right to read it.")
     reason = str(error).splitlines()[0].rstrip(".")
-    return DataError(f"{path} cannot be read as Parquet, at its {where}: {reason}. Write the file again, or leave it out.")
+    return DataError(f"{address} cannot be read as Parquet, at its {where}: {reason}. Write the file again, or leave it out.")
 
 
-def unchanged(file: FooteredFile) -> Path:
-    """Return the file's path; refuse a file that has changed since its footer was read."""
-    status = file.path.stat()
-    if (status.st_size, status.st_mtime_ns) != (file.size, file.modified_ns):
-        raise DataError(f"{file.path} was changed while the job ran; nothing was published. Start again with --overwrite.")
-    return file.path
-
-
-def open_unchanged(file: FooteredFile, where: str) -> BinaryIO:
+def open_unchanged(file: FooteredFile, where: str, needed: Sequence[ByteRange] = ()) -> BinaryIO:
     """Open a file to read the part `where`; refuse a file that has changed since its footer was read."""
     try:
-        return unchanged(file).open("rb")
+        return file.file.open(file.version, needed)
     except OSError as error:
-        raise unreadable(file.path, error, where) from error
+        raise unreadable(file.address, error, where) from error

@@ -90,7 +90,7 @@ def row_batches(
             if not isinstance(error, OSError) or error.errno is None:  # Arrow's own error, not the system's
                 damaged = damaged_column(handle, file.metadata, group.number, rows.dotted)
                 where += f", column {damaged!r}" if damaged else ""
-            raise unreadable(file.path, error, where) from error
+            raise unreadable(file.address, error, where) from error
 
 
 class RowsOfFile:
@@ -115,7 +115,7 @@ class RowsOfFile:
 
     def __init__(self, source: ParquetTable, file: int, columns: Sequence[str]) -> None:
         stored = source.columns.of_file(file)
-        self._path, self._origins = source.files[file].path, source.columns.origins
+        self._address, self._origins = source.files[file].address, source.columns.origins
         self._schema = pa.schema([source.fields[name] for name in columns])
         self._constants = {name: values[file] for name, values in source.partitions.items() if name in columns}
         held = {name: stored[name] for name in columns if name in stored and name not in self._constants}
@@ -139,7 +139,7 @@ class RowsOfFile:
         arrays = []
         for name, type_ in zip(self._schema.names, self._schema.types, strict=True):
             if name in values:
-                arrays.append(decoded(values[name], name, type_, self._path, other=self._origins.get(name)))
+                arrays.append(decoded(values[name], name, type_, self._address, other=self._origins.get(name)))
             elif name in self._constants:
                 arrays.append(pa.repeat(self._constants[name], rows.num_rows))
             else:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
 from emberharmony.io.sources.base import TableInfo
-from emberharmony.io.sources.parquet.listing import would_take_in
 from emberharmony.io.sources.parquet.plan import ParquetPlanning
 from emberharmony.io.sources.parquet.read import read_chunk
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
@@ -27,13 +25,13 @@ class ParquetSource(ParquetPlanning):
         """Return the table's description, see `ParquetTable.describe`."""
         return self._table.describe()
 
-    def local_files(self) -> Sequence[Path]:
-        """Return the files that hold the table."""
-        return [file.path for file in self._table.listed]
+    def file_within(self, folder: str) -> str | None:
+        """Return the address of a file of the table that lies within a folder."""
+        return next(filter(None, (place.file_within(folder) for place in self._table.places)), None)
 
-    def would_read(self, file: Path) -> bool:
-        """Whether a file at this path would be part of the table."""
-        return any(would_take_in(place, file) for place in self._table.spec.places)
+    def would_read(self, address: str) -> bool:
+        """Whether a file at this address would be part of the table."""
+        return any(place.would_take_in(address) for place in self._table.places)
 
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
         """Return the chunk's rows, see `read_chunk`."""

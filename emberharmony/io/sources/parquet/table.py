@@ -15,9 +15,10 @@ from emberharmony.features.table_types import FROM_FOLDERS
 from emberharmony.io.sources.base import TableInfo
 from emberharmony.io.sources.parquet.columns import StoredColumn, TableColumns
 from emberharmony.io.sources.parquet.decoding import too_narrow
+from emberharmony.io.sources.parquet.files import Place, TableFile
 from emberharmony.io.sources.parquet.folders import columns_of_folders
-from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, open_footer
-from emberharmony.io.sources.parquet.listing import ListedFile, list_files
+from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, open_footers
+from emberharmony.io.sources.parquet.listing import list_files, place_of
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.parquet.widths import stored_widths, text_widths
 from emberharmony.messages import listed
@@ -40,14 +41,19 @@ class ParquetTable:
         self.spec = spec
 
     @cached_property
-    def listed(self) -> list[ListedFile]:
+    def places(self) -> list[Place]:
+        """What `source.path` names."""
+        return [place_of(text) for text in self.spec.places]
+
+    @cached_property
+    def listed(self) -> list[TableFile]:
         """The files, in the order of their rows."""
-        return list_files(self.spec.places)
+        return list_files(self.places)
 
     @cached_property
     def files(self) -> list[FooteredFile]:
         """The files with their footers."""
-        return [open_footer(file.path) for file in self.listed]
+        return open_footers(self.listed)
 
     @cached_property
     def columns(self) -> TableColumns:
@@ -83,7 +89,7 @@ class ParquetTable:
         known = {*schema.names, *outer_columns(schema)}
         unknown = [name for name in wanted or () if name not in known]
         if unknown:
-            raise DataError(f"source.columns names {listed(unknown)}, which {self.files[0].path} does not have.")
+            raise DataError(f"source.columns names {listed(unknown)}, which {self.files[0].address} does not have.")
         return schema
 
     @cached_property
@@ -108,7 +114,7 @@ class ParquetTable:
         n_rows = sum(file.metadata.num_rows for file in self.files)
         identity = {
             "type": "parquet",
-            "files": [[f.path.name, f.size, f.modified_ns, f.footer_digest] for f in self.files],
+            "files": [[f.file.name, *f.version, f.footer_digest] for f in self.files],
             "columns": self.schema.names,
             **{f"folder {name}": values.to_pylist() for name, values in self.partitions.items()},
         }
@@ -183,7 +189,7 @@ class ParquetTable:
             nulls.append(statistics.null_count)
             if lows[-1] < _FIRST_TICK or highs[-1] > LAST_TICK:
                 type_, other = self.schema.field(time).type, self.columns.origins.get(time)
-                raise too_narrow(time, stored.flat.type, type_, self.files[group.file].path, other=other)
+                raise too_narrow(time, stored.flat.type, type_, self.files[group.file].address, other=other)
         low, high, n_null = (np.array(values, np.int64) for values in (lows, highs, nulls))
         return low, high, n_null
 

@@ -157,4 +157,4 @@ def _batches(
                 values = pc.struct_field(values, [step])
             yield values
     except (pa.ArrowException, OSError) as error:
-        raise unreadable(file.path, error, f"row group {group.number}, column {column.flat.name!r}") from error
+        raise unreadable(file.address, error, f"row group {group.number}, column {column.flat.name!r}") from error

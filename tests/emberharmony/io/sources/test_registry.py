@@ -2,7 +2,7 @@
 
 import pytest
 
-from emberharmony.io.sources.base import LocalFiles, Pinned, ProfiledByQuery, RowGroups, Source, TiesOrdered
+from emberharmony.io.sources.base import Pinned, ProfiledByQuery, RowGroups, Source, StoredFiles, TiesOrdered
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.registry import SOURCES, open_source
@@ -13,7 +13,7 @@ SPECS = {
     "bigquery": BigQuerySourceSpec(table="my-project.raw.flights"),
 }
 CAPABILITIES = {
-    "parquet": {RowGroups, LocalFiles},
+    "parquet": {RowGroups, StoredFiles},
     "bigquery": {Pinned, ProfiledByQuery, TiesOrdered},
 }
 
@@ -32,7 +32,7 @@ def test_a_source_keeps_to_the_contract(name):
     assert methods_of(Source) <= {*dir(opened)}
     found = {
         capability
-        for capability in (RowGroups, LocalFiles, Pinned, ProfiledByQuery, TiesOrdered)
+        for capability in (RowGroups, StoredFiles, Pinned, ProfiledByQuery, TiesOrdered)
         if isinstance(opened, capability)
     }
     assert found == CAPABILITIES[name]

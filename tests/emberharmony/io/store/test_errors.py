@@ -9,7 +9,8 @@ import pytest
 
 from emberharmony.errors import DataError, TerminalError, TransientError
 from emberharmony.io.sources.parquet.footers import open_footer
-from emberharmony.io.sources.parquet.listing import list_files
+from emberharmony.io.sources.parquet.listing import list_files, place_of
+from emberharmony.io.sources.parquet.local_files import LocalFile
 from emberharmony.io.store.errors import translate, translated
 from emberharmony.io.store.local import LocalStore
 from emberharmony.io.store.lock import locked
@@ -85,7 +86,7 @@ def test_of_a_move_the_target_is_named():
 
 def test_a_source_that_the_system_cannot_look_up(tmp_path):
     with pytest.raises(DataError, match=r"^The source .*n cannot be read: file name too long\. Check `source\.path`"):
-        list_files([str(tmp_path / ("n" * 300))])
+        list_files([place_of(str(tmp_path / ("n" * 300)))])
 
 
 def test_a_source_that_is_away_is_waited_for(tmp_path, monkeypatch):
@@ -97,7 +98,7 @@ def test_a_source_that_is_away_is_waited_for(tmp_path, monkeypatch):
     (tmp_path / "table.parquet").touch()
     monkeypatch.setattr("emberharmony.io.sources.parquet.footers.pq.read_metadata", away)
     with pytest.raises(TransientError, match=r"table\.parquet cannot be reached: stale file handle"):
-        open_footer(tmp_path / "table.parquet")
+        open_footer(LocalFile(tmp_path / "table.parquet"))
 
 
 def test_a_lock_on_a_share_that_goes_away_says_nothing_of_the_work(tmp_path, monkeypatch):

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DataError
-from emberharmony.io.sources.parquet.folders import columns_of_folders
-from emberharmony.io.sources.parquet.listing import ListedFile
+from emberharmony.io.sources.parquet.folders import columns_of_folders, folders_of
+from emberharmony.io.sources.parquet.local_files import LocalFile
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.pipeline.execute import run_job
@@ -70,7 +70,7 @@ def test_the_value_decides_the_table(folder):
     ],
 )
 def test_values(values, expected):
-    files = [ListedFile(Path("t") / f"k={value}" / "a.parquet", Path("t")) for value in values]
+    files = [LocalFile(Path("t") / f"k={value}" / "a.parquet", (f"k={value}",)) for value in values]
     assert columns_of_folders(files)["k"].to_pylist() == expected
 
 
@@ -93,10 +93,10 @@ def test_the_columns_do_not_depend_on_what_is_named(folder, place):
     assert ("Rome", 2023) in set(zip(read["city"].to_pylist(), read["year"].to_pylist(), strict=True))
 
 
-@pytest.mark.parametrize("file", ["k=1/a.parquet", "x/k=1/a.parquet", "k=0/x/k=1/a.parquet"])
-def test_a_file_has_the_columns_of_the_folders_right_above_it(file):
-    assert columns_of_folders([ListedFile(Path(file), Path(file).parent)])["k"].to_pylist() == [1]
-    assert columns_of_folders([ListedFile(Path("k=1/x/a.parquet"), Path("k=1/x"))]) == {}
+@pytest.mark.parametrize("folder", ["k=1", "x/k=1", "k=0/x/k=1"])
+def test_a_file_has_the_columns_of_the_folders_right_above_it(folder):
+    assert folders_of(folder.split("/"), []) == folders_of(["t"], folder.split("/"))[-1:] == ("k=1",)
+    assert folders_of(["k=1", "x"], []) == ()
 
 
 def test_a_state_is_applied_to_one_day(tmp_path):

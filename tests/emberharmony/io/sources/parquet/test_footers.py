@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DataError, TransientError
-from emberharmony.io.sources.parquet.footers import open_footer, open_unchanged, unchanged, unreadable
+from emberharmony.io.sources.parquet.footers import open_footer, open_footers, open_unchanged, unreadable
+from emberharmony.io.sources.parquet.local_files import LocalFile
 
 TABLE = pa.table({"x": [1.5, 2.5, 3.5], "s": ["a", "b", None]})
 
@@ -21,8 +22,8 @@ def path(tmp_path):
 
 
 def test_a_footer_says_what_the_file_holds(path):
-    file = open_footer(path)
-    assert (file.path, file.size) == (path, path.stat().st_size)
+    file = open_footer(LocalFile(path))
+    assert (file.address, file.version.n_bytes) == (str(path), path.stat().st_size)
     assert [file.metadata.row_group(i).num_rows for i in range(2)] == [2, 1]
     assert file.schema.names == ["x", "s"]
     assert file.schema.field("x").type == pa.float64()
@@ -31,16 +32,17 @@ def test_a_footer_says_what_the_file_holds(path):
 def test_the_digest_is_that_of_the_footer(path, tmp_path):
     pq.write_table(TABLE, tmp_path / "same.parquet", row_group_size=2)
     pq.write_table(TABLE, tmp_path / "other.parquet", row_group_size=3)
-    same, other = (open_footer(tmp_path / f"{name}.parquet").footer_digest for name in ("same", "other"))
-    assert open_footer(path).footer_digest == same != other
+    same, other = (open_footer(LocalFile(tmp_path / f"{name}.parquet")).footer_digest for name in ("same", "other"))
+    assert open_footer(LocalFile(path)).footer_digest == same != other
 
 
 def test_a_file_that_has_changed_is_refused(path):
-    file = open_footer(path)
-    assert unchanged(file) == path
-    os.utime(path, ns=(file.modified_ns, file.modified_ns + 1))
+    file = open_footer(LocalFile(path))
+    with open_unchanged(file, "footer") as handle:
+        assert handle.read() == path.read_bytes()
+    os.utime(path, ns=(file.version.tag, file.version.tag + 1))
     with pytest.raises(DataError, match="was changed while the job ran"):
-        unchanged(file)
+        open_unchanged(file, "footer")
     path.unlink()
     with pytest.raises(DataError, match="cannot be read as Parquet, at its row group 1"):
         open_unchanged(file, "row group 1")
@@ -50,22 +52,33 @@ def test_a_file_that_has_changed_is_refused(path):
 def test_what_is_no_parquet_file(tmp_path, content):
     (tmp_path / "t.parquet").write_bytes(content)
     with pytest.raises(DataError, match=r"t\.parquet cannot be read as Parquet, at its footer"):
-        open_footer(tmp_path / "t.parquet")
+        open_footer(LocalFile(tmp_path / "t.parquet"))
 
 
 def test_an_encrypted_file_is_named_as_such(path):
     path.write_bytes(path.read_bytes()[:-4] + b"PARE")
     with pytest.raises(DataError, match="is encrypted"):
-        open_footer(path)
+        open_footer(LocalFile(path))
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     pq.write_table(table, tmp_path / "t.parquet")
     with pytest.raises(DataError, match="several columns named a"):
-        open_footer(tmp_path / "t.parquet")
+        open_footer(LocalFile(tmp_path / "t.parquet"))
 
 
 def test_errors_of_the_system_say_what_to_do(path):
-    assert isinstance(unreadable(path, OSError(5, "Input/output error"), "footer"), TransientError)
-    assert "permission denied" in str(unreadable(path, PermissionError(13, "Permission denied"), "footer"))
+    assert isinstance(unreadable(str(path), OSError(5, "Input/output error"), "footer"), TransientError)
+    assert "permission denied" in str(unreadable(str(path), PermissionError(13, "Permission denied"), "footer"))
+
+
+@pytest.mark.parametrize("n_columns", [1, 700])
+def test_a_footer_that_is_longer_than_the_first_read_is_read_whole(tmp_path, n_columns):
+    """The guess of a folder comes from its first file."""
+    pq.write_table(TABLE, tmp_path / "a.parquet")
+    wide = pa.table({f"column {i}": [float(i)] for i in range(n_columns)})
+    pq.write_table(wide, tmp_path / "b.parquet")
+    both = open_footers([LocalFile(tmp_path / "a.parquet"), LocalFile(tmp_path / "b.parquet")])
+    assert [file.schema for file in both] == [TABLE.schema, wide.schema]
+    assert both == [open_footer(file.file, guess=2**20) for file in both]
