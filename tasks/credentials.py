@@ -1,4 +1,4 @@
-"""Google credentials from a Prefect block, loaded in the process that connects."""
+"""Credentials from Prefect blocks, loaded in the process that connects."""
 
 from __future__ import annotations
 
@@ -39,3 +39,30 @@ def load_gcp_credentials(name: str) -> Any:
             "`connection.credentials_block`."
         ) from error
     return block.get_credentials_from_service_account()
+
+
+def load_secret(name: str) -> Any:
+    """Return the content of the Prefect block of type Secret called `name`: the settings of a bucket's client.
+
+    Raises
+    ------
+    TerminalError
+        If there is no such block.
+    TransientError
+        If Prefect does not answer.
+    """
+    from httpx import HTTPError
+    from prefect.blocks.system import Secret
+
+    try:
+        return Secret.load(name).get()
+    except HTTPError as error:
+        raise TransientError(
+            f"Prefect did not return the block {name!r} ({type(error).__name__}). Check that PREFECT_API_URL is the address "
+            f"of a running server."
+        ) from error
+    except ValueError as error:
+        raise TerminalError(
+            f"Prefect has no block {name!r} of type Secret. Create it in Prefect's UI under Blocks, with a JSON object of the "
+            f"client's settings, or name another one in the address (block=NAME)."
+        ) from error

@@ -34,7 +34,7 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
-LONGEST_GROUPS = ("pools", "prefect", "bigquery-sink", "bigquery-job", "wheel", "readme")
+LONGEST_GROUPS = ("pools", "prefect", "bigquery-sink", "bigquery-job", "wheel", "readme", "stores")
 """Groups that take minutes, longest first. One worker runs all tests of a group, so these start before all other tests.
 
 The tests with BigQuery are two groups, each with a server of its own: together they would take longer than all others.
@@ -79,6 +79,26 @@ def tenth_of_flights(flights_file: Path, tmp_path_factory: pytest.TempPathFactor
     path = tmp_path_factory.mktemp("tenth") / "flights.parquet"
     pq.write_table(table.take(pa.array(range(0, len(table), 10))), path, row_group_size=5_000)
     return path
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Address of one S3 server for all tests; the process has its credentials."""
+    from tests.servers.s3 import CREDENTIALS, s3_server
+
+    with s3_server() as server, pytest.MonkeyPatch.context() as patched:
+        for name, value in CREDENTIALS.items():
+            patched.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def s3(s3_endpoint: str) -> Iterator[str]:
+    """Address of a new bucket on the S3 server, such as ``s3://name?endpoint=...``."""
+    from tests.stores import s3_bucket
+
+    with s3_bucket(s3_endpoint) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

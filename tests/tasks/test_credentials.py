@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from emberharmony.errors import TerminalError, TransientError
-from tasks.credentials import load_gcp_credentials
+from tasks.credentials import load_gcp_credentials, load_secret
 
 
 @pytest.fixture
@@ -50,3 +50,29 @@ def test_without_prefect_gcp(monkeypatch):
     monkeypatch.setitem(sys.modules, "prefect_gcp", None)
     with pytest.raises(TerminalError, match="pip install prefect-gcp"):
         load_gcp_credentials("nightly")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (ValueError("Unable to find block document"), TerminalError, "Prefect has no block 'lake' of type Secret"),
+        (httpx.ConnectError("refused"), TransientError, "did not return the block 'lake' (ConnectError)"),
+    ],
+)
+def test_a_secret_that_cannot_be_loaded(monkeypatch, error, kind, said):
+    from prefect.blocks.system import Secret
+
+    def load(name):
+        raise error
+
+    monkeypatch.setattr(Secret, "load", load)
+    with pytest.raises(kind) as told:
+        load_secret("lake")
+    assert said in str(told.value)
+
+
+def test_a_secret_is_what_the_block_holds(monkeypatch):
+    from prefect.blocks.system import Secret
+
+    monkeypatch.setattr(Secret, "load", lambda name: SimpleNamespace(get=lambda: {"access_key_id": name}))
+    assert load_secret("lake") == {"access_key_id": "lake"}

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, NewType, Protocol
 
 import numpy as np
 import safetensors.numpy
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from emberharmony.errors import DamagedError
 from emberharmony.typing import Arrays
+
+ETag = NewType("ETag", str)
+"""Names one state of a file, for comparison only."""
 
 _SAFETENSORS_DTYPES = {"BOOL": np.dtype(np.bool_)} | {
     f"{kind}{8 * n_bytes}": np.dtype(f"<{kind.lower()}{n_bytes}")
@@ -116,8 +119,24 @@ class Store(Protocol):
         ...
 
     @abstractmethod
-    def put_if_absent(self, name: str, content: bytes | memoryview) -> None:
-        """Write a file unless there is one of that name: the first of several writers wins."""
+    def put_if_absent(self, name: str, content: bytes | memoryview) -> bool:
+        """Write a file unless there is one of that name: the first of several writers wins.
+
+        Returns
+        -------
+        bool
+            Whether the file has this content now, by this call or another.
+        """
+        ...
+
+    @abstractmethod
+    def read_with_etag(self, name: str) -> tuple[bytes, ETag] | None:
+        """Return the content of a file and its state; ``None`` if there is no such file."""
+        ...
+
+    @abstractmethod
+    def replace_if_unchanged(self, name: str, content: bytes | memoryview, etag: ETag) -> ETag | None:
+        """Write a file that is in the state `etag`; returns its new state, ``None`` if it was in another or is gone."""
         ...
 
     @abstractmethod

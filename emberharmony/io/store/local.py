@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.store.access import PRIVATE, make_folder, mode_of, set_mode
-from emberharmony.io.store.base import FileRecord, HashingFile, Store
+from emberharmony.io.store.base import ETag, FileRecord, HashingFile, Store
 from emberharmony.io.store.errors import translate
 
 UNFINISHED = ".unfinished"
@@ -90,10 +91,29 @@ class LocalStore(Store):
         with self._writing(name, lambda unfinished, _: unfinished.replace(self.path(name))) as file:
             file.write(content)
 
-    def put_if_absent(self, name: str, content: bytes | memoryview) -> None:
-        """Write a file unless there is one of that name."""
+    def put_if_absent(self, name: str, content: bytes | memoryview) -> bool:
+        """Write a file unless there is one of that name; returns whether the file has this content now."""
         with self._writing(name, lambda unfinished, _: _link_if_absent(unfinished, self.path(name))) as file:
             file.write(content)
+        return self.get(name) == content
+
+    def read_with_etag(self, name: str) -> tuple[bytes, ETag] | None:
+        """Return the content of a file and its state; ``None`` if there is no such file."""
+        with self._translated(self.path(name)):
+            try:
+                content = self.path(name).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return content, _etag(content)
+
+    def replace_if_unchanged(self, name: str, content: bytes | memoryview, etag: ETag) -> ETag | None:
+        """Write a file that is in the given state; returns its new state, ``None`` if it was in another."""
+        with self._translated(self.path(name)), self._alone(name):
+            found = self.read_with_etag(name)
+            if found is None or found[1] != etag:
+                return None
+            self.put(name, content)
+        return _etag(content)
 
     @contextmanager
     def keeping(self, name: str) -> Iterator[HashingFile]:
@@ -182,6 +202,15 @@ class LocalStore(Store):
             finally:
                 unfinished.unlink(missing_ok=True)
 
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Let one process at a time replace a file; the system holds the lock for it."""
+        lock = self.root / UNFINISHED / f"{name.replace('/', '-')}.lock"
+        self.make_folder(lock.parent)
+        with open(lock, "ab", opener=_private) as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
     def make_folder(self, folder: Path) -> None:
         """Make a folder below the root, and the root itself unless it has to exist already."""
         if self.within is None:
@@ -220,6 +249,10 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def _etag(content: bytes | memoryview) -> ETag:
+    return ETag(hashlib.sha256(content).hexdigest())
 
 
 def _private(path: str, flags: int) -> int:

@@ -1,0 +1,230 @@
+"""The store over a bucket: files are objects below a prefix."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedIOBase, BufferedReader
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, cast
+
+from emberharmony.errors import TerminalError, TransientError
+from emberharmony.io.store.address import BucketAddress
+from emberharmony.io.store.base import ETag, FileRecord, HashingFile, Store
+from emberharmony.io.store.objects import ABSENT, ConditionFailedError, ObjectInfo, Objects, Revision
+
+_ATTEMPTS = 3
+"""How often a conditional write whose answer was lost is looked for, and written again."""
+_SPOOLED_BYTES = 8 * 2**20
+"""Files up to this size are uploaded from memory, larger ones from a temporary file that has no name."""
+_WHOLE_BYTES = 4 * 2**20
+"""Files up to this size are read by one request."""
+_READ_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class ObjectStore(Store):
+    """Files below a prefix of a bucket.
+
+    An object is complete when it has its key, so nothing needs to be renamed. Kept files have the hash of their content in
+    their names and never change: their size shows that they are whole, and nothing is downloaded to check them.
+
+    Parameters
+    ----------
+    objects : Objects
+        The bucket.
+    prefix : BucketAddress
+        The root.
+    """
+
+    objects: Objects
+    prefix: BucketAddress
+
+    @property
+    def address(self) -> str:
+        """Address of the root, with what a worker's environment does not say of the bucket."""
+        return str(self.prefix)
+
+    def address_of(self, file: str | FileRecord) -> str:
+        """Address of a file, for messages."""
+        return (self.prefix / _name(file)).shown
+
+    def get(self, file: str | FileRecord) -> bytes:
+        """Return the content of a file."""
+        found = self.objects.get(self._key(file))
+        if found is None:
+            raise self._missing(file)
+        return found[0]
+
+    @contextmanager
+    def open(self, file: str | FileRecord) -> Iterator[BufferedIOBase]:
+        """Open a file for reading; larger ones are read by ranges, all of the state that they were opened in."""
+        info = self.objects.info(self._key(file))
+        if info is None:
+            raise self._missing(file)
+        if info.n_bytes <= _WHOLE_BYTES:
+            yield cast(BufferedIOBase, io.BytesIO(self.get(file)))
+            return
+        with BufferedReader(ObjectFile(self.objects, info), _READ_BYTES) as handle:
+            yield handle
+
+    def put(self, name: str, content: bytes | memoryview) -> None:
+        """Write a file, in place of one of that name."""
+        self.objects.put(self._key(name), content)
+
+    def put_if_absent(self, name: str, content: bytes | memoryview) -> bool:
+        """Write a file unless there is one of that name; returns whether the file has this content now."""
+        return self._put_if(name, content, ABSENT) is not None
+
+    def read_with_etag(self, name: str) -> tuple[bytes, ETag] | None:
+        """Return the content of a file and its state; ``None`` if there is no such file."""
+        found = self.objects.get(self._key(name))
+        return None if found is None else (found[0], ETag(found[1]))
+
+    def replace_if_unchanged(self, name: str, content: bytes | memoryview, etag: ETag) -> ETag | None:
+        """Write a file that is in the given state; returns its new state, ``None`` if it was in another."""
+        revision = self._put_if(name, content, Revision(etag))
+        return None if revision is None else ETag(revision)
+
+    def _put_if(self, name: str, content: bytes | memoryview, revision: Revision) -> Revision | None:
+        """Write under a condition. If the answer was lost, the file itself tells whether it was written."""
+        key = self._key(name)
+        for further in reversed(range(_ATTEMPTS)):
+            try:
+                return self.objects.put(key, content, only_if=revision)
+            except ConditionFailedError:
+                found = self.objects.get(key)
+                if found is None and revision == ABSENT and further:
+                    continue  # S3 refuses one of two creations at the same moment before the other is done (409)
+                return found[1] if found is not None and found[0] == content else None
+            except TransientError:
+                if not further:
+                    raise
+        return None
+
+    @contextmanager
+    def keeping(self, name: str) -> Iterator[HashingFile]:
+        """Open a file to write; it is uploaded when the block ends, under the name that holds the hash of its content."""
+        with SpooledTemporaryFile(_SPOOLED_BYTES) as spooled:
+            file = HashingFile(name, cast(Any, spooled))
+            yield file
+            spooled.seek(0)
+            content: IO[bytes] | bytes = cast(IO[bytes], spooled)
+            if file.record.n_bytes <= _SPOOLED_BYTES:
+                content = spooled.read()
+            self.objects.put(self._key(file.record), cast(Any, content))
+
+    def list(self, folder: str) -> Iterable[str]:
+        """Names of all files below a folder, sorted."""
+        start = len(self.prefix.key) + 1 if self.prefix.key else 0
+        return sorted(info.key[start:] for info in self.objects.list(self._key(folder)))
+
+    def size(self, file: str | FileRecord) -> int | None:
+        """Bytes of a file; ``None`` if there is no such file."""
+        info = self.objects.info(self._key(file))
+        return None if info is None else info.n_bytes
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if there is one of that name."""
+        self.objects.delete([self._key(name)])
+
+    def sha256(self, file: str | FileRecord) -> str | None:
+        """SHA-256 of a file's content, in hexadecimal; ``None`` if there is no such file. Downloads it."""
+        info = self.objects.info(self._key(file))
+        if info is None:
+            return None
+        digest = hashlib.sha256()
+        for start in range(0, info.n_bytes, _SPOOLED_BYTES):
+            digest.update(self.objects.get_range(info.key, start, min(info.n_bytes, start + _SPOOLED_BYTES)))
+        return digest.hexdigest()
+
+    def holds(self, record: FileRecord) -> bool:
+        """Whether a kept file is there; its name holds its hash, and its size is compared."""
+        return self.size(record) == record.n_bytes
+
+    def check_there(self) -> None:
+        """Do nothing: a bucket has no folders that could be missing."""
+
+    def check_writable(self) -> None:
+        """Raise now, not after an hour's work, if nothing can be written."""
+        name = f".writable-{uuid.uuid4().hex[:12]}"
+        self.put(name, b"")
+        self.delete(name)
+
+    def make_durable(self, records: Iterable[FileRecord]) -> None:
+        """Do nothing: a bucket answers once an object is safe."""
+
+    def _key(self, file: str | FileRecord) -> str:
+        return (self.prefix / _name(file)).key
+
+    def _missing(self, file: str | FileRecord) -> TerminalError:
+        return TerminalError(f"{self.address_of(file)} is missing.")
+
+
+class ObjectFile(io.RawIOBase):
+    """An object that is read by ranges, all of one revision.
+
+    Parameters
+    ----------
+    objects : Objects
+        The bucket.
+    info : ObjectInfo
+        The object, in the state that is read.
+    changed : callable, optional
+        Makes the error that is raised if the object has been replaced; by default a `TransientError`.
+    """
+
+    def __init__(self, objects: Objects, info: ObjectInfo, changed: Callable[[], Exception] | None = None) -> None:
+        super().__init__()
+        self._objects = objects
+        self._info = info
+        self._changed = changed or (lambda: TransientError(f"{info.key} was replaced while it was read. Read it again."))
+        self._place = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to a place; returns it."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._info.n_bytes}[whence]
+        self._place = max(0, start + offset)
+        return self._place
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer with the next bytes by one request; returns how many."""
+        into = memoryview(buffer).cast("B")
+        content = self._next(len(into))
+        into[: len(content)] = content
+        return len(content)
+
+    def readall(self) -> bytes:
+        """Return all further bytes, by one request."""
+        return bytes(self._next(self._info.n_bytes))
+
+    def _next(self, most: int) -> bytes | memoryview:
+        start, stop = self._place, min(self._info.n_bytes, self._place + most)
+        if stop <= start:
+            return b""
+        try:
+            content = self._objects.get_range(self._info.key, start, stop, revision=self._info.revision)
+        except ConditionFailedError:
+            raise self._changed() from None
+        self._place = start + len(content)
+        return content
+
+
+def _name(file: str | FileRecord) -> str:
+    return file if isinstance(file, str) else file.kept_as

@@ -1,0 +1,135 @@
+"""The contract of a store over a bucket: in memory, and on servers that speak the clouds' protocols."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from emberharmony.errors import TerminalError, TransientError
+from emberharmony.io.store.address import BucketAddress
+from emberharmony.io.store.base import FileRecord
+from emberharmony.io.store.local import LocalStore
+from emberharmony.io.store.object_store import ObjectStore
+from tests.stores import BUCKETS, MemoryObjects, objects_of
+
+pytestmark = pytest.mark.xdist_group("stores")
+
+
+@pytest.fixture(params=["local", *BUCKETS])
+def store(request, tmp_path):
+    if request.param == "local":
+        return LocalStore(tmp_path / "root")
+    objects, address = objects_of(request.param, request)
+    return ObjectStore(objects, address / "some/prefix")
+
+
+def test_what_is_written_is_read(store):
+    store.put("a/x", b"one")
+    store.put("a/x", b"two")
+    store.put("a/y z", b"")
+    assert (store.get("a/x"), store.get("a/y z")) == (b"two", b"")
+    assert (store.size("a/x"), store.size("a/y z"), store.size("a"), store.size("b")) == (3, 0, store.size("a"), None)
+    assert list(store.list("a")) == ["a/x", "a/y z"]
+    assert list(store.list("")) == ["a/x", "a/y z"]
+    assert list(store.list("none")) == []
+    assert store.sha256("a/x") == hashlib.sha256(b"two").hexdigest()
+    assert store.sha256("b") is None
+    store.delete("a/x")
+    store.delete("a/x")
+    assert list(store.list("a")) == ["a/y z"]
+
+
+def test_a_folder_is_no_prefix_of_letters(store):
+    for name in ("part/1", "parts/2", "part-3"):
+        store.put(name, b"x")
+    assert list(store.list("part")) == ["part/1"]
+
+
+def test_the_first_of_several_writers_wins(store):
+    assert store.put_if_absent("x", b"first")
+    assert not store.put_if_absent("x", b"second")
+    assert store.put_if_absent("x", b"first")  # the same content: as good as written
+    assert store.get("x") == b"first"
+
+
+def test_a_file_is_replaced_only_in_the_state_that_was_read(store):
+    assert store.read_with_etag("x") is None
+    store.put("x", b"1")
+    content, etag = store.read_with_etag("x")
+    assert content == b"1"
+    after = store.replace_if_unchanged("x", b"2", etag)
+    assert after is not None
+    assert store.replace_if_unchanged("x", b"3", etag) is None
+    assert store.read_with_etag("x") == (b"2", after)
+    assert store.replace_if_unchanged("x", b"4", after) is not None
+    store.delete("x")
+    assert store.replace_if_unchanged("x", b"5", after) is None
+    assert not store.exists("x")
+
+
+@pytest.mark.parametrize("n_bytes", [0, 10, 9 * 2**20])
+def test_a_kept_file_has_the_hash_of_its_content_in_its_name(store, n_bytes):
+    content = bytes(range(256)) * (n_bytes // 256) + b"x" * (n_bytes % 256)
+    with store.keeping("parts/p.bin") as file:
+        for start in range(0, n_bytes, 2**20):
+            file.write(content[start : start + 2**20])
+    sha256 = hashlib.sha256(content).hexdigest()
+    assert file.record == FileRecord("parts/p.bin", n_bytes, sha256)
+    assert list(store.list("parts")) == [f"parts/p-{sha256[:16]}.bin"]
+    assert store.holds(file.record)
+    assert not store.holds(FileRecord("parts/p.bin", n_bytes + 1, sha256))
+    assert not store.holds(FileRecord("parts/q.bin", n_bytes, sha256))
+    with store.open(file.record) as handle:
+        handle.seek(n_bytes // 2)
+        assert handle.read(100) == content[n_bytes // 2 :][:100]
+        handle.seek(0)
+        assert hashlib.sha256(handle.read()).hexdigest() == sha256
+
+
+def test_a_file_that_fails_is_not_kept(store):
+    def fail():
+        with store.keeping("parts/p.bin") as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(store.list("parts")) == []
+
+
+def test_a_missing_file_is_named(store):
+    for read in (store.get, lambda name: store.open(name).__enter__()):
+        with pytest.raises(TerminalError, match="not-there"):
+            read("not-there")
+
+
+def test_a_store_that_can_be_written_to_is_left_as_it_was(store):
+    store.check_writable()
+    assert [name for name in store.list("") if not name.startswith(".unfinished")] == []
+
+
+class AnswersLost(MemoryObjects):
+    """A bucket whose first answers are lost after it has done what it was asked for."""
+
+    def __init__(self, n_lost):
+        super().__init__()
+        self.n_lost = n_lost
+
+    def put(self, key, content, *, only_if=None):
+        revision = super().put(key, content, only_if=only_if)
+        if self.n_lost:
+            self.n_lost -= 1
+            raise TransientError("no answer")
+        return revision
+
+
+def test_a_conditional_write_whose_answer_is_lost_was_written():
+    store = ObjectStore(AnswersLost(1), BucketAddress("s3", "memory"))
+    assert store.put_if_absent("x", b"1")
+    _, etag = store.read_with_etag("x")
+    store.objects.n_lost = 1
+    after = store.replace_if_unchanged("x", b"2", etag)
+    assert store.read_with_etag("x") == (b"2", after)
+    store.objects.n_lost = 1
+    assert not store.put_if_absent("x", b"3")

@@ -1,0 +1,82 @@
+"""Buckets for the tests: on servers that speak the clouds' protocols, and one in memory."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import urllib.request
+import uuid
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+import pytest
+
+from emberharmony.io.store.address import BucketAddress
+from emberharmony.io.store.bucket import Bucket
+from emberharmony.io.store.objects import ABSENT, ConditionFailedError, ObjectInfo, Objects, Revision
+
+
+class MemoryObjects:
+    """A bucket in memory: the reference of how a bucket behaves. A stand-in, no cloud speaks through it."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, tuple[bytes, ObjectInfo]] = {}
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+
+    def put(self, key: str, content: bytes | memoryview | BinaryIO, *, only_if: Revision | None = None) -> Revision:
+        data = bytes(content) if isinstance(content, bytes | memoryview) else content.read()
+        with self._lock:
+            there = self._objects.get(key)
+            if only_if is not None and only_if != (there[1].revision if there else ABSENT):
+                raise ConditionFailedError(key)
+            revision = Revision(str(next(self._numbers)))
+            self._objects[key] = (data, ObjectInfo(key, len(data), revision, datetime.now(UTC)))
+        return revision
+
+    def get(self, key: str) -> tuple[bytes, Revision] | None:
+        found = self._objects.get(key)
+        return None if found is None else (found[0], found[1].revision)
+
+    def get_range(self, key: str, start: int, stop: int, *, revision: Revision | None = None) -> bytes:
+        content, info = self._objects[key]
+        if revision is not None and revision != info.revision:
+            raise ConditionFailedError(key)
+        return content[start:stop]
+
+    def info(self, key: str) -> ObjectInfo | None:
+        found = self._objects.get(key)
+        return None if found is None else found[1]
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        keys = sorted(self._objects)
+        for key in keys[bisect_left(keys, prefix) :]:
+            if not prefix or key.startswith(f"{prefix.rstrip('/')}/"):
+                yield self._objects[key][1]
+
+    def delete(self, keys: Sequence[str] | Iterable[str]) -> None:
+        for key in list(keys):
+            self._objects.pop(key, None)
+
+
+BUCKETS = ("memory", "s3")
+"""What buckets the tests of stores use, see `objects_of`."""
+
+
+@contextmanager
+def s3_bucket(server: str) -> Iterator[str]:
+    """Address of a new bucket on an S3 server."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    urllib.request.urlopen(urllib.request.Request(f"{server}/{name}", method="PUT"), timeout=10).close()
+    yield f"s3://{name}?endpoint={server}&region=us-east-1"
+
+
+def objects_of(kind: str, request: pytest.FixtureRequest) -> tuple[Objects, BucketAddress]:
+    """The objects of a new bucket, and its address; `kind` is ``memory`` or the fixture of a server."""
+    if kind == "memory":
+        return MemoryObjects(), BucketAddress("s3", "memory")
+    address = BucketAddress.parse(request.getfixturevalue(kind))
+    return Bucket(address), address
