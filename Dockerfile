@@ -3,10 +3,11 @@
 #
 #   docker build -t emberharmony .
 #   docker build -t emberharmony:cuda --build-arg DEVICE=cuda .
-#   docker run --rm -e PREFECT_API_URL=http://server:4200/api -v /shared:/shared emberharmony            # pool cpu
-#   docker run --rm --gpus all -e POOL=gpu -e PREFECT_API_URL=... -v /shared:/shared emberharmony:cuda   # pool gpu
+#   docker run --rm -e PREFECT_API_URL=http://server:4200/api -e PREFECT_API_AUTH_STRING emberharmony            # pool cpu
+#   docker run --rm --gpus all -e POOL=gpu -e PREFECT_API_URL=... -e PREFECT_API_AUTH_STRING emberharmony:cuda   # pool gpu
 #
-# /shared is a folder that all hosts share under this path (EMBERHARMONY_HOME, deploy/README.md); user 10001 must be able to write there.
+# Hosts share a bucket and the server, no folder. Credentials come by the default chain of the host's cloud (deploy/README.md).
+# The job templates in deploy/templates start the same image for single flow runs.
 #
 # Apple silicon works natively, not in a container: containers cannot use Metal (docs/scale.md).
 
@@ -26,7 +27,7 @@ COPY emberharmony emberharmony
 COPY tasks tasks
 COPY flows flows
 COPY configs configs
-RUN pip install -c constraints.txt ".[bigquery,dask]"
+RUN pip install -c constraints.txt ".[bigquery,cloud,delta,dask]"
 
 FROM python:${PYTHON}-slim-bookworm
 ARG DEVICE

@@ -146,7 +146,8 @@ def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> l
     from deploy.local import ROOT, settings_of
     from flows.prefect.server import server_if_needed
 
-    os.environ.update(settings_of(ROOT / "deploy/server.env"))
+    unused = {"PREFECT_SERVER_API_AUTH_STRING": "unused"}  # a server of this process needs no password
+    os.environ.update(settings_of(ROOT / "deploy/server.env", os.environ | unused))
     with tempfile.TemporaryDirectory() as name, server_if_needed():
         from prefect.settings import PREFECT_API_URL
 

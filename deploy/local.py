@@ -11,6 +11,8 @@ import argparse
 import contextlib
 import json
 import os
+import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -32,23 +34,25 @@ POOLS = {"control": 1, "cpu": 1, "gpu": 1, "apple": 1}
 def local_deployment(home: Path, pools: Mapping[str, int] | None = None) -> Iterator[dict[str, str]]:
     """Run a server, pools, deployments and one worker per pool; yields the environment variables that point to them."""
     pools = POOLS if pools is None else pools
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    login = f"admin:{secrets.token_urlsafe(24)}"  # other users of this machine reach the port, too
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {
         **os.environ,
-        **settings_of(ROOT / "deploy/server.env"),
+        **settings_of(ROOT / "deploy/server.env", {**os.environ, "PREFECT_SERVER_API_AUTH_STRING": login}),
         "PREFECT_HOME": str(home / ".prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_API_AUTH_STRING": login,
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_WORKER_QUERY_SECONDS": "2",  # instead of 10, so that shards start sooner
-        "EMBERHARMONY_HOME": str(home),
+        "EMBERHARMONY_DATA": str(home / "data"),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(local_server(environment, home / "server.log"))
-        _prepare_server(environment["PREFECT_API_URL"], pools)
+        _prepare_server(environment, pools)
         _prefect(["--no-prompt", "deploy", "--all"], environment)
         for pool, limit in pools.items():
             stack.enter_context(local_worker(pool, limit, environment, home / f"worker-{pool}.log"))
@@ -86,6 +90,7 @@ def run_flights(
     flights = flights or prepare_flights(home / "data/flights.parquet")
     job = yaml.safe_load(demo_config().read_text())
     job["source"]["path"] = str(flights)
+    job["sink"]["path"] = str(home / "data/flights-features")
     job["runtime"] |= {"engine": "pools", "pools": {"cpu": 1, "gpu": 1, "apple": 1}, **runtime}
     run_and_wait("extract/flights", {"job": job, "overwrite": True}, environment)
     manifest: dict[str, Any] = json.loads((home / "data/flights-features/manifest.json").read_text())
@@ -100,28 +105,42 @@ def run_and_wait(deployment: str, parameters: Mapping[str, Any], environment: Ma
     _prefect(command, environment)
 
 
-def _prepare_server(api: str, pools: Mapping[str, int]) -> None:
+def _prepare_server(environment: Mapping[str, str], pools: Mapping[str, int]) -> None:
     """Create the pools and the automation, as deploy/README.md does with `prefect work-pool` and `deploy.zombies`."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-    from prefect.workers.process import ProcessWorker
 
     from deploy.zombies import automation, register
 
-    with temporary_settings({PREFECT_API_URL: api}):
+    template = json.loads((ROOT / "deploy/templates/process.json").read_text())
+    with client_settings(environment):
         with get_client(sync_client=True) as client:
             for pool, limit in pools.items():
-                template = ProcessWorker.get_default_base_job_template()
                 wanted = WorkPoolCreate(name=pool, type="process", concurrency_limit=limit, base_job_template=template)
                 client.create_work_pool(wanted, overwrite=True)
         register(automation())
 
 
-def settings_of(path: Path) -> dict[str, str]:
-    """Return the variables that a file like `server.env` sets."""
-    lines = [line.strip() for line in path.read_text().splitlines()]
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+def client_settings(environment: Mapping[str, str]) -> contextlib.AbstractContextManager[Any]:
+    """Use the server of a local deployment for the length of the block."""
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    return temporary_settings(
+        {
+            PREFECT_API_URL: environment["PREFECT_API_URL"],
+            PREFECT_API_AUTH_STRING: environment["PREFECT_API_AUTH_STRING"],
+        }
+    )
+
+
+def settings_of(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a file like `server.env` sets, in an environment that has those which the file needs."""
+    names = re.findall(r"^([A-Z_]+)=", path.read_text(), re.MULTILINE)
+    shell = subprocess.run(
+        ["sh", "-c", 'set -a; . "$0"; env -0', str(path)], env=dict(environment), capture_output=True, text=True, check=True
+    )
+    found = dict(line.split("=", 1) for line in shell.stdout.split("\0") if line)
+    return {name: found[name] for name in names}
 
 
 def _prefect(arguments: list[str], environment: Mapping[str, str]) -> str:
@@ -134,7 +153,7 @@ def _prefect(arguments: list[str], environment: Mapping[str, str]) -> str:
 
 @contextlib.contextmanager
 def _process(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as out:
+    with open(log, "wb", opener=_private) as out:
         process = subprocess.Popen(
             [sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True
         )
@@ -147,6 +166,10 @@ def _process(command: list[str], environment: Mapping[str, str], log: Path) -> I
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _wait_until_ready(api: str, log: Path, timeout_s: float = 120.0) -> None:
@@ -179,6 +202,8 @@ def _show(home: Path, *, keep: bool) -> None:
     _say(f"Starting a Prefect server, the pools {', '.join(POOLS)} and a worker for each (one minute)")
     with local_deployment(home) as environment:
         _say(f"Server and workers run. UI: {environment['PREFECT_API_URL'][:-4]}, logs: {home}")
+        if keep:
+            _say(f"The UI asks for the login that stands in {_note_login(home, environment)}, which a shell can read as well.")
         _say("Running extract/flights, which sends its chunks to the pools cpu, gpu and apple (two minutes)")
         # A shard for each pool and stage: starting a flow run takes longer than its chunks do.
         manifest = run_flights(environment, home, {"chunk_rows": 40_000, "shard_chunks": 3, "workers": 1})
@@ -189,6 +214,15 @@ def _show(home: Path, *, keep: bool) -> None:
             _say("Ctrl-C ends server and workers.")
             signal.pause()
         _say("Stopping server and workers. Use --keep to leave them running and look at the UI.")
+
+
+def _note_login(home: Path, environment: Mapping[str, str]) -> Path:
+    """Write down how clients reach the server, for this user alone: `set -a; . login.env; set +a; prefect ...`."""
+    path = home / "login.env"
+    with open(path, "w", opener=_private) as file:
+        for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"):
+            file.write(f"{name}={environment[name]}\n")
+    return path
 
 
 def _say(line: str) -> None:

@@ -21,11 +21,10 @@ import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
 
 from deploy import zombies
-from deploy.local import POOLS, ROOT, local_deployment, local_server, local_worker, run_flights
+from deploy.local import POOLS, ROOT, client_settings, local_deployment, local_server, local_worker, run_flights
 from emberharmony.backend import available_backends
 from flows.config.job import parse_job
 from flows.flights import demo_config
@@ -73,7 +72,7 @@ def replaced(environment) -> Iterator[ExitStack]:
 
 @pytest.fixture(scope="module")
 def client(environment) -> Iterator[SyncPrefectClient]:
-    with temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
+    with client_settings(environment), get_client(sync_client=True) as client:
         yield client
 
 
@@ -189,8 +188,14 @@ def test_cancelling_a_flow_run_stops_its_work_and_the_next_one_goes_on(environme
     assert contents(Path(job["sink"]["path"])) == undisturbed
 
 
+def written_deployments(data: str) -> list[dict[str, Any]]:
+    """The deployments in prefect.yaml, where EMBERHARMONY_DATA is `data`."""
+    text = (ROOT / "prefect.yaml").read_text().replace("{{ $EMBERHARMONY_DATA }}", data)
+    return yaml.safe_load(text)["deployments"]
+
+
 def test_the_deployments_run_the_jobs_of_configs():
-    deployments = {d["name"]: d for d in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
+    deployments = {written["name"]: written for written in written_deployments("data")}
     flights = yaml.safe_load(demo_config().read_text())
     for name in ("flights", "plan"):
         assert deployments[name]["parameters"]["job"] == flights
@@ -206,13 +211,13 @@ def test_the_deployments_run_the_jobs_of_configs():
 
 def test_the_server_has_everything_that_is_written_down(environment, client, home):
     """Prefect ignores settings and keys of prefect.yaml that it does not know, so everything is read back."""
-    for written in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+    for written in written_deployments(f"{home}/data"):
         flow = {"weekly": "fit", "nightly": "apply", "plan": "plan", "flights": "extract"}.get(written["name"], "shard")
         found = client.read_deployment_by_name(f"{flow}/{written['name']}")
         assert (found.entrypoint, found.description) == (written["entrypoint"], written["description"])
         assert (found.tags, found.parameters) == (written["tags"], written.get("parameters", {}))
         assert (found.pull_steps, found.paused, found.work_pool_name) == ([], False, written["work_pool"]["name"])
-        assert found.job_variables == written["work_pool"]["job_variables"] | {"working_dir": str(home)}
+        assert found.job_variables == written["work_pool"]["job_variables"]
         schedules = [(each.schedule.cron, each.schedule.timezone, each.active) for each in found.schedules]
         assert schedules == [tuple(each.values()) for each in written.get("schedules", [])]
         limit, options = found.global_concurrency_limit, found.concurrency_options
