@@ -13,6 +13,20 @@ MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
 PUBLISHED_TO = "state/bigquery.json"
 """File, beside the state, in which a sink names the tables of the result; named after the first sink that wrote one."""
+KEEP_VERSIONS = 1
+"""Earlier results that are kept unless a job says otherwise."""
+
+
+def check_keep_versions(number: int) -> None:
+    """Refuse a number of earlier results below zero.
+
+    Raises
+    ------
+    ValueError
+        If it is.
+    """
+    if number < 0:
+        raise ValueError(f"`keep_versions` is at least 0, got {number}.")
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,7 @@ class Manifest:
     key_changes: int = 0  # neighbouring rows of a split with other hash keys, in a job with windows
     descriptions: Mapping[str, str] = field(default_factory=dict)  # of features: what each is, in the table's own words
     window_columns: Mapping[str, str] = field(default_factory=dict)  # what each column of the windows is; scores are left out
+    keep_versions: int = KEEP_VERSIONS  # earlier results that stay beside this one
     version: int = MANIFEST_VERSION
 
     @property
@@ -112,6 +127,22 @@ def read_manifest(store: Store) -> Manifest | None:
     )
 
 
+def published_manifest(store: Store) -> Manifest:
+    """Return the manifest of the result in a store.
+
+    Raises
+    ------
+    DataError
+        If nothing is published there, or the manifest is damaged.
+    """
+    manifest = read_manifest(store)
+    if manifest is None:
+        raise DataError(
+            f"Nothing is published at {store.address}. Name the `sink.path` of a job that `run` or `apply` has published."
+        )
+    return manifest
+
+
 def manifest_with_windows(store: Store) -> Manifest:
     """Return the manifest of a published result that holds windows.
 
@@ -120,11 +151,7 @@ def manifest_with_windows(store: Store) -> Manifest:
     DataError
         If nothing is published in the store, the result has no windows, or its manifest is damaged.
     """
-    manifest = read_manifest(store)
-    if manifest is None:
-        raise DataError(
-            f"Nothing is published at {store.address}. Name the `sink.path` of a job that `run` or `apply` has published."
-        )
+    manifest = published_manifest(store)
     if not manifest.holds_rows or not manifest.strides:
         reason = "asked for none" if manifest.holds_rows else "only fitted"
         raise DataError(f"{store.address} holds no windows: the job {reason}.")

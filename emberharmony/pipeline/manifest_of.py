@@ -117,6 +117,7 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
         key_changes=sum(max(of_split.n_runs - 1, 0) for of_split in totals.runs.values()),
         nonfinite={c.name: c.n_nonfinite for c in fitted.columns if c.n_nonfinite and job.fits},
         clipped=dict(totals.clipped["featurize"]) if job.publishes_rows else {},
+        keep_versions=run.sink.keep_versions,
     )
 
 

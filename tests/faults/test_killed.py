@@ -11,7 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.faults.victims import contents, contents_of_published, receipts, run, small_job, start, wait_until
+from emberharmony.io.store.opening import result_at
+from tests.faults.victims import (
+    contents,
+    contents_by_snapshot,
+    contents_of_published,
+    receipts,
+    run,
+    small_job,
+    start,
+    wait_until,
+)
 
 N_POINTS = 20
 
@@ -61,8 +71,11 @@ def test_killed_while_it_replaces_an_older_result(undisturbed, folder, older, ba
     sink = Path(job["sink"]["path"])
     shutil.copytree(older[0], sink)
     assert run(job, overwrite=True, die_at=older[1] - back) == -signal.SIGKILL
+    assert contents_by_snapshot(result_at(sink).snapshot()) in (expected, contents(older[0]))
     assert run(job) == 0, "it has to go on without being told again to overwrite"
     assert contents(sink) == expected
+    (kept,) = (sink / ".versions").iterdir()
+    assert contents(kept) == contents(older[0])
     assert not (sink / ".staging").exists()
     shutil.rmtree(sink)
 

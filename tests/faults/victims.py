@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 import psutil
 
+from emberharmony.io.store.snapshot import Snapshot
 from flows.config.job import parse_job
 from tests.jobs import small_table, write_table
 
@@ -141,8 +142,19 @@ def _host_cluster(workers: int, asked: Any) -> None:
 def contents(sink: Path) -> dict[str, str]:
     """Hash of every file of a result by name, and the manifest without times and places."""
     files = {str(path.relative_to(sink)): path for path in sink.rglob("*") if path.is_file() and path.name != "manifest.json"}
+    files = {name: path for name, path in files.items() if not name.startswith(".versions/")}  # earlier results
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}
     manifest = json.loads((sink / "manifest.json").read_text())
+    return _contents(manifest, hashes)
+
+
+def contents_by_snapshot(snapshot: Snapshot) -> dict[str, str]:
+    """Contents of a result as a reader at work finds them."""
+    hashes = {file.name: hashlib.sha256(snapshot.get(file)).hexdigest() for file in snapshot.manifest.files}
+    return _contents(snapshot.manifest.to_json(), dict(sorted(hashes.items())))
+
+
+def _contents(manifest: dict[str, Any], hashes: dict[str, str]) -> dict[str, str]:
     recorded = {file["name"]: file["sha256"] for file in manifest["files"]}
     assert recorded == hashes, "the manifest tells of other files than those that are there"
     for passing in ("created", "files", "computed", "parity", "backends"):

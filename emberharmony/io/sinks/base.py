@@ -30,6 +30,11 @@ class SinkSpec(Protocol):
         """Who may read that folder."""
         ...
 
+    @property
+    def keep_versions(self) -> int:
+        """How many earlier results stay there."""
+        ...
+
 
 class Sink(Protocol):
     """Publishes the rows of a result. `carried` names the source's columns among them; a job that only fits has none.
@@ -37,6 +42,11 @@ class Sink(Protocol):
     The store commits the files, the state and the manifest of every result. A sink adds what else its vendor needs, and
     refuses early what the vendor cannot hold.
     """
+
+    @property
+    def keep_versions(self) -> int:
+        """How many earlier results the store keeps."""
+        ...
 
     def check_credentials(self) -> None:
         """Refuse a job without the credentials that the sink needs, before a server is started for it.

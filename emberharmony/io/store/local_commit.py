@@ -1,13 +1,15 @@
 """The commit of a result: whole folders change places with those that readers look into, and the manifest follows.
 
 The files of a run are first assembled in staging, below `ASSEMBLED`, under the names that they are published by. Then each
-published folder is exchanged with the one in place, which keeps the old result below `ASSEMBLED` until the manifest is there.
+published folder is exchanged with the one in place, which keeps the old result below `ASSEMBLED`, with a copy of its manifest,
+until the new one is there; `local_versions.settle` then moves it to where earlier results are kept.
 A commit that fails puts the old folders back; one that was killed goes on, or is rolled back by the next run of another job:
 a journal records which folders were exchanged by then.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +41,7 @@ def check_staged(store: LocalStore, manifest: Manifest, sink: Path) -> None:
     DamagedError
         If files are missing or were changed. The old result is in place, and the run is open again.
     """
-    in_place = _in_place(store, sink)
+    in_place = _in_place(store.root, sink)
     damaged = _damaged(store, manifest.files, dict.fromkeys(in_place, sink))
     if damaged:
         _reopen(store, manifest, sink, in_place)
@@ -60,12 +62,13 @@ def commit(store: LocalStore, manifest: Manifest, sink: Path) -> None:
     """
     refuse_foreign(sink)
     check_writable(sink)
-    owned, in_place = owned_names(sink), _in_place(store, sink)
+    owned, in_place = owned_names(sink), _in_place(store.root, sink)
     folders = [folder for folder in PUBLISHED if folder not in in_place]
     _assemble(store, [file for file in manifest.files if _folder_of(file.name) in folders])
     if not store.exists(JOURNAL):
         assembled = {folder: store.root / ASSEMBLED / folder for folder in PUBLISHED}
         store.write_json(JOURNAL, {folder: path.stat().st_ino for folder, path in assembled.items() if path.exists()})
+    _copy_old_manifest(store, sink)
     swapped = list[str]()
     try:
         for folder in folders:
@@ -97,21 +100,21 @@ def check_writable(sink: Path) -> None:
             )
 
 
-def roll_back(sink: Path, *, but: str) -> None:
-    """Put back the old folders where another job's run was killed between its first exchange and its manifest.
+def roll_back(sink: Path, *, but: str = "") -> None:
+    """Put back the old folders where a run was killed between its first exchange and its manifest.
 
     Parameters
     ----------
     sink : Path
         Folder of the result; the caller holds its lock.
     but : str
-        Fingerprint of the job at hand, whose own commit goes on instead.
+        Fingerprint of the job at hand, if any, whose own commit goes on instead.
     """
     for folder in half_committed(sink):
-        if folder.name.startswith(f"{but}-"):
+        if but and folder.name.startswith(f"{but}-"):
             continue
         store = LocalStore(folder, within=sink)
-        for name in _in_place(store, sink):
+        for name in _in_place(folder, sink):
             _swap(store, name, sink)
         store.path(JOURNAL).unlink()
 
@@ -121,19 +124,40 @@ def half_committed(sink: Path) -> list[Path]:
     return [run for run in staged_runs(sink) if (run / MANIFEST).exists() and (run / JOURNAL).exists()]
 
 
-def _in_place(store: LocalStore, sink: Path) -> set[str]:
-    """Folders that an earlier attempt of this run has put in place."""
-    if not store.exists(JOURNAL):
-        return set()
-    assembled: dict[str, int] = store.read_json(JOURNAL)
-    return {folder for folder in PUBLISHED if assembled.get(folder) == _inode(sink / folder)}
+def journal_of(run: Path) -> dict[str, int]:
+    """Inode numbers of the folders that a staged run publishes; none before its commit has begun."""
+    try:
+        journal: dict[str, int] = json.loads((run / JOURNAL).read_bytes())
+    except FileNotFoundError:
+        return {}
+    return journal
 
 
-def _inode(folder: Path) -> int | None:
+def is_in_place(run: Path, sink: Path) -> bool:
+    """Whether all folders of a staged run are in place."""
+    return _in_place(run, sink) == journal_of(run).keys()
+
+
+def inode_of(folder: Path) -> int | None:
+    """Inode number of a folder; ``None`` if there is none."""
     try:
         return folder.stat().st_ino
     except FileNotFoundError:
         return None
+
+
+def _in_place(run: Path, sink: Path) -> set[str]:
+    """Folders that an earlier attempt of a run has put in place."""
+    return {folder for folder, inode in journal_of(run).items() if inode == inode_of(sink / folder)}
+
+
+def _copy_old_manifest(store: LocalStore, sink: Path) -> None:
+    """Copy the manifest that is about to be replaced beside the folders that are."""
+    old = sink / MANIFEST
+    if old.exists():
+        store.put(f"{ASSEMBLED}/{MANIFEST}", old.read_bytes())
+    else:
+        store.delete(f"{ASSEMBLED}/{MANIFEST}")
 
 
 def _damaged(store: LocalStore, files: Sequence[FileRecord], in_place: Mapping[str, Path]) -> list[FileRecord]:
@@ -186,7 +210,7 @@ def _reopen(store: LocalStore, manifest: Manifest, sink: Path, in_place: set[str
         if assembled.exists() and not kept.exists():
             store.make_folder(kept.parent)
             assembled.replace(kept)
-    for name in (MANIFEST, JOURNAL):
+    for name in (JOURNAL, MANIFEST):  # a journal without a manifest is that of a run that has ended
         store.path(name).unlink(missing_ok=True)
 
 

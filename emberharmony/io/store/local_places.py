@@ -7,7 +7,7 @@ from pathlib import Path
 from emberharmony.errors import PlanError
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sources.base import Source, StoredFiles
-from emberharmony.io.store.local_staging import STAGING
+from emberharmony.io.store.local_staging import STAGING, VERSIONS
 from emberharmony.io.store.local_target import PUBLISHED
 from emberharmony.io.store.paths import is_within
 
@@ -36,7 +36,7 @@ def check_places(sink: Path, source: Source, *, state: Path | None = None) -> No
     if state is not None:
         _check_state(sink, state)
     for folder in (sink.resolve(), *sink.resolve().parents):
-        if folder.name in (*PUBLISHED, STAGING) and _is_result(folder.parent):
+        if folder.name in (*PUBLISHED, STAGING, VERSIONS) and _is_result(folder.parent):
             raise PlanError(
                 f"sink.path is {sink}, inside {folder}, which belongs to the result in {folder.parent}. Choose a folder "
                 f"outside of it."

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from emberharmony.io.manifest import Manifest
+from emberharmony.io.manifest import MANIFEST, Manifest
 from emberharmony.io.sources.base import Source
 from emberharmony.io.store.access import Access, make_folder
 from emberharmony.io.store.base import Store
 from emberharmony.io.store.errors import translated
 from emberharmony.io.store.local import LocalStore
 from emberharmony.io.store.local_commit import check_staged, check_writable, commit, half_committed, roll_back
+from emberharmony.io.store.local_leftovers import local_leftovers, remove_leftovers
 from emberharmony.io.store.local_places import check_places
-from emberharmony.io.store.local_staging import REPLACES, STAGING, remove_staged, staged_runs, tidy
+from emberharmony.io.store.local_snapshot import LocalSnapshot, open_snapshot
+from emberharmony.io.store.local_staging import REPLACES, STAGING, remove_folder, staged_runs, tidy
 from emberharmony.io.store.local_target import check_target, refuse_foreign
+from emberharmony.io.store.local_versions import described, kept_versions, prune, settle, versions_to_keep
 from emberharmony.io.store.lock import locked
+from emberharmony.io.store.snapshot import Leftover, Version
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class LocalResult:
                 make_folder(folder, self.access)
         LocalStore(self.folder / STAGING).check_writable()
         with locked(self.folder / STAGING / "lock"):
+            with translated():
+                settle(self.folder)  # what a killed run has left to do
             yield
 
     def find(self, fingerprint: str, *, overwrite: bool, accumulates: bool = False, verify: bool = False) -> Manifest | None:
@@ -70,7 +76,7 @@ class LocalResult:
         with translated():
             store = LocalStore(self.folder / STAGING / name)
             if discard and store.root.exists():
-                remove_staged(store.root)
+                remove_folder(store.root)
             for folder in (self.folder, self.folder / STAGING, store.root):
                 make_folder(folder, self.access)
         store.check_writable()
@@ -104,9 +110,32 @@ class LocalResult:
             commit(self._local(run), manifest, self.folder)
 
     def tidy(self, *, fingerprint: str = "") -> None:
-        """Remove what is staged here, all of it or that of one job."""
+        """Remove what is staged here, all of it or that of one job, and the earlier results beyond those to keep."""
         with translated():
+            settle(self.folder)
+            prune(self.folder, keep=versions_to_keep(self.folder))
             tidy(self.folder, of=fingerprint)
+
+    def versions(self) -> Sequence[Version]:
+        """Return the published result and the earlier ones that are kept, newest first."""
+        with translated(self.folder):
+            published = [described(self.folder, is_current=True)] if (self.folder / MANIFEST).exists() else []
+            return [*published, *(described(folder, is_current=False) for folder in kept_versions(self.folder))]
+
+    def snapshot(self, version: str | None = None) -> LocalSnapshot:
+        """Open the published result for reading, or the version of that name."""
+        return open_snapshot(self.folder, version)
+
+    def leftovers(self, *, keep: int) -> Sequence[Leftover]:
+        """Return what could be removed if `keep` earlier results are to stay."""
+        with translated(self.folder):
+            return local_leftovers(self.folder, keep=keep)
+
+    def remove(self, leftovers: Iterable[Leftover]) -> None:
+        """Remove leftovers, after a commit that was killed in the middle is undone."""
+        with translated(self.folder):
+            roll_back(self.folder)
+            remove_leftovers(self.folder, leftovers)
 
     def has_leftovers(self) -> bool:
         """Whether there is a folder of staged runs."""

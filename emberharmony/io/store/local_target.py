@@ -17,7 +17,7 @@ from emberharmony.errors import DataError, TerminalError
 from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest, read_manifest
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.local import LocalStore, file_hash
-from emberharmony.io.store.local_staging import REPLACES, STAGING, staged_runs
+from emberharmony.io.store.local_staging import REPLACES, STAGING, VERSIONS, staged_runs
 
 PUBLISHED = ("features", "windows", "state")
 """Folders of a result."""
@@ -146,7 +146,7 @@ def _interrupted(sink: Path, fingerprint: str) -> bool:
 
 
 def _refuse_links(sink: Path) -> None:
-    for name in (*PUBLISHED, STAGING):
+    for name in (*PUBLISHED, STAGING, VERSIONS):
         if (sink / name).is_symlink():
             raise DataError(
                 f"{sink / name} is a link, which a result is never written through. Remove the link, or choose another "

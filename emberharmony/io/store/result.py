@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.sources.base import Source
 from emberharmony.io.store.base import Store
+from emberharmony.io.store.snapshot import Leftover, Snapshot, Version
 
 
 class Result(Protocol):
@@ -105,7 +106,32 @@ class Result(Protocol):
         ...
 
     def tidy(self, *, fingerprint: str = "") -> None:
-        """Remove what is staged here, all of it or that of one job; only the holder of the lease may do so."""
+        """Remove what is staged here, all of it or that of one job, and the earlier results beyond those to keep.
+
+        How many those are is in the manifest. Only the holder of the lease may do so.
+        """
+        ...
+
+    def versions(self) -> Sequence[Version]:
+        """Return the published result, if there is one, and the earlier ones that are kept, newest first."""
+        ...
+
+    def snapshot(self, version: str | None = None) -> Snapshot:
+        """Open the published result for reading, or the version of that name.
+
+        Raises
+        ------
+        DataError
+            If nothing is published here, there is no such version, or its manifest is damaged.
+        """
+        ...
+
+    def leftovers(self, *, keep: int) -> Sequence[Leftover]:
+        """Return what could be removed if `keep` earlier results are to stay; only the holder of the lease may ask."""
+        ...
+
+    def remove(self, leftovers: Iterable[Leftover]) -> None:
+        """Remove leftovers; only the holder of the lease may do so. A commit that was killed in the middle is undone first."""
         ...
 
     def has_leftovers(self) -> bool:

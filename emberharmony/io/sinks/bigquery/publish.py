@@ -33,6 +33,11 @@ class BigQuerySink:
         self._spec = spec
 
     @property
+    def keep_versions(self) -> int:
+        """How many earlier results the store keeps."""
+        return self._spec.keep_versions
+
+    @property
     def _clients(self) -> Clients:
         return shared_clients(self._spec.connection)
 

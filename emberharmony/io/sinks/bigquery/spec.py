@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, checked_labels, parse_dataset
+from emberharmony.io.manifest import KEEP_VERSIONS, check_keep_versions
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.paths import Folder
 from emberharmony.settings import Section
@@ -33,6 +34,8 @@ class BigQuerySinkSpec(Section):
     """The kind of sink."""
     mode: Access = "private"
     """Who may read this machine's folder: its owner, the owner's group as well, or those whom the process's umask allows."""
+    keep_versions: int = KEEP_VERSIONS
+    """Earlier states and manifests that stay in that folder, below `.versions`; 0 removes them at once."""
     prefix: str = ""
     """What the tables' names begin with."""
     write_disposition: Disposition = "replace"
@@ -54,6 +57,7 @@ class BigQuerySinkSpec(Section):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        check_keep_versions(self.keep_versions)
         project = self.connection.project or ANY_PROJECT
         TableName.parse(f"{self.dataset}.{self.prefix}features", project=project)
         if self.staging_dataset is not None:

@@ -18,6 +18,11 @@ class ParquetSink:
     def __init__(self, spec: ParquetSinkSpec) -> None:
         self._spec = spec
 
+    @property
+    def keep_versions(self) -> int:
+        """How many earlier results the store keeps."""
+        return self._spec.keep_versions
+
     def check_credentials(self) -> None:
         """Do nothing: files need no credentials."""
 

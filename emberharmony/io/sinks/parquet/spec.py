@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from emberharmony.io.manifest import KEEP_VERSIONS, check_keep_versions
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.paths import Folder
 from emberharmony.settings import Section
@@ -20,3 +21,9 @@ class ParquetSinkSpec(Section):
     """The kind of sink."""
     mode: Access = "private"
     """Who may read the result: its owner, the owner's group as well, or those whom the process's umask allows."""
+    keep_versions: int = KEEP_VERSIONS
+    """Earlier results that stay below `.versions`, for readers at work and to go back to; 0 removes them at once."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        check_keep_versions(self.keep_versions)

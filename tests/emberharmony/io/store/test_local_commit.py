@@ -168,12 +168,14 @@ def test_a_file_put_there_at_the_last_moment_stays(sink, monkeypatch):
     assert {path.parent.name for path in sink.rglob("late.txt")} == {"features", "windows", "state"}
 
 
-def test_a_fit_takes_the_place_of_a_whole_result(sink):
+def test_a_fit_takes_the_place_of_a_whole_result(sink, old):
     from flows.config.job import FitJob
 
     job = small_job(sink.parent, sink=sink.name)
     run_job(parse_job(job, model=FitJob), LocalEngine(1), overwrite=True)
-    assert sorted(path.name for path in sink.iterdir()) == ["manifest.json", "state"]
+    (kept,) = (sink / ".versions").iterdir()
+    assert contents(kept) == old
+    assert sorted(path.name for path in sink.iterdir()) == [".versions", "manifest.json", "state"]
 
 
 def test_a_user_who_may_not_replace_the_folders_is_told_before(sink, old, monkeypatch):

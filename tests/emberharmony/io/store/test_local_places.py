@@ -77,7 +77,9 @@ def test_a_sink_beside_the_files_of_a_pattern(folder):
     assert (folder / "new/manifest.json").exists()
 
 
-@pytest.mark.parametrize("place", ["features", "features/new", "windows/stride=1/new", "state", ".staging/new"])
+@pytest.mark.parametrize(
+    "place", ["features", "features/new", "windows/stride=1/new", "state", ".staging/new", ".versions/new"]
+)
 def test_a_sink_inside_another_result(folder, place):
     assert_refused(job(folder / "table.parquet", folder / "result" / place), folder, "belongs to the result in")
 

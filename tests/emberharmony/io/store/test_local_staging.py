@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emberharmony.io.store.local_staging import removed_runs, staged_runs, tidy
+from emberharmony.io.store.local_staging import removed_folders, staged_runs, tidy
 
 RUNS = ("0123456789abcdef-2-00000001", "0123456789abcdef-1-0000000a", "fedcba9876543210-1-00000001")
 FOREIGN = ("0123456789abcdef", "0123456789ABCDEF-2-00000001", "notes", "0123456789abcdef-2-00000001.bak", ".old-mine")
@@ -22,7 +22,7 @@ def sink(tmp_path):
 
 def test_runs_are_found_by_their_names(sink):
     assert [run.name for run in staged_runs(sink)] == sorted(RUNS)
-    assert [run.name for run in removed_runs(sink)] == [".old-0badc0de"]
+    assert [run.name for run in removed_folders(sink / ".staging")] == [".old-0badc0de"]
 
 
 @pytest.mark.parametrize(("of", "left"), [("", []), ("0123456789abcdef-", [RUNS[2]])])
@@ -37,7 +37,7 @@ def test_runs_are_removed_and_nothing_else(sink, of, left):
 
 
 def test_a_place_without_staged_runs(tmp_path):
-    assert staged_runs(tmp_path) == removed_runs(tmp_path) == []
+    assert staged_runs(tmp_path) == removed_folders(tmp_path / ".staging") == []
     tidy(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

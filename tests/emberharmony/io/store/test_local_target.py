@@ -82,7 +82,7 @@ def test_folders_without_a_manifest_are_somebody_elses(folder, name, overwrite):
     assert everything(sink) == {name: None, f"{name}/part-00000.parquet": b"mine"}
 
 
-@pytest.mark.parametrize("name", ["features", "state", ".staging"])
+@pytest.mark.parametrize("name", ["features", "state", ".staging", ".versions"])
 def test_a_linked_folder_is_refused_and_not_followed(sink, folder, name):
     elsewhere = folder / "elsewhere"
     shutil.rmtree(elsewhere, ignore_errors=True)

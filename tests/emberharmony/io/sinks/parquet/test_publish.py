@@ -27,3 +27,10 @@ def test_columns_and_values_of_every_type_are_taken():
     SINK.check_columns(rows.schema, ["d", "m"])
     SINK.check_values(rows, ["d", "m"])
     assert not SINK.accumulates(None)
+
+
+def test_the_number_of_earlier_results_to_keep():
+    assert SINK.keep_versions == 1
+    assert ParquetSink(ParquetSinkSpec("out", keep_versions=0)).keep_versions == 0
+    with pytest.raises(ValueError, match="`keep_versions` is at least 0, got -1"):
+        ParquetSinkSpec("out", keep_versions=-1)
