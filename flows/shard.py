@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from prefect import flow
-from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -13,7 +12,7 @@ from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.stages import STAGES
 from emberharmony.planning.chunks import from_ranges
 from emberharmony.threads import available_cores, compute_threads, limit_compute_threads
-from flows.engines.shard_files import leaving_errors, sending_heartbeats
+from flows.engines.shard_files import reporting
 from flows.engines.task_runs import PrefectEngine
 
 ChunkStageName = Literal["partition", "regroup", "arrange", "profile", "featurize", "project"]
@@ -21,16 +20,18 @@ ChunkStageName = Literal["partition", "regroup", "arrange", "profile", "featuriz
 
 
 @flow(name="shard", persist_result=False)
-def shard(ref: RunRef, stage: ChunkStageName, chunks: list[tuple[int, int]], workers: int | None = None) -> Any:
+def shard(ref: RunRef, name: str, stage: ChunkStageName, chunks: list[tuple[int, int]], workers: int | None = None) -> Any:
     """Do one stage of the given chunks on the backend that this worker selects; returns how many were pending.
 
     Chunks that any worker has done are skipped, so a shard that another worker has begun can be given to this one. The flow
-    run ends as cancelled if the run that waits for it has given it up. An error is also left in the run's staging, as data.
+    run ends as cancelled if the run that waits for it has withdrawn it. An error is also left in the run's store, as data.
 
     Parameters
     ----------
     ref : RunRef
-        The staged run, as passed on by the flow that staged it. Its folder must be reachable from here by the same path.
+        The staged run, as passed on by the flow that staged it: in a bucket, or in a folder with the same path here.
+    name : str
+        Name of the shard's file in the run's store; the shard does nothing if the file is not there.
     stage : str
         A stage that runs for each chunk, such as "profile".
     chunks : list of (int, int)
@@ -39,18 +40,16 @@ def shard(ref: RunRef, stage: ChunkStageName, chunks: list[tuple[int, int]], wor
         Chunks at a time; by default one for each core, or fewer if memory is short.
     """
     workers = workers or ref.workers_of(available_cores())
-    name = flow_run.get_id()
     with (
-        sending_heartbeats(ref, name) as given_up,
-        leaving_errors(ref, name),
+        reporting(ref, name) as withdrawn,
         limit_compute_threads(max(1, compute_threads() // workers)),
         ThreadPoolTaskRunner(max_workers=workers) as runner,
     ):
         missing = {chunk.index for chunk in open_run(ref).receipts.missing(stage)}
         left = [chunk for chunk in from_ranges(chunks) if chunk in missing]
         engine = PrefectEngine("shard", workers=workers, granularity="chunk", runner=runner)
-        for _ in engine.map(STAGES[stage], ref, [] if given_up.is_set() else left):
-            if given_up.is_set():
+        for _ in engine.map(STAGES[stage], ref, [] if withdrawn.is_set() else left):
+            if withdrawn.is_set():
                 break
     # Prefect lets a flow run begin that was cancelled while its process started.
-    return Cancelled(message="The run that waits for this shard has given it up.") if given_up.is_set() else len(left)
+    return Cancelled(message="The run that waits for this shard has given it up.") if withdrawn.is_set() else len(left)

@@ -86,7 +86,8 @@ class Runtime(BaseModel):
         60.0,
         ge=2,
         le=1e6,
-        description="Seconds without a heartbeat from a shard's process, after which another pool does what is left.",
+        description="Seconds without a heartbeat from a shard's process, after which another pool does what is left. At least "
+        "three heartbeats are waited for: 3 s in a folder, 45 s in a bucket.",
     )
     parity_check: float = Field(
         0.0, ge=0, le=1, description="Share of the chunks that NumPy computes as well, for comparison."

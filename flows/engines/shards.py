@@ -28,7 +28,7 @@ from prefect.client.schemas.objects import FlowRun, State, WorkerStatus
 from prefect.deployments import arun_deployment
 from prefect.states import Cancelled, Cancelling, Crashed
 
-from emberharmony.errors import TerminalError, in_context
+from emberharmony.errors import EmberharmonyError, TerminalError, in_context
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.stages import Stage
@@ -139,7 +139,6 @@ class _ShardQueue:
     async def empty(self) -> None:
         """Hand out all shards; puts the chunks that are done into `done`, and at the end ``None`` or an error."""
         try:
-            shard_files.prepare(self._ref)
             async with get_client() as client:
                 ends = await asyncio.gather(*(self._serve(slot, client) for slot in self._slots), return_exceptions=True)
             for error in filter(None, ends):
@@ -188,22 +187,25 @@ class _ShardQueue:
     async def _try(self, shard: Shard, slot: WorkerSlot, client: PrefectClient) -> bool:
         """Have a shard done; returns whether the slot may take another one."""
         shard.attempt += 1
+        name = uuid4().hex  # of this attempt: only the request itself may be repeated
+        await asyncio.to_thread(with_retries, partial(shard_files.request, self._run.store, name))
         begin = partial(
             arun_deployment,
             slot.deployment,
             client=client,
             parameters={
                 "ref": self._ref.__dict__,
+                "name": name,
                 "stage": self._stage,
                 "chunks": as_ranges(shard.chunks),
                 "workers": self._workers,
             },
             flow_run_name=f"{self._stage}-{shard.chunks[0]}-to-{shard.chunks[-1]}-attempt-{shard.attempt}",
-            idempotency_key=uuid4().hex,  # of this attempt: only the request itself may be repeated
+            idempotency_key=name,
             timeout=0,
         )
         flow_run = await through_outages(begin)
-        flow_run, taken = await self._wait(flow_run, slot, client)
+        flow_run, taken = await self._wait(flow_run, name, slot, client)
         pending = await asyncio.to_thread(with_retries, lambda: self._run.receipts.missing(self._stage))
         missing = {chunk.index for chunk in pending}
         finished = [chunk for chunk in shard.chunks if chunk not in missing]
@@ -212,28 +214,31 @@ class _ShardQueue:
             self.done.put(finished)
         if left and not self._stopped.is_set():
             if taken:
-                self._check_end(flow_run, shard, slot)
+                error = await asyncio.to_thread(shard_files.error_of, self._run.store, name)
+                self._check_end(flow_run, error, shard, slot)
             else:
                 shard.attempt -= 1
                 _log.warning("No worker took a shard of %s; the slot is closed for this stage.", slot.deployment)
             self._waiting.append(Shard(left, shard.attempt, slot.deployment))
         return taken
 
-    async def _wait(self, flow_run: FlowRun, slot: WorkerSlot, client: PrefectClient) -> tuple[FlowRun, bool]:
+    async def _wait(self, flow_run: FlowRun, name: str, slot: WorkerSlot, client: PrefectClient) -> tuple[FlowRun, bool]:
         """Wait for the end of a flow run; returns whether a worker has begun it.
 
         It is given up if no worker begins it though its pool has no other work, if its heartbeat stops, or if this run stops.
         """
-        name, seen, since = str(flow_run.id), (False, ""), time.monotonic()
+        store, watch = self._run.store, shard_files.HeartbeatWatch(self._run.store, name)
+        silence_s = max(self._timeouts.silence_s, shard_files.MISSED_HEARTBEATS * store.heartbeat_s)
+        seen, since = (False, ""), time.monotonic()
         while True:
             state = flow_run.state
             if state and state.is_final():
                 return flow_run, True
             begun = state is not None and not (state.is_scheduled() or state.is_pending())
-            now = begun, shard_files.last_heartbeat(self._ref, name) or ""
+            now = begun, await asyncio.to_thread(watch.latest)
             if now != seen:
                 seen, since = now, time.monotonic()
-            timeout_s = self._timeouts.silence_s if begun else self._timeouts.start_s
+            timeout_s = silence_s if begun else self._timeouts.start_s
             if state and state.is_scheduled() and any(idle.deployment != slot.deployment for idle in self._idle):
                 timeout_s = min(timeout_s, TAKE_OVER_S)
             late = time.monotonic() - since >= timeout_s
@@ -241,7 +246,7 @@ class _ShardQueue:
                 late = not await self._is_served(flow_run, client)
                 since = time.monotonic()
             if self._stopped.is_set() or late:
-                shard_files.give_up(self._ref, name)
+                await asyncio.to_thread(shard_files.withdraw, store, name)
                 reason = f"No heartbeat for {timeout_s:.0f} s: its process or its host is gone."
                 lost = begun and not self._stopped.is_set()
                 return await self._end(flow_run, Crashed(message=reason) if lost else Cancelling(), client), begun
@@ -271,9 +276,9 @@ class _ShardQueue:
         await through_outages(partial(client.set_flow_run_state, flow_run.id, given_up, force=True))
         return await through_outages(partial(client.read_flow_run, flow_run.id))
 
-    def _check_end(self, flow_run: FlowRun, shard: Shard, slot: WorkerSlot) -> None:
+    def _check_end(self, flow_run: FlowRun, error: EmberharmonyError | None, shard: Shard, slot: WorkerSlot) -> None:
         """Raise if a shard failed in a way that every host would, or too often."""
-        error, state = shard_files.error_of(self._ref, str(flow_run.id)), flow_run.state
+        state = flow_run.state
         if error and not error.retryable:
             raise in_context(error, f"{self._stage} failed in {slot.deployment}")
         reason = error or (state and state.message) or f"its flow run ended as {state.name if state else 'unknown'}"

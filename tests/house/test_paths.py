@@ -31,7 +31,6 @@ ALLOWED = {
     "flows/cli/": "job files, and tables and results that a user names",
     "flows/prefect/": "Prefect's own settings and server",
     "flows/flights.py": "the tables of the demo and the examples",
-    "flows/engines/shard_files.py": "heartbeats of shards, which worker pools share by a folder",
 }
 
 

@@ -179,6 +179,11 @@ class Store(Protocol):
         """Make sure that kept files are found under their names after a power failure."""
         ...
 
+    @property
+    def heartbeat_s(self) -> float:
+        """Seconds between two heartbeats, each of which replaces the same file."""
+        return 1.0
+
     def free_bytes(self) -> int | None:
         """Bytes that can still be written; ``None`` if the store cannot tell."""
         return None

@@ -53,6 +53,11 @@ class ObjectStore(Store):
         """Address of a file, for messages."""
         return (self.prefix / _name(file)).shown
 
+    @property
+    def heartbeat_s(self) -> float:
+        """Seconds between two heartbeats: buckets allow about one write a second to a name, and each one costs."""
+        return 15.0
+
     def get(self, file: str | FileRecord) -> bytes:
         """Return the content of a file."""
         found = self.objects.get(self._key(file))
