@@ -7,14 +7,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from emberharmony.errors import PlanError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+_FILE_URL = re.compile(r"file:(//(localhost)?)?/(?!/)", re.IGNORECASE)
 
 
 def checked_path(path: str, *, key: str = "") -> str:
-    """Return a path with ``~`` expanded; addresses of other stores are refused.
+    """Return a path with ``~`` expanded, or that of a ``file://`` URL; addresses of other stores are refused.
 
     Parameters
     ----------
@@ -32,6 +34,8 @@ def checked_path(path: str, *, key: str = "") -> str:
     --------
     >>> checked_path("data/flights.parquet", key="source.path")
     'data/flights.parquet'
+    >>> checked_path("file:///data/my%20flights.parquet")
+    '/data/my flights.parquet'
     >>> checked_path("gs://bucket/flights.parquet", key="source.path")
     Traceback (most recent call last):
     emberharmony.errors.PlanError: source.path: 'gs://bucket/flights.parquet' is an address of another store (gs://). Only ...
@@ -94,7 +98,7 @@ def is_unicode(name: str) -> bool:
 def _refused(path: str) -> str:
     """Why a text is no path of this machine, or an empty text."""
     scheme = _SCHEME.match(path)
-    if scheme:
+    if scheme and not _FILE_URL.match(path):
         return (
             f"{path!r} is an address of another store ({scheme[1].lower()}://). Only paths on this machine are supported: "
             f"mount or copy what is there, and give its path."
@@ -111,4 +115,7 @@ def _refused(path: str) -> str:
 
 
 def _expanded(path: str) -> str:
+    url = _FILE_URL.match(path)
+    if url:  # as in every URL, what is escaped in it means the character itself
+        return unquote(path[url.end() - 1 :])
     return os.path.expanduser(path)  # noqa: PTH111 - Path's raises where there is no such user

@@ -13,7 +13,8 @@ import pyarrow.types as pt
 from emberharmony.arrow import invalid_text, is_bytes, is_category, is_text, plain_schema
 from emberharmony.errors import DataError
 
-_READ_BUFFER_BYTES = 2**18
+READ_BUFFER_BYTES = 2**18
+"""What is read at a time of a column chunk that is decoded piece by piece."""
 _ARROW_SCHEMA = b"ARROW:schema"
 
 
@@ -37,7 +38,7 @@ def open_parquet(
         Columns of strings to read as dictionaries, without decoding each value.
     """
     # Without a buffer, the first page of a column chunk would read the whole compressed chunk.
-    buffered = {"buffer_size": _READ_BUFFER_BYTES, "pre_buffer": False} if piecewise else {}
+    buffered = {"buffer_size": READ_BUFFER_BYTES, "pre_buffer": False} if piecewise else {}
     return pq.ParquetFile(
         handle,
         metadata=metadata,

@@ -100,6 +100,10 @@ class Place(Protocol):
         """
         ...
 
+    def file_at(self, address: str, folders: Sequence[str], version: FileVersion) -> TableFile:
+        """Return a file that was listed before, without looking at it."""
+        ...
+
     def file_within(self, folder: str) -> str | None:
         """Return the address of a file that lies within a folder, given by its address; ``None`` if none does."""
         ...

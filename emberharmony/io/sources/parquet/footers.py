@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
@@ -99,6 +99,32 @@ def open_footer(file: TableFile, *, guess: int = _TAIL_BYTES) -> FooteredFile:
     if twice:
         raise DataError(f"{file.address} has several columns named {listed(twice)}; give each its own name.")
     return FooteredFile(file, version, metadata, digest, schema, categories)
+
+
+def stored_ranges(file: FooteredFile, group: int, leaves: Iterable[int], *, first_bytes: int | None = None) -> list[ByteRange]:
+    """Return where a row group's column chunks are in its file.
+
+    Parameters
+    ----------
+    file : FooteredFile
+        The file.
+    group : int
+        Number of the row group.
+    leaves : iterable of int
+        Numbers of the column chunks.
+    first_bytes : int, optional
+        Only the beginning of each: as many times these bytes as hold the dictionary and the first values.
+    """
+    metadata, ranges = file.metadata.row_group(group), []
+    for leaf in leaves:
+        chunk = metadata.column(leaf)
+        data = chunk.data_page_offset
+        start = min(data, chunk.dictionary_page_offset or data) if chunk.has_dictionary_page else data
+        n_bytes = chunk.total_compressed_size
+        if first_bytes is not None:
+            n_bytes = min(n_bytes, -(-(data - start + 1) // first_bytes) * first_bytes)
+        ranges.append(ByteRange(start, min(start + n_bytes, file.version.n_bytes)))
+    return ranges
 
 
 def _encrypted(address: str) -> DataError:

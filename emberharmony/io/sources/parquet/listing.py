@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from emberharmony.errors import DataError
 from emberharmony.io.sources.parquet.files import Place, TableFile
 from emberharmony.io.sources.parquet.local_files import LocalPlace
+from emberharmony.io.sources.parquet.object_files import ObjectPlace
+from emberharmony.io.store.address import is_bucket
+from emberharmony.io.store.paths import checked_path
 
 
 def list_files(places: Sequence[Place]) -> list[TableFile]:
@@ -32,11 +35,21 @@ def list_files(places: Sequence[Place]) -> list[TableFile]:
 
 
 def place_of(text: str) -> Place:
-    """Return what an entry of `source.path` names.
+    """Return what an entry of `source.path` names; nothing is looked up yet.
+
+    Raises
+    ------
+    PlanError
+        If it is neither a path of this machine nor an address of a bucket.
 
     Examples
     --------
     >>> place_of("data/*.parquet")
     LocalPlace(text='data/*.parquet')
+    >>> place_of("s3://lake/flights").shown
+    's3://lake/flights'
     """
+    if is_bucket(text):
+        return ObjectPlace.of(text)
+    checked_path(text)
     return LocalPlace(text)

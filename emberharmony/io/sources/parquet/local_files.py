@@ -17,7 +17,7 @@ from emberharmony.errors import DataError
 from emberharmony.io.sources.parquet.files import ByteRange, FileVersion
 from emberharmony.io.sources.parquet.folders import folders_of
 from emberharmony.io.store.errors import TRANSIENT, translate
-from emberharmony.io.store.paths import is_within
+from emberharmony.io.store.paths import checked_path, is_within
 
 MAGIC = (b"PAR1", b"PARE")
 """First bytes of a Parquet file: of those of Hive and Spark, the name may have no suffix."""
@@ -106,6 +106,10 @@ class LocalPlace:
             )
         return files
 
+    def file_at(self, address: str, folders: Sequence[str], version: FileVersion) -> LocalFile:
+        """Return a file that was listed before."""
+        return LocalFile(Path(address), tuple(folders))
+
     def file_within(self, folder: str) -> str | None:
         """Return the path of a file that lies within a folder; links are followed."""
         sink = Path(folder)
@@ -131,11 +135,11 @@ class LocalPlace:
 
     @cached_property
     def _path(self) -> Path:
-        return Path(self.text).expanduser()
+        return Path(checked_path(self.text))
 
     @property
     def _is_pattern(self) -> bool:
-        return has_wildcard(self.text) and not self._path.exists()
+        return has_wildcard(str(self._path)) and not self._path.exists()
 
     def _listed(self) -> list[LocalFile]:
         path = self._path

@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 def in_parallel(function: Callable[[T], R], items: Iterable[T], n_threads: int) -> Iterator[R]:
-    """Yield the function's results in the order of the items, at most `n_threads` of them ahead of what was taken.
+    """Yield the function's results in the order of the items; at most `n_threads` are there or being made at a time.
 
     With one thread, each item's turn comes when its result is asked for.
 
@@ -29,7 +29,7 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T], n_threads: int) 
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > n_threads:
+                if len(waiting) == n_threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

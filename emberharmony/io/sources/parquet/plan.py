@@ -10,7 +10,7 @@ import pyarrow as pa
 from emberharmony.arrow import tick_resolution
 from emberharmony.errors import DataError
 from emberharmony.io.sources.base import RowOrder, TimeRange
-from emberharmony.io.sources.parquet.read import has_value, times_of_group
+from emberharmony.io.sources.parquet.read import has_value, times_of_groups
 from emberharmony.io.sources.parquet.table import ParquetTable
 from emberharmony.io.sources.rows import is_sorted
 from emberharmony.planning.chunks import count_in_buckets, in_range
@@ -56,7 +56,7 @@ class ParquetPlanning:
     def is_sorted_within(self, time: str, chunk_rows: int) -> bool:
         """Whether row groups of more than `chunk_rows` rows are in time order inside."""
         large = [group for group in self._table.groups if group.n_rows > chunk_rows]
-        return all(is_sorted(times_of_group(self._table, group, time)[0]) for group in large)
+        return all(is_sorted(present) for present, _ in times_of_groups(self._table, large, time))
 
     def time_range(self, time: str) -> TimeRange:
         """Return first and last time, from the footers where they have statistics, else from the column."""
@@ -65,8 +65,7 @@ class ParquetPlanning:
             first, last, n_null = ranges
             return TimeRange(int(first.min()), int(last.max()), int(n_null.sum()))
         lows, highs, nulls = [], [], 0
-        for group in self._table.groups:
-            present, n_missing = times_of_group(self._table, group, time)
+        for present, n_missing in times_of_groups(self._table, self._table.groups, time):
             nulls += n_missing
             if len(present):
                 lows.append(int(present.min()))
@@ -78,15 +77,15 @@ class ParquetPlanning:
     def count_times(self, time: str, start: int, width: int, n_buckets: int) -> IntArray:
         """Count the rows in each bucket of time; reads the time column of the row groups in the range."""
         counts = np.zeros(n_buckets, np.int64)
-        for group in self._table.groups_between(time, start, start + width * n_buckets):
-            counts += count_in_buckets(times_of_group(self._table, group, time)[0], start, width, n_buckets)
+        groups = self._table.groups_between(time, start, start + width * n_buckets)
+        for present, _ in times_of_groups(self._table, groups, time):
+            counts += count_in_buckets(present, start, width, n_buckets)
         return counts
 
     def times_between(self, time: str, start: int, stop: int) -> IntArray:
         """Return all times in ``[start, stop)``."""
         found = [np.empty(0, np.int64)]
-        for group in self._table.groups_between(time, start, stop):
-            present, _ = times_of_group(self._table, group, time)
+        for present, _ in times_of_groups(self._table, self._table.groups_between(time, start, stop), time):
             found.append(present[in_range(present, start, stop)])
         return np.concatenate(found)
 
@@ -97,4 +96,4 @@ class ParquetPlanning:
     def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
         """Return the times of the row groups that hold rows ``[start, stop)``, and the number of their first row."""
         groups = self._table.groups_of_rows(start, stop)
-        return np.concatenate([times_of_group(self._table, group, time)[0] for group in groups]), groups[0].first_row
+        return np.concatenate([times for times, _ in times_of_groups(self._table, groups, time)]), groups[0].first_row

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -11,7 +12,9 @@ from emberharmony.errors import DataError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.sources.base import no_rows
 from emberharmony.io.sources.parquet.decoding import damaged_column, decoded, open_parquet
-from emberharmony.io.sources.parquet.footers import RowGroup, open_unchanged, unreadable
+from emberharmony.io.sources.parquet.files import ByteRange
+from emberharmony.io.sources.parquet.footers import RowGroup, open_unchanged, stored_ranges, unreadable
+from emberharmony.io.sources.parquet.parallel import in_parallel
 from emberharmony.io.sources.parquet.table import ParquetTable
 from emberharmony.io.sources.rows import rows_between, rows_of_times, sorted_rows
 from emberharmony.io.sources.text_budget import TextBudget
@@ -21,6 +24,7 @@ from emberharmony.typing import IntArray
 
 _MIN_BATCH_ROWS = 16_384
 _MAX_BATCH_ROWS = 65_536
+_MOST_AHEAD = 8  # row groups that are read at the same time
 
 
 def read_chunk(
@@ -42,25 +46,68 @@ def read_chunk(
     return (table if time is None else sorted_rows(table, time)).select([ROW_NUMBER, *columns])
 
 
-def times_of_group(source: ParquetTable, group: RowGroup, time: str) -> tuple[IntArray, int]:
-    """Return a row group's times that are not null, and the number of those that are."""
-    ((table, _),) = row_batches(source, group, [time])
-    numbers, missing, _unit = ticks(table[time])
-    return (numbers, 0) if missing is None else (numbers[~missing], int(missing.sum()))
+def times_of_groups(source: ParquetTable, groups: Sequence[RowGroup], time: str) -> Iterator[tuple[IntArray, int]]:
+    """Yield each row group's times that are not null, and the number of those that are."""
+    for table, _ in read_groups(source, groups, [time]):
+        numbers, missing, _unit = ticks(table[time])
+        yield (numbers, 0) if missing is None else (numbers[~missing], int(missing.sum()))
 
 
-def has_value(source: ParquetTable, groups: Iterable[RowGroup], column: str) -> bool:
+def has_value(source: ParquetTable, groups: Sequence[RowGroup], column: str) -> bool:
     """Whether a row of these groups has a value in `column`; reads until one has."""
-    batches = (rows for group in groups for rows, _ in row_batches(source, group, [column], _MIN_BATCH_ROWS))
+    batches = (rows for rows, _ in read_groups(source, groups, [column], _MIN_BATCH_ROWS))
     return any(rows[column].null_count < rows.num_rows for rows in batches)
 
 
+def read_groups(
+    source: ParquetTable,
+    groups: Sequence[RowGroup],
+    columns: Sequence[str],
+    at_once: int | None = None,
+    stop: int | None = None,
+) -> Iterator[tuple[pa.Table, int]]:
+    """Yield the rows of row groups as `row_batches` does; while a server is waited for, the next groups are read ahead."""
+
+    def opened(group: RowGroup) -> tuple[RowGroup, BinaryIO]:
+        file = source.files[group.file]
+        return group, open_unchanged(file, f"row group {group.number}", _needed(source, group, columns))
+
+    for group, handle in in_parallel(opened, groups, _n_ahead(source, groups, columns)):
+        yield from row_batches(source, group, columns, handle, at_once, stop)
+
+
+def _n_ahead(source: ParquetTable, groups: Sequence[RowGroup], columns: Sequence[str]) -> int:
+    """Return how many row groups are read at the same time, within the memory for reading ahead."""
+    files = [source.listed[group.file] for group in groups]
+    most = min(_MOST_AHEAD, len(files), max((file.parallel_reads for file in files), default=1))
+    if most <= 1:
+        return 1
+    largest = max(sum(part.n_bytes for part in _needed(source, group, columns)) for group in groups)
+    return max(1, min(most, max(file.read_ahead_bytes for file in files) // max(1, largest)))
+
+
+def _needed(source: ParquetTable, group: RowGroup, columns: Sequence[str]) -> list[ByteRange]:
+    """Return what reading columns of a row group reads of its file."""
+    if not source.listed[group.file].read_ahead_bytes:
+        return []
+    stored = source.columns.of_file(group.file)
+    held = (stored[name] for name in columns if name in stored and name not in source.partitions)
+    leaves = dict.fromkeys(leaf for column in held for leaf in column.leaves)
+    return stored_ranges(source.files[group.file], group.number, leaves)
+
+
 def row_batches(
-    source: ParquetTable, group: RowGroup, columns: Sequence[str], at_once: int | None = None, stop: int | None = None
+    source: ParquetTable,
+    group: RowGroup,
+    columns: Sequence[str],
+    handle: BinaryIO,
+    at_once: int | None = None,
+    stop: int | None = None,
 ) -> Iterator[tuple[pa.Table, int]]:
     """Yield a row group's rows as tables, each with the number of its first row, up to row `stop` of the table.
 
     A group of more than `at_once` rows is decoded piece by piece: memory follows the chunk, however large its groups are.
+    Closes the file.
 
     Raises
     ------
@@ -72,7 +119,7 @@ def row_batches(
     at_once = group.n_rows if at_once is None else max(at_once, _MIN_BATCH_ROWS)
     if rows.has_vectors and source.vector_batch_rows:  # in memory as lists and as columns: batch by batch
         at_once = min(at_once, source.vector_batch_rows)
-    with open_unchanged(file, f"row group {group.number}") as handle:
+    with handle:
         try:
             if group.n_rows <= at_once:
                 parquet = open_parquet(handle, file.metadata)
@@ -150,16 +197,14 @@ class RowsOfFile:
 
 def _rows_of_range(source: ParquetTable, chunk: Chunk, columns: list[str]) -> Iterator[pa.Table]:
     start, stop = chunk.first_row, chunk.first_row + chunk.n_rows
-    for group in source.groups_of_rows(start, stop):
-        for piece, first in row_batches(source, group, columns, chunk.n_rows, stop):
-            if first + piece.num_rows > start:  # a slice keeps all of its batch alive, even an empty one
-                yield rows_between(piece, first, start, stop)
+    for piece, first in read_groups(source, source.groups_of_rows(start, stop), columns, chunk.n_rows, stop):
+        if first + piece.num_rows > start:  # a slice keeps all of its batch alive, even an empty one
+            yield rows_between(piece, first, start, stop)
 
 
 def _rows_of_times(source: ParquetTable, chunk: Chunk, columns: list[str], time: str | None) -> Iterator[pa.Table]:
     assert time is not None
     assert chunk.times is not None
     start, stop = chunk.times
-    for group in source.groups_between(time, start, stop):
-        for piece, first in row_batches(source, group, columns, chunk.n_rows):
-            yield rows_of_times(piece, first, time, start, stop)
+    for piece, first in read_groups(source, source.groups_between(time, start, stop), columns, chunk.n_rows):
+        yield rows_of_times(piece, first, time, start, stop)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emberharmony.errors import PlanError
-from emberharmony.io.store.paths import checked_path
+from emberharmony.io.sources.parquet.listing import place_of
 from emberharmony.messages import check_distinct
 from emberharmony.settings import Section
 
@@ -16,7 +16,8 @@ class ParquetSourceSpec(Section):
     """A Parquet file or many; folders named ``key=value`` give their files' rows a column."""
 
     path: str | tuple[str, ...]
-    """A file, a folder (its Parquet files at any depth, in the order of their names), a glob pattern, or a list of such."""
+    """A file, a folder (its Parquet files at any depth, in the order of their names), a glob pattern, or a list of such: on a
+    disk, or in a bucket (`s3://`, `gs://`, `az://`)."""
     type: Literal["parquet"] = "parquet"
     """The kind of source."""
     columns: tuple[str, ...] | None = None
@@ -26,12 +27,12 @@ class ParquetSourceSpec(Section):
     and fields of structs, may be missing anyway."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no path of this machine."""
+        """Refuse what is neither a path nor an address of a bucket."""
         if not self.path:
             raise PlanError("the list of paths is empty; name a file, a folder or a pattern.")
         check_distinct(self.columns, key="columns")
         for place in self.places:
-            checked_path(place)
+            place_of(place)
 
     @property
     def places(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from emberharmony.errors import DataError
 from emberharmony.features.table_types import FROM_FOLDERS
 from emberharmony.io.sources.base import TableInfo
 from emberharmony.io.sources.parquet.columns import StoredColumn, TableColumns
-from emberharmony.io.sources.parquet.decoding import too_narrow
+from emberharmony.io.sources.parquet.decoding import READ_BUFFER_BYTES, too_narrow
 from emberharmony.io.sources.parquet.files import Place, TableFile
 from emberharmony.io.sources.parquet.folders import columns_of_folders
 from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, open_footers
@@ -125,10 +125,21 @@ class ParquetTable:
             n_rows,
             identity,
             text_widths(self, self._measured_columns(stored), stored),
-            in_flight_bytes=0 if self.vector_batch_rows is None else 3 * _VECTOR_BATCH_BYTES,
+            in_flight_bytes=self._in_flight_bytes,
             stored_bytes_per_row=stored,
             name=f"The table {self.spec}",
             unreadable=self.columns.unreadable,
+        )
+
+    @property
+    def _in_flight_bytes(self) -> int:
+        """Bytes of batches of vectors, and of what is read ahead, in addition to a chunk's rows."""
+        vectors = 0 if self.vector_batch_rows is None else 3 * _VECTOR_BATCH_BYTES
+        ahead = max((file.read_ahead_bytes for file in self.listed), default=0)
+        widest = max((file.metadata.num_columns for file in self.files), default=0)
+        # Piece by piece, each column has a buffer of its own, however many they are.
+        return vectors + min(
+            max(ahead, READ_BUFFER_BYTES * widest if ahead else 0), sum(f.version.n_bytes for f in self.files)
         )
 
     @cached_property

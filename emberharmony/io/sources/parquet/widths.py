@@ -11,8 +11,9 @@ import pyarrow.types as pt
 
 from emberharmony.arrow import varies
 from emberharmony.io.sources.parquet.columns import StoredColumn
-from emberharmony.io.sources.parquet.decoding import open_parquet
-from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, open_unchanged, unreadable
+from emberharmony.io.sources.parquet.decoding import READ_BUFFER_BYTES, open_parquet
+from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, open_unchanged, stored_ranges, unreadable
+from emberharmony.io.sources.parquet.parallel import in_parallel
 
 if TYPE_CHECKING:
     from emberharmony.io.sources.parquet.table import ParquetTable
@@ -26,7 +27,6 @@ _GROWTH = 1.5
 """Bytes for decoding a column of strings, per byte of it: a buffer that doubles keeps the smaller one for a while."""
 _BLOCK_ROWS = 8192  # smaller row groups are averaged together, since a chunk has more rows
 _BATCH_ROWS = 65_536
-_MAX_DICTIONARIES = 5_000  # that are read, over all row groups; takes a second or two
 _MAX_MEASURED = 64  # row groups measured per column, those with the longest strings
 _MAX_MEASURED_BYTES = 16 * 2**20  # above, most values are outside of the dictionary, and the footer holds their size
 _LONGER_BYTES = 64  # strings that are longer than planned by more than this are measured
@@ -72,8 +72,8 @@ def text_widths(table: ParquetTable, names: Sequence[str], stored: Mapping[str, 
     """Return the bytes per row of columns while strings are decoded, given the columns' `stored` widths.
 
     A footer holds the size of a dictionary, not how often its strings occur. Therefore the first rows of two row groups are
-    decoded, and the dictionaries of up to 5,000 column chunks are read (0.2 ms each). If a dictionary holds strings much
-    longer than planned, their occurrences are counted, without decoding them.
+    decoded, and the dictionaries of up to 5,000 column chunks are read (0.2 ms each; in a bucket up to 512). If a dictionary
+    holds strings much longer than planned, their occurrences are counted, without decoding them.
     """
     widths, groups = dict(stored), table.groups
     least_rows = _least_rows(table)
@@ -82,12 +82,17 @@ def text_widths(table: ParquetTable, names: Sequence[str], stored: Mapping[str, 
             first = _first_rows_width(table.files[group.file], group, column, least_rows)
             widths[name] = max(widths[name], _GROWTH * first)
     longest: dict[str, list[tuple[int, RowGroup]]] = {name: [] for name in names}
-    for group in groups[:: -(-len(groups) * len(names) // _MAX_DICTIONARIES) or 1]:
-        for name, length in _longest_texts(table.files[group.file], group, _texts_of(table, group, names)):
+    most = min(file.most_probes for file in table.listed)
+    some = groups[:: -(-len(groups) * len(names) // most) or 1]
+    n_threads = min(len(some), max(file.parallel_reads for file in table.listed))
+    for group, lengths in zip(
+        some, in_parallel(lambda group: _longest_texts(table, group, names), some, n_threads), strict=True
+    ):
+        for name, length in lengths.items():
             if length > widths[name] + _LONGER_BYTES:
                 longest[name].append((length, group))
-    for name, found in longest.items():
-        for length, group in sorted(found, key=lambda pair: -pair[0])[:_MAX_MEASURED]:
+    for name, groups_of in longest.items():
+        for length, group in sorted(groups_of, key=lambda pair: -pair[0])[:_MAX_MEASURED]:
             if length > widths[name] + _LONGER_BYTES:
                 column = table.columns.of_file(group.file)[name]
                 measured = _measured_width(table.files[group.file], group, column, least_rows)
@@ -107,33 +112,40 @@ def _texts_of(table: ParquetTable, group: RowGroup, names: Sequence[str]) -> dic
 
 
 def _first_rows_width(file: FooteredFile, group: RowGroup, column: StoredColumn, least_rows: int) -> float:
-    with open_unchanged(file, f"row group {group.number}") as handle:
+    with _opened(file, group, [column], first_bytes=READ_BUFFER_BYTES) as handle:
         texts = next(_batches(handle, file, group, column, _SAMPLE_ROWS))
     return _text_bytes(texts) / len(texts) * min(1.0, group.n_rows / least_rows)
 
 
-def _longest_texts(file: FooteredFile, group: RowGroup, texts: Mapping[str, StoredColumn]) -> Iterator[tuple[str, int]]:
-    """Yield the length of the longest string in each column's dictionary of a row group, if most values are in it."""
-    metadata = file.metadata.row_group(group.number)
-    chunks = {name: metadata.column(column.leaves.start) for name, column in texts.items()}
-    names = [
-        name
-        for name, chunk in chunks.items()
-        if chunk.has_dictionary_page and chunk.total_uncompressed_size <= _MAX_MEASURED_BYTES
-    ]
-    if not names:
-        return
-    with open_unchanged(file, f"row group {group.number}") as handle:
-        for name in names:
-            dictionary = next(_batches(handle, file, group, texts[name], 1, as_dictionary=True)).dictionary
-            yield name, pc.max(pc.binary_length(dictionary)).as_py() or 0
+def _longest_texts(table: ParquetTable, group: RowGroup, names: Sequence[str]) -> dict[str, int]:
+    """Return the length of the longest string in each column's dictionary of a row group, if most values are in it."""
+    file = table.files[group.file]
+    metadata, columns = file.metadata.row_group(group.number), {}
+    for name, column in _texts_of(table, group, names).items():
+        chunk = metadata.column(column.leaves.start)
+        if chunk.has_dictionary_page and chunk.total_uncompressed_size <= _MAX_MEASURED_BYTES:
+            columns[name] = column
+    if not columns:
+        return {}
+    lengths = {}
+    with _opened(file, group, list(columns.values()), first_bytes=READ_BUFFER_BYTES) as handle:
+        for name, column in columns.items():
+            dictionary = next(_batches(handle, file, group, column, 1, as_dictionary=True)).dictionary
+            lengths[name] = pc.max(pc.binary_length(dictionary)).as_py() or 0
+    return lengths
 
 
 def _measured_width(file: FooteredFile, group: RowGroup, column: StoredColumn, least_rows: int) -> float:
     """Return the most bytes per row of neighbouring rows; each string of the dictionary counts as often as it occurs."""
-    with open_unchanged(file, f"row group {group.number}") as handle:
+    with _opened(file, group, [column]) as handle:
         batches = _batches(handle, file, group, column, _BATCH_ROWS, as_dictionary=True)
         return max(_text_bytes(texts) / max(len(texts), least_rows) for texts in batches)
+
+
+def _opened(file: FooteredFile, group: RowGroup, columns: Sequence[StoredColumn], first_bytes: int | None = None) -> BinaryIO:
+    leaves = [leaf for column in columns for leaf in column.leaves]
+    needed = stored_ranges(file, group.number, leaves, first_bytes=first_bytes) if file.file.read_ahead_bytes else ()
+    return open_unchanged(file, f"row group {group.number}", needed)
 
 
 def _text_bytes(texts: pa.Array) -> int:

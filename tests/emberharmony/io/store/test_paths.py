@@ -12,8 +12,7 @@ URLS = [
     "s3://b/x.parquet",
     "az://c/x",
     "abfss://c@a/x",
-    "file:///tmp/x",
-    "file:/tmp/x",
+    "file://host/x",
     "HTTPS://h/x",
     "hdfs://n/x",
 ]
@@ -24,6 +23,11 @@ URLS = [
 def test_addresses_of_other_stores_are_refused(check, url):
     with pytest.raises(PlanError, match="is an address of another store"):
         check(url)
+
+
+@pytest.mark.parametrize("url", ["file:///tmp/a%20b/%C3%BC", "file:/tmp/a b/ü", "FILE://localhost/tmp/a%20b/ü"])
+def test_a_file_url_is_a_path(url):
+    assert checked_path(url) == checked_folder(url) == "/tmp/a b/ü"
 
 
 @pytest.mark.parametrize("path", ["data/x", "/data/x", "./s3:x", "a=b/c:d", "odd:name", "C:/x", "Ünïcode/ü"])

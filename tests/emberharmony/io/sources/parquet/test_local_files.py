@@ -147,6 +147,16 @@ def test_places_that_name_nothing(tree):
         names(tree, "empty")
 
 
+@pytest.mark.parametrize("pattern", ["", "/b.*", "/**/c.parquet"])
+def test_a_file_url_names_the_same_files(tree, pattern):
+    (tree / "a b").mkdir()
+    write(tree / "a b/c.parquet")
+    for folder in (tree, tree / "a b"):
+        url = place_of(folder.as_uri() + pattern)
+        if (folder, pattern) != (tree / "a b", "/b.*"):
+            assert url.files == place_of(f"{folder}{pattern}").files
+
+
 def test_a_folder_with_brackets_in_its_name_is_a_folder(tmp_path):
     write(tmp_path / "data [new]/a.parquet")
     assert names(tmp_path, "data [new]") == ["data [new]/a.parquet"]

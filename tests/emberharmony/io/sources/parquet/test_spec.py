@@ -19,10 +19,15 @@ def test_places_and_name(path, places, name):
     assert not spec.profiles_by_query
 
 
-@pytest.mark.parametrize("path", ["", (), "gs://bucket/t.parquet", ("a", "s3://bucket/t")])
-def test_what_is_no_path_is_refused(path):
+@pytest.mark.parametrize("path", ["", (), "hdfs://node/t.parquet", ("a", "https://host/t"), "s3://bucket/t?secret_key=x"])
+def test_what_is_no_address_is_refused(path):
     with pytest.raises(PlanError):
         ParquetSourceSpec(path)
+
+
+def test_addresses_of_buckets_are_paths_too():
+    places = ("gs://lake/t.parquet", "s3://lake/day=?/*.parquet?region=x", "file:///data/t", "t")
+    assert ParquetSourceSpec(places).places == places
 
 
 @pytest.mark.parametrize("columns", [(), ("a", "a"), ("",)])

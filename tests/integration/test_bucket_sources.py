@@ -1,0 +1,193 @@
+"""Tables in a bucket equal the same tables on a disk: planned, read and made features of, with few requests."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emberharmony.errors import DataError, TransientError
+from emberharmony.io.sources.parquet import ranged_file
+from emberharmony.io.sources.parquet.source import ParquetSource
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.io.store.address import BucketAddress, child_address
+from emberharmony.io.store.bucket import Bucket
+from emberharmony.planning.chunks import Chunk, cut_rows, cut_times, time_buckets
+from tests.jobs import run_small, small_table, write_table
+
+pytestmark = pytest.mark.xdist_group("stores")
+
+
+@pytest.fixture
+def upload(s3):
+    """Uploads a file or a folder, and returns its address."""
+    bucket = Bucket(BucketAddress.parse(s3))
+
+    def put(path: Path, key: str) -> str:
+        for file in [path] if path.is_file() else path.rglob("*"):
+            if file.is_file():
+                bucket.put("/".join(part for part in (key, *file.relative_to(path).parts)), file.read_bytes())
+        return child_address(s3, key)
+
+    return put
+
+
+@pytest.fixture
+def requests(monkeypatch):
+    """Counts the requests that the client makes, by kind."""
+    counts, lock = Counter(), threading.Lock()
+
+    def counted(name, method):
+        def counting(*args, **options):
+            with lock:
+                counts[name] += 1
+            return method(*args, **options)
+
+        return counting
+
+    for name in ("get", "get_range", "info", "list"):
+        monkeypatch.setattr(Bucket, name, counted(name, getattr(Bucket, name)))
+    return counts
+
+
+def sources(upload, path: Path, place: str = "", **spec) -> tuple[ParquetSource, ParquetSource]:
+    """The table on the disk, and in the bucket."""
+    addresses = str(path / place) if place else str(path), upload(path, "in/table")
+    bucket = child_address(addresses[1], place) if place else addresses[1]
+    return ParquetSource(ParquetSourceSpec(addresses[0], **spec)), ParquetSource(ParquetSourceSpec(bucket, **spec))
+
+
+def chunks_of(source: ParquetSource, chunk_rows: int):
+    span = source.time_range("t")
+    buckets = time_buckets(lambda *a: source.count_times("t", *a), span.first, span.last, max_rows=chunk_rows // 2)
+    return cut_times(list(buckets), chunk_rows)
+
+
+@pytest.mark.parametrize(("order", "files", "group_rows"), [("shuffled", 5, 40), ("sorted", 1, 1000), ("ties", 12, 7)])
+def test_a_table_is_the_same_in_a_bucket(tmp_path, upload, order, files, group_rows):
+    table = small_table(400, order=order)
+    local, bucket = sources(upload, write_table(table, tmp_path / "t", files=files, group_rows=group_rows))
+    here, there = local.describe(), bucket.describe()
+    assert there.schema.equals(here.schema, check_metadata=True)
+    assert (there.n_rows, there.bytes_per_row, there.stored_bytes_per_row) == (
+        here.n_rows,
+        here.bytes_per_row,
+        here.stored_bytes_per_row,
+    )
+    assert 0 < there.in_flight_bytes <= ranged_file.READ_AHEAD_BYTES
+    assert bucket.is_sorted_within("t", 3) == local.is_sorted_within("t", 3)
+    for chunk in [*chunks_of(local, 90), *cut_rows(local.row_groups(None), 110)]:
+        time = "t" if chunk.times else None
+        rows = [source.read(chunk, table.column_names, time=time) for source in (local, bucket)]
+        assert rows[0].equals(rows[1])
+
+
+@pytest.mark.parametrize("budget", [0, 2_000, 10**8])
+def test_memory_for_reading_ahead_changes_nothing(tmp_path, upload, monkeypatch, budget):
+    monkeypatch.setattr(ranged_file, "READ_AHEAD_BYTES", budget)
+    table = small_table(60_000, order="sorted")
+    local, bucket = sources(upload, write_table(table, tmp_path / "t.parquet", group_rows=50_000))
+    for chunk in cut_rows(local.row_groups(None), 20_000):
+        assert local.read(chunk, table.column_names, time="t").equals(bucket.read(chunk, table.column_names, time="t"))
+
+
+@pytest.mark.parametrize("place", ["", "city=S%C3%A3o%20Paulo", "city=*/**/*.parquet", "city=Rome/year=2023/p0.parquet"])
+def test_folders_are_columns_whose_names_are_escaped(tmp_path, upload, place):
+    table = small_table(200, order="sorted")
+    table = table.append_column("city", pa.array(["São Paulo" if i < 100 else "Rome" for i in range(200)]))
+    table = table.append_column("year", pa.array([2020 + i // 50 for i in range(200)]))
+    pq.write_to_dataset(table, tmp_path / "t", partition_cols=["city", "year"], basename_template="p{i}.parquet")
+    (tmp_path / "t/_SUCCESS").touch()
+    assert (tmp_path / "t/city=S%C3%A3o%20Paulo").is_dir(), "the case is not what it should be"
+    local, bucket = sources(upload, tmp_path / "t", place)
+    columns = ["t", "city", "year", "walk"]
+    for chunk in chunks_of(local, 70):
+        rows = bucket.read(chunk, columns, time="t")
+        assert rows.equals(local.read(chunk, columns, time="t"))
+    assert set(rows["city"].to_pylist()) <= {"São Paulo", "Rome"}
+
+
+def test_planning_and_reading_take_few_requests(tmp_path, upload, requests):
+    """One listing, one read of each footer; of a row group, one read of the columns that lie side by side."""
+    table = small_table(600, order="sorted").drop_columns(["color", "name"])
+    _, source = sources(upload, write_table(table, tmp_path / "t", files=30, group_rows=20))
+    requests.clear()
+    source.describe()
+    assert source.row_groups("t") is not None
+    assert requests == {"info": 1, "list": 1, "get_range": 30}
+    requests.clear()
+    (chunk,) = cut_rows(source.row_groups("t"), 600)
+    source.read(chunk, ["t", "walk"], time="t")
+    assert requests == {"get_range": 30}
+
+
+def test_texts_are_probed_by_a_bounded_number_of_requests(tmp_path, upload, requests, monkeypatch):
+    table = small_table(600, order="sorted")
+    local, source = sources(upload, write_table(table, tmp_path / "t", files=30, group_rows=10))
+    monkeypatch.setattr("emberharmony.io.sources.parquet.object_files.ObjectFile.most_probes", 10)
+    _ = source.row_groups("t")
+    requests.clear()
+    widths = source.describe().bytes_per_row
+    assert requests["get_range"] <= 2 * 2 + 2 * 10
+    assert widths.keys() == local.describe().bytes_per_row.keys()
+
+
+@pytest.mark.parametrize("after", ["footers", "open"])
+def test_an_object_that_is_replaced_after_the_plan_is_refused(tmp_path, upload, after):
+    table = small_table(300, order="sorted", nulls=False)
+    _, source = sources(upload, write_table(table, tmp_path / "t.parquet", group_rows=100))
+    chunks = cut_rows(source.row_groups("t"), 100)
+    if after == "open":
+        source.read(chunks[0], ["walk"], time=None)
+    write_table(table.set_column(1, "walk", pa.array(range(300), pa.float64())), tmp_path / "t.parquet", group_rows=100)
+    upload(tmp_path / "t.parquet", "in/table")
+    with pytest.raises(DataError, match=r"^s3://test-\w+/in/table was changed while the job ran; nothing was published"):
+        source.read(chunks[-1], ["walk"], time=None)
+
+
+def test_an_object_that_is_gone_and_a_server_that_is_away(tmp_path, s3, upload, monkeypatch):
+    _, source = sources(upload, write_table(small_table(300, order="sorted"), tmp_path / "t.parquet", group_rows=100))
+    (chunk, *_) = cut_rows(source.row_groups("t"), 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "get_range", away)
+        with pytest.raises(TransientError, match="gave no answer"):
+            source.read(chunk, ["walk"], time=None)
+    Bucket(BucketAddress.parse(s3)).delete(["in/table"])
+    with pytest.raises(DataError, match=r"in/table is missing\. It is part of the source; nothing was published"):
+        source.read(chunk, ["walk"], time=None)
+
+
+def away(*_, **__):
+    raise TransientError("The store gave no answer")
+
+
+def test_a_bucket_that_does_not_exist(s3):
+    address = BucketAddress.parse(s3)
+    missing = str(BucketAddress("s3", "no-such-bucket", "t", address.options))
+    with pytest.raises(DataError, match=r"The source s3://no-such-bucket/t .*no such bucket"):
+        ParquetSource(ParquetSourceSpec(missing)).describe()
+
+
+@pytest.mark.parametrize("damage", ["footer", "pages"])
+def test_a_damaged_object_is_named(tmp_path, upload, damage):
+    path = write_table(small_table(3000, order="sorted"), tmp_path / "t.parquet")
+    raw = bytearray(path.read_bytes())
+    raw[slice(200, 2000) if damage == "pages" else slice(-40, -10)] = b"\xff" * (1800 if damage == "pages" else 30)
+    path.write_bytes(raw)
+    _, source = sources(upload, path)
+    where = "footer" if damage == "footer" else "row group 0, column"
+    with pytest.raises(DataError, match=rf"^s3://test-\w+/in/table cannot be read as Parquet, at its {where}"):
+        source.read(Chunk(0, 0, 3000), ["t", "walk", "count"], time=None)
+
+
+def test_a_job_on_a_bucket_publishes_what_the_same_job_on_a_disk_does(tmp_path, upload):
+    path = write_table(small_table(1200), tmp_path / "t", files=4, group_rows=90)
+    address = upload(path, "in/table")
+    results = [run_small(place, tmp_path / name, runtime={"chunk_rows": 300}) for place, name in ((path, "a"), (address, "b"))]
+    assert results[0].feature_names == results[1].feature_names
+    for split, rows in results[0].features.items():
+        assert rows.equals(results[1].features[split])
