@@ -169,6 +169,15 @@ def test_settings_of_a_shared_server_are_not_for_this_one(home, tmp_path, monkey
     assert environment["PREFECT_HOME"].startswith(str(tmp_path / "tmp"))
 
 
+@pytest.mark.xdist_group("prefect")
+def test_a_server_imports_no_integration_of_prefect(prefect_api):
+    """With them come Dask, Ray and BigQuery, whose client loads grpc: that takes as long as the rest of the start."""
+    (server,) = (child for child in psutil.Process().children() if any("server_process" in word for word in child.cmdline()))
+    loaded = {Path(library.path).name for library in server.memory_maps()}
+    assert any("sqlite" in name for name in loaded), "libraries can be seen"
+    assert not any("cygrpc" in name for name in loaded)
+
+
 UVICORN = """
 import signal
 import time
