@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -113,6 +114,8 @@ def _prepare_server(environment: Mapping[str, str], pools: Mapping[str, int]) ->
     from deploy.zombies import automation, register
 
     template = json.loads((ROOT / "deploy/templates/process.json").read_text())
+    # Otherwise each flow run first starts Prefect to look for a project that is to be fetched, which takes a second or two.
+    template["variables"]["properties"]["command"]["default"] = f"{shlex.quote(sys.executable)} -m prefect.engine"
     with client_settings(environment):
         with get_client(sync_client=True) as client:
             for pool, limit in pools.items():

@@ -55,6 +55,7 @@ def environment(home) -> Iterator[dict[str, str]]:
         # Nobody looks at this server: its UI and the types of blocks would take seconds of its start.
         patch.setenv("PREFECT_UI_ENABLED", "0")
         patch.setenv("PREFECT_API_BLOCKS_REGISTER_ON_START", "false")
+        patch.setenv("PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION", "false")
         with local_deployment(home) as environment:
             yield environment
 
