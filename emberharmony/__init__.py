@@ -6,18 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emberharmony.loader import WindowLoader
+    from emberharmony.published import open_result
 
-__all__ = ["WindowLoader", "__version__"]
+__all__ = ["WindowLoader", "__version__", "open_result"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     # Imported when first used: `import emberharmony` loads nothing else.
-    if name != "WindowLoader":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from emberharmony.loader import WindowLoader
+    if name == "WindowLoader":
+        from emberharmony.loader import WindowLoader
 
-    return WindowLoader
+        return WindowLoader
+    if name == "open_result":
+        from emberharmony.published import open_result
+
+        return open_result
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

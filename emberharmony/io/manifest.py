@@ -88,6 +88,10 @@ class Manifest:
         """Whether features were published, rather than a fitted state alone."""
         return self.kind != "fit"
 
+    def files_below(self, folder: str) -> tuple[FileRecord, ...]:
+        """Files whose names begin with a folder, in the order of their names."""
+        return tuple(sorted((file for file in self.files if file.name.startswith(folder)), key=lambda file: file.name))
+
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as JSON."""
         return asdict(self)
@@ -143,6 +147,19 @@ def published_manifest(store: Store) -> Manifest:
     return manifest
 
 
+def check_windows(manifest: Manifest, address: str) -> None:
+    """Refuse a result without windows.
+
+    Raises
+    ------
+    DataError
+        If it has none; the message says why.
+    """
+    if not manifest.holds_rows or not manifest.strides:
+        reason = "asked for none" if manifest.holds_rows else "only fitted"
+        raise DataError(f"{address} holds no windows: the job {reason}.")
+
+
 def manifest_with_windows(store: Store) -> Manifest:
     """Return the manifest of a published result that holds windows.
 
@@ -152,7 +169,5 @@ def manifest_with_windows(store: Store) -> Manifest:
         If nothing is published in the store, the result has no windows, or its manifest is damaged.
     """
     manifest = published_manifest(store)
-    if not manifest.holds_rows or not manifest.strides:
-        reason = "asked for none" if manifest.holds_rows else "only fitted"
-        raise DataError(f"{store.address} holds no windows: the job {reason}.")
+    check_windows(manifest, store.address)
     return manifest

@@ -25,6 +25,7 @@ from emberharmony.features.table_types import type_differences
 from emberharmony.io.manifest import MANIFEST, read_manifest
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.opening import open_store
+from emberharmony.io.store.snapshot import Snapshot
 from emberharmony.messages import listed
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec
@@ -111,6 +112,24 @@ def read_state(folder: Path) -> FittedState:
     if manifest is not None:
         _check_content(folder, files, {file.name: file for file in manifest.files})
     return _parsed(folder / below, files)
+
+
+def published_state(snapshot: Snapshot) -> FittedState:
+    """Return the state of a result that is open.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or damaged, or the state is of a version that cannot be applied.
+    """
+    records = {file.name: file for file in snapshot.manifest.files}
+    place = Path(snapshot.address)
+    if f"state/{JOB}" not in records:
+        raise DataError(f"{place} was published by a version of this library whose states cannot be applied.")
+    names = [name for name in (JOB, PREPROCESSING, PCAS, BASELINE) if f"state/{name}" in records]
+    files = {name: snapshot.get(records[f"state/{name}"]) for name in names}
+    _check_content(place, files, records)
+    return _parsed(place / "state", files)
 
 
 def stage_state(state: FittedState, run: Run) -> list[FileRecord]:
