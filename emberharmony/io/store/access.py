@@ -33,6 +33,11 @@ def make_folder(folder: Path, access: Access = "private") -> None:
         set_mode(folder, mode)
 
 
+def private(path: str, flags: int) -> int:
+    """Open a file as its owner's alone, if it is made: an `opener` for `open`."""
+    return os.open(path, flags, 0o600)
+
+
 def mode_of(folder: Path) -> int:
     """Permission bits of a folder; private where it does not exist."""
     try:

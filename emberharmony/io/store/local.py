@@ -15,7 +15,7 @@ from io import BufferedIOBase
 from pathlib import Path
 
 from emberharmony.errors import TerminalError, TransientError
-from emberharmony.io.store.access import PRIVATE, make_folder, mode_of, set_mode
+from emberharmony.io.store.access import PRIVATE, make_folder, mode_of, private, set_mode
 from emberharmony.io.store.base import ETag, FileRecord, HashingFile, Store
 from emberharmony.io.store.errors import translate
 
@@ -192,7 +192,7 @@ class LocalStore(Store):
             self.make_folder(target.parent)
             self.make_folder(unfinished.parent)
             try:
-                with open(unfinished, "xb", opener=_private) as handle:
+                with open(unfinished, "xb", opener=private) as handle:
                     set_mode(handle.fileno(), mode_of(self.root) & 0o666)
                     file = HashingFile(name, handle)
                     yield file
@@ -207,7 +207,7 @@ class LocalStore(Store):
         """Let one process at a time replace a file; the system holds the lock for it."""
         lock = self.root / UNFINISHED / f"{name.replace('/', '-')}.lock"
         self.make_folder(lock.parent)
-        with open(lock, "ab", opener=_private) as handle:
+        with open(lock, "ab", opener=private) as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
@@ -253,10 +253,6 @@ def sync_folder(folder: Path) -> None:
 
 def _etag(content: bytes | memoryview) -> ETag:
     return ETag(hashlib.sha256(content).hexdigest())
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _link_if_absent(unfinished: Path, target: Path) -> None:

@@ -218,7 +218,7 @@ def _keep_foreign(old: Path, sink: Path, owned: set[str]) -> None:
     """Move files that others added to the old folders during the exchange into the new folders."""
     for name in list(foreign_files(old, owned)):
         with suppress(OSError):
-            (sink / name).parent.mkdir(exist_ok=True)
+            LocalStore(sink).make_folder((sink / name).parent)
             (old / name).rename(sink / name)
 
 

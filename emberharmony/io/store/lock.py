@@ -13,6 +13,7 @@ from platform import node
 from typing import IO
 
 from emberharmony.errors import TerminalError
+from emberharmony.io.store.access import make_folder, private
 from emberharmony.io.store.errors import translated
 
 
@@ -43,8 +44,8 @@ def locked(path: Path) -> Iterator[None]:
 
 def _take(path: Path) -> IO[str]:
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a+", encoding="utf-8")
+        make_folder(path.parent)
+        handle = open(path, "a+", encoding="utf-8", opener=private)  # noqa: SIM115 - it stays open while the lock is held
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import PurePath
 
 import pytest
 
@@ -51,5 +52,23 @@ def test_a_result_is_private_unless_the_sink_says_otherwise(tmp_path, open_umask
     source = write_table(small_table(200), tmp_path / "table.parquet")
     sink = {"path": str(tmp_path / "result")} | ({} if access == "private" else {"mode": access})
     job = {"source": {"path": str(source)}, "sink": sink, "columns": {"time": "t"}, "windows": {"size": 2}}
-    run_job(parse_job(job | {"runtime": {"engine": "local", "backend": "numpy"}}), LocalEngine(1))
-    assert modes_below(tmp_path / "result") == ({of_folders}, {of_files})
+    job["runtime"] = {"engine": "local", "backend": "numpy", "chunk_rows": 100}
+    result, seen = tmp_path / "result", list[str]()
+
+    class Looking(LocalEngine):
+        """Looks at all files after every chunk, while the run is at work."""
+
+        def map(self, stage, ref, chunks):
+            for chunk in super().map(stage, ref, chunks):
+                folders, files = modes_below(result)
+                assert {mode | of_folders for mode in folders} == {of_folders}, stage.name
+                assert {mode | of_files for mode in files} == {of_files}, stage.name
+                seen.extend(path.relative_to(result).as_posix() for path in result.rglob("*"))
+                yield chunk
+
+    for size in (2, 3):  # the second one replaces the first, which is kept
+        run_job(parse_job(job | {"windows": {"size": size}}), Looking(1), overwrite=True)
+        assert modes_below(result) == ({of_folders}, {of_files})
+    for kind in (".staging/*/plan.json", ".staging/lock", "manifest.json", "state/*.json", "features/*/*.parquet"):
+        assert any(PurePath(path).match(kind) for path in seen), f"no {kind}"
+    assert list(result.glob(".versions/*/manifest.json"))
