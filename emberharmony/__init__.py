@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from emberharmony.version import VERSION
+
 if TYPE_CHECKING:
     from emberharmony.loader import WindowLoader
     from emberharmony.published import open_result
 
 __all__ = ["WindowLoader", "__version__", "open_result"]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,6 @@ from importlib import metadata
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emberharmony import __version__
 from emberharmony.io.manifest import Manifest, WindowCounts
 from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.pca import WindowPCA
@@ -24,6 +23,7 @@ from emberharmony.planning.chunks import as_ranges
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.runs import Runs, merged_runs
 from emberharmony.stats.series_span import SeriesSpan
+from emberharmony.version import VERSION
 
 
 @dataclass
@@ -94,7 +94,7 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     return Manifest(
         fingerprint=run.plan.fingerprint,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={"emberharmony": __version__, **{name: metadata.version(name) for name in ("numpy", "pyarrow")}},
+        versions={"emberharmony": VERSION, **{name: metadata.version(name) for name in ("numpy", "pyarrow")}},
         spec=spec.to_json(),
         source_rows=run.plan.facts["source_rows"],
         null_times=run.plan.facts["null_times"],

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
-from emberharmony import __version__
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.specs import CategorySpec, CyclicalSpec, FeatureSpecs, NumberSpec
@@ -17,6 +16,7 @@ from emberharmony.io.sources.base import Pinned
 from emberharmony.io.sources.registry import AnySourceSpec, open_source
 from emberharmony.pca import PCASpec
 from emberharmony.splits import SPLITS, SplitSpec
+from emberharmony.version import VERSION
 from emberharmony.windows import WindowSpec
 
 JobName = Literal["extract", "fit", "apply"]
@@ -101,7 +101,7 @@ class PipelineSpec:
     def fingerprint(self, identity: object) -> str:
         """Hash of all that decides the result: the source's content, every spec, and the library's version."""
         settings = {key: value for key, value in self.to_json().items() if key != "source"}
-        text = json.dumps([__version__, identity, settings], sort_keys=True, default=str)
+        text = json.dumps([VERSION, identity, settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
