@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from emberharmony.errors import DataError
+from emberharmony.io.store.address import child_address
 from emberharmony.io.store.base import FileRecord, Store
 
 MANIFEST = "manifest.json"
@@ -76,6 +77,8 @@ class Manifest:
     descriptions: Mapping[str, str] = field(default_factory=dict)  # of features: what each is, in the table's own words
     window_columns: Mapping[str, str] = field(default_factory=dict)  # what each column of the windows is; scores are left out
     keep_versions: int = KEEP_VERSIONS  # earlier results that stay beside this one
+    registered: tuple[FileRecord, ...] = ()
+    """Parts that the sink has registered in its tables: they are not in the folders of the result."""
     version: int = MANIFEST_VERSION
 
     @property
@@ -103,8 +106,9 @@ class Manifest:
             stride: WindowCounts(**{**counts, "explained_variance_ratio": tuple(counts["explained_variance_ratio"])})
             for stride, counts in data["strides"].items()
         }
-        files = tuple(FileRecord(**file) for file in data["files"])
-        return cls(**{**data, "strides": strides, "files": files, "features": tuple(data["features"])})
+        files, registered = (tuple(FileRecord(**file) for file in data.get(key, ())) for key in ("files", "registered"))
+        features = tuple(data["features"])
+        return cls(**{**data, "strides": strides, "files": files, "registered": registered, "features": features})
 
 
 def read_manifest(store: Store) -> Manifest | None:
@@ -148,7 +152,7 @@ def published_manifest(store: Store) -> Manifest:
 
 
 def check_windows(manifest: Manifest, address: str) -> None:
-    """Refuse a result without windows.
+    """Refuse a result without files of windows.
 
     Raises
     ------
@@ -158,6 +162,9 @@ def check_windows(manifest: Manifest, address: str) -> None:
     if not manifest.holds_rows or not manifest.strides:
         reason = "asked for none" if manifest.holds_rows else "only fitted"
         raise DataError(f"{address} holds no windows: the job {reason}.")
+    if manifest.registered:
+        table = child_address(address, "features")
+        raise DataError(f'{address} holds its rows in Delta tables: read them there, as in deltalake.DeltaTable("{table}").')
 
 
 def manifest_with_windows(store: Store) -> Manifest:

@@ -140,7 +140,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     if not job.fits:
         series = _series(plan, rows, codes)
     block = steps.encode(rows, steps.datetime_features(rows, fitted), fitted)
-    carried = rows.select([ROW_NUMBER, *plan.roles.carried])
+    carried = run.sink.as_written(rows.select([ROW_NUMBER, *plan.roles.carried]))
     # Only windows ask where a series began. A state's windows are projected later, when featurize has counted the series.
     counted = job.fits and windows.strides
     starts = _series_starts(run, chunk.index) if counted else dict.fromkeys(plan.splits, 0)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from emberharmony.backend import select, using_backend
 from emberharmony.errors import DamagedError, PlanError, TerminalError
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
-from emberharmony.io.sinks.registry import note_sink, open_sink
+from emberharmony.io.sinks.registry import open_sink
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.store.opening import result_at, result_of
+from emberharmony.io.store.opening import result_at
 from emberharmony.io.store.result import Result
 from emberharmony.pipeline.apply import plan_apply, stage_fitted
 from emberharmony.pipeline.arrange import check_room
@@ -106,13 +106,12 @@ def _staged(job: Job, plan: Plan, state: FittedState | None, backend: str, *, wo
     """Stage the plan, the state that is applied, and the sink; returns the reference that tasks are given."""
     open_sink(job.sink).check()
     chosen = job.backend if job.is_spread else backend
-    ref = stage_plan(plan, _place_of(job), backend=chosen, discard=overwrite)
+    ref = stage_plan(plan, _place_of(job), backend=chosen, discard=overwrite, sink=job.sink)
     threads, memory_for = job.threads_of(workers), plan.memory.most_workers
     ref = replace(ref, threads=threads, parity=job.parity_check, workers=memory_for)
     run = open_run(ref)
     if state is not None:
         stage_fitted(state, run)
-    note_sink(run.store, job.sink)
     return ref
 
 
@@ -145,7 +144,7 @@ def target_of(job: Job, plan: Plan, *, overwrite: bool = False, verify: bool = F
 
 
 def _place_of(job: Job) -> Result:
-    return result_at(job.sink.path, job.sink.mode)
+    return result_at(job.sink.path, job.sink.mode, elsewhere=open_sink(job.sink).own_folders)
 
 
 def check_credentials(job: Job) -> None:
@@ -181,7 +180,7 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
                 raise
             _log.warning("%s It is made again.", damaged)
             run.receipts.invalidate(damaged.file)
-    manifest = read_manifest(result_of(run.store).published)
+    manifest = read_manifest(run.result.published)
     assert manifest is not None
     return manifest
 
@@ -219,7 +218,10 @@ def plan_job(job: Job) -> PlannedJob:
     """
     planned = _planned(job)
     plan = planned.plan
-    open_sink(job.sink).check_columns(plan.table.schema, plan.roles.carried if plan.spec.job.publishes_rows else ())
+    sink, carried = open_sink(job.sink), plan.roles.carried if plan.spec.job.publishes_rows else ()
+    sink.check_columns(plan.table.schema, carried)
+    if planned.state is not None:
+        sink.check_features(planned.state.preprocessing.feature_names, carried)
     return planned
 
 

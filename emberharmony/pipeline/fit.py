@@ -59,6 +59,8 @@ def fit_features(run: Run, backend: str) -> Receipt:
     categories = _top_categories(run, files)
     threshold = spec.columns.high_null_threshold
     fitted = fit_preprocessing(run.plan.roles, profiles, categories, spec.features, high_null_threshold=threshold)
+    if run.plan.spec.job.publishes_rows:
+        run.sink.check_features(fitted.feature_names, run.published_columns)
     fitted = replace(fitted, schema=pa.schema([run.plan.schema.field(column.name) for column in fitted.columns]))
     counts = run.store.keep_arrays(SPLIT_ROWS, arrays)
     written = counts, *write_state(run, fitted, profiles, categories)

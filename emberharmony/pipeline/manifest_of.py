@@ -90,6 +90,7 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     spec, job, fitted = run.plan.spec, run.plan.spec.job, run.fitted.preprocessing
     totals = _totals(run, chunk_stages)
     features = [file for file in totals.files if file.name.startswith("features/")]
+    kept = [file for file in totals.files if file.name.split("/")[0] in run.sink.own_folders]
     times = totals.runs.pop("time", Runs())
     return Manifest(
         fingerprint=run.plan.fingerprint,
@@ -108,7 +109,8 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
         schema=_schema_of(run.store, features[0]) if features else {},
         strides={str(stride): _window_counts(str(stride), pca, totals, run) for stride, pca in run.fitted.pcas.items()},
         backends=dict(totals.backends),
-        files=tuple(totals.files),
+        files=tuple(file for file in totals.files if file not in kept),
+        registered=tuple(kept),
         computed=_in_ranges(totals.computed),
         parity={"chunks": len(totals.parity), "largest": max(totals.parity)} if totals.parity else {},
         drift={} if job.fits else measured_drift(run),

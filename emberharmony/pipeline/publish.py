@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from emberharmony.errors import DamagedError, DataError, TerminalError, TransientError
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
-from emberharmony.io.store.opening import result_of
 from emberharmony.pipeline.manifest_of import manifest_of
 from emberharmony.pipeline.run import Run
 from emberharmony.threads import compute_threads
@@ -32,17 +31,18 @@ def publish(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     DataError, TerminalError
         If the sink holds files that no run wrote, or cannot be written; nothing was published.
     """
-    result = result_of(run.store)
+    result = run.result
     if not is_committed(run):
         result.check_replaceable()
         run.store.write_json(MANIFEST, manifest_of(run, chunk_stages).to_json())
     manifest = _committed_manifest(run)
     try:
         result.check_staged(run.store, manifest)
+        run.sink.publish(run.store, manifest, state=result.published.address_of("state"))
     except DamagedError:
+        run.store.delete(MANIFEST)
         run.receipts.drop_damaged(n_threads=compute_threads())
         raise
-    run.sink.publish(run.store, manifest, state=result.published.address_of("state"))
     result.commit(run.store, manifest)
     try:
         result.tidy()

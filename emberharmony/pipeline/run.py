@@ -19,7 +19,8 @@ from emberharmony.io.sources.base import Source
 from emberharmony.io.sources.registry import open_source
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.base import Store
-from emberharmony.io.store.opening import open_staged
+from emberharmony.io.store.opening import open_staged, result_of
+from emberharmony.io.store.result import Result
 from emberharmony.pipeline.arrange import PARTITION, REGROUP, Arranged
 from emberharmony.pipeline.fitted import Fitted
 from emberharmony.pipeline.plan_file import StagedPlan
@@ -63,19 +64,24 @@ class Run:
     plan: StagedPlan
     receipts: Receipts
     fitted: Fitted
+    sink: Sink
+    """Where the rows are published."""
 
     @classmethod
     def opened(cls, staging: str) -> Self:
         """Return the run that is staged in a folder."""
-        store = open_staged(staging)
+        staged = open_staged(staging)
+        sink = noted_sink(staged)
+        store = sink.staged(staged)
         plan = StagedPlan.read(store)
         receipts = Receipts(store, plan.chunks, {PARTITION: plan.inputs, REGROUP: plan.groups.as_items(plan.chunks)})
-        return cls(store, plan, receipts, Fitted(store, receipts, plan.spec.windows.strides, plan.splits, plan.order))
+        fitted = Fitted(store, receipts, plan.spec.windows.strides, plan.splits, plan.order)
+        return cls(store, plan, receipts, fitted, sink)
 
-    @cached_property
-    def sink(self) -> Sink:
-        """Where the rows are published."""
-        return noted_sink(self.store)
+    @property
+    def result(self) -> Result:
+        """The result for which the run is staged."""
+        return result_of(self.store, elsewhere=self.sink.own_folders)
 
     @cached_property
     def arranged(self) -> Arranged:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import uuid
 from contextlib import suppress
 
+from emberharmony.io.sinks.base import SinkSpec
+from emberharmony.io.sinks.registry import note_sink
 from emberharmony.io.store.result import Result
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.plan_file import PLAN, StagedPlan
 from emberharmony.pipeline.run import RunRef, forget_runs
 
 
-def stage_plan(plan: Plan, result: Result, *, backend: str | None, discard: bool = False) -> RunRef:
+def stage_plan(
+    plan: Plan, result: Result, *, backend: str | None, discard: bool = False, sink: SinkSpec | None = None
+) -> RunRef:
     """Stage a run, or find the one that was interrupted; returns the reference that tasks get.
 
     The run's name holds the fingerprint and the chunks, so that only the same work is ever resumed. With `discard`, nothing
-    is resumed, and the run may replace what is published.
+    is resumed, and the run may replace what is published. The result is Parquet files unless `sink` says otherwise.
     """
     staged = StagedPlan.of(plan)
     store = result.stage(staged.run_name, discard=discard)
     staged.write(store)
+    if sink is not None:
+        note_sink(store, sink)
     forget_runs()
     return RunRef(store.address, backend, token=uuid.uuid4().hex[:8])
 

@@ -48,6 +48,11 @@ class Sink(Protocol):
         """How many earlier results the store keeps."""
         ...
 
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """Folders of a run's files that the sink publishes itself, see `staged`; the store commits the others."""
+        ...
+
     def check_credentials(self) -> None:
         """Refuse a job without the credentials that the sink needs, before a server is started for it.
 
@@ -65,6 +70,16 @@ class Sink(Protocol):
         ------
         PlanError
             If there is one; the message names it.
+        """
+        ...
+
+    def check_features(self, names: Sequence[str], carried: Sequence[str]) -> None:
+        """Refuse features that the destination cannot hold, as soon as they are known: in the plan, or when they are fitted.
+
+        Raises
+        ------
+        PlanError, DataError
+            If there are some; the message names them.
         """
         ...
 
@@ -86,6 +101,20 @@ class Sink(Protocol):
         DataError
             If there is one; the message names it.
         """
+        ...
+
+    def as_written(self, columns: pa.Table) -> pa.Table:
+        """Return carried columns as the sink's files hold them.
+
+        Raises
+        ------
+        DataError
+            If a value would become another one.
+        """
+        ...
+
+    def staged(self, run: Store) -> Store:
+        """Return the store through which workers use a staged run; files of `own_folders` are where the sink wants them."""
         ...
 
     def accumulates(self, published: Store) -> bool:

@@ -52,18 +52,18 @@ def check_staged(store: LocalStore, manifest: Manifest, sink: Path) -> None:
         )
 
 
-def commit(store: LocalStore, manifest: Manifest, sink: Path) -> None:
-    """Put a staged run's folders and its manifest in place of those of an older result.
+def commit(store: LocalStore, manifest: Manifest, sink: Path, published: Sequence[str] = PUBLISHED) -> None:
+    """Put a staged run's folders `published` and its manifest in place of those of an older result.
 
     Raises
     ------
     DataError, TerminalError
         If the sink holds files that no run wrote, or cannot be written. The old result is in place.
     """
-    refuse_foreign(sink)
+    refuse_foreign(sink, published)
     check_writable(sink)
     owned, in_place = owned_names(sink), _in_place(store.root, sink)
-    folders = [folder for folder in PUBLISHED if folder not in in_place]
+    folders = [folder for folder in published if folder not in in_place]
     _assemble(store, [file for file in manifest.files if _folder_of(file.name) in folders])
     if not store.exists(JOURNAL):
         assembled = {folder: store.root / ASSEMBLED / folder for folder in PUBLISHED}

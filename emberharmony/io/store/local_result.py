@@ -18,7 +18,7 @@ from emberharmony.io.store.local_leftovers import local_leftovers, remove_leftov
 from emberharmony.io.store.local_places import check_places
 from emberharmony.io.store.local_snapshot import LocalSnapshot, open_snapshot
 from emberharmony.io.store.local_staging import REPLACES, STAGING, remove_folder, staged_runs, tidy
-from emberharmony.io.store.local_target import check_target, refuse_foreign
+from emberharmony.io.store.local_target import PUBLISHED, check_target, refuse_foreign
 from emberharmony.io.store.local_versions import described, kept_versions, prune, settle, versions_to_keep
 from emberharmony.io.store.lock import locked
 from emberharmony.io.store.snapshot import Leftover, Version
@@ -30,6 +30,8 @@ class LocalResult:
 
     folder: Path
     access: Access = "private"
+    folders: tuple[str, ...] = PUBLISHED
+    """Those that are committed; a sink publishes the others of `PUBLISHED`."""
 
     @property
     def address(self) -> str:
@@ -59,7 +61,9 @@ class LocalResult:
 
     def find(self, fingerprint: str, *, overwrite: bool, accumulates: bool = False, verify: bool = False) -> Manifest | None:
         """Return the manifest if exactly this result is published."""
-        return check_target(self.folder, fingerprint, overwrite=overwrite, accumulates=accumulates, verify=verify)
+        return check_target(
+            self.folder, fingerprint, overwrite=overwrite, accumulates=accumulates, verify=verify, folders=self.folders
+        )
 
     def recover(self, *, fingerprint: str) -> None:
         """Undo the commit of any other job that was killed in the middle."""
@@ -96,7 +100,7 @@ class LocalResult:
     def check_replaceable(self) -> None:
         """Raise if what is published cannot be replaced."""
         with translated():
-            refuse_foreign(self.folder)
+            refuse_foreign(self.folder, self.folders)
             check_writable(self.folder)
 
     def check_staged(self, run: Store, manifest: Manifest) -> None:
@@ -107,7 +111,7 @@ class LocalResult:
     def commit(self, run: Store, manifest: Manifest) -> None:
         """Exchange the published folders with those of a staged run."""
         with translated():
-            commit(self._local(run), manifest, self.folder)
+            commit(self._local(run), manifest, self.folder, self.folders)
 
     def tidy(self, *, fingerprint: str = "") -> None:
         """Remove what is staged here, all of it or that of one job, and the earlier results beyond those to keep."""

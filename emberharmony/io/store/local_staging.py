@@ -56,6 +56,8 @@ def tidy(sink: Path, *, of: str = "") -> None:
 
 def remove_unfinished(sink: Path) -> None:
     """Remove what runs that were killed have begun to write beside the folders of staged runs."""
+    if not (sink / UNFINISHED).is_symlink():
+        shutil.rmtree(sink / UNFINISHED, ignore_errors=True)  # parts that a sink keeps outside of the staged run
     unfinished = sink / STAGING / UNFINISHED
     if unfinished.is_dir() and not unfinished.is_symlink():
         for path in unfinished.glob(".writable-*"):

@@ -31,7 +31,13 @@ _SHOWN = 3
 
 
 def check_target(
-    sink: Path, fingerprint: str, *, overwrite: bool, accumulates: bool = False, verify: bool = False
+    sink: Path,
+    fingerprint: str,
+    *,
+    overwrite: bool,
+    accumulates: bool = False,
+    verify: bool = False,
+    folders: Sequence[str] = PUBLISHED,
 ) -> Manifest | None:
     """Return the manifest if this very result is published there already.
 
@@ -47,6 +53,8 @@ def check_target(
         Whether the rows of the result that is there stay elsewhere, so that another job's may take its place here.
     verify : bool
         Compare the checksums of what is published, not only the sizes.
+    folders : sequence of str
+        Folders of the result; those that a sink publishes itself are not among them.
 
     Raises
     ------
@@ -65,11 +73,11 @@ def check_target(
                 f"{sink} holds the result of another job or of other data (fingerprint {manifest.fingerprint}, this one is "
                 f"{fingerprint}). Choose another `sink.path`, or replace it with --overwrite."
             )
-    refuse_foreign(sink)
+    refuse_foreign(sink, folders)
     return None
 
 
-def refuse_foreign(sink: Path) -> None:
+def refuse_foreign(sink: Path, folders: Sequence[str] = PUBLISHED) -> None:
     """Refuse published folders that hold files, folders or links that no run of this product wrote there.
 
     Raises
@@ -77,7 +85,7 @@ def refuse_foreign(sink: Path) -> None:
     DataError
         If there are any; the message names some of them.
     """
-    foreign = foreign_files(sink, owned_names(sink))
+    foreign = foreign_files(sink, owned_names(sink), folders)
     if (sink / MANIFEST).exists() and not _is_own_manifest(sink):
         foreign = chain([MANIFEST], foreign)
     found = list(islice(foreign, _MANY))
@@ -90,10 +98,10 @@ def refuse_foreign(sink: Path) -> None:
         )
 
 
-def foreign_files(sink: Path, owned: Collection[str]) -> Iterator[str]:
+def foreign_files(sink: Path, owned: Collection[str], folders: Sequence[str] = PUBLISHED) -> Iterator[str]:
     """Names, relative to the sink, of what is in its published folders and not among the `owned` names."""
     known_folders = {str(parent) for name in owned for parent in Path(name).parents}
-    for published in PUBLISHED:
+    for published in folders:
         if (sink / published).is_dir():
             yield from _foreign_in(sink, published, owned, known_folders)
         elif (sink / published).exists():

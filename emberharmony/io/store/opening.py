@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.base import Store
 from emberharmony.io.store.local import LocalStore
 from emberharmony.io.store.local_result import LocalResult
+from emberharmony.io.store.local_target import PUBLISHED
 from emberharmony.io.store.paths import checked_path
 from emberharmony.io.store.result import Result
 
@@ -35,17 +37,21 @@ def open_staged(address: str) -> Store:
     return LocalStore(root, within=root.parent.parent)
 
 
-def result_at(place: str | Path, access: Access = "private") -> Result:
-    """Return the result at a place; nothing is made before it is written to.
+def result_at(place: str | Path, access: Access = "private", *, elsewhere: Collection[str] = ()) -> Result:
+    """Return the result at a place, whose folders `elsewhere` a sink publishes; nothing is made before it is written to.
 
     Raises
     ------
     PlanError
         If the place is an address that no store serves, such as one in a bucket.
     """
-    return LocalResult(Path(checked_path(str(place))), access)
+    return LocalResult(Path(checked_path(str(place))), access, _committed(elsewhere))
 
 
-def result_of(run: Store) -> Result:
-    """Return the result for which a run is staged."""
-    return LocalResult(Path(run.address).parent.parent)
+def result_of(run: Store, *, elsewhere: Collection[str] = ()) -> Result:
+    """Return the result for which a run is staged, whose folders `elsewhere` a sink publishes."""
+    return LocalResult(Path(run.address).parent.parent, folders=_committed(elsewhere))
+
+
+def _committed(elsewhere: Collection[str]) -> tuple[str, ...]:
+    return tuple(folder for folder in PUBLISHED if folder not in elsewhere)

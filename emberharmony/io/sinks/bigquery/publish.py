@@ -38,6 +38,11 @@ class BigQuerySink:
         return self._spec.keep_versions
 
     @property
+    def own_folders(self) -> tuple[str, ...]:
+        """No folders: the store commits all files."""
+        return ()
+
+    @property
     def _clients(self) -> Clients:
         return shared_clients(self._spec.connection)
 
@@ -69,6 +74,9 @@ class BigQuerySink:
                     f"Column {name!r} is of type {kind}, which is not written to BigQuery: {why_not_written(kind)}. Convert "
                     f"it in the source, leave it out of `columns.passthrough`, or publish to `sink.type: parquet`."
                 )
+
+    def check_features(self, names: Sequence[str], carried: Sequence[str]) -> None:
+        """Do nothing: features get names that BigQuery allows."""
 
     def check(self) -> None:
         """Refuse datasets in different locations, and a dataset or bucket that is missing or not for this account.
@@ -105,6 +113,14 @@ class BigQuerySink:
         for name in carried:
             if not is_exact(rows.schema.field(name).type):
                 converted(rows[name], name)
+
+    def as_written(self, columns: pa.Table) -> pa.Table:
+        """Return the columns unchanged."""
+        return columns
+
+    def staged(self, run: Store) -> Store:
+        """Return the run's own store."""
+        return run
 
     def accumulates(self, published: Store) -> bool:
         """Whether the result in this folder was published to the tables that the job adds its rows to."""

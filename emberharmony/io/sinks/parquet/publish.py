@@ -23,17 +23,33 @@ class ParquetSink:
         """How many earlier results the store keeps."""
         return self._spec.keep_versions
 
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """No folders: the store commits all files."""
+        return ()
+
     def check_credentials(self) -> None:
         """Do nothing: files need no credentials."""
 
     def check_columns(self, schema: pa.Schema, carried: Sequence[str]) -> None:
         """Do nothing: Parquet holds columns of every type that a source reads."""
 
+    def check_features(self, names: Sequence[str], carried: Sequence[str]) -> None:
+        """Do nothing: Parquet holds features of any name."""
+
     def check(self) -> None:
         """Do nothing: the store finds out whether the folder can be written."""
 
     def check_values(self, rows: pa.Table, carried: Sequence[str]) -> None:
         """Do nothing: Parquet holds every value."""
+
+    def as_written(self, columns: pa.Table) -> pa.Table:
+        """Return the columns unchanged."""
+        return columns
+
+    def staged(self, run: Store) -> Store:
+        """Return the run's own store."""
+        return run
 
     def accumulates(self, published: Store) -> bool:
         """Return False: a result in this folder is replaced as a whole."""
