@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from emberharmony.io.sinks import bigquery, parquet
+from emberharmony.io.sinks import bigquery, delta, parquet
 from emberharmony.io.sinks.base import Sink, SinkSpec
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
+from emberharmony.io.sinks.delta.spec import DeltaSinkSpec
 from emberharmony.io.sinks.parquet.spec import ParquetSinkSpec
 from emberharmony.io.store.base import Store
 from emberharmony.io.vendor import Vendor
@@ -19,6 +20,7 @@ NOTE = "sink.json"
 
 SINKS: Mapping[str, Vendor[Sink]] = {
     "parquet": Vendor(ParquetSinkSpec, parquet.open_sink),
+    "delta": Vendor(DeltaSinkSpec, delta.open_sink),
     "bigquery": Vendor(BigQuerySinkSpec, bigquery.open_sink),
 }
 """By the `type` of a sink's spec."""

@@ -6,6 +6,8 @@ import pytest
 
 from emberharmony.io.sinks.bigquery.publish import BigQuerySink
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
+from emberharmony.io.sinks.delta.publish import DeltaSink
+from emberharmony.io.sinks.delta.spec import DeltaSinkSpec
 from emberharmony.io.sinks.parquet.publish import ParquetSink
 from emberharmony.io.sinks.parquet.spec import ParquetSinkSpec
 from emberharmony.io.sinks.registry import NOTE, SINKS, note_sink, noted_sink, open_sink
@@ -14,6 +16,7 @@ from emberharmony.io.vendor import Vendor
 
 SPECS = {
     "parquet": (ParquetSinkSpec("out", mode="group"), ParquetSink),
+    "delta": (DeltaSinkSpec("out", write_disposition="append", partition={"night": "2026-11-28"}), DeltaSink),
     "bigquery": (BigQuerySinkSpec("data", "out", labels={"a": "b"}, write_disposition="append"), BigQuerySink),
 }
 
