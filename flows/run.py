@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from emberharmony.io.store.address import without_query
 from emberharmony.pipeline.callback import Callback, current_callback, using_callback
 from emberharmony.pipeline.execute import RunResult, check_credentials, is_published, run_job
 from flows.config.job import AnyJob
@@ -52,8 +53,8 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
             return run_job(job, engine, callback, overwrite=overwrite, verify=verify)
     check_credentials(job)
     advice = (
-        f"What is done is kept in {job.sink.path}. Run {same_command(overwrite)} again when the server is back, or go on "
-        f"without Prefect: --set runtime.engine=local."
+        f"What is done is kept in {without_query(job.sink.path)}. Run {same_command(overwrite)} again when the server is "
+        f"back, or go on without Prefect: --set runtime.engine=local."
     )
     kind.check_available(job.runtime)  # before a server is started for nothing
     with server_if_needed(advice, meanwhile=_flows), using_callback(callback or current_callback()) as results:

@@ -57,6 +57,12 @@ class MemoryObjects:
             if not prefix or key.startswith(f"{prefix.rstrip('/')}/"):
                 yield self._objects[key][1]
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        below = f"{prefix}/" if prefix else ""
+        return sorted(
+            {info.key[len(below) :].partition("/")[0] for info in self.list(prefix) if "/" in info.key[len(below) :]}
+        )
+
     def delete(self, keys: Sequence[str] | Iterable[str]) -> None:
         for key in list(keys):
             self._objects.pop(key, None)

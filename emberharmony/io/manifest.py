@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from emberharmony.io.store.base import FileRecord, Store
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
+_SHOWN = 3
 PUBLISHED_TO = "state/bigquery.json"
 """File, beside the state, in which a sink names the tables of the result; named after the first sink that wrote one."""
 KEEP_VERSIONS = 1
@@ -79,7 +81,13 @@ class Manifest:
     keep_versions: int = KEEP_VERSIONS  # earlier results that stay beside this one
     registered: tuple[FileRecord, ...] = ()
     """Parts that the sink has registered in its tables: they are not in the folders of the result."""
+    root: str = ""
+    """Folder, below the result's, of the files under the names that they are kept by; empty on disks, see `file_name`."""
     version: int = MANIFEST_VERSION
+
+    def file_name(self, file: FileRecord) -> str:
+        """Return the name of a file below the folder of the result."""
+        return f"{self.root}/{file.kept_as}" if self.root else file.name
 
     @property
     def kind(self) -> str:
@@ -165,6 +173,41 @@ def check_windows(manifest: Manifest, address: str) -> None:
     if manifest.registered:
         table = child_address(address, "features")
         raise DataError(f'{address} holds its rows in Delta tables: read them there, as in deltalake.DeltaTable("{table}").')
+
+
+def file_names(manifest: bytes) -> dict[str, str]:
+    """Return where the files of a manifest of any version are below their result, by the names that they are published by.
+
+    Examples
+    --------
+    >>> names = file_names(b'{"root": ".versions/a", "files": [{"name": "x.json", "n_bytes": 1, "sha256": "e3b0c442"}]}')
+    >>> names["x.json"]
+    '.versions/a/x-e3b0c442.json'
+    """
+    try:
+        data = json.loads(manifest)
+        root = str(data.get("root", ""))
+        names = {file["name"]: FileRecord(**file).kept_as for file in data["files"]} | {PUBLISHED_TO: PUBLISHED_TO}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return {name: f"{root}/{kept}" for name, kept in names.items()} if root else {}
+
+
+def other_result(address: str, manifest: Manifest, fingerprint: str) -> DataError:
+    """The error for a place that holds the result of another job, for one of this fingerprint."""
+    return DataError(
+        f"{address} holds the result of another job or of other data (fingerprint {manifest.fingerprint}, this one is "
+        f"{fingerprint}). Choose another `sink.path`, or replace it with --overwrite."
+    )
+
+
+def damaged_result(address: str, names: Sequence[str]) -> DataError:
+    """The error for a published result of which some files are missing or changed."""
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return DataError(
+        f"{address} holds this result, and it was damaged since it was published: {', '.join(names[:_SHOWN])}{more} "
+        f"{'is' if len(names) == 1 else 'are'} missing or changed. Publish it again with --overwrite."
+    )
 
 
 def manifest_with_windows(store: Store) -> Manifest:

@@ -79,11 +79,12 @@ def run_job(
     did_work = False
     manifest = _published(job, plan, overwrite=overwrite, verify=verify)
     if manifest is None:
-        with _place_of(job).lease():
+        place = _place_of(job)
+        with place.lease():
             manifest = target_of(job, plan, overwrite=overwrite)  # an earlier run may just have ended
             if manifest is None:
                 workers = min(plan.memory.n_workers, len(plan.chunks))
-                ref = _staged(job, plan, state, backend, workers=workers, overwrite=overwrite)
+                ref = _staged(job, place, plan, state, backend, workers=workers, overwrite=overwrite)
                 callback.planned(plan, backend)
                 with limit_compute_threads(max(1, compute_threads() // workers)), peak.sampling():
                     manifest, did_work = execute(ref, engine, callback, workers=workers), True
@@ -102,11 +103,13 @@ def run_job(
     )
 
 
-def _staged(job: Job, plan: Plan, state: FittedState | None, backend: str, *, workers: int, overwrite: bool) -> RunRef:
+def _staged(
+    job: Job, place: Result, plan: Plan, state: FittedState | None, backend: str, *, workers: int, overwrite: bool
+) -> RunRef:
     """Stage the plan, the state that is applied, and the sink; returns the reference that tasks are given."""
     open_sink(job.sink).check()
     chosen = job.backend if job.is_spread else backend
-    ref = stage_plan(plan, _place_of(job), backend=chosen, discard=overwrite, sink=job.sink)
+    ref = stage_plan(plan, place, backend=chosen, discard=overwrite, sink=job.sink)
     threads, memory_for = job.threads_of(workers), plan.memory.most_workers
     ref = replace(ref, threads=threads, parity=job.parity_check, workers=memory_for)
     run = open_run(ref)
@@ -226,8 +229,8 @@ def plan_job(job: Job) -> PlannedJob:
 
 
 def _planned(job: Job) -> PlannedJob:
-    _place_of(job).check_apart(open_source(job.source), state=job.state_folder)
-    state = read_state(job.state_folder) if job.state_folder else None
+    _place_of(job).check_apart(open_source(job.source), state=job.state_address)
+    state = read_state(job.state_address) if job.state_address else None
     spec = job.spec_for(state)
     if state is None:
         check_method(spec)  # before a query is materialised

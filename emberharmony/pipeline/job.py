@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from emberharmony.io.sinks.base import SinkSpec
@@ -29,8 +28,8 @@ class Job(Protocol):
         ...
 
     @property
-    def state_folder(self) -> Path | None:
-        """Folder of the fitted state that is applied; ``None`` for a job that fits one."""
+    def state_address(self) -> str | None:
+        """Path or address of the fitted state that is applied; ``None`` for a job that fits one."""
         ...
 
     @property
@@ -58,7 +57,7 @@ class Job(Protocol):
         ...
 
     def spec_for(self, state: FittedState | None) -> PipelineSpec:
-        """Everything that decides the result; `state` is what `state_folder` holds."""
+        """Everything that decides the result; `state` is what `state_address` holds."""
         ...
 
 

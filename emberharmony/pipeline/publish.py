@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from emberharmony.errors import DamagedError, DataError, TerminalError, TransientError
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
+from emberharmony.io.store.address import child_address
 from emberharmony.pipeline.manifest_of import manifest_of
 from emberharmony.pipeline.run import Run
 from emberharmony.threads import compute_threads
@@ -34,11 +35,11 @@ def publish(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     result = run.result
     if not is_committed(run):
         result.check_replaceable()
-        run.store.write_json(MANIFEST, manifest_of(run, chunk_stages).to_json())
+        run.store.write_json(MANIFEST, manifest_of(run, chunk_stages).to_json(), once=True)
     manifest = _committed_manifest(run)
     try:
         result.check_staged(run.store, manifest)
-        run.sink.publish(run.store, manifest, state=result.published.address_of("state"))
+        run.sink.publish(run.store, manifest, state=child_address(result.address, "state"))
     except DamagedError:
         run.store.delete(MANIFEST)
         run.receipts.drop_damaged(n_threads=compute_threads())

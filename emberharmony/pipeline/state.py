@@ -23,6 +23,7 @@ from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.table_types import type_differences
 from emberharmony.io.manifest import MANIFEST, read_manifest
+from emberharmony.io.store.address import child_address, without_query
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.opening import open_store
 from emberharmony.io.store.snapshot import Snapshot
@@ -86,8 +87,8 @@ def write_state(
     ]
 
 
-def read_state(folder: Path) -> FittedState:
-    """Read the state of a published result, given by its folder or by the `state` folder in it.
+def read_state(folder: str | Path) -> FittedState:
+    """Read the state of a published result, given by its path or address, or by those of the `state` folder in it.
 
     Raises
     ------
@@ -103,7 +104,9 @@ def read_state(folder: Path) -> FittedState:
             known = f"has a state and no {MANIFEST}: its run has not ended"
         elif manifest is not None:
             known = "was published by a version of this library whose states cannot be applied"
-        raise DataError(f"{folder} {known}. Name the `sink.path` of a job that `run` or `fit` has published.")
+        raise DataError(
+            f"{without_query(str(folder))} {known}. Name the `sink.path` of a job that `run` or `fit` has published."
+        )
     files = {}
     for name in (JOB, PREPROCESSING, PCAS, BASELINE):
         if not store.exists(f"{below}{name}"):
@@ -111,7 +114,7 @@ def read_state(folder: Path) -> FittedState:
         files[name] = store.get(f"{below}{name}")
     if manifest is not None:
         _check_content(folder, files, {file.name: file for file in manifest.files})
-    return _parsed(folder / below, files)
+    return _parsed(child_address(str(folder), "state") if below else str(folder), files)
 
 
 def published_state(snapshot: Snapshot) -> FittedState:
@@ -123,13 +126,13 @@ def published_state(snapshot: Snapshot) -> FittedState:
         If a file is missing or damaged, or the state is of a version that cannot be applied.
     """
     records = {file.name: file for file in snapshot.manifest.files}
-    place = Path(snapshot.address)
+    place = snapshot.address
     if f"state/{JOB}" not in records:
         raise DataError(f"{place} was published by a version of this library whose states cannot be applied.")
     names = [name for name in (JOB, PREPROCESSING, PCAS, BASELINE) if f"state/{name}" in records]
     files = {name: snapshot.get(records[f"state/{name}"]) for name in names}
     _check_content(place, files, records)
-    return _parsed(place / "state", files)
+    return _parsed(f"{place}/state", files)
 
 
 def stage_state(state: FittedState, run: Run) -> list[FileRecord]:
@@ -164,17 +167,17 @@ def roles_in(state: FittedState, schema: pa.Schema) -> ColumnRoles:
     )
 
 
-def _check_content(folder: Path, files: Mapping[str, bytes], records: Mapping[str, FileRecord]) -> None:
+def _check_content(folder: str | Path, files: Mapping[str, bytes], records: Mapping[str, FileRecord]) -> None:
     for name, content in files.items():
         record = records.get(f"state/{name}")
         if record is not None and hashlib.sha256(content).hexdigest() != record.sha256:
             raise DataError(
-                f"{folder / 'state' / name} is not what its run published: it was changed, or another run is publishing "
-                f"there right now. Try again; if the error stays, publish the state again."
+                f"{child_address(str(folder), f'state/{name}')} is not what its run published: it was changed, or another run "
+                f"is publishing there right now. Try again; if the error stays, publish the state again."
             )
 
 
-def _check_kinds(place: Path, job: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> None:
+def _check_kinds(place: str, job: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> None:
     """Refuse a state with columns of kinds that no package here adds."""
     kinds = {column["name"]: column["kind"] for column in preprocessing["columns"]}
     kinds |= job["spec"].get("columns", {}).get("kinds", {})
@@ -187,12 +190,12 @@ def _check_kinds(place: Path, job: Mapping[str, Any], preprocessing: Mapping[str
         )
 
 
-def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
+def _parsed(place: str, files: Mapping[str, bytes]) -> FittedState:
     try:
         job: dict[str, Any] = json.loads(files[JOB])
         if job.get("version") not in (1, 2, STATE_VERSION):
             raise DataError(
-                f"{place / JOB} is of version {job.get('version')}, this library applies version {STATE_VERSION}. Fit the "
+                f"{place}/{JOB} is of version {job.get('version')}, this library applies version {STATE_VERSION}. Fit the "
                 f"state again."
             )
         preprocessing: dict[str, Any] = json.loads(files[PREPROCESSING])
@@ -210,7 +213,7 @@ def _parsed(place: Path, files: Mapping[str, bytes]) -> FittedState:
     return FittedState(files, job["fingerprint"], spec, fitted, schema, job["target"])
 
 
-def _refuse_old_texts(place: Path, schema: pa.Schema, fitted: Preprocessing) -> None:
+def _refuse_old_texts(place: str, schema: pa.Schema, fitted: Preprocessing) -> None:
     """Refuse a state whose numeric categories are written as this library no longer writes them."""
     for column in fitted.columns:
         type_ = schema.field(column.name).type

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from emberharmony.backend import backend_report
 from emberharmony.errors import PlanError
+from emberharmony.io.store.address import without_query
 from emberharmony.messages import printable, shortened
 from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.plan import Plan
@@ -126,7 +127,9 @@ def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = Fa
     job = job.with_engine(choice.kind)
     with (
         warnings_shown(),
-        stoppable(f"Stopped. What is done is kept in {job.sink.path}; run {again} again to go on where it stopped."),
+        stoppable(
+            f"Stopped. What is done is kept in {without_query(job.sink.path)}; run {again} again to go on where it stopped."
+        ),
     ):
         if quiet:
             result = run(job, overwrite=overwrite, verify=verify)

@@ -165,8 +165,8 @@ class AnyJob(BaseModel):
         return self.model_copy(update={"runtime": self.runtime.model_copy(update={"engine": kind.name})})
 
     @property
-    def state_folder(self) -> Path | None:
-        """Folder of the fitted state that is applied; ``None`` for a job that fits one."""
+    def state_address(self) -> str | None:
+        """Path or address of the fitted state that is applied; ``None`` for a job that fits one."""
         return None
 
     @property
@@ -197,7 +197,7 @@ class AnyJob(BaseModel):
         return self.engine.is_remote(self.runtime)
 
     def spec_for(self, state: FittedState | None) -> PipelineSpec:
-        """Everything that decides the result; `state` is what `state_folder` holds."""
+        """Everything that decides the result; `state` is what `state_address` holds."""
         raise NotImplementedError
 
     def threads_of(self, workers: int) -> int | None:
@@ -282,9 +282,9 @@ class ApplyJob(AnyJob):
     columns: AppliedColumns = AppliedColumns()
 
     @property
-    def state_folder(self) -> Path:
-        """Folder of the fitted state that is applied."""
-        return Path(self.state)
+    def state_address(self) -> str:
+        """Path or address of the fitted state that is applied."""
+        return self.state
 
     def spec_for(self, state: FittedState | None) -> PipelineSpec:
         """Everything that decides the result: that of the fitted job, for another table."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from emberharmony.io.manifest import MANIFEST, Manifest
 from emberharmony.io.store.access import Access
+from emberharmony.io.store.address import child_address, without_query
 from emberharmony.io.store.base import Store
 
 
@@ -150,12 +151,21 @@ class Sink(Protocol):
         ...
 
 
-def fitted_outputs(path: str) -> tuple[str, str]:
-    """Outputs of every sink: the fitted state and the manifest.
+def output(path: str, manifest: Manifest, folder: str) -> str:
+    """Where a folder of a published result is, as a person reads it.
 
-    Examples
-    --------
-    >>> fitted_outputs("data/result")
-    ('data/result/state', 'data/result/manifest.json')
+    Parameters
+    ----------
+    path : str
+        Path or address of the result.
+    manifest : Manifest
+        Its manifest.
+    folder : str
+        ``features``, ``windows`` or ``state``.
     """
-    return f"{path}/state", f"{path}/{MANIFEST}"
+    return without_query(child_address(path, f"{manifest.root}/{folder}".lstrip("/")))
+
+
+def fitted_outputs(path: str, manifest: Manifest) -> tuple[str, str]:
+    """Outputs of every sink: the fitted state and the manifest."""
+    return output(path, manifest, "state"), without_query(child_address(path, MANIFEST))

@@ -73,6 +73,23 @@ class BucketAddress:
             raise PlanError(f"{without_query(address)!r} has a part '.' or '..', which a bucket does not know. Write it out.")
         return cls(scheme, match["bucket"], key, options)
 
+    @staticmethod
+    def is_within(address: str, folder: str) -> bool:
+        """Whether an address is a prefix of a bucket or lies below it; their options do not matter.
+
+        Examples
+        --------
+        >>> BucketAddress.is_within("s3://lake/out/state", "s3://lake/out?region=eu-west-1")
+        True
+        >>> BucketAddress.is_within("s3://lake/output", "s3://lake/out"), BucketAddress.is_within("data", "s3://lake/out")
+        (False, False)
+        """
+        if not is_bucket(address) or not is_bucket(folder):
+            return False
+        inner, outer = BucketAddress.parse(address), BucketAddress.parse(folder)
+        below = f"{inner.key}/".startswith(f"{outer.key}/") or not outer.key
+        return (inner.scheme, inner.bucket) == (outer.scheme, outer.bucket) and below
+
     @property
     def root(self) -> BucketAddress:
         """The address of the whole bucket."""

@@ -92,6 +92,14 @@ class Bucket:
             for page in obstore.list(self._client, prefix or None, chunk_size=_INFOS_PER_PAGE):
                 yield from map(_info, page)
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Return the names of the folders right below a prefix."""
+        import obstore
+
+        with translated(self._shown(prefix)):
+            found = obstore.list_with_delimiter(self._client, prefix or None)["common_prefixes"]
+        return sorted(folder.rstrip("/").rpartition("/")[2] for folder in found)
+
     def delete(self, keys: Sequence[str] | Iterable[str]) -> None:
         """Remove objects."""
         import obstore

@@ -7,6 +7,7 @@ from pathlib import Path
 from emberharmony.errors import PlanError
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sources.base import Source, StoredFiles
+from emberharmony.io.store.address import child_address, is_bucket, without_query
 from emberharmony.io.store.local_staging import STAGING, VERSIONS
 from emberharmony.io.store.local_target import PUBLISHED
 from emberharmony.io.store.paths import is_within
@@ -14,7 +15,7 @@ from emberharmony.io.store.paths import is_within
 _FUTURE_PARTS = ("features/split=train/part-00000.parquet", "windows/stride=1/split=train/part-00000.parquet")
 
 
-def check_places(sink: Path, source: Source, *, state: Path | None = None) -> None:
+def check_places(sink: Path, source: Source, *, state: str | None = None) -> None:
     """Refuse a job that would read its own result, or write into what it reads or what another job has published.
 
     Parameters
@@ -23,8 +24,8 @@ def check_places(sink: Path, source: Source, *, state: Path | None = None) -> No
         Folder of the result.
     source : Source
         The table that is read.
-    state : Path, optional
-        Folder of the fitted state that is applied.
+    state : str, optional
+        Path or address of the fitted state that is applied.
 
     Raises
     ------
@@ -33,8 +34,8 @@ def check_places(sink: Path, source: Source, *, state: Path | None = None) -> No
     """
     if isinstance(source, StoredFiles):
         check_files(str(sink), source)
-    if state is not None:
-        _check_state(sink, state)
+    if state is not None and not is_bucket(state):
+        _check_state(sink, Path(state))
     for folder in (sink.resolve(), *sink.resolve().parents):
         if folder.name in (*PUBLISHED, STAGING, VERSIONS) and _is_result(folder.parent):
             raise PlanError(
@@ -61,12 +62,13 @@ def check_files(sink: str, source: StoredFiles) -> None:
     inside = source.file_within(sink)
     if inside is not None:
         raise PlanError(
-            f"The source {inside} lies inside sink.path, {sink}. Choose a folder that holds nothing of the source."
+            f"The source {inside} lies inside sink.path, {without_query(sink)}. Choose a folder that holds nothing of the "
+            f"source."
         )
-    if any(source.would_read(f"{sink}/{part}") for part in _FUTURE_PARTS):
+    if any(source.would_read(child_address(sink, part)) for part in _FUTURE_PARTS):
         raise PlanError(
-            f"sink.path is {sink}, and source.path takes in what lies there: the next run would read this one's result. "
-            f"Choose a folder outside of the source."
+            f"sink.path is {without_query(sink)}, and source.path takes in what lies there: the next run would read this "
+            f"one's result. Choose a folder outside of the source."
         )
 
 

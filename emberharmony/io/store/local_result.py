@@ -43,7 +43,7 @@ class LocalResult:
         """The published files."""
         return LocalStore(self.folder)
 
-    def check_apart(self, source: Source, *, state: Path | None = None) -> None:
+    def check_apart(self, source: Source, *, state: str | None = None) -> None:
         """Refuse a job whose result, source and applied state are within each other."""
         check_places(self.folder, source, state=state)
 

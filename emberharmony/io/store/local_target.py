@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from emberharmony.errors import DataError, TerminalError
-from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest, read_manifest
+from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest, damaged_result, other_result, read_manifest
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.local import LocalStore, file_hash
 from emberharmony.io.store.local_staging import REPLACES, STAGING, VERSIONS, staged_runs
@@ -69,10 +69,7 @@ def check_target(
             _check_published(sink, manifest, verify=verify)
             return manifest
         if manifest is not None and not accumulates:
-            raise DataError(
-                f"{sink} holds the result of another job or of other data (fingerprint {manifest.fingerprint}, this one is "
-                f"{fingerprint}). Choose another `sink.path`, or replace it with --overwrite."
-            )
+            raise other_result(str(sink), manifest, fingerprint)
     refuse_foreign(sink, folders)
     return None
 
@@ -165,11 +162,7 @@ def _refuse_links(sink: Path) -> None:
 def _check_published(sink: Path, manifest: Manifest, *, verify: bool) -> None:
     found = damaged_files(sink, manifest.files, verify=verify)
     if found:
-        more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
-        raise DataError(
-            f"{sink} holds this result, and it was damaged since it was published: {', '.join(found[:_SHOWN])}{more} "
-            f"{'is' if len(found) == 1 else 'are'} missing or changed. Publish it again with --overwrite."
-        )
+        raise damaged_result(str(sink), found)
 
 
 def damaged_files(sink: Path, files: Sequence[FileRecord], *, verify: bool) -> list[str]:

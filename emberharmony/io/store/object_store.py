@@ -21,7 +21,7 @@ _ATTEMPTS = 3
 """How often a conditional write whose answer was lost is looked for, and written again."""
 _SPOOLED_BYTES = 8 * 2**20
 """Files up to this size are uploaded from memory, larger ones from a temporary file that has no name."""
-_WHOLE_BYTES = 4 * 2**20
+WHOLE_BYTES = 4 * 2**20
 """Files up to this size are read by one request."""
 _READ_BYTES = 2**20
 
@@ -71,7 +71,7 @@ class ObjectStore(Store):
         info = self.objects.info(self._key(file))
         if info is None:
             raise self._missing(file)
-        if info.n_bytes <= _WHOLE_BYTES:
+        if info.n_bytes <= WHOLE_BYTES:
             yield cast(BufferedIOBase, io.BytesIO(self.get(file)))
             return
         with BufferedReader(ObjectFile(self.objects, info), _READ_BYTES) as handle:

@@ -80,6 +80,10 @@ class Objects(Protocol):
         """Yield the objects whose keys begin with the path `prefix`, in the order of their keys."""
         ...
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Return the names of the folders right below a prefix, sorted."""
+        ...
+
     def delete(self, keys: Sequence[str] | Iterable[str]) -> None:
         """Remove objects; keys without an object are passed over."""
         ...

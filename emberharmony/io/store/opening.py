@@ -6,33 +6,46 @@ from collections.abc import Collection
 from pathlib import Path
 
 from emberharmony.io.store.access import Access
+from emberharmony.io.store.address import BucketAddress, is_bucket
 from emberharmony.io.store.base import Store
+from emberharmony.io.store.bucket import Bucket
 from emberharmony.io.store.local import LocalStore
 from emberharmony.io.store.local_result import LocalResult
 from emberharmony.io.store.local_target import PUBLISHED
+from emberharmony.io.store.object_result import ObjectResult, result_prefix
+from emberharmony.io.store.object_store import ObjectStore
 from emberharmony.io.store.paths import checked_path
+from emberharmony.io.store.published_objects import PublishedObjects
 from emberharmony.io.store.result import Result
 
 
 def open_store(place: str | Path) -> Store:
-    """Return the store of a place; nothing is made before it is written to.
+    """Return the files that are published at a place; nothing is made before it is written to.
 
     Raises
     ------
     PlanError
-        If the place is an address that no store serves, such as one in a bucket.
+        If the place is neither a path nor the address of a bucket.
 
     Examples
     --------
-    >>> open_store("gs://bucket/result")
+    >>> open_store("gs://bucket/result").address
+    'gs://bucket/result'
+    >>> open_store("ftp://host/result")
     Traceback (most recent call last):
-    emberharmony.errors.PlanError: 'gs://bucket/result' is an address of another store (gs://). Only paths on this machine ...
+    emberharmony.errors.PlanError: 'ftp://host/result' is an address of another store (ftp://). ...
     """
+    if is_bucket(str(place)):
+        address = BucketAddress.parse(str(place))
+        return PublishedObjects(Bucket(address), address)
     return LocalStore(Path(checked_path(str(place))))
 
 
 def open_staged(address: str) -> Store:
     """Return the store of a staged run, by the address that its reference carries. It has to exist, and is not made again."""
+    if is_bucket(address):
+        prefix = BucketAddress.parse(address)
+        return ObjectStore(Bucket(prefix), prefix)
     root = Path(address)
     return LocalStore(root, within=root.parent.parent)
 
@@ -43,13 +56,19 @@ def result_at(place: str | Path, access: Access = "private", *, elsewhere: Colle
     Raises
     ------
     PlanError
-        If the place is an address that no store serves, such as one in a bucket.
+        If the place is neither a path nor the address of a bucket.
     """
+    if is_bucket(str(place)):
+        address = BucketAddress.parse(str(place))
+        return ObjectResult(Bucket(address), address)
     return LocalResult(Path(checked_path(str(place))), access, _committed(elsewhere))
 
 
 def result_of(run: Store, *, elsewhere: Collection[str] = ()) -> Result:
     """Return the result for which a run is staged, whose folders `elsewhere` a sink publishes."""
+    if is_bucket(run.address):
+        prefix = result_prefix(run)
+        return ObjectResult(Bucket(prefix), prefix)
     return LocalResult(Path(run.address).parent.parent, folders=_committed(elsewhere))
 
 

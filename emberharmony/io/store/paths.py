@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote
 
 from emberharmony.errors import PlanError
+from emberharmony.io.store.address import BucketAddress, is_bucket, without_query
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 _FILE_URL = re.compile(r"file:(//(localhost)?)?/(?!/)", re.IGNORECASE)
@@ -36,9 +38,9 @@ def checked_path(path: str, *, key: str = "") -> str:
     'data/flights.parquet'
     >>> checked_path("file:///data/my%20flights.parquet")
     '/data/my flights.parquet'
-    >>> checked_path("gs://bucket/flights.parquet", key="source.path")
+    >>> checked_path("ftp://host/flights.parquet", key="source.path")
     Traceback (most recent call last):
-    emberharmony.errors.PlanError: source.path: 'gs://bucket/flights.parquet' is an address of another store (gs://). Only ...
+    emberharmony.errors.PlanError: source.path: 'ftp://host/flights.parquet' is an address of another store (ftp://). ...
     """
     reason = _refused(path)
     if reason:
@@ -47,19 +49,36 @@ def checked_path(path: str, *, key: str = "") -> str:
 
 
 def checked_folder(path: str, *, key: str = "") -> str:
-    """Return the path of a folder that a job gets for itself.
+    """Return the path or the address of a folder that a job gets for itself.
 
     Raises
     ------
     PlanError
-        If it is no path of this machine, or the root of its file system.
+        If it is neither a path of this machine nor a prefix of a bucket, or is the root of its file system.
+
+    Examples
+    --------
+    >>> checked_folder("S3://lake/features/"), checked_folder("file:///data/features")
+    ('s3://lake/features', '/data/features')
     """
+    if is_bucket(path):
+        with _of_setting(key):
+            return str(BucketAddress.parse(path))
     path = checked_path(path, key=key)
     resolved = Path(path).resolve()
     if resolved == resolved.parent:
         reason = f"{path!r} is the root of the file system; give a folder of its own."
         raise PlanError(f"{key}: {reason}" if key else reason)
     return path
+
+
+@contextmanager
+def _of_setting(key: str) -> Iterator[None]:
+    """Begin an error of the block with the setting that it is about."""
+    try:
+        yield
+    except PlanError as error:
+        raise PlanError(f"{key}: {error}" if key else str(error)) from None
 
 
 class _CheckedFolder:
@@ -72,7 +91,7 @@ class _CheckedFolder:
 
 
 Folder = Annotated[str, _CheckedFolder()]
-"""Path of a folder in a job, in which ``~`` is the user's home: no shell has looked at a job file."""
+"""Path or address of a folder in a job, in which ``~`` is the user's home: no shell has looked at a job file."""
 
 
 def is_within(path: Path, folder: Path) -> bool:
@@ -100,8 +119,8 @@ def _refused(path: str) -> str:
     scheme = _SCHEME.match(path)
     if scheme and not _FILE_URL.match(path):
         return (
-            f"{path!r} is an address of another store ({scheme[1].lower()}://). Only paths on this machine are supported: "
-            f"mount or copy what is there, and give its path."
+            f"{without_query(path)!r} is an address of another store ({scheme[1].lower()}://). Give a path of this machine, "
+            f"or an address that begins with s3://, gs:// or az://."
         )
     if not path.strip():
         return "the path is empty."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol
 
 from emberharmony.io.manifest import Manifest
@@ -26,7 +25,7 @@ class Result(Protocol):
         """The published files."""
         ...
 
-    def check_apart(self, source: Source, *, state: Path | None = None) -> None:
+    def check_apart(self, source: Source, *, state: str | None = None) -> None:
         """Refuse a job whose result, source and applied state are within each other.
 
         Raises

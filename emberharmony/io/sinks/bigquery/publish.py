@@ -178,7 +178,7 @@ class BigQuerySink:
         spec = self._spec
         tables = ("features", *(f"windows_stride_{stride}" for stride in manifest.strides), "runs")
         names = [f"{spec.dataset}.{spec.prefix}{table}" for table in tables] if manifest.holds_rows else []
-        return (*names, *fitted_outputs(spec.path))
+        return (*names, *fitted_outputs(spec.path, manifest))
 
     def _nonce(self, run: Store) -> str:
         """Key that differs between publications of the same content, but not between attempts of one publication."""

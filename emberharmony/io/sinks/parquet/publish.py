@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from emberharmony.io.manifest import Manifest
-from emberharmony.io.sinks.base import fitted_outputs
+from emberharmony.io.sinks.base import fitted_outputs, output
 from emberharmony.io.sinks.parquet.spec import ParquetSinkSpec
 from emberharmony.io.store.base import Store
 
@@ -64,6 +64,6 @@ class ParquetSink:
     def outputs(self, manifest: Manifest) -> tuple[str, ...]:
         """Folders and files of a published result."""
         path = self._spec.path
-        features = [f"{path}/features"] if manifest.holds_rows else []
-        windows = [f"{path}/windows"] if manifest.holds_rows and manifest.strides else []
-        return (*features, *windows, *fitted_outputs(path))
+        features = [output(path, manifest, "features")] if manifest.holds_rows else []
+        windows = [output(path, manifest, "windows")] if manifest.holds_rows and manifest.strides else []
+        return (*features, *windows, *fitted_outputs(path, manifest))

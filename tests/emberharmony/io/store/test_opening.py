@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emberharmony.errors import PlanError, TerminalError
+from emberharmony.io.store.address import child_address
 from emberharmony.io.store.opening import open_staged, open_store, result_at, result_of
 
 
@@ -17,10 +18,18 @@ def test_a_folder_is_a_store(tmp_path):
 
 
 @pytest.mark.parametrize("opened", [open_store, result_at])
-@pytest.mark.parametrize("place", ["gs://bucket/result", "s3://bucket", "abfss://x@y/z"])
+@pytest.mark.parametrize("place", ["ftp://host/result", "http://bucket", "abfss://x@y/z"])
 def test_a_place_that_no_store_serves_is_refused(opened, place):
     with pytest.raises(PlanError, match="is an address of another store"):
         opened(place)
+
+
+@pytest.mark.parametrize("address", ["s3://lake/out?region=eu-west-1", "gs://lake/out", "az://lake/out"])
+def test_a_bucket_is_reached_when_it_is_used_and_not_before(address):
+    assert open_store(address).address == address
+    assert result_at(address).address == address.partition("?")[0]
+    run = open_staged(child_address(address, ".versions/x"))
+    assert str(result_of(run).prefix) == address
 
 
 def test_a_staged_run_leads_to_its_result(tmp_path):

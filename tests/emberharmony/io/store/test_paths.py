@@ -8,9 +8,7 @@ from emberharmony.errors import PlanError
 from emberharmony.io.store.paths import checked_folder, checked_path, is_within
 
 URLS = [
-    "gs://b/x",
-    "s3://b/x.parquet",
-    "az://c/x",
+    "ftp://b/x",
     "abfss://c@a/x",
     "file://host/x",
     "HTTPS://h/x",
@@ -28,6 +26,12 @@ def test_addresses_of_other_stores_are_refused(check, url):
 @pytest.mark.parametrize("url", ["file:///tmp/a%20b/%C3%BC", "file:/tmp/a b/ü", "FILE://localhost/tmp/a%20b/ü"])
 def test_a_file_url_is_a_path(url):
     assert checked_path(url) == checked_folder(url) == "/tmp/a b/ü"
+
+
+def test_a_folder_may_be_a_prefix_of_a_bucket():
+    assert checked_folder("S3A://lake/a//b/?region=x") == "s3://lake/a/b?region=x"
+    with pytest.raises(PlanError, match=r"^sink\.path: .* Credentials have no place in an address"):
+        checked_folder("s3://lake/a?token=x", key="sink.path")
 
 
 @pytest.mark.parametrize("path", ["data/x", "/data/x", "./s3:x", "a=b/c:d", "odd:name", "C:/x", "Ünïcode/ü"])

@@ -18,8 +18,15 @@ SINK = ParquetSink(ParquetSinkSpec("out"))
     [(True, {"1": None}, ["features", "windows"]), (True, {}, ["features"]), (False, {"1": None}, [])],
 )
 def test_outputs(holds_rows, strides, folders):
-    manifest = SimpleNamespace(holds_rows=holds_rows, strides=strides)
+    manifest = SimpleNamespace(holds_rows=holds_rows, strides=strides, root="")
     assert SINK.outputs(manifest) == tuple(f"out/{name}" for name in [*folders, "state", "manifest.json"])
+
+
+def test_outputs_in_a_bucket_are_those_of_the_version():
+    sink = ParquetSink(ParquetSinkSpec("s3://lake/out?region=eu-west-1"))
+    manifest = SimpleNamespace(holds_rows=True, strides={}, root=".versions/a")
+    folders = ("s3://lake/out/.versions/a/features", "s3://lake/out/.versions/a/state")
+    assert sink.outputs(manifest) == (*folders, "s3://lake/out/manifest.json")
 
 
 def test_columns_and_values_of_every_type_are_taken():

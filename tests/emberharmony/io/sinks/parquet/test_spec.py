@@ -15,7 +15,7 @@ def test_results_are_private_unless_a_job_says_otherwise():
 
 
 @pytest.mark.parametrize(
-    "sink", [{"path": "gs://bucket/out"}, {"path": ""}, {"path": "out", "mode": "everybody"}, {"path": "out", "folder": "x"}]
+    "sink", [{"path": "ftp://host/out"}, {"path": ""}, {"path": "out", "mode": "everybody"}, {"path": "out", "folder": "x"}]
 )
 def test_what_is_no_sink_is_refused_with_the_job(sink):
     with pytest.raises(PlanError, match="sink"):

@@ -1,0 +1,369 @@
+"""A result in a bucket: one prefix for each version, and a manifest that names the current one.
+
+Workers write parts once, under the prefix of their run, which is the version's own prefix later: nothing is copied or renamed.
+The commit is one conditional write of the manifest. What a run needed besides its parts is removed after that.
+
+    out/manifest.json                          names the current version
+    out/.lease.json                            which run may publish here
+    out/.versions/<run>/run.json               what the run was told, and what it may replace
+    out/.versions/<run>/manifest.json          its work is done, and it is going to be published
+    out/.versions/<run>/published.json         it was published
+    out/.versions/<run>/features/split=train/part-00000-<hash>.parquet
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from emberharmony.errors import DamagedError, DataError, PlanError, TerminalError
+from emberharmony.io.manifest import (
+    KEEP_VERSIONS,
+    MANIFEST,
+    PUBLISHED_TO,
+    Manifest,
+    damaged_result,
+    file_names,
+    other_result,
+    read_manifest,
+)
+from emberharmony.io.sources.base import Source, StoredFiles
+from emberharmony.io.store.address import BucketAddress, without_query
+from emberharmony.io.store.base import ETag, FileRecord, Store
+from emberharmony.io.store.lease import Lease, Timing, check_held, leased
+from emberharmony.io.store.local_places import check_files
+from emberharmony.io.store.object_snapshot import VERSIONS, open_object_snapshot
+from emberharmony.io.store.object_store import ObjectStore
+from emberharmony.io.store.objects import Objects
+from emberharmony.io.store.published_objects import PublishedObjects
+from emberharmony.io.store.snapshot import Leftover, Snapshot, Version
+
+RUN = "run.json"
+PUBLISHED = "published.json"
+
+_RUN_NAME = re.compile(r"[0-9a-f]{16}-\d+-[0-9a-f]{8}-[0-9a-f]{8}")
+
+
+@dataclass
+class ObjectResult:
+    """A prefix of a bucket; see the protocol `emberharmony.io.store.result.Result`."""
+
+    objects: Objects
+    prefix: BucketAddress
+    timing: Timing = field(default_factory=Timing)
+    _lease: Lease | None = None
+
+    @property
+    def address(self) -> str:
+        """Address of the prefix, for messages."""
+        return self.prefix.shown
+
+    @property
+    def published(self) -> Store:
+        """The published files: those of the version that is current when the first is read."""
+        return PublishedObjects(self.objects, self.prefix)
+
+    def check_apart(self, source: Source, *, state: str | None = None) -> None:
+        """Refuse a job whose result, source and applied state are within each other."""
+        if isinstance(source, StoredFiles):
+            check_files(str(self.prefix), source)
+        if state is not None and BucketAddress.is_within(state, str(self.prefix)):
+            raise PlanError(
+                f"sink.path is {self.address}, and the state that is applied is in {without_query(state)}: the result would "
+                f"replace what fitted it. Choose another folder."
+            )
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Hold the lease of the prefix; it is renewed meanwhile."""
+        with leased(self._store, self.timing) as self._lease:
+            yield
+        self._lease = None
+
+    def find(self, fingerprint: str, *, overwrite: bool, accumulates: bool = False, verify: bool = False) -> Manifest | None:
+        """Return the manifest if exactly this result is published."""
+        published = self.published
+        self._refuse_foreign(published)
+        if overwrite or self._may_replace(fingerprint):
+            return None
+        manifest = read_manifest(published)
+        if manifest is None:
+            return None
+        if manifest.fingerprint == fingerprint:
+            damaged = self._damaged(manifest, verify=verify)
+            if damaged:
+                raise damaged_result(self.address, damaged)
+            return manifest
+        if not accumulates:
+            raise other_result(self.address, manifest, fingerprint)
+        return None
+
+    def recover(self, *, fingerprint: str) -> None:
+        """Do nothing: a commit is one write, so none was killed in the middle."""
+
+    def address_of_run(self, name: str) -> str:
+        """Address of the prefix in which a run is staged: that of an interrupted run of the same name, if there is one."""
+        unfinished = [run for run in self._unfinished() if run.startswith(f"{name}-")]
+        return str(self.prefix / f"{VERSIONS}/{unfinished[0] if unfinished else name}")
+
+    def stage(self, name: str, *, discard: bool = False) -> Store:
+        """Find the prefix of an interrupted run, or make a new one; with `discard`, an interrupted one is removed."""
+        unfinished = [run for run in self._unfinished() if run.startswith(f"{name}-")]
+        if discard:
+            for run in unfinished:
+                self._remove(run)
+            unfinished = []
+        store = self._version(unfinished[0] if unfinished else f"{name}-{uuid.uuid4().hex[:8]}")
+        earlier = store.read_with_etag(RUN)
+        current = self._store.read_with_etag(MANIFEST)
+        note = {
+            "replaces": current[1] if current else None,
+            "may_replace": discard or bool(earlier and json.loads(earlier[0])["may_replace"]),
+            "lease": self._lease.token if self._lease else None,
+        }
+        store.write_json(RUN, note)
+        return store
+
+    def staged(self, fingerprint: str, file: str) -> Sequence[Store]:
+        """Return the staged runs of a job that have this file; those in which it is newest come first."""
+        found = []
+        for run in self._unfinished():
+            info = self.objects.info((self.prefix / f"{VERSIONS}/{run}/{file}").key)
+            if run.startswith(f"{fingerprint}-") and info is not None:
+                found.append((info.modified, run))
+        return [self._version(run) for _, run in sorted(found, key=lambda pair: str(pair[0]), reverse=True)]
+
+    def check_replaceable(self) -> None:
+        """Raise if a manifest is here that no run wrote."""
+        self._refuse_foreign(self.published)
+
+    def check_staged(self, run: Store, manifest: Manifest) -> None:
+        """Compare the sizes of a run's files with those in its manifest; their names hold their hashes."""
+        sizes = self._sizes(_name_of(run))
+        damaged = [file for file in manifest.files if sizes.get(file.kept_as) != file.n_bytes]
+        if damaged:
+            run.delete(MANIFEST)
+            raise DamagedError(
+                f"{len(damaged)} staged files are missing, such as {run.address_of(damaged[0])}; nothing was published.",
+                damaged[0].kept_as,
+            )
+
+    def commit(self, run: Store, manifest: Manifest) -> None:
+        """Let the manifest name this run, if it still names the version that the run was to replace."""
+        name, note, store = _name_of(run), run.read_json(RUN), self._store
+        root = f"{VERSIONS}/{name}"
+        current = self._current()
+        if _root_of(current) != root:
+            if note["lease"] is not None:
+                check_held(store, note["lease"])
+            self._note_published(current)
+            content = _json(replace(manifest, root=root).to_json())
+            if not self._written(content, note["replaces"]):
+                raise TerminalError(
+                    f"Another run has published to {self.address} since this one began; nothing was published by this run. "
+                    f"Run the same command again."
+                )
+        self._note_published(f'{{"root": "{root}"}}'.encode())
+
+    def tidy(self, *, fingerprint: str = "") -> None:
+        """Remove what runs have left here, all of them or those of one job, and versions that are not to be kept."""
+        current = self._current()
+        root, note = _root_of(current), self._note(_root_of(current))
+        self._note_published(current)
+        self._remove_working_files(current)
+        if self._may_remove(note):
+            for run in self._unfinished():
+                if run.startswith(fingerprint):
+                    self._remove(run)
+            for version in self._earlier()[_fields(current).get("keep_versions", KEEP_VERSIONS) :]:
+                self._remove(version)
+        if root:
+            self._store.delete(f"{root}/{RUN}")  # last: as long as it is there, this has to be done
+
+    def versions(self) -> Sequence[Version]:
+        """Return the published result and the earlier ones that are kept, newest first."""
+        root = _root_of(self._current())
+        names = [*([root.rpartition("/")[2]] if root else []), *self._earlier()]
+        return [self._described(name, is_current=root == f"{VERSIONS}/{name}") for name in names]
+
+    def snapshot(self, version: str | None = None) -> Snapshot:
+        """Open the published result for reading, or the version of that name."""
+        known = [found.name for found in self.versions()] if version is not None else []
+        return open_object_snapshot(self.objects, self.prefix, version, known=known)
+
+    def leftovers(self, *, keep: int) -> Sequence[Leftover]:
+        """Return what could be removed if `keep` earlier results are to stay."""
+        found = dict.fromkeys(self._unfinished(), "interrupted run")
+        found |= dict.fromkeys(self._earlier()[keep:], "earlier result")
+        return [self._measured(name, what) for name, what in found.items()]
+
+    def remove(self, leftovers: Iterable[Leftover]) -> None:
+        """Remove leftovers, and nothing else."""
+        removable = {f"{VERSIONS}/{name}" for name in (*self._unfinished(), *self._earlier())}
+        for leftover in leftovers:
+            if leftover.name in removable:
+                self._remove(leftover.name.rpartition("/")[2])
+
+    def has_leftovers(self) -> bool:
+        """Whether there is an unfinished run, or a published one whose working files were not removed."""
+        root = _root_of(self._current())
+        return bool(root and self._store.exists(f"{root}/{RUN}")) or bool(self._unfinished())
+
+    @property
+    def _store(self) -> ObjectStore:
+        return ObjectStore(self.objects, self.prefix)
+
+    def _version(self, name: str) -> ObjectStore:
+        return ObjectStore(self.objects, self.prefix / f"{VERSIONS}/{name}")
+
+    def _folders(self) -> list[str]:
+        return [name for name in self.objects.folders((self.prefix / VERSIONS).key) if _RUN_NAME.fullmatch(name)]
+
+    def _current(self) -> bytes:
+        """The published manifest; empty if there is none."""
+        found = self._store.read_with_etag(MANIFEST)
+        return found[0] if found is not None else b""
+
+    def _unfinished(self) -> list[str]:
+        """Names of the runs that were not published."""
+        root = _root_of(self._current())
+        return [name for name in self._folders() if root != f"{VERSIONS}/{name}" and not self._version(name).exists(PUBLISHED)]
+
+    def _earlier(self) -> list[str]:
+        """Names of the versions that were published and replaced, newest first."""
+        root, marked = _root_of(self._current()), []
+        for name in self._folders():
+            marker = self._version(name).read_with_etag(PUBLISHED)
+            if marker is not None and root != f"{VERSIONS}/{name}":
+                marked.append((str(_fields(marker[0]).get("published")), name))
+        return [name for _, name in sorted(marked, reverse=True)]
+
+    def _described(self, name: str, *, is_current: bool) -> Version:
+        found = self._version(name).read_with_etag(MANIFEST)
+        fields = _fields(found[0] if found else b"")
+        n_bytes = sum(int(file["n_bytes"]) for file in fields.get("files", ()))
+        return Version(name, str(fields.get("created", "")), str(fields.get("fingerprint", "")), n_bytes, is_current)
+
+    def _measured(self, name: str, what: str) -> Leftover:
+        infos = list(self.objects.list((self.prefix / f"{VERSIONS}/{name}").key))
+        newest = max((info.modified for info in infos if info.modified), default=None)
+        modified = newest.astimezone(UTC).isoformat(timespec="seconds") if newest else ""
+        return Leftover(f"{VERSIONS}/{name}", what, sum(info.n_bytes for info in infos), modified)
+
+    def _may_replace(self, fingerprint: str) -> bool:
+        """Whether a run of this job was interrupted while it published, or while it was to replace what is here."""
+        for name in self._unfinished():
+            if name.startswith(f"{fingerprint}-"):
+                run = self._version(name)
+                note = run.read_with_etag(RUN)
+                if run.exists(MANIFEST) or (note is not None and json.loads(note[0])["may_replace"]):
+                    return True
+        return False
+
+    def _note(self, root: str) -> dict[str, Any]:
+        """What a run was told, as long as its working files are there."""
+        found = self._store.read_with_etag(f"{root}/{RUN}") if root else None
+        return dict(json.loads(found[0])) if found else {}
+
+    def _may_remove(self, note: Mapping[str, Any]) -> bool:
+        """Whether nobody but this run is at work here."""
+        token = self._lease.token if self._lease else note.get("lease")
+        if token is None:
+            return False
+        try:
+            check_held(self._store, token)
+        except TerminalError:
+            return False
+        return True
+
+    def _refuse_foreign(self, published: Store) -> None:
+        if not published.exists(MANIFEST):
+            return
+        try:
+            data = published.read_json(MANIFEST)
+        except ValueError:
+            data = None
+        if not isinstance(data, dict) or not {"fingerprint", "files"} <= data.keys():
+            raise DataError(
+                f"{self.address} holds files that no run of emberharmony published there: {MANIFEST}. They are never "
+                f"replaced. Move them away, or choose another `sink.path`."
+            )
+
+    def _written(self, content: bytes, replaces: str | None) -> bool:
+        """Write the manifest, if it is in the state that was seen when the run was staged."""
+        if replaces is None:
+            return self._store.put_if_absent(MANIFEST, content)
+        return self._store.replace_if_unchanged(MANIFEST, content, ETag(replaces)) is not None
+
+    def _note_published(self, manifest: bytes) -> None:
+        """Mark the version of a manifest as published."""
+        root = _root_of(manifest)
+        if root:
+            self._store.put_if_absent(
+                f"{root}/{PUBLISHED}", _json({"published": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"})
+            )
+
+    def _remove_working_files(self, manifest: bytes) -> None:
+        """Remove what is not part of a published version: receipts, statistics, and parts that lost to another worker's."""
+        root = _root_of(manifest)
+        if not root or not self._store.exists(f"{root}/{RUN}"):
+            return
+        kept = {*file_names(manifest).values(), *(f"{root}/{name}" for name in (MANIFEST, PUBLISHED, PUBLISHED_TO, RUN))}
+        start = len(self.prefix.key) + 1 if self.prefix.key else 0
+        infos = self.objects.list((self.prefix / root).key)
+        self.objects.delete([info.key for info in infos if info.key[start:] not in kept])
+
+    def _remove(self, name: str) -> None:
+        """Remove a run or a version: first what makes it look complete, last what tells that it was published."""
+        prefix = (self.prefix / f"{VERSIONS}/{name}").key
+        first, last = f"{prefix}/{MANIFEST}", f"{prefix}/{PUBLISHED}"
+        keys = [info.key for info in self.objects.list(prefix)]
+        for some in ([first], [key for key in keys if key not in (first, last)], [last]):
+            self.objects.delete(some)
+
+    def _damaged(self, manifest: Manifest, *, verify: bool) -> list[str]:
+        sizes = self._sizes(manifest.root.rpartition("/")[2])
+        damaged = [file for file in manifest.files if sizes.get(file.kept_as) != file.n_bytes]
+        if verify:
+            damaged += [file for file in manifest.files if file not in damaged and not self._hashes(manifest, file)]
+        return [file.name for file in damaged]
+
+    def _hashes(self, manifest: Manifest, file: FileRecord) -> bool:
+        return self._store.sha256(manifest.file_name(file)) == file.sha256
+
+    def _sizes(self, name: str) -> dict[str, int]:
+        prefix = (self.prefix / f"{VERSIONS}/{name}").key
+        return {info.key[len(prefix) + 1 :]: info.n_bytes for info in self.objects.list(prefix)}
+
+
+def result_prefix(run: Store) -> BucketAddress:
+    """Return the prefix of the result for which a run is staged."""
+    address = BucketAddress.parse(run.address)
+    return BucketAddress(address.scheme, address.bucket, "/".join(address.key.split("/")[:-2]), address.options)
+
+
+def _name_of(run: Store) -> str:
+    return BucketAddress.parse(run.address).key.rpartition("/")[2]
+
+
+def _root_of(manifest: bytes) -> str:
+    return str(_fields(manifest).get("root", ""))
+
+
+def _fields(content: bytes) -> dict[str, Any]:
+    """A JSON object; nothing of what is none."""
+    try:
+        data = json.loads(content)
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _json(content: object) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n").encode()
