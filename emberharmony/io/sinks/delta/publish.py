@@ -181,7 +181,7 @@ class DeltaSink:
         """Tables, folder and file of a published result."""
         path = self._spec.path
         names = ["features", *map(table_of_windows, manifest.strides)] if manifest.holds_rows else []
-        return (*(child_address(path, name) for name in names), *fitted_outputs(path))
+        return (*(child_address(path, name) for name in names), *fitted_outputs(path, manifest))
 
     @property
     def _tables(self) -> Store:
