@@ -19,7 +19,7 @@ from emberharmony.arrow import tick_resolution, tick_unit, ticks, ticks_of
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.sources.base import RowGroups, Source
-from emberharmony.pipeline.layout import Layout, sorted_layout, stored_layout
+from emberharmony.pipeline.layout import Layout, check_entities, sorted_layout, stored_layout
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import LAST_TICK, Chunk, TimeBucket, cut_rows, cut_times, time_at_rank
 from emberharmony.stats.key_counts import KeyCounts
@@ -213,11 +213,4 @@ def _check(found: KeyScan, columns: ColumnSpec) -> None:
             f"{found.n_null:,} rows have no time in {columns.time!r}, so they have no place in the order of their series. Set "
             f"`columns: {{null_time: drop}}` to leave them out, or fill them in the source."
         )
-    if not found.runs.n_rows:
-        raise DataError(f"The time column {columns.time!r} holds no time in any of its rows.")
-    if found.n_entities_null == found.runs.n_rows:
-        names = ", ".join(columns.entities)
-        raise DataError(
-            f"The entity {names} is null in every row, so all rows would be one series. Name another column in "
-            f"`columns.entity`, or leave it out."
-        )
+    check_entities(columns, n_rows=found.runs.n_rows, n_null=found.n_entities_null)

@@ -29,7 +29,7 @@ from emberharmony.pipeline.spec import pinned
 from emberharmony.pipeline.split_checks import check_method
 from emberharmony.pipeline.stages import PUBLISH, Stage, stages_of
 from emberharmony.pipeline.staging import stage_plan, staged_chunk_rows
-from emberharmony.pipeline.state import FittedState, read_state
+from emberharmony.pipeline.state import FittedState, read_state, roles_in
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.resident import release_memory
 from emberharmony.threads import compute_threads, limit_compute_threads
@@ -234,7 +234,7 @@ def _planned(job: Job) -> PlannedJob:
     spec = job.spec_for(state)
     if state is None:
         check_method(spec)  # before a query is materialised
-    spec = pinned(spec)
+    spec = pinned(spec, (lambda schema: roles_in(state, schema)) if state else None)
     plan = _in_staged_chunks(
         job, lambda resources: plan_apply(state, spec, resources) if state else make_plan(spec, resources)
     )

@@ -24,7 +24,7 @@ from emberharmony.planning.chunks import (
 )
 from emberharmony.typing import IntArray
 
-_COUNTS_AT_ONCE = 8  # queries at a time for the rows of crowded times
+COUNTS_AT_ONCE = 8  # queries at a time for the rows of crowded times
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def sorted_layout(source: Source, columns: ColumnSpec, chunk_rows: int) -> Layou
     order = source.order(columns.time)
     assert order is not None
     span = source.time_range(order.column)
-    _check_nulls(order.column, span, columns)
-    buckets = _buckets(source, order, span, chunk_rows)
+    check_nulls(order.column, span, columns)
+    buckets = counted_buckets(source, order, span, chunk_rows)
     n_shared = least_shared(buckets, resolution=order.resolution) if columns.time else 0
     buckets = _with_ties_counted(source, order, buckets, chunk_rows)
 
@@ -115,7 +115,14 @@ def _no_time(rank: int) -> int:
     raise AssertionError(f"A table without times has none at rank {rank}.")
 
 
-def _check_nulls(by: str, span: TimeRange, columns: ColumnSpec) -> None:
+def check_nulls(by: str, span: TimeRange, columns: ColumnSpec) -> None:
+    """Refuse rows without a time or key, unless they may be left out.
+
+    Raises
+    ------
+    DataError
+        If there are some.
+    """
     if span.n_null and columns.time is None:
         raise DataError(
             f"The key {by!r} is null in {span.n_null:,} rows, which have no place in its order; choose another key."
@@ -127,8 +134,26 @@ def _check_nulls(by: str, span: TimeRange, columns: ColumnSpec) -> None:
         )
 
 
-def _buckets(source: TimeCounts, order: RowOrder, span: TimeRange, chunk_rows: int) -> list[TimeBucket]:
-    """Count rows by what orders them, finely enough to fill chunks to fifteen sixteenths."""
+def check_entities(columns: ColumnSpec, *, n_rows: int, n_null: int) -> None:
+    """Refuse an entity that is null in all rows.
+
+    Raises
+    ------
+    DataError
+        If `n_null` rows of `n_rows`, without any entity, are all.
+    """
+    if not n_rows:
+        raise DataError(f"The time column {columns.time!r} holds no time in any of its rows.")
+    if n_null == n_rows:
+        names = ", ".join(columns.entities)
+        raise DataError(
+            f"The entity {names} is null in every row, so all rows would be one series. Name another column in "
+            f"`columns.entity`, or leave it out."
+        )
+
+
+def counted_buckets(source: TimeCounts, order: RowOrder, span: TimeRange, chunk_rows: int) -> list[TimeBucket]:
+    """Return the rows counted by what orders them, finely enough to fill chunks to fifteen sixteenths."""
     fine = time_buckets(
         lambda start, width, n_buckets: source.count_times(order.column, start, width, n_buckets),
         span.first,
@@ -146,7 +171,7 @@ def _with_ties_counted(source: Source, order: RowOrder, buckets: list[TimeBucket
     if then is None:
         return buckets
     crowded = [bucket for bucket in buckets if bucket.n_rows > chunk_rows]
-    with ThreadPoolExecutor(_COUNTS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(COUNTS_AT_ONCE) as pool:
         divided = pool.map(lambda bucket: _divided(source, order.column, then, bucket, chunk_rows), crowded)
         parts = dict(zip(crowded, divided, strict=True))
     return [part for bucket in buckets for part in parts.get(bucket, [bucket])]
@@ -158,5 +183,5 @@ def _divided(source: Source, by: str, then: RowOrder, crowd: TimeBucket, chunk_r
     span = inside.time_range(then.column)
     if span.n_null:  # rows without a value are in no range
         return [crowd]
-    parts = _buckets(inside, then, span, chunk_rows)
+    parts = counted_buckets(inside, then, span, chunk_rows)
     return [crowd._replace(n_rows=part.n_rows, ties=(part.start, part.stop)) for part in parts]

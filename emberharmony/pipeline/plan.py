@@ -22,6 +22,7 @@ from emberharmony.pipeline.layout import (
 )
 from emberharmony.pipeline.pushdown import check_profile
 from emberharmony.pipeline.row_sizes import JobColumns, plan_rows
+from emberharmony.pipeline.server_layout import is_arranged, server_layout
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.split_checks import check_components, check_method, check_rows
 from emberharmony.planning.chunk_groups import partition_levels
@@ -147,6 +148,9 @@ def plan_table(
     inputs = partial(input_chunks, source, spec.columns)
     if not table.n_rows:
         layout = empty_layout()
+    elif is_arranged(source):
+        memory, _ = memory.with_counting(Counting(table.n_rows), n_threads=1)
+        layout = server_layout(source, spec.columns, memory.chunk_rows)
     elif order.entity:
         pieces = inputs(input_rows(sizes, memory))
         row_bytes = sum(table.bytes_per_row[name] for name in order.columns)

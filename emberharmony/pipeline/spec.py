@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from emberharmony.errors import PlanError
-from emberharmony.features.columns import ColumnSpec
+from emberharmony.features.columns import ColumnRoles, ColumnSpec, assign_roles
 from emberharmony.features.specs import CategorySpec, CyclicalSpec, FeatureSpecs, NumberSpec
-from emberharmony.io.sources.base import Pinned
+from emberharmony.io.sources.base import ArrangedByServer, Pinned
 from emberharmony.io.sources.registry import AnySourceSpec, open_source
 from emberharmony.pca import PCASpec
 from emberharmony.splits import SPLITS, SplitSpec
@@ -105,8 +107,17 @@ class PipelineSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def pinned(spec: PipelineSpec) -> PipelineSpec:
+def pinned(spec: PipelineSpec, roles: Callable[[pa.Schema], ColumnRoles] | None = None) -> PipelineSpec:
     """Return the spec with a source that all workers read at one moment, even if others change the table meanwhile.
+
+    A server that can arrange the rows of many series does so, in a copy of the columns that the job reads.
+
+    Parameters
+    ----------
+    spec : PipelineSpec
+        The job.
+    roles : callable, optional
+        Returns the roles of a table's columns; by default those that a job which fits gives them.
 
     Raises
     ------
@@ -123,6 +134,13 @@ def pinned(spec: PipelineSpec) -> PipelineSpec:
             f"(`windows.strides: []`)."
         )
     source = open_source(spec.source)
+    if spec.columns.entities and isinstance(source, ArrangedByServer) and source.can_arrange:
+
+        def needed(schema: pa.Schema) -> set[str]:
+            found = roles(schema) if roles else assign_roles(schema, spec.columns, also=spec.split_keys)
+            return {*found.to_read, *spec.split_keys}
+
+        return replace(spec, source=source.arrange(spec.columns.entities, time, needed))
     return replace(spec, source=source.pin(time)) if isinstance(source, Pinned) else spec
 
 

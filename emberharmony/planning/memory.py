@@ -66,8 +66,8 @@ class Counting:
     """Counting the rows of every entity while a job is planned: piece by piece, several at a time, merged into one count."""
 
     n_rows: int  # of the table
-    piece_rows: int
-    row_bytes: float  # of the columns that decide the order
+    piece_rows: int = 0  # none if a server counts
+    row_bytes: float = 0.0  # of the columns that decide the order
 
     @property
     def piece_bytes(self) -> int:

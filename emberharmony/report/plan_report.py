@@ -78,6 +78,11 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.n_null_times:
         yield "left out", f"{plan.n_null_times:,} rows without a time"
     yield "order", _order(plan)
+    copy = plan.table.copy
+    if copy is not None:
+        until = f" until {copy.expires:%Y-%m-%d %H:%M %Z}" if copy.expires else ""
+        cost = f"{_bytes(copy.scanned_bytes)} scanned to make it, {_bytes(copy.stored_bytes)} stored{until}"
+        yield "copy", f"{copy.name}: {cost}"
     if plan.inputs:
         pieces = "piece" if len(plan.inputs) == 1 else "pieces"
         into = f"{len(plan.inputs):,} {pieces} of the table into {len(plan.chunks):,} chunks"
@@ -109,6 +114,8 @@ def _order(plan: Plan) -> str:
     by = ", ".join([*columns.entities, *filter(None, [columns.time])])
     if not by:
         return plan.spec.source.order_text
+    if plan.table.copy is not None and plan.table.copy.is_arranged:
+        return f"by {by}, as the server has arranged them in a copy"
     if plan.in_order:
         return f"by {by}, already in this order"
     return f"by {by}, {'arranged first' if plan.inputs else 'in time ranges'}: the table is in another order"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 JOB_PERMISSION: Final = "bigquery.jobs.create"
+Parameter = Value | Sequence[Value]
+"""Value of a parameter: one, or those of an array."""
 _MAX_REST_ROWS: Final = 20_000  # more come faster as Arrow, through the Storage Read API
 
 
@@ -31,7 +33,7 @@ def run_query(
     sql: str,
     *,
     doing: str,
-    parameters: Mapping[str, Value] | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
     job_id: str | None = None,
     location: str | None = None,
     dry_run: bool = False,
@@ -114,7 +116,7 @@ def find_job(clients: Clients, job_id: str, *, doing: str, location: str | None 
         raise_explained(error, doing=doing, permission="bigquery.jobs.get")
 
 
-def query_table(clients: Clients, sql: str, *, doing: str, parameters: Mapping[str, Value] | None = None) -> pa.Table:
+def query_table(clients: Clients, sql: str, *, doing: str, parameters: Mapping[str, Parameter] | None = None) -> pa.Table:
     """Run a query and return its rows: small results over REST, large ones through the Storage Read API."""
     job = run_query(clients, sql, doing=doing, parameters=parameters)
     try:
@@ -135,7 +137,7 @@ def query_row(clients: Clients, sql: str, *, doing: str) -> dict[str, Any]:
     return rows[0]
 
 
-def _parameter(module: Any, name: str, value: Value | Sequence[Value]) -> Any:
+def _parameter(module: Any, name: str, value: Parameter) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return module.ArrayQueryParameter(name, typed(value[0]).type if value else "STRING", list(value))
     scalar = typed(value)

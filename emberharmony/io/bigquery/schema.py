@@ -115,6 +115,11 @@ def schema_text(fields: Sequence[Any], /) -> str:
     return json.dumps([_plain(field) for field in fields], sort_keys=True)
 
 
+def schema_fields(text: str, /) -> list[Any]:
+    """Return the `SchemaField`s that `schema_text` wrote."""
+    return [library("google.cloud.bigquery").SchemaField.from_api_repr(field) for field in json.loads(text)]
+
+
 def _plain(field: Any) -> dict[str, Any]:
     return {
         "name": field.name,

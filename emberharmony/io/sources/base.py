@@ -5,9 +5,10 @@ Times are ticks: integers in the unit of the time column's Arrow type, see `embe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -15,8 +16,23 @@ from emberharmony.features.columns import ROW_NUMBER, FeatureColumn
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.partitions import TimePartitions
+from emberharmony.stats.key_counts import KeyCounts
 from emberharmony.stats.moments import Moments
 from emberharmony.typing import IntArray
+
+KEY_BITS: Final = 62
+"""Bits of the keys of entities that a server computes: the difference of two of them is a 64-bit number."""
+
+
+@dataclass(frozen=True)
+class TableCopy:
+    """The copy that a table's rows are read from: where it lies, and what it costs."""
+
+    name: str
+    scanned_bytes: int  # by the query that makes it
+    stored_bytes: int
+    expires: dt.datetime | None
+    is_arranged: bool = False  # whether its rows are in the order of a job of many series
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,7 @@ class TableInfo:
     stored_bytes_per_row: Mapping[str, float] = field(default_factory=dict)  # where known: in files, equal values once
     name: str = "The table"  # in messages
     unreadable: Mapping[str, str] = field(default_factory=dict)  # columns that a job cannot use, and why
+    copy: TableCopy | None = None  # that chunks are read from
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,15 @@ class TimeRange:
     first: int
     last: int
     n_null: int
+
+
+@dataclass(frozen=True)
+class SeriesTotals:
+    """What a server knows of the rows of all entities together."""
+
+    n_entities: int  # about
+    n_entities_null: int  # rows without any entity
+    ties: TimeRange  # of the column that orders the rows of an entity
 
 
 @dataclass(frozen=True)
@@ -216,4 +242,64 @@ class ProfiledByQuery(Protocol):
         self, columns: Sequence[FeatureColumn], *, time: str, before: int, top: int
     ) -> Mapping[str, ColumnFigures]:
         """Return figures of each column over the rows earlier than `before`, with its `top` most frequent categories."""
+        ...
+
+
+@runtime_checkable
+class ArrangedByServer(TiesOrdered, Protocol):
+    """The server keeps a copy of the rows in the order of a job of many series: no stage has to arrange them.
+
+    The copy's own order, ``Source.order(None)``, is that of the entities' keys: whole numbers in ``[0, 2**KEY_BITS)`` that the
+    server has computed. An entity that exceeds a chunk is divided by the second order, which is that of its rows.
+    """
+
+    @property
+    def can_arrange(self) -> bool:
+        """Whether the settings allow a copy."""
+        ...
+
+    @property
+    def is_arranged(self) -> bool:
+        """Whether rows are read from such a copy."""
+        ...
+
+    def arrange(self, entity: Sequence[str], time: str | None, needed: Callable[[pa.Schema], Collection[str]]) -> SourceSpec:
+        """Make the copy, unless it is there, and return the settings that read it.
+
+        Parameters
+        ----------
+        entity : sequence of str
+            Columns that name the entity.
+        time : str, optional
+            Column that orders the rows of an entity.
+        needed : callable
+            Returns the columns of the table that the copy has to hold, given its schema.
+
+        Raises
+        ------
+        PlanError
+            If making it would scan more than the settings allow.
+        """
+        ...
+
+    def series_totals(self) -> SeriesTotals:
+        """Return what planning asks of all rows at once."""
+        ...
+
+    def count_keys(self, shift: int, *, inside: Sequence[int] = (), of_shift: int = 0) -> KeyCounts:
+        """Return the number of rows in ranges of ``2**shift`` keys: all, or those inside some wider ranges.
+
+        Parameters
+        ----------
+        shift : int
+            Bits that the ranges leave open.
+        inside : sequence of int
+            Wider ranges: their keys without the last `of_shift` bits.
+        of_shift : int
+            Bits that these leave open.
+        """
+        ...
+
+    def count_ties(self, keys: Sequence[int], start: int, width: int, n_buckets: int) -> Mapping[int, KeyCounts]:
+        """Return the numbers of rows in buckets of what orders them, for each of some keys; buckets are numbered from 0."""
         ...

@@ -1,25 +1,44 @@
-"""Copies that chunks are read from: of views, of queries, and of rows without an order. They expire."""
+"""Copies that chunks are read from: of views, of queries, of rows without an order, and of many series. They expire."""
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, NamedTuple
 
+import pyarrow as pa
+
+from emberharmony.errors import PlanError
 from emberharmony.io.bigquery.connection import Clients
+from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName, quote
-from emberharmony.io.bigquery.metadata import exists
+from emberharmony.io.bigquery.metadata import find
 from emberharmony.io.bigquery.parameters import Value
-from emberharmony.io.bigquery.queries import run_query, table_of
+from emberharmony.io.bigquery.queries import rest_retry, run_query, table_of
+from emberharmony.io.sources.base import KEY_BITS
 from emberharmony.io.sources.bigquery.keys import KEY_TYPES
 
 _LOGGER = logging.getLogger(__name__)
 _LARGE_TABLE_BYTES: Final = 10**10
 ROW_HASH: Final = "_eh_row_hash"
 """Column that orders a copy of rows without an order."""
+ENTITY_KEY: Final = "_eh_entity"
+"""Column that orders a copy of many series by entity."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """How the rows of a copy are arranged: by entity, then by one column."""
+
+    entity: tuple[str, ...]
+    then: str
+    """The time, the key, or `ROW_HASH` in a job with neither."""
+    needed: Callable[[pa.Schema], Collection[str]] | None = None
+    """Returns the columns of a table that the job needs; asked before the copy is made."""
 
 
 def statement(sql: str) -> str:
@@ -27,19 +46,58 @@ def statement(sql: str) -> str:
     return sql.strip().rstrip(";")
 
 
-def with_row_hash(rows: str, columns: Sequence[str], where: str | None) -> str:
-    """Return the query that gives each of `rows` a key: a hash of all its values.
+def with_keys(
+    rows: str, columns: Sequence[str], where: str | None, *, of_rows: bool = True, entity: Sequence[str] = ()
+) -> str:
+    """Return the query that gives each of `rows` the keys of its order, which cannot be read from the table.
 
-    Rows with the same key are equal, or are ordered by their columns, so a copy that is made again has the same order. Row
-    numbers (``ROW_NUMBER() OVER ()``) would differ from copy to copy, and a single worker of BigQuery would compute them. The
-    hash has 62 bits, so that the difference of two keys does not overflow.
+    Parameters
+    ----------
+    rows : str
+        What stands behind FROM.
+    columns : sequence of str
+        Columns to copy; all if empty.
+    where : str, optional
+        Condition on the rows.
+    of_rows : bool
+        Whether a row gets a hash of all its values (`ROW_HASH`). Rows of the same hash are equal, or are ordered by their
+        columns, so a copy that is made again has the same order.
+    entity : sequence of str
+        Paths of the columns whose values are the row's entity, of which it gets a hash (`ENTITY_KEY`), if there are any.
+
+    Notes
+    -----
+    Row numbers (``ROW_NUMBER() OVER ()``) would differ from copy to copy, and a single worker of BigQuery would compute them.
+    A hash has 62 bits, so that the difference of two keys does not overflow.
+
+    Examples
+    --------
+    >>> print(with_keys("a.b", ["e", "x"], None, of_rows=False, entity=["e"]))
+    SELECT *, FARM_FINGERPRINT(TO_JSON_STRING(STRUCT(`e` AS e0))) & 4611686018427387903 AS _eh_entity
+    FROM (SELECT `e`, `x` FROM a.b) AS _eh_row
     """
     names = ", ".join(quote(name) for name in columns) or "*"
     condition = f" WHERE ({where}\n)" if where else ""
-    return (
-        f"SELECT *, FARM_FINGERPRINT(TO_JSON_STRING(_eh_row)) & {2**62 - 1} AS {ROW_HASH}\n"
-        f"FROM (SELECT {names} FROM {rows}{condition}) AS _eh_row"
-    )
+    hashed = {ROW_HASH: "_eh_row"} if of_rows else {}
+    if entity:
+        values = ", ".join(f"{quote(path)} AS e{i}" for i, path in enumerate(entity))
+        hashed[ENTITY_KEY] = f"STRUCT({values})"
+    keys = [f"FARM_FINGERPRINT(TO_JSON_STRING({of})) & {2**KEY_BITS - 1} AS {name}" for name, of in hashed.items()]
+    return f"SELECT *, {', '.join(keys)}\nFROM (SELECT {names} FROM {rows}{condition}) AS _eh_row"
+
+
+class Copy(NamedTuple):
+    """A table that holds the rows of a query."""
+
+    name: TableName
+    scanned_bytes: int
+    """Bytes that the query reads, as a dry run counts them."""
+
+
+def schema_of(clients: Clients, sql: str, parameters: Mapping[str, Value]) -> list[Any]:
+    """Return the `SchemaField`s of a query's result, by a dry run, which is free."""
+    checked = run_query(clients, sql, doing="Checking the query", parameters=parameters, dry_run=True)
+    return list(checked.schema or ())
 
 
 def materialised(
@@ -49,31 +107,62 @@ def materialised(
     *,
     into: tuple[str, str],
     hours: float,
-    cluster_by: str | None = None,
-) -> TableName:
+    cluster_by: Sequence[str] = (),
+) -> Copy:
     """Return a table that holds the query's rows; create it unless it exists.
 
     Its name is a hash of the query and of the state of the tables that it reads, so a run that is started again finds the
     copy, and a run after a change makes another one. Other inputs of the query (``CURRENT_DATE()``) do not count as a change.
-    The rows are clustered by `cluster_by`, if they have this column, so that reading a range of it does not scan the table.
+    The rows are clustered by the columns `cluster_by` that can be, so that reading a range of them does not scan the table.
+
+    Raises
+    ------
+    PlanError
+        If the query would scan more than the connection's `maximum_bytes_billed`.
     """
     checked = run_query(clients, sql, doing="Checking the query", parameters=parameters, dry_run=True)  # which is free
     types = {field.name: field.field_type for field in checked.schema or ()}
-    cluster = f"CLUSTER BY {quote(cluster_by)}\n" if cluster_by and types.get(cluster_by) in KEY_TYPES else ""
+    columns = ", ".join(quote(name) for name in cluster_by if types.get(name) in KEY_TYPES)
+    cluster = f"CLUSTER BY {columns}\n" if columns else ""
     text = json.dumps([sql, dict(parameters), _state_of(clients, checked), cluster], sort_keys=True, default=asdict)
     digest = hashlib.sha256(text.encode()).hexdigest()[:24]
-    name = TableName(*into, f"emberharmony_{digest}")
-    if exists(clients, name):
-        return name
+    copy = Copy(TableName(*into, f"emberharmony_{digest}"), int(checked.total_bytes_processed or 0))
+    found = find(clients, copy.name)
+    if found is not None:
+        _keep(clients, found, hours)
+        return copy
+    _check_bytes(clients, copy)
+    _LOGGER.info("Copying rows into %s: the query scans %d bytes; the copy expires in %g hours.", *copy, hours)
     run_query(
         clients,
-        f"CREATE TABLE IF NOT EXISTS {name.sql}\n{cluster}"
+        f"CREATE TABLE IF NOT EXISTS {copy.name.sql}\n{cluster}"
         f"OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {round(hours * 60)} MINUTE))\n"
         f"AS (\n{statement(sql)}\n)",
-        doing=f"Materialising the query into {name}",
+        doing=f"Materialising the query into {copy.name}",
         parameters=parameters,
     )
-    return name
+    return copy
+
+
+def _keep(clients: Clients, table: Any, hours: float) -> None:
+    """Have a copy expire later, since a run that is resumed reads it until it ends."""
+    expires = dt.datetime.now(dt.UTC) + dt.timedelta(hours=hours)
+    if table.expires is None or table.expires >= expires:
+        return
+    table.expires = expires
+    try:
+        clients.jobs.update_table(table, ["expires"], retry=rest_retry(clients))
+    except google_errors() as error:
+        raise_explained(error, doing=f"Keeping {table.table_id}", permission="bigquery.tables.update")
+
+
+def _check_bytes(clients: Clients, copy: Copy) -> None:
+    ceiling = clients.connection.maximum_bytes_billed
+    if ceiling is not None and copy.scanned_bytes > ceiling:
+        raise PlanError(
+            f"Copying the rows would scan {copy.scanned_bytes:,} bytes, over the {ceiling:,} of `maximum_bytes_billed`. Raise "
+            f"it, or name fewer columns in `source.columns`."
+        )
 
 
 def warn_of_scans(table: Any, column: str) -> None:

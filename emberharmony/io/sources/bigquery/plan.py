@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from emberharmony.arrow import ticks
 from emberharmony.errors import DataError
-from emberharmony.io.bigquery.queries import query_table
-from emberharmony.io.sources.base import RowOrder, TimeRange
+from emberharmony.io.bigquery.identifiers import quote
+from emberharmony.io.bigquery.queries import Parameter, query_table
+from emberharmony.io.sources.base import RowOrder, SeriesTotals, TimeRange
 from emberharmony.io.sources.bigquery.materialise import warn_of_scans
 from emberharmony.io.sources.bigquery.read import read_where
 from emberharmony.io.sources.bigquery.table import BigQueryTable
+from emberharmony.stats.key_counts import KeyCounts
 from emberharmony.typing import IntArray
 
 
@@ -62,3 +66,65 @@ class BigQueryPlanning:
         """Return all times in ``[start, stop)``."""
         found = read_where(self._table, [time], self._table.key(time).between(start, stop))[time]
         return ticks(found)[0]
+
+    # ---- of a copy that is arranged by series, see `ArrangedByServer` --------------------------------------------------
+
+    @property
+    def is_arranged(self) -> bool:
+        """Whether rows are read from such a copy."""
+        return self._table.series is not None
+
+    def series_totals(self) -> SeriesTotals:
+        """Return what planning asks of all rows at once; scans the columns of entity and time."""
+        table = self._table
+        assert table.series is not None
+        then = table.key(table.series.then)
+        nulls = " AND ".join([table.has_place, *(f"{quote(table.dotted(name))} IS NULL" for name in table.series.entity)])
+        found = table.ask(
+            f"MIN({then.ticks_sql}) AS first, MAX({then.ticks_sql}) AS last, COUNTIF({then.sql} IS NULL) AS n_null, "
+            f"COUNTIF({nulls}) AS n_entities_null, APPROX_COUNT_DISTINCT({table.key(table.key_name).sql}) AS n_entities"
+        )
+        if found["first"] is None:
+            raise DataError(f"Column {then.name!r} of {table.name}, which its rows are ordered by, is null in all of them.")
+        ties = TimeRange(int(found["first"]), int(found["last"]), int(found["n_null"]))
+        return SeriesTotals(int(found["n_entities"]), int(found["n_entities_null"]), ties)
+
+    def count_keys(self, shift: int, *, inside: Sequence[int] = (), of_shift: int = 0) -> KeyCounts:
+        """Count the rows in ranges of keys, by one query; scans the column of keys."""
+        key = self._table.key(self._table.key_name).sql
+        condition, parameters = "", dict[str, Parameter](shift=shift)
+        if inside:
+            condition = f"({key} >> @of_shift) IN UNNEST(@inside)"
+            parameters |= {"of_shift": of_shift, "inside": list(inside)}
+        found = self._counts({"_eh_key": f"{key} >> @shift"}, condition, parameters)
+        keys, counts = found["_eh_key"], found["_eh_n"]
+        order = np.argsort(keys)
+        return KeyCounts(keys[order], counts[order], shift)
+
+    def count_ties(self, keys: Sequence[int], start: int, width: int, n_buckets: int) -> Mapping[int, KeyCounts]:
+        """Count the rows of some keys in buckets of what orders them, by one query."""
+        table = self._table
+        assert table.series is not None
+        key, then = table.key(table.key_name).sql, table.key(table.series.then)
+        bucket, parameters = then.bucket_sql(start, width, n_buckets)
+        found = self._counts(
+            {"_eh_key": key, "_eh_bucket": bucket}, f"{key} IN UNNEST(@keys)", {**parameters, "keys": list(keys)}
+        )
+        order = np.lexsort((found["_eh_bucket"], found["_eh_key"]))
+        numbers, buckets, counts = (found[name][order] for name in ("_eh_key", "_eh_bucket", "_eh_n"))
+        numbers, starts = np.unique(numbers, return_index=True)
+        parts = zip(np.split(buckets, starts[1:]), np.split(counts, starts[1:]), strict=True)
+        return dict(zip(numbers.tolist(), (KeyCounts(*part) for part in parts), strict=True))
+
+    def _counts(self, groups: Mapping[str, str], condition: str, parameters: Mapping[str, Parameter]) -> dict[str, IntArray]:
+        """Return the rows that have a place, counted by some expressions."""
+        table = self._table
+        names = ", ".join(f"{sql} AS {name}" for name, sql in groups.items())
+        where = table.condition(" AND ".join(filter(None, [table.has_place, condition])))
+        found = query_table(
+            table.clients,
+            f"SELECT {names}, COUNT(*) AS _eh_n\nFROM {table.sql}\nWHERE {where}\nGROUP BY {', '.join(groups)}",
+            doing=f"Counting the rows of {table.name} by entity",
+            parameters=parameters,
+        )
+        return {name: found[name].to_numpy().astype(np.int64) for name in (*groups, "_eh_n")}

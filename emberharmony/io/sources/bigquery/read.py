@@ -21,6 +21,8 @@ from emberharmony.planning.chunks import Chunk
 def read_chunk(source: BigQueryTable, chunk: Chunk, columns: Sequence[str], *, time: str | None) -> pa.Table:
     """Return exactly the chunk's rows, by time and then by the columns that order ties, with their row numbers.
 
+    In a copy that is arranged by series, rows are ordered by entity first.
+
     Raises
     ------
     DataError
@@ -31,8 +33,10 @@ def read_chunk(source: BigQueryTable, chunk: Chunk, columns: Sequence[str], *, t
     by = time or source.key_name
     assert chunk.times is not None
     # If nothing else is asked for, rows of the same time are equal, and need no order.
-    ties = [name for name in source.tie_columns if name != by] if {*columns} - {by} else []
+    ties = [name for name in source.order_columns if name != by] if {*columns} - {by} else []
     condition, second = source.key(by).between(*chunk.times), source.second_order(by)
+    if source.series:
+        condition += f" AND {source.has_place}"
     if chunk.ties and second:
         condition += f" AND {source.key(second.column).between(*chunk.ties)}"
     table = read_where(source, list(dict.fromkeys([by, *ties, *columns])), condition)

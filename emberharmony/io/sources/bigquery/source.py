@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from emberharmony.features.columns import FeatureColumn
 from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.bigquery.schema import bigquery_type
 from emberharmony.io.sources.base import ColumnFigures, TableInfo
-from emberharmony.io.sources.bigquery.materialise import ROW_HASH
+from emberharmony.io.sources.bigquery.materialise import ROW_HASH, Series
 from emberharmony.io.sources.bigquery.plan import BigQueryPlanning
 from emberharmony.io.sources.bigquery.profile import ProfileSpec, profile_table
 from emberharmony.io.sources.bigquery.read import read_chunk
@@ -30,11 +30,24 @@ class BigQuerySource(BigQueryPlanning):
     def pin(self, time: str | None) -> BigQuerySourceSpec:
         """Return the spec with the table and the time of the snapshot, for every worker to read the same rows.
 
-        Rows that nothing orders are copied first, with a hash of each; see `materialise.with_row_hash`.
+        Rows that nothing orders are copied first, with a hash of each; see `materialise.with_keys`.
         """
         spec = self._table.spec
         ordered = BigQueryTable(spec, self._table.clients, by=time or spec.key or ROW_HASH)
         return replace(spec, pin=ordered.pin())
+
+    @property
+    def can_arrange(self) -> bool:
+        """Whether there is a dataset for copies."""
+        return self._table.spec.temporary_dataset is not None
+
+    def arrange(
+        self, entity: Sequence[str], time: str | None, needed: Callable[[pa.Schema], Collection[str]]
+    ) -> BigQuerySourceSpec:
+        """Copy the needed columns, clustered by a hash of the entity and by time, unless the copy is there; pin it."""
+        spec = self._table.spec
+        series = Series(tuple(entity), time or spec.key or ROW_HASH, needed)
+        return replace(spec, pin=BigQueryTable(spec, self._table.clients, series=series).pin())
 
     def describe(self) -> TableInfo:
         """Return the table's description, see `BigQueryTable.describe`."""

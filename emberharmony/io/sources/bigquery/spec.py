@@ -19,10 +19,14 @@ from emberharmony.settings import Section
 class Pin:
     """The table and the snapshot time of the plan, so that every worker reads the same rows whatever is written meanwhile."""
 
-    table: str  # for a view or query, its copy
+    table: str  # or the copy that rows are read from
     read_at: dt.datetime
     content: str  # identifies the table's content
-    key: str | None = None  # column of the copy that orders rows without another order
+    key: str | None = None  # column that the copy has for its order: a hash of each row, or of its entity
+    entity: tuple[str, ...] = ()  # columns that the key is a hash of, if it is not one of the row
+    then: str | None = None  # column that orders the rows of an entity
+    scanned_bytes: int | None = None  # by the query that makes the copy
+    schema: str | None = None  # of the table, if the copy has fewer columns
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class BigQuerySourceSpec(Section):
 
     `where` and `query` are the user's own SQL and run unchanged, with the user's rights; everything else is quoted or passed
     as a parameter. Rows of the same time are ordered by `order_by`, or by all columns. Chunks are ranges of the time column,
-    or of the `key` in a job without one. Rows with neither are copied once, with a hash of their values.
+    or of the `key` in a job without one. Rows with neither are copied once, with a hash of their values; so are those of many
+    series (`columns.entity`), with a hash of their entity.
     """
 
     type: Literal["bigquery"] = "bigquery"
@@ -53,9 +58,9 @@ class BigQuerySourceSpec(Section):
     snapshot_time: dt.datetime | None = None
     """The moment at which the table is read, with its zone; by default that of the plan."""
     temporary_dataset: str | None = None
-    """Dataset for copies that expire: of views, of queries, and of tables without time and key."""
+    """Dataset for copies that expire: of views, of queries, of tables without time and key, and of tables of many series."""
     temporary_hours: float = 24.0
-    """How long what was materialised is kept, from 0.1 to 720."""
+    """How long a copy is kept after a run has last been planned, from 0.1 to 720."""
     pin: Pin | None = None
     """Set by the plan, not by you."""
     profile: Literal["stream", "query"] = "stream"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Container
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +17,19 @@ from emberharmony.io.bigquery.connection import Clients, shared_clients
 from emberharmony.io.bigquery.identifiers import TableName, parse_dataset
 from emberharmony.io.bigquery.parameters import checked_parameters
 from emberharmony.io.bigquery.queries import query_row, table_of
-from emberharmony.io.bigquery.schema import bigquery_type, bytes_per_row, flat_fields, schema_text
-from emberharmony.io.sources.base import RowOrder, TableInfo
+from emberharmony.io.bigquery.schema import bigquery_type, bytes_per_row, flat_fields, schema_fields, schema_text
+from emberharmony.io.sources.base import RowOrder, TableCopy, TableInfo
 from emberharmony.io.sources.bigquery.keys import KEY_TYPES, Key
-from emberharmony.io.sources.bigquery.materialise import ROW_HASH, materialised, statement, with_row_hash
+from emberharmony.io.sources.bigquery.materialise import (
+    ENTITY_KEY,
+    ROW_HASH,
+    Copy,
+    Series,
+    materialised,
+    schema_of,
+    statement,
+    with_keys,
+)
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec, Pin
 from emberharmony.nested import Path, clash, outer_columns, outer_names, path_of
 from emberharmony.planning.partitions import TimePartitions
@@ -36,17 +46,32 @@ class BigQueryTable:
         The connection; by default this process's own, see `shared_clients`.
     by : str, optional
         Column that the job orders the rows by, or `ROW_HASH` if it has none. A copy of a view or query is clustered by it.
+    series : Series, optional
+        The series that the rows form: they are read from a copy that is arranged by them.
     """
 
-    def __init__(self, spec: BigQuerySourceSpec, clients: Clients | None = None, *, by: str | None = None) -> None:
+    def __init__(
+        self,
+        spec: BigQuerySourceSpec,
+        clients: Clients | None = None,
+        *,
+        by: str | None = None,
+        series: Series | None = None,
+    ) -> None:
         self.spec = spec
         self.clients = clients or shared_clients(spec.connection)
-        self._by = spec.pin.key if spec.pin else by
+        self.series = Series(spec.pin.entity, spec.pin.then) if spec.pin and spec.pin.then else series
+        self._by = spec.pin.key if spec.pin else ENTITY_KEY if series else by
         self._range = ""
 
     def pin(self) -> Pin:
         """Return the table and the snapshot time that are read here."""
-        return Pin(str(self.table), self.snapshot, self._content, ROW_HASH if self._is_hashed else None)
+        pin = Pin(str(self.table), self.snapshot, self._content, self._by if self._has_keys else None)
+        if self.is_copy:
+            pin = replace(pin, scanned_bytes=self._copy.scanned_bytes)
+        if self.series is None:
+            return pin
+        return replace(pin, entity=self.series.entity, then=self.series.then, schema=schema_text(self._fields))
 
     def between(self, column: str, start: int, stop: int) -> BigQueryTable:
         """Return the table of only those rows whose value of `column` lies in ``[start, stop)``."""
@@ -62,10 +87,11 @@ class BigQueryTable:
             n_rows,
             self._identity(n_rows),
             bytes_per_row(self.schema, self.metadata),
-            always_read=tuple(name for name in self.tie_columns if name in self.schema.names),
+            always_read=tuple(name for name in self.order_columns if name in self.schema.names),
             in_flight_bytes=self.spec.read.in_flight_bytes,
             name=f"{self.name}, where {self.spec.where}," if self.spec.where else self.name,
             unreadable=self._clashes,
+            copy=self._described_copy,
         )
 
     # ---- where it lies, and which snapshot is read -------------------------------------------------------------------
@@ -76,26 +102,47 @@ class BigQueryTable:
         return TableName.parse(spec.table, project=self.clients.project) if spec.table else None
 
     @property
-    def _is_hashed(self) -> bool:
-        """Whether rows are read from a copy with a hash of each, which `where` and `columns` are already applied to."""
-        return self._by == ROW_HASH
+    def _has_keys(self) -> bool:
+        """Whether rows are read from a copy with keys, see `with_keys`; `where` and `columns` are already applied to it."""
+        return self._by in (ROW_HASH, ENTITY_KEY)
+
+    def _is_key(self, name: str) -> bool:
+        """Whether a column is a key that the copy has beside the table's columns."""
+        return self._has_keys and name in (ROW_HASH, ENTITY_KEY)
 
     @cached_property
     def is_copy(self) -> bool:
-        """Whether rows are read from a copy that this job makes: of a view, a query, or rows without an order."""
-        if self._is_hashed or self._given is None:
+        """Whether rows are read from a copy that this job makes: of a view, a query, rows without an order, or series."""
+        if self._has_keys or self._given is None:
             return True
         return table_of(self.clients, self._given).table_type not in ("TABLE", "SNAPSHOT", "CLONE")
 
     @property
     def _sql(self) -> str:
         spec = self.spec
-        if not self._is_hashed:
+        if not self._has_keys:
             return spec.query or f"SELECT * FROM {self._given.sql if self._given else ''}"
+        if self.series is None:
+            columns = dict.fromkeys([*spec.columns, *spec.order_by]) if spec.columns else ()
+            return with_keys(self._rows, tuple(columns), spec.where)
+        entity = [self.dotted(name) for name in self.series.entity]
+        return with_keys(self._rows, self._copied_columns, spec.where, of_rows=self.series.then == ROW_HASH, entity=entity)
+
+    @property
+    def _rows(self) -> str:
+        """What stands behind FROM where rows are copied with keys."""
+        spec = self.spec
         rows = f"({statement(spec.query)}\n)" if spec.query else self._given.sql if self._given else ""
-        moment = f" FOR SYSTEM_TIME AS OF {_literal(spec.snapshot_time)}" if spec.snapshot_time else ""
-        columns = dict.fromkeys([*spec.columns, *spec.order_by]) if spec.columns else ()
-        return with_row_hash(rows + moment, tuple(columns), spec.where)
+        return rows + (f" FOR SYSTEM_TIME AS OF {_literal(spec.snapshot_time)}" if spec.snapshot_time else "")
+
+    @property
+    def _copied_columns(self) -> list[str]:
+        """The columns of the table that a job of many series needs, structs whole, in the table's order."""
+        assert self.series is not None
+        assert self.series.needed is not None
+        schema = self.schema
+        needed = {*self.series.needed(schema), *self.series.entity, self.series.then, *self.spec.order_by}
+        return list(dict.fromkeys(str(path_of(field)[0]) for field in self._schema_of_all if field.name in needed))
 
     @cached_property
     def table(self) -> TableName:
@@ -106,18 +153,20 @@ class BigQueryTable:
         PlanError
             If a copy is needed and the settings do not allow one.
         """
+        if self.spec.pin is not None:
+            return TableName.parse(self.spec.pin.table)
+        return self._given if not self.is_copy and self._given is not None else self._copy.name
+
+    @cached_property
+    def _copy(self) -> Copy:
         spec = self.spec
-        if spec.pin is not None:
-            return TableName.parse(spec.pin.table)
-        if not self.is_copy and self._given is not None:
-            return self._given
-        if spec.snapshot_time is not None and not self._is_hashed:
+        if spec.snapshot_time is not None and not self._has_keys:
             # The copy is made now; it did not exist at an earlier time.
             raise PlanError(
                 f"{self.name} is a view: give it as `query`, with FOR SYSTEM_TIME AS OF behind the tables that it reads, "
                 f"instead of `source.snapshot_time`."
             )
-        if spec.temporary_dataset is None and self._is_hashed:
+        if spec.temporary_dataset is None and self._has_keys:
             raise PlanError(
                 f"{_no_order(self.name)} Without an order, set `source.temporary_dataset` to a dataset in the same location, "
                 f"in which this job may make a copy of the rows with a hash of each."
@@ -133,8 +182,15 @@ class BigQueryTable:
             checked_parameters(spec.parameters),
             into=parse_dataset(spec.temporary_dataset, project=self.clients.project),
             hours=spec.temporary_hours,
-            cluster_by=self._by,
+            cluster_by=list(filter(None, [self._by, self.series.then if self.series else None])),
         )
+
+    @property
+    def _described_copy(self) -> TableCopy | None:
+        pin, table = self.spec.pin, self.metadata
+        if pin is None or pin.scanned_bytes is None:
+            return None
+        return TableCopy(pin.table, pin.scanned_bytes, int(table.num_bytes or 0), table.expires, self.series is not None)
 
     @property
     def name(self) -> str:
@@ -151,7 +207,7 @@ class BigQueryTable:
     def snapshot(self) -> dt.datetime:
         """The time at which the table is read."""
         pin = self.spec.pin
-        given = pin.read_at if pin else None if self._is_hashed else self.spec.snapshot_time
+        given = pin.read_at if pin else None if self._has_keys else self.spec.snapshot_time
         if given is not None:
             return given.astimezone(dt.UTC)
         _ = self.table  # a copy has to exist before the time at which it is read
@@ -174,8 +230,7 @@ class BigQueryTable:
         for name in (*(wanted or ()), *self.spec.order_by, *filter(None, [self.spec.key])):
             if name not in known:
                 raise DataError(f"The source names column {name!r}, which {self.name} does not have.")
-        hash_of_row = ROW_HASH if self._is_hashed else ""
-        return pa.schema([column for column in schema if column.name != hash_of_row and _is_wanted(column, wanted)])
+        return pa.schema([column for column in schema if not self._is_key(column.name) and _is_wanted(column, wanted)])
 
     @cached_property
     def _content(self) -> str:
@@ -201,7 +256,7 @@ class BigQueryTable:
             "content": self._content,
             "where": spec.where,
             "columns": self.schema.names,
-            "schema": schema_text(self.metadata.schema),
+            "schema": schema_text(self._fields),
             "order_by": list(spec.order_by),
             "key": spec.key,
             "n_rows": n_rows,
@@ -218,6 +273,8 @@ class BigQueryTable:
         PlanError
             If its type has no ranges of integers.
         """
+        if self._is_key(name):
+            return Key(name, "INT64")
         return Key(name, bigquery_type(self._schema_of_all.field(name)), self.dotted(name))
 
     @property
@@ -229,13 +286,18 @@ class BigQueryTable:
         PlanError
             If there is none.
         """
-        key = ROW_HASH if self._is_hashed else self.spec.key
+        key = self._by if self._has_keys else self.spec.key
         if key is None:
             raise PlanError(_no_order(self.name))
         return key
 
     def second_order(self, by: str) -> RowOrder | None:
-        """Return the order of rows that are equal in column `by`: the first of `order_by`, if chunks can be ranges of it."""
+        """Return the order of rows that are equal in column `by`, if chunks can be ranges of it.
+
+        It is that of an entity's rows, or by the first of `order_by`.
+        """
+        if self.series is not None and by == ENTITY_KEY:
+            return RowOrder(self.series.then, self.key(self.series.then).resolution)
         for name in [name for name in self.spec.order_by if name != by][:1]:
             if bigquery_type(self._schema_of_all.field(name)) in KEY_TYPES:
                 return RowOrder(name, self.key(name).resolution)
@@ -253,7 +315,14 @@ class BigQueryTable:
         """Columns that order rows of the same time."""
         if self.spec.order_by:
             return list(self.spec.order_by)
-        return sorted(column.name for column in self.schema if kind_of(column.type) is not None)
+        there = flat_fields(self.metadata.schema) if self.series else self.schema
+        names = {*self.schema.names} & {field.name for field in there}
+        return sorted(name for name in names if kind_of(self.schema.field(name).type) is not None)
+
+    @property
+    def order_columns(self) -> list[str]:
+        """Columns that order rows whose first key is the same, the most significant one first."""
+        return [*self.series.entity, self.series.then, *self.tie_columns] if self.series else self.tie_columns
 
     @cached_property
     def _schema_of_all(self) -> pa.Schema:
@@ -264,7 +333,16 @@ class BigQueryTable:
 
     @cached_property
     def _flat_fields(self) -> list[pa.Field]:
-        return flat_fields(self.metadata.schema)
+        return flat_fields(self._fields)
+
+    @cached_property
+    def _fields(self) -> list[Any]:
+        """The `SchemaField`s of the table, all of which a copy may not have."""
+        if self.series is None:
+            return list(self.metadata.schema)
+        if self.spec.pin is not None and self.spec.pin.schema is not None:
+            return schema_fields(self.spec.pin.schema)
+        return schema_of(self.clients, f"SELECT * FROM {self._rows}", checked_parameters(self.spec.parameters))
 
     @cached_property
     def _clashes(self) -> dict[str, str]:
@@ -277,13 +355,21 @@ class BigQueryTable:
 
     def dotted(self, name: str) -> str:
         """Return the path of a column, as BigQuery names fields of a STRUCT."""
+        if self._is_key(name):
+            return name
         return ".".join(map(str, path_of(self._schema_of_all.field(name))))
+
+    @property
+    def has_place(self) -> str:
+        """The SQL condition for rows that have a place among those of their entity; the others have no time, or no key."""
+        assert self.series is not None
+        return f"{self.key(self.series.then).sql} IS NOT NULL"
 
     # ---- how it is queried -------------------------------------------------------------------------------------------
 
     def condition(self, condition: str = "") -> str:
         """Return the SQL condition on the rows of this table that also meet `condition`."""
-        where = None if self._is_hashed else self.spec.where
+        where = None if self._has_keys else self.spec.where
         parts = (condition, self._range, f"({where}\n)" if where else "")
         return " AND ".join(filter(None, parts)) or "TRUE"
 

@@ -2,7 +2,15 @@
 
 import pytest
 
-from emberharmony.io.sources.base import Pinned, ProfiledByQuery, RowGroups, Source, StoredFiles, TiesOrdered
+from emberharmony.io.sources.base import (
+    ArrangedByServer,
+    Pinned,
+    ProfiledByQuery,
+    RowGroups,
+    Source,
+    StoredFiles,
+    TiesOrdered,
+)
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.registry import SOURCES, open_source
@@ -14,7 +22,7 @@ SPECS = {
 }
 CAPABILITIES = {
     "parquet": {RowGroups, StoredFiles},
-    "bigquery": {Pinned, ProfiledByQuery, TiesOrdered},
+    "bigquery": {ArrangedByServer, Pinned, ProfiledByQuery, TiesOrdered},
 }
 
 
@@ -30,11 +38,8 @@ def test_a_source_keeps_to_the_contract(name):
     assert not spec.profiles_by_query
     opened = open_source(spec)
     assert methods_of(Source) <= {*dir(opened)}
-    found = {
-        capability
-        for capability in (RowGroups, StoredFiles, Pinned, ProfiledByQuery, TiesOrdered)
-        if isinstance(opened, capability)
-    }
+    every = (ArrangedByServer, RowGroups, StoredFiles, Pinned, ProfiledByQuery, TiesOrdered)
+    found = {capability for capability in every if isinstance(opened, capability)}
     assert found == CAPABILITIES[name]
 
 
