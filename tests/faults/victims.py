@@ -195,24 +195,26 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
     faulthandler.enable()
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    from emberharmony.io.sinks.delta.log import DeltaLog
     from emberharmony.io.store import local_commit as commit
     from flows.run import run as run_here
 
     n_changes = 0
 
-    def watched(change: Callable[..., None]) -> Callable[..., None]:
-        def changes(*args: Any, **kwargs: Any) -> None:
+    def watched(change: Callable[..., Any]) -> Callable[..., Any]:
+        def changes(*args: Any, **kwargs: Any) -> Any:
             nonlocal n_changes
             n_changes += 1
             if n_changes == die_at:
                 os.kill(os.getpid(), signal.SIGKILL)
-            change(*args, **kwargs)
+            return change(*args, **kwargs)
 
         return changes
 
     for name in ("link", "replace", "rename", "unlink", "rmdir"):
         setattr(os, name, watched(getattr(os, name)))
     commit.exchange = watched(commit.exchange)
+    DeltaLog._try = watched(DeltaLog._try)
     # The fork server has imported Prefect, which read the environment then.
     if api:
         os.environ["PREFECT_API_URL"] = api

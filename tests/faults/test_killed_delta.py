@@ -1,0 +1,111 @@
+"""Law 3 where rows go to Delta tables: a run that is killed while it publishes, and started again, commits each table once."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from emberharmony.io.sinks.delta.log import DeltaLog
+from emberharmony.pipeline.execute import run_job
+from flows.config.job import parse_job
+from flows.engines.local import LocalEngine
+from tests.faults.test_killed_arranging import Arranging, Changes, Killed
+from tests.faults.victims import run, small_job
+from tests.jobs import small_table, write_table
+
+# A lock of a dead run is not closed in this process, but by it.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+N_MOMENTS = 10
+N_KILLS = 20
+TABLES = ("windows_stride_1", "windows_stride_2", "features")
+
+
+def delta_job(folder: Path, sink: str, table: str, **settings):
+    return small_job(folder, sink=sink) | {
+        "source": {"path": str(folder / table)},
+        "sink": {"type": "delta", "path": str(folder / sink)} | settings,
+        "runtime": {"engine": "local", "workers": 1, "backend": "numpy", "chunk_rows": 80},
+    }
+
+
+def rows(table: Path, version: int | None = None) -> pa.Table:
+    found = DeltaTable(table, version=version).to_pyarrow_table()
+    key = "row_number" if table.name == "features" else "first_row"
+    return found.sort_by([("y", "ascending"), (key, "ascending")])
+
+
+class DeltaChanges(Changes):
+    """Changes of the file system and commits of tables; the run may die before and after each."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, last: int | None = None) -> None:
+        super().__init__(patch, last)
+        committed = DeltaLog._try
+        patch.setattr(DeltaLog, "_try", self._counted(committed))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("delta")
+    write_table(small_table(160), folder / "first.parquet", group_rows=40)
+    write_table(small_table(160, seed=1), folder / "second.parquet", group_rows=40)
+    run_job(parse_job(delta_job(folder, "earlier", "first.parquet")), LocalEngine(1))
+    return folder
+
+
+@pytest.fixture(scope="module", params=["replace", "append"])
+def undisturbed(folder, request):
+    """What the tables hold after a second job, the moment at which it began to publish, and that at which it ended."""
+    sink, disposition = f"undisturbed-{request.param}", request.param
+    shutil.copytree(folder / "earlier", folder / sink)
+    with pytest.MonkeyPatch.context() as patch:
+        engine = Arranging(DeltaChanges(patch))
+        job = delta_job(folder, sink, "second.parquet", write_disposition=disposition)
+        run_job(parse_job(job), engine, overwrite=disposition == "replace")
+    return disposition, {name: rows(folder / sink / name) for name in TABLES}, engine.at["publish"], engine.changes.n
+
+
+@pytest.mark.parametrize("moment", range(N_MOMENTS))
+def test_killed_at_any_change_while_it_publishes(undisturbed, folder, moment, monkeypatch):
+    disposition, expected, begin, end = undisturbed
+    out = folder / f"killed-{disposition}-{moment}"
+    shutil.copytree(folder / "earlier", out)
+    job = parse_job(delta_job(folder, out.name, "second.parquet", write_disposition=disposition))
+    moments = np.linspace(begin + 1, end, N_MOMENTS).astype(int)
+    assert len(np.unique(moments)) == N_MOMENTS
+    with monkeypatch.context() as patch:
+        DeltaChanges(patch, int(moments[moment]))
+        with pytest.raises(Killed):
+            run_job(job, LocalEngine(1), overwrite=disposition == "replace")
+    committed = [DeltaTable(out / name).version() for name in TABLES]
+    assert committed == sorted(committed, reverse=True), "features last"
+    run_job(job, LocalEngine(1))
+    for name in TABLES:
+        assert DeltaTable(out / name).version() == 1, "one commit by each job"
+        assert rows(out / name).equals(expected[name])
+        assert rows(out / name, version=0).equals(rows(folder / "earlier" / name))
+    assert not list(out.glob(".staging/*-*"))
+    assert not (out / ".unfinished").exists()
+    shutil.rmtree(out)
+
+
+def test_killed_again_and_again(folder):
+    """Each run dies soon, so that the last ones die while they publish."""
+    chosen, kills = random.Random(0), 0
+    job = delta_job(folder, "random", "second.parquet")
+    while (status := run(job, die_at=chosen.randint(15, 60))) != 0:
+        assert status == -signal.SIGKILL
+        kills += 1
+        assert kills < 3 * N_KILLS
+    run_job(parse_job(delta_job(folder, "whole", "second.parquet")), LocalEngine(1))
+    assert kills >= N_KILLS / 4
+    for name in TABLES:
+        assert DeltaTable(folder / "random" / name).version() == 0
+        assert rows(folder / "random" / name).equals(rows(folder / "whole" / name))
