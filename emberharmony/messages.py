@@ -86,6 +86,20 @@ def shortened(text: str, most: int = MAX_VALUE_CHARS) -> str:
     return f"{text[:kept]}...{text[-kept:]}"
 
 
+def size_text(n_bytes: float) -> str:
+    """A number of bytes for people.
+
+    Examples
+    --------
+    >>> size_text(3 * 2**30), size_text(47_000_000), size_text(2_000), size_text(12)
+    ('3.00 GiB', '45 MiB', '2 KiB', '12 bytes')
+    """
+    for unit, n_bytes_of, digits in (("GiB", 2**30, 2), ("MiB", 2**20, 0), ("KiB", 2**10, 0)):
+        if n_bytes >= n_bytes_of:
+            return f"{n_bytes / n_bytes_of:,.{digits}f} {unit}"
+    return f"{n_bytes:,.0f} bytes"
+
+
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """The known name most similar to `name`, or ``None`` if none is similar.
 

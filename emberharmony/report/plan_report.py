@@ -15,7 +15,7 @@ from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sinks.registry import open_sink
 from emberharmony.io.store.opening import open_store, result_at
 from emberharmony.io.store.result import Result
-from emberharmony.messages import shortened
+from emberharmony.messages import shortened, size_text
 from emberharmony.pipeline.execute import plan_job, target_of
 from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.plan import Plan
@@ -73,7 +73,7 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
     yield "job", f"{spec.kind}, fingerprint {plan.fingerprint}"
     yield (
         "table",
-        f"{plan.table.n_rows:,} rows; {len(read)} of {len(plan.table.schema)} columns are read, {_bytes(n_bytes)} decoded",
+        f"{plan.table.n_rows:,} rows; {len(read)} of {len(plan.table.schema)} columns are read, {size_text(n_bytes)} decoded",
     )
     if plan.n_null_times:
         yield "left out", f"{plan.n_null_times:,} rows without a time"
@@ -81,21 +81,22 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
     copy = plan.table.copy
     if copy is not None:
         until = f" until {copy.expires:%Y-%m-%d %H:%M %Z}" if copy.expires else ""
-        cost = f"{_bytes(copy.scanned_bytes)} scanned to make it, {_bytes(copy.stored_bytes)} stored{until}"
+        cost = f"{size_text(copy.scanned_bytes)} scanned to make it, {size_text(copy.stored_bytes)} stored{until}"
         yield "copy", f"{copy.name}: {cost}"
     if plan.inputs:
         pieces = "piece" if len(plan.inputs) == 1 else "pieces"
         into = f"{len(plan.inputs):,} {pieces} of the table into {len(plan.chunks):,} chunks"
-        yield "arrange", f"{into}; about {_bytes(plan.arranged_bytes)} of disk until the job ends"
+        yield "arrange", f"{into}; about {size_text(plan.arranged_bytes)} of disk until the job ends"
     yield "split", _split(plan)
     sizes = [chunk.n_rows for chunk in plan.chunks]
     yield "chunks", f"{len(sizes):,} of {min(sizes):,} to {max(sizes):,} rows"
     yield (
         "memory",
         (
-            f"{_bytes(memory.projected_bytes)} projected ({memory.n_workers} workers at {_bytes(memory.chunk_bytes)} each, "
-            f"{_bytes(memory.fixed_bytes)} for the fit, {_bytes(memory.reserved_bytes)} in use before), "
-            f"{_bytes(memory.allowed_bytes)} allowed"
+            f"{size_text(memory.projected_bytes)} projected "
+            f"({memory.n_workers} workers at {size_text(memory.chunk_bytes)} each, "
+            f"{size_text(memory.fixed_bytes)} for the fit, {size_text(memory.reserved_bytes)} in use before), "
+            f"{size_text(memory.allowed_bytes)} allowed"
         ),
     )
     strides = ", ".join(map(str, spec.windows.strides))
@@ -196,7 +197,3 @@ def _columns(plan: Plan) -> Iterator[ColumnLine]:
         elif not carried:
             role, note = "dropped", dropped.get(name, "not one of the fitted columns")
         yield ColumnLine(name, shortened(str(field.type), MAX_TYPE_CHARS), role, note)
-
-
-def _bytes(n_bytes: float) -> str:
-    return f"{n_bytes / 2**30:,.2f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:,.0f} MiB"

@@ -33,13 +33,23 @@ def explained_rows(result: RunResult) -> list[dict[str, object]]:
 
 def summary_lines(result: RunResult, elapsed: Elapsed | None = None) -> Iterator[tuple[str, str]]:
     """Labels and texts of a summary, in the order in which they are printed."""
-    manifest = result.manifest
+    yield from manifest_lines(result.manifest)
+    if result.did_work:
+        speed = f"{result.rows_per_second:,.0f} rows/s"
+        yield "time", f"{result.seconds:.1f} s, {speed}, engine {result.engine}"
+        if elapsed:
+            yield "elapsed", str(elapsed)
+        yield "memory", f"{result.peak_bytes / 2**20:,.0f} MiB at most, {result.projected_bytes / 2**20:,.0f} MiB planned"
+
+
+def manifest_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Labels and texts of what a result consists of."""
     yield "rows", f"{manifest.source_rows:,} read; " + ", ".join(f"{n:,} {split}" for split, n in manifest.rows.items())
     if manifest.null_times:
         yield "left out", f"{manifest.null_times:,} rows without a time"
     if manifest.left_out:
         yield "left out", f"{manifest.left_out:,} rows in the gaps between splits"
-    yield "features", f"{len(manifest.features):,}: {_by_kind(result)}"
+    yield "features", f"{len(manifest.features):,}: {_by_kind(manifest)}"
     yield from _dropped(manifest.dropped)
     if manifest.nonfinite:
         yield "missing", _not_finite(manifest.nonfinite)
@@ -54,12 +64,6 @@ def summary_lines(result: RunResult, elapsed: Elapsed | None = None) -> Iterator
     if manifest.drift:
         yield "drift", _drifted(manifest.drift)
     yield "backend", ", ".join(manifest.backends)
-    if result.did_work:
-        speed = f"{result.rows_per_second:,.0f} rows/s"
-        yield "time", f"{result.seconds:.1f} s, {speed}, engine {result.engine}"
-        if elapsed:
-            yield "elapsed", str(elapsed)
-        yield "memory", f"{result.peak_bytes / 2**20:,.0f} MiB at most, {result.projected_bytes / 2**20:,.0f} MiB planned"
 
 
 def summary_markdown(result: RunResult) -> str:
@@ -149,5 +153,5 @@ def _moved(found: Mapping[str, float]) -> str:
     return ", ".join(text.format(found[key]) for key, text in texts.items() if abs(found.get(key, 0.0)) >= 0.005)
 
 
-def _by_kind(result: RunResult) -> str:
-    return ", ".join(f"{count:,} {kind}" for kind, count in result.manifest.features_by_kind.items())
+def _by_kind(manifest: Manifest) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in manifest.features_by_kind.items())

@@ -28,6 +28,7 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: --set windows.size=8. May be repeated."),
 ]
+SinkArgument = Annotated[str, typer.Argument(help="The `sink.path` of a job.", show_default=False)]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Start again, and replace the published result at the end.")
 ]
@@ -114,6 +115,36 @@ def demo(
     prepare_weather(data / "weather.parquet")  # for configs/weather.yaml
     places = [f"source.path={table}", f"sink.path={data / 'flights-features'}"]
     run_and_show(load_job(demo_config(), [*places, *(set_ or ())]), overwrite=overwrite, quiet=quiet)
+
+
+@app.command()
+def show(
+    sink: SinkArgument,
+    version: Annotated[str | None, typer.Option(help="A version that is kept there.", show_default=False)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what is published: the job, rows, features, windows, sizes, and the earlier versions that are kept."""
+    from flows.cli.results import show_result
+
+    show_result(sink, version=version, as_json=json)
+
+
+@app.command()
+def clean(
+    sink: SinkArgument,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=0, help="Earlier results that stay; by default as `sink.keep_versions` said.", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, and say what would be removed.")] = False,
+) -> None:
+    """Remove interrupted runs, and the oldest of the earlier results. Refused while a run is at work.
+
+    An interrupted run that is removed does not resume; the published result stays.
+    """
+    from flows.cli.results import clean_result
+
+    clean_result(sink, keep=keep, dry_run=dry_run)
 
 
 @app.command()

@@ -58,7 +58,7 @@ def test_a_job_of_many_series(tmp_path):
     report = plan_report(parse_job(job))
     lines = dict(report.lines)
     assert lines["order"] == "by id, t, arranged first: the table is in another order"
-    assert lines["arrange"] == "1 piece of the table into 3 chunks; about 0 MiB of disk until the job ends"
+    assert lines["arrange"] == "1 piece of the table into 3 chunks; about 23 KiB of disk until the job ends"
     assert lines["windows"] == "4 rows, strides 1; a series ends where the time jumps by more than 2:00:00"
     assert [(column.name, column.role) for column in report.columns] == [
         ("id", "entity"),
