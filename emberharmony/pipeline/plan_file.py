@@ -29,6 +29,7 @@ from emberharmony.typing import Arrays, IntArray
 
 PLAN = "plan.json"
 CHUNKS, INPUTS = "chunks.safetensors", "inputs.safetensors"
+CATALOGUE = "catalogue.arrow"
 PLAN_VERSION = 3
 
 

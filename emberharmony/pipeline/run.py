@@ -15,7 +15,7 @@ from emberharmony.backend import get_backend, select, using_backend
 from emberharmony.errors import DataError, TransientError
 from emberharmony.io.sinks.base import Sink
 from emberharmony.io.sinks.registry import noted_sink
-from emberharmony.io.sources.base import Source
+from emberharmony.io.sources.base import Catalogued, Source
 from emberharmony.io.sources.registry import open_source
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.base import Store
@@ -23,7 +23,7 @@ from emberharmony.io.store.opening import open_staged, result_of
 from emberharmony.io.store.result import Result
 from emberharmony.pipeline.arrange import PARTITION, REGROUP, Arranged
 from emberharmony.pipeline.fitted import Fitted
-from emberharmony.pipeline.plan_file import StagedPlan
+from emberharmony.pipeline.plan_file import CATALOGUE, StagedPlan
 from emberharmony.pipeline.receipts import Receipts
 from emberharmony.planning.chunks import Chunk
 from emberharmony.threads import limit_worker_threads
@@ -106,9 +106,11 @@ class Run:
         Raises
         ------
         DataError
-            If it is not the table that was planned.
+            If it is not the table that was planned. Of files, reading says so.
         """
         source = open_source(self.plan.spec.source)
+        if isinstance(source, Catalogued) and self.store.exists(CATALOGUE):
+            return source.with_catalogue(self.store.get(CATALOGUE))
         if self.plan.spec.fingerprint(source.describe().identity) != self.plan.fingerprint:
             raise DataError(
                 f"The source was changed after the job was planned ({self.plan.run_name}); nothing was published. Run "

@@ -9,7 +9,7 @@ from emberharmony.io.sinks.base import SinkSpec
 from emberharmony.io.sinks.registry import note_sink
 from emberharmony.io.store.result import Result
 from emberharmony.pipeline.plan import Plan
-from emberharmony.pipeline.plan_file import PLAN, StagedPlan
+from emberharmony.pipeline.plan_file import CATALOGUE, PLAN, StagedPlan
 from emberharmony.pipeline.run import RunRef, forget_runs
 
 
@@ -23,6 +23,8 @@ def stage_plan(
     """
     staged = StagedPlan.of(plan)
     store = result.stage(staged.run_name, discard=discard)
+    if plan.table.catalogue is not None:
+        store.put(CATALOGUE, plan.table.catalogue())
     staged.write(store)
     if sink is not None:
         note_sink(store, sink)

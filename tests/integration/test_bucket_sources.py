@@ -145,7 +145,9 @@ def test_an_object_that_is_replaced_after_the_plan_is_refused(tmp_path, upload, 
         source.read(chunks[0], ["walk"], time=None)
     write_table(table.set_column(1, "walk", pa.array(range(300), pa.float64())), tmp_path / "t.parquet", group_rows=100)
     upload(tmp_path / "t.parquet", "in/table")
-    with pytest.raises(DataError, match=r"^s3://test-\w+/in/table was changed while the job ran; nothing was published"):
+    with pytest.raises(
+        DataError, match=r"^s3://test-\w+/in/table was changed after the job was planned; nothing was published"
+    ):
         source.read(chunks[-1], ["walk"], time=None)
 
 

@@ -49,6 +49,7 @@ class TableInfo:
     name: str = "The table"  # in messages
     unreadable: Mapping[str, str] = field(default_factory=dict)  # columns that a job cannot use, and why
     copy: TableCopy | None = None  # that chunks are read from
+    catalogue: Callable[[], bytes] | None = None  # makes what other processes open the same table with, see `Catalogued`
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,21 @@ class StoredFiles(Protocol):
 
     def would_read(self, address: str) -> bool:
         """Whether a Parquet file at this address, if it existed, would be part of the table."""
+        ...
+
+
+@runtime_checkable
+class Catalogued(Protocol):
+    """Describing the table takes long. What planning found out travels with the plan, as `TableInfo.catalogue` makes it."""
+
+    def with_catalogue(self, content: bytes) -> Source:
+        """Return the table that was planned, without looking at it; reading refuses what has changed since.
+
+        Parameters
+        ----------
+        content : bytes
+            What `TableInfo.catalogue` returned.
+        """
         ...
 
 

@@ -41,8 +41,15 @@ def test_the_rows_of_a_chunk_are_those_of_the_table(run, tmp_path):
 def test_a_table_that_has_changed_is_refused(run, tmp_path):
     table = pq.read_table(tmp_path / "table.parquet")
     pq.write_table(table.slice(1), tmp_path / "table.parquet")
-    with pytest.raises(DataError, match="The source was changed after the job was planned"):
-        _ = run.source
+    with pytest.raises(DataError, match=r"table\.parquet was changed after the job was planned; nothing was published"):
+        run.source.read(run.plan.chunks[0], ["walk"], time=None)
+
+
+def test_workers_read_no_footer_and_list_no_folder(run, monkeypatch):
+    """What they need of the files travels with the plan."""
+    for function in ("list_files", "open_footers"):
+        monkeypatch.setattr(f"emberharmony.io.sources.parquet.table.{function}", lambda *_: pytest.fail("looked again"))
+    assert run.source.read(run.plan.chunks[0], ["walk"], time="t").num_rows == run.plan.chunks[0].n_rows
 
 
 def test_published_columns_are_carried(run):

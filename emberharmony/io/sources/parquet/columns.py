@@ -51,7 +51,8 @@ class FileSchema:
 
     def is_of(self, file: FooteredFile) -> bool:
         """Whether another file has the same columns."""
-        return bool(self.file.schema.equals(file.schema)) and self.file.number_categories == file.number_categories
+        same = self.file.schema is file.schema or bool(self.file.schema.equals(file.schema))
+        return same and self.file.number_categories == file.number_categories
 
     @cached_property
     def columns(self) -> dict[str, StoredColumn]:
@@ -134,7 +135,7 @@ class TableColumns:
         self, files: Sequence[FooteredFile], *, wanted: Container[str] | None = None, missing_are_null: bool = False
     ) -> None:
         # A file without rows has no values that could differ, whatever pandas made of its columns.
-        holding = [i for i, file in enumerate(files) if file.metadata.num_rows] or list(range(len(files)))
+        holding = [i for i, file in enumerate(files) if file.n_rows] or list(range(len(files)))
         self._schemas, numbers = _distinct([files[i] for i in holding], wanted)
         self._schema_of = dict(zip(holding, numbers, strict=True))
         self._missing_are_null = missing_are_null

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -50,9 +52,29 @@ def open_parquet(
     )
 
 
-def decoded_schema(metadata: pq.FileMetaData) -> pa.Schema:
-    """Return names and types of a file's columns as `decoded` returns them; `number_categories` are plain numbers here."""
-    return plain_schema(open_parquet(pa.BufferReader(b""), metadata).schema_arrow)
+def stored_columns(metadata: pq.FileMetaData) -> tuple[pa.Schema, frozenset[str]]:
+    """Return names and types of a file's columns as `decoded` returns them, and `number_categories`, plain numbers there.
+
+    Files that are written alike get the same objects: making them takes longer than decoding the footer, and thousands of
+    files have one schema.
+    """
+    _, _, text = repr(metadata.schema).partition("\n")  # the first line holds an address in memory
+    return _columns_of(_Written(text, (metadata.metadata or {}).get(_ARROW_SCHEMA), metadata))
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What decides the columns of a file: the tree of its schema, and the schema that Arrow had when it was written."""
+
+    schema: str
+    arrow_schema: bytes | None
+    metadata: pq.FileMetaData = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _columns_of(written: _Written) -> tuple[pa.Schema, frozenset[str]]:
+    schema = plain_schema(open_parquet(pa.BufferReader(b""), written.metadata).schema_arrow)
+    return schema, number_categories(written.metadata)
 
 
 def number_categories(metadata: pq.FileMetaData) -> frozenset[str]:
@@ -67,7 +89,7 @@ def number_categories(metadata: pq.FileMetaData) -> frozenset[str]:
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored)))
     except (pa.ArrowException, OSError, ValueError):
         return frozenset()  # Arrow ignores a stored schema that it cannot read
-    kinds = {field.name: field.type.value_type for field in schema if pt.is_dictionary(field.type)}
+    kinds = {column.name: column.type.value_type for column in schema if pt.is_dictionary(column.type)}
     return frozenset(name for name, values in kinds.items() if is_category(values) and not is_text(values))
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError, TerminalError, TransientError
-from emberharmony.io.sources.parquet.decoding import decoded_schema, number_categories
+from emberharmony.io.sources.parquet.decoding import stored_columns
 from emberharmony.io.sources.parquet.files import ByteRange, FileVersion, TableFile
 from emberharmony.io.sources.parquet.parallel import in_parallel
 from emberharmony.io.store.errors import TRANSIENT, translate
@@ -22,13 +25,20 @@ _SIGNATURE_BYTES = 28
 _TAIL_BYTES, _SLACK_BYTES = 2**16, 1024
 
 
-class FooteredFile(NamedTuple):
-    """A file as it was when its footer was read."""
+@dataclass(frozen=True, slots=True)
+class FooteredFile:
+    """A file as it was when its footer was read.
+
+    The footer is kept as it is stored, since Arrow's form of it takes ten times the memory, and thousands of files may be one
+    table.
+    """
 
     file: TableFile
     version: FileVersion
-    metadata: pq.FileMetaData
+    footer: bytes
     footer_digest: str
+    group_rows: tuple[int, ...]
+    """Rows of each row group."""
     schema: pa.Schema
     """Names and types as the columns are decoded."""
     number_categories: frozenset[str]
@@ -38,6 +48,43 @@ class FooteredFile(NamedTuple):
     def address(self) -> str:
         """Where the file is, for messages."""
         return self.file.address
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the file."""
+        return sum(self.group_rows)
+
+    @property
+    def metadata(self) -> pq.FileMetaData:
+        """The footer, decoded; that of a few files at a time is kept."""
+        return _DECODED.get(self.footer)
+
+
+class _DecodedFooters:
+    """Footers that were decoded last, as many as were short enough together as they are stored."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes, self._n_bytes = most_bytes, 0
+        self._kept = OrderedDict[bytes, pq.FileMetaData]()
+        self._lock = Lock()
+
+    def get(self, footer: bytes) -> pq.FileMetaData:
+        """Return a footer's content."""
+        with self._lock:
+            if footer in self._kept:
+                self._kept.move_to_end(footer)
+                return self._kept[footer]
+        metadata = pq.read_metadata(pa.BufferReader(footer))
+        with self._lock:
+            if footer not in self._kept:
+                self._kept[footer] = metadata
+                self._n_bytes += len(footer)
+            while self._n_bytes > self._most_bytes and len(self._kept) > 1:
+                self._n_bytes -= len(self._kept.popitem(last=False)[0])
+        return metadata
+
+
+_DECODED = _DecodedFooters(most_bytes=4 * 2**20)  # decoded, about 50 MB: a thousand files of twenty columns
 
 
 class RowGroup(NamedTuple):
@@ -55,8 +102,9 @@ def open_footers(files: Sequence[TableFile]) -> list[FooteredFile]:
         return []
     first = open_footer(files[0])
     # Files of one table have footers of about the same length: mostly, one read of little more than the footer is enough.
-    guess = first.metadata.serialized_size * 5 // 4 + _SLACK_BYTES
-    return [first, *in_parallel(partial(open_footer, guess=guess), files[1:], max(file.parallel_reads for file in files))]
+    guess = len(first.footer) * 5 // 4 + _SLACK_BYTES
+    read = in_parallel(partial(open_footer, guess=guess), files[1:], max(file.parallel_reads for file in files))
+    return [first, *read]
 
 
 def open_footer(file: TableFile, *, guess: int = _TAIL_BYTES) -> FooteredFile:
@@ -82,23 +130,24 @@ def open_footer(file: TableFile, *, guess: int = _TAIL_BYTES) -> FooteredFile:
             raise _encrypted(file.address)
         if magic == b"PAR1" and length + 8 > len(tail):
             tail = file.tail(version, length + 8)
-        metadata = pq.read_metadata(pa.BufferReader(tail))
-        digest = hashlib.sha256(tail[-8 - length : -8]).hexdigest()[:32]
+        footer = tail[-8 - length :]
+        metadata = pq.read_metadata(pa.BufferReader(footer if magic == b"PAR1" else tail))
+        digest = hashlib.sha256(footer[:-8]).hexdigest()[:32]
         if length - metadata.serialized_size == _SIGNATURE_BYTES:
             raise _encrypted(file.address)
-        schema, categories = decoded_schema(metadata), number_categories(metadata)
+        schema, categories = stored_columns(metadata)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise unreadable(file.address, error, "footer") from error
-    n_rows = sum(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
-    if n_rows != metadata.num_rows:
+    group_rows = tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+    if sum(group_rows) != metadata.num_rows:
         raise DataError(
-            f"{file.address} is damaged: its footer counts {metadata.num_rows:,} rows, its row groups {n_rows:,}. Write the "
-            f"file again, or leave it out."
+            f"{file.address} is damaged: its footer counts {metadata.num_rows:,} rows, its row groups {sum(group_rows):,}. "
+            f"Write the file again, or leave it out."
         )
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
         raise DataError(f"{file.address} has several columns named {listed(twice)}; give each its own name.")
-    return FooteredFile(file, version, metadata, digest, schema, categories)
+    return FooteredFile(file, version, footer, digest, group_rows, schema, categories)
 
 
 def stored_ranges(file: FooteredFile, group: int, leaves: Iterable[int], *, first_bytes: int | None = None) -> list[ByteRange]:

@@ -72,7 +72,10 @@ class LocalFile:
 
 def changed(address: str) -> DataError:
     """Return the error for a file that was replaced since it was planned."""
-    return DataError(f"{address} was changed while the job ran; nothing was published. Start again with --overwrite.")
+    return DataError(
+        f"{address} was changed after the job was planned; nothing was published. Run the same command again, which makes "
+        f"a new plan."
+    )
 
 
 @dataclass(frozen=True)

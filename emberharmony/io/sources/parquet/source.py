@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from emberharmony.io.sources.base import TableInfo
+from emberharmony.io.sources.parquet.catalogue import Catalogue
 from emberharmony.io.sources.parquet.plan import ParquetPlanning
 from emberharmony.io.sources.parquet.read import read_chunk
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
@@ -18,12 +19,16 @@ from emberharmony.planning.chunks import Chunk
 class ParquetSource(ParquetPlanning):
     """A table of one or many Parquet files with one schema. Files are listed and footers read when first asked for."""
 
-    def __init__(self, spec: ParquetSourceSpec) -> None:
-        super().__init__(ParquetTable(spec))
+    def __init__(self, spec: ParquetSourceSpec, catalogue: Catalogue | None = None) -> None:
+        super().__init__(ParquetTable(spec, catalogue))
 
     def describe(self) -> TableInfo:
         """Return the table's description, see `ParquetTable.describe`."""
         return self._table.describe()
+
+    def with_catalogue(self, content: bytes) -> ParquetSource:
+        """Return the table as it was when it was planned; files that have changed since are refused when they are read."""
+        return ParquetSource(self._table.spec, Catalogue.from_bytes(content, self._table.places))
 
     def file_within(self, folder: str) -> str | None:
         """Return the address of a file of the table that lies within a folder."""

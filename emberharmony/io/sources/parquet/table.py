@@ -13,6 +13,7 @@ from emberharmony.arrow import TICKS_PER_DAY, is_bytes, text_columns, tick_unit
 from emberharmony.errors import DataError
 from emberharmony.features.table_types import FROM_FOLDERS
 from emberharmony.io.sources.base import TableInfo
+from emberharmony.io.sources.parquet.catalogue import Catalogue, GroupTimes
 from emberharmony.io.sources.parquet.columns import StoredColumn, TableColumns
 from emberharmony.io.sources.parquet.decoding import READ_BUFFER_BYTES, too_narrow
 from emberharmony.io.sources.parquet.files import Place, TableFile
@@ -24,7 +25,6 @@ from emberharmony.io.sources.parquet.widths import stored_widths, text_widths
 from emberharmony.messages import listed
 from emberharmony.nested import is_element, outer_columns, path_of
 from emberharmony.planning.chunks import LAST_TICK
-from emberharmony.typing import IntArray
 
 _TEXT_BYTES = 1024
 """Values of a binary column that take more bytes are images or documents, not texts of categories."""
@@ -35,10 +35,19 @@ _FIRST_TICK = -(2**63)
 
 
 class ParquetTable:
-    """One or many Parquet files that are one table. Files are listed and footers read when first asked for."""
+    """One or many Parquet files that are one table. Files are listed and footers read when first asked for.
 
-    def __init__(self, spec: ParquetSourceSpec) -> None:
+    Parameters
+    ----------
+    spec : ParquetSourceSpec
+        Which files.
+    catalogue : Catalogue, optional
+        What another process found out about them; then nothing is listed.
+    """
+
+    def __init__(self, spec: ParquetSourceSpec, catalogue: Catalogue | None = None) -> None:
         self.spec = spec
+        self._catalogue = catalogue
 
     @cached_property
     def places(self) -> list[Place]:
@@ -48,12 +57,17 @@ class ParquetTable:
     @cached_property
     def listed(self) -> list[TableFile]:
         """The files, in the order of their rows."""
-        return list_files(self.places)
+        return list_files(self.places) if self._catalogue is None else [file.file for file in self._catalogue.files]
 
     @cached_property
     def files(self) -> list[FooteredFile]:
         """The files with their footers."""
-        return open_footers(self.listed)
+        return open_footers(self.listed) if self._catalogue is None else self._catalogue.files
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What has been found out about the files."""
+        return Catalogue(self.files, dict(self._group_times))
 
     @cached_property
     def columns(self) -> TableColumns:
@@ -66,8 +80,7 @@ class ParquetTable:
         """The row groups that have rows, in the order of their rows."""
         groups, first_row = [], 0
         for i, file in enumerate(self.files):
-            for number in range(file.metadata.num_row_groups):
-                n_rows = file.metadata.row_group(number).num_rows
+            for number, n_rows in enumerate(file.group_rows):
                 if n_rows:
                     groups.append(RowGroup(i, number, first_row, n_rows))
                 first_row += n_rows
@@ -111,7 +124,7 @@ class ParquetTable:
 
     def describe(self) -> TableInfo:
         """Return the table's description; of strings, a sample is decoded to learn their widths."""
-        n_rows = sum(file.metadata.num_rows for file in self.files)
+        n_rows = sum(file.n_rows for file in self.files)
         identity = {
             "type": "parquet",
             "files": [[f.file.name, *f.version, f.footer_digest] for f in self.files],
@@ -126,6 +139,7 @@ class ParquetTable:
             identity,
             text_widths(self, self._measured_columns(stored), stored),
             in_flight_bytes=self._in_flight_bytes,
+            catalogue=lambda: self.catalogue.to_bytes(self.places),
             stored_bytes_per_row=stored,
             name=f"The table {self.spec}",
             unreadable=self.columns.unreadable,
@@ -136,7 +150,7 @@ class ParquetTable:
         """Bytes of batches of vectors, and of what is read ahead, in addition to a chunk's rows."""
         vectors = 0 if self.vector_batch_rows is None else 3 * _VECTOR_BATCH_BYTES
         ahead = max((file.read_ahead_bytes for file in self.listed), default=0)
-        widest = max((file.metadata.num_columns for file in self.files), default=0)
+        widest = len(self.columns.schema)
         # Piece by piece, each column has a buffer of its own, however many they are.
         return vectors + min(
             max(ahead, READ_BUFFER_BYTES * widest if ahead else 0), sum(f.version.n_bytes for f in self.files)
@@ -163,7 +177,7 @@ class ParquetTable:
             statistics = self._statistics(group, stored)
             yield group, statistics.null_count if statistics is not None and statistics.has_null_count else None
 
-    def group_times(self, time: str) -> tuple[IntArray, IntArray, IntArray] | None:
+    def group_times(self, time: str) -> GroupTimes | None:
         """Return the first time, last time and number of nulls of each row group; ``None`` if one has no statistics."""
         if time not in self._group_times:
             self._group_times[time] = self._read_statistics(time)
@@ -183,10 +197,10 @@ class ParquetTable:
         return [group for group in self.groups if group.first_row < stop and group.first_row + group.n_rows > start]
 
     @cached_property
-    def _group_times(self) -> dict[str, tuple[IntArray, IntArray, IntArray] | None]:
-        return {}
+    def _group_times(self) -> dict[str, GroupTimes | None]:
+        return {} if self._catalogue is None else dict(self._catalogue.times)
 
-    def _read_statistics(self, time: str) -> tuple[IntArray, IntArray, IntArray] | None:
+    def _read_statistics(self, time: str) -> GroupTimes | None:
         lows, highs, nulls = [], [], []
         for group in self.groups:
             stored = self.columns.of_file(group.file).get(time)

@@ -4,6 +4,7 @@ import pytest
 
 from emberharmony.io.sources.base import (
     ArrangedByServer,
+    Catalogued,
     Pinned,
     ProfiledByQuery,
     RowGroups,
@@ -21,7 +22,7 @@ SPECS = {
     "bigquery": BigQuerySourceSpec(table="my-project.raw.flights"),
 }
 CAPABILITIES = {
-    "parquet": {RowGroups, StoredFiles},
+    "parquet": {RowGroups, StoredFiles, Catalogued},
     "bigquery": {ArrangedByServer, Pinned, ProfiledByQuery, TiesOrdered},
 }
 
@@ -38,7 +39,7 @@ def test_a_source_keeps_to_the_contract(name):
     assert not spec.profiles_by_query
     opened = open_source(spec)
     assert methods_of(Source) <= {*dir(opened)}
-    every = (ArrangedByServer, RowGroups, StoredFiles, Pinned, ProfiledByQuery, TiesOrdered)
+    every = (ArrangedByServer, Catalogued, RowGroups, StoredFiles, Pinned, ProfiledByQuery, TiesOrdered)
     found = {capability for capability in every if isinstance(opened, capability)}
     assert found == CAPABILITIES[name]
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DataError, TransientError
-from emberharmony.io.sources.parquet.footers import open_footer, open_footers, open_unchanged, unreadable
+from emberharmony.io.sources.parquet.footers import _DecodedFooters, open_footer, open_footers, open_unchanged, unreadable
 from emberharmony.io.sources.parquet.local_files import LocalFile
 
 TABLE = pa.table({"x": [1.5, 2.5, 3.5], "s": ["a", "b", None]})
@@ -41,7 +41,7 @@ def test_a_file_that_has_changed_is_refused(path):
     with open_unchanged(file, "footer") as handle:
         assert handle.read() == path.read_bytes()
     os.utime(path, ns=(file.version.tag, file.version.tag + 1))
-    with pytest.raises(DataError, match="was changed while the job ran"):
+    with pytest.raises(DataError, match="was changed after the job was planned"):
         open_unchanged(file, "footer")
     path.unlink()
     with pytest.raises(DataError, match="cannot be read as Parquet, at its row group 1"):
@@ -82,3 +82,36 @@ def test_a_footer_that_is_longer_than_the_first_read_is_read_whole(tmp_path, n_c
     both = open_footers([LocalFile(tmp_path / "a.parquet"), LocalFile(tmp_path / "b.parquet")])
     assert [file.schema for file in both] == [TABLE.schema, wide.schema]
     assert both == [open_footer(file.file, guess=2**20) for file in both]
+
+
+def test_decoded_footers_are_kept_within_a_limit(tmp_path):
+    footers = []
+    for i in range(8):
+        pq.write_table(pa.table({f"x{i}": [1.5]}), tmp_path / f"{i}.parquet")
+        footers.append(open_footer(LocalFile(tmp_path / f"{i}.parquet")).footer)
+    kept = _DecodedFooters(most_bytes=sum(map(len, footers[:3])) + 50)
+    for footer in [*footers, *footers[::-1]]:
+        assert kept.get(footer).equals(pq.read_metadata(pa.BufferReader(footer)))
+        assert kept.get(footer) is kept.get(footer)
+    assert 1 < len(kept._kept) <= 4
+    assert len(_DecodedFooters(most_bytes=0).get(footers[0]).schema) == 1
+
+
+def test_files_that_are_written_alike_share_their_schema(tmp_path):
+    for name, table in {
+        "a": TABLE,
+        "b": TABLE.slice(1),
+        "c": TABLE.cast(pa.schema({"x": pa.float32(), "s": "string"})),
+    }.items():
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    dictionary = pa.table({"x": pa.array([1, 2, 1]).dictionary_encode(), "s": TABLE["s"]})
+    pq.write_table(dictionary, tmp_path / "d.parquet")
+    pq.write_table(pa.table({"x": [1, 2, 1], "s": TABLE["s"]}), tmp_path / "e.parquet")
+    a, b, c, d, e = open_footers([LocalFile(tmp_path / f"{name}.parquet") for name in "abcde"])
+    assert a.schema is b.schema
+    assert (a.schema.field("x").type, c.schema.field("x").type, d.schema.field("x").type) == (
+        pa.float64(),
+        pa.float32(),
+        pa.int64(),
+    )
+    assert (d.number_categories, e.number_categories) == ({"x"}, frozenset())

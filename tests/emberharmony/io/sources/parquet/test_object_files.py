@@ -119,11 +119,14 @@ def test_an_object_is_read_in_the_version_that_was_listed(bucket):
     assert open_footer(file).metadata.equals(pq.read_metadata(pa.BufferReader(content)))
     objects.put(file.key, content)  # the same bytes: a new version all the same, unless the ETag is their hash
     objects.put(file.key, content[:-1] + b"2")
-    with pytest.raises(DataError, match=r"a\.parquet was changed while the job ran; nothing was published"):
+    with pytest.raises(DataError, match=r"a\.parquet was changed after the job was planned; nothing was published"):
         file.tail(file.version(), 8)
-    with pytest.raises(DataError, match=r"a\.parquet was changed while the job ran"):
+    with pytest.raises(DataError, match=r"a\.parquet was changed after the job was planned"):
         file.open(file.version(), [ByteRange(4, 20)])
-    with file.open(file.version()) as handle, pytest.raises(DataError, match=r"a\.parquet was changed while the job ran"):
+    with (
+        file.open(file.version()) as handle,
+        pytest.raises(DataError, match=r"a\.parquet was changed after the job was planned"),
+    ):
         handle.read(1)
 
 

@@ -208,7 +208,7 @@ def test_a_file_changed_after_the_plan(tmp_path):
     reader = source(path)
     (chunk,) = cut_rows(reader.row_groups(None), 100)
     os.utime(path, ns=(1, 1))
-    with pytest.raises(DataError, match="was changed while the job ran"):
+    with pytest.raises(DataError, match="was changed after the job was planned"):
         reader.read(chunk, ["walk"], time=None)
 
 
