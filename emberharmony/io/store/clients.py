@@ -29,7 +29,7 @@ MAX_RETRIES = 10
 
 Config = dict[str, Any]
 
-_STATUS = re.compile(r"status code: (\d{3})")
+_STATUS = re.compile(r"status code(?::|(?:\s|\x1b\[\d+m|↳)+)\s*(\d{3})")  # of obstore, and of deltalake
 _CODE = re.compile(r"<Code>(\w+)</Code>|\"code\": ?\"(\w+)\"")
 _TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _NO_ANSWER = re.compile(
@@ -67,6 +67,26 @@ def client_of(address: BucketAddress) -> Client:
     return _made(str(address.root))
 
 
+def settings_of(address: BucketAddress) -> dict[str, str]:
+    """Return what a library with clients of its own, such as deltalake, needs to reach an address as `client_of` does.
+
+    Examples
+    --------
+    >>> sorted(settings_of(BucketAddress.parse("s3://lake/out?endpoint=http://127.0.0.1:9000")).items())[:3]
+    [('allow_http', 'true'), ('connect_timeout', '10s'), ('endpoint', 'http://127.0.0.1:9000')]
+    """
+    options = dict(address.options)
+    found = {
+        "connect_timeout": f"{CONNECT_TIMEOUT.seconds}s",
+        "timeout": f"{REQUEST_TIMEOUT.seconds}s",
+        "max_retries": str(MAX_RETRIES),
+        "retry_timeout": f"{RETRY_TIMEOUT.seconds}s",
+    }
+    if options.get("endpoint", "").startswith("http://"):
+        found["allow_http"] = "true"
+    return found | {name: str(value).lower() if value is True else str(value) for name, value in _config(address).items()}
+
+
 @lru_cache(maxsize=64)
 def _made(address: str) -> Client:
     try:
@@ -77,11 +97,7 @@ def _made(address: str) -> Client:
             f"'emberharmony[cloud]'"
         ) from error
     bucket = BucketAddress.parse(address)
-    options = dict(bucket.options)
-    config: dict[str, Any] = {name: value for name, value in options.items() if name in ("endpoint", "region")}
-    if options.get("anonymous") == "true":
-        config["skip_signature"] = True
-    config |= _credentials(bucket, options.get("block"))
+    options, config = dict(bucket.options), _config(bucket)
     client: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, "timeout": REQUEST_TIMEOUT}
     if options.get("endpoint", "").startswith("http://"):
         client["allow_http"] = True
@@ -92,6 +108,23 @@ def _made(address: str) -> Client:
         )
     _watch_forks()
     return made
+
+
+def _config(bucket: BucketAddress) -> Config:
+    """What the query of an address says, and the credentials of its block, in the words of its vendor's client."""
+    options = dict(bucket.options)
+    names = _OPTION_NAMES[bucket.scheme]
+    config: Config = {names[option]: value for option, value in options.items() if option in names}
+    if options.get("anonymous") == "true":
+        config["skip_signature"] = True
+    return config | _credentials(bucket, options.get("block"))
+
+
+_OPTION_NAMES: Mapping[str, Mapping[str, str]] = {
+    "s3": {"endpoint": "endpoint", "region": "region"},
+    "gs": {"endpoint": "base_url"},  # a bucket's name is enough there
+    "az": {"endpoint": "endpoint", "account": "account_name"},
+}
 
 
 def _s3(stores: Any, bucket: BucketAddress, config: Config, clients: Config) -> Any:
@@ -114,20 +147,10 @@ def _boto3_credentials() -> dict[str, Any]:
 
 
 def _gs(stores: Any, bucket: BucketAddress, config: Config, clients: Config) -> Any:
-    config = dict(config)
-    config.pop("region", None)  # a bucket's name is enough there
-    endpoint = config.pop("endpoint", None)
-    if endpoint is not None:
-        config["base_url"] = endpoint
     return stores.GCSStore(bucket.bucket, config=config, **clients)
 
 
 def _az(stores: Any, bucket: BucketAddress, config: Config, clients: Config) -> Any:
-    config = dict(config)
-    config.pop("region", None)
-    account = dict(bucket.options).get("account")
-    if account is not None:
-        config["account_name"] = account
     return stores.AzureStore(bucket.bucket, config=config, **clients)
 
 
@@ -189,10 +212,11 @@ def translated(place: str) -> Iterator[None]:
     except (AlreadyExistsError, PreconditionError, TransientError, TerminalError):
         raise
     except (BaseError, OSError) as error:
-        raise _translation(place, error) from None
+        raise translation(place, error) from None
 
 
-def _translation(place: str, error: Exception) -> TransientError | TerminalError:
+def translation(place: str, error: Exception) -> TransientError | TerminalError:
+    """Return the transient or terminal error to raise in place of one of the client of a bucket."""
     text = str(error).partition("Debug source")[0]
     status = int(found[1]) if (found := _STATUS.search(text)) else None
     code = next((group for group in found.groups() if group), "") if (found := _CODE.search(text)) else ""

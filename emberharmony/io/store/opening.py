@@ -41,6 +41,25 @@ def open_store(place: str | Path) -> Store:
     return LocalStore(Path(checked_path(str(place))))
 
 
+def open_files(place: str) -> Store:
+    """Return all files below a place, whatever is published there; nothing is made before it is written to.
+
+    Raises
+    ------
+    PlanError
+        If the place is neither a path nor the address of a bucket.
+
+    Examples
+    --------
+    >>> open_files("gs://bucket/result").address
+    'gs://bucket/result'
+    """
+    if is_bucket(place):
+        address = BucketAddress.parse(place)
+        return ObjectStore(Bucket(address), address)
+    return LocalStore(Path(checked_path(place)))
+
+
 def open_staged(address: str) -> Store:
     """Return the store of a staged run, by the address that its reference carries. It has to exist, and is not made again."""
     if is_bucket(address):

@@ -7,11 +7,14 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from emberharmony.errors import DataError, MissingLibraryError, PlanError, TerminalError, TransientError
 from emberharmony.io.sinks.delta.parts import TablePart
+from emberharmony.io.store import clients
+from emberharmony.io.store.address import BucketAddress, is_bucket, without_query
+from emberharmony.io.store.clients import settings_of
 from emberharmony.io.store.errors import translate
 from emberharmony.messages import listed
 
@@ -60,9 +63,17 @@ class DeltaLog:
     """The log of a table, which need not exist yet."""
 
     address: str
-    """Path or URL of the table."""
-    options: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Storage options of deltalake for the address."""
+    """Path of the table, or its address in a bucket."""
+
+    @property
+    def url(self) -> str:
+        """Path or URL by which deltalake finds the table."""
+        return without_query(self.address)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Settings of deltalake's client of the bucket; none for a path."""
+        return settings_of(BucketAddress.parse(self.address)) if is_bucket(self.address) else {}
 
     def table(self) -> DeltaTable | None:
         """Return the newest version of the table; ``None`` if there is no table.
@@ -75,7 +86,7 @@ class DeltaLog:
         library = _library()
         with _translated(self.address):
             try:
-                table: DeltaTable = library.DeltaTable(self.address, storage_options=dict(self.options))
+                table: DeltaTable = library.DeltaTable(self.url, storage_options=self.options)
             except library.exceptions.TableNotFoundError:
                 return None
         return table
@@ -104,12 +115,12 @@ class DeltaLog:
             if table is None and change.schema is None:
                 return True  # no rows, and no table that could hold some
             if table is not None:
-                check_fit(self.address, table, change.schema, change.partition_by, keeps_rows=change.keeps_rows)
+                check_fit(self.url, table, change.schema, change.partition_by, keeps_rows=change.keeps_rows)
             if self._try(table, change):
                 return True
             time.sleep(random.uniform(0, min(_LONGEST_WAIT_S, 0.05 * 2**attempt)))
         raise TransientError(
-            f"{self.address} was changed by others {_ATTEMPTS} times while this run's files were committed to it. Run the "
+            f"{self.url} was changed by others {_ATTEMPTS} times while this run's files were committed to it. Run the "
             f"same command again when they are done; it goes on where it stopped."
         )
 
@@ -126,13 +137,13 @@ class DeltaLog:
             with _translated(self.address):
                 if table is None:
                     library.transaction.create_table_with_add_actions(
-                        self.address,
+                        self.url,
                         change.schema,
                         actions,
                         mode="error",
                         partition_by=list(change.partition_by),
                         description=change.description,
-                        storage_options=dict(self.options),
+                        storage_options=self.options,
                         commit_properties=properties,
                     )
                 else:
@@ -263,6 +274,10 @@ def _translated(address: str) -> Iterator[None]:
     except exceptions.TableNotFoundError:
         raise
     except OSError as error:
+        if is_bucket(address):
+            raise clients.translation(without_query(address), error) from None
         raise translate(error, address) from error
     except exceptions.DeltaError as error:
-        raise TerminalError(f"{address} cannot be used as a Delta table: {str(error).splitlines()[0]}.") from error
+        raise TerminalError(
+            f"{without_query(address)} cannot be used as a Delta table: {str(error).splitlines()[0]}."
+        ) from error

@@ -24,7 +24,7 @@ from emberharmony.io.sinks.delta.spec import SPLIT, DeltaSinkSpec
 from emberharmony.io.sinks.delta.tables import OutputTable, delta_schema, output_tables
 from emberharmony.io.store.address import child_address
 from emberharmony.io.store.base import Store
-from emberharmony.io.store.opening import open_store
+from emberharmony.io.store.opening import open_files
 from emberharmony.io.store.routed import RoutedStore
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class DeltaSink:
         self._check_names([ROW_NUMBER, *carried])
         there = self._kept_types()
         if there is not None:
-            check_columns(self._log("features").address, there, types_of(delta_schema(fields)), all_of_them=False)
+            check_columns(self._log("features").url, there, types_of(delta_schema(fields)), all_of_them=False)
 
     def check_features(self, names: Sequence[str], carried: Sequence[str]) -> None:
         """Refuse features that differ in case alone, or that the table's other rows do not have.
@@ -96,7 +96,7 @@ class DeltaSink:
         if there is not None:
             others = {ROW_NUMBER, *carried, *self._spec.partition_columns}
             features = {name: kind for name, kind in there.items() if name not in others}
-            check_columns(self._log("features").address, features, dict.fromkeys(names, "float"))
+            check_columns(self._log("features").url, features, dict.fromkeys(names, "float"))
 
     def check(self) -> None:
         """Refuse a folder with other files than those of a Delta table, and a table that is partitioned otherwise.
@@ -109,12 +109,12 @@ class DeltaSink:
         log = self._log("features")
         table = log.table()
         if table is not None:
-            check_fit(log.address, table, None, self._spec.partition_columns, keeps_rows=self._spec.keeps_rows)
+            check_fit(log.url, table, None, self._spec.partition_columns, keeps_rows=self._spec.keeps_rows)
             return
         others = [name for name in self._tables.list("features") if not is_own(name.removeprefix("features/"))]
         if others:
             raise PlanError(
-                f"{log.address} holds files and is no Delta table: {others[0]}. Choose another `sink.path`, or move them away."
+                f"{log.url} holds files and is no Delta table: {others[0]}. Choose another `sink.path`, or move them away."
             )
 
     def check_values(self, rows: pa.Table, carried: Sequence[str]) -> None:
@@ -172,7 +172,7 @@ class DeltaSink:
             self._check_target(name, change)
         for name, change in changes.items():
             if not self._log(name).commit(change):
-                _LOGGER.info("This run's rows were committed to %s before, and are not added twice.", self._log(name).address)
+                _LOGGER.info("This run's rows were committed to %s before, and are not added twice.", self._log(name).url)
         written = [name for name, change in changes.items() if self._log(name).table() is not None]
         run.write_json(PUBLISHED_TO, {name: name for name in written})
         run.put(_DONE, b"")  # from here on the tables may be changed by others, and the parts removed
@@ -185,7 +185,7 @@ class DeltaSink:
 
     @property
     def _tables(self) -> Store:
-        return open_store(self._spec.path)
+        return open_files(self._spec.path)
 
     def _log(self, table: str) -> DeltaLog:
         return DeltaLog(child_address(self._spec.path, table))
@@ -212,7 +212,7 @@ class DeltaSink:
         log = self._log(name)
         table = log.table()
         if table is not None and table.transaction_version(change.app_id) is None:
-            check_fit(log.address, table, change.schema, change.partition_by, keeps_rows=change.keeps_rows)
+            check_fit(log.url, table, change.schema, change.partition_by, keeps_rows=change.keeps_rows)
 
     def _change(self, run: Store, manifest: Manifest, table: OutputTable, places: Places) -> Change:
         """Return the commit of one table."""

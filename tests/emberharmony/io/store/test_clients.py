@@ -86,6 +86,21 @@ def test_answers_are_translated_once_and_without_their_texts(status, code, kind,
             assert "127.0.0.1" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("s3://lake/out?region=eu-west-1&anonymous=true", {"region": "eu-west-1", "skip_signature": "true"}),
+        ("gs://lake/out?endpoint=http://127.0.0.1:9", {"base_url": "http://127.0.0.1:9", "allow_http": "true"}),
+        ("az://lake/out?account=mine", {"account_name": "mine"}),
+        ("s3://lake/out?block=keys", {"access_key_id": "a"}),
+    ],
+)
+def test_other_libraries_reach_an_address_by_the_same_settings(monkeypatch, address, expected):
+    monkeypatch.setattr(clients, "_load_secret", {"keys": {"access_key_id": "a"}}.__getitem__)
+    bounds = {"connect_timeout": "10s", "timeout": "60s", "max_retries": "1", "retry_timeout": "5s"}
+    assert clients.settings_of(BucketAddress.parse(address)) == bounds | expected
+
+
 def test_nobody_answers():
     bucket = Bucket(BucketAddress.parse("s3://lake?endpoint=http://127.0.0.1:9&region=us-east-1"))
     with pytest.raises(TransientError, match="gave no answer"):
