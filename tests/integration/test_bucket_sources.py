@@ -10,13 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emberharmony.errors import DataError, TransientError
+from emberharmony.errors import DataError, PlanError, TransientError
 from emberharmony.io.sources.parquet import ranged_file
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.store.address import BucketAddress, child_address
 from emberharmony.io.store.bucket import Bucket
+from emberharmony.pipeline.execute import plan_job
 from emberharmony.planning.chunks import Chunk, cut_rows, cut_times, time_buckets
+from flows.config.job import parse_job
 from tests.jobs import run_small, small_table, write_table
 
 pytestmark = pytest.mark.xdist_group("stores")
@@ -193,3 +195,37 @@ def test_a_job_on_a_bucket_publishes_what_the_same_job_on_a_disk_does(tmp_path, 
     assert results[0].feature_names == results[1].feature_names
     for split, rows in results[0].features.items():
         assert rows.equals(results[1].features[split])
+
+
+@pytest.mark.parametrize(
+    ("source", "sink", "match"),
+    [
+        ("in", "in/out", r"sink.path is s3://test-\w+/in/out, and source.path takes in what lies there"),
+        ("in/**", "in/out", "takes in what lies there"),
+        ("in/table", "in", r"The source s3://test-\w+/in/table lies inside sink.path, s3://test-\w+/in\."),
+        ("in", "in", "lies inside sink.path"),
+        ("in", "", "lies inside sink.path"),
+    ],
+)
+def test_a_sink_and_a_source_within_each_other(tmp_path, s3, upload, source, sink, match):
+    upload(write_table(small_table(60), tmp_path / "t.parquet"), "in/table")
+    job = {"source": {"path": child_address(s3, source)}, "sink": {"path": child_address(s3, sink) if sink else s3}}
+    with pytest.raises(PlanError, match=match):
+        plan_job(parse_job(job | {"columns": {"time": "t"}, "runtime": {"engine": "local"}}))
+
+
+@pytest.mark.parametrize(("source", "sink"), [("in/table", "in/out"), ("in/*", "out"), ("in", "in-other")])
+def test_a_sink_beside_the_source(tmp_path, s3, upload, source, sink):
+    upload(write_table(small_table(60), tmp_path / "t.parquet"), "in/table")
+    job = {"source": {"path": child_address(s3, source)}, "sink": {"path": child_address(s3, sink)}}
+    assert plan_job(parse_job(job | {"columns": {"time": "t"}, "runtime": {"engine": "local"}})).plan.n_rows == 60
+
+
+def test_the_stages_of_a_job_neither_list_nor_read_footers_again(tmp_path, s3, upload, requests, monkeypatch):
+    """The source is listed once, when the job is planned; its row groups are read to profile and to featurize."""
+    table = small_table(1200, order="sorted").drop_columns(["name", "color"])
+    address = upload(write_table(table, tmp_path / "t", files=12, group_rows=100), "in/table")
+    requests.clear()
+    run_small(address, tmp_path / "out", runtime={"chunk_rows": 200, "workers": 2}, windows={"strides": [1]})
+    assert requests["list"] == 1
+    assert requests["get_range"] <= 12 + 3 * 12  # footers, row groups twice, and their times while planning

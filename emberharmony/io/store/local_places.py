@@ -59,16 +59,16 @@ def check_files(sink: str, source: StoredFiles) -> None:
     PlanError
         If the next run would read this one's result, or this one would replace what it reads.
     """
+    shown = without_query(sink)
     inside = source.file_within(sink)
     if inside is not None:
         raise PlanError(
-            f"The source {inside} lies inside sink.path, {without_query(sink)}. Choose a folder that holds nothing of the "
-            f"source."
+            f"The source {inside} lies inside sink.path, {shown}. Choose a folder that holds nothing of the source."
         )
     if any(source.would_read(child_address(sink, part)) for part in _FUTURE_PARTS):
         raise PlanError(
-            f"sink.path is {without_query(sink)}, and source.path takes in what lies there: the next run would read this "
-            f"one's result. Choose a folder outside of the source."
+            f"sink.path is {shown}, and source.path takes in what lies there: the next run would read this one's result. "
+            f"Choose a folder outside of the source."
         )
 
 

@@ -88,6 +88,11 @@ class Place(Protocol):
     """What one entry of `source.path` names: a file, a folder of files or a pattern."""
 
     @property
+    def shown(self) -> str:
+        """The entry, as messages name it."""
+        ...
+
+    @property
     def files(self) -> Sequence[TableFile]:
         """The Parquet files, sorted by name; listed when first asked for.
 

@@ -16,6 +16,7 @@ from typing import BinaryIO, ClassVar
 from emberharmony.errors import DataError
 from emberharmony.io.sources.parquet.files import ByteRange, FileVersion
 from emberharmony.io.sources.parquet.folders import folders_of
+from emberharmony.io.store.address import is_bucket
 from emberharmony.io.store.errors import TRANSIENT, translate
 from emberharmony.io.store.paths import checked_path, is_within
 
@@ -90,6 +91,11 @@ class LocalPlace:
 
     text: str
 
+    @property
+    def shown(self) -> str:
+        """The path as the job gives it."""
+        return self.text
+
     @cached_property
     def files(self) -> list[LocalFile]:
         """The files; links are followed."""
@@ -115,6 +121,8 @@ class LocalPlace:
 
     def file_within(self, folder: str) -> str | None:
         """Return the path of a file that lies within a folder; links are followed."""
+        if is_bucket(folder):
+            return None
         sink = Path(folder)
         # Folders are few, and resolving a path takes as long as looking at its file.
         within = {parent for parent in {file.path.parent for file in self.files} if is_within(parent, sink)}
@@ -123,6 +131,8 @@ class LocalPlace:
 
     def would_take_in(self, address: str) -> bool:
         """Whether a file at this path would be one of the files; links are followed."""
+        if is_bucket(address):
+            return False
         file, path = Path(address), self._path
         if not self._is_pattern:
             return is_within(file, path)

@@ -42,7 +42,8 @@ class ParquetSourceSpec(Section):
     def __str__(self) -> str:
         """Name the table."""
         first, *others = self.places
-        return f"{first} and {len(others):,} more" if others else first
+        shown = place_of(first).shown
+        return f"{shown} and {len(others):,} more" if others else shown
 
     @property
     def has_order(self) -> bool:

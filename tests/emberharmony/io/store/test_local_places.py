@@ -107,4 +107,4 @@ def test_the_notebook_refuses_addresses_too():
     from emberharmony.features import TerabyteFeatureExtractor
 
     with pytest.raises(PlanError, match="is an address of another store"):
-        TerabyteFeatureExtractor(verbose=False).prepare_data("s3://bucket/table.parquet")
+        TerabyteFeatureExtractor(verbose=False).prepare_data("ftp://host/table.parquet")

@@ -178,3 +178,10 @@ def test_a_folder_with_brackets_in_its_name_is_a_folder(tmp_path):
 def test_would_take_in(tmp_path, monkeypatch, place, file, expected):
     monkeypatch.chdir(tmp_path)
     assert place_of(place).would_take_in(file) == expected
+
+
+def test_nothing_in_a_bucket_is_a_local_file(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    for place in (".", "**", "*"):
+        assert not place_of(place).would_take_in("s3://lake/a.parquet")
+        assert place_of(place).file_within("s3://lake") is None

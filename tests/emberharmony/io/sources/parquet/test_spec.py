@@ -28,6 +28,7 @@ def test_what_is_no_address_is_refused(path):
 def test_addresses_of_buckets_are_paths_too():
     places = ("gs://lake/t.parquet", "s3://lake/day=?/*.parquet?region=x", "file:///data/t", "t")
     assert ParquetSourceSpec(places).places == places
+    assert str(ParquetSourceSpec(places[1])) == "s3://lake/day=?/*.parquet"
 
 
 @pytest.mark.parametrize("columns", [(), ("a", "a"), ("",)])
