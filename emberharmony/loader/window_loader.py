@@ -5,15 +5,12 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, SupportsIndex
 
 import numpy as np
-import pyarrow as pa
 
-from emberharmony.arrow import tick_unit, ticks_of
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnRoles
 from emberharmony.io.manifest import Manifest
@@ -111,9 +108,11 @@ class WindowLoader:
         manifest = self._snapshot.manifest
         _check_one_of(str(stride), manifest.strides, "stride", result)
         _check_one_of(str(split), manifest.rows, "split", result)
-        layout = _layout_of(manifest)
-        rows = SplitRows(self._snapshot, split, target=layout.roles.target)
-        index = index_windows(rows, _order_of(manifest, layout.roles, rows.schema), reach=layout.reach, stride=stride)
+        target = manifest.spec["columns"]["target"]
+        rows = SplitRows(self._snapshot, split, target=target if target in manifest.schema else None)
+        order = JobOrder.of_published(manifest.spec, rows.schema)
+        layout = _layout_of(manifest, order)
+        index = index_windows(rows, order, reach=layout.reach, stride=stride)
         self._reader = WindowReader(layout, rows, index)
         self.feature_names = manifest.features
         self.n_windows = int(index.counts.sum())
@@ -228,29 +227,18 @@ class WindowLoader:
             yield windows.batch(start, stop)
 
 
-def _layout_of(manifest: Manifest) -> WindowLayout:
-    columns, windows = manifest.spec["columns"], manifest.spec["windows"]
-    entity = columns.get("entity", ())
+def _layout_of(manifest: Manifest, order: JobOrder) -> WindowLayout:
+    target, windows = manifest.spec["columns"]["target"], manifest.spec["windows"]
     roles = ColumnRoles(
         features=(),
-        time=columns["time"],
-        target=columns["target"] if columns["target"] in manifest.schema else None,
+        time=order.time,
+        target=target if target in manifest.schema else None,
         passthrough=(),
         dropped=(),
-        entity=(entity,) if isinstance(entity, str) else tuple(entity),
+        entity=order.entity,
     )
     label_after = windows.get("horizon", 0) if roles.target else 0
     return WindowLayout(windows["size"], label_after, manifest.features, roles)
-
-
-def _order_of(manifest: Manifest, roles: ColumnRoles, schema: pa.Schema) -> JobOrder:
-    gap = manifest.spec["windows"].get("max_gap")
-    if gap is None or roles.time not in schema.names:
-        return JobOrder(roles.entity, roles.time)
-    from pydantic import TypeAdapter  # late: only a job with gaps needs it
-
-    duration = TypeAdapter(timedelta).validate_python(gap)
-    return JobOrder(roles.entity, roles.time, ticks_of(duration, tick_unit(schema.field(roles.time).type)))
 
 
 def _torch_worker() -> tuple[int, int]:

@@ -15,8 +15,7 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.manifest import Manifest, manifest_with_windows
 from emberharmony.io.store.opening import open_store
-from emberharmony.pipeline.arrangement import job_order
-from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.steps.order import JobOrder
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def _window_at(result: Path, manifest: Manifest, split: str, start: int) -> Wind
             f"No window begins there: it is row {start:,} of {n_rows:,} in the {split} split, and windows have {size} rows."
         )
     rows = _read((part.file for part in _parts(result, manifest, f"features/split={split}/")), start, start + size)
-    ends = job_order(PipelineSpec.from_json(dict(manifest.spec)), rows.schema).borders(rows)
+    ends = JobOrder.of_published(manifest.spec, rows.schema).borders(rows)
     if len(ends):
         raise PlanError(f"No window begins there: its series ends after {ends[0]} rows, and windows have {size}.")
     return WindowRows(split, start, rows)

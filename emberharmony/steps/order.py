@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.arrow import ticks
+from emberharmony.arrow import tick_unit, ticks, ticks_of
 from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.settings import written_duration
 from emberharmony.stats.entity_keys import entity_keys, value_codes
 from emberharmony.stats.series_span import SeriesSpan
 from emberharmony.typing import BoolArray, IntArray
@@ -35,6 +37,24 @@ class JobOrder:
     time: str | None = None
     max_gap: int | None = None
     """Ticks between two rows of one series, at most."""
+
+    @classmethod
+    def of_published(cls, spec: Mapping[str, Any], schema: pa.Schema) -> Self:
+        """Return the order of a published result's rows.
+
+        Parameters
+        ----------
+        spec : mapping
+            The job's spec, as the manifest has it: plain JSON, which is read without pydantic.
+        schema : pyarrow.Schema
+            The columns of the feature parts.
+        """
+        columns, gap = spec["columns"], spec["windows"].get("max_gap")
+        entity, time = columns.get("entity", ()), columns["time"]
+        entity = (entity,) if isinstance(entity, str) else tuple(entity)
+        if gap is None or time not in schema.names:
+            return cls(entity, time)
+        return cls(entity, time, ticks_of(written_duration(gap), tick_unit(schema.field(time).type)))
 
     @property
     def columns(self) -> tuple[str, ...]:

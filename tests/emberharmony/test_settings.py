@@ -6,12 +6,15 @@ import inspect
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from emberharmony.settings import Section, key_docstrings
+from emberharmony.settings import Section, key_docstrings, written_duration
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,14 @@ def test_reading_a_job_reads_no_source():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("5\n", 0), done.stderr
+
+
+@given(st.timedeltas())
+def test_durations_are_read_as_pydantic_writes_them(length):
+    assert written_duration(TypeAdapter(timedelta).dump_python(length, mode="json")) == length
+
+
+@pytest.mark.parametrize("text", ["", "2h", "PT", "P1W", "PT1H x"])
+def test_other_durations_are_refused(text):
+    with pytest.raises(ValueError, match="is no duration in ISO 8601"):
+        written_duration(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -11,9 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emberharmony.features.columns import ColumnSpec
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.pipeline.arrangement import job_order
+from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.stats.series_span import SeriesSpan
 from emberharmony.steps import order as order_module
 from emberharmony.steps.order import JobOrder, in_order_of
+from emberharmony.windows import WindowSpec
 
 ROWS = st.lists(st.tuples(st.sampled_from(["a", "b", "", "None", None]), st.integers(0, 2), st.integers(0, 9)), max_size=30)
 
@@ -130,3 +136,13 @@ def test_times_further_apart_than_the_largest_time_are_a_gap():
     times = pa.array([-(2**63) + 1, -(2**63) + 5, 2**63 - 1], pa.timestamp("us"))
     rows = pa.table({"row_number": [0, 1, 2], "t": times})
     assert JobOrder(time="t", max_gap=10).borders(rows).tolist() == [2]
+
+
+@pytest.mark.parametrize("entity", ["id", ("id", "site"), ()], ids=str)
+@pytest.mark.parametrize(
+    ("time", "gap"), [("t", timedelta(days=400, seconds=1.5)), ("t", None), (None, timedelta(1))], ids=str
+)
+def test_the_order_of_a_result_is_that_of_its_job(entity, time, gap):
+    spec = PipelineSpec(ParquetSourceSpec("t"), ColumnSpec(time=time, entity=entity), windows=WindowSpec(max_gap=gap))
+    schema = pa.schema({"t": pa.timestamp("ms"), "id": pa.string(), "site": pa.int64()})
+    assert JobOrder.of_published(spec.to_json(), schema) == job_order(spec, schema)
