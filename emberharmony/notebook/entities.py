@@ -13,7 +13,7 @@ from emberharmony.errors import DataError
 from emberharmony.features.columns import can_be_entity
 from emberharmony.messages import listed, shown
 from emberharmony.notebook.frames import batches_of
-from emberharmony.stats.entity_keys import entity_keys, value_codes
+from emberharmony.stats.entity_keys import entity_keys, value_changes
 from emberharmony.typing import IntArray
 
 NO_ENTITIES = pa.table({})
@@ -125,8 +125,7 @@ class SeriesLog:
         changes = np.zeros(n_rows, bool)
         changes[0] = not continues
         for column in rows.columns:
-            codes = value_codes(column)
-            changes[1:] |= codes[1:] != codes[:-1]
+            changes[1:] |= value_changes(column)
         (places,) = np.nonzero(changes)
         if rows.num_columns:
             self._add(rows, places, number, continues=continues)

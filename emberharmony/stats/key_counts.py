@@ -34,6 +34,11 @@ class KeyCounts:
     shift: int = 0
     most: int = MAX_RANGES
 
+    def __post_init__(self) -> None:
+        """Refuse a single range: however wide, the negative keys are in one and the others in another."""
+        if self.most < 2:
+            raise ValueError(f"Keys are counted in two ranges or more, got most={self.most}.")
+
     @classmethod
     def of(cls, keys: IntArray, *, most: int = MAX_RANGES) -> Self:
         """Count the rows of each key; in wider ranges if there are more than `most` keys."""

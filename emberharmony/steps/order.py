@@ -12,7 +12,7 @@ import pyarrow as pa
 from emberharmony.arrow import tick_unit, ticks, ticks_of
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.settings import written_duration
-from emberharmony.stats.entity_keys import entity_keys, value_codes
+from emberharmony.stats.entity_keys import entity_keys, value_changes, value_codes
 from emberharmony.stats.series_span import SeriesSpan
 from emberharmony.typing import BoolArray, IntArray
 
@@ -84,11 +84,13 @@ class JobOrder:
         keys = self.keys(rows)
         last = [self.ties(rows), rows[ROW_NUMBER].to_numpy()]
         places = in_order_of([keys, *last])
-        if self.entity:
+        found, keys_found = rows.take(pa.array(places)), keys[places]
+        same = keys_found[1:] == keys_found[:-1]
+        if any(bool((same & value_changes(found[name])).any()) for name in self.entity):
+            # Two entities share a key, and their rows are mixed.
             codes = [value_codes(rows[name]) for name in self.entity]
-            if _any_between(keys[places], [of[places] for of in codes]):
-                places = in_order_of([keys, *codes, *last])
-        return rows.take(pa.array(places))
+            found = rows.take(pa.array(in_order_of([keys, *codes, *last])))
+        return found
 
     def borders(self, rows: pa.Table) -> IntArray:
         """Return the places of rows that begin another series than the row before them; ascending, without the first row."""
@@ -139,8 +141,7 @@ class JobOrder:
         if rows.num_rows < 2:
             return begins
         for name in self.entity:
-            codes = value_codes(rows[name])
-            begins |= codes[1:] != codes[:-1]
+            begins |= value_changes(rows[name])
         if self.max_gap is not None:
             times = ticks(rows[self.time])[0]
             distance = np.diff(times.view(np.uint64))  # unsigned: it may exceed the largest time
@@ -178,9 +179,3 @@ def _ranks(column: IntArray) -> IntArray:
     ranks = np.empty(len(column), np.int64)
     ranks[places] = np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])]) if len(column) else ordered
     return ranks
-
-
-def _any_between(keys: IntArray, codes: list[IntArray]) -> bool:
-    """Whether rows of equal keys differ in their values: two entities share a key, and their rows would be mixed."""
-    equal = keys[1:] == keys[:-1]
-    return any(bool((equal & (of[1:] != of[:-1])).any()) for of in codes)

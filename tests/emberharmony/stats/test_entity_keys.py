@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emberharmony.stats.entity_keys import entity_keys, value_codes
+from emberharmony.stats.entity_keys import entity_keys, value_changes, value_codes
 
 TEXTS = ["a", "b", "", "None", "null", "a\0", "12345678", "123456789", "é" * 9, None]
 WHOLE = {pa.int8(): 7, pa.int16(): 15, pa.int32(): 31, pa.int64(): 63, pa.uint8(): 8, pa.uint16(): 16, pa.uint32(): 32}
@@ -154,3 +154,11 @@ def test_keys_are_the_same_on_every_machine_and_in_every_release():
     keys = entity_keys([chunked([row[0] for row in rows], pa.string()), chunked([row[1] for row in rows], pa.int32())])
     unsigned = [mixed(mixed(of_value(text)) ^ of_value(number)) for text, number in rows]
     assert keys.tolist() == [(x - 2**64 if x >= 2**63 else x) >> 1 for x in unsigned]
+
+
+@pytest.mark.parametrize(("type_", "values"), VALUES, ids=IDS)
+@pytest.mark.parametrize("n_rows", [0, 1, 2, 60])
+def test_changes_are_where_neighbours_differ(type_, values, n_rows):
+    rows = [values[i] for i in np.random.default_rng(1).integers(0, len(values), n_rows)]
+    expected = [a != b for a, b in pairwise(rows)]
+    assert value_changes(chunked(rows, type_, cuts=(1, 20, 21))).tolist() == expected

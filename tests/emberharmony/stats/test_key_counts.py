@@ -7,6 +7,7 @@ from functools import reduce
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +51,11 @@ def test_any_cutting_and_any_order_of_merging_give_the_same(keys, cuts, most, ra
     merged, whole = reduce(KeyCounts.merge, parts), KeyCounts.of(array(keys), most=most)
     assert list(merged.ranges()) == list(whole.ranges())
     assert (merged.shift, merged.most, merged.keys.dtype, merged.counts.dtype) == (whole.shift, most, np.int64, np.int64)
+
+
+def test_the_fewest_ranges():
+    """Negative keys are never in one range with others."""
+    counts = KeyCounts.of(np.array([-(2**63), -5, 3, 2**63 - 1]), most=2)
+    assert list(counts.ranges()) == [(-(2**63), 0, 2), (0, 2**63, 2)]
+    with pytest.raises(ValueError, match="two ranges or more, got most=1"):
+        KeyCounts.of(np.array([-1, 0]), most=1)
