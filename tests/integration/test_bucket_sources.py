@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import time
 from collections import Counter
 from pathlib import Path
+from unittest.mock import ANY
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,12 +17,15 @@ from emberharmony.errors import DataError, PlanError, TransientError
 from emberharmony.io.sources.parquet import ranged_file
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.io.store import clients
 from emberharmony.io.store.address import BucketAddress, child_address
 from emberharmony.io.store.bucket import Bucket
 from emberharmony.pipeline.execute import plan_job
 from emberharmony.planning.chunks import Chunk, cut_rows, cut_times, time_buckets
 from flows.config.job import parse_job
 from tests.jobs import run_small, small_table, write_table
+from tests.servers.distant import distant_server
+from tests.servers.s3 import CREDENTIALS
 
 pytestmark = pytest.mark.xdist_group("stores")
 
@@ -229,3 +235,63 @@ def test_the_stages_of_a_job_neither_list_nor_read_footers_again(tmp_path, s3, u
     run_small(address, tmp_path / "out", runtime={"chunk_rows": 200, "workers": 2}, windows={"strides": [1]})
     assert requests["list"] == 1
     assert requests["get_range"] <= 12 + 3 * 12  # footers, row groups twice, and their times while planning
+
+
+@pytest.fixture
+def distant(tmp_path, monkeypatch):
+    """A server that fails when it is told to, and a table behind it."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "served").mkdir()
+    write_table(small_table(300, order="sorted"), tmp_path / "served/t.parquet", group_rows=100)
+    monkeypatch.setattr(clients, "MAX_RETRIES", 4)
+    with distant_server(tmp_path / "served") as server:
+        yield server
+
+
+@pytest.mark.parametrize("fault", ["busy", "cut"])
+def test_a_server_that_fails_for_a_while_is_asked_again(distant, fault):
+    source = ParquetSource(ParquetSourceSpec(distant.address("t.parquet")))
+    distant.fail(fault, 2)
+    (chunk,) = cut_rows(source.row_groups("t"), 1000)
+    assert distant.counts()["failed"] == 2
+    distant.fail(fault, 3)
+    assert source.read(chunk, ["walk"], time=None).num_rows == 300
+    assert distant.counts()["failed"] == 3
+
+
+def test_a_server_that_fails_on_is_reported_as_such(distant):
+    source = ParquetSource(ParquetSourceSpec(distant.address("t.parquet")))
+    (chunk,) = cut_rows(source.row_groups("t"), 1000)
+    distant.fail("busy", 100)
+    with pytest.raises(
+        TransientError, match=r"The store of s3://bucket/t.parquet answered status 503 SlowDown, again and again"
+    ):
+        source.read(chunk, ["walk"], time=None)
+
+
+def test_credentials_that_expire_are_reported_without_what_the_server_says(distant):
+    source = ParquetSource(ParquetSourceSpec(distant.address("t.parquet")))
+    (chunk,) = cut_rows(source.row_groups("t"), 1000)
+    distant.fail("expired", 100)
+    with pytest.raises(
+        DataError, match=r"s3://bucket/t\.parquet refused the credentials .*ExpiredToken.* part of the source"
+    ) as error:
+        source.read(chunk, ["walk"], time=None)
+    assert "secret" not in str(error.value)
+
+
+def test_thousands_of_footers_are_read_at_the_same_time(tmp_path, monkeypatch):
+    """One after the other, 300 of them would take 300 times the latency."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "t").mkdir()
+    pq.write_table(pa.table({"x": [1.0]}), tmp_path / "t/000.parquet")
+    for i in range(1, 300):
+        shutil.copy(tmp_path / "t/000.parquet", tmp_path / f"t/{i:03}.parquet")
+    with distant_server(tmp_path, latency_ms=100) as server:
+        source = ParquetSource(ParquetSourceSpec(server.address("t")))
+        began = time.perf_counter()
+        assert source.describe().n_rows == 300
+        assert time.perf_counter() - began < 0.5 * 300 * 0.1
+        assert server.counts() == {"list": 1, "get": 300, "head": 1, "bytes": ANY, "failed": 0}

@@ -28,31 +28,34 @@ class Bucket:
 
     @cached_property
     def _client(self) -> Client:
+        # Asked for before anything of obstore is imported: without the library, its error says how to install it.
         return client_of(self._address)
 
     def put(self, key: str, content: bytes | memoryview | BinaryIO, *, only_if: Revision | None = None) -> Revision:
         """Write an object; see `Objects.put`."""
+        client = self._client
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         with translated(self._shown(key)):
             try:
                 if only_if is None:
-                    done = obstore.put(self._client, key, content, chunk_size=PART_BYTES, max_concurrency=MAX_UPLOADS)
+                    done = obstore.put(client, key, content, chunk_size=PART_BYTES, max_concurrency=MAX_UPLOADS)
                 else:
                     mode: Any = "create" if only_if == ABSENT else _condition(only_if)
-                    done = obstore.put(self._client, key, content, mode=mode, use_multipart=False)
+                    done = obstore.put(client, key, content, mode=mode, use_multipart=False)
             except (AlreadyExistsError, PreconditionError):
                 raise ConditionFailedError(self._shown(key)) from None
         return _revision(done)
 
     def get(self, key: str) -> tuple[bytes, Revision] | None:
         """Return an object's content and revision; ``None`` if there is none."""
+        client = self._client
         import obstore
 
         with translated(self._shown(key)):
             try:
-                found = obstore.get(self._client, key)
+                found = obstore.get(client, key)
                 return bytes(found.bytes()), _revision(found.meta)
             except FileNotFoundError as error:
                 _check_bucket(error)
@@ -60,6 +63,7 @@ class Bucket:
 
     def get_range(self, key: str, start: int, stop: int, *, revision: Revision | None = None) -> bytes | memoryview:
         """Return a range of an object; see `Objects.get_range`."""
+        client = self._client
         import obstore
         from obstore.exceptions import PreconditionError
 
@@ -70,38 +74,42 @@ class Bucket:
             options["if_match"] = etag
         with translated(self._shown(key)):
             try:
-                return memoryview(obstore.get(self._client, key, options=options).bytes())
+                return memoryview(obstore.get(client, key, options=options).bytes())
             except PreconditionError:
                 raise ConditionFailedError(self._shown(key)) from None
 
     def info(self, key: str) -> ObjectInfo | None:
         """Return what is known of an object; ``None`` if there is none."""
+        client = self._client
         import obstore
 
         with translated(self._shown(key)):
             try:
-                return _info(obstore.head(self._client, key))
+                return _info(obstore.head(client, key))
             except FileNotFoundError:  # without a body, a missing bucket looks the same
                 return None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects whose keys begin with a path."""
+        client = self._client
         import obstore
 
         with translated(self._shown(prefix)):
-            for page in obstore.list(self._client, prefix or None, chunk_size=_INFOS_PER_PAGE):
+            for page in obstore.list(client, prefix or None, chunk_size=_INFOS_PER_PAGE):
                 yield from map(_info, page)
 
     def folders(self, prefix: str) -> Sequence[str]:
         """Return the names of the folders right below a prefix."""
+        client = self._client
         import obstore
 
         with translated(self._shown(prefix)):
-            found = obstore.list_with_delimiter(self._client, prefix or None)["common_prefixes"]
+            found = obstore.list_with_delimiter(client, prefix or None)["common_prefixes"]
         return sorted(folder.rstrip("/").rpartition("/")[2] for folder in found)
 
     def delete(self, keys: Sequence[str] | Iterable[str]) -> None:
         """Remove objects."""
+        client = self._client
         import obstore
 
         listed = list(keys)
@@ -109,7 +117,7 @@ class Bucket:
             return
         with translated(self._shown(listed[0])):
             try:
-                obstore.delete(self._client, listed)  # in requests of many keys, where the cloud has such
+                obstore.delete(client, listed)  # in requests of many keys, where the cloud has such
             except FileNotFoundError as error:  # some clouds say so, S3 does not
                 _check_bucket(error)
 

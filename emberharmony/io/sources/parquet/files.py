@@ -92,6 +92,16 @@ class Place(Protocol):
         """The entry, as messages name it."""
         ...
 
+    def check_credentials(self) -> None:
+        """Refuse missing credentials, or a missing library; nothing is asked of a server.
+
+        Raises
+        ------
+        TerminalError
+            If the place cannot be read without them.
+        """
+        ...
+
     @property
     def files(self) -> Sequence[TableFile]:
         """The Parquet files, sorted by name; listed when first asked for.

@@ -96,6 +96,9 @@ class LocalPlace:
         """The path as the job gives it."""
         return self.text
 
+    def check_credentials(self) -> None:
+        """Do nothing: the user's rights on the files decide, when they are opened."""
+
     @cached_property
     def files(self) -> list[LocalFile]:
         """The files; links are followed."""

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from itertools import takewhile
 from typing import BinaryIO, ClassVar, Self, cast
 
-from emberharmony.errors import DataError, TerminalError
+from emberharmony.errors import DataError, MissingLibraryError, TerminalError
 from emberharmony.io.sources.parquet.files import ByteRange, FileVersion
 from emberharmony.io.sources.parquet.folders import folders_of
 from emberharmony.io.sources.parquet.local_files import HIDDEN, MAGIC, changed, check_stars, has_wildcard, name_matches
@@ -17,6 +17,7 @@ from emberharmony.io.sources.parquet.parallel import in_parallel
 from emberharmony.io.sources.parquet.ranged_file import READ_AHEAD_BYTES, Content, RangedFile
 from emberharmony.io.store.address import BucketAddress, is_bucket
 from emberharmony.io.store.bucket import Bucket
+from emberharmony.io.store.clients import client_of
 from emberharmony.io.store.objects import ConditionFailedError, ObjectInfo, Objects, Revision
 
 _LEAST_BYTES = 12
@@ -113,6 +114,10 @@ class ObjectPlace:
         """The address without its query."""
         return f"{self.root.shown}/{self.key}".rstrip("/")
 
+    def check_credentials(self) -> None:
+        """Make the bucket's client, which looks for its library and its credentials."""
+        client_of(self.root)
+
     @cached_property
     def files(self) -> list[ObjectFile]:
         """The objects that hold rows, sorted by the parts of their keys, as paths are."""
@@ -125,6 +130,8 @@ class ObjectPlace:
                 found, base = self._matching(), self._fixed
             else:
                 found, base = list(self._below(self.key)), self.key
+        except MissingLibraryError:
+            raise
         except TerminalError as error:
             raise DataError(f"The source {self.shown} cannot be listed: {error} {check}") from error
         files = [self._file(info, base) for info, _ in found]

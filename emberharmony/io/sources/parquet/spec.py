@@ -61,4 +61,6 @@ class ParquetSourceSpec(Section):
         return False
 
     def check_credentials(self) -> None:
-        """Do nothing: the user's rights on the files decide, when they are opened."""
+        """Refuse buckets whose library or credentials are missing; what they may read shows when they are opened."""
+        for place in self.places:
+            place_of(place).check_credentials()

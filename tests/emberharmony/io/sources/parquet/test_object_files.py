@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emberharmony.errors import DataError, PlanError
+from emberharmony.errors import DataError, MissingLibraryError, PlanError
 from emberharmony.io.sources.parquet.files import ByteRange
 from emberharmony.io.sources.parquet.footers import open_footer
 from emberharmony.io.sources.parquet.local_files import LocalPlace
 from emberharmony.io.sources.parquet.object_files import ObjectPlace, remainder
+from emberharmony.io.sources.parquet.source import ParquetSource
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.store.address import BucketAddress
 from tests.emberharmony.io.sources.parquet.test_local_files import NO_DATA, PATTERNS, TREE, write
 from tests.stores import BUCKETS, MemoryObjects, objects_of
@@ -180,3 +183,14 @@ def test_a_question_mark_begins_the_query_only_before_a_name():
 )
 def test_hidden_parts(key, pattern, left):
     assert remainder(key.split("/"), pattern.split("/")) == left
+
+
+def test_without_the_library_it_is_said_how_to_install_it(monkeypatch):
+    for name in ("obstore", "obstore.store", "obstore.exceptions"):
+        monkeypatch.setitem(sys.modules, name, None)
+    spec = ParquetSourceSpec("s3://no-library/t?endpoint=http://127.0.0.1:1")
+    for look in (spec.check_credentials, ParquetSource(spec).describe):
+        with pytest.raises(
+            MissingLibraryError, match=r"s3://no-library is in a bucket, .* pip install 'emberharmony\[cloud\]'"
+        ):
+            look()

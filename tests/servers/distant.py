@@ -1,8 +1,8 @@
-"""A small server that serves a folder by S3's protocol, read-only, as if it were far away.
+"""A small server that serves a folder by S3's protocol, read-only, as if it were far away or failing.
 
-Run as a process of its own, ``python -m benchmarks.bucket_server FOLDER --latency-ms 30``, it prints its port. Each answer
-waits for the latency, so what is measured is how many requests a client makes one after the other. It knows only what reading
-a table needs: listings (ListObjectsV2), HEAD, and GET with ranges and `If-Match`; it checks no signature.
+It runs in a process of its own. Each answer waits for the latency, so what is measured is how many requests a client makes one
+after the other; moto's server would take longer than the latency to answer. It knows only what reading a table needs: listings
+(ListObjectsV2), HEAD, and GET with ranges and `If-Match`; it checks no signature.
 """
 
 from __future__ import annotations
@@ -11,13 +11,60 @@ import argparse
 import asyncio
 import hashlib
 import json
+import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 PAGE = 1000
-STATISTICS = "/-/statistics"
+CONTROL = "/-/"
+FAULTS = {
+    "busy": ("503 Slow Down", b"<Error><Code>SlowDown</Code></Error>"),
+    "expired": ("403 Forbidden", b"<Error><Code>ExpiredToken</Code><Message>secret-of-the-server</Message></Error>"),
+    "cut": ("", b""),  # the connection ends in the middle of the answer
+}
+
+
+@dataclass(frozen=True)
+class DistantServer:
+    """A server that runs: `root` is what it listens at."""
+
+    root: str
+
+    def address(self, key: str) -> str:
+        """Address of an object or a prefix."""
+        return f"s3://bucket/{key}?endpoint={self.root}&region=us-east-1"
+
+    def counts(self) -> dict[str, int]:
+        """Requests by kind, and bytes, since it was last asked."""
+        found: dict[str, int] = json.loads(self._control("statistics"))
+        return found
+
+    def fail(self, fault: str, n: int) -> None:
+        """Answer the next `n` GETs of objects with a fault."""
+        self._control(f"fail/{fault}/{n}")
+
+    def _control(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"{self.root}{CONTROL}{path}", timeout=10) as answer:
+            content: bytes = answer.read()
+        return content
+
+
+@contextmanager
+def distant_server(folder: Path, *, latency_ms: float = 0.0) -> Iterator[DistantServer]:
+    """Serve the files of a folder as a bucket named ``bucket``."""
+    command = [sys.executable, "-m", "tests.servers.distant", str(folder), "--latency-ms", str(latency_ms)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        try:
+            yield DistantServer(f"http://127.0.0.1:{process.stdout.readline().strip()}")
+        finally:
+            process.kill()
 
 
 class Objects:
@@ -25,7 +72,8 @@ class Objects:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.counts = {"list": 0, "get": 0, "head": 0, "bytes": 0}
+        self.counts = {"list": 0, "get": 0, "head": 0, "bytes": 0, "failed": 0}
+        self.faults: list[str] = []
         self.tags: dict[str, tuple[int, str]] = {}
         for path in folder.rglob("*"):
             if path.is_file():
@@ -37,14 +85,16 @@ class Objects:
     def answer(self, method: str, target: str, headers: dict[str, str]) -> tuple[str, dict[str, str], bytes]:
         """Return status, headers and body."""
         url = urlsplit(target)
-        if url.path == STATISTICS:
-            counts = json.dumps(self.counts).encode()
-            self.counts = dict.fromkeys(self.counts, 0)
-            return "200 OK", {}, counts
+        if url.path.startswith(CONTROL):
+            return "200 OK", {}, self._control(url.path.removeprefix(CONTROL))
         _, _, key = unquote(url.path).lstrip("/").partition("/")
         if not key:
             return self._list({name: values[0] for name, values in parse_qs(url.query).items()})
         self.counts[method.lower()] += 1
+        if self.faults and method == "GET" and self.faults[0] != "cut":
+            self.counts["failed"] += 1
+            status, body = FAULTS[self.faults.pop(0)]
+            return status, {}, body
         if key not in self.tags:
             return "404 Not Found", {}, b"<Error><Code>NoSuchKey</Code></Error>"
         size, tag = self.tags[key]
@@ -64,6 +114,15 @@ class Objects:
             body = handle.read(stop - start)
         self.counts["bytes"] += len(body)
         return status, about, body
+
+    def _control(self, path: str) -> bytes:
+        if path == "statistics":
+            counts = json.dumps(self.counts).encode()
+            self.counts = dict.fromkeys(self.counts, 0)
+            return counts
+        _, fault, n = path.split("/")
+        self.faults += [fault] * int(n)
+        return b""
 
     def _list(self, query: dict[str, str]) -> tuple[str, dict[str, str], bytes]:
         self.counts["list"] += 1
@@ -108,8 +167,19 @@ class Connection(asyncio.Protocol):
             about = {"Content-Length": str(len(body))} | about
             lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in about.items())]
             answer = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-            wait = 0.0 if target == STATISTICS else self.latency_s
-            asyncio.get_running_loop().call_later(wait, self.transport.write, answer)  # type: ignore[attr-defined]
+            wait = 0.0 if target.startswith(CONTROL) else self.latency_s
+            is_cut = bool(method == "GET" and "Content-Range" in about and self.objects.faults[:1] == ["cut"])
+            if is_cut:
+                self.objects.faults.pop(0)
+                self.objects.counts["failed"] += 1
+            asyncio.get_running_loop().call_later(
+                wait, self._send, answer[: len(answer) - len(body) // 2] if is_cut else answer, is_cut
+            )
+
+    def _send(self, answer: bytes, is_cut: bool) -> None:
+        self.transport.write(answer)  # type: ignore[attr-defined]
+        if is_cut:
+            self.transport.close()
 
 
 async def serve(folder: Path, latency_s: float) -> None:
