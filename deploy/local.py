@@ -77,25 +77,16 @@ def local_worker(
     return _process(command, environment, log)
 
 
-def run_flights(
-    environment: Mapping[str, str], home: Path, runtime: Mapping[str, Any], *, flights: Path | None = None
-) -> dict[str, Any]:
-    """Run the demo's job from the beginning, by the deployment `extract/flights`, and return its manifest.
-
-    The job reads the file `flights`, by default the demo's whole table.
-    """
+def run_flights(environment: Mapping[str, str], source: str, sink: str, runtime: Mapping[str, Any]) -> None:
+    """Run the demo's job from the beginning on another table, by the deployment `extract/flights`."""
     import yaml
 
-    from flows.flights import demo_config, prepare_flights
+    from flows.flights import demo_config
 
-    flights = flights or prepare_flights(home / "data/flights.parquet")
     job = yaml.safe_load(demo_config().read_text())
-    job["source"]["path"] = str(flights)
-    job["sink"]["path"] = str(home / "data/flights-features")
-    job["runtime"] |= {"engine": "pools", "pools": {"cpu": 1, "gpu": 1, "apple": 1}, **runtime}
+    job["source"]["path"], job["sink"]["path"] = source, sink
+    job["runtime"] |= {"engine": "pools", **runtime}
     run_and_wait("extract/flights", {"job": job, "overwrite": True}, environment)
-    manifest: dict[str, Any] = json.loads((home / "data/flights-features/manifest.json").read_text())
-    return manifest
 
 
 def run_and_wait(deployment: str, parameters: Mapping[str, Any], environment: Mapping[str, str]) -> None:
@@ -202,6 +193,9 @@ def main() -> None:
 
 
 def _show(home: Path, *, keep: bool) -> None:
+    from emberharmony.published import open_result
+    from flows.flights import prepare_flights
+
     _say(f"Starting a Prefect server, the pools {', '.join(POOLS)} and a worker for each (one minute)")
     with local_deployment(home) as environment:
         _say(f"Server and workers run. UI: {environment['PREFECT_API_URL'][:-4]}, logs: {home}")
@@ -209,9 +203,12 @@ def _show(home: Path, *, keep: bool) -> None:
             _say(f"The UI asks for the login that stands in {_note_login(home, environment)}, which a shell can read as well.")
         _say("Running extract/flights, which sends its chunks to the pools cpu, gpu and apple (two minutes)")
         # A shard for each pool and stage: starting a flow run takes longer than its chunks do.
-        manifest = run_flights(environment, home, {"chunk_rows": 40_000, "shard_chunks": 3, "workers": 1})
-        _say(f"{manifest['source_rows']:,} flights are in {home / 'data/flights-features'}. Computed by:")
-        for stage, hosts in manifest["computed"].items():
+        runtime = {"pools": {"cpu": 1, "gpu": 1, "apple": 1}, "chunk_rows": 40_000, "shard_chunks": 3, "workers": 1}
+        sink = str(home / "data/flights-features")
+        run_flights(environment, str(prepare_flights(home / "data/flights.parquet")), sink, runtime)
+        manifest = open_result(sink).manifest
+        _say(f"{manifest.source_rows:,} flights are in {sink}. Computed by:")
+        for stage, hosts in manifest.computed.items():
             _say(f"  {stage:<10} " + "; ".join(f"{who}: chunks {chunks}" for who, chunks in hosts.items()))
         if keep:
             _say("Ctrl-C ends server and workers.")

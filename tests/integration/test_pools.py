@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,10 +16,10 @@ from uuid import UUID
 
 import numpy as np
 import psutil
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
@@ -26,10 +27,14 @@ from prefect.states import Cancelling
 from deploy import zombies
 from deploy.local import POOLS, ROOT, client_settings, local_deployment, local_server, local_worker, run_flights
 from emberharmony.backend import available_backends
+from emberharmony.io.store.address import BucketAddress, child_address
+from emberharmony.io.store.bucket import Bucket
+from emberharmony.published import PublishedResult, open_result
 from flows.config.job import parse_job
 from flows.flights import demo_config
 from flows.run import run
 from tests.faults.victims import contents, receipts, small_job, wait_until
+from tests.integration import hosts
 from tests.jobs import small_table, write_table
 
 pytestmark = [
@@ -50,7 +55,8 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(home) -> Iterator[dict[str, str]]:
+def environment(home, s3_endpoint) -> Iterator[dict[str, str]]:
+    """Variables of the server and of the S3 server's credentials."""
     with pytest.MonkeyPatch.context() as patch:
         # Nobody looks at this server: its UI and the types of blocks would take seconds of its start.
         patch.setenv("PREFECT_UI_ENABLED", "0")
@@ -134,34 +140,75 @@ def plain(home: Path, flights: Path) -> Path:
     return home / "plain"
 
 
-def test_three_pools_publish_what_one_process_does(environment, home, tenth_of_flights):
-    runtime = {"chunk_rows": CHUNK_ROWS, "workers": 1, "shard_chunks": 2, "parity_check": 1.0}
-    manifest = run_flights(environment, home, runtime, flights=tenth_of_flights)
-    expected_at = plain(home, tenth_of_flights)
-    expected = json.loads((expected_at / "manifest.json").read_text())
-
-    backends = {who.split(":")[0] for hosts in manifest["computed"].values() for who in hosts}
-    assert backends == {"numpy", "torch", "mlx"}, "every pool took a part"
-    assert manifest["parity"]["largest"] < 1e-4
-    for same in ("fingerprint", "rows", "features", "schema", "dropped"):
-        assert manifest[same] == expected[same]
-    for stride, counts in expected["strides"].items():
-        assert manifest["strides"][stride]["windows"] == counts["windows"]
-        np.testing.assert_allclose(
-            manifest["strides"][stride]["explained_variance_ratio"], counts["explained_variance_ratio"], atol=1e-5
-        )
-    published = home / "data/flights-features"
-    parts = sorted(str(path.relative_to(expected_at)) for path in expected_at.rglob("*.parquet"))
-    assert parts == sorted(str(path.relative_to(published)) for path in published.rglob("*.parquet"))
-    for part in parts:
-        actual, wanted = pq.ParquetFile(published / part).read(), pq.ParquetFile(expected_at / part).read()
-        assert actual.schema == wanted.schema
-        for name in wanted.column_names:
-            values = wanted[name].to_numpy(zero_copy_only=False)
+def assert_same_results(actual: PublishedResult, wanted: PublishedResult) -> None:
+    """Compare all published tables; computed by other backends, numbers may differ a little."""
+    manifest, expected = actual.manifest, wanted.manifest
+    for same in ("rows", "features", "schema", "dropped"):
+        assert getattr(manifest, same) == getattr(expected, same)
+    tables = [(actual.features(split), wanted.features(split)) for split in expected.rows]
+    for stride, of_stride in expected.strides.items():
+        found = manifest.strides[stride]
+        assert found.windows == of_stride.windows
+        np.testing.assert_allclose(found.explained_variance_ratio, of_stride.explained_variance_ratio, atol=1e-5)
+        tables.append((actual.windows(stride=int(stride)), wanted.windows(stride=int(stride))))
+    for found_table, wanted_table in tables:
+        found_rows, wanted_rows = found_table.to_arrow(), wanted_table.to_arrow()
+        assert found_rows.schema == wanted_rows.schema
+        assert len(wanted_rows) > 0
+        for name in wanted_rows.column_names:
+            values = wanted_rows[name].to_numpy()
             if values.dtype == np.float32:
-                np.testing.assert_allclose(actual[name].to_numpy(), values, atol=2e-5, rtol=1e-5, err_msg=f"{part}: {name}")
+                np.testing.assert_allclose(found_rows[name].to_numpy(), values, atol=2e-5, rtol=1e-5, err_msg=name)
             else:
-                assert actual[name].equals(wanted[name]), f"{part}: {name}"
+                assert found_rows[name].equals(wanted_rows[name]), name
+
+
+@pytest.fixture
+def far_hosts(environment, client, home, tmp_path_factory) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Workers of two more pools, by the names of the pools. They see an empty folder where all files of the tests are."""
+    shard, command = client.read_deployment_by_name("shard/cpu"), f"{shlex.quote(sys.executable)} -m prefect.engine"
+    template = json.loads((ROOT / "deploy/templates/process.json").read_text())
+    with ExitStack() as stack:
+        workers = {}
+        for pool, backend in {"far-cpu": "numpy", "far-gpu": "torch"}.items():
+            client.create_work_pool(WorkPoolCreate(name=pool, type="process", base_job_template=template))
+            stack.callback(client.delete_work_pool, pool)
+            client.create_deployment(
+                flow_id=shard.flow_id,
+                name=pool,
+                entrypoint=shard.entrypoint,
+                pull_steps=[],
+                work_pool_name=pool,
+                job_variables={"command": command, "env": {"EMBERHARMONY_BACKEND": backend}},
+                parameter_openapi_schema=shard.parameter_openapi_schema,
+            )
+            start = ["-m", "prefect", "worker", "start", "--pool", pool, "--limit", "1"]
+            far = hosts.host(f"host-{pool}", start, environment, tmp_path_factory.getbasetemp(), home / f"{pool}.log")
+            workers[pool] = stack.enter_context(far)
+        yield workers
+
+
+def test_hosts_that_share_nothing_but_a_bucket_publish_what_one_process_does(
+    environment, home, far_hosts, s3, tenth_of_flights, tmp_path_factory
+):
+    """Of three pools with a backend each, two are on hosts with a home, a working directory and a file system of their own."""
+    source, sink = child_address(s3, "flights.parquet"), child_address(s3, "features")
+    Bucket(BucketAddress.parse(s3)).put("flights.parquet", tenth_of_flights.read_bytes())
+    runtime = {"chunk_rows": CHUNK_ROWS, "workers": 1, "shard_chunks": 2, "parity_check": 1.0}
+    run_flights(environment, source, sink, {"pools": dict.fromkeys([*far_hosts, "apple"], 1), **runtime})
+
+    result = open_result(sink)
+    backends = {who.split(":")[0] for hosts in result.manifest.computed.values() for who in hosts}
+    assert backends == {"numpy", "torch", "mlx"}, "every pool took a part"
+    assert result.manifest.parity["largest"] < 1e-4
+    assert_same_results(result, open_result(plain(home, tenth_of_flights)))
+    if reason := hosts.why_not():
+        pytest.skip(f"The result is right, but hosts could have shared a folder: {reason}")
+    for pool, worker in far_hosts.items():
+        seen = hosts.seen_by(worker, tmp_path_factory.getbasetemp())
+        assert [path.name for path in seen.iterdir()] == [f"host-{pool}"], "a folder that hosts share"
+        left = [path for path in seen.rglob("*") if path.suffix == ".parquet" or "storage" in path.parts]
+        assert left == [], "the job, or Prefect, left something on a host"
 
 
 RUNTIMES = [
