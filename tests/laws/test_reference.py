@@ -185,21 +185,20 @@ def test_without_a_time_the_first_rows_train(source, tmp_path):
     assert_agree(published, reference_of(hard_table(), drop=drop, split="sequential"), some_components=8)
 
 
-@pytest.mark.slow
-def test_flights(flights_file, tmp_path):
-    """The demo's job on all flights, with fewer categories because the reference holds every window in memory."""
+def test_flights(tenth_of_flights, tmp_path):
+    """The demo's job, with fewer categories because the reference holds every window in memory."""
     job = yaml.safe_load(demo_config().read_text())
     columns = job["columns"]
     settings = {name: job[name] for name in ("columns", "datetime", "numbers", "split", "windows")}
     published = run_small(
-        flights_file,
+        tenth_of_flights,
         tmp_path / "out",
         **settings,
         categories={"max_categories": 10},
-        runtime={"chunk_rows": 50_000, "max_memory_gb": 8},  # for the whole process, in which other tests ran before
+        runtime={"chunk_rows": 5_000, "max_memory_gb": 8},  # for the whole process, in which other tests ran before
     )
     reference = reference_of(
-        pq.read_table(flights_file),
+        pq.read_table(tenth_of_flights),
         time=columns["time"],
         target=columns["target"],
         drop=columns["drop"],
