@@ -53,7 +53,12 @@ emulator: ## install the BigQuery emulator of the integration tests, in a separa
 demo: $(VENV)/.core ## run the 2013 New York flights, from the raw table to features, windows and PCA
 	@env -u OMP_NUM_THREADS $(BIN)/emberharmony demo
 
-test: lint types contracts pytest ## run everything that CI checks
+# Types and contracts are checked beside the tests, which often wait; what they say follows at the end.
+test: $(VENV)/.test emulator lint ## run everything that CI checks
+	@said=$$(mktemp); trap 'rm -f "$$said"' EXIT INT TERM; \
+	$(MAKE) --no-print-directory types contracts >"$$said" 2>&1 & checks=$$!; \
+	$(MAKE) --no-print-directory pytest; tests=$$?; \
+	wait $$checks; checks=$$?; cat "$$said"; exit $$((tests || checks))
 
 lint: $(VENV)/.test ## check style and format
 	$(BIN)/ruff check
