@@ -104,17 +104,6 @@ def test_a_signal_that_comes_in_a_serializer_stops_the_command(folder):
     assert "Traceback" not in done.stderr
 
 
-def test_a_killed_command_takes_its_server_along(folder):
-    job = small_job(folder, sink="killed-server", runtime={"engine": "threads", "chunk_rows": 40})
-    with subprocess.Popen(command(job, folder), start_new_session=True) as process:
-        wait_until(lambda: receipts(job) or process.poll() is not None, timeout_s=90)
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert children
-        process.kill()
-    _, alive = psutil.wait_procs(children, timeout=20)
-    assert not alive
-
-
 def test_a_server_that_does_not_answer_is_named(folder):
     job = small_job(folder, sink="no-server", runtime={"engine": "threads"})
     with socket.socket() as free:

@@ -154,7 +154,7 @@ def test_a_script_without_a_guard_is_told_of_it(tmp_path, guarded):
         assert "too much memory" not in said
 
 
-def test_a_process_engine_whose_parent_is_killed_leaves_no_worker(folder):
+def test_a_killed_command_leaves_neither_workers_nor_its_server(folder):
     import json
     import subprocess
     import sys
@@ -165,8 +165,10 @@ def test_a_process_engine_whose_parent_is_killed_leaves_no_worker(folder):
     with subprocess.Popen(command, start_new_session=True) as process:
         wait_until(lambda: len(receipts(job)) >= 3 or process.poll() is not None, timeout_s=100)
         children = psutil.Process(process.pid).children(recursive=True)
+        commands = [" ".join(child.cmdline()) for child in children]
         process.kill()
-    assert len(children) >= 3, "two workers and a server"
+    assert sum("spawn_main" in command for command in commands) == 2
+    assert sum("server_process" in command for command in commands) == 1
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
 
