@@ -177,6 +177,9 @@ def test_a_run_on_prefect(account, rows, tmp_path, secrets, said, monkeypatch):
     from prefect.settings import PREFECT_HOME, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
+    # All types of blocks, which hold nothing of this run, would take seconds to be found and saved.
+    monkeypatch.setenv("PREFECT_API_BLOCKS_REGISTER_ON_START", "false")
+    monkeypatch.setenv("PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION", "false")
     home = tmp_path / "prefect"
     with temporary_settings({PREFECT_HOME: home}), prefect_test_harness(server_startup_timeout=120):
         from flows.extract import extract
