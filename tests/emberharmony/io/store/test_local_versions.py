@@ -86,6 +86,26 @@ def test_a_removal_that_was_interrupted_is_ended(tmp_path):
     assert not (tmp_path / VERSIONS).exists()
 
 
+@pytest.mark.parametrize("moved", [False, True], ids=["before the old result is moved", "after that"])
+def test_a_run_that_was_killed_after_its_manifest_is_ended_by_the_next(tmp_path, moved):
+    publish_by_hand(tmp_path, "first")
+    first, result = name_of(tmp_path), result_at(tmp_path)
+    with result.lease():
+        run, manifest = stage_by_hand(tmp_path, "second")
+        run.put("replaces", b"")  # it was told to overwrite
+        result.commit(run, manifest)
+    staged = Path(run.address)
+    if moved:
+        (tmp_path / VERSIONS).mkdir()
+        (staged / "published").rename(tmp_path / VERSIONS / first)
+    assert staged.exists()
+    with result_at(tmp_path).lease():
+        assert not staged.exists()
+        assert names(tmp_path) == [first]
+        assert result.find("second", overwrite=False) == manifest, "it is not computed again"
+    assert (kept_versions(tmp_path)[0] / "features/part").read_text() == "first"
+
+
 def test_a_run_that_has_not_committed_keeps_its_folder(tmp_path):
     publish_by_hand(tmp_path, "first")
     run, _ = stage_by_hand(tmp_path, "second")
