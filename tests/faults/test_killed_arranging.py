@@ -1,11 +1,13 @@
 """Law 3 where rows are arranged: a run that ends at any change of the file system is completed by the next one.
 
 The run is not killed, which would take a process for each of twenty moments. From its last moment on, nothing that it does
-changes the file system: neither what it would still write, nor what it would clean up.
+changes the file system: neither what it would still write, nor what it would clean up. Runs on Prefect's threads and on Dask
+that arrange rows are killed in `test_killed_engines`.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -94,7 +96,8 @@ def test_ended_at_any_change_of_the_file_system(undisturbed, folder, moment, mon
     with monkeypatch.context() as patch:
         Changes(patch, int(moments[moment]))
         with pytest.raises(Killed):
-            run_job(parse_job(job), LocalEngine(1))
+            run_job(parse_job(job), LocalEngine(1 + 2 * (moment % 2)))  # every other time on several threads
+    gc.collect()  # threads and their errors refer to each other, and to the lock
     done = Counter(path.parent.name for path in receipts(job))
     again = Arranging(Changes(monkeypatch))
     run_job(parse_job(job), again)
