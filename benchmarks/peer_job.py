@@ -1,4 +1,4 @@
-"""The whole job as a careful polars + scikit-learn script: the peer in `benchmarks.whole_job`.
+"""The whole job as a careful polars + scikit-learn script: the peer in `benchmarks.whole_job` and `benchmarks.series`.
 
 python -m benchmarks.peer_job TABLE FOLDER [--entity COLUMN]
 """
@@ -42,7 +42,7 @@ def main() -> None:
         save(part.to_arrow(), arguments.folder / "features" / f"split={name}")
         rows[name] = part
     matrices = {name: part.drop(*series, "row_number", "time").to_numpy() for name, part in rows.items()}
-    keys = {name: part.select("row_number", "time") for name, part in rows.items()}
+    keys = {name: part.select("row_number", "time").to_arrow() for name, part in rows.items()}
     lengths = (
         {name: part[series[0]].rle().struct.field("len").to_numpy().astype(np.int64) for name, part in rows.items()}
         if series
@@ -124,14 +124,12 @@ def fit_pca(rows: np.ndarray, stride: int, places: np.ndarray | None) -> Increme
     return pca
 
 
-def windows(rows: np.ndarray, keys: pl.DataFrame, pca: IncrementalPCA, stride: int, places: np.ndarray | None) -> pa.Table:
+def windows(rows: np.ndarray, keys: pa.Table, pca: IncrementalPCA, stride: int, places: np.ndarray | None) -> pa.Table:
     none = np.empty((0, pca.n_components), np.float32)
     scores = np.concatenate([none, *(pca.transform(batch) for batch in batches_of(rows, stride, places))])
     places = np.arange(0, len(keys) - SIZE + 1, stride) if places is None else places
-    first, last = keys[places], keys[places + SIZE - 1]
-    columns = {
-        f"{end}_{name}": part[name].to_arrow() for end, part in (("first", first), ("last", last)) for name in keys.columns
-    }
+    first, last = keys.take(pa.array(places)), keys.take(pa.array(places + SIZE - 1))
+    columns = {f"{end}_{name}": part[name] for end, part in (("first", first), ("last", last)) for name in keys.column_names}
     columns |= {f"pc_{i}": pa.array(np.ascontiguousarray(scores[:, i], dtype=np.float32)) for i in range(scores.shape[1])}
     return pa.table(columns)
 

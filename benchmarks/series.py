@@ -1,10 +1,12 @@
 """Many series in any order: what entities, shuffled rows and the number of chunks cost.
 
-    python -m benchmarks.series [--rows 2000000] [--chunks 16 100 1000] [--entities 1000 100000] [--peer]
+    python -m benchmarks.series [--rows 2000000] [--chunks 16 100 1000] [--entities 1000 100000] [--peer [polars] [pandas]]
+    python -m benchmarks.series --rows 1000000 3000000 10000000 30000000 --entities 1 1000 100000 2000000 --peer
 
 The table is that of `benchmarks.whole_job` with an entity column. Every run is a separate process, local engine. For each
 number of rows it prints: one series in time order, the same rows shuffled, then many series, sorted and shuffled; with the
-shuffled table in more and more chunks, and with one entity that holds half of the rows.
+shuffled table in more and more chunks, and with one entity that holds half of the rows. Tables are made in pieces, 30 M rows
+in about 1 GB of memory and 12 GB of disk. The scripts of polars and pandas hold all rows and scores in memory.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from benchmarks.measure import Process, print_machine, run_process
-from benchmarks.table import ROW_GROUP_ROWS, write_table
+from benchmarks.peer_job import SIZE
+from benchmarks.table import rearrange, write_table
 from benchmarks.whole_job import check_same_shape
+
+PEERS = {"polars": "benchmarks.peer_job", "pandas": "benchmarks.pandas_job"}
+LEAST_ROWS = 2 * SIZE
+"""Rows of a series, on average, with which some of its training rows make a window."""
 
 
 def main() -> None:
@@ -31,7 +36,12 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, nargs="+", default=[16, 100, 1_000])
     parser.add_argument("--entities", type=int, nargs="+", default=[1_000, 100_000])
     parser.add_argument("--max-memory-gb", type=float, default=2.0)
-    parser.add_argument("--peer", action="store_true", help="also run a polars + scikit-learn script on the shuffled series")
+    parser.add_argument(
+        "--peer",
+        nargs="*",
+        choices=PEERS,
+        help="also run the scripts of these libraries on the shuffled series; all if none is named",
+    )
     parser.add_argument("--folder", type=Path, help="folder of tables and results (default: a temporary one)")
     arguments = parser.parse_args()
     print_machine(["emberharmony", "numpy", "pyarrow"])
@@ -43,44 +53,42 @@ def main() -> None:
 def compare(folder: Path, n_rows: int, arguments: argparse.Namespace) -> None:
     """Print what each table costs beside the first."""
     print(f"\n{n_rows:,} rows", flush=True)
-    plain = write_table(folder / f"{n_rows}.parquet", n_rows=n_rows)
-    table = pq.read_table(plain)
+    plain, arranged = write_table(folder / f"{n_rows}.parquet", n_rows=n_rows), folder / "arranged.parquet"
+    random = np.random.default_rng(1).permutation(n_rows)
     first = show("one series, in order", run(plain, folder, arguments), None)
-    shuffled = write(table.take(random_order(n_rows)), folder / "shuffled.parquet")
+    rearrange(plain, arranged, random)
     for n_chunks in arguments.chunks:
-        show(
-            f"one series, shuffled, {n_chunks:,} chunks", run(shuffled, folder, arguments, chunks=n_chunks, rows=n_rows), first
-        )
+        name = f"one series, shuffled, {n_chunks:,} chunks"
+        show(name, run(arranged, folder, arguments, chunks=n_chunks, rows=n_rows), first)
     for n_entities in arguments.entities:
-        entities = np.arange(n_rows) % n_entities
-        of_series = write(
-            with_entity(table, entities).sort_by([("entity", "ascending"), ("time", "ascending")]), folder / "s.parquet"
-        )
-        show(f"{n_entities:,} series, in order", run(of_series, folder, arguments, entity="entity"), first)
-        path = write(with_entity(table, entities).take(random_order(n_rows)), folder / "shuffled.parquet")
-        ours = show(f"{n_entities:,} series, shuffled", run(path, folder, arguments, entity="entity"), first)
-        if arguments.peer:
-            show("the same by polars + scikit-learn (beside ours)", run_peer(path, folder), ours)
+        if n_rows < LEAST_ROWS * n_entities:
+            print(f"  {n_entities:,} series of {n_rows / n_entities:.0f} rows: too few rows for windows of {SIZE}; left out")
+            continue
+
+        def entity(numbers: np.ndarray, n: int = n_entities) -> np.ndarray:
+            return numbers % n
+
+        rearrange(plain, arranged, places_by(entity(np.arange(n_rows))), entity=entity)
+        show(f"{n_entities:,} series, in order", run(arranged, folder, arguments, entity="entity"), first)
+        rearrange(plain, arranged, random, entity=entity)
+        ours = show(f"{n_entities:,} series, shuffled", run(arranged, folder, arguments, entity="entity"), first)
+        for peer in PEERS if arguments.peer == [] else arguments.peer or ():
+            name = f"the same by {peer} + scikit-learn (beside ours)"
+            try:
+                show(name, run_peer(peer, arranged, folder), ours)
+            except SystemExit as failure:  # most likely out of memory
+                print(f"  {name:<46} {str(failure).splitlines()[0]}", flush=True)
+                continue
             check_same_shape(folder / "result", folder / "peer")
-    entities = np.where(np.arange(n_rows) % 2, np.arange(n_rows) % 1_000, -1)
-    path = write(with_entity(table, entities).take(random_order(n_rows)), folder / "shuffled.parquet")
-    show("1,000 series, one of half the rows, shuffled", run(path, folder, arguments, entity="entity"), first)
+    rearrange(plain, arranged, random, entity=lambda numbers: np.where(numbers % 2, numbers % 1_000, -1))
+    show("1,000 series, one of half the rows, shuffled", run(arranged, folder, arguments, entity="entity"), first)
 
 
-def random_order(n_rows: int) -> pa.Array:
-    """Return the places of rows in a random order."""
-    return pa.array(np.random.default_rng(1).permutation(n_rows))
-
-
-def with_entity(table: pa.Table, entities: np.ndarray) -> pa.Table:
-    """Return the table with a text that names each row's entity."""
-    return table.append_column("entity", pa.array(entities).cast(pa.string()))
-
-
-def write(table: pa.Table, path: Path) -> Path:
-    """Write a table as `benchmarks.table` does."""
-    pq.write_table(table, path, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS)
-    return path
+def places_by(entities: np.ndarray) -> np.ndarray:
+    """Return the place of each row once rows are in the order of their entities, and of their numbers within each."""
+    places = np.empty(len(entities), np.int64)
+    places[np.argsort(entities, kind="stable")] = np.arange(len(entities))
+    return places
 
 
 def run(
@@ -102,11 +110,11 @@ def run(
     return run_process(command, log=folder / "log.txt")
 
 
-def run_peer(table: Path, folder: Path) -> Process:
+def run_peer(peer: str, table: Path, folder: Path) -> Process:
     """Run the script that an expert would write, with all of the table in memory."""
     result = folder / "peer"
     shutil.rmtree(result, ignore_errors=True)
-    command = [sys.executable, "-m", "benchmarks.peer_job", str(table), str(result), "--entity", "entity"]
+    command = [sys.executable, "-m", PEERS[peer], str(table), str(result), "--entity", "entity"]
     return run_process(command, log=folder / "log.txt")
 
 

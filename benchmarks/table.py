@@ -6,7 +6,10 @@ python -m benchmarks.table PATH --rows 2000000
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +39,46 @@ def write_table(path: Path, *, n_rows: int, seed: int = 0) -> Path:
         for group, first in enumerate(range(0, n_rows, ROW_GROUP_ROWS)):
             writer.write_table(_rows(first, seed=seed, group=group).slice(0, n_rows - first))
     return path
+
+
+def rearrange(
+    source: Path, target: Path, places: np.ndarray, *, entity: Callable[[np.ndarray], np.ndarray] | None = None
+) -> Path:
+    """Write the rows of a table in another order, in memory that its length only adds the places to.
+
+    Parameters
+    ----------
+    places : integer array of shape (n_rows,)
+        Place of each row of the source in the target.
+    entity : callable, optional
+        Numbers of the entities of rows, given their numbers in the source: written as a text column `entity`.
+    """
+    bucket_rows = 10 * ROW_GROUP_ROWS
+    with ExitStack() as opened, pq.ParquetFile(source) as rows_in:
+        folder = Path(opened.enter_context(TemporaryDirectory(dir=target.parent)))
+        schema = SCHEMA.append(pa.field("entity", pa.string())) if entity else SCHEMA
+        inner = schema.append(pa.field("place", pa.int64()))
+        paths = [folder / f"{i}.arrow" for i in range(-(-len(places) // bucket_rows))]
+        with ExitStack() as writing:
+            buckets = [writing.enter_context(pa.ipc.new_file(path, inner)) for path in paths]
+            first = 0
+            for group in range(rows_in.num_row_groups):
+                rows = rows_in.read_row_group(group)
+                numbers = np.arange(first, first + len(rows))
+                first += len(rows)
+                if entity:
+                    rows = rows.append_column("entity", pa.array(entity(numbers)).cast(pa.string()))
+                rows = rows.append_column("place", pa.array(places[numbers], pa.int64())).cast(inner)
+                bucket_of = places[numbers] // bucket_rows
+                for bucket in np.unique(bucket_of):
+                    buckets[bucket].write_table(rows.take(np.flatnonzero(bucket_of == bucket)))
+        writer = opened.enter_context(pq.ParquetWriter(target, schema, compression="zstd", compression_level=1))
+        for path in paths:
+            with pa.ipc.open_file(path) as bucket:
+                rows = bucket.read_all().sort_by("place").drop_columns("place")
+            writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+            path.unlink()
+    return target
 
 
 def _rows(first: int, *, seed: int, group: int) -> pa.Table:
