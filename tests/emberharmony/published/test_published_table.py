@@ -6,6 +6,7 @@ import gc
 import pickle
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -100,6 +101,20 @@ def test_batches(case):
     assert pa.Table.from_batches(batches).equals(table.to_arrow())
 
 
+@pytest.mark.xdist_group("stores")
+@pytest.mark.parametrize("name", TABLES)
+def test_a_bucket_gives_the_same_tables(result, in_a_bucket, name):
+    here, there = TABLES[name](result), TABLES[name](in_a_bucket)
+    expected = here.to_arrow()
+    assert there.to_arrow().equals(expected)
+    assert pa.Table.from_batches(there.to_batches(batch_rows=17)).equals(expected)
+    assert_frame_equal(there.to_pandas(), here.to_pandas())
+    assert there.to_polars().collect().equals(here.to_polars().collect())
+    assert in_one_order(there.to_duckdb().to_arrow_table().cast(here.schema)).equals(in_one_order(expected))
+    assert pickle.loads(pickle.dumps(there.dataset())).to_table().equals(expected)
+    assert in_a_bucket.state == result.state
+
+
 def test_rows_are_in_the_order_of_the_job(result, folder):
     for split in ("train", "validation", "test"):
         parts = sorted((folder / f"features/split={split}").glob("*"))
@@ -137,9 +152,9 @@ def test_a_dataset_can_be_sent_elsewhere(result):
 
 
 def test_memory_does_not_grow_with_the_table(tmp_path):
-    n_rows, names = 400_000, [f"f{i}" for i in range(20)]
-    rows = pa.table({name: pa.array(range(n_rows), pa.float32()) for name in names})
-    publish(tmp_path, {"train": rows}, features=names, part_rows=40_000, group_rows=10_000)
+    values, names = pa.array(np.arange(800_000, dtype=np.float32)), [f"f{i}" for i in range(20)]
+    rows = pa.table(dict.fromkeys(names, values))
+    publish(tmp_path, {"train": rows}, features=names, part_rows=80_000, group_rows=10_000)
     table, before, most = open_result(tmp_path).features(), pa.total_allocated_bytes(), 0
     for _ in table.to_batches(batch_rows=5_000):
         most = max(most, pa.total_allocated_bytes() - before)
