@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from unittest.mock import ANY
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -131,6 +132,28 @@ def test_planning_and_reading_take_few_requests(tmp_path, upload, requests):
     (chunk,) = cut_rows(source.row_groups("t"), 600)
     source.read(chunk, ["t", "walk"], time="t")
     assert requests == {"get_range": 30}
+
+
+def test_of_a_large_row_group_only_what_is_before_the_chunks_end_is_read(tmp_path, upload, monkeypatch):
+    table = pa.table({f"x{i}": np.random.default_rng(i).normal(size=400_000) for i in range(3)})
+    _, source = sources(upload, write_table(table, tmp_path / "t.parquet", group_rows=400_000))
+    source.describe()
+    n_bytes, get_range = [], Bucket.get_range
+
+    def counting(self, key, start, stop, **options):
+        n_bytes.append(stop - start)
+        return get_range(self, key, start, stop, **options)
+
+    monkeypatch.setattr(Bucket, "get_range", counting)
+    read = []
+    for chunk in (Chunk(0, 0, 20_000), Chunk(0, 0, 100_000), Chunk(0, 300_000, 100_000)):
+        n_bytes.clear()
+        rows = source.read(chunk, ["x0", "x2"], time=None)
+        assert rows["x2"].equals(table["x2"].slice(chunk.first_row, chunk.n_rows))
+        read.append(sum(n_bytes) / (2 * 8 * 400_000))
+    assert read[0] < 0.55  # a third of these chunks is their dictionaries
+    assert read[1] < 0.75
+    assert 0.9 < read[2] < 1.1
 
 
 def test_texts_are_probed_by_a_bounded_number_of_requests(tmp_path, upload, requests, monkeypatch):

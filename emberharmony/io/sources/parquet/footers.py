@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError, TerminalError, TransientError
-from emberharmony.io.sources.parquet.decoding import stored_columns
+from emberharmony.io.sources.parquet.decoding import READ_BUFFER_BYTES, stored_columns
 from emberharmony.io.sources.parquet.files import ByteRange, FileVersion, TableFile
 from emberharmony.io.sources.parquet.parallel import in_parallel
 from emberharmony.io.store.errors import TRANSIENT, translate
@@ -150,7 +150,7 @@ def open_footer(file: TableFile, *, guess: int = _TAIL_BYTES) -> FooteredFile:
     return FooteredFile(file, version, footer, digest, group_rows, schema, categories)
 
 
-def stored_ranges(file: FooteredFile, group: int, leaves: Iterable[int], *, first_bytes: int | None = None) -> list[ByteRange]:
+def stored_ranges(file: FooteredFile, group: int, leaves: Iterable[int], *, share: float = 1.0) -> list[ByteRange]:
     """Return where a row group's column chunks are in its file.
 
     Parameters
@@ -161,8 +161,9 @@ def stored_ranges(file: FooteredFile, group: int, leaves: Iterable[int], *, firs
         Number of the row group.
     leaves : iterable of int
         Numbers of the column chunks.
-    first_bytes : int, optional
-        Only the beginning of each: as many times these bytes as hold the dictionary and the first values.
+    share : float
+        Only the beginning of each: its dictionary, and what probably holds this share of its rows. It ends where a piecewise
+        read ends.
     """
     metadata, ranges = file.metadata.row_group(group), []
     for leaf in leaves:
@@ -170,8 +171,9 @@ def stored_ranges(file: FooteredFile, group: int, leaves: Iterable[int], *, firs
         data = chunk.data_page_offset
         start = min(data, chunk.dictionary_page_offset or data) if chunk.has_dictionary_page else data
         n_bytes = chunk.total_compressed_size
-        if first_bytes is not None:
-            n_bytes = min(n_bytes, -(-(data - start + 1) // first_bytes) * first_bytes)
+        if share < 1:
+            first_bytes = data - start + 1 + int(share * (n_bytes - (data - start)))
+            n_bytes = min(n_bytes, -(-first_bytes // READ_BUFFER_BYTES) * READ_BUFFER_BYTES)
         ranges.append(ByteRange(start, min(start + n_bytes, file.version.n_bytes)))
     return ranges
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -68,32 +68,37 @@ def read_groups(
 ) -> Iterator[tuple[pa.Table, int]]:
     """Yield the rows of row groups as `row_batches` does; while a server is waited for, the next groups are read ahead."""
 
-    def opened(group: RowGroup) -> tuple[RowGroup, BinaryIO]:
-        file = source.files[group.file]
-        return group, open_unchanged(file, f"row group {group.number}", _needed(source, group, columns))
+    def needed(group: RowGroup) -> list[ByteRange]:
+        # Piece by piece, reading ends with the piece that holds row `stop`.
+        is_cut = stop is not None and at_once is not None and group.n_rows > max(at_once, _MIN_BATCH_ROWS)
+        last = min(group.n_rows, stop - group.first_row + _MAX_BATCH_ROWS) if is_cut and stop is not None else group.n_rows
+        return _needed(source, group, columns, share=last / group.n_rows)
 
-    for group, handle in in_parallel(opened, groups, _n_ahead(source, groups, columns)):
+    def opened(group: RowGroup) -> tuple[RowGroup, BinaryIO]:
+        return group, open_unchanged(source.files[group.file], f"row group {group.number}", needed(group))
+
+    for group, handle in in_parallel(opened, groups, _n_ahead(source, groups, needed)):
         yield from row_batches(source, group, columns, handle, at_once, stop)
 
 
-def _n_ahead(source: ParquetTable, groups: Sequence[RowGroup], columns: Sequence[str]) -> int:
+def _n_ahead(source: ParquetTable, groups: Sequence[RowGroup], needed: Callable[[RowGroup], list[ByteRange]]) -> int:
     """Return how many row groups are read at the same time, within the memory for reading ahead."""
     files = [source.listed[group.file] for group in groups]
     most = min(_MOST_AHEAD, len(files), max((file.parallel_reads for file in files), default=1))
     if most <= 1:
         return 1
-    largest = max(sum(part.n_bytes for part in _needed(source, group, columns)) for group in groups)
+    largest = max(sum(part.n_bytes for part in needed(group)) for group in groups)
     return max(1, min(most, max(file.read_ahead_bytes for file in files) // max(1, largest)))
 
 
-def _needed(source: ParquetTable, group: RowGroup, columns: Sequence[str]) -> list[ByteRange]:
-    """Return what reading columns of a row group reads of its file."""
+def _needed(source: ParquetTable, group: RowGroup, columns: Sequence[str], *, share: float) -> list[ByteRange]:
+    """Return what reading columns of a row group, or of the first share of its rows, reads of its file."""
     if not source.listed[group.file].read_ahead_bytes:
         return []
     stored = source.columns.of_file(group.file)
     held = (stored[name] for name in columns if name in stored and name not in source.partitions)
     leaves = dict.fromkeys(leaf for column in held for leaf in column.leaves)
-    return stored_ranges(source.files[group.file], group.number, leaves)
+    return stored_ranges(source.files[group.file], group.number, leaves, share=share)
 
 
 def row_batches(

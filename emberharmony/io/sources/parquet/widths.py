@@ -11,7 +11,7 @@ import pyarrow.types as pt
 
 from emberharmony.arrow import varies
 from emberharmony.io.sources.parquet.columns import StoredColumn
-from emberharmony.io.sources.parquet.decoding import READ_BUFFER_BYTES, open_parquet
+from emberharmony.io.sources.parquet.decoding import open_parquet
 from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, open_unchanged, stored_ranges, unreadable
 from emberharmony.io.sources.parquet.parallel import in_parallel
 
@@ -112,7 +112,7 @@ def _texts_of(table: ParquetTable, group: RowGroup, names: Sequence[str]) -> dic
 
 
 def _first_rows_width(file: FooteredFile, group: RowGroup, column: StoredColumn, least_rows: int) -> float:
-    with _opened(file, group, [column], first_bytes=READ_BUFFER_BYTES) as handle:
+    with _opened(file, group, [column], share=0.0) as handle:
         texts = next(_batches(handle, file, group, column, _SAMPLE_ROWS))
     return _text_bytes(texts) / len(texts) * min(1.0, group.n_rows / least_rows)
 
@@ -128,7 +128,7 @@ def _longest_texts(table: ParquetTable, group: RowGroup, names: Sequence[str]) -
     if not columns:
         return {}
     lengths = {}
-    with _opened(file, group, list(columns.values()), first_bytes=READ_BUFFER_BYTES) as handle:
+    with _opened(file, group, list(columns.values()), share=0.0) as handle:
         for name, column in columns.items():
             dictionary = next(_batches(handle, file, group, column, 1, as_dictionary=True)).dictionary
             lengths[name] = pc.max(pc.binary_length(dictionary)).as_py() or 0
@@ -142,9 +142,9 @@ def _measured_width(file: FooteredFile, group: RowGroup, column: StoredColumn, l
         return max(_text_bytes(texts) / max(len(texts), least_rows) for texts in batches)
 
 
-def _opened(file: FooteredFile, group: RowGroup, columns: Sequence[StoredColumn], first_bytes: int | None = None) -> BinaryIO:
+def _opened(file: FooteredFile, group: RowGroup, columns: Sequence[StoredColumn], share: float = 1.0) -> BinaryIO:
     leaves = [leaf for column in columns for leaf in column.leaves]
-    needed = stored_ranges(file, group.number, leaves, first_bytes=first_bytes) if file.file.read_ahead_bytes else ()
+    needed = stored_ranges(file, group.number, leaves, share=share) if file.file.read_ahead_bytes else ()
     return open_unchanged(file, f"row group {group.number}", needed)
 
 

@@ -1,0 +1,177 @@
+"""Tables and results in buckets: what planning, reading and a whole job cost beside a disk.
+
+    python -m benchmarks.stores [--files 10000] [--rows 2000000] [--latency-ms 30] [--rounds 3] [--folder FOLDER]
+
+The source lies behind a server of the tests that makes every answer wait (`tests/servers/distant.py`); the result of the last
+part goes to moto's S3 server. Both run on this machine and take some of its time. Printed are seconds, requests and bytes:
+
+- planning a table of many files: listing, footers and a plan, in a process of its own, and the peak memory of that process;
+- reading all of some columns: with obstore's ranges, as sources do it, and with pyarrow's S3 file system, with and without its
+  `pre_buffer`;
+- a whole job: from the disk to the disk, from the server to the disk, and from the disk to an S3 server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.fs
+import pyarrow.parquet as pq
+import yaml
+
+from benchmarks.measure import print_machine, print_ratios, run_process, turn_about
+from benchmarks.table import ROW_GROUP_ROWS, write_table
+from emberharmony.io.sources.parquet.source import ParquetSource
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.planning.chunks import cut_rows
+from tests.servers.distant import DistantServer, distant_server
+from tests.servers.s3 import CREDENTIALS, s3_server
+
+COLUMNS = ["time", "signal_0", "signal_3", "reading_1", "count_2", "city"]
+OURS = "obstore, ranges"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What buckets cost beside a disk.")
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--latency-ms", type=float, default=30.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="folder of tables and results (default: a temporary one)")
+    arguments = parser.parse_args()
+    print_machine(["emberharmony", "obstore", "pyarrow"])
+    os.environ.update(CREDENTIALS)
+    with tempfile.TemporaryDirectory() as name:
+        folder = arguments.folder or Path(name)
+        table = write_table(folder / "served/table.parquet", n_rows=arguments.rows)
+        many_files(folder / "served/many", arguments.files)
+        with distant_server(folder / "served", latency_ms=arguments.latency_ms) as server:
+            print(f"\neach answer of the server waits {arguments.latency_ms:g} ms", flush=True)
+            plan_many(folder, server, arguments.files)
+            read_columns(table, server, arguments.rounds)
+            whole_jobs(folder, table, server)
+
+
+def many_files(folder: Path, n_files: int) -> None:
+    """Write files of 200 rows, a hundred of them in each folder of a day."""
+    table = write_table(folder.parent / "some.parquet", n_rows=ROW_GROUP_ROWS)
+    rows = pq.read_table(table)
+    for number in range(n_files):
+        path = folder / f"day={number // 100}/part-{number:05}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows.slice(number * 200 % ROW_GROUP_ROWS, 200), path)
+    table.unlink()
+
+
+PLAN = """
+import sys
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.pipeline.plan import Resources, make_plan
+from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.features.columns import ColumnSpec
+plan = make_plan(PipelineSpec(ParquetSourceSpec(sys.argv[1]), ColumnSpec(time="time")), Resources())
+print(len(plan.chunks), len(plan.table.catalogue()))
+"""
+
+
+def plan_many(folder: Path, server: DistantServer, n_files: int) -> None:
+    """Plan the table of many files, on the disk and on the server."""
+    print(f"\nplanning {n_files:,} files, in a process of its own")
+    for name, place in {"disk": str(folder / "served/many"), "server": server.address("many")}.items():
+        server.counts()
+        done = run_process([sys.executable, "-c", PLAN, place], log=folder / "log")
+        print(
+            f"  {name:<10}{done.seconds:7.1f} s ({done.cpu_seconds:.1f} s of CPU), {done.peak_mb:.0f} MB, "
+            f"{_counted(server)}, chunks and bytes of the catalogue: {(folder / 'log').read_text().strip()}"
+        )
+
+
+def read_columns(path: Path, server: DistantServer, rounds: int) -> None:
+    """Read six of nineteen columns, row group by row group."""
+    metadata = pq.read_metadata(path)
+    host = urlsplit(server.root).netloc
+    s3 = pa.fs.S3FileSystem(endpoint_override=host, scheme="http", region="us-east-1", access_key="k", secret_key="s")
+    source = ParquetSource(ParquetSourceSpec(server.address("table.parquet")))
+    chunks = cut_rows(source.row_groups("time"), ROW_GROUP_ROWS)
+
+    def by_ranges() -> None:
+        for chunk in chunks:
+            source.read(chunk, COLUMNS, time=None)
+
+    def by_pyarrow(pre_buffer: bool) -> Callable[[], None]:
+        def read() -> None:
+            for group in range(metadata.num_row_groups):
+                with s3.open_input_file("bucket/table.parquet") as handle:
+                    file = pq.ParquetFile(handle, metadata=metadata, pre_buffer=pre_buffer)
+                    file.read_row_group(group, COLUMNS, use_threads=False)
+
+        return read
+
+    def from_disk() -> None:
+        for group in range(metadata.num_row_groups):
+            pq.ParquetFile(path, metadata=metadata).read_row_group(group, COLUMNS, use_threads=False)
+
+    sides = {
+        OURS: by_ranges,
+        "pyarrow.fs, pre_buffer": by_pyarrow(True),
+        "pyarrow.fs": by_pyarrow(False),
+        "pyarrow, from the disk": from_disk,
+    }
+    seconds = turn_about(sides, rounds=rounds)
+    print_ratios(f"reading {len(COLUMNS)} of {metadata.num_columns} columns of {len(chunks)} row groups", seconds, ours=OURS)
+    for name, side in sides.items():
+        server.counts()
+        began = time.perf_counter()
+        side()
+        elapsed = time.perf_counter() - began
+        counts = server.counts()
+        print(
+            f"  {name:<32}{(counts['get'] + counts['head']) / len(chunks):6.1f} requests per chunk, "
+            f"{counts['bytes'] / elapsed / 1e6:6.0f} MB/s, {counts['bytes'] / 1e6:.0f} MB"
+        )
+
+
+def whole_jobs(folder: Path, table: Path, server: DistantServer) -> None:
+    """Run the job of `benchmarks.whole_job` from and to disks and servers."""
+    print("\nthe whole job, in a process of its own")
+    with s3_server() as s3:
+        urllib.request.urlopen(urllib.request.Request(f"{s3}/results", method="PUT"), timeout=10).close()
+        for name, source, sink in (
+            ("disk to disk", str(table), str(folder / "a")),
+            ("server to disk", server.address("table.parquet"), str(folder / "b")),
+            ("disk to S3 server", str(table), f"s3://results/c?endpoint={s3}&region=us-east-1"),
+        ):
+            job = {
+                "source": {"path": source},
+                "sink": {"path": sink},
+                "columns": {"time": "time"},
+                "windows": {"size": 5, "strides": [1, 3, 5]},
+                "runtime": {"engine": "local", "backend": "numpy"},
+            }
+            (folder / "job.yaml").write_text(yaml.safe_dump(job))
+            server.counts()
+            done = run_process(
+                [sys.executable, "-m", "emberharmony", "run", str(folder / "job.yaml"), "--overwrite"], log=folder / "log"
+            )
+            print(f"  {name:<20}{done.seconds:7.1f} s ({done.cpu_seconds:.1f} s of CPU), {_counted(server)}", flush=True)
+            for left in ("a", "b"):
+                shutil.rmtree(folder / left, ignore_errors=True)
+
+
+def _counted(server: DistantServer) -> str:
+    counts = server.counts()
+    return f"{counts['list'] + counts['head'] + counts['get']:,} requests to read, {counts['bytes'] / 1e6:,.0f} MB"
+
+
+if __name__ == "__main__":
+    main()
