@@ -63,13 +63,12 @@ def main() -> None:
 
 
 def many_files(folder: Path, n_files: int) -> None:
-    """Write files of 200 rows, a hundred of them in each folder of a day."""
-    table = write_table(folder.parent / "some.parquet", n_rows=ROW_GROUP_ROWS)
-    rows = pq.read_table(table)
-    for number in range(n_files):
-        path = folder / f"day={number // 100}/part-{number:05}.parquet"
+    """Write files of 200 rows in the order of time, a hundred of them in each folder."""
+    table = write_table(folder.parent / "rows.parquet", n_rows=n_files * 200)
+    for number, rows in enumerate(pq.ParquetFile(table).iter_batches(200)):
+        path = folder / f"part={number // 100}/{number:05}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows.slice(number * 200 % ROW_GROUP_ROWS, 200), path)
+        pq.write_table(pa.table(rows), path)
     table.unlink()
 
 

@@ -24,7 +24,6 @@ from emberharmony.typing import IntArray
 
 _MIN_BATCH_ROWS = 16_384
 _MAX_BATCH_ROWS = 65_536
-_MOST_AHEAD = 8  # row groups that are read at the same time
 
 
 def read_chunk(
@@ -84,7 +83,7 @@ def read_groups(
 def _n_ahead(source: ParquetTable, groups: Sequence[RowGroup], needed: Callable[[RowGroup], list[ByteRange]]) -> int:
     """Return how many row groups are read at the same time, within the memory for reading ahead."""
     files = [source.listed[group.file] for group in groups]
-    most = min(_MOST_AHEAD, len(files), max((file.parallel_reads for file in files), default=1))
+    most = min(len(files), max((file.parallel_reads for file in files), default=1))
     if most <= 1:
         return 1
     largest = max(sum(part.n_bytes for part in needed(group)) for group in groups)
