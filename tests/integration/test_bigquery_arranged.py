@@ -13,10 +13,11 @@ import pytest
 import sqlglot
 from google.cloud import bigquery
 
-from emberharmony.errors import DataError, PlanError
+from emberharmony.errors import DataError, PlanError, TerminalError
 from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.sources.bigquery import read as read_module
 from emberharmony.io.sources.bigquery.order import sort_rows
+from emberharmony.io.sources.registry import open_source
 from emberharmony.pipeline.execute import plan_job, run_job
 from emberharmony.report.plan_report import plan_report
 from flows.config.job import ApplyJob, parse_job
@@ -167,9 +168,14 @@ def test_ended_and_run_again_without_the_copy(job, published, connection, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         run_job(parse_job(again), Ended(1))
     assert victims.receipts(again)
+    planned = open_source(plan_job(parse_job(again)).plan.spec.source)
     with connection.open() as clients:
         for copy in copies():
             clients.jobs.delete_table(copy.reference)
+    with pytest.raises(
+        TerminalError, match=r"The copy \S+, from which the job reads, has expired .* Run the same command again"
+    ):
+        planned.describe()
     assert run(parse_job(again)).did_work
     ours, theirs = victims.contents(tmp_path / "ended"), victims.contents(Path(published.outcome.sink))
     assert len(theirs) > 8

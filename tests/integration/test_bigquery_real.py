@@ -12,6 +12,7 @@ import dataclasses
 import datetime as dt
 import os
 import uuid
+from itertools import pairwise
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -137,6 +138,28 @@ def test_rows_that_nothing_orders(connection, table, prefix, tmp_path):
             clients.jobs.delete_table(copy)
     assert numbers[0] == numbers[1]
     assert sorted(numbers[0]["id"]) == list(range(1, 3_001)) != numbers[0]["id"]
+
+
+def test_many_series_in_a_clustered_copy(connection, table, prefix, tmp_path):
+    """Every entity's rows are adjacent and in time order, and an entity that exceeds a chunk is divided."""
+    job = {
+        "source": {"type": "bigquery", "table": str(table), "temporary_dataset": DATASET, "where": "id <= 3000"}
+        | {"connection": dataclasses.asdict(connection)},
+        "sink": {"path": str(tmp_path)},
+        "columns": {"time": "t", "entity": "c", "passthrough": ["id"]},
+        "windows": {"size": 3, "strides": [1]},
+        "runtime": {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": 200},
+    }
+    outcome = run(parse_job(job))
+    with connection.open() as clients:
+        copy = clients.jobs.get_table(outcome.manifest.spec["source"]["pin"]["table"])
+    assert copy.clustering_fields == ["_eh_entity", "t"]
+    rows = pq.read_table(tmp_path / "features", columns=["row_number", "c", "id"]).sort_by("row_number")
+    assert rows["row_number"].to_pylist() == list(range(3_000))
+    names, numbers = rows["c"].to_pylist(), rows["id"].to_pylist()
+    assert sorted(numbers) == list(range(1, 3_001))
+    assert sum(a != b for a, b in pairwise(names)) == len(set(names)) - 1
+    assert all(a < b for (a, b), (c, d) in zip(pairwise(numbers), pairwise(names), strict=True) if c == d)
 
 
 def test_the_profile_is_accepted_and_measured(connection, table):

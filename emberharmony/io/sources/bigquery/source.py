@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pyarrow as pa
 
+from emberharmony.errors import TerminalError
 from emberharmony.features.columns import FeatureColumn
 from emberharmony.io.bigquery.connection import Clients
+from emberharmony.io.bigquery.identifiers import TableName
+from emberharmony.io.bigquery.metadata import find
 from emberharmony.io.bigquery.schema import bigquery_type
 from emberharmony.io.sources.base import ColumnFigures, TableInfo
 from emberharmony.io.sources.bigquery.materialise import ROW_HASH, Series
@@ -51,7 +55,8 @@ class BigQuerySource(BigQueryPlanning):
 
     def describe(self) -> TableInfo:
         """Return the table's description, see `BigQueryTable.describe`."""
-        return self._table.describe()
+        with self._copy_noticed():
+            return self._table.describe()
 
     def within(self, column: str, start: int, stop: int) -> BigQueryPlanning:
         """Return what planning asks of only those rows whose value of `column` lies in ``[start, stop)``."""
@@ -62,7 +67,23 @@ class BigQuerySource(BigQueryPlanning):
 
         The budget `texts` is not needed: strings are planned by the table's logical size, which counts every one of them.
         """
-        return read_chunk(self._table, chunk, columns, time=time)
+        with self._copy_noticed():
+            return read_chunk(self._table, chunk, columns, time=time)
+
+    @contextmanager
+    def _copy_noticed(self) -> Iterator[None]:
+        """Say so if reading fails because the copy is gone."""
+        try:
+            yield
+        except TerminalError as error:
+            pin, clients = self._table.spec.pin, self._table.clients
+            if pin is None or pin.scanned_bytes is None or find(clients, TableName.parse(pin.table)) is not None:
+                raise
+            raise TerminalError(
+                f"The copy {pin.table}, from which the job reads, has expired or was removed. Run the same command again, "
+                f"which makes the copy again; set `source.temporary_hours` to more than {self._table.spec.temporary_hours:g} "
+                f"to keep it longer."
+            ) from error
 
     def profile_by_query(
         self, columns: Sequence[FeatureColumn], *, time: str, before: int, top: int
