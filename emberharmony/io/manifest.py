@@ -100,8 +100,8 @@ class Manifest:
         return self.kind != "fit"
 
     def files_below(self, folder: str) -> tuple[FileRecord, ...]:
-        """Files whose names begin with a folder, in the order of their names."""
-        return tuple(sorted((file for file in self.files if file.name.startswith(folder)), key=lambda file: file.name))
+        """Files whose names begin with a folder, in the order of their rows."""
+        return tuple(file for file in self.files if file.name.startswith(folder))
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as JSON."""
@@ -159,6 +159,21 @@ def published_manifest(store: Store) -> Manifest:
     return manifest
 
 
+def check_features(manifest: Manifest, address: str) -> None:
+    """Refuse a result without files of features.
+
+    Raises
+    ------
+    DataError
+        If it has none; the message says why.
+    """
+    if not manifest.holds_rows:
+        raise DataError(f"{address} holds no features: the job only fitted.")
+    if manifest.registered:
+        table = child_address(address, "features")
+        raise DataError(f'{address} holds its rows in Delta tables: read them there, as in deltalake.DeltaTable("{table}").')
+
+
 def check_windows(manifest: Manifest, address: str) -> None:
     """Refuse a result without files of windows.
 
@@ -170,9 +185,7 @@ def check_windows(manifest: Manifest, address: str) -> None:
     if not manifest.holds_rows or not manifest.strides:
         reason = "asked for none" if manifest.holds_rows else "only fitted"
         raise DataError(f"{address} holds no windows: the job {reason}.")
-    if manifest.registered:
-        table = child_address(address, "features")
-        raise DataError(f'{address} holds its rows in Delta tables: read them there, as in deltalake.DeltaTable("{table}").')
+    check_features(manifest, address)
 
 
 def file_names(manifest: bytes) -> dict[str, str]:
@@ -208,16 +221,3 @@ def damaged_result(address: str, names: Sequence[str]) -> DataError:
         f"{address} holds this result, and it was damaged since it was published: {', '.join(names[:_SHOWN])}{more} "
         f"{'is' if len(names) == 1 else 'are'} missing or changed. Publish it again with --overwrite."
     )
-
-
-def manifest_with_windows(store: Store) -> Manifest:
-    """Return the manifest of a published result that holds windows.
-
-    Raises
-    ------
-    DataError
-        If nothing is published in the store, the result has no windows, or its manifest is damaged.
-    """
-    manifest = published_manifest(store)
-    check_windows(manifest, store.address)
-    return manifest

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError
-from emberharmony.io.manifest import MANIFEST, Manifest, manifest_with_windows
-from emberharmony.io.store.base import FileRecord, Store
+from emberharmony.io.store.base import FileRecord
+from emberharmony.io.store.snapshot import Snapshot
 from emberharmony.typing import FeatureRows
 
 _READ_BUFFER_BYTES = 2**14  # of each column: the first rows of a group are read without the rest
@@ -28,46 +27,6 @@ class RowGroup:
     part: FileRecord
     number: int  # within the part
     n_rows: int
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A published result as it was when it was opened."""
-
-    published: Store
-    manifest: Manifest
-    sha256: str | None  # of the manifest's file
-
-    @classmethod
-    def of(cls, published: Store) -> Self:
-        """Open the result that is published in a store.
-
-        Raises
-        ------
-        DataError
-            If nothing is published there, or it has no windows.
-        """
-        sha256 = published.sha256(MANIFEST)  # first: a result that is published meanwhile is noticed
-        return cls(published, manifest_with_windows(published), sha256)
-
-    def check_unchanged(self) -> None:
-        """Raise if another result has been published since.
-
-        Raises
-        ------
-        DataError
-            If it has.
-        """
-        if self.published.sha256(MANIFEST) != self.sha256:
-            raise self.changed()
-
-    def changed(self) -> DataError:
-        """The error for files that are not those of the manifest."""
-        return DataError(
-            f"The files at {self.published.address} are not those of the manifest that was read when this loader was made: "
-            f"another result was published, or files are missing or damaged. Make a new loader. If that fails too, publish "
-            f"again with --overwrite."
-        )
 
 
 class SplitRows:
@@ -85,7 +44,7 @@ class SplitRows:
     Raises
     ------
     DataError
-        By every method, if a part is missing or damaged, or another result was published meanwhile.
+        By every method, if a part is missing or damaged, or the version was removed meanwhile.
     """
 
     def __init__(self, snapshot: Snapshot, split: str, *, target: str | None = None) -> None:
@@ -93,15 +52,18 @@ class SplitRows:
         self.schema = pa.schema([])
         self.n_null_targets = 0
         groups, folder = list[RowGroup](), f"features/split={split}/"
-        for part in (file for file in snapshot.manifest.files if file.name.startswith(folder)):
+        for part in snapshot.manifest.files_below(folder):
             with self._opened(part) as parquet:
                 metadata, self.schema = parquet.metadata, parquet.schema_arrow
             groups += [RowGroup(part, i, metadata.row_group(i).num_rows) for i in range(metadata.num_row_groups)]
             self.n_null_targets += _null_count(metadata, target) if target else 0
         self.groups = tuple(group for group in groups if group.n_rows)
-        self.check_unchanged()
-        if sum(group.n_rows for group in groups) != snapshot.manifest.rows[split]:
-            raise snapshot.changed()
+        n_rows, expected = sum(group.n_rows for group in groups), snapshot.manifest.rows[split]
+        if n_rows != expected:
+            raise DataError(
+                f"{snapshot.address}/{folder} has {n_rows:,} rows, and the manifest says {expected:,}. Publish again with "
+                f"--overwrite."
+            )
 
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
         """Return the rows of a group."""
@@ -122,22 +84,13 @@ class SplitRows:
                     n_rows -= tables[-1].num_rows
         return tables
 
-    def check_unchanged(self) -> None:
-        """Raise if another result has been published: what was read before this call may be of that one."""
-        self._snapshot.check_unchanged()
-
     @contextmanager
     def _opened(self, part: FileRecord) -> Iterator[pq.ParquetFile]:
-        """Open a part that has the size of this result's."""
-        published = self._snapshot.published
-        if published.size(part.name) != part.n_bytes:
-            raise self._snapshot.changed()
         try:
-            with published.open(part.name) as handle:
+            with self._snapshot.open(part) as handle:
                 yield pq.ParquetFile(handle, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
         except pa.ArrowException as error:
-            self.check_unchanged()
-            raise DataError(f"{published.address_of(part.name)} is damaged. Publish again with --overwrite.") from error
+            raise DataError(f"{self._snapshot.address}/{part.name} is damaged. Publish again with --overwrite.") from error
 
 
 def fill_rows(rows: FeatureRows, table: pa.Table, names: Sequence[str]) -> None:

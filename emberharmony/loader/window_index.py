@@ -60,7 +60,6 @@ def index_windows(rows: SplitRows, order: JobOrder, *, reach: int, stride: int) 
             continues = last is not None and not len(order.borders(pa.concat_tables([last, marks.slice(0, 1)])))
             counting.add(marks.num_rows, order.borders(marks), continues=continues)
             last = marks.slice(marks.num_rows - 1)
-        rows.check_unchanged()
     else:
         for i, group in enumerate(rows.groups):
             counting.add(group.n_rows, np.empty(0, np.int64), continues=i > 0)

@@ -13,10 +13,10 @@ import numpy as np
 
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnRoles
-from emberharmony.io.manifest import Manifest
+from emberharmony.io.manifest import Manifest, check_windows
 from emberharmony.io.store.opening import result_at
 from emberharmony.loader.sampling import Piece, Shard, buffers, pieces, shard_of_rank
-from emberharmony.loader.split_rows import Snapshot, SplitRows
+from emberharmony.loader.split_rows import SplitRows
 from emberharmony.loader.window_index import index_windows
 from emberharmony.loader.window_reader import WindowBatch, WindowLayout, WindowReader, joined
 from emberharmony.messages import did_you_mean, listed, shown
@@ -34,7 +34,8 @@ class WindowLoader:
     Parameters
     ----------
     result : str or Path
-        The `sink.path` of a job that `run` or `apply` has published.
+        The `sink.path` of a job that `run` or `apply` has published. The loader reads what is published when it is made, also
+        while another result takes its place, for as long as `sink.keep_versions` keeps it.
     split : str
         Split of the windows: ``"train"``, ``"validation"`` or ``"test"``; ``"apply"`` for the result of `apply`.
     stride : int
@@ -59,8 +60,8 @@ class WindowLoader:
     PlanError
         If the result has no such split or stride.
     DataError
-        If nothing is published at `result`, or it has no windows. While iterating, if a file is damaged, or another result
-        was published in its place.
+        If nothing is published at `result`, or it has no windows. While iterating, if a file is damaged, or the version that
+        the loader reads was removed, because others took its place.
     ValueError, TypeError
         If a number is out of its range, or no whole number.
 
@@ -104,12 +105,13 @@ class WindowLoader:
         world_size, rank = _whole("world_size", world_size, least=1), _whole("rank", rank, least=0)
         if rank >= world_size:
             raise ValueError(f"Ranks are counted from 0: rank {rank} is not one of world_size {world_size}.")
-        self._snapshot = Snapshot.of(result_at(result).published)
-        manifest = self._snapshot.manifest
+        snapshot = result_at(result).snapshot()
+        manifest = snapshot.manifest
+        check_windows(manifest, snapshot.address)
         _check_one_of(str(stride), manifest.strides, "stride", result)
         _check_one_of(str(split), manifest.rows, "split", result)
         target = manifest.spec["columns"]["target"]
-        rows = SplitRows(self._snapshot, split, target=target if target in manifest.schema else None)
+        rows = SplitRows(snapshot, split, target=target if target in manifest.schema else None)
         order = JobOrder.of_published(manifest.spec, rows.schema)
         layout = _layout_of(manifest, order)
         index = index_windows(rows, order, reach=layout.reach, stride=stride)
@@ -155,7 +157,6 @@ class WindowLoader:
         for batch in self._batches(self._shard.of_worker(worker, n_workers), skipped):
             self._batch += n_workers
             yield batch
-        self._snapshot.check_unchanged()
         self.set_epoch(self._epoch + 1)
 
     def set_epoch(self, epoch: int) -> None:

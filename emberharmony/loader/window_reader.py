@@ -109,7 +109,6 @@ class WindowReader:
                 table = tables.pop(0)  # and forgotten when it was copied
                 fill_rows(rows[n_rows : n_rows + table.num_rows], table, layout.features)
                 n_rows += table.num_rows
-        self.rows.check_unchanged()
         columns = pa.concat_tables(carried).unify_dictionaries().combine_chunks()
         return Windows(layout, rows[:n_rows], columns, self.rows.n_null_targets > 0, np.concatenate(places))
 

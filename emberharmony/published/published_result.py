@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from emberharmony.errors import DataError, PlanError
-from emberharmony.io.manifest import PUBLISHED_TO, Manifest, check_windows
+from emberharmony.io.manifest import PUBLISHED_TO, Manifest, check_features, check_windows
 from emberharmony.io.store.opening import result_at
 from emberharmony.io.store.snapshot import Snapshot
 from emberharmony.messages import did_you_mean, shown
@@ -91,8 +91,7 @@ class PublishedResult:
         DataError
             If the job only fitted, or its rows are elsewhere.
         """
-        if not self.manifest.holds_rows:
-            raise DataError(f"{self.snapshot.address} holds no features: the job only fitted.")
+        check_features(self.manifest, self.snapshot.address)
         return self._table("features", self.manifest.rows, split)
 
     def windows(self, *, stride: int, split: str | None = None) -> PublishedTable:

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
-from emberharmony.io.manifest import Manifest, manifest_with_windows
-from emberharmony.io.store.opening import open_store
+from emberharmony.io.manifest import check_windows
+from emberharmony.io.store.opening import result_at
+from emberharmony.io.store.snapshot import Snapshot
 from emberharmony.steps.order import JobOrder
 
 
@@ -27,7 +28,7 @@ class WindowRows:
     rows: pa.Table  # row_number, carried columns, features
 
 
-def rows_of_window(result: Path, *, stride: int, split: str, number: int) -> WindowRows:
+def rows_of_window(result: str | Path, *, stride: int, split: str, number: int) -> WindowRows:
     """Return the feature rows of a window, given its number among the windows of a stride and split, from 0.
 
     Only the parts that hold the rows are read.
@@ -39,7 +40,8 @@ def rows_of_window(result: Path, *, stride: int, split: str, number: int) -> Win
     PlanError
         If there is no such window, stride or split.
     """
-    manifest = manifest_with_windows(open_store(result))
+    snapshot = _opened(result)
+    manifest = snapshot.manifest
     counts = manifest.strides.get(str(stride))
     if counts is None:
         raise PlanError(f"{result} has no windows of stride {stride}; it has strides {', '.join(manifest.strides) or 'none'}.")
@@ -50,17 +52,17 @@ def rows_of_window(result: Path, *, stride: int, split: str, number: int) -> Win
             f"There is no window {number:,} of stride {stride} in the {split} split: it has {counts.windows[split]:,}, "
             f"numbered from 0."
         )
-    for part in _parts(result, manifest, f"windows/stride={stride}/split={split}/"):
+    for part in _parts(snapshot, f"windows/stride={stride}/split={split}/"):
         if number < part.file.metadata.num_rows:
             first_row = part.file.read(["first_row"]).column(0)[number].as_py()
-            found = _window_from(result, manifest, split, first_row, chunk=part.chunk)
+            found = _window_from(snapshot, split, first_row, chunk=part.chunk)
             assert found is not None  # a window begins in the chunk that holds its first row
             return found
         number -= part.file.metadata.num_rows
     raise DataError(f"The windows of {result} are fewer than its manifest says. Publish the result again with --overwrite.")
 
 
-def rows_from(result: Path, first_row: int) -> WindowRows:
+def rows_from(result: str | Path, first_row: int) -> WindowRows:
     """Return the feature rows of the window that begins at a row number, which is the same for every stride.
 
     The row numbers of all parts up to it are read.
@@ -72,34 +74,39 @@ def rows_from(result: Path, first_row: int) -> WindowRows:
     PlanError
         If no window begins at that row.
     """
-    manifest = manifest_with_windows(open_store(result))
-    for split in manifest.rows:
-        found = _window_from(result, manifest, split, first_row)
+    snapshot = _opened(result)
+    for split in snapshot.manifest.rows:
+        found = _window_from(snapshot, split, first_row)
         if found is not None:
             return found
     raise PlanError(f"No feature row of {result} has {ROW_NUMBER} {first_row:,}.")
 
 
-def _window_from(
-    result: Path, manifest: Manifest, split: str, first_row: int, *, chunk: str | None = None
-) -> WindowRows | None:
+def _opened(result: str | Path) -> Snapshot:
+    snapshot = result_at(result).snapshot()
+    check_windows(snapshot.manifest, snapshot.address)
+    return snapshot
+
+
+def _window_from(snapshot: Snapshot, split: str, first_row: int, *, chunk: str | None = None) -> WindowRows | None:
     """The window that begins at a row number, if the split has that row; `chunk` names the only part that may hold it."""
     start, folder = 0, f"features/split={split}/"
-    for part in _parts(result, manifest, folder):
+    for part in _parts(snapshot, folder):
         place = _place_in(part.file, first_row) if chunk in (None, part.chunk) else None
         if place is not None:
-            return _window_at(result, manifest, split, start + place)
+            return _window_at(snapshot, split, start + place)
         start += part.file.metadata.num_rows
     return None
 
 
-def _window_at(result: Path, manifest: Manifest, split: str, start: int) -> WindowRows:
+def _window_at(snapshot: Snapshot, split: str, start: int) -> WindowRows:
+    manifest = snapshot.manifest
     size, n_rows = int(manifest.spec["windows"]["size"]), manifest.rows[split]
     if start + size > n_rows:
         raise PlanError(
             f"No window begins there: it is row {start:,} of {n_rows:,} in the {split} split, and windows have {size} rows."
         )
-    rows = _read((part.file for part in _parts(result, manifest, f"features/split={split}/")), start, start + size)
+    rows = _read((part.file for part in _parts(snapshot, f"features/split={split}/")), start, start + size)
     ends = JobOrder.of_published(manifest.spec, rows.schema).borders(rows)
     if len(ends):
         raise PlanError(f"No window begins there: its series ends after {ends[0]} rows, and windows have {size}.")
@@ -111,13 +118,15 @@ class _Part(NamedTuple):
     file: pq.ParquetFile
 
 
-def _parts(result: Path, manifest: Manifest, folder: str) -> Iterator[_Part]:
+def _parts(snapshot: Snapshot, folder: str) -> Iterator[_Part]:
     """Yield the parts in a folder of the result, in the order of their rows."""
-    for name in sorted(file.name for file in manifest.files if file.name.startswith(folder)):
+    for file in snapshot.manifest.files_below(folder):
         try:
-            yield _Part(name.removeprefix(folder), pq.ParquetFile(result / name))
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{result / name} is missing or damaged. Publish the result again with --overwrite.") from error
+            yield _Part(file.name.removeprefix(folder), pq.ParquetFile(snapshot.open(file)))
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{snapshot.address}/{file.name} is damaged. Publish the result again with --overwrite."
+            ) from error
 
 
 def _place_in(part: pq.ParquetFile, row_number: int) -> int | None:

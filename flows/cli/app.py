@@ -149,7 +149,7 @@ def clean(
 
 @app.command()
 def window_rows(
-    result: Annotated[Path, typer.Argument(help="Folder of a published result.", show_default=False)],
+    result: SinkArgument,
     first_row: Annotated[int | None, typer.Option(help="The `first_row` of the window.", show_default=False)] = None,
     stride: Annotated[int | None, typer.Option(help="Stride of the window.", show_default=False)] = None,
     split: Annotated[str | None, typer.Option(help="Split of the window.", show_default=False)] = None,

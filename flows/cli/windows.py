@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from pathlib import Path
 
 from emberharmony.errors import PlanError
 from emberharmony.report.window_rows import WindowRows, rows_from, rows_of_window
 
 
 def find_window(
-    result: Path, *, first_row: int | None, stride: int | None, split: str | None, number: int | None
+    result: str, *, first_row: int | None, stride: int | None, split: str | None, number: int | None
 ) -> WindowRows:
     """Return the rows of the window that the options name.
 

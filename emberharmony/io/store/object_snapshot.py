@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BufferedReader
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from emberharmony.io.manifest import MANIFEST, Manifest, published_manifest
 from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.bucket import Bucket
-from emberharmony.io.store.object_store import WHOLE_BYTES, ObjectFile, ObjectStore
+from emberharmony.io.store.object_store import READ_BYTES, WHOLE_BYTES, ObjectFile, ObjectStore
 from emberharmony.io.store.objects import Objects
 from emberharmony.io.store.published_objects import PublishedObjects
 from emberharmony.messages import did_you_mean
@@ -46,7 +47,8 @@ class ObjectSnapshot:
         info = self._objects.info(key)
         if info is None or info.n_bytes != file.n_bytes:
             raise self._missing(file)
-        return pa.PythonFile(ObjectFile(self._objects, info, lambda: self._missing(file)), mode="r")
+        content = ObjectFile(self._objects, info, lambda: self._missing(file))
+        return pa.PythonFile(BufferedReader(content, READ_BYTES), mode="r")
 
     def get(self, file: FileRecord) -> bytes:
         """Return the content of a file of the manifest."""

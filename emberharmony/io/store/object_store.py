@@ -23,7 +23,7 @@ _SPOOLED_BYTES = 8 * 2**20
 """Files up to this size are uploaded from memory, larger ones from a temporary file that has no name."""
 WHOLE_BYTES = 4 * 2**20
 """Files up to this size are read by one request."""
-_READ_BYTES = 2**20
+READ_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class ObjectStore(Store):
         if info.n_bytes <= WHOLE_BYTES:
             yield cast(BufferedIOBase, io.BytesIO(self.get(file)))
             return
-        with BufferedReader(ObjectFile(self.objects, info), _READ_BYTES) as handle:
+        with BufferedReader(ObjectFile(self.objects, info), READ_BYTES) as handle:
             yield handle
 
     def put(self, name: str, content: bytes | memoryview) -> None:

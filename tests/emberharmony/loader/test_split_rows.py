@@ -1,33 +1,36 @@
-"""Parts that are damaged, or of another result."""
+"""Parts that are damaged, or of a result that was replaced."""
+
+import pickle
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from emberharmony.errors import DataError
-from emberharmony.io.store.local import LocalStore
 from emberharmony.loader.split_rows import fill_rows
-from tests.published import FEATURES, loader, publish, rows
+from emberharmony.pipeline.execute import run_job
+from flows.config.job import parse_job
+from flows.engines.local import LocalEngine
+from tests.faults.victims import small_job
+from tests.published import FEATURES, loader, publish, read_all, rows
 
 
-def test_another_result_in_the_same_place_is_noticed(tmp_path):
-    settings = {"features": FEATURES, "part_rows": 10}
-    of_job = loader(publish(tmp_path, {"train": rows(40)}, **settings))
+def test_the_result_that_was_there_is_read_while_others_take_its_place(tmp_path):
+    def run(size):
+        job = small_job(tmp_path, windows={"size": size, "strides": [1]}, sink="out")
+        run_job(parse_job(job), LocalEngine(1), overwrite=True)
+
+    run(3)
+    of_job, expected = loader(tmp_path / "out"), read_all(loader(tmp_path / "out"))
     batches = iter(of_job)
-    next(batches)
-    publish(tmp_path, {"train": rows(40)}, fingerprint="another", **settings)
-    with pytest.raises(DataError, match="another result was published"):
-        list(batches)
-
-
-def test_a_manifest_of_many_files_is_read_once_for_a_buffer(tmp_path, monkeypatch):
-    of_job = loader(publish(tmp_path, {"train": rows(100)}, features=FEATURES, part_rows=5), shuffle=True, buffer_rows=50)
-    n_read = []
-    monkeypatch.setattr(
-        LocalStore, "sha256", lambda store, file, sha256=LocalStore.sha256: n_read.append(file) or sha256(store, file)
-    )
-    assert len(list(of_job)) == 13
-    assert n_read == ["manifest.json"] * 3  # after each of two buffers, and at the end
+    first = next(batches)
+    run(2)
+    for found, wanted in zip(read_all([first, *batches]), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert len(list(pickle.loads(pickle.dumps(of_job)))) == len(of_job)
+    run(4)
+    with pytest.raises(DataError, match=r"Version .* was removed while it was read"):
+        list(of_job)
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", None])

@@ -12,9 +12,10 @@ import pytest
 from deltalake import DeltaTable
 
 from emberharmony.errors import DataError, PlanError, TerminalError
-from emberharmony.io.manifest import manifest_with_windows, read_manifest
+from emberharmony.io.manifest import read_manifest
 from emberharmony.io.sinks.delta.log import DeltaLog
 from emberharmony.io.store.local import LocalStore
+from emberharmony.loader import WindowLoader
 from emberharmony.pipeline.execute import plan_job, run_job
 from emberharmony.pipeline.job import Job as AnyJob
 from emberharmony.published.published_result import open_result
@@ -141,10 +142,10 @@ def test_a_published_job_has_nothing_to_do_until_its_tables_are_gone(published, 
 def test_readers_of_files_are_sent_to_the_tables(published):
     there = r"in Delta tables: .*DeltaTable\(\".*/delta/features\"\)"
     with pytest.raises(DataError, match=there):
-        manifest_with_windows(LocalStore(published[1]))
+        WindowLoader(published[1], split="train", stride=1)
     with pytest.raises(DataError, match=there):
         open_result(published[1]).windows(stride=1)
-    with pytest.raises(DataError, match=r"tables that state/bigquery\.json names"):
+    with pytest.raises(DataError, match=there):
         open_result(published[1]).features()
     assert open_result(published[1]).state.fingerprint == published[2].manifest.fingerprint
 
