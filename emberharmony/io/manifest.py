@@ -83,6 +83,8 @@ class Manifest:
     """Parts that the sink has registered in its tables: they are not in the folders of the result."""
     root: str = ""
     """Folder, below the result's, of the files under the names that they are kept by; empty on disks, see `file_name`."""
+    serial: int = 0
+    """Counts the writes of the manifest in a bucket, so that no two are equal."""
     version: int = MANIFEST_VERSION
 
     def file_name(self, file: FileRecord) -> str:

@@ -58,5 +58,6 @@ def _committed_manifest(run: Run) -> Manifest:
     except DataError as error:
         run.store.delete(MANIFEST)
         raise DamagedError(f"{run.store.address_of(MANIFEST)} was damaged; it is written again.") from error
-    assert manifest is not None
+    if manifest is None:
+        raise DamagedError(f"{run.store.address_of(MANIFEST)} was removed by another process while this one published.")
     return manifest

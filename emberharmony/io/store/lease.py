@@ -139,19 +139,44 @@ def leased(store: Store, timing: Timing | None = None) -> Iterator[Lease]:
     TerminalError
         If another run holds it and works.
     """
-    lease, ended = Lease(store, timing or Timing()), threading.Event()
+    lease = Lease(store, timing or Timing())
     lease.take()
-    renewing = threading.Thread(target=_keep_renewing, args=(lease, ended), name="lease", daemon=True)
-    renewing.start()
+    end = _renewed_in_background(lease)
     try:
         yield lease
     finally:
-        ended.set()
-        renewing.join()
+        end()
         try:
             lease.release()
         except (TransientError, TerminalError) as error:  # it expires by itself
             _log.warning("The lease could not be given back; it expires in %.0f s. %s", lease.timing.expire_s, error)
+
+
+def _renewed_in_background(lease: Lease) -> Callable[[], None]:
+    """Renew a lease in a thread until the returned function is called."""
+    ended = threading.Event()
+    thread = threading.Thread(target=keep_renewing, args=(lease, ended.wait), name="lease", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        ended.set()
+        thread.join()
+
+    return end
+
+
+def keep_renewing(lease: Lease, wait: Callable[[float], bool]) -> None:
+    """Renew a lease until it is lost, or `wait`, which is given the seconds, returns True."""
+    while not wait(lease.timing.renew_s):
+        try:
+            if not lease.renew():
+                _log.error("Another run has taken over %s. This run will not publish.", without_query(lease.store.address))
+                return
+        except TransientError as error:
+            _log.warning("The lease could not be renewed. %s", error)
+        except TerminalError:
+            _log.exception("The lease cannot be renewed.")
+            return
 
 
 def check_held(store: Store, token: str) -> None:
@@ -169,19 +194,6 @@ def check_held(store: Store, token: str) -> None:
             f"This run gave no sign of life for too long, and {_named(holder) if holder else 'another run'} has taken over "
             f"{without_query(store.address)}. Nothing was published by this run."
         )
-
-
-def _keep_renewing(lease: Lease, ended: threading.Event) -> None:
-    while not ended.wait(lease.timing.renew_s):
-        try:
-            if not lease.renew():
-                _log.error("Another run has taken over %s. This run will not publish.", without_query(lease.store.address))
-                return
-        except TransientError as error:
-            _log.warning("The lease could not be renewed. %s", error)
-        except TerminalError:
-            _log.exception("The lease cannot be renewed.")
-            return
 
 
 def _parsed(content: bytes) -> dict[str, Any]:

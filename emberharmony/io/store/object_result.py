@@ -6,9 +6,15 @@ The commit is one conditional write of the manifest. What a run needed besides i
     out/manifest.json                          names the current version
     out/.lease.json                            which run may publish here
     out/.versions/<run>/run.json               what the run was told, and what it may replace
+    out/.versions/<run>/abandoned.json         it will never be resumed
     out/.versions/<run>/manifest.json          its work is done, and it is going to be published
     out/.versions/<run>/published.json         it was published
     out/.versions/<run>/features/split=train/part-00000-<hash>.parquet
+
+A process may be paused at any moment and go on when another has taken over its lease. So nothing relies on the lease alone. A
+commit names the manifest that it replaces, as it was when the run was staged. And a run is removed only if it cannot be
+committed any more: it is abandoned first, so that nobody resumes it, and removed once the manifest is another one than at that
+moment, so that whoever is at work on it still is too late. `tests/simulation.py` tries this under thousands of schedules.
 """
 
 from __future__ import annotations
@@ -45,6 +51,7 @@ from emberharmony.io.store.published_objects import PublishedObjects
 from emberharmony.io.store.snapshot import Leftover, Snapshot, Version
 
 RUN = "run.json"
+ABANDONED = "abandoned.json"
 PUBLISHED = "published.json"
 
 _RUN_NAME = re.compile(r"[0-9a-f]{16}-\d+-[0-9a-f]{8}-[0-9a-f]{8}")
@@ -109,19 +116,19 @@ class ObjectResult:
 
     def address_of_run(self, name: str) -> str:
         """Address of the prefix in which a run is staged: that of an interrupted run of the same name, if there is one."""
-        unfinished = [run for run in self._unfinished() if run.startswith(f"{name}-")]
-        return str(self.prefix / f"{VERSIONS}/{unfinished[0] if unfinished else name}")
+        resumable = [run for run in self._resumable() if run.startswith(f"{name}-")]
+        return str(self.prefix / f"{VERSIONS}/{resumable[0] if resumable else name}")
 
     def stage(self, name: str, *, discard: bool = False) -> Store:
-        """Find the prefix of an interrupted run, or make a new one; with `discard`, an interrupted one is removed."""
-        unfinished = [run for run in self._unfinished() if run.startswith(f"{name}-")]
+        """Find the prefix of an interrupted run, or make a new one; with `discard`, an interrupted one is abandoned."""
+        current = self._store.read_with_etag(MANIFEST)  # first: what is abandoned after this is too late to be committed
+        resumable = [run for run in self._resumable() if run.startswith(f"{name}-")]
         if discard:
-            for run in unfinished:
-                self._remove(run)
-            unfinished = []
-        store = self._version(unfinished[0] if unfinished else f"{name}-{uuid.uuid4().hex[:8]}")
+            for run in resumable:
+                self._abandon(run)
+            resumable = []
+        store = self._version(resumable[0] if resumable else f"{name}-{uuid.uuid4().hex[:8]}")
         earlier = store.read_with_etag(RUN)
-        current = self._store.read_with_etag(MANIFEST)
         note = {
             "replaces": current[1] if current else None,
             "may_replace": discard or bool(earlier and json.loads(earlier[0])["may_replace"]),
@@ -133,7 +140,7 @@ class ObjectResult:
     def staged(self, fingerprint: str, file: str) -> Sequence[Store]:
         """Return the staged runs of a job that have this file; those in which it is newest come first."""
         found = []
-        for run in self._unfinished():
+        for run in self._resumable():
             info = self.objects.info((self.prefix / f"{VERSIONS}/{run}/{file}").key)
             if run.startswith(f"{fingerprint}-") and info is not None:
                 found.append((info.modified, run))
@@ -156,20 +163,22 @@ class ObjectResult:
 
     def commit(self, run: Store, manifest: Manifest) -> None:
         """Let the manifest name this run, if it still names the version that the run was to replace."""
-        name, note, store = _name_of(run), run.read_json(RUN), self._store
-        root = f"{VERSIONS}/{name}"
-        current = self._current()
+        name, note = _name_of(run), run.read_json(RUN)
+        root, current = f"{VERSIONS}/{name}", self._current()
         if _root_of(current) != root:
             if note["lease"] is not None:
-                check_held(store, note["lease"])
+                check_held(self._store, note["lease"])
             self._note_published(current)
-            content = _json(replace(manifest, root=root).to_json())
-            if not self._written(content, note["replaces"]):
+            for other in self._resumable():
+                if other != name:
+                    self._abandon(other)
+            numbered = replace(manifest, root=root, serial=_serial_of(current) + 1)
+            if not self._written(_json(numbered.to_json()), note["replaces"]):
                 raise TerminalError(
                     f"Another run has published to {self.address} since this one began; nothing was published by this run. "
                     f"Run the same command again."
                 )
-        self._note_published(f'{{"root": "{root}"}}'.encode())
+        self._note_published(_json({"root": root}))
 
     def tidy(self, *, fingerprint: str = "") -> None:
         """Remove what runs have left here, all of them or those of one job, and versions that are not to be kept."""
@@ -178,11 +187,10 @@ class ObjectResult:
         self._note_published(current)
         self._remove_working_files(current)
         if self._may_remove(note):
-            for run in self._unfinished():
-                if run.startswith(fingerprint):
-                    self._remove(run)
-            for version in self._earlier()[_fields(current).get("keep_versions", KEEP_VERSIONS) :]:
-                self._remove(version)
+            if fingerprint:
+                self._abandon_all([run for run in self._resumable() if run.startswith(f"{fingerprint}-")])
+            for run in (*self._dead(), *self._earlier()[_fields(current).get("keep_versions", KEEP_VERSIONS) :]):
+                self._remove(run)
         if root:
             self._store.delete(f"{root}/{RUN}")  # last: as long as it is there, this has to be done
 
@@ -205,10 +213,11 @@ class ObjectResult:
 
     def remove(self, leftovers: Iterable[Leftover]) -> None:
         """Remove leftovers, and nothing else."""
-        removable = {f"{VERSIONS}/{name}" for name in (*self._unfinished(), *self._earlier())}
-        for leftover in leftovers:
-            if leftover.name in removable:
-                self._remove(leftover.name.rpartition("/")[2])
+        names = [leftover.name.rpartition("/")[2] for leftover in leftovers]
+        unfinished = [name for name in self._unfinished() if name in names]
+        self._abandon_all(unfinished)
+        for name in (*unfinished, *(name for name in self._earlier() if name in names)):
+            self._remove(name)
 
     def has_leftovers(self) -> bool:
         """Whether there is an unfinished run, or a published one whose working files were not removed."""
@@ -235,6 +244,34 @@ class ObjectResult:
         root = _root_of(self._current())
         return [name for name in self._folders() if root != f"{VERSIONS}/{name}" and not self._version(name).exists(PUBLISHED)]
 
+    def _resumable(self) -> list[str]:
+        """Names of the runs that were neither published nor abandoned."""
+        return [name for name in self._unfinished() if not self._version(name).exists(ABANDONED)]
+
+    def _dead(self) -> list[str]:
+        """Names of the abandoned runs that cannot be committed: the manifest that they were to replace is gone."""
+        current = self._store.read_with_etag(MANIFEST)
+        found = []
+        for name in self._unfinished():
+            mark = self._version(name).read_with_etag(ABANDONED)
+            if mark is not None and current is not None and _fields(mark[0]).get("manifest") != current[1]:
+                found.append(name)
+        return found
+
+    def _abandon(self, name: str) -> None:
+        """Have nobody resume a run. Who works on it now may commit it as long as the manifest stays what it is."""
+        current = self._store.read_with_etag(MANIFEST)
+        self._version(name).put_if_absent(ABANDONED, _json({"manifest": current[1] if current else None}))
+
+    def _abandon_all(self, names: Sequence[str]) -> None:
+        """Have nobody resume or commit these runs: the manifest is written again, under the next number."""
+        for name in names:
+            self._abandon(name)
+        current = self._store.read_with_etag(MANIFEST)
+        if names and current is not None:
+            numbered = {**_fields(current[0]), "serial": _serial_of(current[0]) + 1}
+            self._store.replace_if_unchanged(MANIFEST, _json(numbered), current[1])
+
     def _earlier(self) -> list[str]:
         """Names of the versions that were published and replaced, newest first."""
         root, marked = _root_of(self._current()), []
@@ -258,7 +295,7 @@ class ObjectResult:
 
     def _may_replace(self, fingerprint: str) -> bool:
         """Whether a run of this job was interrupted while it published, or while it was to replace what is here."""
-        for name in self._unfinished():
+        for name in self._resumable():
             if name.startswith(f"{fingerprint}-"):
                 run = self._version(name)
                 note = run.read_with_etag(RUN)
@@ -348,12 +385,20 @@ def result_prefix(run: Store) -> BucketAddress:
     return BucketAddress(address.scheme, address.bucket, "/".join(address.key.split("/")[:-2]), address.options)
 
 
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
 def _name_of(run: Store) -> str:
     return BucketAddress.parse(run.address).key.rpartition("/")[2]
 
 
 def _root_of(manifest: bytes) -> str:
     return str(_fields(manifest).get("root", ""))
+
+
+def _serial_of(manifest: bytes) -> int:
+    return int(_fields(manifest).get("serial", 0))
 
 
 def _fields(content: bytes) -> dict[str, Any]:

@@ -107,7 +107,10 @@ def test_an_interrupted_run_is_found_again_and_a_discarded_one_is_not(result):
         assert result.has_leftovers()
         second = result.stage(NAME, discard=True)
         assert second.address != first.address
-        assert not first.exists("plan.json")
+        assert result.staged(NAME[:16], "plan.json") == []
+        assert result.stage(NAME).address == second.address
+    make(result, b"one")
+    assert not first.exists("plan.json")  # now nobody can commit it any more
 
 
 def test_a_run_that_was_to_replace_may_do_so_when_it_is_resumed(result):

@@ -1,0 +1,74 @@
+"""Laws 3 and 8 on a bucket whose calls fail, are late, or lose their answers, while runs are killed, paused and started again.
+
+See `tests/simulation.py`. A seed that fails is printed, and replayed by ``python -m tests.simulation SEED``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emberharmony.io.manifest import MANIFEST
+from emberharmony.io.store.object_result import ObjectResult
+from emberharmony.io.store.object_snapshot import ObjectSnapshot
+from tests import simulation
+from tests.simulation import BrokenLawError, simulate
+
+N_SCHEDULES = 10_000
+N_PARTS = 5
+"""Parts of the schedules, for the processes that run the tests."""
+
+logging.getLogger("emberharmony").setLevel(logging.CRITICAL)
+
+
+@pytest.mark.parametrize("part", range(N_PARTS))
+def test_the_laws_hold_under_every_schedule(part):
+    seen = Counter()
+
+    @settings(max_examples=N_SCHEDULES // N_PARTS)
+    @given(seed=st.integers(part * 2**32, (part + 1) * 2**32 - 1))
+    def play(seed):
+        world = simulate(seed)
+        seen.update(commits=len(world.published), calls=world.calls, schedules=1)
+
+    play()
+    assert seen["schedules"] >= N_SCHEDULES // N_PARTS
+    assert seen["commits"] > 1.5 * seen["schedules"]  # most schedules publish more than once
+
+
+def write_unconditionally(self, content, replaces):
+    self._store.put(MANIFEST, content)
+    return True
+
+
+def remove_at_once(self, name):
+    self._remove(name)
+
+
+def key_of_the_current_version(self, file):
+    return ObjectResult(self._objects, self._prefix).published._key(file)
+
+
+BREAKS = {
+    "a commit has no condition": (ObjectResult, "_written", write_unconditionally),
+    "a run is removed instead of abandoned": (ObjectResult, "_abandon", remove_at_once),
+    "a reader takes files from the current version": (ObjectSnapshot, "_key", key_of_the_current_version),
+    "no earlier version is kept": (simulation, "KEEP", 0),
+}
+"""What makes the protocol safe, taken away: an object, its attribute, and what takes its place."""
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_broken_protocol_is_found(monkeypatch, name):
+    monkeypatch.setattr(*BREAKS[name])
+
+    def play():
+        for seed in range(1000):
+            simulate(seed)
+
+    with pytest.raises(BrokenLawError, match=r"seed \d+: .*; replay it by: python -m tests\.simulation \d+"):
+        play()
