@@ -15,13 +15,13 @@ from emberharmony import open_result
 from emberharmony.errors import DataError, PlanError
 from emberharmony.io.manifest import read_manifest
 from emberharmony.io.store.local import LocalStore
-from emberharmony.io.store.local_versions import kept_versions
+from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.state import read_state
 from flows.config.job import ApplyJob, FitJob, parse_job
 from flows.engines.local import LocalEngine
 from tests.jobs import small_table, write_table
-from tests.stored import publish_by_hand
+from tests.stored import contents_of, publish_by_hand
 
 
 def test_the_manifest_and_the_state(result, folder):
@@ -105,13 +105,18 @@ def test_rows_that_are_elsewhere(others, tmp_path):
         open_result(tmp_path / "out").features()
 
 
-def test_an_earlier_version(tmp_path):
-    publish_by_hand(tmp_path, "first")
-    publish_by_hand(tmp_path, "second")
-    (kept,) = kept_versions(tmp_path)
-    earlier = open_result(str(tmp_path), version=kept.name)
-    assert (earlier.version, earlier.manifest.fingerprint) == (kept.name, "first")
-    assert open_result(tmp_path).manifest.fingerprint == "second"
+@pytest.mark.parametrize("store", ["local", pytest.param("s3", marks=pytest.mark.xdist_group("stores"))])
+def test_an_earlier_version(store, tmp_path, request):
+    sink = str(tmp_path) if store == "local" else request.getfixturevalue("s3")
+    for number in range(3):
+        publish_by_hand(sink, str(number), contents=contents_of(number))
+    current, kept = result_at(sink).versions()
+    earlier = open_result(sink, version=kept.name)
+    assert (earlier.version, earlier.manifest.fingerprint) == (kept.name, "1")
+    assert {*earlier.features().to_arrow()["a"].to_pylist()} == {1.0}
+    assert {*open_result(sink, version=current.name).features().to_arrow()["a"].to_pylist()} == {2.0}
+    with pytest.raises(DataError, match=r"has no version 'none'\. It has: .* `emberharmony show` lists them"):
+        open_result(sink, version="none")
 
 
 @pytest.mark.parametrize("damage", ["removed", "changed"])
