@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -64,23 +65,63 @@ class Encoding(NamedTuple):
     sparse: tuple[str, ...] = ()  # one-hot
 
 
+_NAMES = b"emberharmony.columns"
+"""Metadata of a part whose columns have other names in the file: their own names, in order."""
+
+
+def as_stored(table: pa.Table, names: Sequence[str], further: Mapping[str, str]) -> pa.Table:
+    """Return a part's rows as a file holds them whose columns have other names, and that has further, constant columns.
+
+    `read_part` returns the columns under their own names, and without the further ones.
+
+    Examples
+    --------
+    >>> stored = as_stored(pa.table({"x": [1], "X": [2]}), ["x", "x_2"], {"split": "train"})
+    >>> stored.column_names, own_schema(stored.schema).names
+    (['x', 'x_2', 'split'], ['x', 'X'])
+    """
+    fields = [field.with_name(name) for field, name in zip(table.schema, names, strict=True)]
+    constants = [pa.field(name, pa.string()) for name in further]
+    schema = pa.schema([*fields, *constants], metadata={_NAMES: json.dumps(table.column_names)})
+    columns = [pa.repeat(pa.scalar(value, pa.string()), table.num_rows) for value in further.values()]
+    return pa.Table.from_arrays([*table.columns, *columns], schema=schema)
+
+
+def own_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the columns of a part's file under their own names; see `as_stored`."""
+    return pa.schema([schema.field(i).with_name(name) for i, name in enumerate(_own_names(schema))])
+
+
+def own_columns(table: pa.Table) -> pa.Table:
+    """Return the rows of a part's file with its columns under their own names; see `as_stored`."""
+    names = _own_names(table.schema)
+    return table.select(range(len(names))).rename_columns(names)
+
+
+def _own_names(schema: pa.Schema) -> list[str]:
+    names: list[str] = json.loads((schema.metadata or {}).get(_NAMES, b"null")) or schema.names
+    return names
+
+
 def write_part(store: Store, name: str, table: pa.Table, encoding: Encoding) -> FileRecord:
-    """Write one part."""
+    """Write one part; `encoding` names its columns by their own names, see `as_stored`."""
+    own = dict(zip(table.column_names, _own_names(table.schema), strict=False))  # constants have none, and few values
     packed = {*encoding.dictionary, *encoding.sparse}
+    few = [column for column in table.column_names if column not in own or own[column] in encoding.dictionary]
     with store.keeping(name) as file, pa.BufferedOutputStream(pa.PythonFile(file, mode="w"), _WRITE_BUFFER_BYTES) as stream:
         pq.write_table(
             table,
             stream,
             row_group_size=ROWS_PER_GROUP,
-            use_dictionary=list(encoding.dictionary),
-            compression={column: "lz4" if column in packed else "none" for column in table.column_names},
+            use_dictionary=few,
+            compression={column: "lz4" if own.get(column) in packed else "none" for column in table.column_names},
             write_statistics=[field.name for field in table.schema if field.type != pa.float32()],
         )
     return file.record
 
 
 def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a part that was written.
+    """Read a part that was written, or some of its columns, under their own names.
 
     Raises
     ------
@@ -90,10 +131,12 @@ def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = 
     store.check(record)
     with store.open(record) as handle:
         parquet = pq.ParquetFile(handle)
-        table = parquet.read(columns, use_threads=False)
+        own = dict(zip(_own_names(parquet.schema_arrow), parquet.schema_arrow.names, strict=False))
+        names = list(own) if columns is None else list(columns)
+        table = parquet.read([own[name] for name in names], use_threads=False).rename_columns(names)
     for name in number_categories(parquet.metadata) & {*table.column_names}:
         table = table.set_column(table.column_names.index(name), name, table[name].dictionary_encode())
-    return table
+    return table.replace_schema_metadata()
 
 
 def write_halo(store: Store, name: str, edges: Mapping[str, pa.Table]) -> FileRecord:

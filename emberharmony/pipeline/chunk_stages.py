@@ -140,7 +140,9 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     if not job.fits:
         series = _series(plan, rows, codes)
     block = steps.encode(rows, steps.datetime_features(rows, fitted), fitted)
-    carried = run.sink.as_written(rows.select([ROW_NUMBER, *plan.roles.carried]))
+    carried = rows.select([ROW_NUMBER, *plan.roles.carried])
+    if job.publishes_rows:
+        carried = run.sink.as_written(carried)
     # Only windows ask where a series began. A state's windows are projected later, when featurize has counted the series.
     counted = job.fits and windows.strides
     starts = _series_starts(run, chunk.index) if counted else dict.fromkeys(plan.splits, 0)
@@ -159,6 +161,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     if job.publishes_rows or not pays:
         for name, segment in segments.items():
             table = table_of(segment.carried, fitted.feature_names, segment.block)
+            table = run.sink.as_part(table, split=name, run_id=plan.fingerprint) if job.publishes_rows else table
             files.append(steps.write_part(run.store, feature_part(name, chunk.index), table, encoding))
     if job.publishes_rows and windows.strides:
         files.append(write_halo(run.store, halo_name(chunk.index), _heads(plan, segments, fitted.feature_names)))
@@ -193,6 +196,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             label_after = plan.reach - windows.size
             columns = window_columns(segment.carried, starts, plan.roles, halo=windows.size - 1, label_after=label_after)
             table = table_of(columns, component_names(pca), scores)
+            table = run.sink.as_part(table, split=name, run_id=plan.fingerprint)
             files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))
             n_windows[f"{stride}/{name}"] = len(starts)
             clipped[str(stride)] += count_clipped(scores)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony.io.manifest import Manifest, WindowCounts
+from emberharmony.io.parts import own_schema
 from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.apply import measured_drift
@@ -171,5 +171,5 @@ def _in_ranges(computed: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str,
 def _schema_of(store: Store, file: FileRecord) -> dict[str, str]:
     store.check(file)
     with store.open(file) as handle:
-        schema: pa.Schema = pq.read_schema(handle)
+        schema = own_schema(pq.read_schema(handle))
     return {field.name: str(field.type) for field in schema}

@@ -72,8 +72,8 @@ class Run:
         """Return the run that is staged in a folder."""
         staged = open_staged(staging)
         sink = noted_sink(staged)
-        store = sink.staged(staged)
-        plan = StagedPlan.read(store)
+        plan = StagedPlan.read(staged)
+        store = sink.staged(staged) if plan.spec.job.publishes_rows else staged
         receipts = Receipts(store, plan.chunks, {PARTITION: plan.inputs, REGROUP: plan.groups.as_items(plan.chunks)})
         fitted = Fitted(store, receipts, plan.spec.windows.strides, plan.splits, plan.order)
         return cls(store, plan, receipts, fitted, sink)

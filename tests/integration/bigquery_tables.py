@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 from collections import defaultdict
@@ -15,9 +16,15 @@ import requests
 import requests.adapters
 
 from emberharmony.io.bigquery import TableName
+from emberharmony.io.parts import Encoding, write_part
+from emberharmony.io.sinks.bigquery.bucket import CloudObjects
+from emberharmony.io.sinks.bigquery.publish import BigQuerySink
 from emberharmony.io.sinks.bigquery.runs import PublishedRun
+from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.sinks.bigquery.tables import OutputTable, Part
+from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.local import LocalStore
+from emberharmony.io.store.object_store import ObjectStore
 from tests.integration.bigquery_faults import Faults
 
 SPLITS = ("train", "validation", "test")
@@ -30,9 +37,11 @@ class HttpFaults(requests.adapters.HTTPAdapter):
     def __init__(self):
         super().__init__()
         self.seen: list[tuple[str, str, dict]] = []
+        self.urls: list[str] = []
         self.broken: dict[tuple[str, str], list[int]] = defaultdict(list)
 
     def send(self, request, **settings):
+        self.urls.append(request.url)
         path = urlsplit(request.url).path
         body = request.body or b""
         body = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else b""
@@ -96,6 +105,18 @@ def make_table(folder: Path, *, name: str = "features", first_day: int = 1, days
     )
 
 
+def in_bucket(table: OutputTable, spec: BigQuerySinkSpec, run: str = "0123456789abcdef") -> OutputTable:
+    """The table with its parts in Cloud Storage, as workers write them for the sink."""
+    address = BucketAddress.parse(spec.load_files)
+    store = ObjectStore(CloudObjects(spec.connection, address.bucket), address / run)
+    parts = []
+    for part in table.parts:
+        rows = BigQuerySink(spec).as_part(part.read(), split=part.split, run_id=table.run_id)
+        name = f"{table.name}/split={part.split}/{part.file}"
+        parts.append(Part(store, write_part(store, name, rows, Encoding()), part.split))
+    return dataclasses.replace(table, parts=tuple(parts))
+
+
 def make_run(table: OutputTable, fingerprint: str = "f1") -> PublishedRun:
     return PublishedRun(fingerprint, table.n_rows, table.rows, {"1": table.rows}, 2, {"a": 1}, "/state", "0.1")
 
@@ -118,10 +139,7 @@ class Published:
 
 def expected(*tables: OutputTable) -> list[tuple]:
     parts = [(part, table.run_id) for table in tables for part in table.parts]
-    read = [
-        (pq.read_table(part.store.path(part.file), partitioning=None).to_pylist(), part.split, run_id)
-        for part, run_id in parts
-    ]
+    read = [(part.read().to_pylist(), part.split, run_id) for part, run_id in parts]
     return sorted((*row.values(), split, run_id) for rows, split, run_id in read for row in rows)
 
 

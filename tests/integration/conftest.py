@@ -18,7 +18,7 @@ from emberharmony.io.bigquery import BigQueryConnection, RetrySpec, TableName
 from emberharmony.io.bigquery.schema import table_fields
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.sinks.bigquery.tables import OutputTable
-from tests.integration.bigquery_tables import METHODS, Published, make_table
+from tests.integration.bigquery_tables import METHODS, Published, in_bucket, make_table
 from tests.integration.emulator import server
 
 collect_ignore = ["emulator/quick.py"]  # for the emulator's own Python
@@ -125,8 +125,11 @@ def dataset(connection, request) -> Iterator[str]:
 
 
 @pytest.fixture
-def table(tmp_path) -> OutputTable:
-    return make_table(tmp_path / "features")
+def table(tmp_path, request) -> OutputTable:
+    """Features, whose parts are where the test's sink wants them."""
+    made = make_table(tmp_path / "features")
+    spec = request.getfixturevalue("by_method") if "by_method" in request.fixturenames else None
+    return made if spec is None or spec.load_files is None else in_bucket(made, spec)
 
 
 @pytest.fixture

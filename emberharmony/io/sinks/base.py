@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
 
 import pyarrow as pa
 
@@ -11,6 +12,8 @@ from emberharmony.io.manifest import MANIFEST, Manifest
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.address import child_address, without_query
 from emberharmony.io.store.base import Store
+
+_THREADS: Final = 8
 
 
 class SinkSpec(Protocol):
@@ -114,6 +117,10 @@ class Sink(Protocol):
         """
         ...
 
+    def as_part(self, rows: pa.Table, *, split: str, run_id: str) -> pa.Table:
+        """Return the rows of a part as its file holds them: `emberharmony.io.parts.as_stored` may rename and add columns."""
+        ...
+
     def staged(self, run: Store) -> Store:
         """Return the store through which workers use a staged run; files of `own_folders` are where the sink wants them."""
         ...
@@ -164,6 +171,21 @@ def output(path: str, manifest: Manifest, folder: str) -> str:
         ``features``, ``windows`` or ``state``.
     """
     return without_query(child_address(path, f"{manifest.root}/{folder}".lstrip("/")))
+
+
+def check_registered(run: Store, manifest: Manifest) -> None:
+    """Compare the parts that a sink is to register with their records; see `Sink.own_folders`.
+
+    Raises
+    ------
+    DamagedError
+        If one is missing or was changed.
+    """
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="check-parts") as pool:
+        for file, is_whole in zip(manifest.registered, pool.map(run.holds, manifest.registered), strict=True):
+            if not is_whole:
+                raise run.damaged(file)
+    run.make_durable(manifest.registered)
 
 
 def fitted_outputs(path: str, manifest: Manifest) -> tuple[str, str]:

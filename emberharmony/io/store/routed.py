@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from io import BufferedIOBase
 from typing import cast
 
 from emberharmony.io.store.base import ETag, FileRecord, HashingFile, Store
+
+_FOLDER = "folder.json"
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,24 @@ class RoutedStore(Store):
         if there is None:
             return self.run, file
         return self.elsewhere, there if isinstance(file, str) else replace(file, name=there)
+
+
+def own_folder(run: Store) -> str:
+    """Return the name of a staged run's folder in other stores; it is chosen once, and no other run has it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from emberharmony.io.store.local import LocalStore
+    >>> with TemporaryDirectory() as folder:
+    ...     run = LocalStore(Path(folder))
+    ...     len(own_folder(run)), own_folder(run) == own_folder(run)
+    (16, True)
+    """
+    if not run.exists(_FOLDER):
+        run.write_json(_FOLDER, {"folder": uuid.uuid4().hex[:16]}, once=True)
+    return str(run.read_json(_FOLDER)["folder"])
 
 
 class _Renamed:

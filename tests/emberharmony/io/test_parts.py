@@ -8,8 +8,11 @@ import pytest
 from emberharmony.errors import EmberharmonyError
 from emberharmony.io.parts import (
     Encoding,
+    as_stored,
     block_of,
     feature_part,
+    own_columns,
+    own_schema,
     read_halo,
     read_part,
     table_of,
@@ -39,6 +42,26 @@ def test_a_part_is_what_was_written(tmp_path, n_rows, encoding):
     np.testing.assert_array_equal(block_of(again, ["c", "a"]), block[[2, 0]])
     assert read_part(store, record, ["b"]).column_names == ["b"]
     assert not any(field.nullable for field in pq.read_schema(store.path(record)) if field.name in "abc")
+
+
+def test_columns_may_have_other_names_in_the_file(tmp_path):
+    store = LocalStore(tmp_path)
+    table, _ = part()
+    stored = as_stored(table, ["row_number", "name_", "a", "b", "a_2"], {"split": "train"})
+    record = write_part(store, "part.parquet", stored, Encoding(dictionary=("a",), sparse=("c",)))
+    schema = pq.read_schema(store.path(record))
+    assert schema.names == ["row_number", "name_", "a", "b", "a_2", "split"]
+    assert own_schema(schema).equals(table.schema)
+    assert read_part(store, record).equals(table)
+    assert read_part(store, record, ["c", "row_number"]).equals(table.select(["c", "row_number"]))
+    assert read_part(store, record, []).column_names == []
+    whole = pq.read_table(store.path(record))
+    assert own_columns(whole).equals(table)
+    assert whole["split"].to_pylist() == ["train"] * 7
+    group = pq.read_metadata(store.path(record)).row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    assert [column.has_dictionary_page for column in columns] == [False, False, True, False, False, True]
+    assert [column.path_in_schema for column in columns if column.compression == "LZ4"] == ["a", "a_2"]
 
 
 def test_a_block_of_many_chunks():

@@ -13,7 +13,6 @@ from emberharmony.errors import PlanError, TransientError
 from emberharmony.io.bigquery.connection import Clients, library
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.queries import find_job, once, rest_retry
-from emberharmony.io.sinks.bigquery.bucket import upload
 from emberharmony.io.sinks.bigquery.tables import OutputTable, Part, grouped, write_parquet
 
 _LOGGER = logging.getLogger(__name__)
@@ -65,39 +64,21 @@ def load_by_upload(
 
 
 def load_by_bucket(
-    clients: Clients,
-    table: OutputTable,
-    into: TableName,
-    *,
-    key: str,
-    staging: str,
-    location: str | None = None,
+    clients: Clients, table: OutputTable, into: TableName, *, key: str, location: str | None = None, max_uris: int = _MAX_URIS
 ) -> None:
-    """Copy a table's parts to Cloud Storage, under `staging` and `key`, then load all of them by one job."""
-    if len(table.parts) > _MAX_URIS:
-        groups = list(grouped(table.parts, max_bytes=_UPLOAD_BYTES))
-    else:
-        groups = [[part] for part in table.parts]
-    if len(groups) > _MAX_URIS:
-        raise PlanError(f"Table {table.name!r} has {len(groups):,} files, over the {_MAX_URIS:,} of one load job.")
-    uris = [f"{staging.rstrip('/')}/{key}/{number:05}.parquet" for number in range(len(groups))]
+    """Load a table's parts from where the workers have written them in Cloud Storage, up to 10,000 files a job."""
+    uris = [part.address for part in table.parts]
+    for number, first in enumerate(range(0, len(uris), max_uris)):
+        group = uris[first : first + max_uris]
 
-    def begin(job_id: str) -> Any:
-        with ThreadPoolExecutor(4, thread_name_prefix="bigquery-upload") as pool:
-            for future in [pool.submit(_copy, clients, table, parts, uri) for parts, uri in zip(groups, uris, strict=True)]:
-                future.result()
-        return clients.jobs.load_table_from_uri(
-            uris, str(into), job_id=job_id, location=location, job_config=_config(clients, table), retry=rest_retry(clients)
-        )
+        def begin(job_id: str, group: list[str] = group) -> Any:
+            config, retry = _config(clients, table), rest_retry(clients)
+            return clients.jobs.load_table_from_uri(
+                group, str(into), job_id=job_id, location=location, job_config=config, retry=retry
+            )
 
-    run_once(clients, key, begin, doing=f"Loading table {table.name!r} from {staging}", location=location)
-
-
-def _copy(clients: Clients, table: OutputTable, parts: list[Part], uri: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.parquet"
-        write_parquet(table, parts, path)
-        upload(clients, path, uri)
+        doing = f"Loading {len(group):,} files of table {table.name!r}, such as {group[0]}"
+        run_once(clients, f"{key}-{number:05}", begin, doing=doing, location=location)
 
 
 def run_once(

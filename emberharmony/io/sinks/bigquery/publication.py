@@ -46,7 +46,7 @@ class Publication:
         self._clients = clients
         self._granularities: dict[str, Granularity] = {}
 
-    def publish(self, tables: Sequence[OutputTable], run: PublishedRun, *, nonce: str = "") -> None:
+    def publish(self, tables: Sequence[OutputTable], run: PublishedRun, *, nonce: str = "", files: str | None = None) -> None:
         """Stage every table, compare the rows with the manifest's, then publish each, and add the run's line to `runs`.
 
         Parameters
@@ -57,6 +57,8 @@ class Publication:
             Its line in `runs`.
         nonce : str
             Differs for a run that is published again; a run that was interrupted continues with the same.
+        files : str, optional
+            Address below which the run's files lie in Cloud Storage, to remove them when all is published.
 
         Raises
         ------
@@ -75,16 +77,14 @@ class Publication:
         for table in todo:
             self._publish(table, staged[table.name], key, attempts[table.name] or 0)
         self._tell(tables, run, key)
-        self._tidy(staged.values(), key)
+        self._tidy(staged.values(), files)
 
-    def _tidy(self, staged: Iterable[TableName], key: str) -> None:
+    def _tidy(self, staged: Iterable[TableName], files: str | None) -> None:
         """Remove the staged tables and files; those that cannot be removed are logged and do no harm."""
         steps: list[tuple[str, Callable[[], object]]] = [
             (f"the staging table {name} stays until it expires", partial(remove, self._clients, name)) for name in staged
         ]
-        if self._spec.staging is not None:
-            # Also of an earlier attempt, which may have died here.
-            files = f"{self._spec.staging.rstrip('/')}/{key}-"
+        if files is not None:
             steps.append((f"files stay at {files}*", partial(remove_all, self._clients, files)))
         for stays, step in steps:
             try:
@@ -131,8 +131,8 @@ class Publication:
             # One commit covers all rows: there are all of them or none.
             if not self._rows_of(into):
                 append_rows(clients, table, into, streams=spec.streams)
-        elif spec.staging is not None:
-            load_by_bucket(clients, table, into, key=loading, staging=spec.staging, location=self._location)
+        elif spec.load_files is not None:
+            load_by_bucket(clients, table, into, key=loading, location=self._location)
         else:
             load_by_upload(clients, table, into, key=loading, location=self._location)
 

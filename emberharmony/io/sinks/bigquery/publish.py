@@ -14,13 +14,17 @@ from emberharmony.io.bigquery.connection import Clients, shared_clients
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.metadata import dataset_location, exists
 from emberharmony.io.manifest import PUBLISHED_TO, Manifest
-from emberharmony.io.sinks.base import fitted_outputs
-from emberharmony.io.sinks.bigquery.bucket import check_writable
+from emberharmony.io.parts import as_stored
+from emberharmony.io.sinks.base import check_registered, fitted_outputs
+from emberharmony.io.sinks.bigquery.bucket import CloudObjects, check_writable
 from emberharmony.io.sinks.bigquery.publication import Publication
 from emberharmony.io.sinks.bigquery.runs import PublishedRun
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
-from emberharmony.io.sinks.bigquery.tables import OWN_COLUMNS, OutputTable, Part
+from emberharmony.io.sinks.bigquery.tables import OWN_COLUMNS, RUN_ID, SPLIT, OutputTable, Part, names_of
+from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import Store
+from emberharmony.io.store.object_store import ObjectStore
+from emberharmony.io.store.routed import RoutedStore, own_folder
 
 _DONE = "tables-published"
 _NONCE = "publication.json"
@@ -39,8 +43,8 @@ class BigQuerySink:
 
     @property
     def own_folders(self) -> tuple[str, ...]:
-        """No folders: the store commits all files."""
-        return ()
+        """Folders of the parts, where workers write the files to load; else none."""
+        return () if self._spec.load_files is None else ("features", "windows")
 
     @property
     def _clients(self) -> Clients:
@@ -99,8 +103,8 @@ class BigQuerySink:
             raise PlanError(
                 f"{', '.join(f'{what} is in {place}' for what, place in places.items())}: these have to be the same."
             )
-        if spec.staging is not None:
-            check_writable(clients, spec.staging)
+        if spec.load_files is not None:
+            check_writable(clients, spec.load_files)
 
     def check_values(self, rows: pa.Table, carried: Sequence[str]) -> None:
         """Refuse carried values that BigQuery cannot hold.
@@ -115,12 +119,26 @@ class BigQuerySink:
                 converted(rows[name], name)
 
     def as_written(self, columns: pa.Table) -> pa.Table:
-        """Return the columns unchanged."""
+        """Return carried columns as load files hold them, where workers write those; else unchanged."""
+        if self._spec.load_files is None:
+            return columns
+        for i, name in enumerate(columns.column_names):
+            columns = columns.set_column(i, name, converted(columns[name], name))
         return columns
 
+    def as_part(self, rows: pa.Table, *, split: str, run_id: str) -> pa.Table:
+        """Return the rows with the names and columns of a load file, where workers write those; else unchanged."""
+        if self._spec.load_files is None:
+            return rows
+        return as_stored(rows, names_of(rows.column_names), {SPLIT: split, RUN_ID: run_id})
+
     def staged(self, run: Store) -> Store:
-        """Return the run's own store."""
-        return run
+        """Return the store of a run whose load files are in Cloud Storage, where workers write those; else the run's own."""
+        if self._spec.load_files is None:
+            return run
+        address = BucketAddress.parse(self._spec.load_files)
+        objects = CloudObjects(self._spec.connection, address.bucket)
+        return RoutedStore(run, ObjectStore(objects, address / own_folder(run)), _load_file)
 
     def accumulates(self, published: Store) -> bool:
         """Whether the result in this folder was published to the tables that the job adds its rows to."""
@@ -168,8 +186,10 @@ class BigQuerySink:
             version=manifest.versions["emberharmony"],
             drift=manifest.drift,
         )
+        check_registered(run, manifest)
+        files = f"{self._spec.load_files.rstrip('/')}/{own_folder(run)}/" if self._spec.load_files is not None else None
         tables, publication = list(output_tables(run, manifest)), self._publication
-        publication.publish(tables, published, nonce=self._nonce(run))
+        publication.publish(tables, published, nonce=self._nonce(run), files=files)
         run.write_json(PUBLISHED_TO, {table.name: str(publication.target(table.name)) for table in tables})
         run.put(_DONE, b"")  # from here on files may be moved away, and need not be read again
 
@@ -223,9 +243,13 @@ def output_tables(run: Store, manifest: Manifest) -> Iterator[OutputTable]:
 
 
 def _parts(run: Store, manifest: Manifest, prefix: str) -> tuple[Part, ...]:
-    return tuple(
-        Part(run, file, file.name.split("split=")[1].split("/")[0]) for file in manifest.files if file.name.startswith(prefix)
-    )
+    files = (*manifest.files, *manifest.registered)
+    return tuple(Part(run, file, file.name.split("split=")[1].split("/")[0]) for file in files if file.name.startswith(prefix))
+
+
+def _load_file(name: str) -> str | None:
+    """Name of a part among the load files; ``None`` for a file that is none."""
+    return name if name.startswith(("features/", "windows/")) else None
 
 
 def _places(published: Store) -> dict[str, str]:

@@ -11,6 +11,7 @@ from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, checked_labels, parse_dataset
 from emberharmony.io.manifest import KEEP_VERSIONS, check_keep_versions
 from emberharmony.io.store.access import Access
+from emberharmony.io.store.address import child_address, without_query
 from emberharmony.io.store.paths import Folder
 from emberharmony.settings import Section
 
@@ -43,7 +44,8 @@ class BigQuerySinkSpec(Section):
     method: Literal["load", "storage_write"] = "load"
     """Load files by a job, or send rows and commit them at once."""
     staging: str | None = None
-    """Address in Cloud Storage, `gs://bucket/folder`, for the files to load; without it they are uploaded."""
+    """Address in Cloud Storage, `gs://bucket/folder`, where workers write the files to load; without it they are uploaded,
+    unless `path` is an address in Cloud Storage itself."""
     staging_dataset: str | None = None
     """Dataset of the staging tables; by default `dataset`."""
     partition_by: Literal["auto", "hour", "day", "month", "year", "none"] = "auto"
@@ -54,6 +56,13 @@ class BigQuerySinkSpec(Section):
     """Streams of `method: storage_write`."""
     connection: BigQueryConnection = field(default_factory=BigQueryConnection)
     """How to reach BigQuery."""
+
+    @property
+    def load_files(self) -> str | None:
+        """Address in Cloud Storage below which workers write the files to load; ``None`` where they are uploaded or sent."""
+        if self.method == "load" and self.path.startswith("gs://"):
+            return self.staging or child_address(without_query(self.path), ".load")  # BigQuery has no other endpoint
+        return self.staging
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

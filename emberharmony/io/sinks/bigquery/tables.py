@@ -16,6 +16,7 @@ from emberharmony.io.bigquery.column_types import converted, written_as
 from emberharmony.io.bigquery.connection import library
 from emberharmony.io.bigquery.identifiers import column_names
 from emberharmony.io.bigquery.schema import table_fields
+from emberharmony.io.parts import own_columns, own_schema
 from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.planning.partitions import Granularity
 
@@ -36,7 +37,12 @@ class Part(NamedTuple):
     def schema(self) -> pa.Schema:
         """The schema of the file."""
         with self.store.open(self.file) as handle:
-            return pq.read_schema(handle)
+            return own_schema(pq.read_schema(handle))
+
+    @property
+    def address(self) -> str:
+        """Address of the file."""
+        return self.store.address_of(self.file)
 
     @property
     def footer(self) -> Any:
@@ -52,7 +58,7 @@ class Part(NamedTuple):
     def read(self) -> pa.Table:
         """Return all rows of the file."""
         with self.store.open(self.file) as handle:
-            return pq.ParquetFile(handle).read()
+            return own_columns(pq.ParquetFile(handle).read())
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,7 @@ class OutputTable:
     @cached_property
     def names(self) -> list[str]:
         """Names of the columns in BigQuery, which allows fewer and ignores case; `OWN_COLUMNS` keep theirs."""
-        n_own = len(OWN_COLUMNS)
-        names = column_names([*OWN_COLUMNS, *self.schema.names[:-n_own]])
-        return [*names[n_own:], *OWN_COLUMNS]
+        return [*names_of(self.schema.names[: -len(OWN_COLUMNS)]), *OWN_COLUMNS]
 
     def column(self, name: str) -> str:
         """Name in BigQuery of one column."""
@@ -126,7 +130,7 @@ class OutputTable:
         lows, highs = [], []
         for part in self.parts:
             footer = part.footer
-            place = footer.schema.names.index(self.time)
+            place = self.schema.names.index(self.time)  # of parts, which have no nested columns
             for group in range(footer.num_row_groups):
                 found = footer.row_group(group).column(place).statistics
                 if found is not None and found.has_min_max:
@@ -151,6 +155,17 @@ class OutputTable:
                 f"The parts of table {self.name!r} hold {found} rows, the manifest says {dict(self.rows)}; nothing was "
                 f"published. Start again with --overwrite."
             )
+
+
+def names_of(columns: Sequence[str]) -> list[str]:
+    """Return the names in BigQuery of a part's columns, beside `OWN_COLUMNS`.
+
+    Examples
+    --------
+    >>> names_of(["row number", "Split"])
+    ['row_number', 'Split_2']
+    """
+    return column_names([*OWN_COLUMNS, *columns])[len(OWN_COLUMNS) :]
 
 
 def _in_files(column: pa.Field) -> pa.DataType:

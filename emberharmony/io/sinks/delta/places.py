@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 from emberharmony.io.store.base import Store
+from emberharmony.io.store.routed import own_folder
 
 KEPT: Final = ("features", "windows")
 """Folders of a run's files that are in the tables' folders."""
-NOTE: Final = "delta.json"
-"""File, in a staged run, that names the run's folder below each table."""
 _PART: Final = re.compile(r"(?:features|windows/stride=(?P<stride>\d+))/(?P<rest>.*)", re.DOTALL)
 _OWN: Final = re.compile(r"[0-9a-f]{16}")
 
@@ -40,9 +38,7 @@ class Places:
     @classmethod
     def of(cls, run: Store, partition: Mapping[str, str]) -> Self:
         """Return the places of a staged run, which are chosen once."""
-        if not run.exists(NOTE):
-            run.write_json(NOTE, {"folder": uuid.uuid4().hex[:16]}, once=True)
-        return cls(run.read_json(NOTE)["folder"], partition)
+        return cls(own_folder(run), partition)
 
     def __call__(self, name: str) -> str | None:
         """Return the name of a part below the sink's folder; ``None`` for a file that is none."""

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,7 @@ import pyarrow as pa
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.manifest import PUBLISHED_TO, Manifest
-from emberharmony.io.sinks.base import fitted_outputs
+from emberharmony.io.sinks.base import check_registered, fitted_outputs
 from emberharmony.io.sinks.delta.columns import stored, stored_type, why_not_stored
 from emberharmony.io.sinks.delta.log import Change, DeltaLog, check_columns, check_fit, types_of
 from emberharmony.io.sinks.delta.parts import TablePart, read_parts
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _DONE: Final = "tables-published"
-_THREADS: Final = 4
 
 
 class DeltaSink:
@@ -124,6 +122,10 @@ class DeltaSink:
         """Return carried columns in the types that they have in a Delta table."""
         return stored(columns)
 
+    def as_part(self, rows: pa.Table, *, split: str, run_id: str) -> pa.Table:
+        """Return the rows unchanged."""
+        return rows
+
     def staged(self, run: Store) -> Store:
         """Return the store of a run whose parts are below the tables: they are never moved."""
         return RoutedStore(run, self._tables, Places.of(run, self._spec.partition))
@@ -162,11 +164,7 @@ class DeltaSink:
         if not manifest.holds_rows or run.exists(_DONE):
             return
         places = Places.of(run, self._spec.partition)
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="delta-parts") as pool:
-            for file, is_whole in zip(manifest.registered, pool.map(run.holds, manifest.registered), strict=True):
-                if not is_whole:
-                    raise run.damaged(file)
-        run.make_durable(manifest.registered)
+        check_registered(run, manifest)
         changes = {table.name: self._change(run, manifest, table, places) for table in output_tables(manifest)}
         for name, change in changes.items():
             self._check_target(name, change)

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -17,7 +17,7 @@ from emberharmony.io.bigquery.metadata import dataset_location, remove
 from emberharmony.io.bigquery.queries import find_job, query_row, run_query, table_of
 from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.sinks.bigquery.append import _commit, _unary
-from emberharmony.io.sinks.bigquery.bucket import remove_all, upload
+from emberharmony.io.sinks.bigquery.bucket import CloudObjects, remove_all
 from emberharmony.io.sinks.bigquery.load import run_once
 
 TABLE = TableName("project-1", "data", "rows")
@@ -62,12 +62,18 @@ def load(clients: Clients, job_id: str):
     return clients.jobs.load_table_from_file(io.BytesIO(b"rows"), str(TABLE), size=4, job_id=job_id, num_retries=0)
 
 
+def write(clients: Clients):
+    objects = CloudObjects(clients.connection, "bucket")
+    with patch.object(CloudObjects, "_clients", clients):
+        objects.put("file", b"rows")
+
+
 CALLS = {
     "look up a table": lambda clients: table_of(clients, TABLE),
     "look up a job": lambda clients: find_job(clients, "job", doing="Loading"),
     "look up a dataset": lambda clients: dataset_location(clients, TABLE),
     "remove a table": lambda clients: remove(clients, TABLE),
-    "upload": lambda clients: upload(clients, Path(__file__), "gs://bucket/file"),
+    "write a file": lambda clients: write(clients),
     "clear a bucket": lambda clients: remove_all(clients, "gs://bucket/folder/"),
     "query": lambda clients: query_row(clients, "SELECT 1", doing="Asking"),
     "dry run": lambda clients: run_query(clients, "SELECT 1", doing="Asking", dry_run=True),

@@ -25,6 +25,21 @@ def test_what_cannot_be_meant(settings, said):
 
 
 @pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        ({}, None),
+        ({"staging": "gs://my-bucket/a/"}, "gs://my-bucket/a/"),
+        ({"path": "gs://lake/out?block=keys"}, "gs://lake/out/.load"),
+        ({"path": "gs://lake/out", "staging": "gs://my-bucket"}, "gs://my-bucket"),
+        ({"path": "s3://lake/out"}, None),
+        ({"path": "gs://lake/out", "method": "storage_write"}, None),
+    ],
+)
+def test_workers_write_load_files_where_bigquery_reads_them(settings, address):
+    assert BigQuerySinkSpec(**{"dataset": "air", "path": "out"} | settings).load_files == address
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         {"dataset": "my-project.air"},

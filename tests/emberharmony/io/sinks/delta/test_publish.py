@@ -19,7 +19,7 @@ from emberharmony.loader import WindowLoader
 from emberharmony.pipeline.execute import plan_job, run_job
 from emberharmony.pipeline.job import Job as AnyJob
 from emberharmony.published.published_result import open_result
-from flows.config.job import ApplyJob, parse_job
+from flows.config.job import ApplyJob, FitJob, parse_job
 from flows.engines.local import LocalEngine
 from tests.jobs import small_table, write_table
 
@@ -148,6 +148,12 @@ def test_readers_of_files_are_sent_to_the_tables(published):
     with pytest.raises(DataError, match=there):
         open_result(published[1]).features()
     assert open_result(published[1]).state.fingerprint == published[2].manifest.fingerprint
+
+
+def test_a_job_that_only_fits_makes_no_table(source, tmp_path):
+    fields = job_of(source, tmp_path / "out").model_dump(mode="json")
+    run(parse_job(fields, model=FitJob))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "state"]
 
 
 def test_a_replacement_is_one_version_and_the_old_one_stays(source, tmp_path):
