@@ -66,7 +66,7 @@ def many_files(folder: Path, n_files: int) -> None:
     """Write files of 200 rows in the order of time, a hundred of them in each folder."""
     table = write_table(folder.parent / "rows.parquet", n_rows=n_files * 200)
     for number, rows in enumerate(pq.ParquetFile(table).iter_batches(200)):
-        path = folder / f"part={number // 100}/{number:05}.parquet"
+        path = folder / f"part={number // 100:03}/{number:05}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table(rows), path)
     table.unlink()

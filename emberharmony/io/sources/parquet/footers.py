@@ -144,8 +144,8 @@ def open_footer(file: TableFile, *, guess: int = _TAIL_BYTES) -> FooteredFile:
             f"{file.address} is damaged: its footer counts {metadata.num_rows:,} rows, its row groups {sum(group_rows):,}. "
             f"Write the file again, or leave it out."
         )
-    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    if twice:
+    if len({*schema.names}) < len(schema.names):
+        twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
         raise DataError(f"{file.address} has several columns named {listed(twice)}; give each its own name.")
     return FooteredFile(file, version, footer, digest, group_rows, schema, categories)
 
