@@ -26,8 +26,8 @@ from greenlet import greenlet
 
 from emberharmony.errors import DamagedError, DataError, EmberharmonyError, TransientError
 from emberharmony.io.manifest import Manifest
+from emberharmony.io.store import base, object_result, object_versions
 from emberharmony.io.store import lease as lease_module
-from emberharmony.io.store import object_result
 from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.lease import Lease, Timing
 from emberharmony.io.store.object_result import ObjectResult
@@ -344,6 +344,11 @@ def no_sink(*_: Any, **__: Any) -> None:
     """A sink with nothing of its own to publish."""
 
 
+def compact_json(content: Any) -> bytes:
+    """JSON on one line, which Python writes ten times as fast."""
+    return json.dumps(content).encode()
+
+
 def manifest_from_receipts(run: Any, stages: list[str]) -> Manifest:
     receipts = [run.receipts.find(stages[0], chunk) for chunk in range(N_CHUNKS)]
     if None in receipts:
@@ -429,9 +434,12 @@ def simulated(world: World) -> Iterator[None]:
         patch.object(lease_module, "_renewed_in_background", renewed),
         patch.object(lease_module, "_machine", lambda: ""),
         patch("uuid.uuid4", new_name),
-        patch.object(object_result, "_now", lambda: f"{world.now:015.3f}-{world.calls:06}"),
+        patch.object(object_versions, "_now", lambda: f"{world.now:015.3f}-{world.calls:06}"),
         patch.object(receipts_module, "ThreadPoolExecutor", Serial),
         patch.object(publish_module, "manifest_of", manifest_from_receipts),
+        patch.object(base, "as_json", compact_json),
+        patch.object(object_result, "as_json", compact_json),
+        patch.object(object_versions, "as_json", compact_json),
     ):
         yield
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.store.object_result import ObjectResult
 from emberharmony.io.store.object_snapshot import ObjectSnapshot
+from emberharmony.io.store.object_versions import ObjectVersions
 from tests import simulation
 from tests.simulation import BrokenLawError, simulate
 
@@ -46,7 +47,7 @@ def write_unconditionally(self, content, replaces):
 
 
 def remove_at_once(self, name):
-    self._remove(name)
+    self.remove(name)
 
 
 def key_of_the_current_version(self, file):
@@ -55,7 +56,7 @@ def key_of_the_current_version(self, file):
 
 BREAKS = {
     "a commit has no condition": (ObjectResult, "_written", write_unconditionally),
-    "a run is removed instead of abandoned": (ObjectResult, "_abandon", remove_at_once),
+    "a run is removed instead of abandoned": (ObjectVersions, "abandon", remove_at_once),
     "a reader takes files from the current version": (ObjectSnapshot, "_key", key_of_the_current_version),
     "no earlier version is kept": (simulation, "KEEP", 0),
 }

@@ -200,7 +200,7 @@ class Store(Protocol):
 
     def write_json(self, name: str, content: Any, *, once: bool = False) -> None:
         """Write JSON, indented for people; with `once`, the first of several writers wins."""
-        (self.put_if_absent if once else self.put)(name, _as_json(content))
+        (self.put_if_absent if once else self.put)(name, as_json(content))
 
     def keep(self, name: str, content: bytes | memoryview) -> FileRecord:
         """Keep a file whose content is at hand."""
@@ -210,7 +210,7 @@ class Store(Protocol):
 
     def keep_json(self, name: str, content: Any) -> FileRecord:
         """Keep JSON, indented for people."""
-        return self.keep(name, _as_json(content))
+        return self.keep(name, as_json(content))
 
     def keep_arrays(self, name: str, arrays: Arrays) -> FileRecord:
         """Keep named arrays as safetensors."""
@@ -271,7 +271,8 @@ def _safetensors_in(handle: BufferedIOBase, prefix: str) -> Iterator[tuple[str, 
             yield name, array
 
 
-def _as_json(content: Any) -> bytes:
+def as_json(content: Any) -> bytes:
+    """JSON as the bytes of a file, indented for people."""
     return (json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n").encode()
 
 

@@ -20,12 +20,10 @@ moment, so that whoever is at work on it still is too late. `tests/simulation.py
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from emberharmony.errors import DamagedError, DataError, PlanError, TerminalError
@@ -41,20 +39,17 @@ from emberharmony.io.manifest import (
 )
 from emberharmony.io.sources.base import Source, StoredFiles
 from emberharmony.io.store.address import BucketAddress, without_query
-from emberharmony.io.store.base import ETag, FileRecord, Store
+from emberharmony.io.store.base import ETag, FileRecord, Store, as_json
 from emberharmony.io.store.lease import Lease, Timing, check_held, leased
 from emberharmony.io.store.local_places import check_files
 from emberharmony.io.store.object_snapshot import VERSIONS, open_object_snapshot
 from emberharmony.io.store.object_store import ObjectStore
+from emberharmony.io.store.object_versions import PUBLISHED, ObjectVersions, fields, root_of, serial_of
 from emberharmony.io.store.objects import Objects
 from emberharmony.io.store.published_objects import PublishedObjects
 from emberharmony.io.store.snapshot import Leftover, Snapshot, Version
 
 RUN = "run.json"
-ABANDONED = "abandoned.json"
-PUBLISHED = "published.json"
-
-_RUN_NAME = re.compile(r"[0-9a-f]{16}-\d+-[0-9a-f]{8}-[0-9a-f]{8}")
 
 
 @dataclass
@@ -116,18 +111,18 @@ class ObjectResult:
 
     def address_of_run(self, name: str) -> str:
         """Address of the prefix in which a run is staged: that of an interrupted run of the same name, if there is one."""
-        resumable = [run for run in self._resumable() if run.startswith(f"{name}-")]
+        resumable = [run for run in self._versions.resumable() if run.startswith(f"{name}-")]
         return str(self.prefix / f"{VERSIONS}/{resumable[0] if resumable else name}")
 
     def stage(self, name: str, *, discard: bool = False) -> Store:
         """Find the prefix of an interrupted run, or make a new one; with `discard`, an interrupted one is abandoned."""
         current = self._store.read_with_etag(MANIFEST)  # first: what is abandoned after this is too late to be committed
-        resumable = [run for run in self._resumable() if run.startswith(f"{name}-")]
+        resumable = [run for run in self._versions.resumable() if run.startswith(f"{name}-")]
         if discard:
             for run in resumable:
-                self._abandon(run)
+                self._versions.abandon(run)
             resumable = []
-        store = self._version(resumable[0] if resumable else f"{name}-{uuid.uuid4().hex[:8]}")
+        store = self._versions.version(resumable[0] if resumable else f"{name}-{uuid.uuid4().hex[:8]}")
         earlier = store.read_with_etag(RUN)
         note = {
             "replaces": current[1] if current else None,
@@ -140,11 +135,11 @@ class ObjectResult:
     def staged(self, fingerprint: str, file: str) -> Sequence[Store]:
         """Return the staged runs of a job that have this file; those in which it is newest come first."""
         found = []
-        for run in self._resumable():
+        for run in self._versions.resumable():
             info = self.objects.info((self.prefix / f"{VERSIONS}/{run}/{file}").key)
             if run.startswith(f"{fingerprint}-") and info is not None:
                 found.append((info.modified, run))
-        return [self._version(run) for _, run in sorted(found, key=lambda pair: str(pair[0]), reverse=True)]
+        return [self._versions.version(run) for _, run in sorted(found, key=lambda pair: str(pair[0]), reverse=True)]
 
     def check_replaceable(self) -> None:
         """Raise if a manifest is here that no run wrote."""
@@ -152,7 +147,7 @@ class ObjectResult:
 
     def check_staged(self, run: Store, manifest: Manifest) -> None:
         """Compare the sizes of a run's files with those in its manifest; their names hold their hashes."""
-        sizes = self._sizes(_name_of(run))
+        sizes = self._versions.sizes(_name_of(run))
         damaged = [file for file in manifest.files if sizes.get(file.kept_as) != file.n_bytes]
         if damaged:
             run.delete(MANIFEST)
@@ -164,41 +159,44 @@ class ObjectResult:
     def commit(self, run: Store, manifest: Manifest) -> None:
         """Let the manifest name this run, if it still names the version that the run was to replace."""
         name, note = _name_of(run), run.read_json(RUN)
-        root, current = f"{VERSIONS}/{name}", self._current()
-        if _root_of(current) != root:
+        root, current = f"{VERSIONS}/{name}", self._versions.current()
+        if root_of(current) != root:
             if note["lease"] is not None:
                 check_held(self._store, note["lease"])
-            self._note_published(current)
-            for other in self._resumable():
+            self._versions.note_published(current)
+            for other in self._versions.resumable():
                 if other != name:
-                    self._abandon(other)
-            numbered = replace(manifest, root=root, serial=_serial_of(current) + 1)
-            if not self._written(_json(numbered.to_json()), note["replaces"]):
+                    self._versions.abandon(other)
+            numbered = replace(manifest, root=root, serial=serial_of(current) + 1)
+            if not self._written(as_json(numbered.to_json()), note["replaces"]):
                 raise TerminalError(
                     f"Another run has published to {self.address} since this one began; nothing was published by this run. "
                     f"Run the same command again."
                 )
-        self._note_published(_json({"root": root}))
+        self._versions.note_published(as_json({"root": root}))
 
     def tidy(self, *, fingerprint: str = "") -> None:
         """Remove what runs have left here, all of them or those of one job, and versions that are not to be kept."""
-        current = self._current()
-        root, note = _root_of(current), self._note(_root_of(current))
-        self._note_published(current)
+        current = self._versions.current()
+        root, note = root_of(current), self._note(root_of(current))
+        self._versions.note_published(current)
         self._remove_working_files(current)
         if self._may_remove(note):
             if fingerprint:
-                self._abandon_all([run for run in self._resumable() if run.startswith(f"{fingerprint}-")])
-            for run in (*self._dead(), *self._earlier()[_fields(current).get("keep_versions", KEEP_VERSIONS) :]):
-                self._remove(run)
+                self._versions.abandon_all([run for run in self._versions.resumable() if run.startswith(f"{fingerprint}-")])
+            for run in (
+                *self._versions.dead(),
+                *self._versions.earlier()[fields(current).get("keep_versions", KEEP_VERSIONS) :],
+            ):
+                self._versions.remove(run)
         if root:
             self._store.delete(f"{root}/{RUN}")  # last: as long as it is there, this has to be done
 
     def versions(self) -> Sequence[Version]:
         """Return the published result and the earlier ones that are kept, newest first."""
-        root = _root_of(self._current())
-        names = [*([root.rpartition("/")[2]] if root else []), *self._earlier()]
-        return [self._described(name, is_current=root == f"{VERSIONS}/{name}") for name in names]
+        root = root_of(self._versions.current())
+        names = [*([root.rpartition("/")[2]] if root else []), *self._versions.earlier()]
+        return [self._versions.described(name, is_current=root == f"{VERSIONS}/{name}") for name in names]
 
     def snapshot(self, version: str | None = None) -> Snapshot:
         """Open the published result for reading, or the version of that name."""
@@ -207,97 +205,36 @@ class ObjectResult:
 
     def leftovers(self, *, keep: int) -> Sequence[Leftover]:
         """Return what could be removed if `keep` earlier results are to stay."""
-        found = dict.fromkeys(self._unfinished(), "interrupted run")
-        found |= dict.fromkeys(self._earlier()[keep:], "earlier result")
-        return [self._measured(name, what) for name, what in found.items()]
+        found = dict.fromkeys(self._versions.unfinished(), "interrupted run")
+        found |= dict.fromkeys(self._versions.earlier()[keep:], "earlier result")
+        return [self._versions.measured(name, what) for name, what in found.items()]
 
     def remove(self, leftovers: Iterable[Leftover]) -> None:
         """Remove leftovers, and nothing else."""
         names = [leftover.name.rpartition("/")[2] for leftover in leftovers]
-        unfinished = [name for name in self._unfinished() if name in names]
-        self._abandon_all(unfinished)
-        for name in (*unfinished, *(name for name in self._earlier() if name in names)):
-            self._remove(name)
+        unfinished = [name for name in self._versions.unfinished() if name in names]
+        self._versions.abandon_all(unfinished)
+        for name in (*unfinished, *(name for name in self._versions.earlier() if name in names)):
+            self._versions.remove(name)
 
     def has_leftovers(self) -> bool:
         """Whether there is an unfinished run, or a published one whose working files were not removed."""
-        root = _root_of(self._current())
-        return bool(root and self._store.exists(f"{root}/{RUN}")) or bool(self._unfinished())
+        root = root_of(self._versions.current())
+        return bool(root and self._store.exists(f"{root}/{RUN}")) or bool(self._versions.unfinished())
 
     @property
     def _store(self) -> ObjectStore:
         return ObjectStore(self.objects, self.prefix)
 
-    def _version(self, name: str) -> ObjectStore:
-        return ObjectStore(self.objects, self.prefix / f"{VERSIONS}/{name}")
-
-    def _folders(self) -> list[str]:
-        return [name for name in self.objects.folders((self.prefix / VERSIONS).key) if _RUN_NAME.fullmatch(name)]
-
-    def _current(self) -> bytes:
-        """The published manifest; empty if there is none."""
-        found = self._store.read_with_etag(MANIFEST)
-        return found[0] if found is not None else b""
-
-    def _unfinished(self) -> list[str]:
-        """Names of the runs that were not published."""
-        root = _root_of(self._current())
-        return [name for name in self._folders() if root != f"{VERSIONS}/{name}" and not self._version(name).exists(PUBLISHED)]
-
-    def _resumable(self) -> list[str]:
-        """Names of the runs that were neither published nor abandoned."""
-        return [name for name in self._unfinished() if not self._version(name).exists(ABANDONED)]
-
-    def _dead(self) -> list[str]:
-        """Names of the abandoned runs that cannot be committed: the manifest that they were to replace is gone."""
-        current = self._store.read_with_etag(MANIFEST)
-        found = []
-        for name in self._unfinished():
-            mark = self._version(name).read_with_etag(ABANDONED)
-            if mark is not None and current is not None and _fields(mark[0]).get("manifest") != current[1]:
-                found.append(name)
-        return found
-
-    def _abandon(self, name: str) -> None:
-        """Have nobody resume a run. Who works on it now may commit it as long as the manifest stays what it is."""
-        current = self._store.read_with_etag(MANIFEST)
-        self._version(name).put_if_absent(ABANDONED, _json({"manifest": current[1] if current else None}))
-
-    def _abandon_all(self, names: Sequence[str]) -> None:
-        """Have nobody resume or commit these runs: the manifest is written again, under the next number."""
-        for name in names:
-            self._abandon(name)
-        current = self._store.read_with_etag(MANIFEST)
-        if names and current is not None:
-            numbered = {**_fields(current[0]), "serial": _serial_of(current[0]) + 1}
-            self._store.replace_if_unchanged(MANIFEST, _json(numbered), current[1])
-
-    def _earlier(self) -> list[str]:
-        """Names of the versions that were published and replaced, newest first."""
-        root, marked = _root_of(self._current()), []
-        for name in self._folders():
-            marker = self._version(name).read_with_etag(PUBLISHED)
-            if marker is not None and root != f"{VERSIONS}/{name}":
-                marked.append((str(_fields(marker[0]).get("published")), name))
-        return [name for _, name in sorted(marked, reverse=True)]
-
-    def _described(self, name: str, *, is_current: bool) -> Version:
-        found = self._version(name).read_with_etag(MANIFEST)
-        fields = _fields(found[0] if found else b"")
-        n_bytes = sum(int(file["n_bytes"]) for file in fields.get("files", ()))
-        return Version(name, str(fields.get("created", "")), str(fields.get("fingerprint", "")), n_bytes, is_current)
-
-    def _measured(self, name: str, what: str) -> Leftover:
-        infos = list(self.objects.list((self.prefix / f"{VERSIONS}/{name}").key))
-        newest = max((info.modified for info in infos if info.modified), default=None)
-        modified = newest.astimezone(UTC).isoformat(timespec="seconds") if newest else ""
-        return Leftover(f"{VERSIONS}/{name}", what, sum(info.n_bytes for info in infos), modified)
+    @property
+    def _versions(self) -> ObjectVersions:
+        return ObjectVersions(self.objects, self.prefix)
 
     def _may_replace(self, fingerprint: str) -> bool:
         """Whether a run of this job was interrupted while it published, or while it was to replace what is here."""
-        for name in self._resumable():
+        for name in self._versions.resumable():
             if name.startswith(f"{fingerprint}-"):
-                run = self._version(name)
+                run = self._versions.version(name)
                 note = run.read_with_etag(RUN)
                 if run.exists(MANIFEST) or (note is not None and json.loads(note[0])["may_replace"]):
                     return True
@@ -338,17 +275,9 @@ class ObjectResult:
             return self._store.put_if_absent(MANIFEST, content)
         return self._store.replace_if_unchanged(MANIFEST, content, ETag(replaces)) is not None
 
-    def _note_published(self, manifest: bytes) -> None:
-        """Mark the version of a manifest as published."""
-        root = _root_of(manifest)
-        if root:
-            self._store.put_if_absent(
-                f"{root}/{PUBLISHED}", _json({"published": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"})
-            )
-
     def _remove_working_files(self, manifest: bytes) -> None:
         """Remove what is not part of a published version: receipts, statistics, and parts that lost to another worker's."""
-        root = _root_of(manifest)
+        root = root_of(manifest)
         if not root or not self._store.exists(f"{root}/{RUN}"):
             return
         kept = {*file_names(manifest).values(), *(f"{root}/{name}" for name in (MANIFEST, PUBLISHED, PUBLISHED_TO, RUN))}
@@ -356,16 +285,8 @@ class ObjectResult:
         infos = self.objects.list((self.prefix / root).key)
         self.objects.delete([info.key for info in infos if info.key[start:] not in kept])
 
-    def _remove(self, name: str) -> None:
-        """Remove a run or a version: first what makes it look complete, last what tells that it was published."""
-        prefix = (self.prefix / f"{VERSIONS}/{name}").key
-        first, last = f"{prefix}/{MANIFEST}", f"{prefix}/{PUBLISHED}"
-        keys = [info.key for info in self.objects.list(prefix)]
-        for some in ([first], [key for key in keys if key not in (first, last)], [last]):
-            self.objects.delete(some)
-
     def _damaged(self, manifest: Manifest, *, verify: bool) -> list[str]:
-        sizes = self._sizes(manifest.root.rpartition("/")[2])
+        sizes = self._versions.sizes(manifest.root.rpartition("/")[2])
         damaged = [file for file in manifest.files if sizes.get(file.kept_as) != file.n_bytes]
         if verify:
             damaged += [file for file in manifest.files if file not in damaged and not self._hashes(manifest, file)]
@@ -374,10 +295,6 @@ class ObjectResult:
     def _hashes(self, manifest: Manifest, file: FileRecord) -> bool:
         return self._store.sha256(manifest.file_name(file)) == file.sha256
 
-    def _sizes(self, name: str) -> dict[str, int]:
-        prefix = (self.prefix / f"{VERSIONS}/{name}").key
-        return {info.key[len(prefix) + 1 :]: info.n_bytes for info in self.objects.list(prefix)}
-
 
 def result_prefix(run: Store) -> BucketAddress:
     """Return the prefix of the result for which a run is staged."""
@@ -385,30 +302,5 @@ def result_prefix(run: Store) -> BucketAddress:
     return BucketAddress(address.scheme, address.bucket, "/".join(address.key.split("/")[:-2]), address.options)
 
 
-def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
 def _name_of(run: Store) -> str:
     return BucketAddress.parse(run.address).key.rpartition("/")[2]
-
-
-def _root_of(manifest: bytes) -> str:
-    return str(_fields(manifest).get("root", ""))
-
-
-def _serial_of(manifest: bytes) -> int:
-    return int(_fields(manifest).get("serial", 0))
-
-
-def _fields(content: bytes) -> dict[str, Any]:
-    """A JSON object; nothing of what is none."""
-    try:
-        data = json.loads(content)
-    except ValueError:
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def _json(content: object) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n").encode()
