@@ -38,9 +38,10 @@ print(time.process_time(), file=sys.stderr)
     [
         ("emberharmony", {"torch", "mlx", "prefect", "pandas", "pyarrow", "sklearn", "scipy", "pydantic"}),
         ("emberharmony.ops", {"torch", "mlx", "prefect", "pandas", "sklearn"}),
-        ("emberharmony.pipeline.stages", {"torch", "mlx", "prefect", "pandas", "sklearn"}),
+        ("emberharmony.pipeline.stages", {"torch", "mlx", "prefect", "pandas", "sklearn", "obstore"}),
+        ("emberharmony.io.sources.parquet.source", {"torch", "mlx", "prefect", "pandas", "sklearn", "obstore"}),
         ("flows.cli.app", {"torch", "mlx", "prefect", "pandas", "pyarrow", "numpy", "pydantic"}),
-        ("flows.config.job", {"torch", "mlx", "prefect", "pandas", "sklearn"}),
+        ("flows.config.job", {"torch", "mlx", "prefect", "pandas", "sklearn", "obstore"}),
     ],
 )
 def test_imports_are_light(module, heavy):

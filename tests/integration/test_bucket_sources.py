@@ -10,12 +10,15 @@ from pathlib import Path
 from unittest.mock import ANY
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DataError, PlanError, TransientError
+from emberharmony.features import TerabyteFeatureExtractor
 from emberharmony.io.sources.parquet import ranged_file
+from emberharmony.io.sources.parquet.local_files import LocalFile
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.store import clients
@@ -217,13 +220,20 @@ def test_a_damaged_object_is_named(tmp_path, upload, damage):
         source.read(Chunk(0, 0, 3000), ["t", "walk", "count"], time=None)
 
 
-def test_a_job_on_a_bucket_publishes_what_the_same_job_on_a_disk_does(tmp_path, upload):
-    path = write_table(small_table(1200), tmp_path / "t", files=4, group_rows=90)
+def test_a_job_on_a_bucket_publishes_what_the_same_job_on_a_disk_does(tmp_path, upload, requests, monkeypatch):
+    """It lists the source once, when it is planned, and reads it as often as the files of the disk are opened."""
+    opened, open_file = [], LocalFile.open
+    monkeypatch.setattr(LocalFile, "open", lambda *args: opened.append(args) or open_file(*args))
+    table = small_table(600, order="sorted").drop_columns(["name", "color"])
+    path = write_table(table, tmp_path / "t", files=6, group_rows=100)
     address = upload(path, "in/table")
-    results = [run_small(place, tmp_path / name, runtime={"chunk_rows": 300}) for place, name in ((path, "a"), (address, "b"))]
-    assert results[0].feature_names == results[1].feature_names
-    for split, rows in results[0].features.items():
-        assert rows.equals(results[1].features[split])
+    requests.clear()
+    job = {"runtime": {"chunk_rows": 200}, "windows": {"strides": [1]}}
+    here, there = (run_small(place, tmp_path / name, **job) for place, name in ((path, "a"), (address, "b")))
+    assert here.feature_names == there.feature_names
+    assert all(rows.equals(there.features[split]) for split, rows in here.features.items())
+    assert (requests["list"], requests["info"]) == (1, 1)
+    assert requests["get_range"] == 6 + len(opened)  # a footer of each file, and one request where a disk's file is opened
 
 
 @pytest.mark.parametrize(
@@ -248,16 +258,6 @@ def test_a_sink_beside_the_source(tmp_path, s3, upload, source, sink):
     upload(write_table(small_table(60), tmp_path / "t.parquet"), "in/table")
     job = {"source": {"path": child_address(s3, source)}, "sink": {"path": child_address(s3, sink)}}
     assert plan_job(parse_job(job | {"columns": {"time": "t"}, "runtime": {"engine": "local"}})).plan.n_rows == 60
-
-
-def test_the_stages_of_a_job_neither_list_nor_read_footers_again(tmp_path, s3, upload, requests, monkeypatch):
-    """The source is listed once, when the job is planned; its row groups are read to profile and to featurize."""
-    table = small_table(1200, order="sorted").drop_columns(["name", "color"])
-    address = upload(write_table(table, tmp_path / "t", files=12, group_rows=100), "in/table")
-    requests.clear()
-    run_small(address, tmp_path / "out", runtime={"chunk_rows": 200, "workers": 2}, windows={"strides": [1]})
-    assert requests["list"] == 1
-    assert requests["get_range"] <= 12 + 3 * 12  # footers, row groups twice, and their times while planning
 
 
 @pytest.fixture
@@ -318,3 +318,13 @@ def test_thousands_of_footers_are_read_at_the_same_time(tmp_path, monkeypatch):
         assert source.describe().n_rows == 300
         assert time.perf_counter() - began < 0.5 * 300 * 0.1
         assert server.counts() == {"list": 1, "get": 300, "head": 1, "bytes": ANY, "failed": 0}
+
+
+def test_the_classes_read_buckets(tmp_path, upload):
+    path = write_table(small_table(200, order="sorted"), tmp_path / "t", files=2)
+    here, there = (
+        TerabyteFeatureExtractor(verbose=False, max_memory_gb=2.0).prepare_data(place, "y", index_col="t")
+        for place in (str(path), upload(path, "in/table"))
+    )
+    pd.testing.assert_frame_equal(here.train, there.train)
+    pd.testing.assert_frame_equal(here.test, there.test)
