@@ -19,7 +19,7 @@ from pydantic_core import PydanticSerializationError
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import Stage
 from flows.engines.interrupt import hurry
-from flows.prefect.private import forget_task_run, n_waiting_events
+from flows.prefect.private import forget_task_run, n_waiting_events, settings_sent_whole
 from tasks.stages import TASKS
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ MAX_EVENTS_WAITING = 1000
 MAX_STAGE_CHUNKS = 16
 """Most chunks for which every step gets a task run of its own; with more, the records would cost more than the work."""
 TASK_RUN_S = 2.0
-"""Time that a task run should take. If chunks are quicker, it does several: a task run costs client and server 30 to 45 ms,
-with Dask and Ray 150 ms."""
+"""Time that a task run should take. If chunks are quicker, it does several: a task run costs client and server 30 to 45 ms."""
 
 
 class PrefectEngine:
@@ -139,6 +138,7 @@ def task_run_engine(job: AnyJob, runner: AbstractContextManager[TaskRunner[Any]]
         stack.enter_context(_sigterm_translated())
         with _sigterm_handler_kept():
             started = stack.enter_context(runner)
+        stack.enter_context(settings_sent_whole())
         granularity = job.runtime.granularity
         yield PrefectEngine(job.engine.name, workers=job.workers, granularity=granularity, runner=started)
 

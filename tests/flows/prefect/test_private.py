@@ -6,13 +6,17 @@ import ast
 import inspect
 import queue
 import re
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
 
+import cloudpickle
 import pytest
+from prefect.context import hydrated_context, serialize_context
 from prefect.events.worker import EventsWorker
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, Settings, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, ValidationError
 from pydantic_core import SchemaValidator
@@ -63,6 +67,20 @@ def test_a_task_run_is_forgotten():
         private.forget_task_run(runner, task_run_id)
         assert runner._cancel_events == {}
     private.forget_task_run(object(), task_run_id)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "as Prefect does"])
+def test_settings_arrive_at_a_worker_without_being_read_again(monkeypatch, whole):
+    settings = {PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 7}
+    with temporary_settings(settings), private.settings_sent_whole() if whole else nullcontext():
+        sent = cloudpickle.dumps(serialize_context())
+    made, sources = [], Settings.settings_customise_sources
+    monkeypatch.setattr(
+        Settings, "settings_customise_sources", lambda *given, **more: made.append(1) or sources(*given, **more)
+    )
+    with hydrated_context(cloudpickle.loads(sent)):
+        assert (PREFECT_API_URL.value(), PREFECT_CLIENT_MAX_RETRIES.value()) == tuple(settings.values())
+    assert bool(made) is not whole
 
 
 @pytest.mark.parametrize(
