@@ -13,7 +13,8 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.context import SettingsContext, get_settings_context
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
 from emberharmony.errors import TransientError
 from emberharmony.pipeline.callback import Callback
@@ -38,6 +39,10 @@ class ArtifactCallback:
         self._shown = 0.0
         self._outage_told = False
         self._whole = 100.0  # weight of all stages of this kind of job
+        current = get_settings_context()
+        # Made once: for new settings Prefect reads the environment and all files some thirty times, which takes 0.1 s.
+        self._settings = current.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: 0})
+        self._profile = current.profile
 
     def planned(self, plan: Plan, backend: str) -> None:
         """Create the artifact."""
@@ -71,7 +76,7 @@ class ArtifactCallback:
     def _at_once(self) -> Iterator[None]:
         """Make one attempt without retries: the work needs no server and must not wait for one."""
         try:
-            with outages_told(), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            with outages_told(), SettingsContext(profile=self._profile, settings=self._settings):
                 yield
         except TransientError as outage:
             if not self._outage_told:

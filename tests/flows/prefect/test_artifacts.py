@@ -1,0 +1,74 @@
+"""The progress of a job is shown in the Prefect UI as long as the server answers, and never delays the job."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, Settings, temporary_settings
+
+from emberharmony.pipeline.callback import NullCallback
+from emberharmony.pipeline.stages import STAGES
+from flows.prefect import artifacts
+from flows.prefect.artifacts import ArtifactCallback
+
+PLAN = SimpleNamespace(spec=None, levels=0, n_rows=1_000)
+URL = "http://127.0.0.1:9/api"
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What was shown, with the retries and the server of the request."""
+    calls = []
+
+    def show(value, progress=None, **_):
+        progress = value if progress is None else progress
+        calls.append((progress, PREFECT_CLIENT_MAX_RETRIES.value(), PREFECT_API_URL.value()))
+        return "id"
+
+    monkeypatch.setattr(artifacts, "create_progress_artifact", show)
+    monkeypatch.setattr(artifacts, "update_progress_artifact", show)
+    monkeypatch.setattr(artifacts, "stages_of", lambda *_, **__: [STAGES["profile"], STAGES["project"]])
+    return calls
+
+
+def run_two_stages(callback: ArtifactCallback) -> None:
+    callback.planned(PLAN, "numpy:cpu")
+    for name in ("profile", "project"):
+        callback.stage(STAGES[name], done_rows=0, total_rows=1_000)
+        for _ in range(1_000):
+            callback.advance(1)
+
+
+def test_progress_grows_to_the_end_in_few_requests_without_retries(shown):
+    with temporary_settings({PREFECT_API_URL: URL, PREFECT_CLIENT_MAX_RETRIES: 5}):
+        run_two_stages(ArtifactCallback(NullCallback()))
+        assert PREFECT_CLIENT_MAX_RETRIES.value() == 5
+    progress = [value for value, *_ in shown]
+    assert progress == sorted(progress)
+    assert (progress[0], progress[-1]) == (0.0, 100.0)
+    assert 10 <= len(progress) <= 22
+    assert {(retries, api) for _, retries, api in shown} == {(0, URL)}
+    middle = 100 * STAGES["profile"].weight / (STAGES["profile"].weight + STAGES["project"].weight)
+    assert min(abs(value - middle) for value in progress) < 5
+
+
+def test_settings_are_read_once(shown, monkeypatch):
+    made, update = [], Settings.copy_with_update
+    monkeypatch.setattr(Settings, "copy_with_update", lambda *given, **more: made.append(1) or update(*given, **more))
+    run_two_stages(ArtifactCallback(NullCallback()))
+    assert len(shown) > len(made) == 1
+
+
+def test_an_outage_is_told_once_and_stops_nothing(shown, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise httpx.ConnectError("refused", request=httpx.Request("POST", URL))
+
+    monkeypatch.setattr(artifacts, "update_progress_artifact", fail)
+    advanced = []
+    inner = NullCallback()
+    monkeypatch.setattr(inner, "advance", advanced.append, raising=False)
+    run_two_stages(ArtifactCallback(inner))
+    assert len(advanced) == 2_000
+    assert [record.message.count("The work goes on") for record in caplog.records] == [1]
