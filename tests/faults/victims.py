@@ -82,7 +82,7 @@ def start(
 ) -> Any:
     """Start a run, with the Prefect server at `api` if its engine needs one.
 
-    It kills itself before its `die_at`-th change of the file system, and tells `told` how many it made.
+    It kills itself before its `die_at`-th change of the file system or a bucket, and tells `told` how many it made.
     """
     process = _servant.Process(target=_victim, args=(job, overwrite, die_at, told, api))
     with patch.dict(os.environ, QUIET):  # the first call starts the fork server
@@ -167,7 +167,7 @@ def contents_by_snapshot(snapshot: Snapshot) -> dict[str, str]:
 def _contents(manifest: dict[str, Any], hashes: dict[str, str]) -> dict[str, str]:
     recorded = {file["name"]: file["sha256"] for file in manifest["files"]}
     assert recorded == hashes, "the manifest tells of other files than those that are there"
-    for passing in ("created", "files", "computed", "parity", "backends"):
+    for passing in ("created", "files", "computed", "parity", "backends", "root", "serial"):
         manifest.pop(passing, None)
     return hashes | {"manifest.json": json.dumps(manifest, sort_keys=True)}
 
@@ -207,7 +207,9 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
 
     from emberharmony.io.sinks.delta.log import DeltaLog
     from emberharmony.io.store import local_commit as commit
+    from emberharmony.io.store.bucket import Bucket
     from flows.run import run as run_here
+    from tests.servers.s3 import CREDENTIALS
 
     n_changes = 0
 
@@ -225,6 +227,9 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
         setattr(os, name, watched(getattr(os, name)))
     commit.exchange = watched(commit.exchange)
     DeltaLog._try = watched(DeltaLog._try)
+    for name in ("put", "delete"):
+        setattr(Bucket, name, watched(getattr(Bucket, name)))
+    os.environ.update(CREDENTIALS)
     # The fork server has imported Prefect, which read the environment then.
     if api:
         os.environ["PREFECT_API_URL"] = api

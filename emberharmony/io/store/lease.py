@@ -33,6 +33,9 @@ EXPIRE_S = 45.0
 """Seconds without a renewal after which a lease may be taken over."""
 _WATCH_S = 2.0
 
+_held_here: set[str] = set()
+"""Tokens of the leases that this process holds."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -141,11 +144,13 @@ def leased(store: Store, timing: Timing | None = None) -> Iterator[Lease]:
     """
     lease = Lease(store, timing or Timing())
     lease.take()
+    _held_here.add(lease.token)
     end = _renewed_in_background(lease)
     try:
         yield lease
     finally:
         end()
+        _held_here.discard(lease.token)
         try:
             lease.release()
         except (TransientError, TerminalError) as error:  # it expires by itself
@@ -206,9 +211,11 @@ def _parsed(content: bytes) -> dict[str, Any]:
 
 
 def _is_dead(holder: dict[str, Any]) -> bool:
-    """Whether the holder was a process of this machine that has ended."""
+    """Whether the holder was a process of this machine that has ended, or this one, which could not give the lease back."""
     if not _machine() or holder.get("machine") != _machine() or not isinstance(holder.get("process"), int):
         return False
+    if holder["process"] == os.getpid():
+        return holder["token"] not in _held_here
     try:
         os.kill(holder["process"], 0)
     except ProcessLookupError:

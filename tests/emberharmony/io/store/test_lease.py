@@ -98,6 +98,23 @@ def test_a_process_of_this_machine_that_has_ended_is_not_waited_for(store, clock
     assert clock.now == 0
 
 
+def test_a_lease_that_this_process_could_not_give_back_is_taken_at_once(store, clock):
+    put = store.objects.put
+
+    def away(key, content, *, only_if=None):
+        raise TransientError("away")
+
+    with leased(store, clock.timing()):
+        store.objects.put = away
+    store.objects.put = put
+    with leased(store, clock.timing()) as lease:
+        check_held(store, lease.token)
+        assert clock.now == 0
+        clock.at = lambda: clock.now > 10 and lease.renew()
+        with pytest.raises(TerminalError, match="Another run is at work"):
+            Lease(store, clock.timing()).take()
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"not json"])
 def test_a_damaged_lease_is_taken(store, clock, content):
     store.put(LEASE, content)
