@@ -16,6 +16,24 @@ OF_KUBERNETES = {f"PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET
 PLACES = ["deploy", "docs", "flows", "tasks", "tests", "benchmarks", "prefect.yaml", "Dockerfile", "Makefile", "README.md"]
 
 
+def server_settings(**environment):
+    command = ["env", "-i", *(f"{name}={value}" for name, value in environment.items())]
+    return subprocess.run(
+        [*command, "/bin/sh", "-c", "set -a; . deploy/server.env; /usr/bin/env"], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_the_server_of_the_documentation_has_a_password_and_listens_to_its_host_unless_told_otherwise():
+    refused = server_settings()
+    assert refused.returncode != 0
+    assert "PREFECT_SERVER_API_AUTH_STRING: export it first, as admin:PASSWORD" in refused.stderr
+    login = 'admin:a $word "or" two'
+    found = dict(line.split("=", 1) for line in server_settings(PREFECT_SERVER_API_AUTH_STRING=login).stdout.splitlines())
+    assert (found["PREFECT_SERVER_API_AUTH_STRING"], found["PREFECT_SERVER_API_HOST"]) == (login, "127.0.0.1")
+    told = server_settings(PREFECT_SERVER_API_AUTH_STRING=login, PREFECT_SERVER_API_HOST="0.0.0.0")
+    assert "PREFECT_SERVER_API_HOST=0.0.0.0\n" in told.stdout
+
+
 def keys_of(config, place="PREFECT_LOGGING"):
     """Settings that override the logging configuration: the way to a value, in capitals."""
     for name, value in config.items():

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import httpx
 import numpy as np
 import psutil
 import pytest
@@ -278,6 +279,9 @@ def test_the_server_has_everything_that_is_written_down(environment, client, hom
     assert (recorder["batch_size"], recorder["read_batch_size"]) == (100, 100)
     assert (settings["events"]["retention_period"], settings["analytics_enabled"]) == ("P2D", False)
     assert len(client.read_automations_by_name(zombies.NAME)) == 1
+    with httpx.Client(base_url=environment["PREFECT_API_URL"]) as stranger:
+        assert stranger.get("/health").status_code == 200
+        assert stranger.post("/deployments/filter", json={}).status_code == 401, "other users of this machine"
 
 
 def test_a_flow_run_that_was_killed_is_marked_as_crashed(environment, client):
