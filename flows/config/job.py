@@ -41,17 +41,34 @@ def kind_of_place(value: Any) -> str:
     return str(value.get("type", "parquet") if isinstance(value, dict) else getattr(value, "type", "parquet"))
 
 
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """Has the JSON schema of a kind of place ask for the type, unless it is the default.
+
+    A Prefect server checks parameters by that schema, and refuses what two kinds would take.
+    """
+
+    name: str
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> Any:
+        schema = handler(core_schema)
+        if self.name != kind_of_place({}):
+            of_kind = handler.resolve_ref_schema(schema)
+            of_kind["required"] = sorted({"type", *of_kind.get("required", ())})
+        return schema
+
+
+def _one_of(specs: Mapping[str, type]) -> Any:
+    """A place of one of several kinds, told by its type."""
+    kinds = tuple(Annotated[spec, Tag(name), _Kind(name)] for name, spec in specs.items())
+    return Annotated[Union[kinds], Discriminator(kind_of_place)]  # noqa: UP007  (made of a registry)
+
+
 if TYPE_CHECKING:
     Source, Sink = SourceSpec, SinkSpec
 else:
-    Source = Annotated[
-        Union[tuple(Annotated[source.spec, Tag(name)] for name, source in SOURCES.items())],  # noqa: UP007  (made of a registry)
-        Discriminator(kind_of_place),
-    ]
-    Sink = Annotated[
-        Union[tuple(Annotated[sink.spec, Tag(name)] for name, sink in SINKS.items())],  # noqa: UP007  (made of a registry)
-        Discriminator(kind_of_place),
-    ]
+    Source = _one_of({name: source.spec for name, source in SOURCES.items()})
+    Sink = _one_of({name: sink.spec for name, sink in SINKS.items()})
 
 
 class Runtime(BaseModel):

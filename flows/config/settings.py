@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from emberharmony.errors import PlanError
 from emberharmony.messages import nearest, shown
 from emberharmony.report.markdown import table_row
-from flows.config.job import ApplyJob, Job, kind_of_place
+from flows.config.job import ApplyJob, Job
 
 _INTRO = """\
 # Settings of a job
@@ -104,7 +104,7 @@ def _sections() -> Iterator[_Section]:
 
 def _as_text(section: _Section) -> str:
     about = inspect.cleandoc(section.schema.get("description", "")).split("\n\nRaises\n")[0]
-    required = [*section.schema.get("required", ()), *(["type"] if section.kind not in ("", kind_of_place({})) else [])]
+    required = section.schema.get("required", ())
     rows = [_row(key, setting, is_required=key in required) for key, setting in section.schema["properties"].items()]
     return f"## {section.title}\n\n{about.replace('``', '`')}\n\n{_HEADER}{chr(10).join(rows)}\n"
 

@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 
+import jsonschema
 import pytest
+from prefect.utilities.callables import parameter_schema
 
 from emberharmony.errors import PlanError
-from flows.config.job import ApplyJob, load_job, parse_job
+from flows.config.job import ApplyJob, Job, load_job, parse_job
+from flows.extract import extract
 
 BASE = "source: {path: a.parquet}\nsink: {path: out}\n"
 
@@ -192,3 +195,30 @@ def test_the_home_folder_of_a_result(monkeypatch):
     assert parse_job({"source": {"path": "a"}, "sink": {"path": "~/out"}}).sink.path == "/home/someone/out"
     applied = {"source": {"path": "a"}, "sink": {"path": "~"}, "state": "~/out"}
     assert parse_job(applied, model=ApplyJob).state == "/home/someone/out"
+
+
+SINKS = [
+    {"path": "out"},
+    {"path": "out", "type": "parquet"},
+    {"path": "out", "type": "delta"},
+    {"path": "out", "type": "bigquery", "dataset": "my-project.b"},
+]
+SOURCES = [{"path": "a.parquet"}, {"path": ["a.parquet"], "type": "parquet"}, {"table": "my-project.b.c", "type": "bigquery"}]
+
+
+@pytest.mark.parametrize(
+    "places",
+    [*({"source": SOURCES[0], "sink": sink} for sink in SINKS), *({"source": source, "sink": SINKS[0]} for source in SOURCES)],
+    ids=str,
+)
+def test_a_server_takes_the_jobs_that_a_file_may_hold(places):
+    """A Prefect server checks a flow run's parameters by their JSON schema, where one kind has to fit, and no other."""
+    parse_job(places)
+    jsonschema.validate(places, Job.model_json_schema())
+    jsonschema.validate({"job": places}, parameter_schema(extract.fn).model_dump_for_openapi())
+
+
+@pytest.mark.parametrize("places", [{"source": SOURCES[0], "sink": {"path": "out", "dataset": "my-project.b"}}], ids=str)
+def test_a_server_refuses_a_place_of_another_type_than_it_says(places):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(places, Job.model_json_schema())

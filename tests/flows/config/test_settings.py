@@ -87,6 +87,7 @@ def test_one_section_can_be_asked_for():
         "source.connection, sink.connection",
         "source.connection.retry, sink.connection.retry",
         "sink (type: parquet)",
+        "sink (type: delta)",
         "sink (type: bigquery)",
     ]
     with pytest.raises(PlanError, match=r"no section 'window'\. Did you mean 'windows'\?"):
