@@ -90,7 +90,7 @@ def test_a_table_is_the_same_in_a_bucket(tmp_path, upload, order, files, group_r
         here.bytes_per_row,
         here.stored_bytes_per_row,
     )
-    assert 0 < there.in_flight_bytes <= ranged_file.READ_AHEAD_BYTES
+    assert 0 < there.in_flight_bytes <= ranged_file.MOST_BYTES
     assert bucket.is_sorted_within("t", 3) == local.is_sorted_within("t", 3)
     for chunk in [*chunks_of(local, 90), *cut_rows(local.row_groups(None), 110)]:
         time = "t" if chunk.times else None

@@ -61,6 +61,11 @@ class TableFile(Protocol):
         ...
 
     @property
+    def in_flight_bytes(self) -> int:
+        """Most bytes in memory while a worker reads, in addition to decoded rows."""
+        ...
+
+    @property
     def most_probes(self) -> int:
         """Most small reads of data that planning makes in a table of such files."""
         ...

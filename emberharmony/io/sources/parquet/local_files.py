@@ -41,6 +41,7 @@ class LocalFile:
     folders: tuple[str, ...] = ()
     parallel_reads: ClassVar[int] = 1
     read_ahead_bytes: ClassVar[int] = 0  # the system reads ahead, in memory of its own
+    in_flight_bytes: ClassVar[int] = 0
     most_probes: ClassVar[int] = 5_000  # takes a second or two
 
     @property

@@ -14,7 +14,7 @@ from emberharmony.io.sources.parquet.files import ByteRange, FileVersion
 from emberharmony.io.sources.parquet.folders import folders_of
 from emberharmony.io.sources.parquet.local_files import HIDDEN, MAGIC, changed, check_stars, has_wildcard, name_matches
 from emberharmony.io.sources.parquet.parallel import in_parallel
-from emberharmony.io.sources.parquet.ranged_file import READ_AHEAD_BYTES, Content, RangedFile
+from emberharmony.io.sources.parquet.ranged_file import MOST_BYTES, READ_AHEAD_BYTES, Content, RangedFile
 from emberharmony.io.store.address import BucketAddress, is_bucket
 from emberharmony.io.store.bucket import Bucket
 from emberharmony.io.store.clients import client_of
@@ -37,6 +37,7 @@ class ObjectFile:
     folders: tuple[str, ...] = ()
     parallel_reads: ClassVar[int] = 32
     read_ahead_bytes: ClassVar[int] = READ_AHEAD_BYTES
+    in_flight_bytes: ClassVar[int] = MOST_BYTES
     most_probes: ClassVar[int] = 512
 
     @property

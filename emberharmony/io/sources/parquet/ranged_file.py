@@ -19,6 +19,8 @@ GAP_BYTES = 2**18
 """Ranges that are no farther apart are read by one request."""
 PART_BYTES = 4 * 2**20
 """Larger ranges are read by several requests at the same time."""
+MOST_BYTES = READ_AHEAD_BYTES + PARALLEL_READS * PART_BYTES
+"""Most bytes in memory for a file: what is held, and the answers that are being copied there."""
 
 Content = bytes | memoryview
 Fetch = Callable[[ByteRange], Content]
@@ -114,13 +116,24 @@ class RangedFile(io.RawIOBase):
         self._held[number] = held
         return held
 
-    def _fetched(self, ranges: Sequence[ByteRange]) -> Iterator[_Held]:
-        """Yield the content of ranges; several requests wait for the server at the same time."""
-        parts = [part for whole in ranges for part in _parts(whole)]
-        contents = in_parallel(self._fetch, parts, min(PARALLEL_READS, len(parts)))
-        for whole in ranges:
-            pieces = [next(contents) for _ in _parts(whole)]
-            yield _Held(whole, memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces)))
+    def _fetched(self, ranges: Sequence[ByteRange]) -> list[_Held]:
+        """Return the content of ranges; several requests wait for the server at the same time."""
+        held = {whole: bytearray(whole.n_bytes) for whole in ranges if whole.n_bytes > PART_BYTES}
+        parts = [(whole, part) for whole in ranges for part in _parts(whole)]
+
+        def fetch(task: tuple[ByteRange, ByteRange]) -> Content:
+            whole, part = task
+            content = self._fetch(part)
+            if whole not in held:
+                return content
+            # Into its place at once: kept until all are there and then joined, they would take twice the memory.
+            held[whole][part.start - whole.start : part.stop - whole.start] = content
+            return b""
+
+        single = {}
+        for (whole, _), content in zip(parts, in_parallel(fetch, parts, min(PARALLEL_READS, len(parts))), strict=True):
+            single[whole] = content
+        return [_Held(whole, memoryview(held.get(whole, single.get(whole, b"")))) for whole in ranges]
 
 
 def coalesced(ranges: Iterable[ByteRange]) -> Iterator[ByteRange]:

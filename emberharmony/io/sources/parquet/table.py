@@ -149,7 +149,7 @@ class ParquetTable:
     def _in_flight_bytes(self) -> int:
         """Bytes of batches of vectors, and of what is read ahead, in addition to a chunk's rows."""
         vectors = 0 if self.vector_batch_rows is None else 3 * _VECTOR_BATCH_BYTES
-        ahead = max((file.read_ahead_bytes for file in self.listed), default=0)
+        ahead = max((file.in_flight_bytes for file in self.listed), default=0)
         widest = len(self.columns.schema)
         # Piece by piece, each column has a buffer of its own, however many they are.
         return vectors + min(

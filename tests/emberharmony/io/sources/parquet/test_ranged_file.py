@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from itertools import pairwise
 
 import pyarrow as pa
@@ -112,3 +113,20 @@ def test_parts_are_asked_for_at_the_same_time(monkeypatch):
     file = RangedFile(fetch, len(CONTENT), [ByteRange(0, 10_000)])
     assert bytes(file.read()) == CONTENT
     assert sorted(server.asked) == [ByteRange(i, i + 2_500) for i in range(0, 10_000, 2_500)]
+
+
+def test_what_is_held_is_in_memory_once(monkeypatch):
+    """A range that is read in parts is never there twice, apart from the parts that are being copied."""
+    content = bytes(16 * 2**20)
+    monkeypatch.setattr(module, "PART_BYTES", 2**20)
+    server = Server(content)
+    tracemalloc.start()
+    try:
+        file = RangedFile(server.fetch, len(content), [ByteRange(0, len(content))])
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(server.asked) == 16
+    assert held < 16.5 * 2**20
+    assert peak < (16 + 8 + 1.5) * 2**20
+    assert file.read(10) == content[:10]
