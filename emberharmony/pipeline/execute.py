@@ -75,10 +75,13 @@ def run_job(
     began, peak = time.perf_counter(), PeakMemory()
     callback = callback or current_callback()
     backend = _chosen_backend(job.backend)  # first: a backend that is not installed is an error
-    plan, state = plan_job(job)
+    # A result that is published already needs no copy of the table.
+    plan, state = plan_job(job, make=not _place_of(job).published.exists(MANIFEST))
     did_work = False
     manifest = _published(job, plan, overwrite=overwrite, verify=verify)
     if manifest is None:
+        if plan.table.copy is not None and not plan.table.copy.is_made:
+            plan, state = plan_job(job)
         place = _place_of(job)
         with place.lease():
             manifest = target_of(job, plan, overwrite=overwrite)  # an earlier run may just have ended
@@ -131,7 +134,7 @@ def is_published(job: Job, *, verify: bool = False) -> bool:
     """Whether exactly this result is published at its sink already."""
     if not _place_of(job).published.exists(MANIFEST):
         return False
-    return _published(job, plan_job(job).plan, overwrite=False, verify=verify) is not None
+    return _published(job, plan_job(job, make=False).plan, overwrite=False, verify=verify) is not None
 
 
 def _published(job: Job, plan: Plan, *, overwrite: bool, verify: bool) -> Manifest | None:
@@ -211,15 +214,15 @@ class PlannedJob(NamedTuple):
     state: FittedState | None
 
 
-def plan_job(job: Job) -> PlannedJob:
-    """Plan a job of any kind.
+def plan_job(job: Job, *, make: bool = True) -> PlannedJob:
+    """Plan a job of any kind; without `make`, no server makes a copy for it, and the plan can only be looked at.
 
     Raises
     ------
     EmberharmonyError
         If it cannot be done, or its result not be published.
     """
-    planned = _planned(job)
+    planned = _planned(job, make=make)
     plan = planned.plan
     sink, carried = open_sink(job.sink), plan.roles.carried if plan.spec.job.publishes_rows else ()
     sink.check_columns(plan.table.schema, carried)
@@ -228,13 +231,13 @@ def plan_job(job: Job) -> PlannedJob:
     return planned
 
 
-def _planned(job: Job) -> PlannedJob:
+def _planned(job: Job, *, make: bool) -> PlannedJob:
     _place_of(job).check_apart(open_source(job.source), state=job.state_address)
     state = read_state(job.state_address) if job.state_address else None
     spec = job.spec_for(state)
     if state is None:
         check_method(spec)  # before a query is materialised
-    spec = pinned(spec, (lambda schema: roles_in(state, schema)) if state else None)
+    spec = pinned(spec, (lambda schema: roles_in(state, schema)) if state else None, make=make)
     plan = _in_staged_chunks(
         job, lambda resources: plan_apply(state, spec, resources) if state else make_plan(spec, resources)
     )

@@ -107,7 +107,7 @@ class PipelineSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def pinned(spec: PipelineSpec, roles: Callable[[pa.Schema], ColumnRoles] | None = None) -> PipelineSpec:
+def pinned(spec: PipelineSpec, roles: Callable[[pa.Schema], ColumnRoles] | None = None, *, make: bool = True) -> PipelineSpec:
     """Return the spec with a source that all workers read at one moment, even if others change the table meanwhile.
 
     A server that can arrange the rows of many series does so, in a copy of the columns that the job reads.
@@ -118,6 +118,8 @@ def pinned(spec: PipelineSpec, roles: Callable[[pa.Schema], ColumnRoles] | None 
         The job.
     roles : callable, optional
         Returns the roles of a table's columns; by default those that a job which fits gives them.
+    make : bool
+        Whether the server is to make a copy that is not there; without it, the job can only be planned.
 
     Raises
     ------
@@ -140,7 +142,7 @@ def pinned(spec: PipelineSpec, roles: Callable[[pa.Schema], ColumnRoles] | None 
             found = roles(schema) if roles else assign_roles(schema, spec.columns, also=spec.split_keys)
             return {*found.to_read, *spec.split_keys}
 
-        return replace(spec, source=source.arrange(spec.columns.entities, time, needed))
+        return replace(spec, source=source.arrange(spec.columns.entities, time, needed, make=make))
     return replace(spec, source=source.pin(time)) if isinstance(source, Pinned) else spec
 
 

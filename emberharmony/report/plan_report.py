@@ -61,7 +61,7 @@ def plan_report(job: Job) -> PlanReport:
     EmberharmonyError
         If the job cannot run.
     """
-    plan, _ = plan_job(job)
+    plan, _ = plan_job(job, make=False)
     open_sink(job.sink).check()
     return PlanReport(tuple(_lines(job, plan)), tuple(_columns(plan)))
 
@@ -81,8 +81,9 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
     copy = plan.table.copy
     if copy is not None:
         until = f" until {copy.expires:%Y-%m-%d %H:%M %Z}" if copy.expires else ""
-        cost = f"{size_text(copy.scanned_bytes)} scanned to make it, {size_text(copy.stored_bytes)} stored{until}"
-        yield "copy", f"{copy.name}: {cost}"
+        stored = f"{'' if copy.is_made else 'about '}{size_text(copy.stored_bytes)} stored{until}"
+        made = "scanned to make it" if copy.is_made else "scanned when the run makes it"
+        yield "copy", f"{copy.name}: {size_text(copy.scanned_bytes)} {made}, {stored}"
     if plan.inputs:
         pieces = "piece" if len(plan.inputs) == 1 else "pieces"
         into = f"{len(plan.inputs):,} {pieces} of the table into {len(plan.chunks):,} chunks"

@@ -33,6 +33,7 @@ class TableCopy:
     stored_bytes: int
     expires: dt.datetime | None
     is_arranged: bool = False  # whether its rows are in the order of a job of many series
+    is_made: bool = True  # whether it is there
 
 
 @dataclass(frozen=True)
@@ -279,8 +280,15 @@ class ArrangedByServer(TiesOrdered, Protocol):
         """Whether rows are read from such a copy."""
         ...
 
-    def arrange(self, entity: Sequence[str], time: str | None, needed: Callable[[pa.Schema], Collection[str]]) -> SourceSpec:
-        """Make the copy, unless it is there, and return the settings that read it.
+    def arrange(
+        self,
+        entity: Sequence[str],
+        time: str | None,
+        needed: Callable[[pa.Schema], Collection[str]],
+        *,
+        make: bool = True,
+    ) -> SourceSpec:
+        """Return the settings that read the copy, after making it unless it is there.
 
         Parameters
         ----------
@@ -290,6 +298,8 @@ class ArrangedByServer(TiesOrdered, Protocol):
             Column that orders the rows of an entity.
         needed : callable
             Returns the columns of the table that the copy has to hold, given its schema.
+        make : bool
+            Whether to make a copy that is not there. Without it, a job can be planned on these settings, and no row be read.
 
         Raises
         ------

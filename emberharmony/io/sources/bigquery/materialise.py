@@ -21,6 +21,7 @@ from emberharmony.io.bigquery.parameters import Value
 from emberharmony.io.bigquery.queries import rest_retry, run_query, table_of
 from emberharmony.io.sources.base import KEY_BITS
 from emberharmony.io.sources.bigquery.keys import KEY_TYPES
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 
 _LOGGER = logging.getLogger(__name__)
 _LARGE_TABLE_BYTES: Final = 10**10
@@ -86,12 +87,48 @@ def with_keys(
     return f"SELECT *, {', '.join(keys)}\nFROM (SELECT {names} FROM {rows}{condition}) AS _eh_row"
 
 
+def checked_dataset(spec: BigQuerySourceSpec, table: str, *, has_keys: bool) -> str:
+    """Return the dataset for a copy of a table, a view or query, or of rows with keys.
+
+    Raises
+    ------
+    PlanError
+        If the settings do not allow the copy.
+    """
+    if spec.snapshot_time is not None and not has_keys:
+        # The copy is made now; it did not exist at an earlier time.
+        raise PlanError(
+            f"{table} is a view: give it as `query`, with FOR SYSTEM_TIME AS OF behind the tables that it reads, "
+            f"instead of `source.snapshot_time`."
+        )
+    if spec.temporary_dataset is None and has_keys:
+        raise PlanError(
+            f"{no_order(table)} Without an order, set `source.temporary_dataset` to a dataset in the same location, "
+            f"in which this job may make a copy of the rows with a hash of each."
+        )
+    if spec.temporary_dataset is None:
+        raise PlanError(
+            "Views and queries are materialised before they are read, since every chunk would run them again: set "
+            "`source.temporary_dataset` to a dataset in the same location that this job may create tables in."
+        )
+    return spec.temporary_dataset
+
+
+def no_order(table: str) -> str:
+    """Return what is said of a table whose rows nothing orders."""
+    return (
+        f"Rows of {table} have no order of their own: set `columns.time` to the column that orders them, or `source.key` to a "
+        f"column of whole numbers or times."
+    )
+
+
 class Copy(NamedTuple):
     """A table that holds the rows of a query."""
 
     name: TableName
     scanned_bytes: int
     """Bytes that the query reads, as a dry run counts them."""
+    is_made: bool = True
 
 
 def schema_of(clients: Clients, sql: str, parameters: Mapping[str, Value]) -> list[Any]:
@@ -108,8 +145,9 @@ def materialised(
     into: tuple[str, str],
     hours: float,
     cluster_by: Sequence[str] = (),
+    make: bool = True,
 ) -> Copy:
-    """Return a table that holds the query's rows; create it unless it exists.
+    """Return a table that holds the query's rows; create it unless it exists, or only return its name.
 
     Its name is a hash of the query and of the state of the tables that it reads, so a run that is started again finds the
     copy, and a run after a change makes another one. Other inputs of the query (``CURRENT_DATE()``) do not count as a change.
@@ -132,7 +170,9 @@ def materialised(
         _keep(clients, found, hours)
         return copy
     _check_bytes(clients, copy)
-    _LOGGER.info("Copying rows into %s: the query scans %d bytes; the copy expires in %g hours.", *copy, hours)
+    if not make:
+        return copy._replace(is_made=False)
+    _LOGGER.info("Copying rows into %s: %d bytes are scanned; the copy expires in %g hours.", *copy[:2], hours)
     run_query(
         clients,
         f"CREATE TABLE IF NOT EXISTS {copy.name.sql}\n{cluster}"

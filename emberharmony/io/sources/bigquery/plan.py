@@ -64,8 +64,16 @@ class BigQueryPlanning:
 
     def times_between(self, time: str, start: int, stop: int) -> IntArray:
         """Return all times in ``[start, stop)``."""
-        found = read_where(self._table, [time], self._table.key(time).between(start, stop))[time]
-        return ticks(found)[0]
+        table, inside = self._table, self._table.key(time).between(start, stop)
+        if table.is_made:
+            return ticks(read_where(table, [time], inside)[time])[0]
+        found = query_table(
+            table.clients,
+            f"SELECT {table.key(time).ticks_sql} AS _eh_tick\nFROM {table.sql}\nWHERE {table.condition(inside)}",
+            doing=f"Reading the times of {table.name}",
+        )
+        times: IntArray = found["_eh_tick"].to_numpy()
+        return times
 
     # ---- of a copy that is arranged by series, see `ArrangedByServer` --------------------------------------------------
 

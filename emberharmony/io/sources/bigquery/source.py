@@ -17,6 +17,7 @@ from emberharmony.io.bigquery.schema import bigquery_type
 from emberharmony.io.sources.base import ColumnFigures, TableInfo
 from emberharmony.io.sources.bigquery.materialise import ROW_HASH, Series
 from emberharmony.io.sources.bigquery.plan import BigQueryPlanning
+from emberharmony.io.sources.bigquery.planned_copy import PlannedCopy
 from emberharmony.io.sources.bigquery.profile import ProfileSpec, profile_table
 from emberharmony.io.sources.bigquery.read import read_chunk
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
@@ -29,7 +30,8 @@ class BigQuerySource(BigQueryPlanning):
     """A table, view or query, read at one snapshot time; see `BigQueryTable` for the parameters."""
 
     def __init__(self, spec: BigQuerySourceSpec, clients: Clients | None = None, *, by: str | None = None) -> None:
-        super().__init__(BigQueryTable(spec, clients, by=by))
+        is_planned = spec.pin is not None and spec.pin.query is not None
+        super().__init__(PlannedCopy(spec, clients) if is_planned else BigQueryTable(spec, clients, by=by))
 
     def pin(self, time: str | None) -> BigQuerySourceSpec:
         """Return the spec with the table and the time of the snapshot, for every worker to read the same rows.
@@ -46,12 +48,21 @@ class BigQuerySource(BigQueryPlanning):
         return self._table.spec.temporary_dataset is not None
 
     def arrange(
-        self, entity: Sequence[str], time: str | None, needed: Callable[[pa.Schema], Collection[str]]
+        self,
+        entity: Sequence[str],
+        time: str | None,
+        needed: Callable[[pa.Schema], Collection[str]],
+        *,
+        make: bool = True,
     ) -> BigQuerySourceSpec:
-        """Copy the needed columns, clustered by a hash of the entity and by time, unless the copy is there; pin it."""
+        """Copy the needed columns, clustered by a hash of the entity and by time, unless the copy is there; pin it.
+
+        The copy of a query with parameters is always made: planning would have to pass them on.
+        """
         spec = self._table.spec
+        make = make or bool(spec.parameters)
         series = Series(tuple(entity), time or spec.key or ROW_HASH, needed)
-        return replace(spec, pin=BigQueryTable(spec, self._table.clients, series=series).pin())
+        return replace(spec, pin=BigQueryTable(spec, self._table.clients, series=series, make=make).pin())
 
     def describe(self) -> TableInfo:
         """Return the table's description, see `BigQueryTable.describe`."""

@@ -27,6 +27,7 @@ class Pin:
     then: str | None = None  # column that orders the rows of an entity
     scanned_bytes: int | None = None  # by the query that makes the copy
     schema: str | None = None  # of the table, if the copy has fewer columns
+    query: str | None = None  # that will make the copy, while it is not there
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class BigQuerySourceSpec(Section):
     temporary_dataset: str | None = None
     """Dataset for copies that expire: of views, of queries, of tables without time and key, and of tables of many series."""
     temporary_hours: float = 24.0
-    """How long a copy is kept after a run has last been planned, from 0.1 to 720."""
+    """How long a copy is kept after a run has last begun on it, from 0.1 to 720."""
     pin: Pin | None = None
     """Set by the plan, not by you."""
     profile: Literal["stream", "query"] = "stream"

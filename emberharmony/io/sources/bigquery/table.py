@@ -25,7 +25,9 @@ from emberharmony.io.sources.bigquery.materialise import (
     ROW_HASH,
     Copy,
     Series,
+    checked_dataset,
     materialised,
+    no_order,
     schema_of,
     statement,
     with_keys,
@@ -48,7 +50,12 @@ class BigQueryTable:
         Column that the job orders the rows by, or `ROW_HASH` if it has none. A copy of a view or query is clustered by it.
     series : Series, optional
         The series that the rows form: they are read from a copy that is arranged by them.
+    make : bool
+        Whether to make a copy that is not there, rather than pin the query that will make it.
     """
+
+    is_made = True
+    """Whether its rows can be read."""
 
     def __init__(
         self,
@@ -57,11 +64,13 @@ class BigQueryTable:
         *,
         by: str | None = None,
         series: Series | None = None,
+        make: bool = True,
     ) -> None:
         self.spec = spec
         self.clients = clients or shared_clients(spec.connection)
         self.series = Series(spec.pin.entity, spec.pin.then) if spec.pin and spec.pin.then else series
         self._by = spec.pin.key if spec.pin else ENTITY_KEY if series else by
+        self._make = make
         self._range = ""
 
     def pin(self) -> Pin:
@@ -71,7 +80,8 @@ class BigQueryTable:
             pin = replace(pin, scanned_bytes=self._copy.scanned_bytes)
         if self.series is None:
             return pin
-        return replace(pin, entity=self.series.entity, then=self.series.then, schema=schema_text(self._fields))
+        series, query = self.series, None if self._copy.is_made else self._sql
+        return replace(pin, entity=series.entity, then=series.then, schema=schema_text(self._fields), query=query)
 
     def between(self, column: str, start: int, stop: int) -> BigQueryTable:
         """Return the table of only those rows whose value of `column` lies in ``[start, stop)``."""
@@ -86,18 +96,23 @@ class BigQueryTable:
             self.schema,
             n_rows,
             self._identity(n_rows),
-            bytes_per_row(self.schema, self.metadata),
+            self.row_bytes,
             always_read=tuple(name for name in self.order_columns if name in self.schema.names),
             in_flight_bytes=self.spec.read.in_flight_bytes,
             name=f"{self.name}, where {self.spec.where}," if self.spec.where else self.name,
             unreadable=self._clashes,
-            copy=self._described_copy,
+            copy=self.described_copy,
         )
+
+    @property
+    def row_bytes(self) -> dict[str, float]:
+        """Decoded bytes of a value of each column."""
+        return bytes_per_row(self.schema, self.metadata)
 
     # ---- where it lies, and which snapshot is read -------------------------------------------------------------------
 
     @cached_property
-    def _given(self) -> TableName | None:
+    def given(self) -> TableName | None:
         spec = self.spec
         return TableName.parse(spec.table, project=self.clients.project) if spec.table else None
 
@@ -113,15 +128,15 @@ class BigQueryTable:
     @cached_property
     def is_copy(self) -> bool:
         """Whether rows are read from a copy that this job makes: of a view, a query, rows without an order, or series."""
-        if self._has_keys or self._given is None:
+        if self._has_keys or self.given is None:
             return True
-        return table_of(self.clients, self._given).table_type not in ("TABLE", "SNAPSHOT", "CLONE")
+        return table_of(self.clients, self.given).table_type not in ("TABLE", "SNAPSHOT", "CLONE")
 
     @property
     def _sql(self) -> str:
         spec = self.spec
         if not self._has_keys:
-            return spec.query or f"SELECT * FROM {self._given.sql if self._given else ''}"
+            return spec.query or f"SELECT * FROM {self.given.sql if self.given else ''}"
         if self.series is None:
             columns = dict.fromkeys([*spec.columns, *spec.order_by]) if spec.columns else ()
             return with_keys(self._rows, tuple(columns), spec.where)
@@ -132,7 +147,7 @@ class BigQueryTable:
     def _rows(self) -> str:
         """What stands behind FROM where rows are copied with keys."""
         spec = self.spec
-        rows = f"({statement(spec.query)}\n)" if spec.query else self._given.sql if self._given else ""
+        rows = f"({statement(spec.query)}\n)" if spec.query else self.given.sql if self.given else ""
         return rows + (f" FOR SYSTEM_TIME AS OF {_literal(spec.snapshot_time)}" if spec.snapshot_time else "")
 
     @property
@@ -155,38 +170,25 @@ class BigQueryTable:
         """
         if self.spec.pin is not None:
             return TableName.parse(self.spec.pin.table)
-        return self._given if not self.is_copy and self._given is not None else self._copy.name
+        return self.given if not self.is_copy and self.given is not None else self._copy.name
 
     @cached_property
     def _copy(self) -> Copy:
         spec = self.spec
-        if spec.snapshot_time is not None and not self._has_keys:
-            # The copy is made now; it did not exist at an earlier time.
-            raise PlanError(
-                f"{self.name} is a view: give it as `query`, with FOR SYSTEM_TIME AS OF behind the tables that it reads, "
-                f"instead of `source.snapshot_time`."
-            )
-        if spec.temporary_dataset is None and self._has_keys:
-            raise PlanError(
-                f"{_no_order(self.name)} Without an order, set `source.temporary_dataset` to a dataset in the same location, "
-                f"in which this job may make a copy of the rows with a hash of each."
-            )
-        if spec.temporary_dataset is None:
-            raise PlanError(
-                "Views and queries are materialised before they are read, since every chunk would run them again: set "
-                "`source.temporary_dataset` to a dataset in the same location that this job may create tables in."
-            )
+        dataset = checked_dataset(spec, self.name, has_keys=self._has_keys)
         return materialised(
             self.clients,
             self._sql,
             checked_parameters(spec.parameters),
-            into=parse_dataset(spec.temporary_dataset, project=self.clients.project),
+            into=parse_dataset(dataset, project=self.clients.project),
             hours=spec.temporary_hours,
             cluster_by=list(filter(None, [self._by, self.series.then if self.series else None])),
+            make=self._make,
         )
 
     @property
-    def _described_copy(self) -> TableCopy | None:
+    def described_copy(self) -> TableCopy | None:
+        """The copy that rows are read from, once it is pinned."""
         pin, table = self.spec.pin, self.metadata
         if pin is None or pin.scanned_bytes is None:
             return None
@@ -195,7 +197,7 @@ class BigQueryTable:
     @property
     def name(self) -> str:
         """The table's name in messages."""
-        return str(self._given or "The query")
+        return str(self.given or "The query")
 
     @cached_property
     def metadata(self) -> Any:
@@ -234,11 +236,11 @@ class BigQueryTable:
 
     @cached_property
     def _content(self) -> str:
-        spec, table = self.spec, self.metadata
-        if spec.pin is not None:
-            return spec.pin.content
+        if self.spec.pin is not None:
+            return self.spec.pin.content
         if self.is_copy:
             return self.table.table  # its name is a hash of the query and of the content of the tables that it reads
+        spec, table = self.spec, self.metadata
         changed = table.modified.isoformat() if table.modified else "at some time"
         late = table.modified is not None and table.modified >= self.snapshot
         if spec.snapshot_time is not None or table.streaming_buffer is not None or late:
@@ -251,7 +253,7 @@ class BigQueryTable:
         spec = self.spec
         return {
             "type": "bigquery",
-            "source": spec.query or str(self._given),
+            "source": spec.query or str(self.given),
             "parameters": dict(spec.parameters),
             "content": self._content,
             "where": spec.where,
@@ -288,7 +290,7 @@ class BigQueryTable:
         """
         key = self._by if self._has_keys else self.spec.key
         if key is None:
-            raise PlanError(_no_order(self.name))
+            raise PlanError(no_order(self.name))
         return key
 
     def second_order(self, by: str) -> RowOrder | None:
@@ -381,13 +383,6 @@ class BigQueryTable:
 
 def _is_wanted(column: pa.Field, wanted: Container[str] | None) -> bool:
     return wanted is None or any(name in wanted for name in (column.name, *outer_names(path_of(column))))
-
-
-def _no_order(table: str) -> str:
-    return (
-        f"Rows of {table} have no order of their own: set `columns.time` to the column that orders them, or `source.key` to a "
-        f"column of whole numbers or times."
-    )
 
 
 def _literal(time: dt.datetime) -> str:
