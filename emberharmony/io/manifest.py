@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from emberharmony.errors import DataError
-from emberharmony.io.store.address import child_address
 from emberharmony.io.store.base import FileRecord, Store
 
 MANIFEST = "manifest.json"
@@ -172,8 +171,9 @@ def check_features(manifest: Manifest, address: str) -> None:
     if not manifest.holds_rows:
         raise DataError(f"{address} holds no features: the job only fitted.")
     if manifest.registered:
-        table = child_address(address, "features")
-        raise DataError(f'{address} holds its rows in Delta tables: read them there, as in deltalake.DeltaTable("{table}").')
+        raise DataError(
+            f"{address} holds no files of features and windows: its rows are in the tables that {PUBLISHED_TO} names."
+        )
 
 
 def check_windows(manifest: Manifest, address: str) -> None:

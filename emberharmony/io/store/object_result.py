@@ -146,7 +146,17 @@ class ObjectResult:
         self._refuse_foreign(self.published)
 
     def check_staged(self, run: Store, manifest: Manifest) -> None:
-        """Compare the sizes of a run's files with those in its manifest; their names hold their hashes."""
+        """Compare the sizes of a run's files with those in its manifest; their names hold their hashes.
+
+        A run that cannot be committed any more is refused, before a sink publishes its rows elsewhere.
+        """
+        found, root = self._store.read_with_etag(MANIFEST), f"{VERSIONS}/{_name_of(run)}"
+        if found is None or root_of(found[0]) != root:
+            note = run.read_json(RUN)
+            if note["lease"] is not None:
+                check_held(self._store, note["lease"])
+            if (found[1] if found else None) != note["replaces"]:
+                raise self._too_late()
         sizes = self._versions.sizes(_name_of(run))
         damaged = [file for file in manifest.files if sizes.get(file.kept_as) != file.n_bytes]
         if damaged:
@@ -169,10 +179,7 @@ class ObjectResult:
                     self._versions.abandon(other)
             numbered = replace(manifest, root=root, serial=serial_of(current) + 1)
             if not self._written(as_json(numbered.to_json()), note["replaces"]):
-                raise TerminalError(
-                    f"Another run has published to {self.address} since this one began; nothing was published by this run. "
-                    f"Run the same command again."
-                )
+                raise self._too_late()
         self._versions.note_published(as_json({"root": root}))
 
     def tidy(self, *, fingerprint: str = "") -> None:
@@ -268,6 +275,12 @@ class ObjectResult:
                 f"{self.address} holds files that no run of emberharmony published there: {MANIFEST}. They are never "
                 f"replaced. Move them away, or choose another `sink.path`."
             )
+
+    def _too_late(self) -> TerminalError:
+        return TerminalError(
+            f"Another run has published to {self.address} since this one began; nothing was published by this run. Run the "
+            f"same command again."
+        )
 
     def _written(self, content: bytes, replaces: str | None) -> bool:
         """Write the manifest, if it is in the state that was seen when the run was staged."""

@@ -89,6 +89,8 @@ class Result(Protocol):
 
         Raises
         ------
+        TerminalError
+            If another run has published here since this one was staged.
         DamagedError
             If files are missing or were changed. The old result is in place, and the run is open again.
         """

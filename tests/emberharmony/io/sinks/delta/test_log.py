@@ -116,6 +116,25 @@ def test_a_commit_of_others_in_between_is_taken_into_account(log, monkeypatch, m
     assert rows(log) == [("train", n) for n in ((1, 2, 3, 4) if mode == "append" else (3,))]
 
 
+def test_a_reader_sees_one_whole_run_during_30_replacements(log):
+    runs = [replacing(log, f"run{i}", rows=[i, i, i]) for i in range(31)]
+    log.commit(runs[0])
+    seen, ended = [], threading.Event()
+
+    def read():
+        while not ended.is_set():
+            seen.append(DeltaTable(log.address).to_pyarrow_table()["x"].to_pylist())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for one in runs[1:]:
+        log.commit(one)
+    ended.set()
+    reader.join()
+    assert all(len(found) == 3 and len(set(found)) == 1 for found in seen)
+    assert len({found[0] for found in seen}) > 2
+
+
 def test_tables_are_made_once_by_writers_at_the_same_moment(log):
     changes = [change(log, f"run{i}", rows=[i]) for i in range(6)]
     threads = [threading.Thread(target=log.commit, args=(one,)) for one in changes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import duckdb
@@ -140,14 +141,15 @@ def test_a_published_job_has_nothing_to_do_until_its_tables_are_gone(published, 
 
 
 def test_readers_of_files_are_sent_to_the_tables(published):
-    there = r"in Delta tables: .*DeltaTable\(\".*/delta/features\"\)"
+    there, result = r"its rows are in the tables that state/bigquery\.json names", open_result(published[1])
     with pytest.raises(DataError, match=there):
         WindowLoader(published[1], split="train", stride=1)
     with pytest.raises(DataError, match=there):
-        open_result(published[1]).windows(stride=1)
+        result.windows(stride=1)
     with pytest.raises(DataError, match=there):
-        open_result(published[1]).features()
-    assert open_result(published[1]).state.fingerprint == published[2].manifest.fingerprint
+        result.features()
+    assert result.state.fingerprint == published[2].manifest.fingerprint
+    assert sorted(json.loads((published[1] / "state/bigquery.json").read_text())) == sorted(TABLES)
 
 
 def test_a_job_that_only_fits_makes_no_table(source, tmp_path):
