@@ -5,11 +5,18 @@ from __future__ import annotations
 import pytest
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.settings import PREFECT_RESULTS_PERSIST_BY_DEFAULT, temporary_settings
 from prefect.states import Failed
 
 from emberharmony.errors import DataError, TerminalError, TransientError
 from emberharmony.pipeline.retry import RETRY_DELAYS_S
+from flows.apply import apply
+from flows.extract import extract
+from flows.fit import fit
+from flows.plan import plan
+from flows.shard import shard
 from tasks.options import STAGE, STEP, is_transient
+from tasks.stages import TASKS, WATCHED
 
 ERRORS = [TransientError("away"), TerminalError("no"), DataError("no"), OSError("no")]
 
@@ -26,3 +33,12 @@ def test_stages_are_retried_like_those_of_the_local_engine():
     for made in (stage, step):
         assert made.cache_policy == NO_CACHE
         assert made.persist_result is False
+
+
+@pytest.mark.parametrize(
+    "work", [extract, fit, apply, plan, shard, *TASKS.values(), *vars(WATCHED).values()], ids=lambda work: work.name
+)
+def test_no_result_is_kept_on_the_disk_of_a_worker(work):
+    """Other hosts could not read it. The setting of a worker's own profile makes no difference."""
+    with temporary_settings({PREFECT_RESULTS_PERSIST_BY_DEFAULT: True}):
+        assert work.persist_result is False
