@@ -18,7 +18,7 @@ SCRATCH ?= $(shell test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'NR == 2 {
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help deploy-local venv demo test lint types contracts pytest emulator format bench clean
+.PHONY: help deploy-local venv demo test lint types contracts pytest emulator azurite format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,13 +48,23 @@ venv: $(VENV)/.core ## create .venv with the core, for `emberharmony run ...`
 emulator: ## install the BigQuery emulator of the integration tests, in a separate environment
 	@python3 tests/integration/emulator/server.py setup
 
+# The Azure server of the tests of stores is a package of npm.
+AZURITE := tests/servers/azurite
+$(AZURITE)/node_modules/.package-lock.json: $(AZURITE)/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is not installed: install Node.js, which the tests' Azure server runs on"; exit 1; }
+	@echo "Installing Azurite, the Azure server of the tests (a minute)"
+	@npm ci --prefix $(AZURITE) --no-audit --no-fund --silent
+	@touch $@
+
+azurite: $(AZURITE)/node_modules/.package-lock.json ## install the Azure server of the tests
+
 # ---- targets -------------------------------------------------------------------------------------------------------------
 
 demo: $(VENV)/.core ## run the 2013 New York flights, from the raw table to features, windows and PCA
 	@env -u OMP_NUM_THREADS $(BIN)/emberharmony demo
 
 # Types and contracts are checked beside the tests, which often wait; what they say follows at the end.
-test: $(VENV)/.test emulator lint ## run everything that CI checks
+test: $(VENV)/.test emulator azurite lint ## run everything that CI checks
 	@said=$$(mktemp); trap 'rm -f "$$said"' EXIT INT TERM; \
 	$(MAKE) --no-print-directory types contracts >"$$said" 2>&1 & checks=$$!; \
 	$(MAKE) --no-print-directory pytest; tests=$$?; \
@@ -70,7 +80,7 @@ types: $(VENV)/.test ## run mypy --strict on the library
 contracts: $(VENV)/.test ## check the direction of imports
 	$(BIN)/lint-imports
 
-pytest: $(VENV)/.test emulator ## run doctests and tests
+pytest: $(VENV)/.test emulator azurite ## run doctests and tests
 	@scratch=$$(mktemp -d "$(SCRATCH)/emberharmony-XXXXXX"); chmod 755 "$$scratch"; trap 'rm -rf "$$scratch"' EXIT INT TERM; \
 	TMPDIR="$$scratch" $(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup --durations 25
 
@@ -87,5 +97,5 @@ deploy-local: $(VENV)/.test ## start a Prefect server, pools and workers on this
 	env -u OMP_NUM_THREADS $(BIN)/python -m deploy.local
 
 clean: ## remove environments and caches, but keep data/ with its results
-	rm -rf $(VENV) .venv-emulator build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-emulator $(AZURITE)/node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -102,6 +102,26 @@ def s3(s3_endpoint: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def azure_endpoint() -> Iterator[str]:
+    """Address of one Azure Blob server for all tests; the process has its credentials."""
+    from tests.servers.azure import CREDENTIALS, azure_server
+
+    with azure_server() as server, pytest.MonkeyPatch.context() as patched:
+        for name, value in CREDENTIALS.items():
+            patched.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def azure(azure_endpoint: str) -> Iterator[str]:
+    """Address of a new container on the Azure server, such as ``az://name?endpoint=...``."""
+    from tests.servers.azure import azure_container
+
+    with azure_container(azure_endpoint) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
 def prefect_api() -> Iterator[str]:
     """Address of one Prefect server for all tests that do not need a server of their own."""
     from flows.prefect.settings import prefect_home

@@ -15,6 +15,7 @@ from flows.config.job import parse_job
 from flows.run import run as run_here
 from tests.faults.victims import contents, contents_by_snapshot, run, small_job
 from tests.servers.proxy import BUSY, CUT, EXPIRED, LOST, PASS, SLOW, proxy
+from tests.stores import BUCKETS
 
 pytestmark = pytest.mark.xdist_group("stores")
 
@@ -43,6 +44,13 @@ def in_bucket(folder, address, prefix):
 
 def published(job):
     return contents_by_snapshot(result_at(job["sink"]["path"]).snapshot())
+
+
+@pytest.mark.parametrize("cloud", BUCKETS[1:])
+def test_every_cloud_holds_the_same(folder, expected, cloud, request):
+    job = in_bucket(folder, request.getfixturevalue(cloud), "out")
+    run_here(parse_job(job))
+    assert published(job) == expected
 
 
 def test_killed_at_any_change_of_the_bucket(folder, expected, s3):
