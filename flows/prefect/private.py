@@ -10,6 +10,7 @@ import queue
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -71,11 +72,11 @@ def settings_sent_whole() -> AbstractContextManager[Any]:
     from prefect.context import SettingsContext, get_settings_context
 
     current = get_settings_context()
-    profile = current.serialize()["profile"]
+    profile = cache(lambda: current.serialize()["profile"])  # not needed where all tasks run in this process
 
     class Whole(SettingsContext):
         def serialize(self, include_secrets: bool = True) -> dict[str, Any]:
-            return {"profile": profile, "settings": self.settings}
+            return {"profile": profile(), "settings": self.settings}
 
     return Whole(profile=current.profile, settings=current.settings)
 
