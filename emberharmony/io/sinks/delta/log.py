@@ -83,7 +83,7 @@ class DeltaLog:
         TransientError, TerminalError
             If it cannot be read.
         """
-        library = _library()
+        library = deltalake_library()
         with _translated(self.address):
             try:
                 table: DeltaTable = library.DeltaTable(self.url, storage_options=self.options)
@@ -126,7 +126,7 @@ class DeltaLog:
 
     def _try(self, table: DeltaTable | None, change: Change) -> bool:
         """Commit a change as the next version of the table as it is known; returns False if another writer was faster."""
-        library = _library()
+        library = deltalake_library()
         properties = library.CommitProperties(
             custom_metadata={"userMetadata": f"emberharmony run {change.run_id}", "emberharmony.run": change.run_id},
             max_commit_retries=0,  # for the conflict rules would let some changes of others pass
@@ -251,8 +251,14 @@ def types_of(schema: Schema) -> dict[str, str]:
     return {column.name: column.type.to_json().strip('"') for column in schema.fields}
 
 
-def _library() -> Any:
-    """Import deltalake, or say how to install it."""
+def deltalake_library() -> Any:
+    """Import deltalake, or say how to install it.
+
+    Raises
+    ------
+    MissingLibraryError
+        If it cannot be imported.
+    """
     try:
         import deltalake
         import deltalake.exceptions
@@ -268,7 +274,7 @@ def _library() -> Any:
 @contextmanager
 def _translated(address: str) -> Iterator[None]:
     """Translate errors of deltalake; its errors of storage are OSErrors, and it has retried what may pass."""
-    exceptions = _library().exceptions
+    exceptions = deltalake_library().exceptions
     try:
         yield
     except exceptions.TableNotFoundError:

@@ -16,7 +16,7 @@ from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.manifest import PUBLISHED_TO, Manifest
 from emberharmony.io.sinks.base import check_registered, fitted_outputs
 from emberharmony.io.sinks.delta.columns import stored, stored_type, why_not_stored
-from emberharmony.io.sinks.delta.log import Change, DeltaLog, check_columns, check_fit, types_of
+from emberharmony.io.sinks.delta.log import Change, DeltaLog, check_columns, check_fit, deltalake_library, types_of
 from emberharmony.io.sinks.delta.parts import TablePart, read_parts
 from emberharmony.io.sinks.delta.places import KEPT, Places, is_own, table_of_windows
 from emberharmony.io.sinks.delta.spec import SPLIT, DeltaSinkSpec
@@ -50,7 +50,8 @@ class DeltaSink:
         return KEPT
 
     def check_credentials(self) -> None:
-        """Do nothing: the store of the result finds out whether it can be reached."""
+        """Refuse a job if deltalake is not installed; the store of the result finds out whether it can be reached."""
+        deltalake_library()
 
     def check_columns(self, schema: pa.Schema, carried: Sequence[str]) -> None:
         """Refuse carried columns that Delta has no type for, or that the table's other rows do not have.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import duckdb
 import polars as pl
@@ -12,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from emberharmony.errors import DataError, PlanError, TerminalError
+from emberharmony.errors import DataError, MissingLibraryError, PlanError, TerminalError
 from emberharmony.io.manifest import read_manifest
 from emberharmony.io.sinks.delta.log import DeltaLog
 from emberharmony.io.store.local import LocalStore
 from emberharmony.loader import WindowLoader
-from emberharmony.pipeline.execute import plan_job, run_job
+from emberharmony.pipeline.execute import check_credentials, plan_job, run_job
 from emberharmony.pipeline.job import Job as AnyJob
 from emberharmony.published.published_result import open_result
 from flows.config.job import ApplyJob, FitJob, parse_job
@@ -97,8 +98,9 @@ def test_polars_and_duckdb_read_what_deltalake_reads(published, name):
     by_polars = pl.scan_delta(str(table)).filter(pl.col("split") == "test").collect().sort(key)
     test = expected.filter(pa.compute.equal(expected["split"], "test"))
     assert by_polars.to_arrow().cast(test.schema).equals(test)
-    by_duckdb = duckdb.from_arrow(DeltaTable(table).to_pyarrow_dataset()).order(key)
-    assert by_duckdb.to_arrow_table().cast(expected.schema).equals(expected)
+    with duckdb.connect() as db:
+        by_duckdb = db.from_arrow(DeltaTable(table).to_pyarrow_dataset()).order(key).to_arrow_table()
+    assert by_duckdb.cast(expected.schema).equals(expected)
 
 
 def test_parts_are_registered_without_being_written_again(published):
@@ -156,6 +158,12 @@ def test_a_job_that_only_fits_makes_no_table(source, tmp_path):
     fields = job_of(source, tmp_path / "out").model_dump(mode="json")
     run(parse_job(fields, model=FitJob))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "state"]
+
+
+def test_without_the_library_a_job_is_refused_before_anything_starts(source, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "deltalake", None)
+    with pytest.raises(MissingLibraryError, match=r"pip install 'emberharmony\[delta\]'"):
+        check_credentials(job_of(source, tmp_path / "out"))
 
 
 def test_a_replacement_is_one_version_and_the_old_one_stays(source, tmp_path):
