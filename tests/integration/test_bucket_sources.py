@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from unittest.mock import ANY
@@ -206,6 +207,15 @@ def test_a_bucket_that_does_not_exist(s3):
     missing = str(BucketAddress("s3", "no-such-bucket", "t", address.options))
     with pytest.raises(DataError, match=r"The source s3://no-such-bucket/t .*no such bucket"):
         ParquetSource(ParquetSourceSpec(missing)).describe()
+
+
+@pytest.mark.parametrize("key", ["in/a//b.parquet", "in/./b.parquet"])
+def test_a_key_that_is_no_path_is_reported_as_such(s3, key):
+    address = BucketAddress.parse(s3)
+    url = f"{dict(address.options)['endpoint']}/{address.bucket}/{key}"
+    urllib.request.urlopen(urllib.request.Request(url, b"PAR1", method="PUT"), timeout=10).close()
+    with pytest.raises(DataError, match=r"/in holds an object whose key has an empty part, .* Rename that object"):
+        ParquetSource(ParquetSourceSpec(child_address(s3, "in"))).describe()
 
 
 @pytest.mark.parametrize("damage", ["footer", "pages"])

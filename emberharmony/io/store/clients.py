@@ -236,6 +236,11 @@ def translation(place: str, error: Exception) -> TransientError | TerminalError:
             f"The store of {place} {what}, again and again. Check the network and the address; then run the same command "
             f"again: it goes on where it stopped."
         )
+    if type(error).__name__ == "InvalidPathError":
+        return TerminalError(
+            f"{place} holds an object whose key has an empty part, '.' or '..' between its slashes, or a control character, "
+            f"which cannot be read. Rename that object, or choose a prefix without it."
+        )
     if "incorrectly configured region" in text:
         return TerminalError(f"{place} lies in another region. Name it in the address: {place}?region=NAME.")
     return TerminalError(
