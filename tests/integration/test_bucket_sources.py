@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -35,18 +36,23 @@ from tests.servers.s3 import CREDENTIALS
 pytestmark = pytest.mark.xdist_group("stores")
 
 
-@pytest.fixture
-def upload(s3):
-    """Uploads a file or a folder, and returns its address."""
-    bucket = Bucket(BucketAddress.parse(s3))
+def uploader(address: str) -> Callable[[Path, str], str]:
+    """Uploads a file or a folder to a bucket, and returns its address there."""
+    bucket = Bucket(BucketAddress.parse(address))
 
     def put(path: Path, key: str) -> str:
         for file in [path] if path.is_file() else path.rglob("*"):
             if file.is_file():
-                bucket.put("/".join(part for part in (key, *file.relative_to(path).parts)), file.read_bytes())
-        return child_address(s3, key)
+                bucket.put("/".join(part for part in (key, *file.relative_to(path).parts) if part != "."), file.read_bytes())
+        return child_address(address, key)
 
     return put
+
+
+@pytest.fixture
+def upload(s3):
+    """Uploads to the S3 server."""
+    return uploader(s3)
 
 
 @pytest.fixture
@@ -184,6 +190,20 @@ def test_an_object_that_is_replaced_after_the_plan_is_refused(tmp_path, upload, 
         DataError, match=r"^s3://test-\w+/in/table was changed after the job was planned; nothing was published"
     ):
         source.read(chunks[-1], ["walk"], time=None)
+
+
+def test_a_table_in_azure(tmp_path, azure):
+    table = small_table(200, order="sorted").append_column("city", pa.array(["São Paulo", "Rome"] * 100))
+    pq.write_to_dataset(table, tmp_path / "t", partition_cols=["city"], basename_template="p{i}.parquet")
+    local, bucket = sources(uploader(azure), tmp_path / "t", "city=*/*.parquet")
+    for chunk in chunks_of(local, 70):
+        columns = ["t", "city", "walk"]
+        assert bucket.read(chunk, columns, time="t").equals(local.read(chunk, columns, time="t"))
+    for path in (tmp_path / "t").rglob("*.parquet"):
+        pq.write_table(table.drop_columns("city").slice(0, 100), path)
+    uploader(azure)(tmp_path / "t", "in/table")
+    with pytest.raises(DataError, match=r"^az://test-\w+/in/table/city=Rome/p0.parquet was changed after the job was planned"):
+        bucket.read(Chunk(0, 0, 10), ["walk"], time=None)
 
 
 def test_an_object_that_is_gone_and_a_server_that_is_away(tmp_path, s3, upload, monkeypatch):
