@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony.io.manifest import MANIFEST, Manifest, WindowCounts
+from emberharmony.io.sinks.delta.spec import DeltaSinkSpec
+from emberharmony.io.sinks.registry import open_sink
 from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.io.store.opening import result_at
 
@@ -24,7 +27,7 @@ def manifest_of(fingerprint: str, files: tuple[FileRecord, ...] = (), *, created
         fingerprint=fingerprint,
         created=f"2026-11-28T{created // 3600:02}:{created // 60 % 60:02}:{created % 60:02}+00:00",
         versions={},
-        spec={"kind": "extract", "split": {"keys": []}},
+        spec={"kind": "extract", "split": {"keys": []}, "windows": {"size": 3}},
         source_rows=0,
         null_times=0,
         left_out=0,
@@ -65,6 +68,24 @@ def publish_by_hand(sink: Path | str, text: str, *, contents: Mapping[str, bytes
     with result.lease():
         run, manifest = stage_by_hand(sink, text, contents=contents, keep=keep)
         result.check_staged(run, manifest)
+        result.commit(run, manifest)
+        result.tidy()
+    return manifest
+
+
+def publish_to_delta(sink: Path, text: str, *, contents: Mapping[str, bytes]) -> Manifest:
+    """Publish such a run to Delta tables, in place of the rows that are there."""
+    delta = open_sink(DeltaSinkSpec(str(sink)))
+    result = result_at(sink, elsewhere=delta.own_folders)
+    with result.lease():
+        run = delta.staged(result.stage(f"{sha256(text.encode()).hexdigest()[:16]}-1-00000001"))
+        kept = [run.keep(name, content) for name, content in contents.items()]
+        state = tuple(file for file in kept if file.name.startswith("state/"))
+        rows = tuple(file for file in kept if file not in state)
+        manifest = replace(manifest_of(text, state, created=next(_created)), registered=rows)
+        run.write_json(MANIFEST, manifest.to_json())
+        result.check_staged(run, manifest)
+        delta.publish(run, manifest, state="state")
         result.commit(run, manifest)
         result.tidy()
     return manifest

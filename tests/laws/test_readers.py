@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from deltalake import DeltaTable
 
 from emberharmony import open_result
-from tests.stored import contents_of, publish_by_hand
+from tests.stored import contents_of, publish_by_hand, publish_to_delta
 
 N_REPLACEMENTS = 30
 
@@ -76,13 +78,20 @@ def by_path(sink: Path) -> set[int]:
     return set()
 
 
-def assert_one_result_at_any_time(sink, readers):
-    publish_by_hand(sink, "0", contents=contents_of(0))
+def in_table(table: Path) -> set[int]:
+    """Numbers in a Delta table."""
+    rows = DeltaTable(table).to_pyarrow_table()
+    assert rows.num_rows == (200 if table.name == "features" else 50)
+    return {*map(int, rows["a"].to_pylist())}
+
+
+def assert_one_result_at_any_time(sink, readers, publish=publish_by_hand):
+    publish(sink, "0", contents=contents_of(0))
     for reader in readers:
         reader.start()
     try:
         for number in range(1, N_REPLACEMENTS + 1):
-            publish_by_hand(sink, str(number), contents=contents_of(number))
+            publish(sink, str(number), contents=contents_of(number))
             for reader in readers:
                 reader.has_looked()
     finally:
@@ -98,6 +107,12 @@ def assert_one_result_at_any_time(sink, readers):
 def test_on_a_local_disk(tmp_path):
     readers = [Reader(lambda: by_snapshot(tmp_path)), Reader(lambda: by_path(tmp_path))]
     assert_one_result_at_any_time(tmp_path, readers)
+
+
+def test_in_delta_tables(tmp_path):
+    tables = (tmp_path / "features", tmp_path / "windows_stride_1")
+    readers = [Reader(partial(in_table, table)) for table in tables]
+    assert_one_result_at_any_time(tmp_path, readers, publish_to_delta)
 
 
 @pytest.mark.xdist_group("stores")
