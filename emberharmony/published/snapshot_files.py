@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -10,6 +13,21 @@ from pyarrow import fs
 
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.snapshot import Snapshot
+
+_IDLE_S, _LONGEST_S = 0.2, 5.0
+_opened_at: deque[float] = deque(maxlen=1)
+"""When a file was opened last."""
+
+
+@atexit.register
+def _wait_for_readers() -> None:
+    """Wait until Arrow's threads, which may read ahead for a query that has ended, open no more files.
+
+    Python ends threads that call it after the process has begun to end, and Arrow then waits for them forever.
+    """
+    end = time.monotonic() + _LONGEST_S
+    while _opened_at and time.monotonic() < min(end, _opened_at[0] + _IDLE_S):
+        time.sleep(0.01)
 
 
 class SnapshotFiles(fs.FileSystemHandler):  # type: ignore[misc]
@@ -61,6 +79,7 @@ class SnapshotFiles(fs.FileSystemHandler):  # type: ignore[misc]
         """Open a file for reading at any place."""
         if path not in self._files:
             raise FileNotFoundError(path)
+        _opened_at.append(time.monotonic())
         return self._snapshot.open(self._files[path])
 
     open_input_stream = open_input_file

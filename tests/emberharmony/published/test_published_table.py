@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import pickle
+import subprocess
+import sys
 
 import duckdb
 import numpy as np
@@ -128,6 +130,7 @@ def test_only_the_columns_that_are_asked_for(result, read):
     found = getattr(result.features(), read)(["split", "y"])
     columns = found.column_names if read == "to_arrow" else found.columns if read == "to_pandas" else next(found).schema.names
     assert [*columns] == ["split", "y"]
+    assert sum(map(len, result.features().to_batches(["split"]))) == sum(result.manifest.rows.values())
 
 
 @pytest.mark.parametrize("read", ["to_arrow", "to_pandas", "to_batches"])
@@ -149,6 +152,16 @@ def test_a_split_is_found_without_reading_the_others(result, monkeypatch):
 def test_a_dataset_can_be_sent_elsewhere(result):
     dataset = pickle.loads(pickle.dumps(result.features().dataset()))
     assert dataset.to_table().equals(result.features().to_arrow())
+
+
+@pytest.mark.parametrize(
+    "query", ["next(table.to_batches())", "table.to_polars().head(3).collect()", "table.to_duckdb().limit(3).fetchall()"]
+)
+def test_a_process_ends_in_the_middle_of_a_table(tmp_path, query):
+    rows = pa.table({name: pa.array(np.zeros(40_000, np.float32)) for name in "abcdefgh"})
+    publish(tmp_path, {"train": rows}, features=list("abcdefgh"), part_rows=1_000)
+    code = f"import emberharmony\ntable = emberharmony.open_result({str(tmp_path)!r}).features()\nkept = {query}"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
 
 
 def test_memory_does_not_grow_with_the_table(tmp_path):
@@ -176,6 +189,6 @@ def test_a_damaged_part_is_named(tmp_path):
 
 @pytest.mark.parametrize("name", ["polars", "duckdb"])
 def test_a_library_that_is_not_installed(result, name, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, name, None)
+    monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingLibraryError, match=f"`to_{name}` needs {name}, which is not installed"):
         getattr(result.features(), f"to_{name}")()
