@@ -122,6 +122,16 @@ def test_a_run_that_was_to_replace_may_do_so_when_it_is_resumed(result):
     assert part(result.published) == b"two"
 
 
+def test_a_run_without_the_lease_is_refused_before_its_sink_publishes(result):
+    with result.lease():
+        run = result.stage(NAME)
+        manifest = manifest_of(NAME[:16], (run.keep("features/split=train/part-00000.parquet", b"one"),))
+        result.check_staged(run, manifest)
+    with pytest.raises(TerminalError, match=r"has taken over .* Nothing was published by this run"):
+        result.check_staged(run, manifest)
+    assert run.exists("run.json")
+
+
 def test_a_commit_again_changes_nothing(result):
     run = make(result, b"one", tidy=False)
     before = result.published.get(MANIFEST)
@@ -140,6 +150,8 @@ def test_a_commit_fails_if_another_run_has_published_since(result):
     note = run.read_json("run.json")
     run.write_json("run.json", {**note, "lease": None})  # as if the lease were held: the manifest itself is guarded too
     make(ObjectResult(result.objects, result.prefix), b"two", name=OTHER, tidy=False)
+    with pytest.raises(TerminalError, match=r"Another run has published to .* since this one began"):
+        result.check_staged(run, manifest)  # before a sink publishes its rows elsewhere
     with pytest.raises(TerminalError, match=r"Another run has published to .* since this one began"):
         result.commit(run, manifest)
     assert part(result.published) == b"two"

@@ -1,4 +1,4 @@
-"""Delta tables in a bucket, on a server that speaks S3's protocol: parts are uploaded once, and commits are conditional."""
+"""Delta tables in buckets, on servers of S3 and Azure: parts are uploaded once, and commits are conditional."""
 
 from __future__ import annotations
 
@@ -74,8 +74,9 @@ def change(run):
     return Change(f"app-{run}", run, type(schema)(fields), ["split"], [part])
 
 
-def test_of_two_commits_to_one_version_one_fails_and_is_tried_again(s3):
-    log = DeltaLog(child_address(s3, "table"))
+@pytest.mark.parametrize("bucket", ["s3", "azure"])
+def test_of_two_commits_to_one_version_one_fails_and_is_tried_again(bucket, request):
+    log = DeltaLog(child_address(request.getfixturevalue(bucket), "table"))
     assert log.table() is None
     assert log.commit(change("a"))
     stale = log.table()
