@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,22 @@ def azure(azure_endpoint: str) -> Iterator[str]:
 
     with azure_container(azure_endpoint) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def gcs_endpoint() -> Iterator[str]:
+    """Address of a stand-in for Google Cloud Storage, see `tests.servers.gcs`."""
+    from tests.servers.gcs import gcs_server
+
+    with gcs_server() as server, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("GOOGLE_BEARER_TOKEN", "test")
+        yield server
+
+
+@pytest.fixture
+def gcs(gcs_endpoint: str) -> str:
+    """Address of a new bucket of the stand-in for Google Cloud Storage."""
+    return f"gs://test-{uuid.uuid4().hex[:12]}?endpoint={gcs_endpoint}"
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ class MemoryObjects:
             self._objects.pop(key, None)
 
 
-BUCKETS = ("memory", "s3", "azure")
+BUCKETS = ("memory", "s3", "azure", "gcs")
 """What buckets the tests of stores use, see `objects_of`."""
 
 
