@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import math
+import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -14,20 +15,36 @@ from pyarrow import fs
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.snapshot import Snapshot
 
-_IDLE_S, _LONGEST_S = 0.2, 5.0
-_opened_at: deque[float] = deque(maxlen=1)
-"""When a file was opened last."""
+_IDLE_S, _LONGEST_S = 0.2, 30.0
 
 
-@atexit.register
-def _wait_for_readers() -> None:
-    """Wait until Arrow's threads, which may read ahead for a query that has ended, open no more files.
+class _Openings:
+    """Files that Arrow's threads are opening. They may read ahead for a query that has ended.
 
     Python ends threads that call it after the process has begun to end, and Arrow then waits for them forever.
     """
-    end = time.monotonic() + _LONGEST_S
-    while _opened_at and time.monotonic() < min(end, _opened_at[0] + _IDLE_S):
-        time.sleep(0.01)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_open, self._ended_at = 0, -math.inf
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._n_open += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_open, self._ended_at = self._n_open - 1, time.monotonic()
+
+    def wait(self) -> None:
+        """Wait until no file is being opened, and none has been for a moment."""
+        end = time.monotonic() + _LONGEST_S
+        while (self._n_open or time.monotonic() < self._ended_at + _IDLE_S) and time.monotonic() < end:
+            time.sleep(0.01)
+
+
+_openings = _Openings()
+atexit.register(_openings.wait)
 
 
 class SnapshotFiles(fs.FileSystemHandler):  # type: ignore[misc]
@@ -79,8 +96,8 @@ class SnapshotFiles(fs.FileSystemHandler):  # type: ignore[misc]
         """Open a file for reading at any place."""
         if path not in self._files:
             raise FileNotFoundError(path)
-        _opened_at.append(time.monotonic())
-        return self._snapshot.open(self._files[path])
+        with _openings:
+            return self._snapshot.open(self._files[path])
 
     open_input_stream = open_input_file
 

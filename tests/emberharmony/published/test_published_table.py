@@ -164,6 +164,15 @@ def test_a_process_ends_in_the_middle_of_a_table(tmp_path, query):
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
 
 
+@pytest.mark.xdist_group("stores")
+def test_a_process_ends_in_the_middle_of_a_table_in_a_bucket(in_a_bucket):
+    address = in_a_bucket.snapshot.__reduce__()[1][0]
+    code = (
+        f"import emberharmony\ntable = emberharmony.open_result({address!r}).features()\ntable.to_polars().head(3).collect()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+
+
 def test_memory_does_not_grow_with_the_table(tmp_path):
     values, names = pa.array(np.arange(800_000, dtype=np.float32)), [f"f{i}" for i in range(20)]
     rows = pa.table(dict.fromkeys(names, values))
