@@ -178,9 +178,8 @@ class DeltaSink:
 
     def outputs(self, manifest: Manifest) -> tuple[str, ...]:
         """Tables, folder and file of a published result."""
-        path = self._spec.path
         names = ["features", *map(table_of_windows, manifest.strides)] if manifest.holds_rows else []
-        return (*(child_address(path, name) for name in names), *fitted_outputs(path, manifest))
+        return (*(self._log(name).url for name in names), *fitted_outputs(self._spec.path, manifest))
 
     @property
     def _tables(self) -> Store:

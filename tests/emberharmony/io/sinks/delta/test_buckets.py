@@ -10,7 +10,7 @@ from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.sinks.delta.log import Change, DeltaLog
 from emberharmony.io.sinks.delta.parts import TablePart
 from emberharmony.io.sinks.delta.tables import delta_schema
-from emberharmony.io.store.address import BucketAddress, child_address
+from emberharmony.io.store.address import BucketAddress, child_address, without_query
 from emberharmony.io.store.clients import settings_of
 from emberharmony.io.store.object_store import ObjectStore
 from emberharmony.io.store.opening import open_files
@@ -48,7 +48,9 @@ def test_a_job_publishes_what_it_publishes_to_a_disk(s3, tmp_path, monkeypatch):
     out, uploads = child_address(s3, "out"), []
     keeping = ObjectStore.keeping
     monkeypatch.setattr(ObjectStore, "keeping", lambda self, name: uploads.append(name) or keeping(self, name))
-    assert run_job(job_of(tmp_path, out), LocalEngine(1)).did_work
+    outputs = run_job(job_of(tmp_path, out), LocalEngine(1)).outputs
+    assert outputs[:3] == tuple(f"{without_query(out)}/{name}" for name in sorted(TABLES)), "as readers name them"
+    assert not any("?" in output for output in outputs)
     assert len(uploads) == len(set(uploads)), "each part is uploaded once"
     run_job(job_of(tmp_path, str(tmp_path / "disk")), LocalEngine(1))
     for name in TABLES:
