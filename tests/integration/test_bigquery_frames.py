@@ -8,7 +8,6 @@ from __future__ import annotations
 import uuid
 import warnings
 
-import bigframes
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -30,6 +29,7 @@ COLUMNS = ["time_hour", "carrier", "distance", "temp", "arr_delay", "overnight"]
 
 @pytest.fixture(scope="module")
 def session(connection):
+    import bigframes  # takes a second, which all other processes that collect the tests have no use for
     from bigframes.session import Session
     from bigframes.session import anonymous_dataset as datasets
     from bigframes.session import bigquery_session as sessions
