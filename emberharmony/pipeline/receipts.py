@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -69,16 +70,16 @@ class Receipts:
 
     def find(self, stage: str, chunk: int) -> Receipt | None:
         """Return the receipt of a stage of a chunk, if it is done."""
-        name = _name(stage, chunk)
-        if self.store.exists(name):
-            return Receipt.from_json(self.store.read_json(name))
+        found = self.store.read_with_etag(_name(stage, chunk))
+        if found is not None:
+            return Receipt.from_json(json.loads(found[0]))
         self.store.check_there()
         return None
 
     def all_of(self, stage: str) -> Iterator[Receipt]:
         """Yield the receipts of a stage, in order; the stage has to be complete."""
-        for chunk in self.items(stage):
-            yield Receipt.from_json(self.store.read_json(_name(stage, chunk.index)))
+        names = (_name(stage, chunk.index) for chunk in self.items(stage))
+        yield from map(Receipt.from_json, self.store.read_each_json(names))
 
     def file(self, stage: str, chunk: int, name: str) -> FileRecord:
         """Return the record of a file that a stage of a chunk has written.
@@ -117,7 +118,7 @@ class Receipts:
         A machine that lost its power can leave files of the right size and name that hold zeros.
         """
         names = receipt_names(self.store)
-        with ThreadPoolExecutor(n_threads) as pool:
+        with ThreadPoolExecutor(max(n_threads, self.store.readers)) as pool:
             holds = list(pool.map(self._holds, names))
         for name, is_whole in zip(names, holds, strict=True):
             if not is_whole:

@@ -6,10 +6,13 @@ import errno
 import hashlib
 import json
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BufferedIOBase
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, NewType, Protocol
 
@@ -180,6 +183,11 @@ class Store(Protocol):
         ...
 
     @property
+    def readers(self) -> int:
+        """How many small files are best read at a time: one, unless each is waited for."""
+        return 1
+
+    @property
     def heartbeat_s(self) -> float:
         """Seconds between two heartbeats, each of which replaces the same file."""
         return 1.0
@@ -219,6 +227,19 @@ class Store(Protocol):
     def read_json(self, file: str | FileRecord) -> Any:
         """Return the content of a JSON file."""
         return json.loads(self.get(file))
+
+    def read_each_json(self, names: Iterable[str]) -> Iterator[Any]:
+        """Yield the contents of JSON files, in order; as many are read ahead as the store reads best at a time."""
+        if self.readers == 1:
+            yield from map(self.read_json, names)
+            return
+        with ThreadPoolExecutor(self.readers, thread_name_prefix="read-json") as pool:
+            ahead, pending = iter(names), deque[Future[Any]]()
+            pending.extend(pool.submit(self.read_json, name) for name in islice(ahead, self.readers))
+            while pending:
+                content = pending.popleft().result()
+                pending.extend(pool.submit(self.read_json, name) for name in islice(ahead, 1))
+                yield content
 
     def read_arrays(self, file: str | FileRecord, *, prefix: str = "") -> Arrays:
         """Return the arrays whose names begin with `prefix`, without the prefix; the others are not read."""

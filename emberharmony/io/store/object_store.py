@@ -24,6 +24,7 @@ _SPOOLED_BYTES = 8 * 2**20
 WHOLE_BYTES = 4 * 2**20
 """Files up to this size are read by one request."""
 READ_BYTES = 2**20
+_READERS = 16
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class ObjectStore(Store):
     def address_of(self, file: str | FileRecord) -> str:
         """Address of a file, for messages."""
         return (self.prefix / _name(file)).shown
+
+    @property
+    def readers(self) -> int:
+        """Several at a time: of a small file, nearly all time is spent waiting."""
+        return _READERS
 
     @property
     def heartbeat_s(self) -> float:

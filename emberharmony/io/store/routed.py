@@ -129,6 +129,16 @@ class RoutedStore(Store):
         for is_run, there_all in by_store.items():
             (self.run if is_run else self.elsewhere).make_durable(there_all)
 
+    @property
+    def heartbeat_s(self) -> float:
+        """Seconds between two heartbeats."""
+        return self.run.heartbeat_s
+
+    @property
+    def readers(self) -> int:
+        """How many small files are best read at a time."""
+        return self.run.readers
+
     def free_bytes(self) -> int | None:
         """Bytes that can still be written to the first store; ``None`` if it cannot tell."""
         return self.run.free_bytes()

@@ -40,6 +40,15 @@ def test_what_is_written_is_read(store):
     assert list(store.list("a")) == ["a/y z"]
 
 
+def test_json_files_are_read_in_order_and_ahead(store):
+    names = [f"receipts/{i}.json" for i in range(40)]
+    for i, name in enumerate(names):
+        store.write_json(name, {"i": i})
+    assert [content["i"] for content in store.read_each_json(names)] == list(range(40))
+    with pytest.raises(TerminalError, match="missing-file"):
+        list(store.read_each_json([*names, "missing-file"]))
+
+
 def test_a_folder_is_no_prefix_of_letters(store):
     for name in ("part/1", "parts/2", "part-3"):
         store.put(name, b"x")
