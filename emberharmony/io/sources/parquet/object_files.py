@@ -35,7 +35,7 @@ class ObjectFile:
     key: str
     listed: FileVersion
     folders: tuple[str, ...] = ()
-    parallel_reads: ClassVar[int] = 32
+    parallel_reads: ClassVar[int] = 64  # over 30 ms, two thirds of the time of 32
     read_ahead_bytes: ClassVar[int] = READ_AHEAD_BYTES
     in_flight_bytes: ClassVar[int] = MOST_BYTES
     most_probes: ClassVar[int] = 512
