@@ -13,6 +13,7 @@ from emberharmony.arrow import tick_unit
 from emberharmony.errors import DataError
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sinks.registry import open_sink
+from emberharmony.io.store.address import without_query
 from emberharmony.io.store.opening import open_store, result_at
 from emberharmony.io.store.result import Result
 from emberharmony.messages import shortened, size_text
@@ -107,8 +108,8 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
         yield "warning", f"{shared}: {MIXED}"
     if spec.windows.halo and spec.split_method == "hash" and not {*spec.split_keys} <= {*spec.columns.entities}:
         yield "", "rows with equal keys must be adjacent; the profile counts the changes of key"
-    yield "staging", _place_of(job).address_of_run(StagedPlan.of(plan).run_name)
-    yield "sink", f"{job.sink.path}: {_target(job, plan)}"
+    yield "staging", without_query(_place_of(job).address_of_run(StagedPlan.of(plan).run_name))
+    yield "sink", f"{without_query(job.sink.path)}: {_target(job, plan)}"
 
 
 def _order(plan: Plan) -> str:
