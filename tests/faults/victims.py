@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -34,27 +35,28 @@ QUIET = {
 """Environment that Prefect, and a server of many short runs, reads when it is imported."""
 
 _servant = multiprocessing.get_context("forkserver")
-_servant.set_forkserver_preload(
-    [
-        "flows.run",
-        "flows.engines.local",
-        "flows.engines.task_runs",
-        "flows.apply",
-        "flows.extract",
-        "flows.fit",
-        "prefect.flow_engine",
-        "anyio._backends._asyncio",
-        "emberharmony.backend._numpy",
-        "emberharmony.io.sources.parquet.source",
-        "emberharmony.io.sinks.parquet.publish",
-        "pyarrow.acero",
-        "pyarrow.dataset",
-        "tests.faults.victims",
-        "sklearn.decomposition",
-        "prefect_dask",
-        "fastapi",
-    ]
-)
+PRELOADED = [
+    "flows.run",
+    "flows.engines.local",
+    "flows.engines.task_runs",
+    "flows.apply",
+    "flows.extract",
+    "flows.fit",
+    "prefect.flow_engine",
+    "anyio._backends._asyncio",
+    "emberharmony.backend._numpy",
+    "emberharmony.io.sources.parquet.source",
+    "emberharmony.io.sinks.parquet.publish",
+    "pyarrow.acero",
+    "pyarrow.dataset",
+    "tests.faults.victims",
+    "sklearn.decomposition",
+    "prefect_dask",
+    "fastapi",
+]
+"""What a run needs: the server from which runs are forked has imported it."""
+
+_servant.set_forkserver_preload(PRELOADED)
 
 
 def small_job(folder: Path, *, sink: str = "result", **changes: Any) -> dict[str, Any]:
@@ -140,6 +142,9 @@ def _host_cluster(workers: int, asked: Any) -> None:
 
     from flows.engines.dask import DASK_SETTINGS, local_cluster
 
+    # Started here: the server that Dask would start has imported only Dask, and each worker would import the rest.
+    _servant.set_forkserver_preload([*PRELOADED, "distributed"])
+    forkserver.ensure_running()
     forked = {"distributed.worker.multiprocessing-method": "forkserver"}
     with (
         dask.config.set(DASK_SETTINGS | forked),
