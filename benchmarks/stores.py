@@ -1,6 +1,7 @@
 """Tables and results in buckets: what planning, reading and a whole job cost beside a disk.
 
-    python -m benchmarks.stores [--files 10000] [--rows 2000000] [--latency-ms 30] [--rounds 3] [--folder FOLDER]
+    python -m benchmarks.stores [--files 10000] [--rows 2000000] [--parts 20000] [--latency-ms 30] [--rounds 3]
+        [--folder FOLDER]
 
 The source lies behind a server of the tests that makes every answer wait (`tests/servers/distant.py`); the result of the last
 part goes to moto's S3 server. Both run on this machine and take some of its time. Printed are seconds, requests and bytes:
@@ -8,7 +9,8 @@ part goes to moto's S3 server. Both run on this machine and take some of its tim
 - planning a table of many files: listing, footers and a plan, in a process of its own, and the peak memory of that process;
 - reading all of some columns: with obstore's ranges, as sources do it, and with pyarrow's S3 file system, with and without its
   `pre_buffer`;
-- a whole job: from the disk to the disk, from the server to the disk, and from the disk to an S3 server.
+- a whole job: from the disk to the disk, from the server to the disk, and from the disk to an S3 server;
+- publishing a run of many parts that lie in an S3 server: what checking, committing and tidying take, and how many requests.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -31,8 +36,13 @@ import yaml
 
 from benchmarks.measure import print_machine, print_ratios, run_process, turn_about
 from benchmarks.table import ROW_GROUP_ROWS, write_table
+from emberharmony.io.manifest import MANIFEST, Manifest
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.io.store.address import BucketAddress
+from emberharmony.io.store.base import FileRecord, Store
+from emberharmony.io.store.bucket import Bucket
+from emberharmony.io.store.object_result import ObjectResult
 from emberharmony.planning.chunks import cut_rows
 from tests.servers.distant import DistantServer, distant_server
 from tests.servers.s3 import CREDENTIALS, s3_server
@@ -45,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What buckets cost beside a disk.")
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--parts", type=int, default=20_000)
     parser.add_argument("--latency-ms", type=float, default=30.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="folder of tables and results (default: a temporary one)")
@@ -60,6 +71,7 @@ def main() -> None:
             plan_many(folder, server, arguments.files)
             read_columns(table, server, arguments.rounds)
             whole_jobs(folder, table, server)
+        publish_many(arguments.parts)
 
 
 def many_files(folder: Path, n_files: int) -> None:
@@ -165,6 +177,85 @@ def whole_jobs(folder: Path, table: Path, server: DistantServer) -> None:
             print(f"  {name:<20}{done.seconds:7.1f} s ({done.cpu_seconds:.1f} s of CPU), {_counted(server)}", flush=True)
             for left in ("a", "b"):
                 shutil.rmtree(folder / left, ignore_errors=True)
+
+
+def publish_many(n_parts: int) -> None:
+    """Publish a run of small parts in an S3 server, in place of an earlier one."""
+    print(f"\npublishing {n_parts:,} parts in an S3 server")
+    with s3_server() as s3:
+        urllib.request.urlopen(urllib.request.Request(f"{s3}/many", method="PUT"), timeout=10).close()
+        prefix = BucketAddress.parse(f"s3://many/out?endpoint={s3}&region=us-east-1")
+        objects = CountedBucket(prefix)
+        result = ObjectResult(objects, prefix)
+        for name in ("the first", "replacing it"):
+            with result.lease(), ThreadPoolExecutor(16) as pool:
+                run = result.stage(f"{'0' * 16}-{n_parts}-00000000", discard=True)
+                start = time.perf_counter()
+                keep = partial(_keep_part, run)
+                files = tuple(pool.map(keep, range(n_parts)))
+                kept_s, before = time.perf_counter() - start, objects.n_requests
+                manifest = Manifest(**_NO_ROWS, files=files)
+                run.write_json(MANIFEST, manifest.to_json())
+                start = time.perf_counter()
+                result.check_staged(run, manifest)
+                result.commit(run, manifest)
+                committed_s, commit = time.perf_counter() - start, objects.n_requests - before
+                result.tidy()
+                tidied_s = time.perf_counter() - start - committed_s
+            requests = f"{commit:,} and {objects.n_requests - before - commit:,} requests"
+            print(f"  {name:<14}{kept_s:7.1f} s to write, {committed_s:.2f} s to commit, {tidied_s:.2f} s to tidy; {requests}")
+
+
+def _keep_part(run: Store, number: int) -> FileRecord:
+    return run.keep(f"features/split=train/part-{number:05}.parquet", number.to_bytes(8, "big"))
+
+
+class CountedBucket(Bucket):
+    """A bucket that counts its calls; a listing is one for each thousand objects."""
+
+    n_requests = 0
+
+    def put(self, *args: Any, **options: Any) -> Any:
+        """Write an object."""
+        self.n_requests += 1
+        return super().put(*args, **options)
+
+    def get(self, key: str) -> Any:
+        """Return an object."""
+        self.n_requests += 1
+        return super().get(key)
+
+    def info(self, key: str) -> Any:
+        """Return what is known of an object."""
+        self.n_requests += 1
+        return super().info(key)
+
+    def folders(self, prefix: str) -> Any:
+        """Return the names of folders."""
+        self.n_requests += 1
+        return super().folders(prefix)
+
+    def list(self, prefix: str) -> Any:
+        """Return objects."""
+        found = list(super().list(prefix))
+        self.n_requests += 1 + len(found) // 1000
+        return iter(found)
+
+    def delete(self, keys: Any) -> None:
+        """Remove objects."""
+        keys = list(keys)
+        self.n_requests += -(-len(keys) // 1000)
+        super().delete(keys)
+
+
+_NO_ROWS: dict[str, Any] = {
+    "fingerprint": "0" * 16,
+    "created": "2026-11-28T00:00:00+00:00",
+    **dict.fromkeys(("source_rows", "null_times", "left_out"), 0),
+    **{name: {} for name in ("versions", "spec", "rows", "features_by_kind", "dropped", "schema", "strides", "backends")},
+    "features": (),
+}
+"""A manifest without rows; what it says does not matter here."""
 
 
 def _counted(server: DistantServer) -> str:

@@ -192,17 +192,21 @@ def test_an_object_that_is_replaced_after_the_plan_is_refused(tmp_path, upload, 
         source.read(chunks[-1], ["walk"], time=None)
 
 
-def test_a_table_in_azure(tmp_path, azure):
+@pytest.mark.parametrize("cloud", ["azure", "gcs"])
+def test_a_table_in_another_cloud(tmp_path, request, cloud):
+    upload = uploader(request.getfixturevalue(cloud))
     table = small_table(200, order="sorted").append_column("city", pa.array(["São Paulo", "Rome"] * 100))
     pq.write_to_dataset(table, tmp_path / "t", partition_cols=["city"], basename_template="p{i}.parquet")
-    local, bucket = sources(uploader(azure), tmp_path / "t", "city=*/*.parquet")
+    local, bucket = sources(upload, tmp_path / "t", "city=*/*.parquet")
     for chunk in chunks_of(local, 70):
         columns = ["t", "city", "walk"]
         assert bucket.read(chunk, columns, time="t").equals(local.read(chunk, columns, time="t"))
     for path in (tmp_path / "t").rglob("*.parquet"):
         pq.write_table(table.drop_columns("city").slice(0, 100), path)
-    uploader(azure)(tmp_path / "t", "in/table")
-    with pytest.raises(DataError, match=r"^az://test-\w+/in/table/city=Rome/p0.parquet was changed after the job was planned"):
+    upload(tmp_path / "t", "in/table")
+    with pytest.raises(
+        DataError, match=r"^(az|gs)://test-\w+/in/table/city=Rome/p0.parquet was changed after the job was planned"
+    ):
         bucket.read(Chunk(0, 0, 10), ["walk"], time=None)
 
 
