@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -118,8 +119,12 @@ class Bucket:
         with translated(self._shown(listed[0])):
             try:
                 obstore.delete(client, listed)  # in requests of many keys, where the cloud has such
-            except FileNotFoundError as error:  # some clouds say so, S3 does not
+            except FileNotFoundError as error:
+                # S3 does not mind a missing object. Elsewhere it ends the call, and other objects may be left.
                 _check_bucket(error)
+                for key in listed:
+                    with suppress(FileNotFoundError):
+                        obstore.delete(client, key)
 
     def _shown(self, key: str) -> str:
         return (self._address / key).shown

@@ -113,8 +113,9 @@ class ObjectVersions:
         prefix = (self.prefix / f"{VERSIONS}/{name}").key
         first, *last = (f"{prefix}/{name}" for name in (MANIFEST, ABANDONED, PUBLISHED))
         keys = [info.key for info in self.objects.list(prefix)]
-        for some in ([first], [key for key in keys if key not in (first, *last)], last):
-            self.objects.delete(some)
+        between = [key for key in keys if key not in (first, *last)]
+        for some in ([first], between, last):
+            self.objects.delete([key for key in some if some is between or key in keys])
 
     def sizes(self, name: str) -> dict[str, int]:
         """Return the sizes of a run's or version's files by their names."""

@@ -60,5 +60,5 @@ def test_many_objects_are_listed_and_removed(objects):
     for key in keys:
         objects.put(key, b"")
     assert [info.key for info in objects.list("many")] == keys
-    objects.delete([*keys, "many/none"])
+    objects.delete(["many/none", *keys, "many/nothing"])
     assert list(objects.list("many")) == []
