@@ -23,7 +23,11 @@ N_SCHEDULES = 10_000
 N_PARTS = 5
 """Parts of the schedules, for the processes that run the tests."""
 
-logging.getLogger("emberharmony").setLevel(logging.CRITICAL)
+
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    """Thousands of schedules warn of thousands of faults."""
+    caplog.set_level(logging.CRITICAL, "emberharmony")
 
 
 @pytest.mark.parametrize("part", range(N_PARTS))
