@@ -214,7 +214,8 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
     from emberharmony.io.store import local_commit as commit
     from emberharmony.io.store.bucket import Bucket
     from flows.run import run as run_here
-    from tests.servers.s3 import CREDENTIALS
+    from tests.servers.azure import CREDENTIALS as CREDENTIALS_OF_AZURE
+    from tests.servers.s3 import CREDENTIALS as CREDENTIALS_OF_S3
 
     n_changes = 0
 
@@ -234,7 +235,7 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
     DeltaLog._try = watched(DeltaLog._try)
     for name in ("put", "delete"):
         setattr(Bucket, name, watched(getattr(Bucket, name)))
-    os.environ.update(CREDENTIALS)
+    os.environ.update(CREDENTIALS_OF_S3 | CREDENTIALS_OF_AZURE | {"GOOGLE_BEARER_TOKEN": "test"})
     # The fork server has imported Prefect, which read the environment then.
     if api:
         os.environ["PREFECT_API_URL"] = api
