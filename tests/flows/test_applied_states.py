@@ -142,7 +142,7 @@ def test_a_fit_in_the_place_of_a_run_leaves_nothing_of_it(table, tmp_path):
     with pytest.raises(DataError, match="--overwrite"):
         run_job(job, LocalEngine())
     run_job(job, LocalEngine(), overwrite=True)
-    assert {name.split("/")[0] for name in names(tmp_path / "sink")} <= {"manifest.json", "state", ".staging"}
+    assert {name.split("/")[0] for name in names(tmp_path / "sink")} <= {"manifest.json", "state", ".staging", ".versions"}
     assert not run_job(job, LocalEngine()).did_work
 
 

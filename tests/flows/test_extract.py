@@ -89,9 +89,9 @@ def test_every_step_of_a_chunk_is_a_task_run_of_its_own(tmp_path: Path) -> None:
 
 
 def chunks_of(name: str) -> range:
-    """The chunks after which a task run is named: `featurize-7`, `featurize-8-to-11`."""
+    """The chunks after which a task run is named: `featurize-7`, `featurize-8-to-11`; none before it gets that name."""
     numbers = [int(word) for word in name.split("-") if word.isdecimal()]
-    return range(numbers[0], numbers[-1] + 1)
+    return range(numbers[0], numbers[-1] + 1) if numbers else range(0)
 
 
 def test_quick_chunks_share_task_runs_where_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
