@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What many series and shuffled rows cost.")
     parser.add_argument("--rows", type=int, nargs="+", default=[2_000_000])
     parser.add_argument("--chunks", type=int, nargs="+", default=[16, 100, 1_000])
-    parser.add_argument("--entities", type=int, nargs="+", default=[1_000, 100_000])
+    parser.add_argument("--entities", type=int, nargs="*", default=[1_000, 100_000])
     parser.add_argument("--max-memory-gb", type=float, default=2.0)
     parser.add_argument(
         "--peer",
@@ -58,8 +58,13 @@ def compare(folder: Path, n_rows: int, arguments: argparse.Namespace) -> None:
     first = show("one series, in order", run(plain, folder, arguments), None)
     rearrange(plain, arranged, random)
     for n_chunks in arguments.chunks:
-        name = f"one series, shuffled, {n_chunks:,} chunks"
-        show(name, run(arranged, folder, arguments, chunks=n_chunks, rows=n_rows), first)
+        in_order = show(
+            f"one series, in order, {n_chunks:,} chunks",
+            run(plain, folder, arguments, chunks=n_chunks, rows=n_rows),
+            first,
+        )
+        name = f"one series, shuffled, {n_chunks:,} chunks (beside that)"
+        show(name, run(arranged, folder, arguments, chunks=n_chunks, rows=n_rows), in_order)
     for n_entities in arguments.entities:
         if n_rows < LEAST_ROWS * n_entities:
             print(f"  {n_entities:,} series of {n_rows / n_entities:.0f} rows: too few rows for windows of {SIZE}; left out")
