@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd  # noqa: F401 - before a test runs the command's main(), which keeps pandas away from pyarrow in its process
@@ -82,15 +83,20 @@ def tenth_of_flights(flights_file: Path, tmp_path_factory: pytest.TempPathFactor
     return path
 
 
+def _served(running: AbstractContextManager[str], credentials: Mapping[str, str]) -> Iterator[str]:
+    """Address of a server that runs for the session; the process has its credentials."""
+    with running as server, pytest.MonkeyPatch.context() as patched:
+        for name, value in credentials.items():
+            patched.setenv(name, value)
+        yield server
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """Address of one S3 server for all tests; the process has its credentials."""
     from tests.servers.s3 import CREDENTIALS, s3_server
 
-    with s3_server() as server, pytest.MonkeyPatch.context() as patched:
-        for name, value in CREDENTIALS.items():
-            patched.setenv(name, value)
-        yield server
+    yield from _served(s3_server(), CREDENTIALS)
 
 
 @pytest.fixture
@@ -107,10 +113,7 @@ def azure_endpoint() -> Iterator[str]:
     """Address of one Azure Blob server for all tests; the process has its credentials."""
     from tests.servers.azure import CREDENTIALS, azure_server
 
-    with azure_server() as server, pytest.MonkeyPatch.context() as patched:
-        for name, value in CREDENTIALS.items():
-            patched.setenv(name, value)
-        yield server
+    yield from _served(azure_server(), CREDENTIALS)
 
 
 @pytest.fixture
@@ -127,9 +130,7 @@ def gcs_endpoint() -> Iterator[str]:
     """Address of a stand-in for Google Cloud Storage, see `tests.servers.gcs`."""
     from tests.servers.gcs import gcs_server
 
-    with gcs_server() as server, pytest.MonkeyPatch.context() as patched:
-        patched.setenv("GOOGLE_BEARER_TOKEN", "test")
-        yield server
+    yield from _served(gcs_server(), {"GOOGLE_BEARER_TOKEN": "test"})
 
 
 @pytest.fixture

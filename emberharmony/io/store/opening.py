@@ -36,8 +36,7 @@ def open_store(place: str | Path) -> Store:
     emberharmony.errors.PlanError: 'ftp://host/result' is an address of another store (ftp://). ...
     """
     if is_bucket(str(place)):
-        address = BucketAddress.parse(str(place))
-        return PublishedObjects(Bucket(address), address)
+        return PublishedObjects(*_in_bucket(str(place)))
     return LocalStore(Path(checked_path(str(place))))
 
 
@@ -55,16 +54,14 @@ def open_files(place: str) -> Store:
     'gs://bucket/result'
     """
     if is_bucket(place):
-        address = BucketAddress.parse(place)
-        return ObjectStore(Bucket(address), address)
+        return ObjectStore(*_in_bucket(place))
     return LocalStore(Path(checked_path(place)))
 
 
 def open_staged(address: str) -> Store:
     """Return the store of a staged run, by the address that its reference carries. It has to exist, and is not made again."""
     if is_bucket(address):
-        prefix = BucketAddress.parse(address)
-        return ObjectStore(Bucket(prefix), prefix)
+        return ObjectStore(*_in_bucket(address))
     root = Path(address)
     return LocalStore(root, within=root.parent.parent)
 
@@ -78,17 +75,21 @@ def result_at(place: str | Path, access: Access = "private", *, elsewhere: Colle
         If the place is neither a path nor the address of a bucket.
     """
     if is_bucket(str(place)):
-        address = BucketAddress.parse(str(place))
-        return ObjectResult(Bucket(address), address)
+        return ObjectResult(*_in_bucket(str(place)))
     return LocalResult(Path(checked_path(str(place))), access, _committed(elsewhere))
 
 
 def result_of(run: Store, *, elsewhere: Collection[str] = ()) -> Result:
     """Return the result for which a run is staged, whose folders `elsewhere` a sink publishes."""
     if is_bucket(run.address):
-        prefix = result_prefix(run)
-        return ObjectResult(Bucket(prefix), prefix)
+        return ObjectResult(*_in_bucket(str(result_prefix(run))))
     return LocalResult(Path(run.address).parent.parent, folders=_committed(elsewhere))
+
+
+def _in_bucket(address: str) -> tuple[Bucket, BucketAddress]:
+    """The objects of an address's bucket, and the prefix that it names."""
+    prefix = BucketAddress.parse(address)
+    return Bucket(prefix), prefix
 
 
 def _committed(elsewhere: Collection[str]) -> tuple[str, ...]:
