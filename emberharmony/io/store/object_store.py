@@ -13,6 +13,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
 from emberharmony.errors import TerminalError, TransientError
+from emberharmony.io.placed_file import PlacedFile
 from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import ETag, FileRecord, HashingFile, Store
 from emberharmony.io.store.objects import ABSENT, ConditionFailedError, ObjectInfo, Objects, Revision
@@ -176,7 +177,7 @@ class ObjectStore(Store):
         return TerminalError(f"{self.address_of(file)} is missing.")
 
 
-class ObjectFile(io.RawIOBase):
+class ObjectFile(PlacedFile):
     """An object that is read by ranges, all of one revision.
 
     Parameters
@@ -190,36 +191,10 @@ class ObjectFile(io.RawIOBase):
     """
 
     def __init__(self, objects: Objects, info: ObjectInfo, changed: Callable[[], Exception] | None = None) -> None:
-        super().__init__()
+        super().__init__(info.n_bytes)
         self._objects = objects
         self._info = info
         self._changed = changed or (lambda: TransientError(f"{info.key} was replaced while it was read. Read it again."))
-        self._place = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the place of the next byte."""
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a place; returns it."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._info.n_bytes}[whence]
-        self._place = max(0, start + offset)
-        return self._place
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill a buffer with the next bytes by one request; returns how many."""
-        into = memoryview(buffer).cast("B")
-        content = self._next(len(into))
-        into[: len(content)] = content
-        return len(content)
 
     def readall(self) -> bytes:
         """Return all further bytes, by one request."""

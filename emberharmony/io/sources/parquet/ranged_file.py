@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from emberharmony.io.placed_file import PlacedFile
 from emberharmony.io.sources.parquet.decoding import READ_BUFFER_BYTES
 from emberharmony.io.sources.parquet.files import ByteRange
 from emberharmony.io.sources.parquet.parallel import in_parallel
@@ -31,7 +31,7 @@ class _Held(NamedTuple):
     content: memoryview
 
 
-class RangedFile(io.RawIOBase):
+class RangedFile(PlacedFile):
     """Bytes that are fetched when needed: the ranges that are known to be needed at once, if they are not too long.
 
     Ranges that are too long together are read piece by piece, each in a window of its own: columns are decoded side by side.
@@ -54,48 +54,24 @@ class RangedFile(io.RawIOBase):
     """
 
     def __init__(self, fetch: Fetch, n_bytes: int, needed: Sequence[ByteRange] = ()) -> None:
-        super().__init__()
-        self._fetch, self._n_bytes, self._place = fetch, n_bytes, 0
+        super().__init__(n_bytes)
+        self._fetch = fetch
         merged = list(coalesced(needed))
         self._is_whole = sum(part.n_bytes for part in merged) <= READ_AHEAD_BYTES
         self._ranges = merged if self._is_whole else sorted(needed)
         self._held = dict(enumerate(self._fetched(merged))) if self._is_whole else {}
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the place of the next byte."""
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a place; returns it."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._n_bytes}[whence]
-        self._place = max(0, start + offset)
-        return self._place
-
     def read(self, size: int | None = -1, /) -> Any:
         """Return the next bytes, as many as asked for if the file has them."""
-        most = self._n_bytes - self._place
-        stop = self._place + (most if size is None or size < 0 else max(0, min(size, most)))
-        wanted = ByteRange(self._place, stop)
+        return self._next(self._n_bytes if size is None or size < 0 else size)
+
+    def _next(self, most: int) -> Content:
+        wanted = ByteRange(self._place, min(self._n_bytes, self._place + most))
         if wanted.n_bytes <= 0:
             return b""
         held = self._holding(wanted)
-        self._place = stop
-        return held.content[wanted.start - held.range.start : stop - held.range.start]
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill a buffer with the next bytes; returns how many."""
-        into = memoryview(buffer).cast("B")
-        content = self.read(len(into))
-        into[: len(content)] = content
-        return len(content)
+        self._place = wanted.stop
+        return held.content[wanted.start - held.range.start : wanted.stop - held.range.start]
 
     def close(self) -> None:
         """Let go of what is held."""
