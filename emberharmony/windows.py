@@ -26,14 +26,19 @@ class WindowSpec(Section):
     """Rows between the starts of two windows; each stride gives windows and a PCA of its own."""
     max_gap: Duration | None = None
     """Rows further apart in time than this begin another series: `2h`, `90m`, `PT2H`, or seconds. By default no gap does."""
+    lookback: Duration | None = None
+    """How far before a slice a job that applies a state reads rows, such as `2h`, so that windows that end in the slice are
+    complete. By default not at all: a slice's first windows begin in it."""
     horizon: int = 0
     """Rows from a window's last one to the row whose target is the window's label, in the same series: 0 for its own last row.
     A window without such a row is left out."""
 
     def __post_init__(self) -> None:
-        """Check size, strides and gap."""
+        """Check size, strides, gap and lookback."""
         if self.max_gap is not None and self.max_gap <= timedelta(0):
             raise ValueError(f"max_gap is a length of time above zero, got {self.max_gap}.")
+        if self.lookback is not None and self.lookback <= timedelta(0):
+            raise ValueError(f"lookback is a length of time above zero, got {self.lookback}.")
         if self.size < 1:
             raise ValueError(f"A window has at least 1 row, got size {self.size}.")
         if min(self.strides, default=1) < 1:

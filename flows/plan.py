@@ -18,6 +18,6 @@ def plan(job: Job | ApplyJob) -> PlanReport:
     job : Job or ApplyJob
         The job, as for `extract`, `fit` or `apply`.
     """
-    report = plan_report(job)
+    report = plan_report(job.resolved())
     create_markdown_artifact(report.markdown(), key="plan", description="What the job would do")
     return report

@@ -46,7 +46,8 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
     """
     quiet_prefect()
     kind = job.engine
-    job = job.with_engine(kind)
+    asked = job.with_engine(kind)
+    job = asked.resolved()
     # A job with nothing to do needs no Prefect: its server takes seconds to start.
     if not kind.uses_prefect or (not overwrite and is_published(job, verify=verify)):
         with (Local() if kind.uses_prefect else kind).open(job) as engine:
@@ -62,7 +63,7 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
 
         try:
             with outages_told(at_end=True):
-                return _as_flow_run(job, overwrite=overwrite)
+                return _as_flow_run(asked, overwrite=overwrite)  # resolved there
         except OutageError as outage:
             if not results:
                 raise OutageError(f"{outage} {advice}") from outage

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta, timezone, tzinfo
 from typing import Literal
 
 from emberharmony.settings import Section
@@ -35,16 +36,7 @@ class CyclicalSpec(Section):
 
     def __post_init__(self) -> None:
         """Refuse unknown time zones."""
-        from zoneinfo import ZoneInfo
-
-        if _OFFSET.fullmatch(self.time_zone):
-            return
-        try:
-            ZoneInfo(self.time_zone)
-        except (ValueError, KeyError, OSError) as error:  # OSError: "America" is a folder of zones
-            raise ValueError(
-                f"Time zone {self.time_zone!r} is not known; give one such as 'America/New_York' or '+05:30'."
-            ) from error
+        zone_named(self.time_zone)
 
 
 @dataclass(frozen=True)
@@ -80,3 +72,29 @@ class FeatureSpecs:
     def scale_all(self) -> bool:
         """Whether every feature is scaled, not only those of numeric columns."""
         return self.numbers.scale == "all"
+
+
+def zone_named(name: str) -> tzinfo:
+    """Return the time zone of a name, or of an offset from UTC.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> zone_named("+05:30").utcoffset(datetime(2026, 1, 1)) / timedelta(minutes=1)
+    330.0
+    """
+    from zoneinfo import ZoneInfo
+
+    if _OFFSET.fullmatch(name):
+        hours, minutes = int(name[1:3]), int(name[4:])
+        length = timedelta(hours=hours, minutes=minutes)
+        return timezone(-length if name[0] == "-" else length)
+    try:
+        return ZoneInfo(name)
+    except (ValueError, KeyError, OSError) as error:  # OSError: "America" is a folder of zones
+        raise ValueError(f"Time zone {name!r} is not known; give one such as 'America/New_York' or '+05:30'.") from error

@@ -91,6 +91,11 @@ class Manifest:
         return f"{self.root}/{file.kept_as}" if self.root else file.name
 
     @property
+    def slice(self) -> str:
+        """Name of the slice that it holds; empty for a result that is no slice."""
+        return str((self.spec.get("slice") or {}).get("name", ""))
+
+    @property
     def kind(self) -> str:
         """Kind of the job: ``extract``, ``fit`` or ``apply``."""
         return str(self.spec.get("kind", "extract"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 
@@ -24,13 +25,26 @@ from emberharmony.pipeline.state import FittedState, roles_in, stage_state
 from emberharmony.splits import SplitSpec
 
 
-def applying(state: FittedState, source: SourceSpec, *, null_time: NullTime | None = None) -> PipelineSpec:
+def applying(
+    state: FittedState, source: SourceSpec, *, null_time: NullTime | None = None, lookback: timedelta | None = None
+) -> PipelineSpec:
     """Return the spec of the job that applies a state to a table: every row, in one series.
 
-    Rows without a time are treated as in the fitted job, unless `null_time` says otherwise.
+    Rows without a time, and rows before a slice, are treated as in the fitted job, unless `null_time` or `lookback` says
+    otherwise.
     """
     columns = replace(state.spec.columns, null_time=null_time or state.spec.columns.null_time)
-    return replace(state.spec, source=source, columns=columns, split=SplitSpec(), kind="apply", state=state.digest)
+    windows = replace(state.spec.windows, lookback=lookback or state.spec.windows.lookback)
+    return replace(
+        state.spec,
+        source=source,
+        columns=columns,
+        windows=windows,
+        split=SplitSpec(),
+        kind="apply",
+        state=state.digest,
+        slice=None,
+    )
 
 
 def plan_apply(state: FittedState, spec: PipelineSpec, resources: Resources) -> Plan:

@@ -17,6 +17,7 @@ from emberharmony.features.specs import CategorySpec, CyclicalSpec, FeatureSpecs
 from emberharmony.io.sources.base import ArrangedByServer, Pinned
 from emberharmony.io.sources.registry import AnySourceSpec, open_source
 from emberharmony.pca import PCASpec
+from emberharmony.slices import Slice
 from emberharmony.splits import SPLITS, SplitSpec
 from emberharmony.version import VERSION
 from emberharmony.windows import WindowSpec
@@ -62,6 +63,7 @@ class PipelineSpec:
     pca: PCASpec = field(default_factory=PCASpec)
     kind: JobName = "extract"
     state: str | None = None  # hash of the fitted state that is applied
+    slice: Slice | None = None  # of a job that processes a table slice by slice
 
     @property
     def job(self) -> JobKind:

@@ -159,7 +159,7 @@ def show_outcome(result: RunResult, elapsed: Elapsed, engine: str) -> None:
 
 def show_plan(job: Job | ApplyJob) -> None:
     """Plan a job and print the plan report; nothing is written."""
-    report = plan_report(job)
+    report = plan_report(job.resolved())
     # Not a rich table, which cuts names on a narrow screen.
     for lines in (report.lines, [("", "", "", ""), ("column", "type", "role", ""), *report.columns]):
         print_aligned(lines)

@@ -5,127 +5,37 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar, Union
+from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emberharmony.backend import get_backend
 from emberharmony.errors import PlanError
-from emberharmony.features.columns import ColumnSpec, NullTime
+from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.specs import CategorySpec, CyclicalSpec, NumberSpec
-from emberharmony.io.sinks.base import SinkSpec
-from emberharmony.io.sinks.registry import SINKS
-from emberharmony.io.sources.base import SourceSpec
-from emberharmony.io.sources.registry import SOURCES
 from emberharmony.io.store.paths import Folder
 from emberharmony.messages import listed, shortened, shown
 from emberharmony.pca import PCASpec
 from emberharmony.pipeline.apply import applying
 from emberharmony.pipeline.plan import Resources
+from emberharmony.pipeline.slicing import in_slice
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.state import FittedState
 from emberharmony.planning.memory import Beside
+from emberharmony.slices import Slice, SlicesSpec
 from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
+from flows.config.applied import AppliedColumns, AppliedWindows
 from flows.config.errors import explain
 from flows.config.files import parse_value, read_job_file
 from flows.config.host_memory import TORCH_BYTES, most_processes, server_bytes
+from flows.config.places import Sink, Source
+from flows.config.runtime import Runtime
+from flows.config.sliced import SliceName, check_is_whole, sink_of_slice
 from flows.config.strict_schema import strict_validator
 from flows.engines.base import Choice, EngineKind
-from flows.engines.registry import ENGINES, current_name
-
-
-def kind_of_place(value: Any) -> str:
-    """Type of a source or sink; Parquet by default."""
-    return str(value.get("type", "parquet") if isinstance(value, dict) else getattr(value, "type", "parquet"))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Kind:
-    """Has the JSON schema of a kind of place ask for the type, unless it is the default.
-
-    A Prefect server checks parameters by that schema, and refuses what two kinds would take.
-    """
-
-    name: str
-
-    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> Any:
-        schema = handler(core_schema)
-        if self.name != kind_of_place({}):
-            of_kind = handler.resolve_ref_schema(schema)
-            of_kind["required"] = sorted({"type", *of_kind.get("required", ())})
-        return schema
-
-
-def _one_of(specs: Mapping[str, type]) -> Any:
-    """A place of one of several kinds, told by its type."""
-    kinds = tuple(Annotated[spec, Tag(name), _Kind(name)] for name, spec in specs.items())
-    return Annotated[Union[kinds], Discriminator(kind_of_place)]  # noqa: UP007  (made of a registry)
-
-
-if TYPE_CHECKING:
-    Source, Sink = SourceSpec, SinkSpec
-else:
-    Source = _one_of({name: source.spec for name, source in SOURCES.items()})
-    Sink = _one_of({name: sink.spec for name, sink in SINKS.items()})
-
-
-class Runtime(BaseModel):
-    """How the job runs; nothing here changes its result."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    engine: Annotated[str, AfterValidator(current_name)] = Field(
-        "auto",
-        description="`local`: threads of this process, without Prefect; the others are Prefect flow runs. `auto`: `threads` "
-        "if a Prefect API is configured or the job runs inside a flow, else `local`.",
-        json_schema_extra={"enum": list(ENGINES)},
-    )
-    address: str | None = Field(None, description="A Dask scheduler or Ray cluster to use; without one it is started here.")
-    backend: str = Field(
-        "auto", description="numpy, torch or mlx, with a device if wanted (torch:cuda:1); auto: the best here."
-    )
-    workers: int | None = Field(None, ge=1, description="Chunks at a time; by default one for each core, or as memory allows.")
-    threads: int | None = Field(
-        None,
-        ge=1,
-        description="Compute threads of each worker process; by default its share of the cores here, elsewhere one.",
-    )
-    pools: dict[str, Annotated[int, Field(ge=1)]] = Field(
-        default_factory=dict, description="Worker pools of `engine: pools`: name of the `shard` deployment, shards at a time."
-    )
-    shard_chunks: int | None = Field(None, ge=1, description="Chunks of a shard; by default a quarter of a slot's part.")
-    start_timeout_s: float = Field(
-        180.0, gt=0, le=1e6, description="Seconds in which a worker must begin a shard; after that another pool gets it."
-    )
-    silence_timeout_s: float = Field(
-        60.0,
-        ge=2,
-        le=1e6,
-        description="Seconds without a heartbeat from a shard's process, after which another pool does what is left. At least "
-        "three heartbeats are waited for: 3 s in a folder, 45 s in a bucket.",
-    )
-    parity_check: float = Field(
-        0.0, ge=0, le=1, description="Share of the chunks that NumPy computes as well, for comparison."
-    )
-    max_memory_gb: float = Field(
-        4.0,
-        gt=0,
-        le=100_000,
-        description="Most memory in GiB of the whole job on this host; a plan that needs more is refused.",
-    )
-    chunk_rows: int | None = Field(None, ge=1, description="Rows of a chunk; by default what memory allows, at most 131,072.")
-    granularity: Literal["stage", "chunk", "auto"] = Field(
-        "auto",
-        description="Prefect task runs: one for every step of a chunk; one for a stage of a chunk, or of several quick ones; "
-        "or by the number of chunks.",
-    )
-
-    @model_validator(mode="after")
-    def _check_engine(self) -> Runtime:
-        ENGINES[self.engine].check_settings(self)
-        return self
+from flows.engines.registry import ENGINES
 
 
 class AnyJob(BaseModel):
@@ -139,6 +49,8 @@ class AnyJob(BaseModel):
 
     source: Source
     sink: Sink
+    slices: SlicesSpec | None = None
+    slice: SliceName | None = Field(None, description="The slice to run, such as `2026-11-28`; `--slice` sets it.")
     runtime: Runtime = Runtime()
 
     @classmethod
@@ -215,7 +127,31 @@ class AnyJob(BaseModel):
 
     def spec_for(self, state: FittedState | None) -> PipelineSpec:
         """Everything that decides the result; `state` is what `state_address` holds."""
+        spec = self._whole_spec(state)
+        return spec if self.part is None else in_slice(spec, self.slices or SlicesSpec(), self.part)
+
+    def _whole_spec(self, state: FittedState | None) -> PipelineSpec:
+        """The spec of the job of the whole table."""
         raise NotImplementedError
+
+    @property
+    def part(self) -> Slice | None:
+        """The slice that is run; ``None`` for the whole table."""
+        return None if self.slice is None else (self.slices or SlicesSpec()).named(self.slice)
+
+    def resolved(self) -> Self:
+        """Return the job with the sink of its slice; a job that is resolved already, or has no slice, as it is.
+
+        Raises
+        ------
+        PlanError
+            If the job is to be run slice by slice, and names none; or there is no such slice.
+        """
+        part = self.part
+        if part is None:
+            check_is_whole(self.source, self.sink, self.slices)
+            return self
+        return self.model_copy(update={"sink": sink_of_slice(self.sink, self.slices or SlicesSpec(), part)})
 
     def threads_of(self, workers: int) -> int | None:
         """Compute threads of each of so many worker processes; ``None`` if each process decides for itself."""
@@ -244,8 +180,7 @@ class Job(AnyJob):
     windows: WindowSpec = WindowSpec()
     pca: PCASpec = PCASpec()
 
-    def spec_for(self, state: FittedState | None) -> PipelineSpec:
-        """Everything that decides the result: all of it is in the job."""
+    def _whole_spec(self, state: FittedState | None) -> PipelineSpec:
         return self.spec
 
     @property
@@ -275,16 +210,6 @@ class FitJob(Job):
         return dataclasses.replace(super().spec, kind="fit")
 
 
-class AppliedColumns(BaseModel):
-    """Settings of columns that an applied job can change; all others are in the fitted state."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    null_time: NullTime | None = Field(
-        None, description="What becomes of rows without a time; by default as in the job that was fitted."
-    )
-
-
 class ApplyJob(AnyJob):
     """A job that applies a fitted state: the same features, windows and scores of other rows."""
 
@@ -297,16 +222,17 @@ class ApplyJob(AnyJob):
         description="Folder where a job of `run` or `fit` has published; every other setting is in its state."
     )
     columns: AppliedColumns = AppliedColumns()
+    windows: AppliedWindows = AppliedWindows()
 
     @property
     def state_address(self) -> str:
         """Path or address of the fitted state that is applied."""
         return self.state
 
-    def spec_for(self, state: FittedState | None) -> PipelineSpec:
-        """Everything that decides the result: that of the fitted job, for another table."""
+    def _whole_spec(self, state: FittedState | None) -> PipelineSpec:
         assert state is not None
-        return applying(state, self.source, null_time=self.columns.null_time)
+        columns, windows = self.columns, self.windows
+        return applying(state, self.source, null_time=columns.null_time, lookback=windows.lookback)
 
     @classmethod
     def check_command(cls, data: Mapping[str, Any], path: Path) -> None:

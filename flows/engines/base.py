@@ -10,7 +10,8 @@ from emberharmony.threads import available_cores
 
 if TYPE_CHECKING:
     from emberharmony.pipeline.job import Engine
-    from flows.config.job import AnyJob, Runtime
+    from flows.config.job import AnyJob
+    from flows.config.runtime import Runtime
 
 MiB = 2**20
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
     from emberharmony.pipeline.job import Engine
-    from flows.config.job import AnyJob, Runtime
+    from flows.config.job import AnyJob
+    from flows.config.runtime import Runtime
 
 TIMEOUT_S = 8.0
 """Time in which a cluster must answer. Its own client would try for half a minute, or for ever."""

@@ -11,7 +11,8 @@ from flows.engines.base import EngineKind
 
 if TYPE_CHECKING:
     from emberharmony.pipeline.job import Engine
-    from flows.config.job import AnyJob, Runtime
+    from flows.config.job import AnyJob
+    from flows.config.runtime import Runtime
 
 
 class Pools(EngineKind):

@@ -26,7 +26,7 @@ def run_in_flow(job: AnyJob, *, overwrite: bool) -> RunResult:
 
     if deployment.id is not None:
         check_sink_outlives_flow_run(job.sink.path)
-    job = job.with_engine(job.engine)
+    job = job.with_engine(job.engine).resolved()
     with job.engine.open(job) as engine:
         result = run_job(job, engine, ArtifactCallback(current_callback()), overwrite=overwrite)
     record_result(result)

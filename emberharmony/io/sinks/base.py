@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import pyarrow as pa
 
@@ -12,6 +12,7 @@ from emberharmony.io.manifest import MANIFEST, Manifest
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.address import child_address, without_query
 from emberharmony.io.store.base import Store
+from emberharmony.slices import SliceTimes, placeholders_in
 
 _THREADS: Final = 8
 
@@ -38,6 +39,36 @@ class SinkSpec(Protocol):
     def keep_versions(self) -> int:
         """How many earlier results stay there."""
         ...
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """Settings that may name the slice that is run, by `{slice}`; by their keys."""
+        ...
+
+    def of_slice(self, times: SliceTimes) -> Self:
+        """Return the settings with which a job publishes one slice, and replaces no other; of that very slice, unchanged.
+
+        The slice has a folder of its own: where `path` names the slice, that is the path; else one below it.
+
+        Raises
+        ------
+        PlanError
+            If the settings cannot be of a slice.
+        """
+        ...
+
+
+def folder_of_slice(path: str, times: SliceTimes) -> str:
+    """Return the folder of a slice: the path, with the slice in the place of `{slice}`, or a folder below it.
+
+    Examples
+    --------
+    >>> spec = SlicesSpec()
+    >>> night = spec.named("2026-11-28")
+    >>> [folder_of_slice(path, SliceTimes(spec, night, night.start)) for path in ("out", "states/{slice}")]
+    ['out/slice=2026-11-28', 'states/2026-11-28']
+    """
+    return times.fill(path) if placeholders_in(path) else child_address(path, times.slice.folder)
 
 
 class Sink(Protocol):

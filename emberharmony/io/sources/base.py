@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Protocol, runtime_checkable
+from typing import Any, ClassVar, Final, Protocol, Self, runtime_checkable
 
 import pyarrow as pa
 
@@ -16,6 +16,7 @@ from emberharmony.features.columns import ROW_NUMBER, FeatureColumn
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.partitions import TimePartitions
+from emberharmony.slices import SliceTimes
 from emberharmony.stats.key_counts import KeyCounts
 from emberharmony.stats.moments import Moments
 from emberharmony.typing import IntArray
@@ -122,6 +123,28 @@ class SourceSpec(Protocol):
     @property
     def profiles_by_query(self) -> bool:
         """Whether the job asks for a profile by query; the source has to be `ProfiledByQuery`."""
+        ...
+
+    @property
+    def texts(self) -> Mapping[str, str | Sequence[str]]:
+        """Settings that may name the slice that is run, by `{slice}`; by their keys."""
+        ...
+
+    def of_slice(self, times: SliceTimes, column: str | None) -> Self:
+        """Return the settings that read the rows of a slice.
+
+        Parameters
+        ----------
+        times : SliceTimes
+            The slice, and when the rows begin that are read.
+        column : str or None
+            The time column that tells which rows these are; ``None`` if the settings' texts alone do.
+
+        Raises
+        ------
+        PlanError
+            If the settings cannot be of a slice.
+        """
         ...
 
     def check_credentials(self) -> None:

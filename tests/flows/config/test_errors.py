@@ -57,7 +57,7 @@ def test_secrets_are_never_shown():
 
 
 def test_a_job_that_applies_takes_the_rest_from_its_state():
-    with pytest.raises(PlanError, match=r"windows is not a known key\. `apply` takes it from the fitted state"):
+    with pytest.raises(PlanError, match=r"windows\.size is not a known key\. `apply` takes it from the fitted state"):
         parse_job(JOB | {"state": "fitted", "windows": {"size": 5}}, model=ApplyJob)
 
 

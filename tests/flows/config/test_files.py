@@ -304,7 +304,7 @@ def test_a_job_of_run_names_its_command(tmp_path):
         PlanError, match=r"has windows, columns and|has windows, columns .* a job of `emberharmony run` or `fit`"
     ):
         load_job(tmp_path / "job.yaml", (), ApplyJob)
-    with pytest.raises(PlanError, match=r"windows is not a known key\. `apply` takes it from the fitted state; leave it out"):
+    with pytest.raises(PlanError, match=r"windows\.size is not a known key\. `apply` takes it from the fitted state; leave"):
         load_job(tmp_path / "job.yaml", ["state=fitted"], ApplyJob)
     (tmp_path / "job.yaml").write_text(BASE)
     with pytest.raises(PlanError, match="state is missing: where a job was published, such as"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows.config.job import Runtime
+from flows.config.runtime import Runtime
 from flows.engines import base
 from flows.engines.base import EngineKind, WorkerProcessKind
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from emberharmony.errors import PlanError, TerminalError
-from flows.config.job import Runtime, parse_job
+from flows.config.job import parse_job
+from flows.config.runtime import Runtime
 from flows.engines.pools import Pools
 from tests.faults.victims import small_job
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
+from emberharmony.errors import PlanError
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, checked_labels, parse_dataset
 from emberharmony.io.manifest import KEEP_VERSIONS, check_keep_versions
@@ -14,6 +15,7 @@ from emberharmony.io.store.access import Access
 from emberharmony.io.store.address import child_address, without_query
 from emberharmony.io.store.paths import Folder
 from emberharmony.settings import Section
+from emberharmony.slices import SliceTimes
 
 _BUCKET: Final = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:/|$)")
 Disposition = Literal["replace", "append", "fail", "replace_partitions"]
@@ -63,6 +65,15 @@ class BigQuerySinkSpec(Section):
         if self.method == "load" and self.path.startswith("gs://"):
             return self.staging or child_address(without_query(self.path), ".load")  # BigQuery has no other endpoint
         return self.staging
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """Settings that may name the slice that is run, by `{slice}`."""
+        return {"path": self.path}
+
+    def of_slice(self, times: SliceTimes) -> Self:
+        """Return the sink of a slice."""
+        raise PlanError(f"Slices cannot be published to a sink of type {self.type} yet.")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

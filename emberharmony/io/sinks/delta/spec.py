@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
+from emberharmony.errors import PlanError
 from emberharmony.io.manifest import KEEP_VERSIONS, check_keep_versions
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.paths import Folder
 from emberharmony.settings import Section
+from emberharmony.slices import SliceTimes
 
 SPLIT: Final = "split"
 """Column that every table is partitioned by."""
@@ -40,6 +42,15 @@ class DeltaSinkSpec(Section):
     """Earlier states and manifests that stay below `.versions`; earlier rows stay until `VACUUM` removes them."""
     partition: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Columns with one value in all rows of the run, such as `{night: "2026-11-28"}`, to partition by besides `split`."""
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """Settings that may name the slice that is run, by `{slice}`."""
+        return {"path": self.path}
+
+    def of_slice(self, times: SliceTimes) -> Self:
+        """Return the sink of a slice."""
+        raise PlanError(f"Slices cannot be published to a sink of type {self.type} yet.")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, and partitions that cannot be folders' names."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from emberharmony.io.manifest import KEEP_VERSIONS, check_keep_versions
+from emberharmony.io.sinks.base import folder_of_slice
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.paths import Folder
 from emberharmony.settings import Section
+from emberharmony.slices import SliceTimes
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,19 @@ class ParquetSinkSpec(Section):
     keep_versions: int = KEEP_VERSIONS
     """Earlier results that stay below `.versions`, for readers at work and to go back to; 0 removes them at once."""
 
+    slice: str | None = None
+    """Set by the slice that is run, not by you."""
+
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         check_keep_versions(self.keep_versions)
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """Settings that may name the slice that is run, by `{slice}`."""
+        return {"path": self.path}
+
+    def of_slice(self, times: SliceTimes) -> Self:
+        """Return the sink of the slice's own folder."""
+        name = times.slice.name
+        return self if self.slice == name else replace(self, path=folder_of_slice(self.path, times), slice=name)

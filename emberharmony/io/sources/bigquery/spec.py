@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
+from emberharmony.errors import PlanError
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, parse_dataset, quote
 from emberharmony.io.bigquery.parameters import checked_parameters
 from emberharmony.io.bigquery.read import ReadSpec
 from emberharmony.messages import check_distinct
 from emberharmony.settings import Section
+from emberharmony.slices import SliceTimes
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,16 @@ class BigQuerySourceSpec(Section):
     def profiles_by_query(self) -> bool:
         """Whether a statement profiles the table, so that no training row is read for it."""
         return self.profile == "query"
+
+    @property
+    def texts(self) -> Mapping[str, str | Sequence[str]]:
+        """Settings that may name the slice that is run, by `{slice}`."""
+        given = {"table": self.table, "query": self.query, "where": self.where}
+        return {key: text for key, text in given.items() if text is not None}
+
+    def of_slice(self, times: SliceTimes, column: str | None) -> Self:
+        """Return the settings of the rows of a slice."""
+        raise PlanError("A slice of a table in BigQuery cannot be read yet.")
 
     def check_credentials(self) -> None:
         """Refuse missing or unusable credentials; see `BigQueryConnection.check_credentials`."""

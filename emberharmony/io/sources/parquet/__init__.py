@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 def open_source(spec: ParquetSourceSpec) -> ParquetSource:
     """Return the Parquet files that a spec names. Its modules are imported now, see `Vendor`."""
+    from emberharmony.io.sources.parquet.slice import ParquetSlice
     from emberharmony.io.sources.parquet.source import ParquetSource
 
-    return ParquetSource(spec)
+    return ParquetSource(spec) if spec.rows is None else ParquetSlice(spec, spec.rows)

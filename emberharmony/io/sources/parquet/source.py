@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import pyarrow as pa
 
@@ -26,9 +27,9 @@ class ParquetSource(ParquetPlanning):
         """Return the table's description, see `ParquetTable.describe`."""
         return self._table.describe()
 
-    def with_catalogue(self, content: bytes) -> ParquetSource:
+    def with_catalogue(self, content: bytes) -> Self:
         """Return the table as it was when it was planned; files that have changed since are refused when they are read."""
-        return ParquetSource(self._table.spec, Catalogue.from_bytes(content, self._table.places))
+        return type(self)(self._table.spec, Catalogue.from_bytes(content, self._table.places))
 
     def file_within(self, folder: str) -> str | None:
         """Return the address of a file of the table that lies within a folder."""

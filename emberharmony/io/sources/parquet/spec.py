@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from emberharmony.errors import PlanError
 from emberharmony.io.sources.parquet.listing import place_of
+from emberharmony.io.sources.time_rows import TimeRows
 from emberharmony.messages import check_distinct
 from emberharmony.settings import Section
+from emberharmony.slices import SliceTimes, placeholders_in
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class ParquetSourceSpec(Section):
     missing_columns: Literal["error", "null"] | None = "error"
     """Columns that some of the files lack: an error, or `null` to take them as null there. Columns that the job does not use,
     and fields of structs, may be missing anyway."""
+    rows: TimeRows | None = None
+    """Set by the slice that is run, not by you."""
 
     def __post_init__(self) -> None:
         """Refuse what is neither a path nor an address of a bucket."""
@@ -59,6 +64,19 @@ class ParquetSourceSpec(Section):
     def profiles_by_query(self) -> bool:
         """Whether a statement profiles the table; files have to be read."""
         return False
+
+    @property
+    def texts(self) -> Mapping[str, str | Sequence[str]]:
+        """Settings that may name the slice that is run, by `{slice}`."""
+        return {"path": self.path}
+
+    def of_slice(self, times: SliceTimes, column: str | None) -> Self:
+        """Return the settings of the rows of a slice; a path that names it stands for those of all slices that are read."""
+        path = self.path
+        if placeholders_in(path):
+            paths = (one.fill(place) for place in self.places for one in times.each_read)
+            path = tuple(dict.fromkeys(paths))
+        return replace(self, path=path, rows=None if column is None else TimeRows(column, times.slice_from, times.slice.stop))
 
     def check_credentials(self) -> None:
         """Refuse buckets whose library or credentials are missing; what they may read shows when they are opened."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -57,12 +58,24 @@ class ParquetTable:
     @cached_property
     def listed(self) -> list[TableFile]:
         """The files, in the order of their rows."""
-        return list_files(self.places) if self._catalogue is None else [file.file for file in self._catalogue.files]
+        if self._catalogue is None and self.spec.rows is None:
+            return list_files(self.places)
+        return [file.file for file in self.files]
 
     @cached_property
     def files(self) -> list[FooteredFile]:
-        """The files with their footers."""
-        return open_footers(self.listed) if self._catalogue is None else self._catalogue.files
+        """The files with their footers; of a slice, those with row groups that may hold its rows."""
+        if self._catalogue is not None:
+            return self._catalogue.files
+        rows = self.spec.rows
+        if rows is None:
+            return open_footers(self.listed)
+        whole = ParquetTable(replace(self.spec, rows=None), Catalogue(open_footers(list_files(self.places)), {}))
+        if rows.column not in whole.schema.names:  # refused by whoever assigns the roles
+            return whole.files
+        groups = whole.groups_between(rows.column, *rows.ticks(whole.schema.field(rows.column).type))
+        # A table has a file that tells its columns, also where no rows are.
+        return [whole.files[number] for number in dict.fromkeys(group.file for group in groups)] or whole.files[-1:]
 
     @property
     def catalogue(self) -> Catalogue:
