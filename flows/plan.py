@@ -7,9 +7,10 @@ from prefect.artifacts import create_markdown_artifact
 
 from emberharmony.report.plan_report import PlanReport, plan_report
 from flows.config.job import ApplyJob, Job
+from flows.prefect.names import ResultName, flow_run_title
 
 
-@flow(name="plan", persist_result=False)
+@flow(name="plan", flow_run_name=flow_run_title, persist_result=False)
 def plan(job: Job | ApplyJob) -> PlanReport:
     """Plan a job, and say what it would do; nothing is written.
 
@@ -19,5 +20,6 @@ def plan(job: Job | ApplyJob) -> PlanReport:
         The job, as for `extract`, `fit` or `apply`.
     """
     report = plan_report(job.resolved())
-    create_markdown_artifact(report.markdown(), key="plan", description="What the job would do")
+    key = ResultName.of(job).artifact_key("plan")
+    create_markdown_artifact(report.markdown(), key=key, description="What the job would do")
     return report

@@ -21,7 +21,9 @@ from emberharmony.pipeline.callback import Callback
 from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.stages import Stage, stages_of
+from emberharmony.report.drift_rows import drift_rows
 from emberharmony.report.summary import explained_rows, summary_markdown
+from flows.prefect.names import ResultName
 from flows.prefect.outages import outages_told
 
 _log = logging.getLogger(__name__)
@@ -30,8 +32,9 @@ _log = logging.getLogger(__name__)
 class ArtifactCallback:
     """Updates a progress artifact, and forwards each call to another callback."""
 
-    def __init__(self, inner: Callback) -> None:
+    def __init__(self, inner: Callback, name: ResultName) -> None:
         self._inner = inner
+        self._key = name.artifact_key("progress")
         self._artifact: Any = None
         self._before = 0.0
         self._weight = 0.0
@@ -48,7 +51,7 @@ class ArtifactCallback:
         """Create the artifact."""
         self._whole = float(sum(stage.weight for stage in stages_of(plan.spec, levels=plan.levels)))
         with self._at_once():
-            self._artifact = create_progress_artifact(0.0, key="progress", description=f"{plan.n_rows:,} rows on {backend}")
+            self._artifact = create_progress_artifact(0.0, key=self._key, description=f"{plan.n_rows:,} rows on {backend}")
         self._inner.planned(plan, backend)
 
     def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
@@ -84,26 +87,28 @@ class ArtifactCallback:
             self._outage_told = True
 
 
-def publish_summary(result: RunResult) -> None:
+def publish_summary(result: RunResult, name: ResultName) -> None:
     """Attach the summary, the explained variance and the drift of the columns to the flow run.
 
     The result is already published. If the server does not answer, only the artifacts are missing.
     """
     try:
         with outages_told():
-            _publish_summary(result)
+            _publish_summary(result, name)
     except TransientError as outage:
         _log.warning("%s It has no summary of this run.", outage)
 
 
-def _publish_summary(result: RunResult) -> None:
-    create_markdown_artifact(summary_markdown(result), key="summary", description="What was read and written")
+def _publish_summary(result: RunResult, name: ResultName) -> None:
+    key = name.artifact_key("summary")
+    create_markdown_artifact(summary_markdown(result), key=key, description="What was read and written")
     if result.manifest.strides:
         create_table_artifact(
             explained_rows(result),
-            key="explained-variance",
+            key=name.artifact_key("explained-variance"),
             description="Explained variance of the training windows by stride",
         )
     if result.manifest.drift:
-        rows = [{"column": name, **found} for name, found in result.manifest.drift.items()]
-        create_table_artifact(rows, key="drift", description="How far each column has moved from the training rows")
+        description = "How far each column has moved from the training rows"
+        rows = drift_rows(result.manifest.drift)
+        create_table_artifact(rows, key=name.artifact_key("drift"), description=description)

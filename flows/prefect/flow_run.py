@@ -9,6 +9,7 @@ from emberharmony.errors import PlanError
 from emberharmony.pipeline.callback import current_callback, record_result
 from emberharmony.pipeline.execute import RunResult, run_job
 from flows.prefect.artifacts import ArtifactCallback, publish_summary
+from flows.prefect.names import ResultName
 
 if TYPE_CHECKING:
     from flows.config.job import AnyJob
@@ -26,11 +27,12 @@ def run_in_flow(job: AnyJob, *, overwrite: bool) -> RunResult:
 
     if deployment.id is not None:
         check_sink_outlives_flow_run(job.sink.path)
+    name = ResultName.of(job)
     job = job.with_engine(job.engine).resolved()
     with job.engine.open(job) as engine:
-        result = run_job(job, engine, ArtifactCallback(current_callback()), overwrite=overwrite)
+        result = run_job(job, engine, ArtifactCallback(current_callback(), name), overwrite=overwrite)
     record_result(result)
-    publish_summary(result)
+    publish_summary(result, name)
     return result
 
 

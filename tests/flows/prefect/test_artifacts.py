@@ -12,9 +12,11 @@ from emberharmony.pipeline.callback import NullCallback
 from emberharmony.pipeline.stages import STAGES
 from flows.prefect import artifacts
 from flows.prefect.artifacts import ArtifactCallback
+from flows.prefect.names import ResultName
 
 PLAN = SimpleNamespace(spec=None, levels=0, n_rows=1_000)
 URL = "http://127.0.0.1:9/api"
+NAME = ResultName("s3://lake/out", "2026-11-28")
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def run_two_stages(callback: ArtifactCallback) -> None:
 
 def test_progress_grows_to_the_end_in_few_requests_without_retries(shown):
     with temporary_settings({PREFECT_API_URL: URL, PREFECT_CLIENT_MAX_RETRIES: 5}):
-        run_two_stages(ArtifactCallback(NullCallback()))
+        run_two_stages(ArtifactCallback(NullCallback(), NAME))
         assert PREFECT_CLIENT_MAX_RETRIES.value() == 5
     progress = [value for value, *_ in shown]
     assert progress == sorted(progress)
@@ -57,7 +59,7 @@ def test_progress_grows_to_the_end_in_few_requests_without_retries(shown):
 def test_settings_are_read_once(shown, monkeypatch):
     made, update = [], Settings.copy_with_update
     monkeypatch.setattr(Settings, "copy_with_update", lambda *given, **more: made.append(1) or update(*given, **more))
-    run_two_stages(ArtifactCallback(NullCallback()))
+    run_two_stages(ArtifactCallback(NullCallback(), NAME))
     assert len(shown) > len(made) == 1
 
 
@@ -69,6 +71,6 @@ def test_an_outage_is_told_once_and_stops_nothing(shown, monkeypatch, caplog):
     advanced = []
     inner = NullCallback()
     monkeypatch.setattr(inner, "advance", advanced.append, raising=False)
-    run_two_stages(ArtifactCallback(inner))
+    run_two_stages(ArtifactCallback(inner, NAME))
     assert len(advanced) == 2_000
     assert [record.message.count("The work goes on") for record in caplog.records] == [1]
