@@ -7,9 +7,10 @@ from prefect import flow
 from emberharmony.pipeline.execute import RunResult
 from flows.config.job import ApplyJob
 from flows.prefect.flow_run import run_in_flow
+from flows.prefect.names import flow_run_title
 
 
-@flow(name="apply", persist_result=False)
+@flow(name="apply", flow_run_name=flow_run_title, persist_result=False)
 def apply(job: ApplyJob, overwrite: bool = False) -> RunResult:
     """Make features, windows and scores of a table with a fitted state, and measure how far its rows have drifted.
 

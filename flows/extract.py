@@ -7,9 +7,10 @@ from prefect import flow
 from emberharmony.pipeline.execute import RunResult
 from flows.config.job import Job
 from flows.prefect.flow_run import run_in_flow
+from flows.prefect.names import flow_run_title
 
 
-@flow(name="extract", persist_result=False)
+@flow(name="extract", flow_run_name=flow_run_title, persist_result=False)
 def extract(job: Job, overwrite: bool = False) -> RunResult:
     """Turn a table into features, windows and fitted state.
 

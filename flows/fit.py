@@ -7,9 +7,10 @@ from prefect import flow
 from emberharmony.pipeline.execute import RunResult
 from flows.config.job import FitJob
 from flows.prefect.flow_run import run_in_flow
+from flows.prefect.names import flow_run_title
 
 
-@flow(name="fit", persist_result=False)
+@flow(name="fit", flow_run_name=flow_run_title, persist_result=False)
 def fit(job: FitJob, overwrite: bool = False) -> RunResult:
     """Fit features and PCAs on a table's training rows, and publish only the fitted state.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter, deque
 from collections.abc import Callable
 from itertools import chain
@@ -14,6 +15,7 @@ import pytest
 
 from emberharmony.errors import PlanError
 from flows.config.job import parse_job
+from flows.prefect.names import ResultName, uri_of
 from tests.jobs import assert_published_alike, read_published, run_small, small_table, write_table
 
 pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.usefixtures("prefect_server")]
@@ -58,8 +60,8 @@ async def task_runs(flow_name: str = "extract", *, whole: Callable[[list[Any]], 
 
 
 def stages(runs: list[Any]) -> Counter[str]:
-    """Task runs by the name of their task: what comes before the dash and the number that Prefect adds."""
-    return Counter(run.name.rsplit("-", 1)[0] for run in runs)
+    """Task runs by the name of their task: what comes before the number of their chunk."""
+    return Counter(re.split(r"-\d", run.name)[0] for run in runs)
 
 
 def assert_small_and_without_data(runs: list[Any]) -> None:
@@ -86,6 +88,8 @@ def test_every_step_of_a_chunk_is_a_task_run_of_its_own(tmp_path: Path) -> None:
         assert counts[name] == n_chunks, counts
     for name in ("chunk-read", "datetime-features", "encode", "split", "windowing", "PCA", "write"):
         assert counts[name] >= 1, counts
+    named = {run.name for run in runs}
+    assert {"encode-0", "encode-1", "PCA-0-stride-1", "write-1-features-split-train", "fit", "publish"} <= named, named
 
 
 def chunks_of(name: str) -> range:
@@ -149,12 +153,16 @@ def test_the_run_leaves_progress_summary_and_explained_variance(tmp_path: Path) 
     async def newest() -> dict[str, Any]:
         async with get_client() as client:
             artifacts = await client.read_artifacts(sort=ArtifactSort.CREATED_DESC, limit=50)
+            named.append((await client.read_flow_run(artifacts[0].flow_run_id)).name)
             return {artifact.key: artifact for artifact in reversed(artifacts)}
 
+    named: list[str] = []
     artifacts = asyncio.run(newest())
-    assert artifacts["progress"].data == 100.0
-    assert "400 read; 320 train" in artifacts["summary"].data
-    assert '"stride": 1' in artifacts["explained-variance"].data
+    key = ResultName(uri_of(str(tmp_path / "flow"))).artifact_key
+    assert artifacts[key("progress")].data == 100.0
+    assert "400 read; 320 train" in artifacts[key("summary")].data
+    assert '"stride": 1' in artifacts[key("explained-variance")].data
+    assert named == ["extract flow"], "the flow and the sink"
 
 
 def test_a_failed_plan_is_a_failed_flow_run_and_publishes_nothing(tmp_path: Path) -> None:
