@@ -11,10 +11,10 @@ from emberharmony.io.sources.base import Source
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.pipeline.chunk_stages import read_chunk
 from emberharmony.planning.chunks import Chunk
-from tasks.options import STEP
+from tasks.options import step
 
 
-@task(name="chunk-read", **STEP)
+@task(**step("chunk-read"))
 def chunk_read(source: Source, chunk: Chunk, columns: Sequence[str], order: str | None, texts: TextBudget) -> pa.Table:
     """Read a chunk's rows in the job's order."""
     return read_chunk(source, chunk, columns, order, texts)

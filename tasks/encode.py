@@ -10,10 +10,10 @@ from prefect import task
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.steps.featurize import encode
 from emberharmony.typing import FeatureBlock
-from tasks.options import STEP
+from tasks.options import step
 
 
-@task(name="encode", **STEP)
+@task(**step("encode"))
 def encode_rows(rows: pa.Table, times: Mapping[str, FeatureBlock], fitted: Preprocessing) -> FeatureBlock:
     """Impute, scale and one-hot encode the rows."""
     return encode(rows, times, fitted)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from prefect.cache_policies import NO_CACHE
@@ -11,6 +14,29 @@ from emberharmony.pipeline.retry import RETRY_DELAYS_S, RETRY_JITTER
 
 # Results stay in memory within a chunk, and in the store between chunks: Prefect has nothing to hash or persist.
 STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+
+
+_chunk: ContextVar[int | None] = ContextVar("emberharmony_chunk", default=None)
+
+
+@contextmanager
+def steps_of(chunk: int) -> Iterator[None]:
+    """Name the task runs of this context's steps after a chunk."""
+    token = _chunk.set(chunk)
+    try:
+        yield
+    finally:
+        _chunk.reset(token)
+
+
+def step(name: str, detail: Callable[[dict[str, Any]], object] | None = None) -> dict[str, Any]:
+    """Options of a step's task; its task runs are named after their chunk: `encode-7`, or with a detail `PCA-7-stride-3`."""
+
+    def title(parameters: dict[str, Any]) -> str:
+        parts = [name, _chunk.get(), detail and detail(parameters)]
+        return "-".join(str(part) for part in parts if part is not None)
+
+    return {"name": name, "task_run_name": title, **STEP}
 
 
 def is_transient(_task: object, _run: object, state: Any) -> bool:

@@ -8,10 +8,10 @@ from emberharmony.pca import WindowPCA
 from emberharmony.series import Segment
 from emberharmony.steps.project import project
 from emberharmony.typing import FeatureBlock, IntArray
-from tasks.options import STEP
+from tasks.options import step
 
 
-@task(name="PCA", **STEP)
+@task(**step("PCA", lambda given: f"stride-{given['pca'].stride}"))
 def project_windows(pca: WindowPCA, rows: Segment, starts: IntArray) -> FeatureBlock:
     """Project windows on the principal components of their stride."""
     return project(pca, rows, starts)

@@ -9,10 +9,10 @@ from emberharmony.pipeline.chunk_stages import split_codes
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import SplitCodes
 from emberharmony.steps.split import RowSplit
-from tasks.options import STEP
+from tasks.options import step
 
 
-@task(name="split", **STEP)
+@task(**step("split"))
 def split_rows(split: RowSplit, chunk: Chunk, rows: pa.Table) -> SplitCodes:
     """Decide each row's split."""
     return split_codes(split, chunk, rows)

@@ -13,7 +13,7 @@ from emberharmony.pipeline.stages import STAGES, Stage, run_stage
 from tasks.chunk_read import chunk_read
 from tasks.datetime_features import add_datetime_features
 from tasks.encode import encode_rows
-from tasks.options import STAGE
+from tasks.options import STAGE, steps_of
 from tasks.pca import project_windows
 from tasks.processes import worker_processes
 from tasks.split import split_rows
@@ -58,7 +58,8 @@ def _task_of(stage: Stage) -> Task[[RunRef, int, int, str], None]:
             if processes is not None:
                 processes.call(run_stage, stage.name, ref, chunk)
             else:
-                run_stage(stage.name, ref, chunk, WATCHED if granularity == "stage" else PLAIN)
+                with steps_of(chunk):
+                    run_stage(stage.name, ref, chunk, WATCHED if granularity == "stage" else PLAIN)
 
     return run
 

@@ -8,10 +8,10 @@ from emberharmony.series import Segment
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.steps.featurize import window_states
 from emberharmony.windows import WindowSpec
-from tasks.options import STEP
+from tasks.options import step
 
 
-@task(name="windowing", **STEP)
+@task(**step("windowing"))
 def count_windows(train: Segment, windows: WindowSpec) -> list[WindowGram]:
     """Sum the products of the training windows within a chunk."""
     return window_states(train, windows)
