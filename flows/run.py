@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from emberharmony.io.store.address import without_query
 from emberharmony.pipeline.callback import Callback, current_callback, using_callback
 from emberharmony.pipeline.execute import RunResult, check_credentials, is_published, run_job
+from emberharmony.pipeline.state_registry import with_resolved_state
 from flows.config.job import AnyJob
 from flows.engines.local import Local
 from flows.prefect.server import server_if_needed
@@ -46,7 +47,7 @@ def run(job: AnyJob, callback: Callback | None = None, *, overwrite: bool = Fals
     """
     quiet_prefect()
     kind = job.engine
-    asked = job.with_engine(kind)
+    asked = with_resolved_state(job.with_engine(kind))
     job = asked.resolved()
     # A job with nothing to do needs no Prefect: its server takes seconds to start.
     if not kind.uses_prefect or (not overwrite and is_published(job, verify=verify)):

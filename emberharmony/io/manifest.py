@@ -66,6 +66,7 @@ class Manifest:
     strides: Mapping[str, WindowCounts]
     backends: Mapping[str, int]  # "name:device": chunk stages that it computed
     files: tuple[FileRecord, ...]
+    applied_state: Mapping[str, str] = field(default_factory=dict)  # address and fingerprint of the state that was applied
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of a state's columns, see features.drift
     computed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by stage: "backend on host" -> chunks, "0-5,7"
     parity: Mapping[str, float] = field(default_factory=dict)  # chunks computed on NumPy too, and the largest difference

@@ -60,7 +60,8 @@ def plan_apply(state: FittedState, spec: PipelineSpec, resources: Resources) -> 
     source = open_source(spec.source)
     table = source.describe()
     widths = {column.name: len(column.features) for column in state.preprocessing.columns}
-    return plan_table(spec, resources, source, table, roles_in(state, table.schema), widths)
+    plan = plan_table(spec, resources, source, table, roles_in(state, table.schema), widths)
+    return replace(plan, applied_state={"address": state.address, "fingerprint": state.fingerprint})
 
 
 def stage_fitted(state: FittedState, run: Run) -> None:

@@ -30,6 +30,7 @@ from emberharmony.pipeline.split_checks import check_method
 from emberharmony.pipeline.stages import PUBLISH, Stage, stages_of
 from emberharmony.pipeline.staging import stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state, roles_in
+from emberharmony.pipeline.state_registry import with_resolved_state
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.resident import release_memory
 from emberharmony.threads import compute_threads, limit_compute_threads
@@ -73,6 +74,7 @@ def run_job(
         If the job cannot be done; nothing was published then.
     """
     began, peak = time.perf_counter(), PeakMemory()
+    job = with_resolved_state(job)  # once: a state that is published while the job runs is for the next one
     callback = callback or current_callback()
     backend = _chosen_backend(job.backend)  # first: a backend that is not installed is an error
     # A result that is published already needs no copy of the table.
@@ -222,6 +224,7 @@ def plan_job(job: Job, *, make: bool = True) -> PlannedJob:
     EmberharmonyError
         If it cannot be done, or its result not be published.
     """
+    job = with_resolved_state(job)
     planned = _planned(job, make=make)
     plan = planned.plan
     sink, carried = open_sink(job.sink), plan.roles.carried if plan.spec.job.publishes_rows else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from emberharmony.io.sinks.base import SinkSpec
 from emberharmony.io.sources.base import SourceSpec
@@ -30,6 +30,10 @@ class Job(Protocol):
     @property
     def state_address(self) -> str | None:
         """Path or address of the fitted state that is applied; ``None`` for a job that fits one."""
+        ...
+
+    def with_state(self, address: str) -> Self:
+        """Return the job with another `state_address`."""
         ...
 
     @property

@@ -113,6 +113,7 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
         registered=tuple(kept),
         computed=_in_ranges(totals.computed),
         parity={"chunks": len(totals.parity), "largest": max(totals.parity)} if totals.parity else {},
+        applied_state=run.plan.facts.get("applied_state", {}),
         drift={} if job.fits else measured_drift(run),
         series={name: _series_of(span) for name, span in run.fitted.series.items()},
         shared_times=times.n_shared,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from emberharmony.arrow import tick_unit, ticks_of
@@ -61,6 +61,7 @@ class Plan:
     memory: MemoryPlan
     in_order: bool
     inputs: tuple[Chunk, ...] = ()  # pieces of the table whose rows are arranged first
+    applied_state: Mapping[str, str] = field(default_factory=dict)  # its address and fingerprint, if one is applied
 
     @property
     def levels(self) -> int:

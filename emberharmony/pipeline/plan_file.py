@@ -59,6 +59,7 @@ class StagedPlan:
             "chunk_rows": plan.memory.chunk_rows,
             "projected_bytes": plan.memory.projected_bytes,
             "arranged_row_bytes": plan.arranged_row_bytes,
+            "applied_state": dict(plan.applied_state),
         }
         return cls(
             fingerprint=plan.fingerprint,

@@ -22,7 +22,7 @@ from emberharmony.features.kinds.registry import ENTRY_POINTS, kind_named, unkno
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.table_types import type_differences
-from emberharmony.io.manifest import MANIFEST, read_manifest
+from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
 from emberharmony.io.store.address import child_address, without_query
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.opening import open_store
@@ -50,6 +50,7 @@ class FittedState:
     preprocessing: Preprocessing
     schema: pa.Schema  # of the columns that features are made of, and those carried along
     target: str | None
+    address: str  # where it was read
 
     @property
     def digest(self) -> str:
@@ -114,7 +115,12 @@ def read_state(folder: str | Path) -> FittedState:
         files[name] = store.get(f"{below}{name}")
     if manifest is not None:
         _check_content(folder, files, {file.name: file for file in manifest.files})
-    return _parsed(child_address(str(folder), "state") if below else str(folder), files)
+    return _parsed(child_address(str(folder), "state") if below else str(folder), files, str(folder))
+
+
+def holds_state(manifest: Manifest) -> bool:
+    """Whether a state that can be applied is among the files of a result."""
+    return any(file.name == f"state/{JOB}" for file in manifest.files)
 
 
 def published_state(snapshot: Snapshot) -> FittedState:
@@ -132,7 +138,7 @@ def published_state(snapshot: Snapshot) -> FittedState:
     names = [name for name in (JOB, PREPROCESSING, PCAS, BASELINE) if f"state/{name}" in records]
     files = {name: snapshot.get(records[f"state/{name}"]) for name in names}
     _check_content(place, files, records)
-    return _parsed(f"{place}/state", files)
+    return _parsed(f"{place}/state", files, place)
 
 
 def stage_state(state: FittedState, run: Run) -> list[FileRecord]:
@@ -190,7 +196,7 @@ def _check_kinds(place: str, job: Mapping[str, Any], preprocessing: Mapping[str,
         )
 
 
-def _parsed(place: str, files: Mapping[str, bytes]) -> FittedState:
+def _parsed(place: str, files: Mapping[str, bytes], address: str) -> FittedState:
     try:
         job: dict[str, Any] = json.loads(files[JOB])
         if job.get("version") not in (1, 2, STATE_VERSION):
@@ -210,7 +216,7 @@ def _parsed(place: str, files: Mapping[str, bytes]) -> FittedState:
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DataError(f"{place} cannot be read as a state ({error}); publish it again.") from error
     _refuse_old_texts(place, schema, fitted)
-    return FittedState(files, job["fingerprint"], spec, fitted, schema, job["target"])
+    return FittedState(files, job["fingerprint"], spec, fitted, schema, job["target"], address)
 
 
 def _refuse_old_texts(place: str, schema: pa.Schema, fitted: Preprocessing) -> None:

@@ -24,7 +24,7 @@ from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.receipts import receipt_names
 from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.report.markdown import table_row
-from emberharmony.report.summary import MANY, MIXED
+from emberharmony.report.summary import MANY, MIXED, state_text
 from emberharmony.splits import NEVER, SPLITS
 
 MAX_TYPE_CHARS = 60
@@ -72,6 +72,8 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
     read = {*plan.roles.to_read, *spec.split_keys}
     n_bytes = plan.table.n_rows * sum(plan.table.bytes_per_row[name] for name in read)
     yield "job", f"{spec.kind}, fingerprint {plan.fingerprint}"
+    if plan.applied_state:
+        yield "state", state_text(plan.applied_state)
     yield (
         "table",
         f"{plan.table.n_rows:,} rows; {len(read)} of {len(plan.table.schema)} columns are read, {size_text(n_bytes)} decoded",

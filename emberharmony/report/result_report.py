@@ -46,6 +46,7 @@ def result_json(result: Result, version: str | None = None) -> dict[str, Any]:
         "created": manifest.created,
         "kind": manifest.kind,
         "fingerprint": manifest.fingerprint,
+        "applied_state": dict(manifest.applied_state),
         "source_rows": manifest.source_rows,
         "rows": dict(manifest.rows),
         "features": list(manifest.features),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from emberharmony.features.drift import is_major
 from emberharmony.io.manifest import Manifest, WindowCounts
+from emberharmony.io.store.address import without_query
 from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.spec import JOBS
 from emberharmony.report.elapsed import Elapsed
@@ -44,6 +45,8 @@ def summary_lines(result: RunResult, elapsed: Elapsed | None = None) -> Iterator
 
 def manifest_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Labels and texts of what a result consists of."""
+    if manifest.applied_state:
+        yield "state", state_text(manifest.applied_state)
     yield "rows", f"{manifest.source_rows:,} read; " + ", ".join(f"{n:,} {split}" for split, n in manifest.rows.items())
     if manifest.null_times:
         yield "left out", f"{manifest.null_times:,} rows without a time"
@@ -64,6 +67,17 @@ def manifest_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if manifest.drift:
         yield "drift", _drifted(manifest.drift)
     yield "backend", ", ".join(manifest.backends)
+
+
+def state_text(applied: Mapping[str, str]) -> str:
+    """Name the state that is applied.
+
+    Examples
+    --------
+    >>> state_text({"address": "s3://lake/states/2026-11-23?region=eu-west-1", "fingerprint": "0123"})
+    's3://lake/states/2026-11-23, fingerprint 0123'
+    """
+    return f"{without_query(applied['address'])}, fingerprint {applied['fingerprint']}"
 
 
 def summary_markdown(result: RunResult) -> str:

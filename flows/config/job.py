@@ -98,6 +98,10 @@ class AnyJob(BaseModel):
         """Path or address of the fitted state that is applied; ``None`` for a job that fits one."""
         return None
 
+    def with_state(self, address: str) -> Self:
+        """Return the job with another state."""
+        return self.model_copy(update={"state": address})
+
     @property
     def parity_check(self) -> float:
         """Share of the chunks that are computed on NumPy as well."""
@@ -219,7 +223,8 @@ class ApplyJob(AnyJob):
     """Sections that are part of the fitted state."""
 
     state: Folder = Field(
-        description="Folder where a job of `run` or `fit` has published; every other setting is in its state."
+        description="Folder where a job of `run` or `fit` has published, which every other setting is from. In a folder of "
+        "such folders, `FOLDER/latest` is the newest by name, and `FOLDER/@2026-11` the newest whose name begins so."
     )
     columns: AppliedColumns = AppliedColumns()
     windows: AppliedWindows = AppliedWindows()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -137,6 +137,24 @@ def child_address(address: str, name: str) -> str:
     's3://lake/out/features?region=eu-west-1'
     """
     return str(BucketAddress.parse(address) / name) if is_bucket(address) else f"{address.rstrip('/')}/{name}"
+
+
+def parent_address(address: str) -> tuple[str, str]:
+    """Return the address of the folder that an address lies in, and its name there; the root of a bucket has no name.
+
+    Examples
+    --------
+    >>> parent_address("data/states/2026-11-23/"), parent_address("latest")
+    (('data/states', '2026-11-23'), ('.', 'latest'))
+    >>> parent_address("s3://lake/states/latest?region=eu-west-1")
+    ('s3://lake/states?region=eu-west-1', 'latest')
+    """
+    if is_bucket(address):
+        own = BucketAddress.parse(address)
+        key, _, name = own.key.rpartition("/")
+        return str(replace(own, key=key)), name
+    folder, separator, name = address.rstrip("/").rpartition("/")
+    return folder or separator or ".", name
 
 
 def without_query(address: str) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -150,6 +150,11 @@ class Store(Protocol):
     @abstractmethod
     def list(self, folder: str) -> Iterable[str]:
         """Names of all files below a folder, sorted; none if there is no such folder."""
+        ...
+
+    @abstractmethod
+    def folders(self) -> Sequence[str]:
+        """Names of the folders right below the root, sorted; none if there is no root. A bucket answers by one listing."""
         ...
 
     @abstractmethod

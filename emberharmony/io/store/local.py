@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -138,6 +138,15 @@ class LocalStore(Store):
         with self._translated(self.path(folder)):
             found = (Path(top, name) for top, _, names in os.walk(self.path(folder)) for name in names)
             return sorted(path.relative_to(self.root).as_posix() for path in found)
+
+    def folders(self) -> Sequence[str]:
+        """Names of the folders right below the root, sorted; links to folders are among them."""
+        with self._translated(self.root):
+            try:
+                with os.scandir(self.root) as entries:
+                    return sorted(entry.name for entry in entries if entry.is_dir())
+            except (FileNotFoundError, NotADirectoryError):
+                return []
 
     def size(self, file: str | FileRecord) -> int | None:
         """Bytes of a file; ``None`` if there is no such file."""

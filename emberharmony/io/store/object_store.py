@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase, BufferedReader
@@ -134,6 +134,10 @@ class ObjectStore(Store):
         """Names of all files below a folder, sorted."""
         start = len(self.prefix.key) + 1 if self.prefix.key else 0
         return sorted(info.key[start:] for info in self.objects.list(self._key(folder)))
+
+    def folders(self) -> Sequence[str]:
+        """Names of the folders right below the root, sorted."""
+        return self.objects.folders(self.prefix.key)
 
     def size(self, file: str | FileRecord) -> int | None:
         """Bytes of a file; ``None`` if there is no such file."""

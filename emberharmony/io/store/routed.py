@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from io import BufferedIOBase
@@ -85,6 +85,10 @@ class RoutedStore(Store):
             return store.list(folder)
         begin = _name(there)
         return [f"{folder}/{name.removeprefix(begin)}" for name in store.list(begin.removesuffix("/"))]
+
+    def folders(self) -> Sequence[str]:
+        """Names of the folders right below the root of the first store, sorted."""
+        return self.run.folders()
 
     def size(self, file: str | FileRecord) -> int | None:
         """Bytes of a file; ``None`` if there is no such file."""

@@ -49,6 +49,13 @@ def test_json_files_are_read_in_order_and_ahead(store):
         list(store.read_each_json([*names, "missing-file"]))
 
 
+def test_the_folders_right_below(store):
+    assert list(store.folders()) == []
+    for name in ("b/1", "b/c/2", "a x/3", "file"):
+        store.put(name, b"x")
+    assert [name for name in store.folders() if name != ".unfinished"] == ["a x", "b"]
+
+
 def test_a_folder_is_no_prefix_of_letters(store):
     for name in ("part/1", "parts/2", "part-3"):
         store.put(name, b"x")

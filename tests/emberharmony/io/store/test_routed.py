@@ -26,6 +26,9 @@ def test_parts_are_kept_elsewhere_under_their_own_names(stores):
     place = f"table/run/split=train/part-0-{record.sha256[:16]}.parquet"
     assert list(tables.list("")) == [place]
     assert list(run.list("")) == []
+    run.put("state/job.json", b"")
+    assert "state" in store.folders()
+    run.delete("state/job.json")
     assert (store.get(record), store.size(record), store.sha256(record), store.holds(record)) == (
         b"rows",
         4,
