@@ -67,6 +67,8 @@ class Manifest:
     backends: Mapping[str, int]  # "name:device": chunk stages that it computed
     files: tuple[FileRecord, ...]
     applied_state: Mapping[str, str] = field(default_factory=dict)  # address and fingerprint of the state that was applied
+    comparison: Mapping[str, Any] = field(default_factory=dict)
+    """Of a fitted state with the one before it in a folder of states, see `emberharmony.pipeline.state_comparison`."""
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of a state's columns, see features.drift
     computed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by stage: "backend on host" -> chunks, "0-5,7"
     parity: Mapping[str, float] = field(default_factory=dict)  # chunks computed on NumPy too, and the largest difference

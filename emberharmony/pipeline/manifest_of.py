@@ -19,6 +19,7 @@ from emberharmony.pipeline.descriptions import feature_descriptions, window_desc
 from emberharmony.pipeline.fitted import FIT, FIT_PCA
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run
+from emberharmony.pipeline.state_comparison import compared_with_earlier
 from emberharmony.planning.chunks import as_ranges
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.runs import Runs, merged_runs
@@ -113,6 +114,7 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
         registered=tuple(kept),
         computed=_in_ranges(totals.computed),
         parity={"chunks": len(totals.parity), "largest": max(totals.parity)} if totals.parity else {},
+        comparison=compared_with_earlier(run),
         applied_state=run.plan.facts.get("applied_state", {}),
         drift={} if job.fits else measured_drift(run),
         series={name: _series_of(span) for name, span in run.fitted.series.items()},

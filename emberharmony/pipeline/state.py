@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.table_types import type_differences
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
 from emberharmony.io.store.address import child_address, without_query
-from emberharmony.io.store.base import FileRecord
+from emberharmony.io.store.base import FileRecord, by_prefix, from_safetensors
 from emberharmony.io.store.opening import open_store
 from emberharmony.io.store.snapshot import Snapshot
 from emberharmony.messages import listed
+from emberharmony.pca import WindowPCA
+from emberharmony.pipeline.fitted import FIT, FIT_PCA
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.stats.categories import TopCategories
@@ -57,6 +60,27 @@ class FittedState:
         """Hash of the whole state."""
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()}
         return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def pcas(self) -> dict[int, WindowPCA]:
+        """The fitted PCA of every stride.
+
+        Raises
+        ------
+        DataError
+            If they cannot be read.
+        """
+        try:
+            states = by_prefix(from_safetensors(self.files[PCAS]))
+            return {int(stride): WindowPCA.from_arrays(arrays) for stride, arrays in states.items()}
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise DataError(f"{self.address}: {PCAS} cannot be read ({error}); publish the state again.") from error
+
+    @property
+    def n_train_rows(self) -> int:
+        """Rows that it was fitted on."""
+        counted = json.loads(self.files[BASELINE]).values()
+        return max((int(baseline["n_rows"]) for baseline in counted), default=0)
 
 
 def write_state(
@@ -144,6 +168,22 @@ def published_state(snapshot: Snapshot) -> FittedState:
 def stage_state(state: FittedState, run: Run) -> list[FileRecord]:
     """Copy the state into a run, where its stages look for fitted numbers."""
     return [run.store.keep(f"state/{name}", content) for name, content in state.files.items()]
+
+
+def staged_state(run: Run) -> FittedState:
+    """Return the state that a run has fitted and not yet published.
+
+    Raises
+    ------
+    DamagedError
+        If a file of it is missing or was changed.
+    """
+    stages = {PCAS: FIT_PCA, JOB: FIT, PREPROCESSING: FIT, BASELINE: FIT}
+    records = {name: run.receipts.file(stage, 0, f"state/{name}") for name, stage in stages.items()}
+    for record in records.values():
+        run.store.check(record)
+    address = run.store.address
+    return _parsed(address, {name: run.store.get(record) for name, record in records.items()}, address)
 
 
 def roles_in(state: FittedState, schema: pa.Schema) -> ColumnRoles:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from emberharmony.errors import DataError
 from emberharmony.io.manifest import Manifest, read_manifest
 from emberharmony.io.store.address import child_address, parent_address, without_query
 from emberharmony.io.store.opening import open_files, open_store
 from emberharmony.messages import listed
-from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.spec import JOBS
 from emberharmony.pipeline.state import holds_state
+
+if TYPE_CHECKING:
+    from emberharmony.pipeline.job import Job
 
 LATEST: Final = "latest"
 """Stands for the newest state of a registry, in place of its name: ``states/latest``."""
 NEWEST_OF: Final = "@"
 """Begins what stands for the newest state whose name begins so: ``states/@2026-11``."""
+MOST_BEFORE: Final = 8
 _SLICE: Final = "slice="
 _YEAR: Final = re.compile(r"\d{4}")
 
-JobT = TypeVar("JobT", bound=Job)
+JobT = TypeVar("JobT", bound="Job")
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,10 @@ def read_registry(folder: str) -> Registry:
     return Registry(folder, tuple(state for state in found if state is not None), tuple(others))
 
 
-def states_before(address: str) -> Iterator[RegisteredState]:
-    """Yield the published states beside an address whose names sort before its own, newest first; each is read when asked for.
+def state_before(address: str) -> RegisteredState | None:
+    """Return the newest published state beside an address whose name sorts before its own.
+
+    At most `MOST_BEFORE` folders are looked into: the others there may be no states at all.
 
     Raises
     ------
@@ -132,11 +138,9 @@ def states_before(address: str) -> Iterator[RegisteredState]:
         If the folder that holds the address cannot be listed.
     """
     folder, name = parent_address(address)
-    for candidate in _names_in(folder):
-        if _order(candidate) < _order(name):
-            state = _published(folder, candidate)
-            if state is not None:
-                yield state
+    before = (candidate for candidate in _names_in(folder) if _order(candidate) < _order(name))
+    states = (_published(folder, candidate) for candidate in islice(before, MOST_BEFORE))
+    return next((state for state in states if state is not None), None)
 
 
 def _names_in(folder: str) -> Sequence[str]:

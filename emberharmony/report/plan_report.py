@@ -24,7 +24,8 @@ from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.receipts import receipt_names
 from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.report.markdown import table_row
-from emberharmony.report.summary import MANY, MIXED, state_text
+from emberharmony.report.state_changes import state_text
+from emberharmony.report.summary import MANY, MIXED
 from emberharmony.splits import NEVER, SPLITS
 
 MAX_TYPE_CHARS = 60

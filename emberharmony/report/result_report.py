@@ -47,6 +47,7 @@ def result_json(result: Result, version: str | None = None) -> dict[str, Any]:
         "kind": manifest.kind,
         "fingerprint": manifest.fingerprint,
         "applied_state": dict(manifest.applied_state),
+        "comparison": dict(manifest.comparison),
         "source_rows": manifest.source_rows,
         "rows": dict(manifest.rows),
         "features": list(manifest.features),

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from emberharmony.features.drift import is_major
 from emberharmony.io.manifest import Manifest, WindowCounts
-from emberharmony.io.store.address import without_query
 from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.spec import JOBS
 from emberharmony.report.elapsed import Elapsed
 from emberharmony.report.markdown import table_row
+from emberharmony.report.state_changes import comparison_lines, state_text
 
 MAX_NAMED = 5
 """Number of columns named in one line; the manifest lists all of them."""
@@ -66,18 +66,8 @@ def manifest_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield from _mixed_series(manifest)
     if manifest.drift:
         yield "drift", _drifted(manifest.drift)
+    yield from comparison_lines(manifest.comparison)
     yield "backend", ", ".join(manifest.backends)
-
-
-def state_text(applied: Mapping[str, str]) -> str:
-    """Name the state that is applied.
-
-    Examples
-    --------
-    >>> state_text({"address": "s3://lake/states/2026-11-23?region=eu-west-1", "fingerprint": "0123"})
-    's3://lake/states/2026-11-23, fingerprint 0123'
-    """
-    return f"{without_query(applied['address'])}, fingerprint {applied['fingerprint']}"
 
 
 def summary_markdown(result: RunResult) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -31,6 +31,14 @@ class DroppedColumn:
     reason: str
 
 
+class Centre(NamedTuple):
+    """Where the training values of a column of numbers lie."""
+
+    median: float
+    scale: float
+    """What differences from the mean are divided by."""
+
+
 @dataclass(frozen=True)
 class FittedColumn:
     """One column and its features; each kind adds what it has fitted, in fields that JSON can hold."""
@@ -45,6 +53,16 @@ class FittedColumn:
     def is_scaled(self) -> bool:
         """Whether any feature is scaled, so that values may be clipped to the range of float32."""
         return False
+
+    @property
+    def centre(self) -> Centre | None:
+        """Where the training values lie; ``None`` if they are no numbers."""
+        return None
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories that have a feature of their own."""
+        return ()
 
 
 F = TypeVar("F", bound=FittedColumn)

@@ -38,6 +38,11 @@ class FittedCategories(FittedColumn):
         """Whether values may be clipped."""
         return bool(self.scalings)
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The vocabulary."""
+        return self.vocabulary
+
 
 class Categorical:
     """Texts, dictionaries, and numbers, booleans or texts in binary columns that a job names in ``columns.categorical``."""

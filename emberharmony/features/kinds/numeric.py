@@ -16,7 +16,7 @@ from emberharmony.arrow import TICKS_PER_SECOND, holds_seconds, plain_type
 from emberharmony.backend import select
 from emberharmony.errors import DataError
 from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, stability_index
-from emberharmony.features.kinds.base import Counted, DroppedColumn, FittedColumn, Step
+from emberharmony.features.kinds.base import Centre, Counted, DroppedColumn, FittedColumn, Step
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
 from emberharmony.stats.categories import TopCategories
@@ -75,6 +75,11 @@ class FittedNumber(FittedColumn):
     def is_scaled(self) -> bool:
         """Whether values may be clipped."""
         return True
+
+    @property
+    def centre(self) -> Centre:
+        """Where the training values lie."""
+        return Centre(self.scaling.fill, self.scaling.scale)
 
 
 class Numeric:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from io import BufferedIOBase
+from io import BufferedIOBase, BytesIO
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, NewType, Protocol
@@ -278,6 +278,11 @@ def as_safetensors(arrays: Arrays) -> bytes:
     """Named arrays as the bytes of a safetensors file."""
     content: bytes = safetensors.numpy.save({key: np.asarray(array, order="C") for key, array in arrays.items()})
     return content
+
+
+def from_safetensors(content: bytes) -> Arrays:
+    """Return the named arrays that `as_safetensors` has made bytes of."""
+    return dict(_safetensors_in(BytesIO(content), ""))
 
 
 def _safetensors_in(handle: BufferedIOBase, prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:

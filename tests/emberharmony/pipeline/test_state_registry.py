@@ -14,7 +14,7 @@ from emberharmony.io.store import opening
 from emberharmony.io.store.address import child_address
 from emberharmony.io.store.opening import open_files, result_at
 from emberharmony.pipeline.execute import plan_job, run_job
-from emberharmony.pipeline.state_registry import read_registry, resolve_state, states_before, with_resolved_state
+from emberharmony.pipeline.state_registry import MOST_BEFORE, read_registry, resolve_state, state_before, with_resolved_state
 from emberharmony.report.plan_report import plan_report
 from emberharmony.report.summary import summary_lines
 from flows.config.job import ApplyJob, FitJob, parse_job
@@ -97,17 +97,28 @@ def test_names_that_begin_with_a_year_are_newer_than_others(folder):
     assert resolve_state(child_address(folder, "@t")) == child_address(folder, "trial")
 
 
-def test_the_states_before_one(folder):
+def test_the_state_before_one(folder):
     publish(folder, "2026-11-23", "2026-11-30", "2026-11-16", "trial")
+    stage_by_hand(child_address(folder, "2026-11-25"), "half", contents=STATE)
 
     def before(name):
-        return [state.name for state in states_before(child_address(folder, name))]
+        found = state_before(child_address(folder, name))
+        return None if found is None else found.name
 
-    assert before("2026-11-30") == ["2026-11-23", "2026-11-16", "trial"]
-    assert before("2026-11-24") == ["2026-11-23", "2026-11-16", "trial"]
-    assert before("trial") == []
-    found = next(states_before(child_address(folder, "2026-12")))
+    assert before("2026-11-30") == before("2026-11-24") == before("slice=2026-11-29") == "2026-11-23"
+    assert before("2026-11-16") == "trial"
+    assert before("trial") is before("a") is None
+    found = state_before(child_address(folder, "2026-12"))
     assert (found.address, found.manifest.fingerprint) == (child_address(folder, "2026-11-30"), "2026-11-30")
+
+
+def test_few_folders_are_looked_into_for_the_state_before(folder):
+    publish(folder, "a")
+    for number in range(MOST_BEFORE - 1):
+        open_files(child_address(folder, f"b{number}")).put("other.txt", b"")
+    assert state_before(child_address(folder, "c")).name == "a"
+    open_files(child_address(folder, "b")).put("other.txt", b"")
+    assert state_before(child_address(folder, "c")) is None
 
 
 def test_what_applied_a_state_is_no_state(tmp_path):
@@ -117,7 +128,7 @@ def test_what_applied_a_state_is_no_state(tmp_path):
     manifest.write_text(json.dumps(data | {"spec": data["spec"] | {"kind": "apply"}}))
     (tmp_path / "2026-11-30" / "manifest.json").write_text("{")
     assert [state.name for state in read_registry(str(tmp_path)).states] == ["2026-11-16"]
-    assert [state.name for state in states_before(str(tmp_path / "2027"))] == ["2026-11-16"]
+    assert state_before(str(tmp_path / "2027")).name == "2026-11-16"
     with pytest.raises(DataError, match=r"2026-11-30/manifest.json is damaged"):  # rather than an older state without a word
         resolve_state(str(tmp_path / "latest"))
     shutil.rmtree(tmp_path / "2026-11-30")
