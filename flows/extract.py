@@ -21,4 +21,5 @@ def extract(job: Job, overwrite: bool = False) -> RunResult:
     overwrite : bool
         Replace the result at the sink, and start over. Without it an interrupted run resumes, and a finished one does nothing.
     """
-    return run_in_flow(job, overwrite=overwrite)
+    result: RunResult = run_in_flow(job, overwrite=overwrite)
+    return result

@@ -21,4 +21,5 @@ def fit(job: FitJob, overwrite: bool = False) -> RunResult:
     overwrite : bool
         Replace the result at the sink, and start over.
     """
-    return run_in_flow(job, overwrite=overwrite)
+    result: RunResult = run_in_flow(job, overwrite=overwrite)
+    return result

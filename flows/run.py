@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _QUIET: Mapping[str, str] = {
     # The console shows the run's own progress; Prefect's UI shows a line for every task run.
     "PREFECT_LOGGING_LEVEL": "WARNING",
+    # One run's own lines, for its log in the UI; those of task runs would cost the server more than their work.
+    "PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL": "INFO",
     # A job that fails prints its error once, without a traceback.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     # Prefect would print every event that a server does not accept, with its whole content.

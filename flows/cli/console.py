@@ -21,6 +21,7 @@ from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.stages import Stage
 from emberharmony.report.elapsed import Elapsed, process_age_s
 from emberharmony.report.plan_report import plan_report
+from emberharmony.report.sentences import plan_sentence
 from emberharmony.report.summary import summary_lines
 from flows.cli.streams import OutputError, StandardError, output_errors
 from flows.config.job import AnyJob, ApplyJob, Job
@@ -73,12 +74,7 @@ class ProgressBars:
 
     def planned(self, plan: Plan, backend: str) -> None:
         """Print the number of rows and chunks, the order, the backend and the planned memory."""
-        by = "planned time ranges" if plan.spec.columns.time else "ranges of a key"
-        order = "in order" if plan.in_order else "arranged first" if plan.inputs else f"ordered by {by}"
-        _err.print(
-            f"{plan.n_rows:,} rows in {len(plan.chunks)} chunks of up to {max(c.n_rows for c in plan.chunks):,}, {order}; "
-            f"backend {backend}; at most {plan.memory.projected_bytes / 2**20:,.0f} MiB"
-        )
+        _err.print(plan_sentence(plan, backend))
 
     def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
         """Begin a stage."""

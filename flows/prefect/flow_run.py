@@ -3,37 +3,52 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emberharmony.errors import PlanError
+from emberharmony.io.store.address import without_query
 from emberharmony.pipeline.callback import current_callback, record_result
-from emberharmony.pipeline.execute import RunResult, run_job
+from emberharmony.pipeline.execute import run_job
+from emberharmony.report.sentences import result_sentence
 from flows.prefect.artifacts import ArtifactCallback, publish_summary
 from flows.prefect.names import ResultName
+from flows.prefect.run_log import LogCallback, warnings_in
 
 if TYPE_CHECKING:
     from flows.config.job import AnyJob
 
 
-def run_in_flow(job: AnyJob, *, overwrite: bool) -> RunResult:
-    """Run a job within the current flow run, and leave its summary there.
+def run_in_flow(job: AnyJob, *, overwrite: bool) -> Any:
+    """Run a job within the current flow run, and leave its log and its summary there.
+
+    Returns
+    -------
+    State
+        Completed, with a message that says what was published. Prefect hands its data, the `RunResult`, to the flow's caller.
 
     Raises
     ------
     EmberharmonyError
         If the job cannot be done; nothing was published then.
     """
+    from prefect.logging import get_run_logger
     from prefect.runtime import deployment
+    from prefect.states import Completed
 
     if deployment.id is not None:
         check_sink_outlives_flow_run(job.sink.path)
-    name = ResultName.of(job)
-    job = job.with_engine(job.engine).resolved()
-    with job.engine.open(job) as engine:
-        result = run_job(job, engine, ArtifactCallback(current_callback(), name), overwrite=overwrite)
-    record_result(result)
-    publish_summary(result, name)
-    return result
+    log, name = get_run_logger(), ResultName.of(job)
+    choice = job.choose_engine()
+    job = job.with_engine(choice.kind).resolved()
+    progress = LogCallback(ArtifactCallback(current_callback(), name), log, engine=f"{choice.kind.name} ({choice.reason})")
+    with warnings_in(log):
+        log.info("Reading %s, to publish in %s.", job.source, without_query(job.sink.path))
+        with choice.kind.open(job) as engine:
+            result = run_job(job, engine, progress, overwrite=overwrite)
+        progress.end()
+        record_result(result)
+        publish_summary(result, name)
+    return Completed(message=result_sentence(result), data=result)
 
 
 def check_sink_outlives_flow_run(sink: str) -> None:

@@ -165,6 +165,32 @@ def test_the_run_leaves_progress_summary_and_explained_variance(tmp_path: Path) 
     assert named == ["extract flow"], "the flow and the sink"
 
 
+def test_the_state_and_the_log_of_a_flow_run_say_what_it_did(tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    async def newest(n_lines: int) -> tuple[str, list[str]]:
+        async with get_client() as client:
+            (run,) = await client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)
+            for _ in range(60):  # the log arrives some time after the run
+                logs = await client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])))
+                if len(logs) >= n_lines:
+                    break
+                await asyncio.sleep(0.5)
+            return run.state.message, [entry.message for entry in logs]
+
+    source = write_table(small_table(400), tmp_path / "t.parquet")
+    extract(source, tmp_path / "flow")
+    message, log = asyncio.run(newest(12))
+    assert re.fullmatch(rf"Published 400 rows and \d+ windows in {tmp_path}/flow\.", message)
+    assert any(line.startswith("Planned: 400 rows in 1 chunks") and "engine threads" in line for line in log), log
+    assert "Stage project begins: 400 rows." in log
+    extract(source, tmp_path / "flow")
+    message, _ = asyncio.run(newest(1))
+    assert message.startswith(f"Nothing to do: this result is published already, in {tmp_path}/flow (fingerprint ")
+
+
 def test_a_failed_plan_is_a_failed_flow_run_and_publishes_nothing(tmp_path: Path) -> None:
     source = write_table(small_table(100), tmp_path / "t.parquet")
     job = parse_job(
