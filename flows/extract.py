@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prefect import flow
 
 from emberharmony.pipeline.execute import RunResult
-from flows.config.job import Job
+from flows.config.job import Job, load_job
+from flows.config.parameters import current_job, title_of
 from flows.prefect.flow_run import run_in_flow
-from flows.prefect.names import flow_run_title
+
+_read = partial(load_job, model=Job)
 
 
-@flow(name="extract", flow_run_name=flow_run_title, persist_result=False)
-def extract(job: Job, overwrite: bool = False) -> RunResult:
+@flow(name="extract", flow_run_name=title_of(_read), persist_result=False)
+def extract(
+    job: Job | None = None,
+    overwrite: bool = False,
+    config: str | None = None,
+    overrides: list[str] | None = None,
+    slice: str | None = None,
+) -> RunResult:
     """Turn a table into features, windows and fitted state.
 
     Parameters
     ----------
     job : Job
-        Source, sink, and the settings of every step, as in the files of `configs/`.
+        The whole job: source, sink, and the settings of every step, as in the files of `configs/`.
     overwrite : bool
         Replace the result at the sink, and start over. Without it an interrupted run resumes, and a finished one does nothing.
+    config : str
+        In place of `job`: path or address of its file, such as ``s3://lake/jobs/nightly.yaml``.
+    overrides : list of str
+        Settings that differ from the file's, such as ``windows.size=8``.
+    slice : str
+        The slice to run, such as ``2026-11-28``; ``current``, the one that holds the flow run's scheduled start time; or
+        ``previous``, the one before that. By default ``current``, if the job uses slices.
     """
-    result: RunResult = run_in_flow(job, overwrite=overwrite)
+    found = current_job(_read, job, config, overrides, slice)
+    result: RunResult = run_in_flow(found, overwrite=overwrite)
     return result

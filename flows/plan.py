@@ -6,20 +6,29 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from emberharmony.report.plan_report import PlanReport, plan_report
-from flows.config.job import ApplyJob, Job
-from flows.prefect.names import ResultName, flow_run_title
+from flows.config.job import ApplyJob, Job, load_any
+from flows.config.parameters import current_job, title_of
+from flows.prefect.names import ResultName
 
 
-@flow(name="plan", flow_run_name=flow_run_title, persist_result=False)
-def plan(job: Job | ApplyJob) -> PlanReport:
+@flow(name="plan", flow_run_name=title_of(load_any), persist_result=False)
+def plan(
+    job: Job | ApplyJob | None = None,
+    config: str | None = None,
+    overrides: list[str] | None = None,
+    slice: str | None = None,
+) -> PlanReport:
     """Plan a job, and say what it would do; nothing is written.
 
     Parameters
     ----------
     job : Job or ApplyJob
-        The job, as for `extract`, `fit` or `apply`.
+        The whole job, as for `extract`, `fit` or `apply`.
+    config, overrides, slice
+        As for these flows.
     """
-    report = plan_report(job.resolved())
-    key = ResultName.of(job).artifact_key("plan")
+    found: Job | ApplyJob = current_job(load_any, job, config, overrides, slice)
+    report = plan_report(found.resolved())
+    key = ResultName.of(found).artifact_key("plan")
     create_markdown_artifact(report.markdown(), key=key, description="What the job would do")
     return report

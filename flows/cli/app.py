@@ -18,9 +18,10 @@ app = typer.Typer(
 )
 
 ConfigArgument = Annotated[
-    Path,
+    str,
     typer.Argument(
-        help="The job: a YAML file, such as configs/flights.yaml. `emberharmony settings` lists every setting.",
+        help="The job: the path or address of a YAML file, such as configs/flights.yaml. `emberharmony settings` lists every "
+        "setting.",
         show_default=False,
     ),
 ]
@@ -84,8 +85,11 @@ def fit(
 @app.command()
 def apply(
     config: Annotated[
-        Path,
-        typer.Argument(help="State, source and sink: a YAML file, such as configs/flights-apply.yaml.", show_default=False),
+        str,
+        typer.Argument(
+            help="State, source and sink: the path or address of a YAML file, such as configs/flights-apply.yaml.",
+            show_default=False,
+        ),
     ],
     set_: SetOption = None,
     overwrite: OverwriteOption = False,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from emberharmony.errors import PlanError
+from emberharmony.io.store.address import is_bucket, parent_address, without_query
+from emberharmony.io.store.opening import open_files
+from emberharmony.io.store.paths import checked_path
 from emberharmony.messages import shortened, shown
 
 MAX_BYTES = 2**20
@@ -17,6 +20,10 @@ MAX_DEPTH = 20
 """Largest number of levels; the deepest setting is on the fourth."""
 MAX_VALUES = 50_000
 """Largest number of values; an alias counts as many as it stands for."""
+EXAMPLES: Final = "configs"
+"""The folder of this package's example jobs."""
+INSTALLED: Final = Path(__file__).parents[2]
+"""Where the package is installed. `configs` is not imported: a folder of that name in the working directory would be found."""
 
 _MERGE = "tag:yaml.org,2002:merge"
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -24,30 +31,60 @@ _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _CONSTRUCTION_ERRORS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 
 
-def read_job_file(path: Path) -> Any:
-    """Return the content of a YAML file.
+def read_job_file(place: str | Path) -> Any:
+    """Return the content of a YAML file on a disk or in a bucket.
+
+    Parameters
+    ----------
+    place : str or Path
+        A path, or an address such as ``s3://lake/jobs/nightly.yaml``. A path ``configs/NAME.yaml`` that does not exist is that
+        of the example that is installed with the package.
 
     Raises
     ------
     PlanError
         If it is no readable file of text in UTF-8, no YAML, or larger than any job; the message names the line.
+    TransientError, TerminalError
+        If its bucket does not answer, or refuses.
     """
+    content = _content_of_object(str(place)) if is_bucket(str(place)) else _content_of_file(_path_of(str(place)))
+    shown_place = without_query(str(place))
+    if len(content) > MAX_BYTES:
+        raise PlanError(
+            f"{shown_place} is larger than {MAX_BYTES:,} bytes, so it is no job file. Give the path of a YAML file."
+        )
+    try:
+        return _load(_decoded(content, shown_place))
+    except yaml.YAMLError as error:
+        raise PlanError(f"{shown_place} is not valid YAML for a job: {_problem(error)}.") from error
+
+
+def _content_of_object(address: str) -> bytes:
+    folder, name = parent_address(address)
+    store = open_files(folder)
+    if store.size(name) is None:
+        raise PlanError(f"The job file {without_query(address)} cannot be read: there is no such object in the bucket.")
+    with store.open(name) as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _path_of(text: str) -> Path:
+    path = Path(checked_path(text, key="The job file") if "://" in text or text.startswith("~") else text)
+    example = INSTALLED / path
+    return example if path.parts[:1] == (EXAMPLES,) and not path.exists() and example.is_file() else path
+
+
+def _content_of_file(path: Path) -> bytes:
     try:
         if not path.is_file() and (path.exists() or path.is_symlink()):
             kind = "a folder" if path.is_dir() else "no regular file"
             raise PlanError(f"The job file {path} cannot be read: it is {kind}. Give the path of a YAML file.")
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise PlanError(f"The job file {path} cannot be read: {(error.strerror or str(error)).lower()}.") from error
     except ValueError as error:  # a NUL character
         raise PlanError(f"The job file {shown(str(path))} cannot be read: {error}.") from error
-    if len(content) > MAX_BYTES:
-        raise PlanError(f"{path} is larger than {MAX_BYTES:,} bytes, so it is no job file. Give the path of a YAML file.")
-    try:
-        return _load(_decoded(content, path))
-    except yaml.YAMLError as error:
-        raise PlanError(f"{path} is not valid YAML for a job: {_problem(error)}.") from error
 
 
 def parse_value(text: str) -> Any:
@@ -64,7 +101,7 @@ def parse_value(text: str) -> Any:
         raise PlanError(_problem(error)) from error
 
 
-def _decoded(content: bytes, path: Path) -> str:
+def _decoded(content: bytes, path: str) -> str:
     encoding = _MARKS.get(content[:2])
     if encoding is None and b"\0" in content:
         raise PlanError(f"{path} is a binary file, not a job in YAML.")

@@ -13,6 +13,7 @@ from emberharmony.backend import get_backend
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.specs import CategorySpec, CyclicalSpec, NumberSpec
+from emberharmony.io.store.address import without_query
 from emberharmony.io.store.paths import Folder
 from emberharmony.messages import listed, shortened, shown
 from emberharmony.pca import PCASpec
@@ -54,7 +55,7 @@ class AnyJob(BaseModel):
     runtime: Runtime = Runtime()
 
     @classmethod
-    def check_command(cls, data: Mapping[str, Any], path: Path) -> None:
+    def check_command(cls, data: Mapping[str, Any], path: str) -> None:
         """Refuse a job of another command, and name that command.
 
         Raises
@@ -194,7 +195,7 @@ class Job(AnyJob):
         return PipelineSpec(**{name: getattr(self, name) for name in names})
 
     @classmethod
-    def check_command(cls, data: Mapping[str, Any], path: Path) -> None:
+    def check_command(cls, data: Mapping[str, Any], path: str) -> None:
         """Refuse a job that names a state: another command applies it."""
         if "state" in data:
             raise PlanError(
@@ -240,7 +241,7 @@ class ApplyJob(AnyJob):
         return applying(state, self.source, null_time=columns.null_time, lookback=windows.lookback)
 
     @classmethod
-    def check_command(cls, data: Mapping[str, Any], path: Path) -> None:
+    def check_command(cls, data: Mapping[str, Any], path: str) -> None:
         """Refuse a job with settings of its own and no state."""
         settings = [name for name in data if name in cls.of_state]
         if settings and "state" not in data:
@@ -253,8 +254,8 @@ class ApplyJob(AnyJob):
 JobT = TypeVar("JobT", bound=AnyJob)
 
 
-def load_job(path: Path, overrides: Sequence[str] = (), model: type[JobT] = Job) -> JobT:  # type: ignore[assignment]
-    """Read a job from YAML and override single values, such as ``windows.size=8``.
+def load_job(path: str | Path, overrides: Sequence[str] = (), model: type[JobT] = Job) -> JobT:  # type: ignore[assignment]
+    """Read a job from YAML, on a disk or in a bucket, and override single values, such as ``windows.size=8``.
 
     Raises
     ------
@@ -262,15 +263,15 @@ def load_job(path: Path, overrides: Sequence[str] = (), model: type[JobT] = Job)
         If the file cannot be read, is a job of another command, or holds a key or value that a job does not have; the message
         names the key.
     """
-    data = _read(path, overrides, model)
-    model.check_command(data, path)
-    return parse_job(data, where=str(path), model=model)
+    data, where = _read(path, overrides, model), without_query(str(path))
+    model.check_command(data, where)
+    return parse_job(data, where=where, model=model)
 
 
-def load_any(path: Path, overrides: Sequence[str] = ()) -> Job | ApplyJob:
+def load_any(path: str | Path, overrides: Sequence[str] = ()) -> Job | ApplyJob:
     """Read a job of any kind: a job with a `state` applies it."""
     data = _read(path, overrides, Job)
-    return parse_job(data, where=str(path), model=ApplyJob if "state" in data else Job)
+    return parse_job(data, where=without_query(str(path)), model=ApplyJob if "state" in data else Job)
 
 
 def parse_job(data: Mapping[str, Any], *, where: str = "the job", model: type[JobT] = Job) -> JobT:  # type: ignore[assignment]
@@ -290,11 +291,12 @@ def parse_job(data: Mapping[str, Any], *, where: str = "the job", model: type[Jo
     return job
 
 
-def _read(path: Path, overrides: Sequence[str], model: type[AnyJob]) -> dict[str, Any]:
+def _read(path: str | Path, overrides: Sequence[str], model: type[AnyJob]) -> dict[str, Any]:
     data = read_job_file(path)
     if not isinstance(data, dict):
         raise PlanError(
-            f"{path} has to hold the sections of a job ({', '.join(model.model_fields)}), not {type(data).__name__}."
+            f"{without_query(str(path))} has to hold the sections of a job ({', '.join(model.model_fields)}), not "
+            f"{type(data).__name__}."
         )
     data = {name: section for name, section in data.items() if section is not None}  # `windows:` with nothing below it
     for override in overrides:

@@ -72,12 +72,5 @@ def slice_of(job: AnyJob) -> str:
     return job.slice or ""
 
 
-def flow_run_title() -> str:
-    """Name the current flow run after its job: `apply features 2026-11-28`."""
-    from prefect.runtime import flow_run
-
-    return ResultName.of(flow_run.parameters["job"]).title(flow_run.flow_name)
-
-
 def _slug(text: str) -> str:
     return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from emberharmony.errors import PlanError
 from flows.config.job import parse_job
@@ -189,6 +190,36 @@ def test_the_state_and_the_log_of_a_flow_run_say_what_it_did(tmp_path: Path) -> 
     extract(source, tmp_path / "flow")
     message, _ = asyncio.run(newest(1))
     assert message.startswith(f"Nothing to do: this result is published already, in {tmp_path}/flow (fingerprint ")
+
+
+def test_a_job_file_with_overrides_and_a_slice_is_run_as_a_whole_job_is(tmp_path: Path) -> None:
+    from flows.extract import extract
+
+    sections = {
+        "source": {"path": str(write_table(small_table(200), tmp_path / "t.parquet"))},
+        "sink": {"path": "elsewhere"},
+        "columns": {"time": "t", "target": "y", "drop": ["name"]},
+        "windows": WINDOWS,
+        "slices": {"every": "day"},
+        "runtime": {"backend": "numpy", "workers": 1},
+    }
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(sections))
+    result = extract(config=str(tmp_path / "job.yaml"), overrides=[f"sink.path={tmp_path / 'night'}"], slice="2024-01-03")
+    assert result.manifest.source_rows == 48, "one every half hour"
+    assert result.sink == str(tmp_path / "night/slice=2024-01-03")
+    assert newest_flow_run_name() == "extract night 2024-01-03"
+    with pytest.raises(PlanError, match=r"job\.yaml cannot be read: no such file"):
+        extract(config="job.yaml", slice="2024-01-04")
+    assert newest_flow_run_name() == "extract job 2024-01-04"
+
+
+def newest_flow_run_name() -> str:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    with get_client(sync_client=True) as client:
+        (newest,) = client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)
+    return newest.name
 
 
 def test_a_failed_plan_is_a_failed_flow_run_and_publishes_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from emberharmony.errors import PlanError
+from emberharmony.io.store.address import child_address
+from emberharmony.io.store.opening import open_files
 from flows.config.files import MAX_BYTES, read_job_file
 from flows.config.job import ApplyJob, FitJob, Job, load_any, load_job, parse_job
 
@@ -328,3 +330,28 @@ def test_a_job_of_run_names_its_command(tmp_path):
 def test_a_source_names_each_column_once(source, message):
     with pytest.raises(PlanError, match=message):
         parse_job({"source": source, "sink": {"path": "out"}})
+
+
+@pytest.mark.xdist_group("stores")
+def test_a_job_file_in_a_bucket(s3):
+    store, address = open_files(child_address(s3, "jobs")), child_address(s3, "jobs/night.yaml")
+    with pytest.raises(PlanError, match=r"^The job file s3://[^?]*/jobs/night.yaml cannot be read: there is no such object"):
+        load_job(address)
+    store.put("night.yaml", BASE.encode())
+    assert load_job(address, ["windows.size=8"]) == parse_job(PARQUET | {"windows": {"size": 8}})
+    for content, problem in (
+        (b"a: [", "is not valid YAML"),
+        (b"#" * (MAX_BYTES + 1), "is larger than"),
+        (b"[]", "has to hold"),
+    ):
+        store.put("night.yaml", content)
+        with pytest.raises(PlanError, match=rf"^s3://[^?]*/jobs/night.yaml {problem}"):
+            load_job(address)
+
+
+def test_a_job_file_by_its_url(tmp_path):
+    path = tmp_path / "my job.yaml"
+    path.write_text(BASE)
+    assert load_job(f"file://{path}".replace(" ", "%20")) == parse_job(PARQUET)
+    with pytest.raises(PlanError, match=r"^The job file: 'http://host/job.yaml' is an address of another store"):
+        load_job("http://host/job.yaml?token=secret")
