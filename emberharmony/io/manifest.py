@@ -78,6 +78,8 @@ class Manifest:
     """By split, in a job of many series with windows: how many, how many of them shorter than a window, and the longest."""
     shared_times: int = 0  # rows whose time another row of the table has too, in a job with windows
     key_changes: int = 0  # neighbouring rows of a split with other hash keys, in a job with windows
+    context: Mapping[str, int] = field(default_factory=dict)
+    """In a slice with a lookback: rows read from before it, and series with fewer of them than a window needs."""
     descriptions: Mapping[str, str] = field(default_factory=dict)  # of features: what each is, in the table's own words
     window_columns: Mapping[str, str] = field(default_factory=dict)  # what each column of the windows is; scores are left out
     keep_versions: int = KEEP_VERSIONS  # earlier results that stay beside this one

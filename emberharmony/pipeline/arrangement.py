@@ -80,9 +80,8 @@ def series_layout(
             [bucket], rank - before, lambda start, stop: source.times_between(by, start, stop), resolution=resolution
         )
 
-    if found.is_in_order and isinstance(source, RowGroups):
-        groups = source.row_groups(None)
-        assert groups is not None
+    groups = source.row_groups(None) if isinstance(source, RowGroups) else None
+    if found.is_in_order and groups is not None:
         return replace(stored_layout(source, groups, None, chunk_rows), time_at_rank=at_rank)
     chunks = cut_times(list(_buckets(found.keys, reads, order, chunk_rows)), chunk_rows)
     return Layout(chunks, at_rank, in_order=False, n_null=n_null, inputs=inputs)

@@ -44,6 +44,7 @@ from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.runs import Runs
 from emberharmony.stats.series_span import SeriesSpan
 from emberharmony.stats.window_gram import WindowGram
+from emberharmony.steps.context import SLICE, SliceWindows, context_of, joined_rows, without_context
 from emberharmony.steps.featurize import datetime_features, drift_counts, encode, state_pays, time_runs, window_states
 from emberharmony.steps.profile import profile_rows
 from emberharmony.steps.project import project
@@ -132,6 +133,8 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     rows = _read(run, chunk, plan.to_read, steps)
     run.sink.check_values(rows, run.published_columns)
     codes = steps.split(split_of(plan), chunk, rows)
+    begin = plan.slice_start
+    inside = begin.holds(rows) if begin else None
     if not job.publishes_rows:  # only the training rows are of use
         rows, codes = rows.filter(pa.array(codes == TRAIN)), codes[codes == TRAIN]
     runs, series = dict[str, Runs](), dict[str, SeriesSpan]()
@@ -139,6 +142,8 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
         runs = {"time": time_runs(rows, plan.roles.time, codes)}
     if not job.fits:
         series = _series(plan, rows, codes)
+    if inside is not None:
+        series |= _series(plan, rows, inside - np.int8(1), (SLICE,))
     block = steps.encode(rows, steps.datetime_features(rows, fitted), fitted)
     carried = rows.select([ROW_NUMBER, *plan.roles.carried])
     if job.publishes_rows:
@@ -149,18 +154,22 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
     segments = segments_by_split(carried, block, codes, starts, plan.order)
     files, encoding = list[FileRecord](), feature_encoding(fitted)
     if not job.fits:
-        counts = drift_counts(rows, fitted, run.fitted.baselines)
+        counts = drift_counts(rows if inside is None else without_context(rows, inside), fitted, run.fitted.baselines)
         arrays = prefixed({str(i): state.to_arrays() for i, state in enumerate(counts)})
         files.append(run.store.keep_arrays(drift_name(chunk.index), arrays))
     clipped = Counter[str]()
     for segment in segments.values():
-        clipped.update(clipped_by_column(segment.block, fitted))
+        of_slice = segment.block if inside is None else segment.block[:, inside]
+        clipped.update(clipped_by_column(of_slice, fitted))
     del rows, block
     train = segments.get("train")
     pays = train is not None and bool(windows.strides) and state_pays(train.block.nbytes, windows, len(fitted.feature_names))
     if job.publishes_rows or not pays:
         for name, segment in segments.items():
             table = table_of(segment.carried, fitted.feature_names, segment.block)
+            if inside is not None:
+                files.append(write_halo(run.store, context_name(chunk.index), {name: context_of(table, inside)}))
+                table = without_context(table, inside)
             table = run.sink.as_part(table, split=name, run_id=plan.fingerprint) if job.publishes_rows else table
             files.append(steps.write_part(run.store, feature_part(name, chunk.index), table, encoding))
     if job.publishes_rows and windows.strides:
@@ -170,7 +179,8 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
         arrays = prefixed({str(state.stride): state.to_arrays() for state in states})
         files.append(run.store.keep_arrays(grams_name(chunk.index), arrays))
     receipt = _receipt(plan, "featurize", chunk, codes, files, backend, began)
-    return replace(receipt, clipped=dict(clipped), runs=runs, series=series)
+    context = 0 if inside is None else int((~inside).sum())
+    return replace(receipt, clipped=dict(clipped), runs=runs, series=series, context=context)
 
 
 def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
@@ -179,17 +189,19 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
     featurized = run.receipts.find("featurize", chunk.index)
     if featurized is None:
         raise DamagedError(f"{chunk} is to be projected, and is not featurized.")
-    plan, windows = run.plan, run.plan.spec.windows
+    plan, windows, short_contexts = run.plan, run.plan.spec.windows, 0
     files, n_windows = [], {f"{stride}/{name}": 0 for stride in windows.strides for name in plan.splits}
     explained, clipped = dict[str, ExplainedSquares](), Counter[str]()
     for name in plan.splits:
         # A split without a window leaves a part without rows, so that readers find the columns.
-        is_short = not chunk.index and _is_short(run, name)
+        is_short = not chunk.index and (plan.slice_start is not None or _is_short(run, name))
         if not featurized.rows[name] and not is_short:
             continue
         segment = _read_segment(run, featurized, name).followed_by(_read_halo(run, chunk, name))
+        in_slice = _slice_windows(run, chunk, segment)
+        short_contexts += in_slice.n_short(chunk.n_rows) if in_slice else 0
         for stride, pca in run.fitted.pcas.items():
-            starts = segment.window_starts(plan.reach, stride)
+            starts = in_slice.starts(stride) if in_slice else segment.window_starts(plan.reach, stride)
             if not len(starts) and not is_short:
                 continue
             scores = steps.project(pca, segment, starts)
@@ -204,7 +216,8 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
                 explained[str(stride)] = pca.explained_squares(scores, segment.block, starts)
     seconds = time.perf_counter() - began
     found = {stride: n for stride, n in clipped.items() if n}
-    return Receipt("project", chunk.index, n_windows, tuple(files), backend, seconds, explained=explained, clipped=found)
+    receipt = Receipt("project", chunk.index, n_windows, tuple(files), backend, seconds, explained=explained, clipped=found)
+    return replace(receipt, short_contexts=short_contexts)
 
 
 def profile_name(chunk: int) -> str:
@@ -230,6 +243,11 @@ def drift_name(chunk: int) -> str:
 def halo_name(chunk: int) -> str:
     """Name of the first rows of a chunk's splits."""
     return f"halo/{chunk:05}.arrow"
+
+
+def context_name(chunk: int) -> str:
+    """Name of a chunk's rows from before the slice."""
+    return f"context/{chunk:05}.arrow"
 
 
 def component_names(pca: WindowPCA) -> list[str]:
@@ -272,13 +290,13 @@ def _split_of(run: Run, chunk: Chunk, steps: Steps) -> tuple[SplitCodes, dict[st
     return codes, split.key_runs(rows, codes) if may_mix else {}, _series(run.plan, rows, codes)
 
 
-def _series(plan: StagedPlan, rows: pa.Table, codes: SplitCodes) -> dict[str, SeriesSpan]:
+def _series(plan: StagedPlan, rows: pa.Table, codes: SplitCodes, splits: Sequence[str] | None = None) -> dict[str, SeriesSpan]:
     """The series of a chunk's rows of each split, in a job of many series."""
     order, windows = plan.order, plan.spec.windows
     if not order.makes_series or not windows.strides:
         return {}
     marks = rows.select(list(dict.fromkeys([ROW_NUMBER, *order.columns])))
-    parts = {name: marks.filter(pa.array(codes == i)) for i, name in enumerate(plan.splits)}
+    parts = {name: marks.filter(pa.array(codes == i)) for i, name in enumerate(splits or plan.splits)}
     return {name: order.span(part, size=plan.reach) for name, part in parts.items()}
 
 
@@ -314,9 +332,22 @@ def _heads(plan: StagedPlan, segments: Mapping[str, TableSegment], features: Seq
     return {name: table_of(head.carried, features, head.block) for name, head in heads.items()}
 
 
+def _slice_windows(run: Run, chunk: Chunk, segment: TableSegment) -> SliceWindows | None:
+    """The windows of a chunk, in a slice that reads rows from before it."""
+    plan, begin = run.plan, run.plan.slice_start
+    if begin is None:
+        return None
+    before = int(run.fitted.slice_starts[chunk.index])
+    return SliceWindows(segment, begin.holds(segment.carried), before, plan.spec.windows.size, plan.reach)
+
+
 def _read_segment(run: Run, featurized: Receipt, split: str) -> TableSegment:
     record = run.receipts.file("featurize", featurized.chunk, feature_part(split, featurized.chunk))
-    return _segment_of(run, read_part(run.store, record), _series_starts(run, featurized.chunk)[split])
+    table = read_part(run.store, record)
+    context = featurized.find(context_name(featurized.chunk))
+    if context is not None:
+        table = joined_rows(table, read_halo(run.store, context, split))
+    return _segment_of(run, table, _series_starts(run, featurized.chunk)[split])
 
 
 def _read_halo(run: Run, chunk: Chunk, split: str) -> list[TableSegment]:

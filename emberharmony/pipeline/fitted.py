@@ -13,6 +13,7 @@ from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.receipts import Receipts
 from emberharmony.stats.series_span import SeriesSpan
+from emberharmony.steps.context import SLICE
 from emberharmony.steps.order import JobOrder
 from emberharmony.typing import Arrays, IntArray
 
@@ -67,6 +68,16 @@ class Fitted:
     def _applied(self) -> tuple[IntArray, dict[str, SeriesSpan]]:
         """Starts and series of rows that a state is applied to: no profile has counted them, but featurize has."""
         return self.order.joined((receipt.series for receipt in self.receipts.all_of("featurize")), self.splits)
+
+    @cached_property
+    def slice_starts(self) -> IntArray:
+        """Number, among the rows of its series in the slice, of every chunk's first such row; shape ``(n_chunks,)``."""
+        receipts = list(self.receipts.all_of("featurize"))
+        if self.order.makes_series:
+            return np.asarray(self.order.joined((receipt.series for receipt in receipts), (SLICE,))[0][:, 0], np.int64)
+        rows = self.split_rows[:, 0] - np.array([receipt.context for receipt in receipts], np.int64)
+        starts: IntArray = np.cumsum(rows) - rows
+        return starts
 
     @cached_property
     def preprocessing(self) -> Preprocessing:

@@ -39,6 +39,8 @@ class Totals:
     """Chunks by stage, and by backend and host."""
     parity: list[float] = field(default_factory=list)
     left_out: int = 0
+    context: Counter[str] = field(default_factory=Counter)
+    """Rows from before the slice, and series that have too few of them."""
     runs: dict[str, Runs] = field(default_factory=dict)
     windows: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Windows by stride and split."""
@@ -52,6 +54,7 @@ class Totals:
         self.backends[receipt.backend] += 1
         self.computed[receipt.stage][f"{receipt.backend} on {receipt.host}"].append(receipt.chunk)
         self.clipped[receipt.stage].update(receipt.clipped)
+        self.context.update(rows=receipt.context, short=receipt.short_contexts)
         self.runs = merged_runs(self.runs, receipt.runs)
         if receipt.parity is not None:
             self.parity.append(receipt.parity)
@@ -101,7 +104,8 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
         source_rows=run.plan.facts["source_rows"],
         null_times=run.plan.facts["null_times"],
         left_out=totals.left_out,
-        rows=run.fitted.rows,
+        rows={split: rows - totals.context["rows"] for split, rows in run.fitted.rows.items()},
+        context=dict(totals.context) if run.plan.slice_start else {},
         features=fitted.feature_names,
         descriptions=feature_descriptions(fitted.columns),
         window_columns=window_descriptions(run) if spec.windows.strides else {},

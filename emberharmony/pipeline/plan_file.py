@@ -17,6 +17,7 @@ from emberharmony.errors import TerminalError
 from emberharmony.features.columns import ColumnRoles, FeatureColumn
 from emberharmony.features.kinds.base import DroppedColumn
 from emberharmony.io.sources.text_budget import TextBudget
+from emberharmony.io.sources.time_rows import tick_at
 from emberharmony.io.store.base import Store, as_safetensors
 from emberharmony.pipeline.arrangement import job_order
 from emberharmony.pipeline.plan import Plan
@@ -24,6 +25,7 @@ from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunk_groups import ChunkGroups, partition_levels
 from emberharmony.planning.chunks import Chunk
 from emberharmony.splits import TimeBoundaries
+from emberharmony.steps.context import SliceStart
 from emberharmony.steps.order import JobOrder
 from emberharmony.typing import Arrays, IntArray
 
@@ -78,6 +80,14 @@ class StagedPlan:
     def order(self) -> JobOrder:
         """The order of the rows, and the series that they form."""
         return job_order(self.spec, self.schema)
+
+    @cached_property
+    def slice_start(self) -> SliceStart | None:
+        """Where the slice begins, in a job that reads rows from before it; else ``None``."""
+        part, time, windows = self.spec.slice, self.spec.columns.time, self.spec.windows
+        if self.spec.job.fits or part is None or time is None or not (windows.lookback and windows.strides):
+            return None
+        return SliceStart(time, tick_at(part.start, self.schema.field(time).type))
 
     @cached_property
     def groups(self) -> ChunkGroups:

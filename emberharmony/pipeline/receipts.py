@@ -35,6 +35,8 @@ class Receipt:
     clipped: Mapping[str, int] = field(default_factory=dict)  # values beyond float32, by column; scores, by stride
     runs: Mapping[str, Runs] = field(default_factory=dict)  # by split: rows of equal hash keys; "time": of equal time
     series: Mapping[str, SeriesSpan] = field(default_factory=dict)  # by split, in a job of many series
+    context: int = 0  # rows from before the slice, which are among `rows`
+    short_contexts: int = 0  # series with fewer such rows than a window needs
 
     def find(self, name: str) -> FileRecord | None:
         """Return the record of the file of that name, if the stage has written one."""

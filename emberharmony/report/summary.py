@@ -50,6 +50,8 @@ def manifest_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "rows", f"{manifest.source_rows:,} read; " + ", ".join(f"{n:,} {split}" for split, n in manifest.rows.items())
     if manifest.null_times:
         yield "left out", f"{manifest.null_times:,} rows without a time"
+    if manifest.context:
+        yield "context", _context(manifest)
     if manifest.left_out:
         yield "left out", f"{manifest.left_out:,} rows in the gaps between splits"
     yield "features", f"{len(manifest.features):,}: {_by_kind(manifest)}"
@@ -90,6 +92,15 @@ def _series(series: Mapping[str, Mapping[str, int]]) -> str:
     short = sum(found["shorter_than_window"] for found in series.values())
     counts = ", ".join(f"{found['series']:,} {split}" for split, found in series.items())
     return f"{counts}; {short:,} of {total:,} are shorter than a window"
+
+
+def _context(manifest: Manifest) -> str:
+    """Rows from before the slice, and series with too few of them."""
+    needed, short = manifest.spec["windows"]["size"] - 1, manifest.context["short"]
+    text = f"{manifest.context['rows']:,} rows from before the slice complete its windows and are not published"
+    if not short:
+        return text
+    return f"{text}; {short:,} series have fewer than {needed:,}, so their first windows are missing"
 
 
 def _mixed_series(manifest: Manifest) -> Iterator[tuple[str, str]]:
