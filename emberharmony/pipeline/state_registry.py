@@ -60,6 +60,17 @@ class Registry:
         """The state that ``latest`` stands for; a folder of that name is read as such."""
         return next((state for state in self.states if state.name == LATEST), next(iter(self.states), None))
 
+    def missing(self, begin: str = "") -> DataError:
+        """Return the error for a registry without a published state, or without one whose name begins so."""
+        others = f" Without a published state: {listed(self.others)}." if self.others else ""
+        where = without_query(self.folder)
+        if not self.states:
+            return DataError(
+                f"{where} holds no published state.{others} Fit one with `emberharmony fit`, to a `sink.path` below it."
+            )
+        names = listed([state.name for state in self.states])
+        return DataError(f"{where} holds no published state whose name begins with {begin!r}. It has: {names}.{others}")
+
 
 def with_resolved_state(job: JobT) -> JobT:
     """Return the job with the state that its `state_address` stands for now.
@@ -109,7 +120,7 @@ def resolve_state(address: str) -> str:
             found = child_address(folder, candidate)
             if _state_at(found) is not None:
                 return found
-    raise _no_state(folder, begin)
+    raise read_registry(folder).missing(begin)
 
 
 def read_registry(folder: str) -> Registry:
@@ -178,14 +189,3 @@ def _state_at(address: str) -> Manifest | None:
     """The manifest of a result that has fitted a state; ``None`` if there is none."""
     manifest = read_manifest(open_store(address))
     return manifest if manifest is not None and JOBS[manifest.kind].fits and holds_state(manifest) else None
-
-
-def _no_state(folder: str, begin: str) -> DataError:
-    registry, where = read_registry(folder), without_query(folder)
-    names = listed([state.name for state in registry.states])
-    others = f" Without a published state: {listed(registry.others)}." if registry.others else ""
-    if not registry.states:
-        return DataError(
-            f"{where} holds no published state.{others} Fit one with `emberharmony fit`, to a `sink.path` below this folder."
-        )
-    return DataError(f"{where} holds no published state whose name begins with {begin!r}. It has: {names}.{others}")

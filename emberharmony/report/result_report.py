@@ -25,7 +25,7 @@ def result_lines(result: Result, version: str | None = None) -> Iterator[tuple[s
     snapshot = result.snapshot(version)
     manifest = snapshot.manifest
     yield "result", snapshot.address
-    yield "version", f"{snapshot.version}, created {_moment(manifest.created)}"
+    yield "version", f"{snapshot.version}, created {moment_text(manifest.created)}"
     yield "job", f"{manifest.kind}, fingerprint {manifest.fingerprint}"
     yield from manifest_lines(manifest)
     sizes = _sizes(manifest)
@@ -76,15 +76,17 @@ def _sizes(manifest: Manifest) -> dict[str, int]:
 
 
 def _described(version: Version) -> str:
-    return f"created {_moment(version.created)}, fingerprint {version.fingerprint or 'unknown'}, {size_text(version.n_bytes)}"
+    return (
+        f"created {moment_text(version.created)}, fingerprint {version.fingerprint or 'unknown'}, {size_text(version.n_bytes)}"
+    )
 
 
-def _moment(created: str) -> str:
+def moment_text(created: str) -> str:
     """A time as people read it.
 
     Examples
     --------
-    >>> _moment("2026-11-28T03:15:00+00:00")
+    >>> moment_text("2026-11-28T03:15:00+00:00")
     '2026-11-28 03:15:00 UTC'
     """
     return created.replace("T", " ").replace("+00:00", " UTC") or "unknown"

@@ -47,7 +47,7 @@ def change_texts(changes: StateComparison, *, most: int = MAX_COLUMNS) -> Iterat
     if changes.medians:
         yield _medians(changes.medians, most)
     for stride, (before, after) in changes.explained.items():
-        yield f"stride {stride}: {_explained(before)} -> {_explained(after)}"
+        yield f"stride {stride}: {_explained(before, after)}"
 
 
 def _pair(old: int, new: int) -> str:
@@ -74,6 +74,12 @@ def _medians(moved: Mapping[str, float], most: int) -> str:
     return f"medians moved, in units of the earlier scale: {shifts}"
 
 
-def _explained(ratios: Explained) -> str:
-    components = "1 component" if len(ratios) == 1 else f"{len(ratios)} components"
-    return f"{sum(ratios):.1%} of the variance by {components}" if ratios else "no windows"
+def _explained(before: Explained, after: Explained) -> str:
+    if len(before) == len(after):
+        return f"{sum(before):.1%} -> {sum(after):.1%} of the training windows' variance, {_components(after)}"
+    texts = (f"{sum(ratios):.1%} by {_components(ratios)}" if ratios else "no windows" for ratios in (before, after))
+    return f"{' -> '.join(texts)}"
+
+
+def _components(ratios: Explained) -> str:
+    return "1 component" if len(ratios) == 1 else f"{len(ratios):,} components"

@@ -152,6 +152,29 @@ def clean(
 
 
 @app.command()
+def states(
+    folder: Annotated[str, typer.Argument(help="A folder of fitted states, one for each fit.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the fitted states of a folder, newest first, and which one `FOLDER/latest` is."""
+    from flows.cli.states import show_states
+
+    show_states(folder, as_json=json)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="The `sink.path` of a job, or `FOLDER/latest` of states.", show_default=False)],
+    b: Annotated[str, typer.Argument(help="Another one, the later of the two.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, with all columns.")] = False,
+) -> None:
+    """Compare two results: settings, data, features, categories, medians, explained variance and drift."""
+    from flows.cli.states import show_comparison
+
+    show_comparison(a, b, as_json=json)
+
+
+@app.command()
 def window_rows(
     result: SinkArgument,
     first_row: Annotated[int | None, typer.Option(help="The `first_row` of the window.", show_default=False)] = None,

@@ -43,10 +43,11 @@ def test_medians_that_moved_furthest_come_first():
 
 
 def test_explained_variance():
-    found = texts(explained={"1": ((0.5, 0.25), (0.5,)), "3": ((), (0.125,))})
+    found = texts(explained={"1": ((0.5, 0.25), (0.5,)), "3": ((), (0.125,)), "5": ((0.5, 0.25), (0.5, 0.125))})
     assert found == [
-        "stride 1: 75.0% of the variance by 2 components -> 50.0% of the variance by 1 component",
-        "stride 3: no windows -> 12.5% of the variance by 1 component",
+        "stride 1: 75.0% by 2 components -> 50.0% by 1 component",
+        "stride 3: no windows -> 12.5% by 1 component",
+        "stride 5: 75.0% -> 62.5% of the training windows' variance, 2 components",
     ]
 
 
