@@ -11,6 +11,7 @@ from emberharmony.pipeline.callback import current_callback, record_result
 from emberharmony.pipeline.execute import run_job
 from emberharmony.report.sentences import result_sentence
 from flows.prefect.artifacts import ArtifactCallback, publish_summary
+from flows.prefect.events import emit_published, failures_told
 from flows.prefect.names import ResultName
 from flows.prefect.run_log import LogCallback, warnings_in
 
@@ -32,22 +33,27 @@ def run_in_flow(job: AnyJob, *, overwrite: bool) -> Any:
         If the job cannot be done; nothing was published then.
     """
     from prefect.logging import get_run_logger
-    from prefect.runtime import deployment
+    from prefect.runtime import deployment, flow_run
     from prefect.states import Completed
 
-    if deployment.id is not None:
-        check_sink_outlives_flow_run(job.sink.path)
     log, name = get_run_logger(), ResultName.of(job)
-    choice = job.choose_engine()
-    job = job.with_engine(choice.kind).resolved()
-    progress = LogCallback(ArtifactCallback(current_callback(), name), log, engine=f"{choice.kind.name} ({choice.reason})")
+    progress = LogCallback(ArtifactCallback(current_callback(), name), log)
     with warnings_in(log):
-        log.info("Reading %s, to publish in %s.", job.source, without_query(job.sink.path))
-        with choice.kind.open(job) as engine:
-            result = run_job(job, engine, progress, overwrite=overwrite)
+        with failures_told(name, job.command, is_planned=lambda: progress.is_planned):
+            if deployment.id is not None:
+                check_sink_outlives_flow_run(job.sink.path)
+            choice = job.choose_engine()
+            job = job.with_engine(choice.kind).resolved()
+            log.info("Reading %s, to publish in %s.", job.source, without_query(job.sink.path))
+            log.info("Engine %s: %s.", choice.kind.name, choice.reason)
+            with choice.kind.open(job) as engine:
+                result = run_job(job, engine, progress, overwrite=overwrite)
         progress.end()
         record_result(result)
         publish_summary(result, name)
+        # An earlier try of this flow run may have ended between publishing and its events.
+        if result.did_work or flow_run.run_count > 1:
+            emit_published(result, name, job.command, source=str(job.source))
     return Completed(message=result_sentence(result), data=result)
 
 

@@ -62,9 +62,18 @@ def uri_of(address: str) -> str:
     >>> uri_of("s3://lake/out/?region=eu-west-1"), uri_of("/data/out")
     ('s3://lake/out', 'file:///data/out')
     """
-    if is_bucket(address):
-        return without_query(address).rstrip("/")
-    return f"file://{Path(address).absolute().as_posix()}"
+    return shown_address(address) if is_bucket(address) else f"file://{shown_address(address)}"
+
+
+def shown_address(address: str) -> str:
+    """Return the address or the absolute path of a sink, without the query.
+
+    Examples
+    --------
+    >>> shown_address("s3://lake/out/?region=eu-west-1"), shown_address("/data/out")
+    ('s3://lake/out', '/data/out')
+    """
+    return without_query(address).rstrip("/") if is_bucket(address) else Path(address).absolute().as_posix()
 
 
 def slice_of(job: AnyJob) -> str:

@@ -22,16 +22,19 @@ Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 class LogCallback:
     """Logs the plan, each stage with its rows and its time, and forwards each call to another callback."""
 
-    def __init__(self, inner: Callback, log: Log, *, engine: str, interval_s: float = INTERVAL_S) -> None:
-        self._inner, self._log, self._engine, self._interval_s = inner, log, engine, interval_s
+    def __init__(self, inner: Callback, log: Log, *, interval_s: float = INTERVAL_S) -> None:
+        self.is_planned = False
+        self._inner, self._log, self._interval_s = inner, log, interval_s
         self._stage: Stage | None = None
         self._done = self._before = self._total = 0
         self._began = self._told = 0.0
 
     def planned(self, plan: Plan, backend: str) -> None:
-        """Log the plan and the engine."""
+        """Log the plan."""
+        self.is_planned = True
         n_workers = min(plan.memory.n_workers, len(plan.chunks))
-        self._log.info("Planned: %s; engine %s, %d chunks at a time.", plan_sentence(plan, backend), self._engine, n_workers)
+        at_once = "one chunk" if n_workers == 1 else f"{n_workers} chunks"
+        self._log.info("Planned: %s; %s at a time.", plan_sentence(plan, backend), at_once)
         self._inner.planned(plan, backend)
 
     def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:

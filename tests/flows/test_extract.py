@@ -185,7 +185,8 @@ def test_the_state_and_the_log_of_a_flow_run_say_what_it_did(tmp_path: Path) -> 
     extract(source, tmp_path / "flow")
     message, log = asyncio.run(newest(12))
     assert re.fullmatch(rf"Published 400 rows and \d+ windows in {tmp_path}/flow\.", message)
-    assert any(line.startswith("Planned: 400 rows in 1 chunks") and "engine threads" in line for line in log), log
+    assert any(line.startswith("Planned: 400 rows in 1 chunks") and "; one chunk at a time" in line for line in log), log
+    assert "Engine threads: the job runs inside a Prefect flow." in log
     assert "Stage project begins: 400 rows." in log
     extract(source, tmp_path / "flow")
     message, _ = asyncio.run(newest(1))
@@ -220,6 +221,34 @@ def newest_flow_run_name() -> str:
     with get_client(sync_client=True) as client:
         (newest,) = client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)
     return newest.name
+
+
+def test_the_server_hears_of_results_and_refused_jobs(tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
+
+    source = write_table(small_table(400), tmp_path / "t.parquet")
+    extract(source, tmp_path / "flow")
+    with pytest.raises(PlanError):
+        extract(source, tmp_path / "flow", chunk_rows=1_000_000_000, max_memory_gb=0.01)
+
+    async def events() -> list[Any]:
+        resource = EventResourceFilter(id=[f"emberharmony.sink.file://{tmp_path}/flow"])
+        async with get_client() as client:
+            for _ in range(60):
+                until_now = EventFilter(event=EventNameFilter(prefix=["emberharmony."]), resource=resource)
+                found = (await client.read_events(until_now, limit=50)).events
+                if len(found) >= 2:
+                    break
+                await asyncio.sleep(0.5)
+            return sorted(found, key=lambda event: event.occurred)
+
+    published, refused = asyncio.run(events())
+    assert (published.event, refused.event) == ("emberharmony.published", "emberharmony.refused")
+    assert (published.payload["rows"], published.payload["sink"]) == (400, str(tmp_path / "flow"))
+    assert refused.payload["error"] == "PlanError"
+    for event in (published, refused):
+        assert "flow-run" in {related.role for related in event.related}
 
 
 def test_a_failed_plan_is_a_failed_flow_run_and_publishes_nothing(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def lines(caplog):
 
 
 def callback(**given):
-    return LogCallback(NullCallback(), LOG, engine="local (for a test)", **given)
+    return LogCallback(NullCallback(), LOG, **given)
 
 
 class Stopping(LocalEngine):
@@ -45,9 +45,7 @@ def test_a_run_tells_its_plan_its_stages_and_what_it_resumes(tmp_path, lines):
     with pytest.raises(KeyboardInterrupt):
         run_job(job, Stopping(), callback())
     first = lines()
-    assert re.match(
-        r"Planned: 1,500 rows in \d+ chunks of .*, arranged first; .*; engine local \(for a test\), 1 ch", first[0]
-    )
+    assert re.fullmatch(r"Planned: 1,500 rows in \d+ chunks of .*, arranged first; .*; \w+ chunks? at a time\.", first[0])
     assert "Stage profile begins: 1,500 rows." in first
     assert any(re.fullmatch(r"Stage profile took \d+\.\d s \([\d,]+ rows/s\)\.", line) for line in first)
     assert any(re.fullmatch(r"Stage fit took \d+\.\d s\.", line) for line in first)
