@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from emberharmony.errors import DataError
+from emberharmony.errors import DataError, PlanError
 from emberharmony.io.manifest import Manifest, read_manifest
 from emberharmony.io.store.address import child_address, parent_address, without_query
 from emberharmony.io.store.opening import open_files, open_store
@@ -187,5 +187,8 @@ def _published(folder: str, name: str) -> RegisteredState | None:
 
 def _state_at(address: str) -> Manifest | None:
     """The manifest of a result that has fitted a state; ``None`` if there is none."""
-    manifest = read_manifest(open_store(address))
+    try:
+        manifest = read_manifest(open_store(address))
+    except PlanError:  # others have folders whose names no address can hold, such as "a?b" in a bucket
+        return None
     return manifest if manifest is not None and JOBS[manifest.kind].fits and holds_state(manifest) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from emberharmony.errors import DataError
 from emberharmony.io.store import opening
 from emberharmony.io.store.address import child_address
 from emberharmony.io.store.opening import open_files, result_at
+from emberharmony.pipeline import execute
 from emberharmony.pipeline.execute import plan_job, run_job
 from emberharmony.pipeline.state_registry import MOST_BEFORE, read_registry, resolve_state, state_before, with_resolved_state
 from emberharmony.report.plan_report import plan_report
@@ -142,6 +144,21 @@ def test_a_link_to_a_state_is_a_state(tmp_path):
     assert resolve_state(str(tmp_path / "states" / "latest")) == str(tmp_path / "states" / "latest")
 
 
+def test_folders_that_no_address_can_name_are_no_states(folder):
+    publish(folder, "2026-11-16")
+    in_bucket = folder.startswith("s3://")
+    name = "z?x=1" if in_bucket else "z\udce9"  # a byte that is not UTF-8
+    if in_bucket:
+        opening.Bucket(None).put(f"some/states/{name}/file", b"")
+    else:
+        try:
+            Path(folder, name).mkdir()
+        except OSError:
+            pytest.skip("this file system takes UTF-8 only")
+    assert resolve_state(child_address(folder, "latest")) == child_address(folder, "2026-11-16")
+    assert read_registry(folder).others == (name,)
+
+
 # ---- jobs -------------------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +242,18 @@ def test_a_registry_in_a_bucket(s3, tmp_path):
 def test_a_job_that_fits_has_no_state_to_resolve(states, tmp_path):
     job = parse_job({"source": {"path": str(tmp_path)}, "sink": {"path": str(tmp_path / "o")}}, model=FitJob)
     assert with_resolved_state(job) is job
+
+
+def test_the_state_is_looked_up_once_before_anything_is_planned(states, tmp_path, monkeypatch):
+    """A job is planned twice where a server makes a copy of its table."""
+    planned = []
+    monkeypatch.setattr(
+        execute, "plan_job", lambda job, **options: planned.append(job.state_address) or plan_job(job, **options)
+    )
+    monkeypatch.setattr(execute, "target_of", lambda job, *_, **__: planned.append(job.state_address))
+    run_job(applying(f"{states}/latest", tmp_path, "out"), LocalEngine(1))
+    assert len(planned) > 1
+    assert {*planned} == {f"{states}/2026-11-16"}
 
 
 def test_a_state_that_is_published_during_a_run_changes_nothing(states, tmp_path):
