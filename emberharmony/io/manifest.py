@@ -82,6 +82,7 @@ class Manifest:
     """In a slice with a lookback: rows read from before it, and series with fewer of them than a window needs."""
     descriptions: Mapping[str, str] = field(default_factory=dict)  # of features: what each is, in the table's own words
     window_columns: Mapping[str, str] = field(default_factory=dict)  # what each column of the windows is; scores are left out
+    created_by: str = ""  # user and host of the process that published
     keep_versions: int = KEEP_VERSIONS  # earlier results that stay beside this one
     registered: tuple[FileRecord, ...] = ()
     """Parts that the sink has registered in its tables: they are not in the folders of the result."""

@@ -23,6 +23,7 @@ from emberharmony.pipeline.job import Engine, Job
 from emberharmony.pipeline.peak_memory import PeakMemory, peak_bytes
 from emberharmony.pipeline.plan import Plan, Resources, make_plan
 from emberharmony.pipeline.publish import is_committed
+from emberharmony.pipeline.published_slices import is_slice_there
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import Run, RunRef, open_run
 from emberharmony.pipeline.spec import pinned
@@ -147,7 +148,7 @@ def _published(job: Job, plan: Plan, *, overwrite: bool, verify: bool) -> Manife
 def target_of(job: Job, plan: Plan, *, overwrite: bool = False, verify: bool = False) -> Manifest | None:
     """Return the manifest if the job's very result is published already; see `Result.find`."""
     place = _place_of(job)
-    accumulates = open_sink(job.sink).accumulates(place.published)
+    accumulates = open_sink(job.sink).accumulates(place.published) or is_slice_there(plan.spec, place.published)
     return place.find(plan.fingerprint, overwrite=overwrite, accumulates=accumulates, verify=verify)
 
 

@@ -6,7 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from getpass import getuser
 from importlib import metadata
+from platform import node
 
 import pyarrow.parquet as pq
 
@@ -126,6 +128,7 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
         key_changes=sum(max(of_split.n_runs - 1, 0) for of_split in totals.runs.values()),
         nonfinite={c.name: c.n_nonfinite for c in fitted.columns if c.n_nonfinite and job.fits},
         clipped=dict(totals.clipped["featurize"]) if job.publishes_rows else {},
+        created_by=_user_and_host(),
         keep_versions=run.sink.keep_versions,
     )
 
@@ -139,6 +142,13 @@ def in_few_words(numbers: Sequence[int]) -> str:
     '0-2,5,7-8'
     """
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in as_ranges(numbers))
+
+
+def _user_and_host() -> str:
+    try:
+        return f"{getuser()}@{node()}"
+    except (OSError, KeyError):  # a container's user that has no name
+        return node()
 
 
 def _totals(run: Run, chunk_stages: Sequence[str]) -> Totals:

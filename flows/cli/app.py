@@ -37,6 +37,23 @@ VerifyOption = Annotated[
     bool,
     typer.Option("--verify", help="If the result is already published, compare its files with their checksums."),
 ]
+SliceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--slice",
+        metavar="NAME",
+        help="Run one slice, such as 2026-11-28, or those of a range that are not published: 2026-11-01..2026-11-28.",
+        show_default=False,
+    ),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Run every slice from this one to the present one that is not published, or whose rows have changed.",
+        show_default=False,
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")]
 
 
@@ -44,6 +61,8 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 def run(
     config: ConfigArgument,
     set_: SetOption = None,
+    slice_: SliceOption = None,
+    since: SinceOption = None,
     overwrite: OverwriteOption = False,
     verify: VerifyOption = False,
     quiet: QuietOption = False,
@@ -52,34 +71,43 @@ def run(
 
     An interrupted run resumes where it stopped. If the result is already published, nothing is done.
     """
-    from flows.cli.console import run_and_show
+    from flows.cli.slices import run_slices
     from flows.config.job import load_job
 
-    run_and_show(load_job(config, set_ or ()), overwrite=overwrite, verify=verify, quiet=quiet)
+    run_slices(load_job(config, set_ or ()), slice_, since, overwrite=overwrite, verify=verify, quiet=quiet)
 
 
 @app.command()
-def plan(config: ConfigArgument, set_: SetOption = None) -> None:
+def plan(
+    config: ConfigArgument,
+    set_: SetOption = None,
+    slice_: Annotated[
+        str | None, typer.Option("--slice", metavar="NAME", help="The slice to plan.", show_default=False)
+    ] = None,
+) -> None:
     """Show what a job would do, without writing anything: column roles, row order, chunks and memory."""
     from flows.cli.console import show_plan
     from flows.config.job import load_any
 
-    show_plan(load_any(config, set_ or ()))
+    job = load_any(config, set_ or ())
+    show_plan(job if slice_ is None else job.model_copy(update={"slice": slice_}))
 
 
 @app.command()
 def fit(
     config: ConfigArgument,
     set_: SetOption = None,
+    slice_: SliceOption = None,
+    since: SinceOption = None,
     overwrite: OverwriteOption = False,
     verify: VerifyOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Fit the features and PCAs of a job, and publish only the fitted state, for `apply`."""
-    from flows.cli.console import run_and_show
+    from flows.cli.slices import run_slices
     from flows.config.job import FitJob, load_job
 
-    run_and_show(load_job(config, set_ or (), FitJob), overwrite=overwrite, verify=verify, quiet=quiet)
+    run_slices(load_job(config, set_ or (), FitJob), slice_, since, overwrite=overwrite, verify=verify, quiet=quiet)
 
 
 @app.command()
@@ -92,15 +120,17 @@ def apply(
         ),
     ],
     set_: SetOption = None,
+    slice_: SliceOption = None,
+    since: SinceOption = None,
     overwrite: OverwriteOption = False,
     verify: VerifyOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Apply a fitted state to other rows: the same features, windows and scores, and the drift of each column."""
-    from flows.cli.console import run_and_show
+    from flows.cli.slices import run_slices
     from flows.config.job import ApplyJob, load_job
 
-    run_and_show(load_job(config, set_ or (), ApplyJob), overwrite=overwrite, verify=verify, quiet=quiet)
+    run_slices(load_job(config, set_ or (), ApplyJob), slice_, since, overwrite=overwrite, verify=verify, quiet=quiet)
 
 
 @app.command()
@@ -149,6 +179,17 @@ def clean(
     from flows.cli.results import clean_result
 
     clean_result(sink, keep=keep, dry_run=dry_run)
+
+
+@app.command()
+def slices(
+    sink: SinkArgument,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the slices that are published at a sink: rows, windows, state, drift, when, and by whom."""
+    from flows.cli.slices import show_slices
+
+    show_slices(sink, as_json=json)
 
 
 @app.command()

@@ -117,21 +117,10 @@ def warnings_shown() -> Iterator[None]:
 
 def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = False) -> None:
     """Run a job, show its progress, and print a summary."""
-    loading_s, again = process_age_s(), same_command(overwrite)
+    loading_s = process_age_s()
     quiet_prefect()
     choice = job.choose_engine()
-    job = job.with_engine(choice.kind)
-    with (
-        warnings_shown(),
-        stoppable(
-            f"Stopped. What is done is kept in {without_query(job.sink.path)}; run {again} again to go on where it stopped."
-        ),
-    ):
-        if quiet:
-            result = run(job, overwrite=overwrite, verify=verify)
-        else:
-            with ProgressBars() as bars:
-                result = run(job, bars, overwrite=overwrite, verify=verify)
+    result = run_with_progress(job.with_engine(choice.kind), overwrite=overwrite, quiet=quiet, verify=verify)
     try:
         with output_errors():
             around = "Prefect's server and flow run" if choice.kind.uses_prefect else "the rest"
@@ -140,6 +129,21 @@ def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = Fa
     except OutputError as error:
         if not isinstance(error.__cause__, BrokenPipeError):  # the reader has closed the pipe on purpose
             _warn(f"{result.sink} is published, but the summary cannot be printed: {error.reason}.")
+
+
+def run_with_progress(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = False) -> RunResult:
+    """Run a job and show its progress and warnings; when it is stopped, say how it goes on."""
+    again = same_command(overwrite)
+    with (
+        warnings_shown(),
+        stoppable(
+            f"Stopped. What is done is kept in {without_query(job.sink.path)}; run {again} again to go on where it stopped."
+        ),
+    ):
+        if quiet:
+            return run(job, overwrite=overwrite, verify=verify)
+        with ProgressBars() as bars:
+            return run(job, bars, overwrite=overwrite, verify=verify)
 
 
 def show_outcome(result: RunResult, elapsed: Elapsed, engine: str) -> None:

@@ -1,0 +1,68 @@
+"""The slices that are published at a sink, each in a folder of its own."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from emberharmony.io.manifest import Manifest, read_manifest
+from emberharmony.io.store.address import child_address
+from emberharmony.io.store.base import Store
+from emberharmony.io.store.opening import open_files, open_store
+from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.slices import FOLDER
+
+
+@dataclass(frozen=True)
+class PublishedSlice:
+    """A slice that is completely published."""
+
+    name: str
+    address: str
+    """Of its result, as `emberharmony.open_result` takes it."""
+    manifest: Manifest
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of features that it holds."""
+        return sum(self.manifest.rows.values()) if self.manifest.holds_rows else 0
+
+
+def published_slices(sink: str) -> tuple[PublishedSlice, ...]:
+    """Return the slices that are published at a sink, in the order of time; one request of each, several at a time.
+
+    Parameters
+    ----------
+    sink : str
+        The `sink.path` of a job that is run slice by slice.
+
+    Raises
+    ------
+    DataError
+        If the manifest of one is damaged.
+    TransientError, TerminalError
+        If the sink cannot be listed.
+
+    Examples
+    --------
+    >>> published_slices("nowhere")
+    ()
+    """
+    store = open_files(sink)
+    names = [folder.removeprefix(FOLDER) for folder in store.folders() if folder.startswith(FOLDER)]
+
+    def read(name: str) -> PublishedSlice | None:
+        address = child_address(sink, FOLDER + name)
+        manifest = read_manifest(open_store(address))
+        return None if manifest is None else PublishedSlice(name, address, manifest)
+
+    with ThreadPoolExecutor(store.readers, thread_name_prefix="read-slices") as pool:
+        return tuple(found for found in pool.map(read, sorted(names)) if found is not None)
+
+
+def is_slice_there(spec: PipelineSpec, published: Store) -> bool:
+    """Whether what is published is the slice that a job makes, perhaps of other rows: its place may then be taken."""
+    if spec.slice is None:
+        return False
+    manifest = read_manifest(published)
+    return manifest is not None and manifest.slice == spec.slice.name

@@ -1,0 +1,72 @@
+"""The slices of a sink, as lines of text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from emberharmony.features.drift import is_major
+from emberharmony.io.manifest import Manifest
+from emberharmony.pipeline.published_slices import PublishedSlice
+
+_HEAD = ("slice", "rows", "windows", "state", "drift", "published", "by")
+
+
+def slices_rows(slices: Sequence[PublishedSlice]) -> Iterator[tuple[str, ...]]:
+    """Yield a heading, and a line for each slice."""
+    yield _HEAD
+    for part in slices:
+        found = part.manifest
+        when = found.created.replace("T", " ").replace("+00:00", " UTC")
+        yield part.name, f"{part.n_rows:,}", windows_text(found), _state(found), _drift(found), when, found.created_by
+
+
+def slices_json(slices: Sequence[PublishedSlice]) -> list[dict[str, Any]]:
+    """Return what is known of each slice."""
+    return [
+        {
+            "slice": part.name,
+            "address": part.address,
+            "fingerprint": part.manifest.fingerprint,
+            "rows": part.n_rows,
+            "windows": {stride: sum(counts.windows.values()) for stride, counts in part.manifest.strides.items()},
+            "state": part.manifest.spec.get("state"),
+            "drift": dict(part.manifest.drift),
+            "created": part.manifest.created,
+            "created_by": part.manifest.created_by,
+        }
+        for part in slices
+    ]
+
+
+def slice_line(name: str, manifest: Manifest, seconds: float, *, did_work: bool) -> str:
+    """Say in a line what the run of one slice has done.
+
+    Examples
+    --------
+    >>> slice_line("2026-11-28", None, 0.25, did_work=False)
+    '2026-11-28  unchanged  0.2 s'
+    """
+    if not did_work:
+        return f"{name}  unchanged  {seconds:.1f} s"
+    windows = windows_text(manifest)
+    counts = f"{sum(manifest.rows.values()):,} rows" + (f", {windows} windows" if windows else "")
+    return f"{name}  {counts}  {seconds:.1f} s"
+
+
+def windows_text(manifest: Manifest) -> str:
+    """Number of windows of each stride."""
+    return " / ".join(f"{sum(counts.windows.values()):,}" for counts in manifest.strides.values())
+
+
+def _state(manifest: Manifest) -> str:
+    """The state that was applied, in short."""
+    return str(manifest.spec.get("state") or "its own")[:8]
+
+
+def _drift(manifest: Manifest) -> str:
+    """How many columns have drifted far."""
+    if not manifest.drift:
+        return "-"
+    far = [name for name, found in manifest.drift.items() if is_major(found)]
+    return f"{len(far)} of {len(manifest.drift)} columns" if far else "none"

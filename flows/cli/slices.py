@@ -1,0 +1,64 @@
+"""Run a job slice by slice, and list the slices of a sink, in the console."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+
+from emberharmony.errors import PlanError
+from emberharmony.io.manifest import MANIFEST
+from emberharmony.io.store.opening import result_at
+from emberharmony.pipeline.published_slices import published_slices
+from emberharmony.report.slices_report import slice_line, slices_json, slices_rows
+from emberharmony.slices import SlicesSpec
+from flows.config.job import AnyJob
+
+
+def run_slices(job: AnyJob, slices: str | None, since: str | None, *, overwrite: bool, verify: bool, quiet: bool) -> None:
+    """Run a job: as a whole, for one slice, or for several ones in order.
+
+    Of a range, those are run that are not published. `since` begins one that ends with the slice of this moment; of it, those
+    are run as well whose rows have changed.
+
+    Raises
+    ------
+    PlanError
+        If both `slices` and `since` are given, or they name no slices.
+    """
+    from flows.cli.console import print_text, run_and_show, run_with_progress
+
+    spec = job.slices or SlicesSpec()
+    if slices is not None and since is not None:
+        raise PlanError("Give one of --slice and --since: --since names the first slice; the last is that of this moment.")
+    if since is None and (slices is None or ".." not in slices):
+        one = job if slices is None else job.model_copy(update={"slice": slices})
+        run_and_show(one, overwrite=overwrite, quiet=quiet, verify=verify)
+        return
+    last = spec.holding(dt.datetime.now(dt.UTC)).name
+    named = spec.named_in(f"{since}..{last}" if since else slices or "")
+    jobs = {part.name: job.model_copy(update={"slice": part.name}) for part in named}
+    wanted = jobs if since or overwrite else {name: one for name, one in jobs.items() if not _is_published(one)}
+    if len(wanted) < len(jobs):
+        print_text(f"{len(jobs) - len(wanted):,} of {len(jobs):,} slices are published already.")
+    for name, one in wanted.items():
+        began = time.perf_counter()
+        result = run_with_progress(one, overwrite=overwrite, quiet=True, verify=verify)
+        print_text(slice_line(name, result.manifest, time.perf_counter() - began, did_work=result.did_work))
+
+
+def show_slices(sink: str, *, as_json: bool) -> None:
+    """Print the slices that are published at a sink, for people or as JSON."""
+    from flows.cli.console import print_aligned, print_text
+
+    found = published_slices(sink)
+    if as_json:
+        print_text(json.dumps(slices_json(found), indent=1, ensure_ascii=False))
+    elif found:
+        print_aligned(list(slices_rows(found)))
+    else:
+        print_text(f"No slices are published at {sink}. Run one: emberharmony apply CONFIG --slice 2026-11-28")
+
+
+def _is_published(job: AnyJob) -> bool:
+    return result_at(job.resolved().sink.path).published.exists(MANIFEST)
