@@ -7,6 +7,7 @@ from typing import Any
 
 from emberharmony.features.drift import is_major
 from emberharmony.io.manifest import Manifest
+from emberharmony.io.store.address import parent_address
 from emberharmony.pipeline.published_slices import PublishedSlice
 
 _HEAD = ("slice", "rows", "windows", "state", "drift", "published", "by")
@@ -30,7 +31,7 @@ def slices_json(slices: Sequence[PublishedSlice]) -> list[dict[str, Any]]:
             "fingerprint": part.manifest.fingerprint,
             "rows": part.n_rows,
             "windows": {stride: sum(counts.windows.values()) for stride, counts in part.manifest.strides.items()},
-            "state": part.manifest.spec.get("state"),
+            "state": dict(part.manifest.applied_state),
             "drift": dict(part.manifest.drift),
             "created": part.manifest.created,
             "created_by": part.manifest.created_by,
@@ -60,8 +61,9 @@ def windows_text(manifest: Manifest) -> str:
 
 
 def _state(manifest: Manifest) -> str:
-    """The state that was applied, in short."""
-    return str(manifest.spec.get("state") or "its own")[:8]
+    """Name of the state that was applied."""
+    address = manifest.applied_state.get("address")
+    return parent_address(address)[1] if address else "its own"
 
 
 def _drift(manifest: Manifest) -> str:

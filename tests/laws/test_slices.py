@@ -71,14 +71,12 @@ def fitted(folder: Path, rows: pd.DataFrame, **more) -> Path:
     return folder / "run"
 
 
-def apply_night(
-    source: Path, state: Path, sink: Path, night: str | None, lookback: str | None = None, *, overwrite=False, **runtime
-):
+def apply_night(source: Path, state: Path, sink: Path, night: str | None, lookback: str | None = None, **runtime):
     data = {"state": str(state), "source": {"path": str(source)}, "sink": {"path": str(sink)}}
     data["runtime"] = {"workers": 1, "backend": "numpy", "engine": "local"} | runtime
     data |= {"slice": night} if night else {}
     data |= {"windows": {"lookback": lookback}} if lookback else {}
-    return run_job(parse_job(data, model=ApplyJob).resolved(), LocalEngine(1), overwrite=overwrite)
+    return run_job(parse_job(data, model=ApplyJob).resolved(), LocalEngine(1))
 
 
 def parts_of(folder: Path) -> pd.DataFrame:
@@ -207,13 +205,7 @@ def test_other_slices_keep_their_bytes(states, tmp_path):
     before = contents()
     corrected = pq.read_table(tmp_path / f"events/{NIGHTS[1]}.parquet").to_pandas().assign(x=7.0)
     pq.write_table(pa.Table.from_pandas(corrected, preserve_index=False), tmp_path / f"events/{NIGHTS[1]}.parquet")
-    data = {
-        "state": str(states["many"]),
-        "source": {"path": str(tmp_path / "events")},
-        "sink": {"path": str(tmp_path / "nights")},
-    }
-    data |= {"slice": NIGHTS[1], "runtime": {"workers": 1, "backend": "numpy", "engine": "local"}}
-    run_job(parse_job(data, model=ApplyJob).resolved(), LocalEngine(1), overwrite=True)
+    apply_night(tmp_path / "events", states["many"], tmp_path / "nights", NIGHTS[1])
     after = contents()
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
     assert changed

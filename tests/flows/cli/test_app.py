@@ -81,7 +81,8 @@ def test_many_series_are_planned_arranged_and_counted(job):
 def test_set_overrides_the_file(job):
     assert run("run", job, "--set", "windows.size=8", "--set", "windows.strides=[2]", "--quiet").exit_code == 0
     manifest = json.loads((job.parent / "out" / "manifest.json").read_text())
-    assert manifest["spec"]["windows"] == {"size": 8, "strides": [2], "max_gap": None, "horizon": 0}
+    windows = manifest["spec"]["windows"]
+    assert windows == {"size": 8, "strides": [2], "max_gap": None, "lookback": None, "horizon": 0}
     assert list(manifest["strides"]) == ["2"]
 
 
