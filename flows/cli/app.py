@@ -134,6 +134,56 @@ def apply(
 
 
 @app.command()
+def deploy(
+    config: ConfigArgument,
+    set_: SetOption = None,
+    flow: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FLOW", help="extract, fit, apply or plan; by default apply, if the job names a state, else extract."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the deployment; by default that of the file.")] = None,
+    pool: Annotated[str, typer.Option(help="Work pool whose workers run it.")] = "control",
+    nightly: Annotated[bool, typer.Option("--nightly", help="Run it at four every night.")] = False,
+    weekly: Annotated[bool, typer.Option("--weekly", help="Run it at five on Mondays.")] = False,
+    cron: Annotated[str | None, typer.Option(help="Run it at these times, such as '30 4 * * *'.", show_default=False)] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(help="Time zone of the schedule; by default `slices.time_zone`, or UTC.", show_default=False),
+    ] = None,
+    slice: Annotated[
+        str | None,
+        typer.Option(
+            help="The slice to run: previous, current, or a name. By default, a job that uses slices runs the one that holds "
+            "the start time (current), or on a schedule the one before it (previous).",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the published result; the default on a schedule without slices.")
+    ] = False,
+    job_variable: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A variable of the pool's job template, such as image=NAME. May be repeated."),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Create or replace it on the configured Prefect server, and print how to start it.")
+    ] = False,
+) -> None:
+    """Print a deployment of a job for `prefect deploy`, or create it on the Prefect server (--apply).
+
+    Its runs can be given another slice: prefect deployment run apply/NAME --param slice=2026-11-28
+    """
+    from flows.cli.deploy import Wanted, schedule_of
+    from flows.cli.deploy import deploy as deploy_job
+
+    when = schedule_of(nightly=nightly, weekly=weekly, cron=cron)
+    wanted = Wanted(flow, name, pool, when, time_zone, slice, overwrite, tuple(job_variable or ()))
+    deploy_job(config, set_ or (), wanted, apply=apply)
+
+
+@app.command()
 def demo(
     set_: SetOption = None,
     overwrite: OverwriteOption = False,

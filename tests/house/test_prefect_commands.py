@@ -19,6 +19,8 @@ PAGES = [
     "deploy/server.env",
     "docs/scale.md",
     "prefect.yaml",
+    "flows/cli/deploy.py",
+    "flows/prefect/deployments.py",
     "flows/prefect/work_pools.py",
     "flows/prefect/server.py",
 ]

@@ -1,0 +1,188 @@
+"""A deployment for a user's own job file: printed for `prefect deploy`, or applied to the configured server."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Final
+
+from emberharmony.errors import PlanError
+from emberharmony.io.store.address import is_bucket, without_query
+from emberharmony.messages import listed, shortened, shown
+from emberharmony.slices import SlicesSpec
+from flows.config.files import parse_value
+from flows.config.job import AnyJob, ApplyJob, FitJob, Job, load_any, load_job
+from flows.config.parameters import PREVIOUS, slice_at, uses_slices
+from flows.prefect.settings import load_prefect
+from flows.run import quiet_prefect
+
+if TYPE_CHECKING:
+    from flows.prefect.deployments import Deployment
+
+NIGHTLY: Final = "0 4 * * *"
+"""Later than two and three, when clocks are changed: these hours come twice or not at all."""
+WEEKLY: Final = "0 5 * * 1"
+
+READERS: Final[Mapping[str, Callable[[str, Sequence[str]], AnyJob]]] = {
+    "extract": partial(load_job, model=Job),
+    "fit": partial(load_job, model=FitJob),
+    "apply": partial(load_job, model=ApplyJob),
+    "plan": load_any,
+}
+"""How each flow reads the file of its job."""
+_FLOW_OF_COMMAND: Final = {"run": "extract", "fit": "fit", "apply": "apply"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a user asks of a deployment; what is left out, the job decides."""
+
+    flow: str | None = None
+    name: str | None = None
+    pool: str = "control"
+    cron: str | None = None
+    time_zone: str | None = None
+    slice: str | None = None
+    overwrite: bool = False
+    job_variables: tuple[str, ...] = ()
+
+
+def deploy(config: str, overrides: Sequence[str], wanted: Wanted, *, apply: bool) -> None:
+    """Print a deployment of a job as YAML, or apply it to the configured Prefect server and print how to start it."""
+    from flows.cli.console import print_text
+
+    deployment = deployment_of(config, overrides, wanted)
+    note = _note(deployment.parameters["config"])
+    if not apply:
+        print_text("".join(f"# {line}\n" for line in note) + deployment.as_yaml().rstrip())
+        return
+    from flows.prefect.deployments import apply_deployment
+
+    flow = getattr(import_module(f"flows.{deployment.flow}"), deployment.flow)
+    print_text("\n".join([*_told(deployment, apply_deployment(deployment, flow)), *note]))
+
+
+def schedule_of(*, nightly: bool, weekly: bool, cron: str | None) -> str | None:
+    """Return the cron expression of a schedule; ``None`` for none.
+
+    Raises
+    ------
+    PlanError
+        If more than one is given.
+
+    Examples
+    --------
+    >>> schedule_of(nightly=True, weekly=False, cron=None)
+    '0 4 * * *'
+    """
+    given = [expression for expression, asked in ((NIGHTLY, nightly), (WEEKLY, weekly), (cron, cron is not None)) if asked]
+    if len(given) > 1:
+        raise PlanError("A deployment has one schedule: give one of --nightly, --weekly and --cron.")
+    return given[0] if given else None
+
+
+def deployment_of(config: str, overrides: Sequence[str], wanted: Wanted) -> Deployment:
+    """Return the deployment of a job.
+
+    Parameters
+    ----------
+    config : str
+        Path or address of the job's file.
+    overrides : sequence of str
+        Settings that differ from the file's.
+    wanted : Wanted
+        What the user asks for.
+
+    Raises
+    ------
+    PlanError
+        If the file is no job of the flow, or one of its paths is relative; or a value that is asked for cannot be meant.
+    """
+    quiet_prefect()
+    load_prefect()
+    from flows.prefect.deployments import Cron, Deployment
+
+    if wanted.flow is not None and wanted.flow not in READERS:
+        raise PlanError(f"--flow is {shown(wanted.flow)}; allowed: {listed(READERS)}.")
+    job = (READERS[wanted.flow] if wanted.flow else load_any)(config, overrides)
+    _check_places(job)
+    flow = wanted.flow or _FLOW_OF_COMMAND[job.command]
+    slices = job.slices or SlicesSpec()
+    cron = Cron(wanted.cron, wanted.time_zone or slices.time_zone) if wanted.cron else None
+    if wanted.time_zone and not cron:
+        raise PlanError("--time-zone is that of a schedule: give --nightly, --weekly or --cron as well.")
+    name = wanted.name or PurePath(without_query(config)).stem
+    parameters = {
+        "config": _config_elsewhere(config),
+        **({"overrides": list(overrides)} if overrides else {}),
+        **_slice(job, wanted, slices, scheduled=cron is not None),
+        **({} if flow == "plan" else {"overwrite": wanted.overwrite or (cron is not None and not uses_slices(job))}),
+    }
+    description = f"{flow} of {without_query(parameters['config'])}, for {without_query(job.sink.path)}"
+    return Deployment(flow, name, description, wanted.pool, parameters, cron, _variables(wanted.job_variables))
+
+
+def _config_elsewhere(config: str) -> str:
+    """Return the path or address of a job's file that is the same in any working directory of this host."""
+    if "://" in config or Path(config).is_absolute():
+        return config
+    return str(Path(config).resolve()) if Path(config).exists() else config  # an example of this package
+
+
+def _check_places(job: AnyJob) -> None:
+    relative = [
+        f"{key} {shortened(path)}" for key, path in _paths(job) if not is_bucket(path) and not Path(path).is_absolute()
+    ]
+    if relative:
+        raise PlanError(
+            f"A flow run of a deployment has a working directory of its own, where relative paths lead nowhere: "
+            f"{listed(relative)}. Give addresses in a bucket or absolute paths, such as --set sink.path=s3://BUCKET/features."
+        )
+
+
+def _paths(job: AnyJob) -> Iterator[tuple[str, str]]:
+    path = job.source.texts.get("path", ())
+    yield from (("source.path", one) for one in ([path] if isinstance(path, str) else path))
+    yield "sink.path", job.sink.path
+    if job.state_address is not None:
+        yield "state", job.state_address
+
+
+def _slice(job: AnyJob, wanted: Wanted, slices: SlicesSpec, *, scheduled: bool) -> dict[str, str]:
+    """The parameter `slice`: what starts by a schedule runs after its slice has ended."""
+    if wanted.slice is not None:
+        slice_at(dt.datetime.now(dt.UTC), wanted.slice, slices)  # refuses what is no slice
+        return {"slice": wanted.slice}
+    return {"slice": PREVIOUS} if scheduled and uses_slices(job) and job.slice is None else {}
+
+
+def _variables(given: Sequence[str]) -> dict[str, Any]:
+    variables = dict[str, Any]()
+    for each in given:
+        name, equals, text = each.partition("=")
+        if not equals or not name or name == "env":
+            raise PlanError(f"--job-variable takes NAME=VALUE, such as image=emberharmony:1.0; got {shown(each)}.")
+        variables[name] = parse_value(text)
+    return variables
+
+
+def _note(config: str) -> list[str]:
+    """What a user has to see to, if the file is one of this host."""
+    if is_bucket(config) or not Path(config).is_absolute():
+        return []
+    return [f"Workers read {config} on their own hosts. Unless these share it, copy it into a bucket and deploy its address."]
+
+
+def _told(deployment: Deployment, server: str) -> Iterator[str]:
+    cron, uses = deployment.cron, "--param slice=2026-11-28 " if "slice" in deployment.parameters else ""
+    yield f"{deployment.full_name} is deployed to {server}, for the work pool {deployment.pool}."
+    yield (
+        f"It runs at {cron.expression!r} ({cron.time_zone})."
+        if cron
+        else "It has no schedule; --nightly or --cron gives it one."
+    )
+    yield f"Start it now: prefect deployment run {deployment.full_name} {uses}--watch"
