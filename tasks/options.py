@@ -29,11 +29,16 @@ def steps_of(chunk: int) -> Iterator[None]:
         _chunk.reset(token)
 
 
+def _current_chunk() -> int | None:
+    # Clusters pickle the names of task runs by value: with this function, which is found by name, and not with its variable.
+    return _chunk.get()
+
+
 def step(name: str, detail: Callable[[dict[str, Any]], object] | None = None) -> dict[str, Any]:
     """Options of a step's task; its task runs are named after their chunk: `encode-7`, or with a detail `PCA-7-stride-3`."""
 
     def title(parameters: dict[str, Any]) -> str:
-        parts = [name, _chunk.get(), detail and detail(parameters)]
+        parts = [name, _current_chunk(), detail and detail(parameters)]
         return "-".join(str(part) for part in parts if part is not None)
 
     return {"name": name, "task_run_name": title, **STEP}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import cloudpickle
 import pytest
 
 from emberharmony.pipeline.chunk_stages import PLAIN
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import STAGES
 from tasks import stages
+from tasks.options import steps_of
 from tasks.stages import TASKS, WATCHED
 
 
@@ -32,6 +34,16 @@ def test_every_stage_is_a_task():
 )
 def test_task_runs_are_named_after_their_chunks(stage, last, name):
     assert TASKS[stage].task_run_name({"first": 7, "last": last}) == name
+
+
+@pytest.mark.parametrize("work", TASKS.values(), ids=TASKS)
+def test_every_task_travels_to_the_workers_of_clusters(work):
+    """Dask and Ray send tasks as cloudpickle writes them, with the names of the task runs of their steps."""
+    parameters = {"first": 3, "last": 3}
+    assert cloudpickle.loads(cloudpickle.dumps(work)).task_run_name(parameters) == work.task_run_name(parameters)
+    steps = cloudpickle.loads(cloudpickle.dumps(WATCHED))
+    with steps_of(3):
+        assert steps.encode.task_run_name({}) == WATCHED.encode.task_run_name({}) == "encode-3"
 
 
 @pytest.mark.parametrize(("granularity", "steps"), [("stage", WATCHED), ("chunk", PLAIN)])
