@@ -11,7 +11,7 @@ from flows.config.parameters import current_job, title_of
 from flows.prefect.names import ResultName
 
 
-@flow(name="plan", flow_run_name=title_of(load_any), persist_result=False)
+@flow(name="plan", flow_run_name=title_of(load_any), retries=0, persist_result=False)
 def plan(
     job: Job | ApplyJob | None = None,
     config: str | None = None,

@@ -19,7 +19,7 @@ ChunkStageName = Literal["partition", "regroup", "arrange", "profile", "featuriz
 """Stages that run for each chunk; Prefect refuses a shard of another name before it starts."""
 
 
-@flow(name="shard", persist_result=False)
+@flow(name="shard", retries=0, persist_result=False)
 def shard(ref: RunRef, name: str, stage: ChunkStageName, chunks: list[tuple[int, int]], workers: int | None = None) -> Any:
     """Do one stage of the given chunks on the backend that this worker selects; returns how many were pending.
 

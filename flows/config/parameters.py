@@ -104,11 +104,14 @@ def current_job(
     """Return the job of the current flow run; parameters and errors as in `job_of_parameters`."""
     from prefect.runtime import deployment, flow_run
 
-    if config is not None and deployment.id is not None:
-        check_config_is_found(config)
-    # A datetime of the standard library: Prefect's own warns of what it will no longer do.
-    scheduled = dt.datetime.fromtimestamp(flow_run.scheduled_start_time.timestamp(), dt.UTC)
-    return job_of_parameters(read, job, config, overrides, slice_name, scheduled)
+    from flows.prefect.retries import refusals_final
+
+    with refusals_final():
+        if config is not None and deployment.id is not None:
+            check_config_is_found(config)
+        # A datetime of the standard library: Prefect's own warns of what it will no longer do.
+        scheduled = dt.datetime.fromtimestamp(flow_run.scheduled_start_time.timestamp(), dt.UTC)
+        return job_of_parameters(read, job, config, overrides, slice_name, scheduled)
 
 
 def check_config_is_found(config: str) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from emberharmony.errors import PlanError
 from emberharmony.io.store.address import without_query
-from emberharmony.pipeline.callback import current_callback, record_result
-from emberharmony.pipeline.execute import run_job
+from emberharmony.pipeline.callback import Callback, current_callback, record_result
+from emberharmony.pipeline.execute import RunResult, run_job
+from emberharmony.pipeline.job import Engine
 from emberharmony.report.sentences import result_sentence
 from flows.prefect.artifacts import ArtifactCallback, publish_summary
 from flows.prefect.events import emit_published, failures_told
 from flows.prefect.names import ResultName
+from flows.prefect.retries import is_retry, refusals_final, resumed_or_begun
 from flows.prefect.run_log import LogCallback, warnings_in
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ def run_in_flow(job: AnyJob, *, overwrite: bool) -> Any:
 
     Returns
     -------
-    State
+    State or RunResult
         Completed, with a message that says what was published. Prefect hands its data, the `RunResult`, to the flow's caller.
 
     Raises
@@ -33,13 +36,13 @@ def run_in_flow(job: AnyJob, *, overwrite: bool) -> Any:
         If the job cannot be done; nothing was published then.
     """
     from prefect.logging import get_run_logger
-    from prefect.runtime import deployment, flow_run
+    from prefect.runtime import deployment
     from prefect.states import Completed
 
     log, name = get_run_logger(), ResultName.of(job)
     progress = LogCallback(ArtifactCallback(current_callback(), name), log)
     with warnings_in(log):
-        with failures_told(name, job.command, is_planned=lambda: progress.is_planned):
+        with refusals_final(), failures_told(name, job.command, is_planned=lambda: progress.is_planned):
             if deployment.id is not None:
                 check_sink_outlives_flow_run(job.sink.path)
             choice = job.choose_engine()
@@ -47,14 +50,21 @@ def run_in_flow(job: AnyJob, *, overwrite: bool) -> Any:
             log.info("Reading %s, to publish in %s.", job.source, without_query(job.sink.path))
             log.info("Engine %s: %s.", choice.kind.name, choice.reason)
             with choice.kind.open(job) as engine:
-                result = run_job(job, engine, progress, overwrite=overwrite)
+                run = partial(_run, job, engine, progress)
+                result = resumed_or_begun(run, overwrite=overwrite, is_planned=lambda: progress.is_planned)
         progress.end()
         record_result(result)
         publish_summary(result, name)
         # An earlier try of this flow run may have ended between publishing and its events.
-        if result.did_work or flow_run.run_count > 1:
+        if result.did_work or is_retry():
             emit_published(result, name, job.command, source=str(job.source))
-    return Completed(message=result_sentence(result), data=result)
+        log.info(result_sentence(result))
+    # After a retry, Prefect 3.9.1 would raise the error of the first try again, if it were given a state.
+    return result if is_retry() else Completed(message=result_sentence(result), data=result)
+
+
+def _run(job: AnyJob, engine: Engine, progress: Callback, overwrite: bool) -> RunResult:
+    return run_job(job, engine, progress, overwrite=overwrite)
 
 
 def check_sink_outlives_flow_run(sink: str) -> None:
