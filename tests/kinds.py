@@ -33,7 +33,8 @@ def moved(kind, then, now):
 
 
 def psi(then, now):
-    then, now = np.maximum(then, 1e-4), np.maximum(now, 1e-4)
+    """The population stability index of counts by bin, with half a row more in every bin."""
+    then, now = ((np.asarray(counts) + 0.5) / (np.sum(counts) + 0.5 * len(counts)) for counts in (then, now))
     return np.sum((now - then) * np.log(now / then))
 
 

@@ -70,6 +70,7 @@ class Manifest:
     comparison: Mapping[str, Any] = field(default_factory=dict)
     """Of a fitted state with the one before it in a folder of states, see `emberharmony.pipeline.state_comparison`."""
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of a state's columns, see features.drift
+    drift_verdicts: Mapping[str, str] = field(default_factory=dict)  # of the same columns, see `features.drift.drift_verdict`
     computed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by stage: "backend on host" -> chunks, "0-5,7"
     parity: Mapping[str, float] = field(default_factory=dict)  # chunks computed on NumPy too, and the largest difference
     nonfinite: Mapping[str, int] = field(default_factory=dict)  # by column: NaN and infinities in training, taken as missing

@@ -12,6 +12,7 @@ from platform import node
 
 import pyarrow.parquet as pq
 
+from emberharmony.features.drift import drift_verdict
 from emberharmony.io.manifest import Manifest, WindowCounts
 from emberharmony.io.parts import own_schema
 from emberharmony.io.store.base import FileRecord, Store
@@ -98,6 +99,7 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     features = [file for file in totals.files if file.name.startswith("features/")]
     kept = [file for file in totals.files if file.name.split("/")[0] in run.sink.own_folders]
     times = totals.runs.pop("time", Runs())
+    drift = {} if job.fits else measured_drift(run)
     return Manifest(
         fingerprint=run.plan.fingerprint,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -122,7 +124,8 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
         parity={"chunks": len(totals.parity), "largest": max(totals.parity)} if totals.parity else {},
         comparison=compared_with_earlier(run),
         applied_state=run.plan.facts.get("applied_state", {}),
-        drift={} if job.fits else measured_drift(run),
+        drift=drift,
+        drift_verdicts={column: drift_verdict(found) for column, found in drift.items()},
         series={name: _series_of(span) for name, span in run.fitted.series.items()},
         shared_times=times.n_shared,
         key_changes=sum(max(of_split.n_runs - 1, 0) for of_split in totals.runs.values()),

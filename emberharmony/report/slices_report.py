@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from emberharmony.features.drift import is_major
+from emberharmony.features.drift import drift_verdict
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.store.address import parent_address
 from emberharmony.pipeline.published_slices import PublishedSlice
@@ -70,5 +70,8 @@ def _drift(manifest: Manifest) -> str:
     """How many columns have drifted far."""
     if not manifest.drift:
         return "-"
-    far = [name for name, found in manifest.drift.items() if is_major(found)]
-    return f"{len(far)} of {len(manifest.drift)} columns" if far else "none"
+    verdicts = [drift_verdict(found) for found in manifest.drift.values()]
+    n_far = verdicts.count("drifted far")
+    if not n_far and verdicts.count("too few rows to judge") == len(verdicts):
+        return "too few rows"
+    return f"{n_far} of {len(verdicts)} columns" if n_far else "none"

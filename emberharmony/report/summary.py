@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from emberharmony.features.drift import is_major
 from emberharmony.io.manifest import Manifest, WindowCounts
 from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.spec import JOBS
+from emberharmony.report.drift_rows import drift_line
 from emberharmony.report.elapsed import Elapsed
 from emberharmony.report.markdown import table_row
 from emberharmony.report.state_changes import comparison_lines, state_text
@@ -67,7 +67,7 @@ def manifest_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield f"stride {stride}", f"{windows} windows; {_explained(counts)}"
     yield from _mixed_series(manifest)
     if manifest.drift:
-        yield "drift", _drifted(manifest.drift)
+        yield "drift", drift_line(manifest.drift, most=MAX_NAMED)
     yield from comparison_lines(manifest.comparison)
     yield "backend", ", ".join(manifest.backends)
 
@@ -146,26 +146,6 @@ def _clipped(manifest: Manifest) -> str:
 
 def _counted(counts: Mapping[str, int]) -> str:
     return _some([f"{name} ({counts[name]:,})" for name in sorted(counts, key=lambda name: -counts[name])])
-
-
-def _drifted(drift: Mapping[str, Mapping[str, float]]) -> str:
-    """Columns that have drifted far from the training rows, largest PSI first."""
-    far = sorted((name for name, found in drift.items() if is_major(found)), key=lambda name: -drift[name].get("psi", 0.0))
-    if not far:
-        return f"none of {len(drift)} columns has drifted far from the training rows"
-    texts = ", ".join(f"{name} ({_moved(drift[name])})" for name in far[:MAX_NAMED])
-    more = f" and {len(far) - MAX_NAMED} more" if len(far) > MAX_NAMED else ""
-    return f"{len(far)} of {len(drift)} columns have drifted far from the training rows: {texts}{more}"
-
-
-def _moved(found: Mapping[str, float]) -> str:
-    texts = {
-        "psi": "PSI {:.2f}",
-        "mean_shift": "mean {:+.1f} deviations",
-        "other_share_change": "other values {:+.0%}",
-        "null_share_change": "nulls {:+.0%}",
-    }
-    return ", ".join(text.format(found[key]) for key, text in texts.items() if abs(found.get(key, 0.0)) >= 0.005)
 
 
 def _by_kind(manifest: Manifest) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from prefect.events import emit_event
 
 from emberharmony.errors import EmberharmonyError, to_json
-from emberharmony.features.drift import is_major
+from emberharmony.features.drift import drift_verdict
 from emberharmony.io.manifest import Manifest
 from emberharmony.messages import shortened
 from emberharmony.pipeline.execute import RunResult
@@ -47,7 +47,7 @@ def emit_published(result: RunResult, name: ResultName, kind: str, *, source: st
         Name of the table that was read.
     """
     manifest = result.manifest
-    far = [column for column in by_drift(manifest.drift) if is_major(manifest.drift[column])]
+    far = [column for column in by_drift(manifest.drift) if drift_verdict(manifest.drift[column]) == "drifted far"]
     payload = {
         "sink": shown_address(result.sink),
         "fingerprint": manifest.fingerprint,
@@ -98,7 +98,7 @@ def event_of(error: EmberharmonyError, *, is_planned: bool) -> str | None:
 def _drift_of(manifest: Manifest, column: str) -> dict[str, Any]:
     found = manifest.drift[column]
     figures = {figure: round(value, 3) for figure, value in found.items()}
-    return {"column": column, "verdict": "drifted far" if is_major(found) else "stable", **figures}
+    return {"column": column, "verdict": drift_verdict(found), **figures}
 
 
 def _emit(event: str, name: ResultName, kind: str, payload: Mapping[str, Any]) -> None:

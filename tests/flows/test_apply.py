@@ -171,6 +171,7 @@ def test_drift_is_measured_and_told(state, table, tmp_path):
     assert drift["color"]["other_share"] == 0.5
     assert drift["color"]["null_share"] == 0.5
     assert abs(drift["flag"]["psi"]) < 0.1
+    assert outcome.manifest.drift_verdicts["walk"] == "drifted far"
     text = dict(summary_lines(outcome))["drift"]
     assert text.startswith("2 of 6 columns have drifted far from the training rows: ")
     assert "walk (PSI" in text

@@ -122,8 +122,11 @@ class ColumnKind(Protocol[F]):
     def count(self, values: pa.ChunkedArray, fitted: F, baseline: Baseline) -> ColumnCounts:
         """Count the rows of one chunk by the bins of the baseline."""
 
+    def figures(self, counts: ColumnCounts) -> dict[str, float]:
+        """Return what counts say of their rows alone: ``rows``, ``null_share`` and, of numbers, ``min`` and ``max``."""
+
     def drift(self, baseline: Baseline, now: ColumnCounts) -> dict[str, float]:
-        """Return how far a column has moved from its baseline; see `emberharmony.features.drift`."""
+        """Return the figures, and how far they have moved from the baseline; see `emberharmony.features.drift`."""
 
     def aggregates(self, value: str, sql_type: str, *, n_quantiles: int, n_top: int) -> Mapping[str, str]:
         """Return BigQuery's aggregates of a profile, by name.

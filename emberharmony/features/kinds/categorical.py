@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from emberharmony import ops
 from emberharmony.arrow import invalid_text, is_bytes, is_category, plain, plain_type
 from emberharmony.errors import ValueRefusedError
-from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, share, stability_index
+from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, null_figures, psi_drift, share
 from emberharmony.features.kinds.base import Counted, FittedColumn, Step
 from emberharmony.features.kinds.numeric import Scaling, numbers, scale_each
 from emberharmony.features.profile import ColumnProfile
@@ -99,13 +99,15 @@ class Categorical:
         counts = np.bincount(codes(values, fitted.vocabulary), minlength=n_bins + 1).astype(np.int64)
         return ColumnCounts(len(values), int(counts[n_bins]), Moments.empty(), counts[:n_bins])
 
+    def figures(self, counts: ColumnCounts) -> dict[str, float]:
+        """Return the null share, and the share outside the vocabulary."""
+        return null_figures(counts) | {"other_share": share(int(counts.bins[-1]), counts.n_rows)}
+
     def drift(self, baseline: Baseline, now: ColumnCounts) -> dict[str, float]:
-        """Return the changes of the null share and of the share outside the vocabulary, and the stability index."""
+        """Return the figures, how far both shares have moved, and the stability index."""
         then = baseline.counts
-        found = null_drift(then, now)
-        found["other_share"] = share(int(now.bins[-1]), now.n_rows)
-        found["other_share_change"] = found["other_share"] - share(int(then.bins[-1]), then.n_rows)
-        return found | {"psi": stability_index(then, now)}
+        change = share(int(now.bins[-1]), now.n_rows) - share(int(then.bins[-1]), then.n_rows)
+        return self.figures(now) | null_drift(then, now) | {"other_share_change": change} | psi_drift(then, now)
 
     def aggregates(self, value: str, sql_type: str, *, n_quantiles: int, n_top: int) -> Mapping[str, str]:
         """Return the most frequent values."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from emberharmony import ops
 from emberharmony.arrow import TICKS_PER_DAY, holds_times, ticks
 from emberharmony.backend import select
-from emberharmony.features.drift import Baseline, ColumnCounts, null_drift
+from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, null_figures
 from emberharmony.features.kinds.base import Counted, FittedColumn, Step
 from emberharmony.features.kinds.numeric import Scaling, scale, scale_each
 from emberharmony.features.profile import ColumnProfile
@@ -106,9 +106,13 @@ class Datetime:
         """Count missing times."""
         return ColumnCounts(len(values), values.null_count, Moments.empty(), np.empty(0, np.int64))
 
+    def figures(self, counts: ColumnCounts) -> dict[str, float]:
+        """Return the null share."""
+        return null_figures(counts)
+
     def drift(self, baseline: Baseline, now: ColumnCounts) -> dict[str, float]:
-        """Return the change of the null share."""
-        return null_drift(baseline.counts, now)
+        """Return the figures, and the change of the null share."""
+        return self.figures(now) | null_drift(baseline.counts, now)
 
     def aggregates(self, value: str, sql_type: str, *, n_quantiles: int, n_top: int) -> Mapping[str, str]:
         """Return the number of nulls."""

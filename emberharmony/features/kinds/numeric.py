@@ -15,7 +15,7 @@ from emberharmony import ops
 from emberharmony.arrow import TICKS_PER_SECOND, holds_seconds, plain_type
 from emberharmony.backend import select
 from emberharmony.errors import DataError
-from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, stability_index
+from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, null_figures, psi_drift
 from emberharmony.features.kinds.base import Centre, Counted, DroppedColumn, FittedColumn, Step
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
@@ -143,23 +143,29 @@ class Numeric:
         bins = np.bincount(np.searchsorted(edges, x, side="right"), minlength=len(edges) + 1).astype(np.int64)
         return ColumnCounts(len(values), len(values) - len(x), Moments.of(x), bins)
 
+    def figures(self, counts: ColumnCounts) -> dict[str, float]:
+        """Return the null share, and the least and the largest number if there is one."""
+        finite = counts.moments
+        return null_figures(counts) | ({"min": finite.minimum, "max": finite.maximum} if finite.count else {})
+
     def drift(self, baseline: Baseline, now: ColumnCounts) -> dict[str, float]:
-        """Return the change of the null share, the shift of the mean in training deviations, and the stability index.
+        """Return the figures, the change of the null share, the shift of the mean in training deviations, and the index.
 
         Examples
         --------
         >>> def counted(values):
         ...     profile = Numeric().profile(pa.chunked_array([values]), FeatureSpecs())
-        ...     return ColumnCounts(profile.n_rows, profile.n_missing, profile.moments, np.array([2, 2]))
+        ...     return ColumnCounts(profile.n_rows, profile.n_missing, profile.moments, np.array([2, 2 - profile.n_missing]))
         >>> then, now = counted([1.0, 2.0, 3.0, 4.0]), counted([4.0, 5.0, 4.0, None])
-        >>> {name: round(value, 2) for name, value in Numeric().drift(Baseline((2.5,), then), now).items()}
-        {'null_share': 0.25, 'null_share_change': 0.25, 'mean_shift': 1.64, 'psi': 1.96}
+        >>> found = Numeric().drift(Baseline((2.5,), then), now)
+        >>> [round(found[name], 2) for name in ("null_share_change", "mean_shift", "psi", "psi_by_chance")]
+        [0.25, 1.64, 0.31, 7.06]
         """
         then = baseline.counts
-        found = null_drift(then, now)
+        found = self.figures(now) | null_drift(then, now)
         if now.moments.count and then.moments.count:
             found["mean_shift"] = (now.moments.mean - then.moments.mean) / (math.sqrt(then.moments.variance) or 1.0)
-        return found | {"psi": stability_index(then, now)}
+        return found | psi_drift(then, now)
 
     def aggregates(self, value: str, sql_type: str, *, n_quantiles: int, n_top: int) -> Mapping[str, str]:
         """Return aggregates of the finite values."""

@@ -33,3 +33,5 @@ def test_a_line_for_each(tmp_path):
     assert slice_line("2026-11-28", manifest, 2.0, did_work=True) == "2026-11-28  1,234 rows, 1,230 / 410 windows  2.0 s"
     fitted = replace(part, manifest=replace(manifest, drift={}, applied_state={}))
     assert list(slices_rows([fitted]))[1][3:5] == ("its own", "-")
+    few = {"a": {"rows": 3, "training_rows": 90, "null_share_change": 0.0, "psi": 1.0, "psi_by_chance": 9.0}}
+    assert list(slices_rows([replace(part, manifest=replace(manifest, drift=few))]))[1][4] == "too few rows"

@@ -62,7 +62,7 @@ def test_drift_names_the_columns_that_moved_far_first():
     text = dict(lines(drift=drift))["drift"]
     assert "2 of 3 columns" in text
     assert text.index("most") < text.index("some")
-    assert "PSI 2.50" in text
+    assert "PSI 2.500" in text
     assert "calm" not in text
 
 

@@ -228,7 +228,7 @@ def test_only_what_is_scaled_is_measured():
 
 def test_drift_is_that_of_missing_times():
     then = chunked([pd.Timestamp("2024-01-01"), None])
-    assert moved(DATETIME, then, then) == {"null_share": 0.5, "null_share_change": 0.0}
+    assert moved(DATETIME, then, then) == {"rows": 2, "training_rows": 2, "null_share": 0.5, "null_share_change": 0.0}
 
 
 def test_aggregates():
