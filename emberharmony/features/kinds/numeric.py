@@ -159,7 +159,7 @@ class Numeric:
         >>> then, now = counted([1.0, 2.0, 3.0, 4.0]), counted([4.0, 5.0, 4.0, None])
         >>> found = Numeric().drift(Baseline((2.5,), then), now)
         >>> [round(found[name], 2) for name in ("null_share_change", "mean_shift", "psi", "psi_by_chance")]
-        [0.25, 1.64, 0.31, 7.06]
+        [0.25, 1.64, 0.29, 7.07]
         """
         then = baseline.counts
         found = self.figures(now) | null_drift(then, now)
