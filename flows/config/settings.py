@@ -22,8 +22,13 @@ given, and in them what is *needed*. An unknown key is an error, and so is a tex
 _APPLIED = """\
 ## state
 
-A job of `emberharmony apply` has this key, `source`, `sink` and `runtime`. Of the other sections it takes `columns.null_time`
-alone, for tables that have rows without a time where the fitted one had none.
+A job of `emberharmony apply` has this key, `source`, `sink`, `slices` and `runtime`. Of the other sections it takes
+`columns.null_time`, for tables that have rows without a time where the fitted one had none, and `windows.lookback`.
+"""
+_OF_SLICE = """\
+## slice
+
+Every job may have this key. It names the slice that a run reads and publishes; see `slices`.
 """
 _HEADER = "| key | values | default | meaning |\n|---|---|---|---|\n"
 
@@ -62,13 +67,14 @@ def settings_markdown(section: str | None = None) -> str:
     """
     sections = {found.title: found for found in _sections()}
     texts = [_INTRO, *map(_as_text, sections.values())]
-    state = ApplyJob.model_json_schema()["properties"]["state"]
-    texts.append(f"{_APPLIED}\n{_HEADER}{_row('state', state, is_required=True)}\n")
+    single = ApplyJob.model_json_schema()["properties"]
+    texts.append(f"{_OF_SLICE}\n{_HEADER}{_row('slice', single['slice'], is_required=False)}\n")
+    texts.append(f"{_APPLIED}\n{_HEADER}{_row('state', single['state'], is_required=True)}\n")
     if section is not None:
-        titles = ["", *sections, "state"]
+        titles = ["", *sections, "slice", "state"]
         texts = [text for title, text in zip(titles, texts, strict=True) if _is_in(section, title)]
         if not texts:
-            names = [*dict.fromkeys(place for found in sections.values() for place in found.places), "state"]
+            names = [*dict.fromkeys(place for found in sections.values() for place in found.places), "slice", "state"]
             near = nearest(section, names)
             hint = f" Did you mean {near!r}?" if near else ""
             raise PlanError(f"A job has no section {shown(section)}.{hint} It has: {', '.join(names)}.")
@@ -86,12 +92,14 @@ def _sections() -> Iterator[_Section]:
     found: dict[str, _Section] = {}
 
     def look(place: str, setting: Mapping[str, Any]) -> None:
-        options = setting.get("oneOf", [setting])
-        for reference in (option["$ref"] for option in options if "$ref" in option):
+        may_be_absent = "." not in place and "anyOf" in setting
+        options = setting["anyOf"] if may_be_absent else setting.get("oneOf", [setting])
+        references = [option["$ref"] for option in options if "$ref" in option]
+        for reference in references:
             name = reference.rsplit("/", 1)[-1]
             schema = whole["$defs"][name]
             before = found[name].places if name in found else ()
-            kind = schema["properties"]["type"]["const"] if len(options) > 1 else ""
+            kind = schema["properties"]["type"]["const"] if len(references) > 1 else ""
             found[name] = _Section((*before, place), kind, schema)
             for key, inner in schema["properties"].items():
                 look(f"{place}.{key}", inner)

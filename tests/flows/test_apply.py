@@ -238,7 +238,7 @@ def test_jobs_are_told_apart_by_their_state(tmp_path):
     for data, kind in ((whole, Job), (whole | {"state": "c"}, ApplyJob)):
         (tmp_path / "job.yaml").write_text(yaml.safe_dump(data))
         assert type(load_any(tmp_path / "job.yaml")) is kind
-    with pytest.raises(PlanError, match=r"windows is not a known key\. `apply` takes it from the fitted state"):
+    with pytest.raises(PlanError, match=r"windows\.size is not a known key\. `apply` takes it from the fitted state"):
         load_job(tmp_path / "job.yaml", ["windows.size=3"], ApplyJob)
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(whole))
     with pytest.raises(PlanError, match=r"state is missing: where a job was published"):
