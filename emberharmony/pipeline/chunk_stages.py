@@ -205,8 +205,14 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             if not len(starts) and not is_short:
                 continue
             scores = steps.project(pca, segment, starts)
-            label_after = plan.reach - windows.size
-            columns = window_columns(segment.carried, starts, plan.roles, halo=windows.size - 1, label_after=label_after)
+            columns = window_columns(
+                segment.carried,
+                starts,
+                plan.roles,
+                halo=windows.size - 1,
+                label_after=plan.label_after,
+                borders=segment.borders,
+            )
             table = table_of(columns, component_names(pca), scores)
             table = run.sink.as_part(table, split=name, run_id=plan.fingerprint)
             files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))

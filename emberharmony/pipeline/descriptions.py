@@ -21,7 +21,7 @@ def window_descriptions(run: Run) -> dict[str, str]:
     if roles.time:
         described |= {"start_time": "Time of the window's first row", "end_time": "Time of the window's last row"}
     if roles.target:
-        horizon = run.plan.reach - size
+        horizon = run.plan.label_after
         row = f"the row that is {horizon} after the window's last one" if horizon else "the window's last row"
         described[roles.target] = f"{roles.target} of {row}"
     return described

@@ -106,9 +106,17 @@ class StagedPlan:
 
     @property
     def reach(self) -> int:
-        """Rows that a window needs from its first one on: its own, and those up to its label if rows have one."""
-        windows = self.spec.windows
-        return windows.reach if self.roles.target else windows.size
+        """Rows that a window needs from its first one on: its own, and those up to its label if rows have one.
+
+        The last windows of an applied slice are there before the rows of their labels are: they have none yet.
+        """
+        is_ahead = self.spec.slice is not None and not self.spec.job.fits
+        return self.spec.windows.size + (0 if is_ahead else self.label_after)
+
+    @property
+    def label_after(self) -> int:
+        """Rows from a window's last one to the row whose target is its label."""
+        return self.spec.windows.horizon if self.roles.target else 0
 
     @property
     def splits(self) -> tuple[str, ...]:

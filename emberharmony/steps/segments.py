@@ -11,6 +11,7 @@ import pyarrow as pa
 from emberharmony.features.columns import ROW_NUMBER, ColumnRoles
 from emberharmony.series import Segment, joined_borders
 from emberharmony.splits import SplitCodes
+from emberharmony.stats.places import NO_BORDERS
 from emberharmony.steps.order import JobOrder
 from emberharmony.typing import FeatureBlock, IntArray
 
@@ -71,7 +72,15 @@ def segments_by_split(
     return segments
 
 
-def window_columns(rows: pa.Table, starts: IntArray, roles: ColumnRoles, *, halo: int, label_after: int = 0) -> pa.Table:
+def window_columns(
+    rows: pa.Table,
+    starts: IntArray,
+    roles: ColumnRoles,
+    *,
+    halo: int,
+    label_after: int = 0,
+    borders: IntArray = NO_BORDERS,
+) -> pa.Table:
     """Entity of every window, number and time of its first and last row, and its label: the target of a row.
 
     Parameters
@@ -85,7 +94,9 @@ def window_columns(rows: pa.Table, starts: IntArray, roles: ColumnRoles, *, halo
     halo : int
         Rows of a window after its first one.
     label_after : int
-        Rows from a window's last one to the one whose target is its label.
+        Rows from a window's last one to the one whose target is its label; null if its series has no such row.
+    borders : int64 array
+        Places whose row begins another series.
     """
     first, last, time, target = pa.array(starts), pa.array(starts + halo), roles.time, roles.target
     columns = {name: rows[name].take(first) for name in roles.entity}
@@ -93,7 +104,9 @@ def window_columns(rows: pa.Table, starts: IntArray, roles: ColumnRoles, *, halo
     if time:
         columns |= {"start_time": rows[time].take(first), "end_time": rows[time].take(last)}
     if target:
-        columns[target] = rows[target].take(pa.array(starts + halo + label_after))
+        places = starts + halo + label_after
+        stops = np.append(borders, rows.num_rows)[np.searchsorted(borders, starts, side="right")]
+        columns[target] = rows[target].take(pa.array(places, mask=places >= stops))
     return pa.table(columns)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
+from contextlib import suppress
 
-from emberharmony.errors import PlanError
-from emberharmony.io.manifest import MANIFEST
+from emberharmony.errors import DataError, PlanError
+from emberharmony.io.manifest import MANIFEST, read_manifest
 from emberharmony.io.store.opening import result_at
+from emberharmony.pipeline.execute import is_published
 from emberharmony.pipeline.published_slices import published_slices
 from emberharmony.report.slices_report import slice_line, slices_json, slices_rows
 from emberharmony.slices import SlicesSpec
@@ -38,9 +40,11 @@ def run_slices(job: AnyJob, slices: str | None, since: str | None, *, overwrite:
     last = spec.holding(dt.datetime.now(dt.UTC)).name
     named = spec.named_in(f"{since}..{last}" if since else slices or "")
     jobs = {part.name: job.model_copy(update={"slice": part.name}) for part in named}
-    wanted = jobs if since or overwrite else {name: one for name, one in jobs.items() if not _is_published(one)}
+    is_done = is_current if since else is_there
+    wanted = {name: one for name, one in jobs.items() if overwrite or not is_done(one)}
     if len(wanted) < len(jobs):
-        print_text(f"{len(jobs) - len(wanted):,} of {len(jobs):,} slices are published already.")
+        unchanged = " and unchanged" if since else ""
+        print_text(f"{len(jobs) - len(wanted):,} of {len(jobs):,} slices are published already{unchanged}.")
     for name, one in wanted.items():
         began = time.perf_counter()
         result = run_with_progress(one, overwrite=overwrite, quiet=True, verify=verify)
@@ -60,5 +64,20 @@ def show_slices(sink: str, *, as_json: bool) -> None:
         print_text(f"No slices are published at {sink}. Run one: emberharmony apply CONFIG --slice 2026-11-28")
 
 
-def _is_published(job: AnyJob) -> bool:
+def is_there(job: AnyJob) -> bool:
+    """Whether the slice of a job is published, of whatever rows."""
     return result_at(job.resolved().sink.path).published.exists(MANIFEST)
+
+
+def is_current(job: AnyJob) -> bool:
+    """Whether the slice of a job is published, and its rows are still those that it was made of.
+
+    A newer state in a folder of states is no reason to make earlier slices again: they are compared with the state that they
+    have applied.
+    """
+    whole = job.resolved()
+    with suppress(DataError):  # the manifest is damaged, or the state is gone: it is made again
+        manifest = read_manifest(result_at(whole.sink.path).published)
+        applied = None if manifest is None else manifest.applied_state.get("address")
+        return manifest is not None and is_published(whole.with_state(applied) if applied else whole)
+    return False

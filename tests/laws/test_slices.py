@@ -213,3 +213,20 @@ def test_other_slices_keep_their_bytes(states, tmp_path):
     for night in (NIGHTS[0], NIGHTS[2]):
         assert not apply_night(tmp_path / "events", states["many"], tmp_path / "nights", night).did_work
     assert dt.date.fromisoformat(nights[0].manifest.slice)
+
+
+def test_the_label_of_a_window_may_not_be_there_yet(tmp_path):
+    """A state with a horizon: the last windows of a night are scored, and have no label."""
+    rng = np.random.default_rng(4)
+    rows = events(rng, [60, 60])
+    state = fitted(tmp_path, events(rng, [300, 200]), horizon=2)
+    (tmp_path / "events").mkdir()
+    pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), tmp_path / "events/all.parquet")
+    apply_night(tmp_path / "events", state, tmp_path / "nights", NIGHTS[1], "P2D")
+    windows = parts_of(tmp_path / f"nights/slice={NIGHTS[1]}/windows/stride=1/split=apply")
+    last = rows.set_index(["id", "t"]).loc[list(zip(windows["id"], windows["end_time"], strict=True)), "y"].astype(int)
+    assert sorted(last) == expected_windows(rows, ["id"], 4, 1, NIGHTS[1])
+    series = rows[rows["t"] < pd.Timestamp(NIGHTS[2], tz="UTC")].sort_values(["id", "t"]).groupby("id")["y"].shift(-2)
+    ahead = series.reindex(rows.index)[last.to_numpy()].to_numpy()
+    np.testing.assert_array_equal(windows["y"].to_numpy(float), ahead)
+    assert np.isnan(ahead).sum() == 2 * 2

@@ -74,6 +74,12 @@ def test_windows_carry_their_first_and_last_rows_and_the_last_rows_target():
     assert window_columns(CARRIED, np.arange(0), ColumnRoles((), None, None, (), ()), halo=3).num_rows == 0
 
 
+def test_a_label_beyond_the_end_of_its_series_is_null():
+    wanted = window_columns(CARRIED, np.arange(0, 7), ROLES, halo=2, label_after=2, borders=np.array([6]))["y"].to_pylist()
+    targets = CARRIED["y"].to_pylist()
+    assert wanted == [targets[4], targets[5], None, None, None, None, None]
+
+
 def test_a_segment_without_rows_has_all_columns():
     empty = no_rows(pa.schema({"t": pa.timestamp("s"), "x": pa.int8()}), ["t"], n_features=3)
     assert empty.carried.schema.names == [ROW_NUMBER, "t"]

@@ -66,7 +66,12 @@ def test_nights(config, tmp_path):
 
     write_day(tmp_path, DAYS[0], 60)  # late rows, in a file that the next day reads as well
     lines = run("apply", config, "--since", DAYS[0]).splitlines()
-    assert [line.split()[1] for line in lines] == ["60", "51", "unchanged"]
+    assert lines[0] == "1 of 3 slices are published already and unchanged."
+    assert [line.split()[1] for line in lines[1:]] == ["60", "51"]
+
+    run("fit", tmp_path / "fit.yaml", "-q", "--set", f"sink.path={tmp_path}/states/b", "--set", "windows.size=4")
+    assert len(run("apply", config, "--since", DAYS[0]).splitlines()) == 1, "a newer state changes no earlier slice"
+    assert "state     " + str(tmp_path / "states/b") in run("apply", config, "--slice", DAYS[0], "-q")
 
 
 def test_a_job_that_names_slices_needs_one(config):

@@ -48,7 +48,8 @@ def rows_of(page):
         for row in re.findall(r"^\| `(.+)$", body, re.MULTILINE):
             key, values, default, meaning = row.removesuffix(" |").split(" | ")
             for place in places:
-                yield (key.strip("`") if place in ("slice", "state") else f"{place}.{key.strip('`')}"), values, default, meaning
+                name = key.strip("`")
+                yield (name if place in ("slice", "state") else f"{place}.{name}"), values, default, meaning
 
 
 def test_the_page_is_what_the_command_prints():
