@@ -13,6 +13,7 @@ from emberharmony.pipeline.execute import RunResult, run_job
 from emberharmony.pipeline.job import Engine
 from emberharmony.report.sentences import result_sentence
 from flows.prefect.artifacts import ArtifactCallback, publish_summary
+from flows.prefect.assets import materialize_sink
 from flows.prefect.events import emit_published, failures_told
 from flows.prefect.names import ResultName
 from flows.prefect.retries import is_retry, refusals_final, resumed_or_begun
@@ -39,7 +40,7 @@ def run_in_flow(job: AnyJob, *, overwrite: bool) -> Any:
     from prefect.runtime import deployment
     from prefect.states import Completed
 
-    log, name = get_run_logger(), ResultName.of(job)
+    asked, log, name = job, get_run_logger(), ResultName.of(job)
     progress = LogCallback(ArtifactCallback(current_callback(), name), log)
     with warnings_in(log):
         with refusals_final(), failures_told(name, job.command, is_planned=lambda: progress.is_planned):
@@ -58,6 +59,7 @@ def run_in_flow(job: AnyJob, *, overwrite: bool) -> Any:
         # An earlier try of this flow run may have ended between publishing and its events.
         if result.did_work or is_retry():
             emit_published(result, name, job.command, source=str(job.source))
+            materialize_sink(result, name, asked.source)
         log.info(result_sentence(result))
     # After a retry, Prefect 3.9.1 would raise the error of the first try again, if it were given a state.
     return result if is_retry() else Completed(message=result_sentence(result), data=result)

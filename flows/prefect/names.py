@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from emberharmony.io.store.address import is_bucket, without_query
+from emberharmony.io.store.address import without_query
 
 if TYPE_CHECKING:
     from flows.config.job import AnyJob
@@ -37,8 +37,8 @@ class ResultName:
 
     @classmethod
     def of(cls, job: AnyJob) -> Self:
-        """Return the name of the result that a job publishes; its slices share the part of the address before `{slice}`."""
-        return cls(uri_of(re.split(r"/[^/]*\{", job.sink.path)[0]), slice_of(job))
+        """Return the name of the result that a job publishes."""
+        return cls(uri_of(job.sink.path), slice_of(job))
 
     def title(self, flow: str) -> str:
         """Name of a flow run: the flow, the last part of the sink's address, and the slice."""
@@ -57,12 +57,15 @@ class ResultName:
 def uri_of(address: str) -> str:
     """Return the address of a sink or source as a URI, without the query, which holds options.
 
+    All slices have the same: the part of the address before ``{slice}``.
+
     Examples
     --------
-    >>> uri_of("s3://lake/out/?region=eu-west-1"), uri_of("/data/out")
-    ('s3://lake/out', 'file:///data/out')
+    >>> uri_of("s3://lake/out/?region=eu-west-1"), uri_of("/data/out"), uri_of("/data/day={slice}/out")
+    ('s3://lake/out', 'file:///data/out', 'file:///data')
     """
-    return shown_address(address) if is_bucket(address) else f"file://{shown_address(address)}"
+    shown = shown_address(re.split(r"/[^/]*\{", address)[0])
+    return shown if "://" in shown else f"file://{shown}"
 
 
 def shown_address(address: str) -> str:
@@ -73,7 +76,7 @@ def shown_address(address: str) -> str:
     >>> shown_address("s3://lake/out/?region=eu-west-1"), shown_address("/data/out")
     ('s3://lake/out', '/data/out')
     """
-    return without_query(address).rstrip("/") if is_bucket(address) else Path(address).absolute().as_posix()
+    return without_query(address).rstrip("/") if "://" in address else Path(address).absolute().as_posix()
 
 
 def slice_of(job: AnyJob) -> str:

@@ -249,6 +249,11 @@ def test_the_server_hears_of_results_and_refused_jobs(tmp_path: Path) -> None:
     assert refused.payload["error"] == "PlanError"
     for event in (published, refused):
         assert "flow-run" in {related.role for related in event.related}
+    asset = EventResourceFilter(id=[f"file://{tmp_path}/flow"])
+    with get_client(sync_client=True) as client:
+        (made,) = client.read_events(EventFilter(resource=asset), limit=50).events
+    assert made.event == "prefect.asset.materialization.succeeded"
+    assert f"file://{source}" in {related.id for related in made.related}
 
 
 def test_a_failed_plan_is_a_failed_flow_run_and_publishes_nothing(tmp_path: Path) -> None:

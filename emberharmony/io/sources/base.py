@@ -126,6 +126,11 @@ class SourceSpec(Protocol):
         ...
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the table is: paths and addresses of files, or a URI; none if it is nowhere, as that of a query."""
+        ...
+
+    @property
     def texts(self) -> Mapping[str, str | Sequence[str]]:
         """Settings that may name the slice that is run, by `{slice}`; by their keys."""
         ...

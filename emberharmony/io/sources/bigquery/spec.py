@@ -117,6 +117,11 @@ class BigQuerySourceSpec(Section):
         return self.profile == "query"
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """The table as a URI; a query has none."""
+        return (f"bigquery://{self.table.strip().replace('.', '/')}",) if self.table else ()
+
+    @property
     def texts(self) -> Mapping[str, str | Sequence[str]]:
         """Settings that may name the slice that is run, by `{slice}`."""
         given = {"table": self.table, "query": self.query, "where": self.where}

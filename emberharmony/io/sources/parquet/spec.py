@@ -66,6 +66,11 @@ class ParquetSourceSpec(Section):
         return False
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every path, folder or pattern."""
+        return self.places
+
+    @property
     def texts(self) -> Mapping[str, str | Sequence[str]]:
         """Settings that may name the slice that is run, by `{slice}`."""
         return {"path": self.path}
