@@ -79,14 +79,10 @@ def local_worker(
 
 def run_flights(environment: Mapping[str, str], source: str, sink: str, runtime: Mapping[str, Any]) -> None:
     """Run the demo's job from the beginning on another table, by the deployment `extract/flights`."""
-    import yaml
-
-    from flows.flights import demo_config
-
-    job = yaml.safe_load(demo_config().read_text())
-    job["source"]["path"], job["sink"]["path"] = source, sink
-    job["runtime"] |= {"engine": "pools", **runtime}
-    run_and_wait("extract/flights", {"job": job, "overwrite": True}, environment)
+    settings = {"source.path": source, "sink.path": sink, "runtime.engine": "pools"}
+    settings |= {f"runtime.{name}": value for name, value in runtime.items()}
+    overrides = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    run_and_wait("extract/flights", {"overrides": overrides, "overwrite": True}, environment)
 
 
 def run_and_wait(deployment: str, parameters: Mapping[str, Any], environment: Mapping[str, str]) -> None:

@@ -89,6 +89,11 @@ def slice_at(scheduled: dt.datetime, wanted: str, slices: SlicesSpec) -> str:
         return holding.name
     if wanted == PREVIOUS:
         return slices.holding(holding.start - dt.timedelta(microseconds=1)).name
+    if ".." in wanted:
+        raise PlanError(
+            f"slice is {shown(wanted)}, but a flow run makes one slice. `emberharmony apply CONFIG --slice "
+            f"{shortened(wanted)}` runs those of a range that are missing, with a Prefect server each as a flow run."
+        )
     return slices.named(wanted).name
 
 

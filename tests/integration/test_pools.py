@@ -31,8 +31,10 @@ from emberharmony.backend import available_backends
 from emberharmony.io.store.address import BucketAddress, child_address
 from emberharmony.io.store.bucket import Bucket
 from emberharmony.published import PublishedResult, open_result
-from flows.config.job import parse_job
+from flows.config.job import ApplyJob, FitJob, Job, load_job, parse_job
+from flows.config.parameters import check_config_is_found
 from flows.flights import demo_config
+from flows.prefect.flow_run import check_sink_outlives_flow_run
 from flows.run import run
 from tests.faults.victims import contents, receipts, small_job, wait_until
 from tests.integration import hosts
@@ -132,6 +134,11 @@ def run_from_a_shell(job: dict[str, Any], environment: dict[str, str], home: Pat
     return subprocess.Popen(command, env=environment, cwd=home, stderr=subprocess.PIPE, text=True)
 
 
+def instead_of_config(job: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a whole job, for a deployment whose own parameters name a file."""
+    return {"job": job, "config": None, "overrides": None}
+
+
 def plain(home: Path, flights: Path) -> Path:
     job = yaml.safe_load(demo_config().read_text())
     job["source"]["path"] = str(flights)
@@ -222,7 +229,7 @@ RUNTIMES = [
 def test_cancelling_a_flow_run_stops_its_work_and_the_next_one_goes_on(environment, client, many_chunks, undisturbed, runtime):
     job = many_chunks(f"cancelled-{runtime['engine']}", runtime)
     deployment = client.read_deployment_by_name("extract/flights")
-    flow_run = client.create_flow_run_from_deployment(deployment.id, parameters={"job": job})
+    flow_run = client.create_flow_run_from_deployment(deployment.id, parameters=instead_of_config(job))
     wait_until(lambda: len(receipts(job)) >= 5, timeout_s=200)
     client.set_flow_run_state(flow_run.id, Cancelling())  # as `prefect flow-run cancel` does
     wait_until(lambda: client.read_flow_run(flow_run.id).state.is_final(), timeout_s=90)
@@ -244,14 +251,23 @@ def written_deployments(data: str) -> list[dict[str, Any]]:
 
 
 def test_the_deployments_run_the_jobs_of_configs():
-    deployments = {written["name"]: written for written in written_deployments("data")}
-    flights = yaml.safe_load(demo_config().read_text())
-    for name in ("flights", "plan"):
-        assert deployments[name]["parameters"]["job"] == flights
-    fit = deployments["weekly"]["parameters"]["job"]
-    assert fit == flights | {"sink": fit["sink"]}
-    apply = yaml.safe_load(demo_config().with_name("flights-apply.yaml").read_text())
-    assert deployments["nightly"]["parameters"]["job"] == apply | {"state": fit["sink"]["path"]}
+    """Each is the job of its file, but for the places and the length of a slice."""
+    deployments = {written["name"]: written for written in written_deployments("/data")}
+    jobs, changed = {}, {}
+    for name, model in {"flights": Job, "plan": Job, "weekly": FitJob, "nightly": ApplyJob}.items():
+        given = deployments[name]["parameters"]
+        check_config_is_found(given["config"])
+        jobs[name], own = load_job(given["config"], given["overrides"], model), load_job(given["config"], (), model)
+        check_sink_outlives_flow_run(jobs[name].sink.path)
+        changed[name] = {field for field in model.model_fields if getattr(jobs[name], field) != getattr(own, field)}
+    places = {"source", "sink"}
+    assert changed == {"flights": places, "plan": places, "weekly": {*places, "slices"}, "nightly": {*places, "state"}}
+    assert jobs["flights"] == jobs["plan"]
+    assert jobs["weekly"].sink.path == "/data/flights-states/{slice}"
+    assert jobs["nightly"].state == "/data/flights-states/latest"
+    zones = {name: deployments[name]["schedules"][0]["timezone"] for name in ("weekly", "nightly")}
+    assert zones == {name: jobs[name].slices.time_zone for name in zones}
+    assert {deployments[name]["parameters"]["slice"] for name in zones} == {"previous"}
     pools = {
         d["work_pool"]["name"]: d["work_pool"]["job_variables"]["env"]["EMBERHARMONY_BACKEND"] for d in deployments.values()
     }

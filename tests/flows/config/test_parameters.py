@@ -88,6 +88,10 @@ def test_a_job_without_slices_has_none_unless_one_is_asked_for(config):
     assert job_of_parameters(READ, None, config(), None, "2026-11-28", NIGHT).slice == "2026-11-28"
     with pytest.raises(PlanError, match="'28 November' is no slice of a day"):
         job_of_parameters(READ, None, config(), None, "28 November", NIGHT)
+    with pytest.raises(
+        PlanError, match=r"a flow run makes one slice. `emberharmony apply CONFIG --slice 2026-11-01\.\.2026-11-02`"
+    ):
+        job_of_parameters(READ, None, config(), None, "2026-11-01..2026-11-02", NIGHT)
 
 
 @pytest.mark.parametrize(
