@@ -55,7 +55,10 @@ def deploy(config: str, overrides: Sequence[str], wanted: Wanted, *, apply: bool
     """Print a deployment of a job as YAML, or apply it to the configured Prefect server and print how to start it."""
     from flows.cli.console import print_text
 
-    deployment = deployment_of(config, overrides, wanted)
+    quiet_prefect()
+    load_prefect()
+    job = read_job(config, overrides, wanted.flow)
+    deployment = deployment_of(job, config, overrides, wanted)
     note = _note(deployment.parameters["config"])
     if not apply:
         print_text("".join(f"# {line}\n" for line in note) + deployment.as_yaml().rstrip())
@@ -63,7 +66,7 @@ def deploy(config: str, overrides: Sequence[str], wanted: Wanted, *, apply: bool
     from flows.prefect.deployments import apply_deployment
 
     flow = getattr(import_module(f"flows.{deployment.flow}"), deployment.flow)
-    print_text("\n".join([*_told(deployment, apply_deployment(deployment, flow)), *note]))
+    print_text("\n".join([*_told(deployment, apply_deployment(deployment, flow), job), *note]))
 
 
 def schedule_of(*, nightly: bool, weekly: bool, cron: str | None) -> str | None:
@@ -85,13 +88,28 @@ def schedule_of(*, nightly: bool, weekly: bool, cron: str | None) -> str | None:
     return given[0] if given else None
 
 
-def deployment_of(config: str, overrides: Sequence[str], wanted: Wanted) -> Deployment:
+def read_job(config: str, overrides: Sequence[str], flow: str | None) -> AnyJob:
+    """Read the job of a flow; by default that of its kind.
+
+    Raises
+    ------
+    PlanError
+        If there is no such flow, or the file is no job of it.
+    """
+    if flow is not None and flow not in READERS:
+        raise PlanError(f"--flow is {shown(flow)}; allowed: {listed(READERS)}.")
+    return (READERS[flow] if flow else load_any)(config, overrides)
+
+
+def deployment_of(job: AnyJob, config: str, overrides: Sequence[str], wanted: Wanted) -> Deployment:
     """Return the deployment of a job.
 
     Parameters
     ----------
+    job : AnyJob
+        The job.
     config : str
-        Path or address of the job's file.
+        Path or address of its file.
     overrides : sequence of str
         Settings that differ from the file's.
     wanted : Wanted
@@ -100,15 +118,10 @@ def deployment_of(config: str, overrides: Sequence[str], wanted: Wanted) -> Depl
     Raises
     ------
     PlanError
-        If the file is no job of the flow, or one of its paths is relative; or a value that is asked for cannot be meant.
+        If one of its paths is relative, or a value that is asked for cannot be meant.
     """
-    quiet_prefect()
-    load_prefect()
     from flows.prefect.deployments import Cron, Deployment
 
-    if wanted.flow is not None and wanted.flow not in READERS:
-        raise PlanError(f"--flow is {shown(wanted.flow)}; allowed: {listed(READERS)}.")
-    job = (READERS[wanted.flow] if wanted.flow else load_any)(config, overrides)
     _check_places(job)
     flow = wanted.flow or _FLOW_OF_COMMAND[job.command]
     slices = job.slices or SlicesSpec()
@@ -177,12 +190,13 @@ def _note(config: str) -> list[str]:
     return [f"Workers read {config} on their own hosts. Unless these share it, copy it into a bucket and deploy its address."]
 
 
-def _told(deployment: Deployment, server: str) -> Iterator[str]:
-    cron, uses = deployment.cron, "--param slice=2026-11-28 " if "slice" in deployment.parameters else ""
-    yield f"{deployment.full_name} is deployed to {server}, for the work pool {deployment.pool}."
-    yield (
-        f"It runs at {cron.expression!r} ({cron.time_zone})."
-        if cron
-        else "It has no schedule; --nightly or --cron gives it one."
-    )
-    yield f"Start it now: prefect deployment run {deployment.full_name} {uses}--watch"
+def _told(deployment: Deployment, server: str, job: AnyJob) -> Iterator[str]:
+    """What was deployed, when it runs, and how to start it: a job by slice with the one that has ended last."""
+    cron, name = deployment.cron, deployment.full_name
+    yield f"{name} is deployed to {server}, for the work pool {deployment.pool}."
+    if cron:
+        yield f"It runs at {cron.expression} ({cron.time_zone})."
+    else:
+        yield "It has no schedule; --nightly, --weekly or --cron gives it one."
+    ended = slice_at(dt.datetime.now(dt.UTC), PREVIOUS, job.slices or SlicesSpec())
+    yield f"Start it now: prefect deployment run {name} {f'--param slice={ended} ' if uses_slices(job) else ''}--watch"

@@ -20,6 +20,8 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL": "INFO",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    "PREFECT_FLOWS_DEFAULT_RETRIES": "2",
+    "PREFECT_FLOWS_DEFAULT_RETRY_DELAY_SECONDS": "60",
     "PYTHONSAFEPATH": "1",
 }
 """Variables of every flow run, as in prefect.yaml, which says what each is for."""

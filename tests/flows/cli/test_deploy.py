@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from emberharmony.errors import PlanError
 from flows.cli.app import app
-from flows.cli.deploy import Wanted, deployment_of, schedule_of
+from flows.cli.deploy import Wanted, deployment_of, read_job, schedule_of
+from flows.prefect.deployments import Deployment
 
 JOB = {"source": {"path": "/data/a.parquet"}, "sink": {"path": "/data/out"}}
 NIGHTLY = {
@@ -39,6 +40,10 @@ def printed(*arguments: str) -> dict[str, Any]:
     assert result.exit_code == 0, result.output
     (found,) = yaml.safe_load(result.output)["deployments"]
     return found
+
+
+def deployed(config: str, overrides: list[str], wanted: Wanted) -> Deployment:
+    return deployment_of(read_job(config, overrides, wanted.flow), config, overrides, wanted)
 
 
 def test_a_nightly_job_by_slice(written):
@@ -82,7 +87,7 @@ def test_a_job_without_schedule_or_slices(written):
 )
 def test_parameters(written, job, wanted, expected):
     config = written(job)
-    assert deployment_of(config, [], wanted).parameters == {"config": config, **expected}
+    assert deployed(config, [], wanted).parameters == {"config": config, **expected}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +101,7 @@ def test_parameters(written, job, wanted, expected):
     ],
 )
 def test_the_flow_is_that_of_the_kind_of_job(written, job, flow, expected):
-    assert deployment_of(written(job), [], Wanted(flow=flow)).full_name == f"{expected}/orders"
+    assert deployed(written(job), [], Wanted(flow=flow)).full_name == f"{expected}/orders"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +109,7 @@ def test_the_flow_is_that_of_the_kind_of_job(written, job, flow, expected):
     [(None, NIGHTLY, "America/New_York"), (None, JOB, "UTC"), ("Asia/Tokyo", NIGHTLY, "Asia/Tokyo")],
 )
 def test_the_time_zone_of_a_schedule(written, zone, job, expected):
-    assert deployment_of(written(job), [], Wanted(cron=NIGHT, time_zone=zone)).cron.time_zone == expected
+    assert deployed(written(job), [], Wanted(cron=NIGHT, time_zone=zone)).cron.time_zone == expected
 
 
 @pytest.mark.parametrize(
@@ -132,7 +137,7 @@ def test_the_time_zone_of_a_schedule(written, zone, job, expected):
 )
 def test_what_cannot_be_deployed(written, job, wanted, message):
     with pytest.raises(PlanError) as told:
-        deployment_of(written(job), [], wanted)
+        deployed(written(job), [], wanted)
     assert message in str(told.value)
 
 
@@ -146,8 +151,8 @@ def test_one_schedule():
 def test_files_are_named_so_that_workers_find_them(written, monkeypatch, tmp_path):
     path = written(JOB)
     monkeypatch.chdir(tmp_path)
-    assert deployment_of("orders.yaml", [], Wanted()).parameters["config"] == path
+    assert deployed("orders.yaml", [], Wanted()).parameters["config"] == path
     places = ["state=/data/state", "source.path=/data/a", "sink.path=/data/b"]
-    assert deployment_of("configs/flights-apply.yaml", places, Wanted()).parameters["config"] == "configs/flights-apply.yaml"
+    assert deployed("configs/flights-apply.yaml", places, Wanted()).parameters["config"] == "configs/flights-apply.yaml"
     output = CliRunner().invoke(app, ["deploy", path]).output
     assert output.startswith(f"# Workers read {path} on their own hosts. Unless these share it, copy it into a bucket")

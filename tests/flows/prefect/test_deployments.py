@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
+import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -59,6 +62,14 @@ def deploy(*arguments: str) -> str:
     return result.output
 
 
+def deploy_file(path: Path, server: str) -> None:
+    """Deploy a file by Prefect's own command, in another folder."""
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--prefect-file", str(path), "--all"]
+    environment = {**os.environ, "PREFECT_API_URL": server}
+    done = subprocess.run(command, cwd=path.parent, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture
 def night_job(tmp_path) -> Path:
     """A job by slice over the days from 2024-01-01, with 48 rows in each."""
@@ -83,11 +94,14 @@ def test_a_schedule_fires_and_its_run_makes_the_slice_before_its_date(prefect_se
         given = [str(night_job), "--nightly", "--pool", pool, "--set", "windows.size=3"]
         command = f"{shlex.quote(sys.executable)} -m prefect.engine"  # without a look for a project that is to be fetched
         given += ["--job-variable", f"command={command}"]
-        (printed,) = yaml.safe_load(deploy(*given))["deployments"]
-        for _ in range(2):  # the second time it is replaced
-            told = deploy(*given, "--apply")
+        (tmp_path / "printed.yaml").write_text(deploy(*given))
+        (printed,) = yaml.safe_load((tmp_path / "printed.yaml").read_text())["deployments"]
+        deploy_file(tmp_path / "printed.yaml", prefect_server)
+        assert_same(client.read_deployment_by_name("extract/night"), printed)
+        told = deploy(*given, "--apply")  # in place of the same one
         assert f"extract/night is deployed to {prefect_server}, for the work pool {pool}." in told
-        assert "Start it now: prefect deployment run extract/night --param slice=2026-11-28 --watch" in told
+        yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+        assert f"Start it now: prefect deployment run extract/night --param slice={yesterday} --watch" in told
         found = client.read_deployment_by_name("extract/night")
         assert_same(found, printed)
 
