@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from emberharmony.errors import DataError
+from emberharmony.io.store.address import child_address, without_query
 from emberharmony.io.store.base import FileRecord, Store
+from emberharmony.slices import FOLDER
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
@@ -166,6 +168,12 @@ def published_manifest(store: Store) -> Manifest:
     """
     manifest = read_manifest(store)
     if manifest is None:
+        slices = [name for name in store.folders() if name.startswith(FOLDER)]
+        if slices:
+            raise DataError(
+                f"{store.address} is a sink of slices, each of which is a result of its own. Name one of them, such as "
+                f"{without_query(child_address(store.address, slices[-1]))}; `emberharmony slices` lists them."
+            )
         raise DataError(
             f"Nothing is published at {store.address}. Name the `sink.path` of a job that `run` or `apply` has published."
         )

@@ -48,16 +48,19 @@ def published_slices(sink: str) -> tuple[PublishedSlice, ...]:
     >>> published_slices("nowhere")
     ()
     """
-    store = open_files(sink)
-    names = [folder.removeprefix(FOLDER) for folder in store.folders() if folder.startswith(FOLDER)]
 
-    def read(name: str) -> PublishedSlice | None:
-        address = child_address(sink, FOLDER + name)
+    def read(folder: str) -> PublishedSlice | None:
+        address = child_address(sink, folder)
         manifest = read_manifest(open_store(address))
-        return None if manifest is None else PublishedSlice(name, address, manifest)
+        return None if manifest is None else PublishedSlice(folder.removeprefix(FOLDER), address, manifest)
 
-    with ThreadPoolExecutor(store.readers, thread_name_prefix="read-slices") as pool:
-        return tuple(found for found in pool.map(read, sorted(names)) if found is not None)
+    with ThreadPoolExecutor(open_files(sink).readers, thread_name_prefix="read-slices") as pool:
+        return tuple(found for found in pool.map(read, slice_folders(sink)) if found is not None)
+
+
+def slice_folders(sink: str) -> list[str]:
+    """Names of the folders of slices at a sink, published or not, in the order of time."""
+    return sorted(folder for folder in open_files(sink).folders() if folder.startswith(FOLDER))
 
 
 def is_slice_there(spec: PipelineSpec, published: Store) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from emberharmony.io.store.opening import result_at
 from emberharmony.io.store.snapshot import Leftover
 from emberharmony.messages import size_text
-from emberharmony.pipeline.clean import clean
+from emberharmony.pipeline.clean import clean_sink
 from emberharmony.report.result_report import result_json, result_lines
 
 
@@ -26,7 +26,7 @@ def clean_result(sink: str, *, keep: int | None, dry_run: bool) -> None:
     """Remove what runs have left at a place, and print it; with `dry_run`, only print it."""
     from flows.cli.console import print_aligned, print_text
 
-    leftovers = clean(result_at(sink), keep=keep, dry_run=dry_run)
+    leftovers = clean_sink(sink, keep=keep, dry_run=dry_run)
     if leftovers:
         print_aligned(list(_lines(leftovers)))
     print_text(_total(leftovers, "Would remove" if dry_run else "Removed"))

@@ -60,6 +60,28 @@ def test_clean_says_what_it_would_remove_and_then_removes_it(sink):
     assert sorted(path.name for path in sink.iterdir()) == ["features", "manifest.json", "state"]
 
 
+def test_slices_are_cleaned_as_well(tmp_path):
+    for name in ("2026-11-27", "2026-11-28"):
+        for text in ("first", "second"):
+            publish_by_hand(tmp_path / f"slice={name}", text)
+    stage_by_hand(tmp_path / "slice=2026-11-29", "interrupted")
+    lines = run("clean", tmp_path, "--keep", 0).splitlines()
+    assert [line.split("  ")[0] for line in lines[:3]] == ["earlier result", "earlier result", "interrupted run"]
+    assert [line.split("slice=")[1][:10] for line in lines[:3]] == ["2026-11-27", "2026-11-28", "2026-11-29"]
+    assert run("clean", tmp_path) == "There is nothing to remove.\n"
+
+
+def test_a_sink_of_slices_names_them(tmp_path, monkeypatch, capsys):
+    publish_by_hand(tmp_path / "slice=2026-11-28", "first")
+    monkeypatch.setattr(sys, "argv", ["emberharmony", "show", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    assert (
+        f"is a sink of slices, each of which is a result of its own. Name one of them, such as {tmp_path}/slice=2026-11-28;"
+        in " ".join(capsys.readouterr().err.split())
+    )
+
+
 @pytest.mark.parametrize("command", ["show", "clean"])
 def test_nothing_is_there(tmp_path, command, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["emberharmony", command, str(tmp_path / "nowhere")])
