@@ -23,6 +23,7 @@ PAGES = [
     "flows/prefect/deployments.py",
     "flows/prefect/work_pools.py",
     "flows/prefect/server.py",
+    "tasks/read_limit.py",
 ]
 COMMAND = re.compile(r"(?:`|^\s*|do |\$ |\w=\S+ )prefect ((?:--no-prompt )?[a-z-]+ [^`;#\n]+)", re.MULTILINE)
 
@@ -42,7 +43,7 @@ def test_prefect_understands_the_commands_of(page):
     commands = [found.strip() for found in COMMAND.findall((ROOT / page).read_text())]
     assert [command for command in commands if not understands(command)] == []
     if page == "deploy/README.md":
-        assert len(commands) == 15
+        assert len(commands) == 16
 
 
 @pytest.mark.parametrize("command", ["deployment schedule ls", "deployment schedules ls x", "server start --hosts 0.0.0.0"])

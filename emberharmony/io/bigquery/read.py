@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from threading import Event
 from typing import Any, Final
@@ -100,12 +101,21 @@ def read_rows(
             permission=_SESSION_PERMISSION,
         )
         try:
-            return _read_session(clients, session, doing=doing, spec=spec)
+            with _slots[-1]():
+                return _read_session(clients, session, doing=doing, spec=spec)
         except _SessionExpiredError as error:
             if not left:
                 raise_explained(error.__cause__ or error, doing=doing, permission=_DATA_PERMISSION)
             _LOGGER.warning("%s: its read session expired; its range is read again at the same snapshot", doing)
     raise AssertionError("unreachable: the last session returns or raises")
+
+
+_slots: list[Callable[[], AbstractContextManager[None]]] = [nullcontext]
+
+
+def use_read_slots(slot: Callable[[], AbstractContextManager[None]], /) -> None:
+    """Hold a slot while a session is read, such as one of a number that many hosts share."""
+    _slots[:] = [slot]
 
 
 def _open_session(
