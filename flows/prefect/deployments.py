@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from emberharmony.errors import PlanError, TerminalError
-from emberharmony.messages import shown
+from emberharmony.messages import listed, shortened, shown
 from flows.prefect.outages import outages_told, shown_address
 from flows.prefect.server import check_server, is_configured
 
@@ -120,7 +121,8 @@ def apply_deployment(deployment: Deployment, flow: Flow[..., Any]) -> str:
     Raises
     ------
     TerminalError
-        If no server is configured, or it has no such work pool; the message says how to create one.
+        If no server is configured, it has no such work pool (the message says how to create one), or the pool's job template
+        asks for other variables.
     TransientError
         If the server does not answer.
     """
@@ -141,26 +143,54 @@ def apply_deployment(deployment: Deployment, flow: Flow[..., Any]) -> str:
     timed = [CronSchedule(cron=cron.expression, timezone=cron.time_zone)] if cron else []
     with outages_told(), get_client(sync_client=True) as client:
         try:
-            client.read_work_pool(deployment.pool)
+            template = client.read_work_pool(deployment.pool).base_job_template
         except ObjectNotFound as error:
             raise TerminalError(
                 f"The work pool {deployment.pool} does not exist on the server at {shown_address()}: run "
                 f"`prefect work-pool create {deployment.pool} --type process`, or name another with --pool."
             ) from error
-        client.create_deployment(
-            flow_id=client.create_flow_from_name(deployment.flow),
-            name=deployment.name,
-            entrypoint=deployment.entrypoint,
-            description=deployment.description,
-            tags=[TAG],
-            work_pool_name=deployment.pool,
-            job_variables=deployment.variables,
-            concurrency_limit=1,
-            concurrency_options=ConcurrencyOptions(collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
-            parameters=dict(deployment.parameters),
-            parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
-            enforce_parameter_schema=True,
-            schedules=[DeploymentScheduleCreate(schedule=schedule) for schedule in timed],
-            pull_steps=[],
-        )
+        _check_variables(deployment, template)
+        with _refusal_told():
+            client.create_deployment(
+                flow_id=client.create_flow_from_name(deployment.flow),
+                name=deployment.name,
+                entrypoint=deployment.entrypoint,
+                description=deployment.description,
+                tags=[TAG],
+                work_pool_name=deployment.pool,
+                job_variables=deployment.variables,
+                concurrency_limit=1,
+                concurrency_options=ConcurrencyOptions(collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
+                parameters=dict(deployment.parameters),
+                parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
+                enforce_parameter_schema=True,
+                schedules=[DeploymentScheduleCreate(schedule=schedule) for schedule in timed],
+                pull_steps=[],
+            )
     return str(shown_address())
+
+
+def _check_variables(deployment: Deployment, template: Mapping[str, Any]) -> None:
+    """Refuse a deployment without a variable that the pool's job template asks for: its runs could not start."""
+    missing = [name for name in template.get("variables", {}).get("required", ()) if name not in deployment.variables]
+    if missing:
+        raise TerminalError(
+            f"The job template of the work pool {deployment.pool} asks for {listed(missing)}: give "
+            f"--job-variable {missing[0]}=VALUE."
+        )
+
+
+@contextmanager
+def _refusal_told() -> Iterator[None]:
+    """Say what the server says of a variable or a parameter that it refuses."""
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    try:
+        yield
+    except PrefectHTTPStatusError as error:
+        detail = error.response.json().get("detail") if error.response.status_code in (409, 422) else None
+        if not isinstance(detail, str):
+            raise
+        raise TerminalError(
+            f"The Prefect server at {shown_address()} refuses the deployment: {shortened(detail, 500)}."
+        ) from error

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
 from typer.testing import CliRunner
 
 from emberharmony.errors import TerminalError
@@ -31,10 +34,10 @@ ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
-def work_pool(client: SyncPrefectClient):
-    """A pool of processes, by its name."""
+def work_pool(client: SyncPrefectClient, **settings: Any) -> Iterator[str]:
+    """A pool, of processes by default; yields its name."""
     name = f"night-{uuid4().hex[:8]}"
-    client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+    client.create_work_pool(WorkPoolCreate(name=name, **{"type": "process", **settings}))
     try:
         yield name
     finally:
@@ -144,6 +147,28 @@ def test_a_pool_that_does_not_exist_is_told_with_the_command(prefect_server):
         TerminalError, match="run `prefect work-pool create nowhere --type process`, or name another with --pool"
     ):
         apply_deployment(deployment, extract)
+
+
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {},
+            "template of the work pool {pool} asks for service_account_name: give --job-variable service_account_name=VALUE",
+        ),
+        ({"service_account_name": "night", "gpus": "x"}, "refuses the deployment: .*field 'gpus'.* 'x' is not valid"),
+    ],
+)
+def test_variables_that_the_pool_does_not_take(prefect_server, given, message):
+    from flows.extract import extract
+
+    template = json.loads((ROOT / "deploy/templates/kubernetes.json").read_text())
+    with get_client(sync_client=True) as client, work_pool(client, type="kubernetes", base_job_template=template) as pool:
+        with pytest.raises(TerminalError, match=message.format(pool=pool)):
+            apply_deployment(Deployment("extract", "x", "", pool, {}, None, given), extract)
+        with pytest.raises(ObjectNotFound):
+            client.read_deployment_by_name("extract/x")
 
 
 def test_without_a_server_it_is_said_what_to_set(monkeypatch):
