@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class FittedState:
     preprocessing: Preprocessing
     schema: pa.Schema  # of the columns that features are made of, and those carried along
     target: str | None
-    address: str  # where it was read
+    address: str = field(compare=False)  # where it was read
 
     @property
     def digest(self) -> str:
