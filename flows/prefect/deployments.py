@@ -26,7 +26,8 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "PYTHONSAFEPATH": "1",
 }
 """Variables of every flow run, as in prefect.yaml, which says what each is for."""
-TAG: Final = "emberharmony"
+TAGS: Final = ("emberharmony", "control")
+"""As in prefect.yaml. Flow runs with the second one are resumed when they crash, by an automation of deploy/automations.py."""
 _HEAD: Final = """\
 # Deploy with: prefect --no-prompt deploy --prefect-file THIS_FILE --all
 # Or add the entry to the deployments of a prefect.yaml of your own.
@@ -94,7 +95,7 @@ class Deployment:
             "name": self.name,
             "entrypoint": self.entrypoint,
             "description": self.description,
-            "tags": [TAG],
+            "tags": list(TAGS),
             "work_pool": {"name": self.pool, "job_variables": self.variables},
             # A second run would be refused, because the first holds the lease of the sink; so it waits.
             "concurrency_limit": {"limit": 1, "collision_strategy": "ENQUEUE"},
@@ -156,7 +157,7 @@ def apply_deployment(deployment: Deployment, flow: Flow[..., Any]) -> str:
                 name=deployment.name,
                 entrypoint=deployment.entrypoint,
                 description=deployment.description,
-                tags=[TAG],
+                tags=list(TAGS),
                 work_pool_name=deployment.pool,
                 job_variables=deployment.variables,
                 concurrency_limit=1,

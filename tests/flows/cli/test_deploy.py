@@ -54,7 +54,7 @@ def test_a_nightly_job_by_slice(written):
         "name": "orders",
         "entrypoint": "flows.apply:apply",
         "description": f"apply of {config}, for s3://lake/features",
-        "tags": ["emberharmony"],
+        "tags": ["emberharmony", "control"],
         "work_pool": {
             "name": "control",
             "job_variables": {"image": "ember:1", "env": found["work_pool"]["job_variables"]["env"]},

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,10 +25,11 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 from typer.testing import CliRunner
 
+from deploy.automations import resuming
 from emberharmony.errors import TerminalError
 from emberharmony.published import open_result
 from flows.cli.app import app
-from flows.prefect.deployments import ENVIRONMENT, Cron, Deployment, apply_deployment
+from flows.prefect.deployments import ENVIRONMENT, TAGS, Cron, Deployment, apply_deployment
 from tests.jobs import small_table, write_table
 
 ROOT = Path(__file__).parents[3]
@@ -179,8 +181,14 @@ def test_without_a_server_it_is_said_what_to_set(monkeypatch):
         apply_deployment(Deployment("extract", "x", "", "control", {}), extract)
 
 
-def test_flow_runs_have_the_variables_of_prefect_yaml():
-    assert yaml.safe_load((ROOT / "prefect.yaml").read_text())["definitions"]["quiet"] == ENVIRONMENT
+def test_flow_runs_have_the_variables_and_the_tags_of_prefect_yaml():
+    written = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    assert written["definitions"]["quiet"] == ENVIRONMENT
+    (nightly,) = [deployment for deployment in written["deployments"] if deployment["name"] == "nightly"]
+    own = Deployment("apply", "nightly", nightly["description"], "control", nightly["parameters"]).entry()
+    same = ("entrypoint", "tags", "concurrency_limit", "parameters")
+    assert {key: own[key] for key in same} == {key: nightly[key] for key in same}
+    assert signature(resuming).parameters["tag"].default in TAGS
 
 
 def test_the_printed_file_is_read_as_it_was_meant():
