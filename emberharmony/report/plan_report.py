@@ -22,10 +22,12 @@ from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.receipts import receipt_names
+from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.report.markdown import table_row
 from emberharmony.report.state_changes import state_text
 from emberharmony.report.summary import MANY, MIXED
+from emberharmony.slices import Slice
 from emberharmony.splits import NEVER, SPLITS
 
 MAX_TYPE_CHARS = 60
@@ -75,6 +77,8 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
     yield "job", f"{spec.kind}, fingerprint {plan.fingerprint}"
     if plan.applied_state:
         yield "state", state_text(plan.applied_state)
+    if spec.slice is not None:
+        yield "slice", _slice(spec.slice, spec)
     yield (
         "table",
         f"{plan.table.n_rows:,} rows; {len(read)} of {len(plan.table.schema)} columns are read, {size_text(n_bytes)} decoded",
@@ -125,6 +129,15 @@ def _order(plan: Plan) -> str:
     if plan.in_order:
         return f"by {by}, already in this order"
     return f"by {by}, {'arranged first' if plan.inputs else 'in time ranges'}: the table is in another order"
+
+
+def _slice(part: Slice, spec: PipelineSpec) -> str:
+    """The slice, and what a job that applies a state reads before it."""
+    text = f"{part.name}: {part.start:%Y-%m-%d %H:%M} to {part.stop:%Y-%m-%d %H:%M %Z}"
+    if spec.job.fits or not (spec.windows.lookback and spec.windows.strides):
+        return text
+    before = str(spec.windows.lookback).removesuffix(", 0:00:00")
+    return f"{text}, and {before} before it for windows that end in it"
 
 
 def _gap(plan: Plan) -> str:
