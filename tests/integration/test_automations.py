@@ -42,6 +42,11 @@ def train(features: str, night: str) -> None:
     trained.append((features, night))
 
 
+@flow(persist_result=False)
+def shard() -> None:
+    """Stands for a part of a run that the run itself looks after."""
+
+
 @pytest.fixture
 def client() -> Iterator[SyncPrefectClient]:
     """A client that leaves no automations to other tests."""
@@ -54,7 +59,7 @@ def client() -> Iterator[SyncPrefectClient]:
 @pytest.fixture
 def training(client: SyncPrefectClient) -> UUID:
     """The deployment `train/of-the-test`, without a worker."""
-    return client.create_deployment(flow_id=client.create_flow(train), name="of-the-test", tags=["control"])
+    return client.create_deployment(flow_id=client.create_flow(train), name="of-the-test", tags=["emberharmony"])
 
 
 def wait_for(look: Callable[[], Any]) -> Any:
@@ -117,7 +122,8 @@ def test_people_are_told_of_a_job_that_was_refused(client, tmp_path: Path) -> No
 
 
 def test_a_crashed_flow_run_is_resumed_a_bounded_number_of_times(client, training) -> None:
-    register(automations.resuming(max_starts=2))
+    register(automations.resuming(max_starts=2, flows=("train",)))
+    of_another_flow = client.create_deployment(flow_id=client.create_flow(shard), name="of-the-test", tags=["emberharmony"])
     run = client.create_flow_run_from_deployment(training, parameters={"features": "x", "night": "y"})
 
     def crash() -> None:
@@ -127,11 +133,13 @@ def test_a_crashed_flow_run_is_resumed_a_bounded_number_of_times(client, trainin
     crash()
     assert wait_for(lambda: client.read_flow_run(run.id).state.name == "AwaitingRetry")
     crash()
-    # Another run's crash, later than this one's second, is acted on when it comes: this one was left alone.
+    often, run = run, client.create_flow_run_from_deployment(of_another_flow)
+    crash()
+    # This crash is later than those of the others, which were left alone when it is acted on.
     other, run = run, client.create_flow_run_from_deployment(training, parameters={"features": "x", "night": "y"})
     crash()
     assert wait_for(lambda: client.read_flow_run(run.id).state.name == "AwaitingRetry")
-    assert client.read_flow_run(other.id).state.name == "Crashed"
+    assert [client.read_flow_run(crashed.id).state.name for crashed in (often, other)] == ["Crashed", "Crashed"]
 
 
 def test_at_least_one_automation_is_named(client) -> None:
