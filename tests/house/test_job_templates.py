@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import jsonschema
 import prefect
@@ -65,6 +66,24 @@ def test_a_template_renders_with_the_variables_of_a_pool(kind, pool):
     assert "{{" not in json.dumps(found), "a variable that no template knows"
     assert found["env"] == variables(pool)["env"]
     assert found["command"] == "prefect flow-run execute"
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_defaults_of_a_pool_may_name_variables_of_the_server(kind):
+    """A pool's image or environment is changed without a new deployment, as deploy/README.md says."""
+    kept = {"emberharmony_image": "registry/emberharmony:7", "emberharmony_data": "s3://lake/flights"}
+    client = Mock()  # a mock of the server's answers: rendering is Prefect's own
+    client.read_variable_by_name = AsyncMock(side_effect=lambda name: Mock(value=kept[name]))
+    changed = copy.deepcopy(template(kind))
+    defaults = changed["variables"]["properties"]
+    defaults["env"]["default"] = {"EMBERHARMONY_DATA": "{{ prefect.variables.emberharmony_data }}"}
+    if "image" in defaults:
+        defaults["image"]["default"] = "{{ prefect.variables.emberharmony_image }}"
+    given = {"command": "prefect flow-run execute", "name": "bold-fox", "service_account_name": "emberharmony-cpu"}
+    made = asyncio.run(Rendered.from_template_and_values(changed, given, client=client)).model_dump()
+    assert made["env"]["EMBERHARMONY_DATA"] == "s3://lake/flights"
+    assert ("registry/emberharmony:7" in json.dumps(made)) is ("image" in defaults)
+    assert "{{" not in json.dumps(made)
 
 
 @pytest.mark.parametrize("kind", TYPES)

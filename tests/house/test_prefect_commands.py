@@ -43,7 +43,7 @@ def test_prefect_understands_the_commands_of(page):
     commands = [found.strip() for found in COMMAND.findall((ROOT / page).read_text())]
     assert [command for command in commands if not understands(command)] == []
     if page == "deploy/README.md":
-        assert len(commands) == 16
+        assert len(commands) == 17
 
 
 @pytest.mark.parametrize("command", ["deployment schedule ls", "deployment schedules ls x", "server start --hosts 0.0.0.0"])
