@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from flows.engines import clusters
 from flows.engines.base import MiB
+from flows.engines.cluster_logs import logging_until_closed
 from flows.engines.clusters import AddressForm, ClusterKind, missing_extra, started
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def dask_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
     try:
         import dask
         from prefect_dask import DaskTaskRunner
+
+        from flows.engines.dask_worker import EndsWithItsRun
     except ImportError as error:
         raise missing_extra("dask", error) from error
     if address:
@@ -76,7 +79,15 @@ def dask_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
         connected = DaskTaskRunner(address=address)
     else:
         connected = started("dask", DaskTaskRunner(cluster_kwargs=local_cluster(workers)))
-    with dask.config.set(DASK_SETTINGS), connected as runner, _watched(runner.client):
+    with (
+        dask.config.set(DASK_SETTINGS),
+        logging_until_closed("distributed", "tornado") as logs,
+        connected as runner,
+        closing(logs),
+        _watched(runner.client),
+    ):
+        if not address:
+            runner.client.register_plugin(EndsWithItsRun(logs))
         yield runner
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -81,6 +82,7 @@ def _leave(status: int) -> None:
     """End the process at once, and every process that it has started."""
     import psutil
 
+    logging.disable()  # of connections that break now, libraries would log tracebacks
     for child in psutil.Process().children(recursive=True):
         try:
             child.terminate()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flows.engines import clusters
 from flows.engines.base import MiB
+from flows.engines.cluster_logs import logging_until_closed
 from flows.engines.clusters import AddressForm, ClusterKind, missing_extra, started
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def _ray_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
     except ImportError as error:
         raise missing_extra("ray", error) from error
     if address is None:
-        with started("ray", RayTaskRunner(init_kwargs=_local_cluster(workers))) as runner:
+        connected = started("ray", RayTaskRunner(init_kwargs=_local_cluster(workers)))
+        with logging_until_closed("ray") as logs, connected as runner, closing(logs):
             yield runner
         return
     if ADDRESS.names_host(address):

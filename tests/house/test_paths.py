@@ -27,6 +27,7 @@ ROOMS = [
 ALLOWED = {
     "emberharmony/pipeline/peak_memory.py": "what the system says of this process",
     "emberharmony/io/sinks/bigquery/load.py": "a temporary file that is uploaded",
+    "flows/engines/cluster_logs.py": "a temporary file by which processes of this host know of an end",
     "flows/config/": "job files, and what the system says of this host",
     "flows/cli/": "job files, and tables and results that a user names",
     "flows/prefect/": "Prefect's own settings and server",

@@ -32,9 +32,30 @@ def test_the_status_is_that_of_the_signal(number, status, how):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == status
     assert errors.endswith("\nRun it again.\n")
+
+
+LOGS = """
+import logging, os, psutil, signal
+from flows.engines import interrupt
+
+def children(self, recursive):
+    logging.error("a connection broke")
+    return []
+
+psutil.Process.children = children
+with interrupt.stoppable("Run it again."):
+    logging.error("at work")
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_libraries_log_nothing_while_the_process_ends():
+    done = subprocess.run([sys.executable, "-c", LOGS], capture_output=True, text=True, check=False)
+    assert done.returncode == 143
+    assert done.stderr == "ERROR:root:at work\n\nRun it again.\n"
 
 
 def test_handlers_are_those_of_before_again():

@@ -1,0 +1,47 @@
+"""Worker processes of a Dask cluster: Ctrl-C is not for them, and they log nothing once their run closes the cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+
+import pytest
+from distributed.protocol.pickle import dumps, loads
+
+from flows.engines import dask_worker
+from flows.engines.cluster_logs import logging_until_closed
+from flows.engines.dask import dask_runner
+from flows.engines.dask_worker import EndsWithItsRun
+
+pytestmark = pytest.mark.filterwarnings("default")  # Dask's own
+
+
+def speak(text: str) -> None:
+    for name in ("distributed.worker", "distributed.comm", "tornado.application", "asyncio"):
+        logging.getLogger(name).error(text)
+
+
+def test_a_worker_ignores_ctrl_c_and_is_silent_at_the_end(capfd):
+    with dask_runner(1, None) as runner:
+        client = runner.client
+        (worker,) = client.run(os.getpid).values()
+        os.kill(worker, signal.SIGINT)
+        client.run(speak, "at work")
+        (plugin,) = client.run(lambda dask_worker: dask_worker.plugins[EndsWithItsRun.name]).values()
+        plugin._logs.close()  # as at the end of the block
+        client.run(speak, "after the end")
+        speak("after the end")
+        assert list(client.run(os.getpid).values()) == [worker], "it lives"
+    written = capfd.readouterr().err
+    assert written.count("at work") == 4
+    assert "after the end" not in written
+
+
+def test_the_plugin_travels_and_prepares_the_process(monkeypatch):
+    handler, prepared = signal.getsignal(signal.SIGINT), []
+    monkeypatch.setattr(dask_worker, "log_until_closed", lambda *arguments: prepared.append(arguments))
+    with logging_until_closed() as logs:
+        loads(dumps(EndsWithItsRun(logs))).setup(None)
+    assert signal.signal(signal.SIGINT, handler) == signal.SIG_IGN
+    assert prepared == [(logs, *dask_worker.LOGGERS)]
