@@ -23,7 +23,6 @@ from prefect.events.actions import ChangeFlowRunState, RunDeployment, SendNotifi
 from prefect.events.schemas.automations import EventTrigger, Posture, ResourceSpecification
 
 from deploy.zombies import register
-from flows.prefect.deployments import TAG
 from flows.prefect.events import DRIFT, EXPECTATION_FAILED, PUBLISHED, REFUSED
 from flows.prefect.names import uri_of
 
@@ -81,7 +80,7 @@ def notifying(block_id: UUID, *, sink: str | None = None) -> Automation:
     )
 
 
-def resuming(*, max_starts: int = MAX_STARTS, flows: Sequence[str] = RESUMED) -> Automation:
+def resuming(*, max_starts: int = MAX_STARTS, tag: str = "control", flows: Sequence[str] = RESUMED) -> Automation:
     """An automation that schedules a flow run of a deployment again when it has crashed; the run goes on where it stopped.
 
     Flow runs that fail are retried by Prefect itself, see deploy/README.md. Jobs that are refused fail, and do not crash.
@@ -90,6 +89,8 @@ def resuming(*, max_starts: int = MAX_STARTS, flows: Sequence[str] = RESUMED) ->
     ----------
     max_starts : int
         How often a flow run may be started. One that crashes before it has started is left to people.
+    tag : str
+        Tag of their deployments.
     flows : sequence of str
         Names of the flows. Shards are not resumed: the run that waits for one hands its chunks out again.
     """
@@ -102,7 +103,7 @@ def resuming(*, max_starts: int = MAX_STARTS, flows: Sequence[str] = RESUMED) ->
                 {"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": [str(n) for n in range(1, max_starts)]}
             ),
             match_related=[
-                ResourceSpecification({"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}),
+                ResourceSpecification({"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"}),
                 ResourceSpecification({"prefect.resource.name": list(flows), "prefect.resource.role": "flow"}),
             ],
             posture=Posture.Reactive,

@@ -59,7 +59,7 @@ def client() -> Iterator[SyncPrefectClient]:
 @pytest.fixture
 def training(client: SyncPrefectClient) -> UUID:
     """The deployment `train/of-the-test`, without a worker."""
-    return client.create_deployment(flow_id=client.create_flow(train), name="of-the-test", tags=["emberharmony"])
+    return client.create_deployment(flow_id=client.create_flow(train), name="of-the-test", tags=["control"])
 
 
 def wait_for(look: Callable[[], Any]) -> Any:
@@ -123,7 +123,7 @@ def test_people_are_told_of_a_job_that_was_refused(client, tmp_path: Path) -> No
 
 def test_a_crashed_flow_run_is_resumed_a_bounded_number_of_times(client, training) -> None:
     register(automations.resuming(max_starts=2, flows=("train",)))
-    of_another_flow = client.create_deployment(flow_id=client.create_flow(shard), name="of-the-test", tags=["emberharmony"])
+    of_another_flow = client.create_deployment(flow_id=client.create_flow(shard), name="of-the-test", tags=["control"])
     run = client.create_flow_run_from_deployment(training, parameters={"features": "x", "night": "y"})
 
     def crash() -> None:
