@@ -1,278 +1,45 @@
-"""A simulated bucket and the runs that share it: every call may fail, be late, or lose its answer, by a schedule from a seed.
+"""Simulated runs that share a bucket: every call may fail, be late, or lose its answer, by a schedule from a seed.
 
 The runs are the library's own code above the bucket: the store, the lease, the result and the receipts. Only the work of a
-chunk is a stand-in of a few bytes. Each actor is a greenlet, and each call to the bucket is a place where another actor may go
-on; so one process tries a hundred interleavings in a second, and a seed always gives the same one:
+chunk is a stand-in of a few bytes. One process tries two hundred interleavings in a second, and a seed always gives the same
+one; see `tests/simulated_world.py`:
 
     python -m tests.simulation 123456
 """
 
 from __future__ import annotations
 
-import heapq
 import json
 import logging
-import random
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 from uuid import UUID
 
-from greenlet import greenlet
+import orjson
+import pytest
 
-from emberharmony.errors import DamagedError, DataError, EmberharmonyError, TransientError
+from emberharmony.errors import DamagedError, DataError, TransientError
+from emberharmony.io import manifest as manifest_module
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.store import base, object_result, object_versions
 from emberharmony.io.store import lease as lease_module
-from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.lease import Lease, Timing
 from emberharmony.io.store.object_result import ObjectResult
-from emberharmony.io.store.objects import ConditionFailedError
 from emberharmony.pipeline import publish as publish_module
 from emberharmony.pipeline import receipts as receipts_module
 from emberharmony.pipeline.publish import is_committed, publish
 from emberharmony.pipeline.receipts import Receipt, Receipts
+from tests.simulated_world import NO_FAULTS, PREFIX, Actor, BrokenLawError, Faults, Process, SimulatedObjects, World
 from tests.stored import manifest_of
-from tests.stores import MemoryObjects
 
-PREFIX = BucketAddress("s3", "lake", "out")
 N_CHUNKS = 2
 RUN_NAMES = {text: f"{text * 16}-{N_CHUNKS}-00000000" for text in "ab"}
 KEEP = 1
 """Earlier versions that the runs keep."""
-_MAX_CALLS = 4_000
-
-
-class Killed(BaseException):
-    """Ends the code of an actor that was killed: nothing that it does afterwards has an effect."""
-
-
-class BrokenLawError(AssertionError):
-    """What must hold did not."""
-
-
-@dataclass
-class Actor:
-    """Code that shares the bucket with others, and can be killed or stopped for a while at any call."""
-
-    name: str
-    work: Callable[[], object]
-    glet: greenlet
-    process: Process
-    wakes: float = 0.0
-    ended: bool = False
-
-
-@dataclass
-class Process:
-    """Actors that die together."""
-
-    number: int
-    is_dead: bool = False
-    paused_until: float = 0.0
-
-
-@dataclass(order=True)
-class Late:
-    """A write whose sender has given up, and which is carried out later."""
-
-    at: float
-    number: int
-    write: Callable[[], object] = field(compare=False)
-
-
-@dataclass(frozen=True)
-class Faults:
-    """How likely each fault is, at each call."""
-
-    fails: float = 0.0
-    answer_lost: float = 0.0
-    late: float = 0.0
-    slow: float = 0.0
-    killed: float = 0.0
-    paused: float = 0.0
-
-
-NO_FAULTS = Faults()
-
-
-class CountedObjects(MemoryObjects):
-    """A bucket that counts its writes."""
-
-    n_writes = 0
-
-    def put(self, key, content, *, only_if=None):
-        self.n_writes += 1
-        return super().put(key, content, only_if=only_if)
-
-    def delete(self, keys):
-        self.n_writes += 1
-        super().delete(keys)
-
-
-class World:
-    """The clock, the bucket and the actors of one schedule."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.now = 0.0
-        self.bucket = CountedObjects()
-        self.actors: list[Actor] = []
-        self.late: list[Late] = []
-        self.faults = NO_FAULTS
-        self.calls = 0
-        self.main = greenlet.getcurrent()
-        self.current: Actor | None = None
-        self.log: list[str] | None = None
-        self.published: list[tuple[str, str]] = []  # fingerprint and version of each commit, in order
-
-    def start(self, name: str, work: Callable[[], object], process: Process) -> Actor:
-        def body() -> None:
-            try:
-                work()
-            except (Killed, EmberharmonyError) as error:
-                self.note(name, "ended", repr(error)[:150])
-            actor.ended = True
-
-        actor = Actor(name, work, greenlet(body, parent=self.main), process, wakes=self.now)
-        self.actors.append(actor)
-        return actor
-
-    def run(self, until: Callable[[], bool]) -> None:
-        """Let the actors go on, one call at a time, until the condition holds."""
-        while not until():
-            self.actors = [actor for actor in self.actors if not actor.ended]
-            if not self.actors:
-                return
-            able = [actor for actor in self.actors if actor.wakes <= self.now]
-            if not able:
-                self.now = min([actor.wakes for actor in self.actors])
-                continue
-            while self.late and self.late[0].at <= self.now:
-                heapq.heappop(self.late).write()
-            self.current = able[int(self.random.random() * len(able))]
-            self.current.glet.switch()
-            self.now += 0.001
-
-    def sleep(self, seconds: float) -> None:
-        """Let others go on for so many seconds."""
-        actor = self.current
-        assert actor is not None
-        actor.wakes = self.now + seconds
-        self.main.switch()
-        while actor.process.paused_until > self.now and not actor.process.is_dead:
-            actor.wakes = actor.process.paused_until
-            self.main.switch()
-        if actor.process.is_dead:
-            raise Killed
-
-    def note(self, name: str, *what: object) -> None:
-        """Write a line of the schedule, if somebody reads it."""
-        if self.log is not None:
-            self.log.append(f"{self.now:9.3f} {name:14} {' '.join(map(str, what))}")
-
-
-class SimulatedObjects(MemoryObjects):
-    """The bucket as one actor sees it."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    def _call(self, name: str, key: str, carry_out: Callable[[], Any], *, writes: bool = False) -> Any:
-        world, actor = self.world, self.world.current
-        assert actor is not None
-        world.calls += 1
-        if world.calls > _MAX_CALLS:
-            raise BrokenLawError("the runs do not end")
-        faults, chance = world.faults, world.random.random()
-        world.sleep(0.01)
-        for share, what, fault in (
-            (faults.killed, "killed", self._kill),
-            (faults.paused, "paused", self._pause),
-            (faults.fails, "fails", self._fail),
-            (faults.answer_lost if writes else 0, "answer lost", lambda: self._lose_answer(carry_out)),
-            (faults.late if writes else 0, "late", lambda: self._be_late(carry_out)),
-            (faults.slow, "slow", lambda: world.sleep(world.random.choice([1.0, 30.0]))),
-        ):
-            if chance < share:
-                world.note(actor.name, name, key, what)
-                fault()
-                break
-            chance -= share
-        world.note(actor.name, name, key)
-        return carry_out()
-
-    def _kill(self) -> None:
-        actor = self.world.current
-        assert actor is not None
-        actor.process.is_dead = True
-        raise Killed
-
-    def _pause(self) -> None:
-        actor = self.world.current
-        assert actor is not None
-        actor.process.paused_until = self.world.now + self.world.random.choice([5.0, 60.0, 150.0])
-        self.world.sleep(0.01)
-
-    def _fail(self) -> None:
-        raise TransientError("failed")
-
-    def _lose_answer(self, carry_out: Callable[[], Any]) -> None:
-        self._quietly(carry_out)
-        raise TransientError("no answer")
-
-    def _be_late(self, carry_out: Callable[[], Any]) -> None:
-        world = self.world
-        at = world.now + world.random.choice([0.05, 1.0, 20.0])
-        heapq.heappush(world.late, Late(at, world.calls, lambda: self._quietly(carry_out)))
-        raise TransientError("no answer yet")
-
-    @staticmethod
-    def _quietly(carry_out: Callable[[], Any]) -> None:
-        with suppress(ConditionFailedError):
-            carry_out()
-
-    def put(self, key, content, *, only_if=None):
-        data = bytes(content) if isinstance(content, bytes | memoryview) else content.read()
-
-        def carry_out():
-            revision = self.world.bucket.put(key, data, only_if=only_if)
-            if key == f"{PREFIX.key}/manifest.json":
-                self._note_commit(data)
-            return revision
-
-        return self._call("put", key, carry_out, writes=True)
-
-    def _note_commit(self, data: bytes) -> None:
-        manifest = Manifest.from_json(json.loads(data))
-        commit = manifest.fingerprint[0], manifest.root.rpartition("/")[2]
-        if self.world.published[-1:] != [commit]:
-            self.world.published.append(commit)
-        self.world.note("bucket", "published", commit)
-
-    def get(self, key):
-        return self._call("get", key, lambda: self.world.bucket.get(key))
-
-    def get_range(self, key, start, stop, *, revision=None):
-        return self._call("get", key, lambda: self.world.bucket.get_range(key, start, stop, revision=revision))
-
-    def info(self, key):
-        return self._call("info", key, lambda: self.world.bucket.info(key))
-
-    def list(self, prefix):
-        return iter(self._call("list", prefix, lambda: list(self.world.bucket.list(prefix))))
-
-    def folders(self, prefix):
-        return self._call("folders", prefix, lambda: self.world.bucket.folders(prefix))
-
-    def delete(self, keys):
-        keys = list(keys)
-        if keys:
-            self._call("delete", keys[0], lambda: self.world.bucket.delete(keys), writes=True)
 
 
 def text_of(fingerprint: str, chunk: int, flavour: int) -> bytes:
@@ -344,11 +111,6 @@ def no_sink(*_: Any, **__: Any) -> None:
     """A sink with nothing of its own to publish."""
 
 
-def compact_json(content: Any) -> bytes:
-    """JSON on one line, which Python writes ten times as fast."""
-    return json.dumps(content).encode()
-
-
 def manifest_from_receipts(run: Any, stages: list[str]) -> Manifest:
     receipts = [run.receipts.find(stages[0], chunk) for chunk in range(N_CHUNKS)]
     if None in receipts:
@@ -400,9 +162,24 @@ def check_content(manifest: Manifest, texts: list[str]) -> None:
         raise BrokenLawError(f"the manifest of {manifest.fingerprint} names {texts}")
 
 
+class Serial:
+    """A pool of no threads."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __enter__(self) -> Serial:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    map = staticmethod(map)
+
+
 @contextmanager
 def simulated(world: World) -> Iterator[None]:
-    """Let the library's code take its time, threads and random names from the world."""
+    """Let the library's code take its time, threads and random names from the world, and write JSON in a quick way."""
 
     def renewed(lease: Lease) -> Callable[[], None]:
         actor, ended = world.current, []
@@ -415,32 +192,18 @@ def simulated(world: World) -> Iterator[None]:
         world.start(f"lease of {actor.name}", lambda: lease_module.keep_renewing(lease, wait), actor.process)
         return lambda: ended.append(True)
 
-    class Serial:
-        def __init__(self, *_: Any, **__: Any) -> None:
-            pass
-
-        def __enter__(self) -> Serial:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        map = staticmethod(map)
-
-    def new_name() -> UUID:
-        return UUID(int=world.random.getrandbits(128))
-
-    with (
-        patch.object(lease_module, "_renewed_in_background", renewed),
-        patch.object(lease_module, "_machine", lambda: ""),
-        patch("uuid.uuid4", new_name),
-        patch.object(object_versions, "_now", lambda: f"{world.now:015.3f}-{world.calls:06}"),
-        patch.object(receipts_module, "ThreadPoolExecutor", Serial),
-        patch.object(publish_module, "manifest_of", manifest_from_receipts),
-        patch.object(base, "as_json", compact_json),
-        patch.object(object_result, "as_json", compact_json),
-        patch.object(object_versions, "as_json", compact_json),
-    ):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lease_module, "_renewed_in_background", renewed)
+        patched.setattr(lease_module, "_machine", str)
+        patched.setattr(uuid, "uuid4", lambda: UUID(int=world.random.getrandbits(128)))
+        patched.setattr(object_versions, "_now", lambda: f"{world.now:015.3f}-{world.calls:06}")
+        patched.setattr(receipts_module, "ThreadPoolExecutor", Serial)
+        patched.setattr(publish_module, "manifest_of", manifest_from_receipts)
+        patched.setattr(json, "loads", orjson.loads)
+        for module in (base, object_result, object_versions):
+            patched.setattr(module, "as_json", orjson.dumps)
+        for module in (manifest_module, receipts_module):
+            patched.setattr(module, "asdict", lambda record: record)  # orjson writes a dataclass as its fields
         yield
 
 

@@ -9,8 +9,6 @@ import logging
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.store.object_result import ObjectResult
@@ -34,14 +32,10 @@ def quiet(caplog):
 def test_the_laws_hold_under_every_schedule(part):
     seen = Counter()
 
-    @settings(max_examples=N_SCHEDULES // N_PARTS)
-    @given(seed=st.integers(part * 2**32, (part + 1) * 2**32 - 1))
-    def play(seed):
+    for seed in range(part, N_SCHEDULES, N_PARTS):
         world = simulate(seed)
-        seen.update(commits=len(world.published), calls=world.calls, schedules=1)
-
-    play()
-    assert seen["schedules"] >= N_SCHEDULES // N_PARTS
+        seen.update(commits=len(world.published), schedules=1)
+    assert seen["schedules"] == N_SCHEDULES // N_PARTS
     assert seen["commits"] > 1.5 * seen["schedules"]  # most schedules publish more than once
 
 

@@ -111,7 +111,17 @@ class BucketAddress:
         return f"{self.shown}?{query}" if query else self.shown
 
     def __truediv__(self, name: str) -> BucketAddress:
-        return BucketAddress(self.scheme, self.bucket, f"{self.key}/{name}".strip("/"), self.options)
+        return BucketAddress(self.scheme, self.bucket, self.key_of(name), self.options)
+
+    def key_of(self, name: str) -> str:
+        """Key of what is called `name` below this prefix.
+
+        Examples
+        --------
+        >>> BucketAddress("s3", "lake", "out").key_of("features")
+        'out/features'
+        """
+        return f"{self.key}/{name}".strip("/")
 
 
 def is_bucket(address: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import posixpath
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BufferedIOBase, BytesIO
 from itertools import islice
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO, NewType, Protocol
 
 import numpy as np
@@ -50,8 +50,8 @@ class FileRecord:
         >>> FileRecord("grams/00007.safetensors", 0, "e3b0c44298fc1c149afbf4c8996fb924").kept_as
         'grams/00007-e3b0c44298fc1c14.safetensors'
         """
-        name = PurePosixPath(self.name)
-        return str(name.with_stem(f"{name.stem}-{self.sha256[:16]}"))
+        stem, suffix = posixpath.splitext(self.name)
+        return f"{stem}-{self.sha256[:16]}{suffix}"
 
 
 class HashingFile:

@@ -175,7 +175,7 @@ class ObjectStore(Store):
         """Do nothing: a bucket answers once an object is safe."""
 
     def _key(self, file: str | FileRecord) -> str:
-        return (self.prefix / _name(file)).key
+        return self.prefix.key_of(_name(file))
 
     def _missing(self, file: str | FileRecord) -> TerminalError:
         return TerminalError(f"{self.address_of(file)} is missing.")

@@ -39,7 +39,7 @@ class ObjectVersions:
         return ObjectStore(self.objects, self.prefix / f"{VERSIONS}/{name}")
 
     def _folders(self) -> list[str]:
-        return [name for name in self.objects.folders((self.prefix / VERSIONS).key) if _RUN_NAME.fullmatch(name)]
+        return [name for name in self.objects.folders(self.prefix.key_of(VERSIONS)) if _RUN_NAME.fullmatch(name)]
 
     def current(self) -> bytes:
         """The published manifest; empty if there is none."""
@@ -97,7 +97,7 @@ class ObjectVersions:
 
     def measured(self, name: str, what: str) -> Leftover:
         """Return a run or version as something to remove."""
-        infos = list(self.objects.list((self.prefix / f"{VERSIONS}/{name}").key))
+        infos = list(self.objects.list(self.prefix.key_of(f"{VERSIONS}/{name}")))
         newest = max((info.modified for info in infos if info.modified), default=None)
         modified = newest.astimezone(UTC).isoformat(timespec="seconds") if newest else ""
         return Leftover(f"{VERSIONS}/{name}", what, sum(info.n_bytes for info in infos), modified)
@@ -110,7 +110,7 @@ class ObjectVersions:
 
     def remove(self, name: str) -> None:
         """Remove a run or a version: first what makes it look complete, last what says that it was published or abandoned."""
-        prefix = (self.prefix / f"{VERSIONS}/{name}").key
+        prefix = self.prefix.key_of(f"{VERSIONS}/{name}")
         first, *last = (f"{prefix}/{name}" for name in (MANIFEST, ABANDONED, PUBLISHED))
         keys = [info.key for info in self.objects.list(prefix)]
         between = [key for key in keys if key not in (first, *last)]
@@ -119,7 +119,7 @@ class ObjectVersions:
 
     def sizes(self, name: str) -> dict[str, int]:
         """Return the sizes of a run's or version's files by their names."""
-        prefix = (self.prefix / f"{VERSIONS}/{name}").key
+        prefix = self.prefix.key_of(f"{VERSIONS}/{name}")
         return {info.key[len(prefix) + 1 :]: info.n_bytes for info in self.objects.list(prefix)}
 
 

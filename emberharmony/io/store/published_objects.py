@@ -26,7 +26,7 @@ class PublishedObjects(ObjectStore):
 
     @cached_property
     def _manifest(self) -> bytes | None:
-        found = self.objects.get((self.prefix / MANIFEST).key)
+        found = self.objects.get(self.prefix.key_of(MANIFEST))
         return None if found is None else found[0]
 
     @cached_property
@@ -67,4 +67,4 @@ class PublishedObjects(ObjectStore):
 
     def _key(self, file: str | FileRecord) -> str:
         name = file if isinstance(file, str) else file.name
-        return (self.prefix / self._names.get(name, name)).key
+        return self.prefix.key_of(self._names.get(name, name))
