@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -28,6 +28,25 @@ class ValueRefusedError(DataError):
 
 class PlanError(EmberharmonyError, ValueError):
     """The job cannot run as configured; raised before rows are read."""
+
+
+class ExpectationError(EmberharmonyError):
+    """The rows of a job are not what its section `expect` says; nothing was published.
+
+    Parameters
+    ----------
+    message : str
+        Each number that is out of bounds, with its bound.
+    failed : sequence of mapping
+        The first of the failed expectations as data: `emberharmony.expectations.checks.Verdict` as JSON.
+    n_failed : int
+        How many have failed.
+    """
+
+    def __init__(self, message: str, failed: Sequence[Mapping[str, Any]] = (), n_failed: int = 0) -> None:
+        super().__init__(message)
+        self.failed = list(failed)
+        self.n_failed = n_failed
 
 
 class TransientError(EmberharmonyError):

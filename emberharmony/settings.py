@@ -38,7 +38,7 @@ class Section:
         """Add the docstrings of the keys to the schema that pydantic makes."""
         schema: dict[str, Any] = handler(core_schema)
         properties = handler.resolve_ref_schema(schema)["properties"]
-        for name, text in key_docstrings(cls).items():
+        for name, text in [item for base in reversed(cls.__mro__[:-1]) for item in key_docstrings(base).items()]:
             if name in properties:  # class variables are no keys
                 properties[name].setdefault("description", text)
         return schema

@@ -73,6 +73,8 @@ class Manifest:
     """Of a fitted state with the one before it in a folder of states, see `emberharmony.pipeline.state_comparison`."""
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of a state's columns, see features.drift
     drift_verdicts: Mapping[str, str] = field(default_factory=dict)  # of the same columns, see `features.drift.drift_verdict`
+    expectations: tuple[Mapping[str, Any], ...] = ()
+    """Verdicts on what the job expects of its rows, see `emberharmony.expectations.checks.Verdict`."""
     computed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by stage: "backend on host" -> chunks, "0-5,7"
     parity: Mapping[str, float] = field(default_factory=dict)  # chunks computed on NumPy too, and the largest difference
     nonfinite: Mapping[str, int] = field(default_factory=dict)  # by column: NaN and infinities in training, taken as missing
@@ -130,8 +132,9 @@ class Manifest:
             for stride, counts in data["strides"].items()
         }
         files, registered = (tuple(FileRecord(**file) for file in data.get(key, ())) for key in ("files", "registered"))
-        features = tuple(data["features"])
-        return cls(**{**data, "strides": strides, "files": files, "registered": registered, "features": features})
+        features, expectations = (tuple(data.get(key, ())) for key in ("features", "expectations"))
+        tuples = {"files": files, "registered": registered, "features": features, "expectations": expectations}
+        return cls(**{**data, **tuples, "strides": strides})
 
 
 def read_manifest(store: Store) -> Manifest | None:

@@ -19,6 +19,7 @@ from emberharmony.io.store.result import Result
 from emberharmony.pipeline.apply import plan_apply, stage_fitted
 from emberharmony.pipeline.arrange import check_room
 from emberharmony.pipeline.callback import Callback, current_callback
+from emberharmony.pipeline.gates import check_gates
 from emberharmony.pipeline.job import Engine, Job
 from emberharmony.pipeline.peak_memory import PeakMemory, peak_bytes
 from emberharmony.pipeline.plan import Plan, Resources, make_plan
@@ -115,7 +116,7 @@ def _staged(
     """Stage the plan, the state that is applied, and the sink; returns the reference that tasks are given."""
     open_sink(job.sink).check()
     chosen = job.backend if job.is_spread else backend
-    ref = stage_plan(plan, place, backend=chosen, discard=overwrite, sink=job.sink)
+    ref = stage_plan(plan, place, backend=chosen, discard=overwrite, sink=job.sink, expect=job.expect)
     threads, memory_for = job.threads_of(workers), plan.memory.most_workers
     ref = replace(ref, threads=threads, parity=job.parity_check, workers=memory_for)
     run = open_run(ref)
@@ -230,6 +231,7 @@ def plan_job(job: Job, *, make: bool = True) -> PlannedJob:
     plan = planned.plan
     sink, carried = open_sink(job.sink), plan.roles.carried if plan.spec.job.publishes_rows else ()
     sink.check_columns(plan.table.schema, carried)
+    check_gates(job.expect, plan)
     if planned.state is not None:
         sink.check_features(planned.state.preprocessing.feature_names, carried)
     return planned

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, Self
 
+from emberharmony.expectations.spec import ExpectSpec
 from emberharmony.io.sinks.base import SinkSpec
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.pipeline.plan import Resources
@@ -25,6 +26,11 @@ class Job(Protocol):
     @property
     def sink(self) -> SinkSpec:
         """Where the result goes."""
+        ...
+
+    @property
+    def expect(self) -> ExpectSpec:
+        """What the rows have to be like to be published."""
         ...
 
     @property

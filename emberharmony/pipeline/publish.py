@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from emberharmony.errors import DamagedError, DataError, TerminalError, TransientError
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
 from emberharmony.io.store.address import child_address
+from emberharmony.pipeline.gates import judged
 from emberharmony.pipeline.manifest_of import manifest_of
 from emberharmony.pipeline.run import Run
 from emberharmony.threads import compute_threads
@@ -29,13 +30,15 @@ def publish(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     ------
     DamagedError
         If a staged file is not what its record says; nothing was published, and what is damaged has to be made again.
+    ExpectationError
+        If the rows are not what the job expects; nothing was published, and what was made is kept.
     DataError, TerminalError
         If the sink holds files that no run wrote, or cannot be written; nothing was published.
     """
     result = run.result
     if not is_committed(run):
         result.check_replaceable()
-        run.store.write_json(MANIFEST, manifest_of(run, chunk_stages).to_json(), once=True)
+        run.store.write_json(MANIFEST, judged(run, manifest_of(run, chunk_stages)).to_json(), once=True)
     manifest = _committed_manifest(run)
     try:
         result.check_staged(run.store, manifest)

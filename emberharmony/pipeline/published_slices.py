@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -48,19 +49,40 @@ def published_slices(sink: str) -> tuple[PublishedSlice, ...]:
     >>> published_slices("nowhere")
     ()
     """
+    return _read(sink, slice_folders(sink))
 
+
+def slices_before(sink: str, name: str, *, most: int) -> tuple[PublishedSlice, ...]:
+    """Return the last slices that are published at a sink before the one of a name, at most `most`, in the order of time.
+
+    Raises
+    ------
+    DataError
+        If the manifest of one is damaged.
+    TransientError, TerminalError
+        If the sink cannot be listed.
+
+    Examples
+    --------
+    >>> slices_before("nowhere", "2026-11-28", most=14)
+    ()
+    """
+    return _read(sink, [folder for folder in slice_folders(sink) if folder < FOLDER + name][-most:])
+
+
+def slice_folders(sink: str) -> list[str]:
+    """Names of the folders of slices at a sink, published or not, in the order of time."""
+    return sorted(folder for folder in open_files(sink).folders() if folder.startswith(FOLDER))
+
+
+def _read(sink: str, folders: Sequence[str]) -> tuple[PublishedSlice, ...]:
     def read(folder: str) -> PublishedSlice | None:
         address = child_address(sink, folder)
         manifest = read_manifest(open_store(address))
         return None if manifest is None else PublishedSlice(folder.removeprefix(FOLDER), address, manifest)
 
     with ThreadPoolExecutor(open_files(sink).readers, thread_name_prefix="read-slices") as pool:
-        return tuple(found for found in pool.map(read, slice_folders(sink)) if found is not None)
-
-
-def slice_folders(sink: str) -> list[str]:
-    """Names of the folders of slices at a sink, published or not, in the order of time."""
-    return sorted(folder for folder in open_files(sink).folders() if folder.startswith(FOLDER))
+        return tuple(found for found in pool.map(read, folders) if found is not None)
 
 
 def is_slice_there(spec: PipelineSpec, published: Store) -> bool:

@@ -5,21 +5,30 @@ from __future__ import annotations
 import uuid
 from contextlib import suppress
 
+from emberharmony.expectations.spec import ExpectSpec
 from emberharmony.io.sinks.base import SinkSpec
 from emberharmony.io.sinks.registry import note_sink
 from emberharmony.io.store.result import Result
+from emberharmony.pipeline.gates import note_expected
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.plan_file import CATALOGUE, PLAN, StagedPlan
 from emberharmony.pipeline.run import RunRef, forget_runs
 
 
 def stage_plan(
-    plan: Plan, result: Result, *, backend: str | None, discard: bool = False, sink: SinkSpec | None = None
+    plan: Plan,
+    result: Result,
+    *,
+    backend: str | None,
+    discard: bool = False,
+    sink: SinkSpec | None = None,
+    expect: ExpectSpec | None = None,
 ) -> RunRef:
     """Stage a run, or find the one that was interrupted; returns the reference that tasks get.
 
     The run's name holds the fingerprint and the chunks, so that only the same work is ever resumed. With `discard`, nothing
     is resumed, and the run may replace what is published. The result is Parquet files unless `sink` says otherwise.
+    What is expected of the rows is noted anew each time.
     """
     staged = StagedPlan.of(plan)
     store = result.stage(staged.run_name, discard=discard)
@@ -28,6 +37,7 @@ def stage_plan(
     staged.write(store)
     if sink is not None:
         note_sink(store, sink)
+    note_expected(store, expect)
     forget_runs()
     return RunRef(store.address, backend, token=uuid.uuid4().hex[:8])
 

@@ -9,6 +9,7 @@ from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.spec import JOBS
 from emberharmony.report.drift_rows import drift_line
 from emberharmony.report.elapsed import Elapsed
+from emberharmony.report.expectation_lines import expectation_lines
 from emberharmony.report.markdown import table_row
 from emberharmony.report.state_changes import comparison_lines, state_text
 
@@ -68,6 +69,7 @@ def manifest_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield from _mixed_series(manifest)
     if manifest.drift:
         yield "drift", drift_line(manifest.drift, most=MAX_NAMED)
+    yield from expectation_lines(manifest.expectations)
     yield from comparison_lines(manifest.comparison)
     yield "backend", ", ".join(manifest.backends)
 

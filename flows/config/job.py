@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emberharmony.backend import get_backend
 from emberharmony.errors import PlanError
+from emberharmony.expectations.spec import ExpectSpec
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.specs import CategorySpec, CyclicalSpec, NumberSpec
 from emberharmony.io.store.address import without_query
@@ -52,6 +53,7 @@ class AnyJob(BaseModel):
     sink: Sink
     slices: SlicesSpec | None = None
     slice: SliceName | None = Field(None, description="The slice to run, such as `2026-11-28`; `--slice` sets it.")
+    expect: ExpectSpec = ExpectSpec()
     runtime: Runtime = Runtime()
 
     @classmethod

@@ -22,7 +22,7 @@ given, and in them what is *needed*. An unknown key is an error, and so is a tex
 _APPLIED = """\
 ## state
 
-A job of `emberharmony apply` has this key, `source`, `sink`, `slices` and `runtime`. Of the other sections it takes
+A job of `emberharmony apply` has this key, `source`, `sink`, `slices`, `expect` and `runtime`. Of the others it takes
 `columns.null_time`, for tables that have rows without a time where the fitted one had none, and `windows.lookback`.
 """
 _OF_SLICE = """\
@@ -103,6 +103,8 @@ def _sections() -> Iterator[_Section]:
             found[name] = _Section((*before, place), kind, schema)
             for key, inner in schema["properties"].items():
                 look(f"{place}.{key}", inner)
+                if isinstance(named := inner.get("additionalProperties"), dict):
+                    look(f"{place}.{key}.NAME", named)
 
     # `runtime` comes last: the other sections decide the result.
     for name in sorted(whole["properties"], key=lambda name: name == "runtime"):
@@ -148,7 +150,8 @@ def _values(setting: Mapping[str, Any]) -> str:
         return number + _PLURALS[inner[0]["type"]]
     if setting["type"] == "object":
         values = setting["additionalProperties"]
-        return f"names, each with a {_values(values) if isinstance(values, dict) else 'value'}"
+        of_each = _values(values) if isinstance(values, dict) else "value"
+        return f"names, each with {of_each if of_each.startswith('a ') else f'a {of_each}'}"
     return _WORDS.get(setting.get("format", setting["type"]), setting["type"]) + _bounds(setting)
 
 

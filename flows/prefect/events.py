@@ -12,7 +12,7 @@ from typing import Any
 
 from prefect.events import emit_event
 
-from emberharmony.errors import EmberharmonyError, to_json
+from emberharmony.errors import EmberharmonyError, ExpectationError, to_json
 from emberharmony.features.drift import drift_verdict
 from emberharmony.io.manifest import Manifest
 from emberharmony.messages import shortened
@@ -24,7 +24,7 @@ PUBLISHED = "emberharmony.published"
 DRIFT = "emberharmony.drift"
 EXPECTATION_FAILED = "emberharmony.expectation-failed"
 REFUSED = "emberharmony.refused"
-EVENT_OF_ERROR: Mapping[type[EmberharmonyError], str] = {}
+EVENT_OF_ERROR: Mapping[type[EmberharmonyError], str] = {ExpectationError: EXPECTATION_FAILED}
 """Events of errors that have one of their own, at whatever moment they are raised."""
 MAX_NAMED = 10
 MAX_MESSAGE_CHARS = 2_000

@@ -84,12 +84,15 @@ class ColumnKind(Protocol[F]):
         The step that makes the features.
     is_sparse : bool
         Whether most values of the features are zero, so that files compress them.
+    bounds : tuple of str
+        Keys of a job's ``expect.columns`` that the figures of a column have a number for.
     """
 
     name: str
     fitted: type[F]
     step: Step
     is_sparse: bool
+    bounds: tuple[str, ...]
 
     def accepts(self, type_: pa.DataType, /) -> bool:
         """Whether features of this kind can be made of an Arrow type."""

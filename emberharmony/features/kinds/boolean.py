@@ -20,6 +20,7 @@ class Boolean(Numeric):
     """True and false; scaled only if the job scales all features, and never dropped as constant."""
 
     name = "boolean"
+    bounds = ("max_null_share", "max_psi")
 
     def accepts(self, type_: pa.DataType, /) -> bool:
         """Whether a type holds booleans."""

@@ -51,6 +51,7 @@ class Categorical:
     fitted = FittedCategories
     step: Step = "encode"
     is_sparse = True
+    bounds: tuple[str, ...] = ("max_null_share", "max_new_share", "max_psi")
 
     def accepts(self, type_: pa.DataType, /) -> bool:
         """Whether values can be categories."""

@@ -55,6 +55,7 @@ class Datetime:
     fitted = FittedTimes
     step: Step = "datetime-features"
     is_sparse = False
+    bounds: tuple[str, ...] = ("max_null_share",)
 
     def accepts(self, type_: pa.DataType, /) -> bool:
         """Whether a type holds times."""

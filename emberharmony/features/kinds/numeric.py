@@ -89,6 +89,7 @@ class Numeric:
     fitted = FittedNumber
     step: Step = "encode"
     is_sparse = False
+    bounds: tuple[str, ...] = ("min", "max", "max_null_share", "max_psi")
 
     def accepts(self, type_: pa.DataType, /) -> bool:
         """Whether a type holds numbers."""

@@ -2,8 +2,9 @@
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
 import pytest
 import yaml
@@ -39,6 +40,8 @@ def keys_of(section, place=""):
             continue
         yield key
         yield from (found for option in inner for found in keys_of(option, key))
+        of_each = [part for part in get_args(hint) if get_origin(hint) is Mapping and dataclasses.is_dataclass(part)]
+        yield from (found for part in of_each for found in keys_of(part, f"{key}.NAME"))
 
 
 def rows_of(page):
@@ -79,7 +82,7 @@ def test_defaults_of_the_page_are_those_of_a_job(places):
                 section = section.setdefault(part, {})
             section[name] = yaml.safe_load(default.strip("`"))
     del data["slices"]  # to leave that section out means something else
-    assert len(data) == 9  # all but `pca`, whose one default is to be found out
+    assert len(data) == 10  # all but `pca`, whose one default is to be found out
     assert parse_job(data) == parse_job(places)
 
 

@@ -1,0 +1,1 @@
+"""Expectations: bounds on the rows of a job that decide whether its result is published."""
