@@ -126,7 +126,7 @@ def test_what_is_done_is_not_done_again(undisturbed, folder):
     wait_until(lambda: len(receipts(job)) > len(before) or not again.is_alive())
     kept = {path: path.stat().st_mtime_ns for path in before if path.exists()}
     again.join()
-    assert kept == before or not kept, "receipts were written again"
+    assert kept.items() <= before.items(), "receipts were written again"  # fewer once the run tidies up
     assert contents(Path(job["sink"]["path"])) == undisturbed[0]
 
 

@@ -94,7 +94,7 @@ def test_ten_terabytes_are_planned_in_seconds_and_bounded_memory(monkeypatch, tm
     assert plan.boundaries is not None
     assert (plan.boundaries.validation, plan.boundaries.test) == (80_000_000_000, 90_000_000_000)
     assert plan.memory.projected_bytes <= 64 * 2**30
-    assert seconds < 30  # tracemalloc slows planning down several times
+    assert seconds < 60  # tracemalloc slows planning down several times
     assert peak < 256 * 2**20
     assert len(str(ref)) < 2048
     assert sum(path.stat().st_size for path in Path(ref.staging).rglob("*") if path.is_file()) < 2 * 2**20

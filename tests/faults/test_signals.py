@@ -53,7 +53,7 @@ ENGINES = [
 def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed_in_small_chunks, folder, engine, number):
     job = small_job(folder, sink=f"stopped-{engine}-{number}", runtime={"engine": engine, "chunk_rows": 40, "workers": 2})
     with subprocess.Popen(command(job, folder), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        wait_until(lambda: len(receipts(job)) >= 5 or process.poll() is not None, timeout_s=300)
+        wait_until(lambda: len(receipts(job)) >= 5 or process.poll() is not None)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         _, said = process.communicate(timeout=120)

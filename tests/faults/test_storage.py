@@ -197,7 +197,7 @@ def test_a_share_that_vanishes_for_a_while_is_waited_for(undisturbed, folder):
     assert not list(share.iterdir()), "it writes into the empty mount point"
     share.rmdir()
     (folder / "share-away").rename(share)
-    process.join(60)
+    process.join(300)
     assert process.exitcode == 0
     assert contents(Path(job["sink"]["path"])) == undisturbed
 
@@ -312,7 +312,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(undisturbed,
     job = small_job(folder, sink="disk/result")
     (folder / "full.yaml").write_text(json.dumps(job))
     arguments = [str(folder / "full.yaml"), str(disk), str(folder / "disk-after")]
-    done = subprocess.run([*unshared, "-c", FULL, *arguments], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([*unshared, "-c", FULL, *arguments], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     full, told, room, error = json.loads(done.stdout.splitlines()[-1])
     assert full == 1

@@ -95,7 +95,7 @@ def start(
 def run(job: dict[str, Any], **options: Any) -> int:
     """Run a job until it ends or is killed; returns the exit status, negative for a signal."""
     process = start(job, **options)
-    process.join(120)
+    process.join(300)
     if process.exitcode is None:
         os.kill(process.pid, signal.SIGABRT)  # faulthandler prints all threads
         process.join()
@@ -132,7 +132,7 @@ def dask_cluster(workers: int) -> Iterator[Cluster]:
         yield cluster
     finally:
         ours.send("end")
-        process.join(60)
+        process.join(300)
     assert process.exitcode == 0
 
 
@@ -177,7 +177,7 @@ def _contents(manifest: dict[str, Any], hashes: dict[str, str]) -> dict[str, str
     return hashes | {"manifest.json": json.dumps(manifest, sort_keys=True)}
 
 
-def wait_until(condition: Callable[[], Any], *, timeout_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], Any], *, timeout_s: float = 300.0) -> None:
     """Wait until another process has done something.
 
     Asking takes at most a tenth of a core, also if the condition asks a server, which then has the rest for its work.

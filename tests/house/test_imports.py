@@ -65,5 +65,5 @@ def test_help_answers_at_once():
     done = subprocess.run([sys.executable, "-c", HELP], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "run" in done.stdout
     assert "demo" in done.stdout
-    assert float(done.stderr) < 1.0
-    assert time.perf_counter() - began < 10.0
+    assert float(done.stderr) < 2.0  # 0.5 s on an idle machine; importing Prefect would take 3
+    assert time.perf_counter() - began < 60.0

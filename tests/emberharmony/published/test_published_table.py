@@ -161,7 +161,7 @@ def test_a_process_ends_in_the_middle_of_a_table(tmp_path, query):
     rows = pa.table({name: pa.array(np.zeros(40_000, np.float32)) for name in "abcdefgh"})
     publish(tmp_path, {"train": rows}, features=list("abcdefgh"), part_rows=1_000)
     code = f"import emberharmony\ntable = emberharmony.open_result({str(tmp_path)!r}).features()\nkept = {query}"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300, capture_output=True)
 
 
 @pytest.mark.xdist_group("stores")
@@ -170,7 +170,7 @@ def test_a_process_ends_in_the_middle_of_a_table_in_a_bucket(in_a_bucket):
     code = (
         f"import emberharmony\ntable = emberharmony.open_result({address!r}).features()\ntable.to_polars().head(3).collect()"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300, capture_output=True)
 
 
 def test_memory_does_not_grow_with_the_table(tmp_path):

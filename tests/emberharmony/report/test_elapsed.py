@@ -27,7 +27,7 @@ def test_the_age_of_a_process_begins_with_its_interpreter():
 def test_the_age_grows_with_time():
     before = process_age_s()
     time.sleep(0.05)
-    assert 0.03 < process_age_s() - before < 5.0
+    assert 0.03 < process_age_s() - before < 60.0
 
 
 @pytest.mark.parametrize(("total", "rest"), [(10.0, "4.0 s for Prefect"), (6.0, None), (5.99, None)])

@@ -180,7 +180,7 @@ def test_standard_streams_that_are_closed(job, closed, printed):
     """No file of the result may get the number of a closed stream, and be printed into."""
     command = f'"{Path(sys.executable).with_name("emberharmony")}" run "{job}" {closed}'
     environment = {**os.environ, "COLUMNS": "0", "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, env=environment, check=False)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=300, env=environment, check=False)
     assert done.returncode == 0
     assert printed in done.stdout
     assert bool(done.stdout) == bool(printed)

@@ -160,7 +160,7 @@ def test_another_process_knows_the_kind_by_its_entry_point(table, tmp_path):
     job.write_text(yaml.safe_dump(fields(source, tmp_path / "run", columns=COLUMNS)))
     path = os.pathsep.join([str(package), *sys.path])
     command = [sys.executable, "-c", "from flows.cli.app import main; main()", "run", str(job)]
-    subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=True, capture_output=True, timeout=300)
     train = pq.read_table(tmp_path / "run/features/split=train")["row_number"].to_numpy()
     assert_shares(tmp_path / "run", table["share"].to_numpy(), train)
 

@@ -233,5 +233,5 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 assert not failed, failed
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -88,9 +88,9 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 def test_every_call_ends(clients, call):
     begun = time.monotonic()
     with pytest.raises(TransientError, match="every attempt allowed"):
         call(clients)
-    assert time.monotonic() - begun < 30  # some half seconds; a busy machine is slow now and then
+    assert time.monotonic() - begun < 120  # some half seconds; a busy machine is slow now and then

@@ -26,7 +26,7 @@ def test_no_more_than_asked_for_is_ahead():
 
 
 def test_several_run_at_the_same_time():
-    together = threading.Barrier(3, timeout=20)
+    together = threading.Barrier(3, timeout=120)
     assert len(list(in_parallel(lambda _: together.wait(), range(6), 3))) == 6
 
 

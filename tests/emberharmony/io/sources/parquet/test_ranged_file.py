@@ -103,7 +103,7 @@ def test_a_row_group_that_does_not_fit_is_read_in_windows(tmp_path, monkeypatch)
 
 def test_parts_are_asked_for_at_the_same_time(monkeypatch):
     monkeypatch.setattr(module, "PART_BYTES", 2_500)
-    together = threading.Barrier(4, timeout=20)
+    together = threading.Barrier(4, timeout=120)
     server = Server()
 
     def fetch(part: ByteRange) -> bytes:
