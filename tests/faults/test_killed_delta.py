@@ -109,3 +109,52 @@ def test_killed_again_and_again(folder):
     for name in TABLES:
         assert DeltaTable(folder / "random" / name).version() == 0
         assert rows(folder / "random" / name).equals(rows(folder / "whole" / name))
+
+
+N_SLICE_MOMENTS = 4
+WEEKS = ("2024-01-01", "2024-01-08", "2024-01-15")
+
+
+def week_job(folder: Path, sink: str, week: str):
+    job = delta_job(folder, sink, "weeks.parquet")
+    return parse_job(job | {"slices": {"every": "week"}, "slice": week}).resolved()
+
+
+@pytest.fixture(scope="module")
+def weeks(tmp_path_factory):
+    """Three weeks, the second of which was corrected; and the moments at which its run began to publish, and ended."""
+    folder = tmp_path_factory.mktemp("weeks")
+    table = small_table(900)
+    write_table(table, folder / "weeks.parquet", group_rows=300)
+    for week in WEEKS:
+        run_job(week_job(folder, "weeks", week), LocalEngine(1))
+    corrected = table.set_column(table.column_names.index("flag"), "flag", table["flag"].fill_null(True))
+    write_table(corrected, folder / "weeks.parquet", group_rows=300)
+    shutil.copytree(folder / "weeks", folder / "undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        engine = Arranging(DeltaChanges(patch))
+        run_job(week_job(folder, "undisturbed", WEEKS[1]), engine)
+    return folder, engine.at["publish"], engine.changes.n
+
+
+@pytest.mark.parametrize("moment", range(N_SLICE_MOMENTS))
+def test_killed_while_a_slice_is_replaced(weeks, moment, monkeypatch):
+    folder, begin, end = weeks
+    out = folder / f"killed-{moment}"
+    shutil.copytree(folder / "weeks", out)
+    others = {path: path.read_bytes() for week in (WEEKS[0], WEEKS[2]) for path in out.rglob(f"*slice={week}/**/*.*")}
+    assert len(others) > 2 * len(TABLES)
+    moments = np.linspace(begin + 1, end, N_SLICE_MOMENTS).astype(int)
+    with monkeypatch.context() as patch:
+        DeltaChanges(patch, int(moments[moment]))
+        with pytest.raises(Killed):
+            run_job(week_job(folder, out.name, WEEKS[1]), LocalEngine(1))
+    for name in TABLES:
+        seen, old, new = (rows(folder / sink / name) for sink in (out.name, "weeks", "undisturbed"))
+        assert seen.equals(new if DeltaTable(out / name).version() == len(WEEKS) else old)
+    run_job(week_job(folder, out.name, WEEKS[1]), LocalEngine(1))
+    for name in TABLES:
+        assert DeltaTable(out / name).version() == len(WEEKS), "one commit by each job"
+        assert rows(out / name).equals(rows(folder / "undisturbed" / name))
+    assert {path: path.read_bytes() for path in others} == others
+    shutil.rmtree(out)

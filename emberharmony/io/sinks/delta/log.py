@@ -242,7 +242,8 @@ def check_columns(address: str, there: Mapping[str, str], wanted: Mapping[str, s
     if reasons:
         raise DataError(
             f"{address} holds rows with other columns than this run's: {', and '.join(reasons)}. To keep those rows, apply "
-            f"the state that made them; or set `sink.write_disposition: replace`, or publish to another `sink.path`."
+            f"the state that made them. Otherwise publish to another `sink.path` or, unless the job is run by slices, set "
+            f"`sink.write_disposition: replace`."
         )
 
 

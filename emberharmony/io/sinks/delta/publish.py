@@ -129,7 +129,7 @@ class DeltaSink:
 
     def staged(self, run: Store) -> Store:
         """Return the store of a run whose parts are below the tables: they are never moved."""
-        return RoutedStore(run, self._tables, Places.of(run, self._spec.partition))
+        return RoutedStore(run, self._tables, Places.of(run, self._spec.own_partition))
 
     def accumulates(self, published: Store) -> bool:
         """Whether rows of the result in this folder stay in the tables when the job adds its own."""
@@ -164,7 +164,7 @@ class DeltaSink:
         """
         if not manifest.holds_rows or run.exists(_DONE):
             return
-        places = Places.of(run, self._spec.partition)
+        places = Places.of(run, self._spec.own_partition)
         check_registered(run, manifest)
         changes = {table.name: self._change(run, manifest, table, places) for table in output_tables(manifest)}
         for name, change in changes.items():
@@ -183,10 +183,10 @@ class DeltaSink:
 
     @property
     def _tables(self) -> Store:
-        return open_files(self._spec.path)
+        return open_files(self._spec.folder_of_tables)
 
     def _log(self, table: str) -> DeltaLog:
-        return DeltaLog(child_address(self._spec.path, table))
+        return DeltaLog(child_address(self._spec.folder_of_tables, table))
 
     def _kept_types(self) -> dict[str, str] | None:
         """Columns of rows that stay in the table of features; ``None`` if none do."""
@@ -228,9 +228,9 @@ class DeltaSink:
         )
         if spec.write_disposition == "append":
             return change
+        values = [(column, "=", value) for column, value in spec.own_partition.items()]
         if spec.write_disposition == "replace":
-            return replace(change, mode="overwrite")
-        values = [(column, "=", value) for column, value in spec.partition.items()]
+            return replace(change, mode="overwrite", replaces=values)
         return replace(change, mode="overwrite", replaces=[*values, (SPLIT, "in", list(table.splits))])
 
     def _schema(self, parts: Sequence[TablePart], descriptions: Mapping[str, str]) -> Schema:
@@ -241,7 +241,7 @@ class DeltaSink:
         """Key that differs between publications of the same content, but not between attempts of one publication."""
         spec = self._spec
         nonce = "" if spec.write_disposition == "append" else folder  # the same content is appended once, by any run
-        text = json.dumps([fingerprint, spec.write_disposition, dict(spec.partition), nonce])
+        text = json.dumps([fingerprint, spec.write_disposition, dict(spec.own_partition), nonce])
         return f"emberharmony-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Self
 
 from emberharmony.errors import PlanError
 from emberharmony.io.manifest import KEEP_VERSIONS, check_keep_versions
+from emberharmony.io.sinks.base import folder_of_slice
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.paths import Folder
 from emberharmony.settings import Section
@@ -16,6 +17,8 @@ from emberharmony.slices import SliceTimes
 
 SPLIT: Final = "split"
 """Column that every table is partitioned by."""
+SLICE: Final = "slice"
+"""Column that tables of slices are partitioned by as well."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VALUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -27,7 +30,8 @@ class DeltaSinkSpec(Section):
     """A folder of Delta tables, `features` and one `windows_stride_N` for each stride, and of `state` and `manifest.json`.
 
     ``replace`` puts this run's rows in place of all others, ``replace_partitions`` in place of those of the same splits and
-    `partition` values, and ``append`` adds them. A run appends its rows once, however often it is started.
+    `partition` values, and ``append`` adds them. A run appends its rows once, however often it is started. A slice replaces
+    its own rows in tables that all slices share.
     """
 
     path: Folder
@@ -43,14 +47,38 @@ class DeltaSinkSpec(Section):
     partition: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Columns with one value in all rows of the run, such as `{night: "2026-11-28"}`, to partition by besides `split`."""
 
+    slice: str | None = None
+    """Set by the slice that is run, not by you."""
+    tables: Folder | None = None
+    """Folder of the tables that slices share. Set by the slice that is run, not by you."""
+
     @property
     def texts(self) -> Mapping[str, str]:
         """Settings that may name the slice that is run, by `{slice}`."""
         return {"path": self.path}
 
     def of_slice(self, times: SliceTimes) -> Self:
-        """Return the sink of a slice."""
-        raise PlanError(f"Slices cannot be published to a sink of type {self.type} yet.")
+        """Return the sink of a slice: a folder for its state and manifest, and a partition of tables for its rows.
+
+        Raises
+        ------
+        PlanError
+            If rows are appended, or have partitions of their own.
+        """
+        name = times.slice.name
+        if self.slice == name:
+            return self
+        if self.write_disposition != "replace":
+            raise PlanError(
+                f"`sink.write_disposition` is {self.write_disposition!r}, but a slice replaces its own rows, and no others: "
+                f"leave it out."
+            )
+        if self.partition:
+            raise PlanError(
+                f"`sink.partition` names {', '.join(self.partition)}, but a job that is run by slices partitions its tables "
+                f"by {SLICE!r} and {SPLIT!r}: leave it out, or carry the column in `columns.passthrough`."
+            )
+        return replace(self, path=folder_of_slice(self.path, times), tables=times.fill(self.path), slice=name)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, and partitions that cannot be folders' names."""
@@ -78,13 +106,23 @@ class DeltaSinkSpec(Section):
         >>> DeltaSinkSpec("out", partition={"night": "2026-11-28"}).partition_columns
         ['night', 'split']
         """
-        return [*self.partition, SPLIT]
+        return [*self.own_partition, SPLIT]
 
     @property
     def keeps_rows(self) -> bool:
         """Whether rows that were there before stay."""
-        return self.write_disposition != "replace"
+        return self.write_disposition != "replace" or self.slice is not None
+
+    @property
+    def folder_of_tables(self) -> str:
+        """Folder below which the tables are."""
+        return self.tables or self.path
+
+    @property
+    def own_partition(self) -> Mapping[str, str]:
+        """Partition columns, other than `split`, with their values in all rows of the run."""
+        return self.partition if self.slice is None else {SLICE: self.slice}
 
     def partition_values(self, split: str) -> dict[str, str]:
         """Values of the partition columns in the run's rows of one split."""
-        return {**self.partition, SPLIT: split}
+        return {**self.own_partition, SPLIT: split}
