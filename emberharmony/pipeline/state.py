@@ -18,6 +18,7 @@ import pyarrow.types as pt
 from emberharmony.arrow import is_text
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnRoles, FeatureColumn, unnested
+from emberharmony.features.drift import Baseline
 from emberharmony.features.kinds.categorical import FittedCategories
 from emberharmony.features.kinds.registry import ENTRY_POINTS, kind_named, unknown_kinds
 from emberharmony.features.preprocessing import Preprocessing
@@ -76,11 +77,24 @@ class FittedState:
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise DataError(f"{self.address}: {PCAS} cannot be read ({error}); publish the state again.") from error
 
+    @cached_property
+    def baselines(self) -> dict[str, Baseline]:
+        """Counts of the training rows of every fitted column.
+
+        Raises
+        ------
+        DataError
+            If they cannot be read.
+        """
+        try:
+            return {name: Baseline.from_json(data) for name, data in json.loads(self.files[BASELINE]).items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{self.address}: {BASELINE} cannot be read ({error}); publish the state again.") from error
+
     @property
     def n_train_rows(self) -> int:
         """Rows that it was fitted on."""
-        counted = json.loads(self.files[BASELINE]).values()
-        return max((int(baseline["n_rows"]) for baseline in counted), default=0)
+        return max((baseline.counts.n_rows for baseline in self.baselines.values()), default=0)
 
 
 def write_state(

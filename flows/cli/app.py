@@ -184,6 +184,24 @@ def deploy(
 
 
 @app.command()
+def expect(
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A job file with a `state`, or the place of a fitted state: the `sink.path` of `run` or `fit`, or "
+            "`FOLDER/latest` of states.",
+            show_default=False,
+        ),
+    ],
+    set_: SetOption = None,
+) -> None:
+    """Propose what a job can expect of its rows: a section `expect` for its file that the training rows meet with a margin."""
+    from flows.cli.expect import show_proposed
+
+    show_proposed(config, set_ or [])
+
+
+@app.command()
 def demo(
     set_: SetOption = None,
     overwrite: OverwriteOption = False,
