@@ -8,15 +8,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import httpx
 import numpy as np
 import psutil
+import pyarrow as pa
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -24,6 +26,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
+from typer.testing import CliRunner
 
 from deploy import zombies
 from deploy.local import POOLS, ROOT, client_settings, local_deployment, local_server, local_worker, run_flights
@@ -31,6 +34,7 @@ from emberharmony.backend import available_backends
 from emberharmony.io.store.address import BucketAddress, child_address
 from emberharmony.io.store.bucket import Bucket
 from emberharmony.published import PublishedResult, open_result
+from flows.cli.app import app
 from flows.config.job import ApplyJob, FitJob, Job, load_job, parse_job
 from flows.config.parameters import check_config_is_found
 from flows.flights import demo_config
@@ -171,6 +175,26 @@ def assert_same_results(actual: PublishedResult, wanted: PublishedResult) -> Non
                 assert found_rows[name].equals(wanted_rows[name]), name
 
 
+@pytest.fixture(scope="module")
+def scheduled(environment, client, home) -> UUID:
+    """A deployment by the command, of a job by slice, whose schedule fires once: a minute from now."""
+    soon, hour = datetime.now(UTC) + timedelta(seconds=90), timedelta(hours=1)  # the scheduler looks every five seconds
+    times = [soon + hour * i for i in range(-200, 200)]
+    write_table(pa.table({"t": times, "x": [float(i % 7) for i in range(400)]}), home / "hours.parquet")
+    job = {
+        "source": {"path": str(home / "hours.parquet")},
+        "sink": {"path": str(home / "scheduled")},
+        "columns": {"time": "t"},
+        "windows": {"size": 2, "strides": [1]},
+        "slices": {"time_zone": "Pacific/Kiritimati"},  # where it is the next day for most of the time
+    }
+    (home / "scheduled.yaml").write_text(json.dumps(job))
+    cron = ["--cron", f"{soon.minute} {soon.hour} * * *", "--time-zone", "UTC", "--slice", "current"]
+    done = CliRunner().invoke(app, ["deploy", str(home / "scheduled.yaml"), *cron, "--apply"])
+    assert done.exit_code == 0, done.output
+    return client.read_deployment_by_name("extract/scheduled").id
+
+
 @pytest.fixture
 def far_hosts(environment, client, home, tmp_path_factory) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """Workers of two more pools, by the names of the pools. They see an empty folder where all files of the tests are."""
@@ -196,6 +220,7 @@ def far_hosts(environment, client, home, tmp_path_factory) -> Iterator[dict[str,
         yield workers
 
 
+@pytest.mark.usefixtures("scheduled")  # fires meanwhile
 def test_hosts_that_share_nothing_but_a_bucket_publish_what_one_process_does(
     environment, home, far_hosts, s3, tenth_of_flights, tmp_path_factory
 ):
@@ -298,6 +323,22 @@ def test_the_server_has_everything_that_is_written_down(environment, client, hom
     with httpx.Client(base_url=environment["PREFECT_API_URL"]) as stranger:
         assert stranger.get("/health").status_code == 200
         assert stranger.post("/deployments/filter", json={}).status_code == 401, "other users of this machine"
+
+
+def test_a_schedule_has_fired_and_made_the_slice_of_its_time(client, home, scheduled):
+    of_deployment = FlowRunFilter(
+        deployment_id={"any_": [scheduled]}, expected_start_time={"before_": datetime.now(UTC) + timedelta(hours=1)}
+    )
+
+    def first() -> FlowRun | None:
+        return next(iter(client.read_flow_runs(flow_run_filter=of_deployment)), None)
+
+    wait_until(lambda: (run := first()) and run.state.is_final(), timeout_s=240)
+    ran = first()
+    assert (ran.state.name, ran.auto_scheduled) == ("Completed", True), ran.state.message
+    night = ran.expected_start_time.astimezone(ZoneInfo("Pacific/Kiritimati")).date()
+    assert ran.name == f"extract scheduled {night}"
+    assert open_result(home / f"scheduled/slice={night}").manifest.source_rows == 24
 
 
 def test_a_flow_run_that_was_killed_is_marked_as_crashed(environment, client):
