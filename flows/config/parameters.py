@@ -106,7 +106,10 @@ def uses_slices(job: AnyJob) -> bool:
 def current_job(
     read: Reader[JobT], job: JobT | None, config: str | None, overrides: Sequence[str] | None, slice_name: str | None
 ) -> JobT:
-    """Return the job of the current flow run; parameters and errors as in `job_of_parameters`."""
+    """Return the job of the current flow run; parameters and errors as in `job_of_parameters`.
+
+    A refusal ends the flow run's retries: the parameters will be the same.
+    """
     from prefect.runtime import deployment, flow_run
 
     from flows.prefect.retries import refusals_final
