@@ -60,9 +60,10 @@ def run_in_flow(job: AnyJob, *, overwrite: bool) -> Any:
         if result.did_work or is_retry():
             emit_published(result, name, job.command, source=str(job.source))
             materialize_sink(result, name, asked.source)
+    if is_retry():  # given a state, Prefect 3.9.1 would raise the error of the first try again
         log.info(result_sentence(result))
-    # After a retry, Prefect 3.9.1 would raise the error of the first try again, if it were given a state.
-    return result if is_retry() else Completed(message=result_sentence(result), data=result)
+        return result
+    return Completed(message=result_sentence(result), data=result)
 
 
 def _run(job: AnyJob, engine: Engine, progress: Callback, overwrite: bool) -> RunResult:
