@@ -6,6 +6,7 @@ Each has the sink as its resource, `emberharmony.sink.ADDRESS`, and the flow run
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -56,6 +57,7 @@ def emit_published(result: RunResult, name: ResultName, kind: str, *, source: st
         "rows_by_split": dict(manifest.rows),
         "windows": {stride: sum(counts.windows.values()) for stride, counts in manifest.strides.items()},
         "state": shown_address(manifest.applied_state.get("address", result.sink)),
+        "expectations": dict(Counter(str(verdict["outcome"]) for verdict in manifest.expectations)),
         "n_drifted": len(far),
         "worst_drift": _drift_of(manifest, by_drift(manifest.drift)[0]) if manifest.drift else None,
     }

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from emberharmony.errors import PlanError
+from emberharmony.errors import ExpectationError, PlanError
 from flows.config.job import parse_job
 from flows.prefect.names import ResultName, uri_of
 from tests.jobs import assert_published_alike, read_published, run_small, small_table, write_table
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.usefixtures("prefe
 WINDOWS = {"size": 2, "strides": [1]}  # small enough that a chunk of some hundred rows is worth a window state
 
 
-def extract(source: Path, sink: Path, **runtime: Any) -> Any:
+def extract(source: Path, sink: Path, sections: Mapping[str, Any] | None = None, /, **runtime: Any) -> Any:
     from flows.extract import extract
 
     job = parse_job(
@@ -34,6 +34,7 @@ def extract(source: Path, sink: Path, **runtime: Any) -> Any:
             "columns": {"time": "t", "target": "y", "drop": ["name"]},
             "windows": WINDOWS,
             "runtime": {"backend": "numpy", "workers": 2, **runtime},
+            **(sections or {}),
         }
     )
     result = extract(job)
@@ -228,6 +229,8 @@ def test_the_server_hears_of_results_and_refused_jobs(tmp_path: Path) -> None:
     from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 
     source = write_table(small_table(400), tmp_path / "t.parquet")
+    with pytest.raises(ExpectationError):
+        extract(source, tmp_path / "flow", {"expect": {"rows": {"min": 401}}})
     extract(source, tmp_path / "flow")
     with pytest.raises(PlanError):
         extract(source, tmp_path / "flow", chunk_rows=1_000_000_000, max_memory_gb=0.01)
@@ -238,16 +241,18 @@ def test_the_server_hears_of_results_and_refused_jobs(tmp_path: Path) -> None:
             for _ in range(60):
                 until_now = EventFilter(event=EventNameFilter(prefix=["emberharmony."]), resource=resource)
                 found = (await client.read_events(until_now, limit=50)).events
-                if len(found) >= 2:
+                if len(found) >= 3:
                     break
                 await asyncio.sleep(0.5)
             return sorted(found, key=lambda event: event.occurred)
 
-    published, refused = asyncio.run(events())
+    gated, published, refused = asyncio.run(events())
     assert (published.event, refused.event) == ("emberharmony.published", "emberharmony.refused")
+    assert (gated.event, gated.payload["n_failed"]) == ("emberharmony.expectation-failed", 1)
+    assert "rows.min" in gated.payload["message"]
     assert (published.payload["rows"], published.payload["sink"]) == (400, str(tmp_path / "flow"))
     assert refused.payload["error"] == "PlanError"
-    for event in (published, refused):
+    for event in (published, refused, gated):
         assert "flow-run" in {related.role for related in event.related}
     asset = EventResourceFilter(id=[f"file://{tmp_path}/flow"])
     with get_client(sync_client=True) as client:

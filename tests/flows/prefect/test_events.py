@@ -33,7 +33,12 @@ def publish(**changes):
 
 
 def test_a_published_result_is_told_in_small_figures_without_options_of_the_address(sent):
-    publish(applied_state={"address": "s3://lake/state?region=eu-west-1"}, drift={"x": DRIFT["stable"]})
+    outcomes = ("passed", "warned", "passed")
+    publish(
+        applied_state={"address": "s3://lake/state?region=eu-west-1"},
+        drift={"x": DRIFT["stable"]},
+        expectations=tuple({"expectation": "x.max_psi", "outcome": outcome} for outcome in outcomes),
+    )
     ((event, given),) = sent
     assert event == "emberharmony.published"
     assert given["resource"] == {
@@ -52,6 +57,7 @@ def test_a_published_result_is_told_in_small_figures_without_options_of_the_addr
         "rows_by_split": {"train": 800, "validation": 100, "test": 97},
         "windows": {"2": 498},
         "state": "s3://lake/state",
+        "expectations": {"passed": 2, "warned": 1},
         "n_drifted": 0,
         "worst_drift": {"column": "x", "verdict": "stable", "null_share": 0.0, "null_share_change": 0.0, "psi": 0.001},
     }
