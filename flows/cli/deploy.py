@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emberharmony.errors import PlanError
 from emberharmony.io.store.address import is_bucket, without_query
-from emberharmony.messages import listed, shortened, shown
+from emberharmony.messages import listed, shown
 from emberharmony.slices import SlicesSpec
 from flows.config.files import parse_value
 from flows.config.job import AnyJob, ApplyJob, FitJob, Job, load_any, load_job
@@ -147,22 +149,32 @@ def _config_elsewhere(config: str) -> str:
 
 
 def _check_places(job: AnyJob) -> None:
-    relative = [
-        f"{key} {shortened(path)}" for key, path in _paths(job) if not is_bucket(path) and not Path(path).is_absolute()
-    ]
+    """Refuse relative paths, and say what to paste for workers on this host."""
+    relative = [f"{key} {path}" for key, paths in _places(job).items() for path in paths if _is_relative(path)]
     if relative:
+        absolute = (f"--set {key}={_absolute(paths)}" for key, paths in _places(job).items() if any(map(_is_relative, paths)))
         raise PlanError(
             f"A flow run of a deployment has a working directory of its own, where relative paths lead nowhere: "
-            f"{listed(relative)}. Give addresses in a bucket or absolute paths, such as --set sink.path=s3://BUCKET/features."
+            f"{listed(relative)}. Give addresses in a bucket, such as s3://BUCKET/features, or for workers on this host: "
+            f"{listed(absolute, by=' ')}"
         )
 
 
-def _paths(job: AnyJob) -> Iterator[tuple[str, str]]:
-    path = job.source.texts.get("path", ())
-    yield from (("source.path", one) for one in ([path] if isinstance(path, str) else path))
-    yield "sink.path", job.sink.path
-    if job.state_address is not None:
-        yield "state", job.state_address
+def _places(job: AnyJob) -> dict[str, list[str]]:
+    """Paths and addresses of a job, by the key of their setting."""
+    source, state = job.source.texts.get("path", ()), job.state_address
+    sources = [source] if isinstance(source, str) else list(source)
+    return {"source.path": sources, "sink.path": [job.sink.path], "state": [] if state is None else [state]}
+
+
+def _is_relative(path: str) -> bool:
+    return not is_bucket(path) and not Path(path).is_absolute()
+
+
+def _absolute(paths: Sequence[str]) -> str:
+    """A value for `--set` with relative paths written out, quoted for a shell."""
+    whole = [str(Path.cwd() / path) if _is_relative(path) else path for path in paths]
+    return shlex.quote(whole[0] if len(whole) == 1 else json.dumps(whole, ensure_ascii=False))
 
 
 def _slice(job: AnyJob, wanted: Wanted, slices: SlicesSpec, *, scheduled: bool) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -139,6 +140,19 @@ def test_what_cannot_be_deployed(written, job, wanted, message):
     with pytest.raises(PlanError) as told:
         deployed(written(job), [], wanted)
     assert message in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "absolute"), [("my data/a.parquet", "{}/my data/a.parquet"), (["a", "s3://lake/b"], '["{}/a", "s3://lake/b"]')]
+)
+def test_the_remedy_for_relative_paths_can_be_pasted(written, monkeypatch, tmp_path, source, absolute):
+    config = written({"source": {"path": source}, "sink": {"path": "out"}})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PlanError) as told:
+        deployed(config, [], Wanted())
+    words = shlex.split(str(told.value).partition("workers on this host: ")[2])
+    assert words == ["--set", f"source.path={absolute.format(tmp_path)}", "--set", f"sink.path={tmp_path}/out"]
+    assert deployed(config, words[1::2], Wanted()).parameters["overrides"] == words[1::2]
 
 
 def test_one_schedule():
