@@ -173,8 +173,15 @@ def check_expected(expect: ExpectSpec, kinds: Mapping[str, str], *, fits: bool, 
             raise PlanError(f"expect.columns.{name}.{key}: a {kinds[name]} column has {listed(allowed)}, and no {key}.")
 
 
-def error_of(verdicts: Sequence[Verdict]) -> ExpectationError | None:
+def error_of(verdicts: Sequence[Verdict], *, part: str = "") -> ExpectationError | None:
     """Return the error that lists the failed expectations, each number with its bound; ``None`` if none has failed.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        All of them.
+    part : str
+        Name of the slice that was judged; empty for a whole table.
 
     Examples
     --------
@@ -188,7 +195,8 @@ def error_of(verdicts: Sequence[Verdict]) -> ExpectationError | None:
         return None
     lines = [f"  {verdict.text}" for verdict in failed[:MAX_LISTED]]
     more = [f"  and {len(failed) - MAX_LISTED:,} more"] if len(failed) > MAX_LISTED else []
-    begin = f"{len(failed):,} of {len(verdicts):,} expectations {'is' if len(failed) == 1 else 'are'} not met"
+    of_slice = f"Slice {part}: " if part else ""
+    begin = f"{of_slice}{len(failed):,} of {len(verdicts):,} expectations {'is' if len(failed) == 1 else 'are'} not met"
     advice = (
         "What was made is kept. If the rows are as they should be, change `expect` and run the same command again: it goes on "
         "at publishing. `on_failure: warn` publishes, and warns."

@@ -81,12 +81,13 @@ def judged(run: Run, manifest: Manifest) -> Manifest:
         without_features=manifest.dropped,
         earlier_rows=_earlier_rows(run) if expect.rows.of_median else (),
     )
-    error = error_of(verdicts)
+    error = error_of(verdicts, part=manifest.slice)
     if error is not None:
         raise error
     warned = [verdict.text for verdict in verdicts if verdict.outcome == "warned"]
     if warned:
-        _log.warning("Expectations that are not met:\n  %s", listed(warned, by="\n  "))
+        of_slice = f"Slice {manifest.slice}: " if manifest.slice else ""
+        _log.warning("%sExpectations that are not met:\n  %s", of_slice, listed(warned, by="\n  "))
     _log.info("Expectations: %s.", dict(Counter(verdict.outcome for verdict in verdicts)))
     return replace(manifest, expectations=tuple(verdict.to_json() for verdict in verdicts))
 

@@ -33,6 +33,8 @@ def slices_json(slices: Sequence[PublishedSlice]) -> list[dict[str, Any]]:
             "windows": {stride: sum(counts.windows.values()) for stride, counts in part.manifest.strides.items()},
             "state": dict(part.manifest.applied_state),
             "drift": dict(part.manifest.drift),
+            "drift_verdicts": dict(part.manifest.drift_verdicts),
+            "expectations": list(part.manifest.expectations),
             "created": part.manifest.created,
             "created_by": part.manifest.created_by,
         }

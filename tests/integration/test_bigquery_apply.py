@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from emberharmony.errors import DataError
+from emberharmony.errors import DataError, ExpectationError
 from emberharmony.io.bigquery import TableName
 from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.sources.bigquery.order import sort_rows
@@ -51,6 +51,10 @@ def test_apply_from_table_to_tables(fitted, connection, flights, tmp_path):
         "sink": {"type": "bigquery", "path": str(tmp_path / "out"), "dataset": "applied", "connection": at},
         "runtime": RUNTIME,
     }
+    with pytest.raises(ExpectationError, match=r"rows\.min: 2,422, at least 1e\+09 is expected"):
+        run_job(parse_job({**job, "expect": {"rows": {"min": 10**9}}}, model=ApplyJob), LocalEngine())
+    with connection.open() as clients:
+        assert list(clients.jobs.list_tables("applied")) == []
     outcome = run_job(parse_job(job, model=ApplyJob), LocalEngine())
     rows = sort_rows(pq.read_table(flights.path, filters=[("month", "=", 2)]), by="time_hour")
     pq.write_table(rows, tmp_path / "february.parquet")

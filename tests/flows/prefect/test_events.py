@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from emberharmony.errors import DataError, PlanError, TransientError
+from emberharmony.errors import DataError, ExpectationError, PlanError, TransientError
+from emberharmony.expectations.checks import Verdict, error_of
 from emberharmony.io.manifest import WindowCounts
 from flows.prefect import events
 from flows.prefect.events import emit_published, event_of, failures_told
@@ -105,6 +106,18 @@ def test_a_job_is_refused_if_it_fails_before_its_plan_for_good(sent, error, is_p
     with pytest.raises(type(error)), failures_told(NAME, "run", is_planned=lambda: is_planned):
         raise error
     assert [found for found, _ in sent] == ([event] if event else [])
+
+
+def test_rows_that_are_not_as_expected_have_an_event_with_the_failed_numbers(sent):
+    failed = error_of([Verdict("rows.min", "failed", 3, 1000, 3)], part="2026-11-28")
+    with pytest.raises(ExpectationError), failures_told(NAME, "apply", is_planned=lambda: True):
+        raise failed
+    ((event, given),) = sent
+    assert event == "emberharmony.expectation-failed"
+    assert given["payload"]["message"].startswith("Slice 2026-11-28: 1 of 1 expectations is not met")
+    assert given["payload"]["n_failed"] == 1
+    assert given["payload"]["failed"][0]["expectation"] == "rows.min"
+    assert event_of(failed, is_planned=False) == event
 
 
 def test_an_error_with_an_event_of_its_own_has_that_at_any_moment(sent, monkeypatch):
