@@ -96,14 +96,16 @@ class Published:
 
 def run_small(source: Path, sink: Path, /, *, engine: LocalEngine | None = None, **job: Any) -> Published:
     """Run a job from scratch and read its result."""
-    runtime = {"workers": 1, "backend": "numpy", "engine": "local"} | job.pop("runtime", {})
     if sink.exists():
         shutil.rmtree(sink)
-    whole = parse_job(
-        {"source": {"path": str(source)}, "sink": {"path": str(sink)}, "runtime": runtime, "columns": {"time": "t"}} | job
-    )
-    outcome = run_job(whole, engine or LocalEngine(whole.workers))
-    return read_published(sink, outcome)
+    return read_published(sink, run_at(str(source), str(sink), engine=engine, **job))
+
+
+def run_at(source: str, sink: str, /, *, engine: LocalEngine | None = None, **job: Any) -> RunResult:
+    """Run a job whose source and sink are on this disk or in a bucket."""
+    runtime = {"workers": 1, "backend": "numpy", "engine": "local"} | job.pop("runtime", {})
+    whole = parse_job({"source": {"path": source}, "sink": {"path": sink}, "runtime": runtime, "columns": {"time": "t"}} | job)
+    return run_job(whole, engine or LocalEngine(whole.workers))
 
 
 def read_published(sink: Path, outcome: RunResult) -> Published:

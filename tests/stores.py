@@ -7,16 +7,21 @@ import threading
 import urllib.request
 import uuid
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
-from emberharmony.io.store.address import BucketAddress
+from emberharmony.io.manifest import MANIFEST
+from emberharmony.io.sources.parquet import object_files
+from emberharmony.io.store import bucket
+from emberharmony.io.store.address import BucketAddress, child_address
 from emberharmony.io.store.bucket import Bucket
 from emberharmony.io.store.objects import ABSENT, ConditionFailedError, ObjectInfo, Objects, Revision
+from emberharmony.io.store.opening import open_store, result_at
 
 
 class MemoryObjects:
@@ -86,3 +91,39 @@ def objects_of(kind: str, request: pytest.FixtureRequest) -> tuple[Objects, Buck
         return MemoryObjects(), BucketAddress("s3", "memory")
     address = BucketAddress.parse(request.getfixturevalue(kind))
     return Bucket(address), address
+
+
+def uploader(address: str) -> Callable[[Path, str], str]:
+    """Uploads a file or a folder to a bucket, and returns its address there."""
+    objects = Bucket(BucketAddress.parse(address))
+
+    def put(path: Path, key: str) -> str:
+        for file in [path] if path.is_file() else path.rglob("*"):
+            if file.is_file():
+                objects.put("/".join(part for part in (key, *file.relative_to(path).parts) if part != "."), file.read_bytes())
+        return child_address(address, key)
+
+    return put
+
+
+def download(address: str, folder: Path) -> Path:
+    """Copy the published files of a result in a bucket to a folder, by the names that they are published by."""
+    files = open_store(address)
+    snapshot = result_at(address).snapshot()
+    contents = {file.name: snapshot.get(file) for file in snapshot.manifest.files}
+    for name, content in {**contents, MANIFEST: files.get(MANIFEST)}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@contextmanager
+def memory_bucket() -> Iterator[str]:
+    """Address of a new bucket in this process's memory: obstore's own store of that kind, in the place of a cloud's client."""
+    from obstore.store import MemoryStore
+
+    client = MemoryStore()
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (bucket, object_files):
+            patched.setattr(module, "client_of", lambda _: client)
+        yield "s3://memory?region=eu-west-1"

@@ -7,7 +7,6 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -32,21 +31,9 @@ from flows.config.job import parse_job
 from tests.jobs import run_small, small_table, write_table
 from tests.servers.distant import distant_server
 from tests.servers.s3 import CREDENTIALS
+from tests.stores import uploader
 
 pytestmark = pytest.mark.xdist_group("stores")
-
-
-def uploader(address: str) -> Callable[[Path, str], str]:
-    """Uploads a file or a folder to a bucket, and returns its address there."""
-    bucket = Bucket(BucketAddress.parse(address))
-
-    def put(path: Path, key: str) -> str:
-        for file in [path] if path.is_file() else path.rglob("*"):
-            if file.is_file():
-                bucket.put("/".join(part for part in (key, *file.relative_to(path).parts) if part != "."), file.read_bytes())
-        return child_address(address, key)
-
-    return put
 
 
 @pytest.fixture
