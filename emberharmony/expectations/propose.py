@@ -1,11 +1,11 @@
-"""Propose bounds that the training rows of a fitted state meet with a margin."""
+"""Propose bounds that the training rows of a fitted state, and slices that were good, meet with a margin."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from emberharmony.expectations.checks import Figures
@@ -15,9 +15,10 @@ from emberharmony.messages import printable
 
 RANGE_MARGIN: Final = 0.1
 """Part of the training range by which a range is widened on either side."""
-SHARE_FACTOR: Final = 1.5
+FACTOR: Final = 1.5
+"""How many times a share or an index may be what it was."""
 LEAST_SHARE: Final = 0.01
-"""What the margin of a share is made of: the training share times the factor, and this."""
+"""Margin of a share beside that."""
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_TEXT: Final = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 """Words that YAML reads as something else."""
@@ -38,8 +39,9 @@ def proposed_bounds(kind: str, found: Figures) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        By key of ``expect.columns``. A range is widened by a tenth on either side, but not below 0 if nothing was negative;
-        1.5 times as many values may be missing as of the training rows, and 0.01 of all more; 0.01 of all may be new.
+        By key of ``expect.columns``. A range is widened by a tenth on either side, but not below 0 if nothing was negative.
+        1.5 times as many values may be missing, or new, as were, and 0.01 of all more. An index may be 1.5 times as large, if
+        that is more than is usual.
 
     Examples
     --------
@@ -50,7 +52,35 @@ def proposed_bounds(kind: str, found: Figures) -> dict[str, float]:
     return {key: bound for key, bound in bounds.items() if bound is not None}
 
 
-def proposed_section(baselines: Mapping[str, Baseline], kinds: Mapping[str, str], *, where: str) -> str:
+def widest(figures: Sequence[Figures]) -> Figures:
+    """Return the figures of a column that are furthest out, of its training rows and of slices.
+
+    The index of a slice counts only if it has rows enough to judge it.
+
+    Examples
+    --------
+    >>> day = {"rows": 90, "null_share": 0.2, "min": 2, "max": 9, "psi": 0.4, "psi_by_chance": 0.1}
+    >>> widest([{"rows": 900, "null_share": 0.1, "min": 1, "max": 8}, day, day | {"psi": 3.0, "psi_by_chance": 0.3}])
+    {'rows': 900, 'null_share': 0.2, 'min': 1, 'max': 9, 'psi': 0.4}
+    """
+    found: dict[str, float] = {}
+    for of_rows in figures:
+        is_few = of_rows.get("psi_by_chance", 0.0) > MAJOR_PSI
+        for name in ("rows", "null_share", "min", "max", "other_share", "other_share_change", "psi"):
+            if name in of_rows and not (name == "psi" and is_few):
+                furthest = min if name == "min" else max
+                found[name] = furthest(found.get(name, of_rows[name]), of_rows[name])
+    return found
+
+
+def proposed_section(
+    baselines: Mapping[str, Baseline],
+    kinds: Mapping[str, str],
+    *,
+    where: str,
+    slices: Sequence[Mapping[str, Figures]] = (),
+    slices_at: str = "",
+) -> str:
     """Return a section `expect` in YAML, with comments, to be pasted into a job that applies the state.
 
     Parameters
@@ -61,10 +91,16 @@ def proposed_section(baselines: Mapping[str, Baseline], kinds: Mapping[str, str]
         Kind of each of these columns.
     where : str
         Where the state is.
+    slices : sequence of mapping, optional
+        Figures of the columns in slices that were good, as in `Manifest.drift`.
+    slices_at : str, optional
+        Where these slices are.
     """
     n_rows = max((baseline.counts.n_rows for baseline in baselines.values()), default=0)
+    rows = f"{n_rows:,} training rows of {printable(where)}"
+    of_slices = f" and the last {len(slices):,} slices of {printable(slices_at)}" if slices else ""
     lines = [
-        f"# Proposed from the {n_rows:,} training rows of {printable(where)}, which meet these bounds with a margin.",
+        f"# Proposed from the {rows}{of_slices}, which meet these bounds with a margin.",
         "# Paste it into a job that applies the state; tighten what you know better, and drop what does not matter.",
         "expect:",
         "  rows:",
@@ -74,14 +110,17 @@ def proposed_section(baselines: Mapping[str, Baseline], kinds: Mapping[str, str]
         f"    max_psi: {MAJOR_PSI:g}  # commonly called a major shift; 0.1 a small one",
         "    on_failure: warn  # or fail: then nothing is published; a column may set its own",
         "  columns:",
-        *_columns(baselines, kinds),
+        *_columns(baselines, kinds, slices),
     ]
     return "\n".join(lines)
 
 
-def _columns(baselines: Mapping[str, Baseline], kinds: Mapping[str, str]) -> Iterator[str]:
+def _columns(
+    baselines: Mapping[str, Baseline], kinds: Mapping[str, str], slices: Sequence[Mapping[str, Figures]]
+) -> Iterator[str]:
     for name, baseline in baselines.items():
-        found = kind_named(kinds[name]).figures(baseline.counts)
+        of_training = kind_named(kinds[name]).figures(baseline.counts)
+        found = widest([of_training, *(of_slice[name] for of_slice in slices if name in of_slice)])
         bounds = ", ".join(f"{key}: {_yaml_number(bound)}" for key, bound in proposed_bounds(kinds[name], found).items())
         yield f"    {_yaml_key(name)}: {{{bounds}}}  # {_described(kinds[name], found)}"
 
@@ -93,6 +132,8 @@ def _described(kind: str, found: Figures) -> str:
     texts.append(f"{found['null_share']:.3g} missing")
     if found.get("other_share"):
         texts.append(f"{found['other_share']:.3g} outside the vocabulary")
+    if "psi" in found:
+        texts.append(f"PSI up to {found['psi']:.3g}")
     return ", ".join(texts)
 
 
@@ -121,13 +162,21 @@ def _widened(found: Figures, side: int) -> Bound:
 
 
 def _null_share(found: Figures) -> Bound:
-    share = found["null_share"]
-    bound = math.ceil(100 * min(SHARE_FACTOR * share + LEAST_SHARE, (1 + share) / 2) - 1e-9) / 100
-    return bound if bound < 1 else None
+    return _share(found["null_share"])
 
 
 def _new_share(found: Figures) -> Bound:
-    return LEAST_SHARE
+    return _share(max(found.get("other_share_change", 0.0), 0.0))
+
+
+def _share(share: float) -> Bound:
+    bound = math.ceil(100 * min(FACTOR * share + LEAST_SHARE, (1 + share) / 2) - 1e-9) / 100
+    return bound if bound < 1 else None
+
+
+def _psi(found: Figures) -> Bound:
+    bound = math.ceil(100 * FACTOR * found.get("psi", 0.0)) / 100
+    return bound if bound > MAJOR_PSI else None
 
 
 _PROPOSED: Final[Mapping[str, Callable[[Figures], Bound]]] = {
@@ -135,8 +184,9 @@ _PROPOSED: Final[Mapping[str, Callable[[Figures], Bound]]] = {
     "max": _largest,
     "max_null_share": _null_share,
     "max_new_share": _new_share,
+    "max_psi": _psi,
 }
-"""The index is bounded for all columns at once."""
+"""An index as is usual is bounded for all columns at once."""
 
 
 def _yaml_key(name: str) -> str:

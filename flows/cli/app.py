@@ -193,12 +193,20 @@ def expect(
             show_default=False,
         ),
     ],
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SINK",
+            help="The `sink.path` of slices that were good: bounds are widened until the last 28 meet them, too.",
+            show_default=False,
+        ),
+    ] = None,
     set_: SetOption = None,
 ) -> None:
     """Propose what a job can expect of its rows: a section `expect` for its file that the training rows meet with a margin."""
     from flows.cli.expect import show_proposed
 
-    show_proposed(config, set_ or [])
+    show_proposed(config, set_ or [], slices_at=slices)
 
 
 @app.command()

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from emberharmony.expectations.checks import judge
-from emberharmony.expectations.propose import proposed_bounds, proposed_section
+from emberharmony.expectations.propose import proposed_bounds, proposed_section, widest
 from emberharmony.features.kinds.boolean import Boolean
 from emberharmony.features.kinds.categorical import Categorical
 from emberharmony.features.kinds.datetime import Datetime
@@ -77,6 +77,38 @@ def test_a_range_that_has_no_end_is_not_proposed():
     assert proposed_bounds("numeric", found) == {"max_null_share": 0.01}
     assert proposed_bounds("numeric", {"rows": 9, "null_share": 0.995}) == {}
     assert proposed_bounds("numeric", {"rows": 9, "null_share": 0.0, "min": 5.0, "max": 5.0})["max"] == 5.5
+
+
+def test_slices_that_were_good_meet_it_too():
+    now = chunked(RNG.normal(3, 2, 400))
+    kind, values = COLUMNS["plain"]
+    baseline = BASELINES["plain"]
+    fitted_column, _ = learnt(kind, chunked(values))
+    slices = [
+        {"plain": kind.drift(baseline, kind.count(rows, fitted_column, baseline)), "gone": {"rows": 9, "null_share": 1.0}}
+        for rows in (now, chunked([50.0]), chunked([1.0] * 240 + [None] * 160))
+    ]
+    section = proposed_section({"plain": baseline}, {"plain": "numeric"}, where="s", slices=slices, slices_at="nights")
+    assert section.startswith("# Proposed from the 500 training rows of s and the last 3 slices of nights, which meet")
+    expect = parse_job({**PLACES, **yaml.safe_load(section)}, model=ApplyJob).expect
+    expected = expect.columns["plain"]
+    assert expected.max > 50
+    assert expected.max_null_share == 0.61
+    assert expected.max_psi == pytest.approx(1.5 * max(found["plain"]["psi"] for found in slices[::2]), abs=0.011)
+    for found in slices:
+        verdicts = judge(expect, n_rows=1, figures={"plain": found["plain"]})
+        assert {verdict.outcome for verdict in verdicts} <= {"passed", "too few rows"}
+
+
+def test_the_index_of_few_rows_widens_nothing():
+    few = {"rows": 3, "null_share": 0.0, "psi": 2.0, "psi_by_chance": 9.0}
+    assert "psi" not in widest([few])
+    assert widest([few, few | {"rows": 900, "psi": 0.3, "psi_by_chance": 0.1}])["psi"] == 0.3
+    assert "max_psi" not in proposed_bounds("numeric", {"rows": 900, "null_share": 0.0, "psi": 0.16})
+    assert proposed_bounds("categorical", {"rows": 9, "null_share": 0.0, "other_share": 0.3, "other_share_change": 0.1}) == {
+        "max_null_share": 0.01,
+        "max_new_share": 0.16,
+    }
 
 
 def test_what_is_shown_beside_the_bounds():

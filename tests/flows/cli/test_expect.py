@@ -48,6 +48,20 @@ def test_what_is_proposed_can_be_pasted(folder):
     assert "not met" not in applied.output
 
 
+def test_bounds_are_widened_to_slices_that_were_good(folder):
+    job = yaml.safe_load((folder / "apply.yaml").read_text(encoding="utf-8"))
+    job |= {"slices": {"every": "day"}, "sink": {"path": str(folder / "days")}}
+    (folder / "days.yaml").write_text(yaml.safe_dump(job), encoding="utf-8")
+    applied = run("apply", folder / "days.yaml", "--slice", "2024-01-02..2024-01-03", "-q")
+    assert applied.exit_code == 0, applied.output
+    proposed = run("expect", folder / "days.yaml", "--slices", folder / "days")
+    assert "and the last 2 slices of" in proposed.output
+    assert yaml.safe_load(proposed.output)["expect"]["columns"]["walk"]["max_null_share"] > 0
+    assert "PSI up to" not in proposed.output  # 48 rows are too few to judge it
+    none = run("expect", folder / "apply.yaml", "--slices", folder / "states")
+    assert "holds no slices to which a state was applied" in str(none.exception)
+
+
 def test_a_place_without_a_state_is_named(folder):
     assert "nowhere is not the folder of a published result" in str(run("expect", folder / "nowhere").exception)
     missing = run("expect", folder / "fit.yaml", "--set", f"sink.path={folder / 'elsewhere'}")
