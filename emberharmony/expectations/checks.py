@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
@@ -171,6 +172,30 @@ def check_expected(expect: ExpectSpec, kinds: Mapping[str, str], *, fits: bool, 
         key = next((key for key in expected.bounds if key not in allowed), None)
         if key:
             raise PlanError(f"expect.columns.{name}.{key}: a {kinds[name]} column has {listed(allowed)}, and no {key}.")
+
+
+def count_bounds(expect: ExpectSpec, kinds: Mapping[str, str]) -> Counter[OnFailure]:
+    """Count the numbers that a job judges, by what becomes of it if one is out of bounds.
+
+    Examples
+    --------
+    >>> from emberharmony.expectations.spec import ExpectedColumn, ExpectedValues
+    >>> all_columns = ExpectedValues(max_psi=0.25, on_failure="warn")
+    >>> expect = ExpectSpec(all=all_columns, columns={"x": ExpectedColumn(on_failure="fail")})
+    >>> dict(count_bounds(expect, {"x": "numeric", "y": "categorical", "t": "datetime"}))
+    {'fail': 1, 'warn': 1}
+    """
+    rows = expect.rows
+    counted: Counter[OnFailure] = Counter()
+    n_of_rows = sum(bound is not None for bound in (rows.min, rows.max, rows.of_median))
+    if n_of_rows:
+        counted[rows.on_failure] += n_of_rows
+    for column, kind in kinds.items():
+        expected = expect.of(column)
+        n_of_column = len(expected.bounds.keys() & {*kind_named(kind).bounds})
+        if n_of_column:
+            counted[expected.on_failure or "fail"] += n_of_column
+    return counted
 
 
 def error_of(verdicts: Sequence[Verdict], *, part: str = "") -> ExpectationError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,6 +12,8 @@ import pyarrow as pa
 
 from emberharmony.arrow import tick_unit
 from emberharmony.errors import DataError
+from emberharmony.expectations.checks import count_bounds
+from emberharmony.expectations.spec import OnFailure
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.sinks.registry import open_sink
 from emberharmony.io.store.address import without_query
@@ -115,8 +118,17 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
         yield "warning", f"{shared}: {MIXED}"
     if spec.windows.halo and spec.split_method == "hash" and not {*spec.split_keys} <= {*spec.columns.entities}:
         yield "", "rows with equal keys must be adjacent; the profile counts the changes of key"
+    if job.expect.has_bounds:
+        yield "expect", _expected(count_bounds(job.expect, {column.name: column.kind for column in plan.roles.features}))
     yield "staging", without_query(_place_of(job).address_of_run(StagedPlan.of(plan).run_name))
     yield "sink", f"{without_query(job.sink.path)}: {_target(job, plan)}"
+
+
+def _expected(bounds: Counter[OnFailure]) -> str:
+    """How many numbers are judged, and what becomes of the job if one is out of bounds."""
+    n, n_fail, n_warn = bounds.total(), bounds["fail"], bounds["warn"]
+    outcomes = [*([f"{n_fail:,} can fail the job"] if n_fail else []), *([f"{n_warn:,} only warn"] if n_warn else [])]
+    return f"{n:,} {'bound' if n == 1 else 'bounds'}, judged before anything is published: {', '.join(outcomes)}"
 
 
 def _order(plan: Plan) -> str:

@@ -70,3 +70,20 @@ def test_a_job_of_many_series(tmp_path):
     assert lines["order"] == "by id, t, already in this order"
     assert "arrange" not in lines
     assert "rows with equal keys must be adjacent" not in str(lines)
+
+
+def test_how_many_numbers_a_job_judges(tmp_path):
+    times = pa.array(range(90), pa.timestamp("s"))
+    pq.write_table(pa.table({"t": times, "x": [i / 2 for i in range(90)], "c": ["a", "b"] * 45}), tmp_path / "t.parquet")
+    job = {"source": {"path": str(tmp_path / "t.parquet")}, "sink": {"path": str(tmp_path / "out")}, "columns": {"time": "t"}}
+    expect = {
+        "rows": {"min": 10, "max": 1000},
+        "all": {"max_null_share": 0.1, "on_failure": "warn"},
+        "columns": {"x": {"min": 0, "on_failure": "fail"}, "c": {}},
+    }
+    lines = dict(plan_report(parse_job({**job, "expect": expect})).lines)
+    # Two of the table, two of x; one each of t and c.
+    assert lines["expect"] == "6 bounds, judged before anything is published: 4 can fail the job, 2 only warn"
+    warning = {"rows": {"max": 9, "on_failure": "warn"}}
+    assert dict(plan_report(parse_job({**job, "expect": warning})).lines)["expect"].endswith("published: 1 only warn")
+    assert "expect" not in dict(plan_report(parse_job(job)).lines)
