@@ -235,6 +235,17 @@ def timestamp_literal(ticks: int, kind: str, /) -> str:
     return f"TIMESTAMP '{text}+00:00'" if kind == "TIMESTAMP" else f"DATETIME '{text}'"
 
 
+def as_of(time: dt.datetime, /) -> str:
+    """Return what stands behind a table that is read as it was at a time.
+
+    Examples
+    --------
+    >>> as_of(dt.datetime(2026, 11, 28, 1, tzinfo=dt.timezone(dt.timedelta(hours=1))))
+    " FOR SYSTEM_TIME AS OF TIMESTAMP '2026-11-28 00:00:00.000000+00:00'"
+    """
+    return f" FOR SYSTEM_TIME AS OF TIMESTAMP '{time.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}+00:00'"
+
+
 def checked_job_id(name: str, /) -> str:
     """Return a job's id, or say why it cannot be one."""
     if not _JOB_ID.fullmatch(name):

@@ -13,7 +13,7 @@ from emberharmony.errors import DataError
 from emberharmony.io.bigquery.column_types import why_not_written, written_as
 from emberharmony.io.bigquery.connection import library
 from emberharmony.io.sources.parquet.widths import SHORT_TEXT_BYTES, fixed_width
-from emberharmony.nested import FlatColumn, Path
+from emberharmony.nested import FlatColumn, Path, clash, path_of
 
 TYPE_KEY: Final = b"bigquery_type"
 """Field metadata that keeps the column's own type, where Arrow has none for it."""
@@ -75,6 +75,20 @@ def _arrow_field(field: Any) -> pa.Field:
         arrow = pa.list_(arrow)
     metadata = {TYPE_KEY: kind.encode()} | ({OPAQUE: kind.encode()} if kind in _OPAQUE else {})
     return pa.field(field.name, arrow, nullable=field.mode != "REQUIRED", metadata=metadata)
+
+
+def clashes(columns: Sequence[pa.Field], /) -> dict[str, str]:
+    """Return the names that several columns have once structs are flat, and what to say of them.
+
+    Examples
+    --------
+    >>> list(clashes([pa.field("a", pa.int64()), pa.field("b", pa.int64()), pa.field("a", pa.string())]))
+    ['a']
+    """
+    paths: dict[str, list[Path]] = {}
+    for column in columns:
+        paths.setdefault(column.name, []).append(path_of(column))
+    return {name: clash(*found) for name, found in paths.items() if len(found) > 1}
 
 
 def bigquery_type(field: pa.Field, /) -> str:

@@ -47,9 +47,7 @@ def statement(sql: str) -> str:
     return sql.strip().rstrip(";")
 
 
-def with_keys(
-    rows: str, columns: Sequence[str], where: str | None, *, of_rows: bool = True, entity: Sequence[str] = ()
-) -> str:
+def with_keys(rows: str, columns: Sequence[str], where: str, *, of_rows: bool = True, entity: Sequence[str] = ()) -> str:
     """Return the query that gives each of `rows` the keys of its order, which cannot be read from the table.
 
     Parameters
@@ -58,8 +56,8 @@ def with_keys(
         What stands behind FROM.
     columns : sequence of str
         Columns to copy; all if empty.
-    where : str, optional
-        Condition on the rows.
+    where : str
+        Condition on the rows; all if empty.
     of_rows : bool
         Whether a row gets a hash of all its values (`ROW_HASH`). Rows of the same hash are equal, or are ordered by their
         columns, so a copy that is made again has the same order.
@@ -73,12 +71,12 @@ def with_keys(
 
     Examples
     --------
-    >>> print(with_keys("a.b", ["e", "x"], None, of_rows=False, entity=["e"]))
+    >>> print(with_keys("a.b", ["e", "x"], "", of_rows=False, entity=["e"]))
     SELECT *, FARM_FINGERPRINT(TO_JSON_STRING(STRUCT(`e` AS e0))) & 4611686018427387903 AS _eh_entity
     FROM (SELECT `e`, `x` FROM a.b) AS _eh_row
     """
     names = ", ".join(quote(name) for name in columns) or "*"
-    condition = f" WHERE ({where}\n)" if where else ""
+    condition = f" WHERE {where}" if where else ""
     hashed = {ROW_HASH: "_eh_row"} if of_rows else {}
     if entity:
         values = ", ".join(f"{quote(path)} AS e{i}" for i, path in enumerate(entity))

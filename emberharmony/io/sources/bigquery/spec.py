@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
-from emberharmony.errors import PlanError
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, parse_dataset, quote
 from emberharmony.io.bigquery.parameters import checked_parameters
 from emberharmony.io.bigquery.read import ReadSpec
+from emberharmony.io.sources.bigquery.slice import filled
+from emberharmony.io.sources.time_rows import TimeRows
 from emberharmony.messages import check_distinct
 from emberharmony.settings import Section
-from emberharmony.slices import SliceTimes
+from emberharmony.slices import SliceTimes, placeholders_in
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,14 @@ class BigQuerySourceSpec(Section):
     connection: BigQueryConnection = field(default_factory=BigQueryConnection)
     """How to reach BigQuery."""
 
+    rows: TimeRows | None = None
+    """Set by the slice that is run, not by you."""
+
     def __post_init__(self) -> None:
         """Refuse contradictory settings."""
         if (self.table is None) == (self.query is None):
             raise ValueError("A BigQuery source is either a `table` (or view) or a `query`; give one of the two.")
-        if self.table is not None:
+        if self.table is not None and not placeholders_in(self.table):
             TableName.parse(self.table, project=self.connection.project or ANY_PROJECT)
         if self.query is not None and not self.query.strip():
             raise ValueError("`query` is empty; write a SELECT, or name a `table`.")
@@ -128,8 +132,16 @@ class BigQuerySourceSpec(Section):
         return {key: text for key, text in given.items() if text is not None}
 
     def of_slice(self, times: SliceTimes, column: str | None) -> Self:
-        """Return the settings of the rows of a slice."""
-        raise PlanError("A slice of a table in BigQuery cannot be read yet.")
+        """Return the settings of the rows of a slice.
+
+        Raises
+        ------
+        PlanError
+            If rows before the slice are read as well, and a text that names the slice leaves them out.
+        """
+        texts = {key: filled(str(text), key, times) for key, text in self.texts.items()}
+        rows = None if column is None else TimeRows(column, times.slice_from, times.slice.stop)
+        return replace(self, **texts, rows=rows)  # type: ignore[arg-type]
 
     def check_credentials(self) -> None:
         """Refuse missing or unusable credentials; see `BigQueryConnection.check_credentials`."""

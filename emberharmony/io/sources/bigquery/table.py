@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Container
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -14,10 +13,10 @@ import pyarrow as pa
 from emberharmony.errors import DataError, PlanError
 from emberharmony.features.kinds.registry import kind_of
 from emberharmony.io.bigquery.connection import Clients, shared_clients
-from emberharmony.io.bigquery.identifiers import TableName, parse_dataset
+from emberharmony.io.bigquery.identifiers import TableName, as_of, parse_dataset
 from emberharmony.io.bigquery.parameters import checked_parameters
 from emberharmony.io.bigquery.queries import query_row, table_of
-from emberharmony.io.bigquery.schema import bigquery_type, bytes_per_row, flat_fields, schema_fields, schema_text
+from emberharmony.io.bigquery.schema import bigquery_type, bytes_per_row, clashes, flat_fields, schema_fields, schema_text
 from emberharmony.io.sources.base import RowOrder, TableCopy, TableInfo
 from emberharmony.io.sources.bigquery.keys import KEY_TYPES, Key
 from emberharmony.io.sources.bigquery.materialise import (
@@ -32,8 +31,9 @@ from emberharmony.io.sources.bigquery.materialise import (
     statement,
     with_keys,
 )
+from emberharmony.io.sources.bigquery.slice import slice_condition
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec, Pin
-from emberharmony.nested import Path, clash, outer_columns, outer_names, path_of
+from emberharmony.nested import outer_columns, outer_names, path_of
 from emberharmony.planning.partitions import TimePartitions
 
 
@@ -136,19 +136,23 @@ class BigQueryTable:
     def _sql(self) -> str:
         spec = self.spec
         if not self._has_keys:
-            return spec.query or f"SELECT * FROM {self.given.sql if self.given else ''}"
+            return (
+                f"SELECT * FROM {self._rows}\nWHERE {self._slice}"
+                if spec.rows
+                else spec.query or f"SELECT * FROM {self._rows}"
+            )
         if self.series is None:
             columns = dict.fromkeys([*spec.columns, *spec.order_by]) if spec.columns else ()
-            return with_keys(self._rows, tuple(columns), spec.where)
+            return with_keys(self._rows, tuple(columns), self._where)
         entity = [self.dotted(name) for name in self.series.entity]
-        return with_keys(self._rows, self._copied_columns, spec.where, of_rows=self.series.then == ROW_HASH, entity=entity)
+        return with_keys(self._rows, self._copied_columns, self._where, of_rows=self.series.then == ROW_HASH, entity=entity)
 
     @property
     def _rows(self) -> str:
         """What stands behind FROM where rows are copied with keys."""
         spec = self.spec
         rows = f"({statement(spec.query)}\n)" if spec.query else self.given.sql if self.given else ""
-        return rows + (f" FOR SYSTEM_TIME AS OF {_literal(spec.snapshot_time)}" if spec.snapshot_time else "")
+        return rows + (as_of(spec.snapshot_time) if spec.snapshot_time else "")
 
     @property
     def _copied_columns(self) -> list[str]:
@@ -220,9 +224,9 @@ class BigQueryTable:
     @property
     def sql(self) -> str:
         """What stands behind FROM."""
-        return f"{self.table.sql} FOR SYSTEM_TIME AS OF {_literal(self.snapshot)}"
+        return self.table.sql + as_of(self.snapshot)
 
-    # ---- its columns and content -------------------------------------------------------------------------------------
+    # ---- its columns, content and order ------------------------------------------------------------------------------
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -232,7 +236,8 @@ class BigQueryTable:
         for name in (*(wanted or ()), *self.spec.order_by, *filter(None, [self.spec.key])):
             if name not in known:
                 raise DataError(f"The source names column {name!r}, which {self.name} does not have.")
-        return pa.schema([column for column in schema if not self._is_key(column.name) and _is_wanted(column, wanted)])
+        columns = [column for column in schema if not self._is_key(column.name)]
+        return pa.schema([one for one in columns if wanted is None or {one.name, *outer_names(path_of(one))} & {*wanted}])
 
     @cached_property
     def _content(self) -> str:
@@ -257,6 +262,7 @@ class BigQueryTable:
             "parameters": dict(spec.parameters),
             "content": self._content,
             "where": spec.where,
+            **({"rows": [str(spec.rows.start), str(spec.rows.stop)]} if spec.rows else {}),
             "columns": self.schema.names,
             "schema": schema_text(self._fields),
             "order_by": list(spec.order_by),
@@ -264,8 +270,6 @@ class BigQueryTable:
             "n_rows": n_rows,
             **({"profile": spec.profile} if spec.profile != "stream" else {}),  # a query's medians are approximate
         }
-
-    # ---- its order ---------------------------------------------------------------------------------------------------
 
     def key(self, name: str) -> Key:
         """Return a column that chunks are ranges of.
@@ -344,16 +348,13 @@ class BigQueryTable:
             return list(self.metadata.schema)
         if self.spec.pin is not None and self.spec.pin.schema is not None:
             return schema_fields(self.spec.pin.schema)
-        return schema_of(self.clients, f"SELECT * FROM {self._rows}", checked_parameters(self.spec.parameters))
+        return self._fields_of_rows
 
     @cached_property
     def _clashes(self) -> dict[str, str]:
         """Columns that get one name once structs are flat, and what to say of them."""
-        paths: dict[str, list[Path]] = {}
-        for field in self._flat_fields:
-            paths.setdefault(field.name, []).append(path_of(field))
-        said = {name: clash(*found) for name, found in paths.items() if len(found) > 1}
-        return {name: f"{self.name}: {text}, or leave it out with columns.drop." for name, text in said.items()}
+        found = clashes(self._flat_fields).items()
+        return {name: f"{self.name}: {text}, or leave it out with columns.drop." for name, text in found}
 
     def dotted(self, name: str) -> str:
         """Return the path of a column, as BigQuery names fields of a STRUCT."""
@@ -367,23 +368,31 @@ class BigQueryTable:
         assert self.series is not None
         return f"{self.key(self.series.then).sql} IS NOT NULL"
 
-    # ---- how it is queried -------------------------------------------------------------------------------------------
-
     def condition(self, condition: str = "") -> str:
         """Return the SQL condition on the rows of this table that also meet `condition`."""
-        where = None if self._has_keys else self.spec.where
-        parts = (condition, self._range, f"({where}\n)" if where else "")
-        return " AND ".join(filter(None, parts)) or "TRUE"
+        where = "" if self._has_keys else self._where
+        return " AND ".join(filter(None, (condition, self._range, where))) or "TRUE"
+
+    @property
+    def _where(self) -> str:
+        """The SQL condition of the settings: that of the slice, and the user's."""
+        where = f"({self.spec.where}\n)" if self.spec.where else ""
+        return " AND ".join(filter(None, (self._slice, where)))
+
+    @cached_property
+    def _slice(self) -> str:
+        """The SQL condition on the rows of the slice; empty if the job reads all of the table's."""
+        rows = self.spec.rows
+        return slice_condition(rows, flat_fields(self._fields_of_rows), self.name) if rows else ""
+
+    @property
+    def _fields_of_rows(self) -> list[Any]:
+        """The `SchemaField`s of the table, view or query, also before it is copied."""
+        if self.spec.pin is not None or not self.is_copy:
+            return self._fields
+        return schema_of(self.clients, f"SELECT * FROM {self._rows}", checked_parameters(self.spec.parameters))
 
     def ask(self, columns: str) -> dict[str, Any]:
         """Return the one row of a query for aggregates of the whole table."""
         sql = f"SELECT {columns}\nFROM {self.sql}\nWHERE {self.condition()}"
         return query_row(self.clients, sql, doing=f"Describing {self.name}")
-
-
-def _is_wanted(column: pa.Field, wanted: Container[str] | None) -> bool:
-    return wanted is None or any(name in wanted for name in (column.name, *outer_names(path_of(column))))
-
-
-def _literal(time: dt.datetime) -> str:
-    return f"TIMESTAMP '{time.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}+00:00'"

@@ -19,7 +19,7 @@ from emberharmony.io.sources.parquet.widths import SHORT_TEXT_BYTES
 
 COPIED = [SchemaField("id", "STRING"), SchemaField("t", "TIMESTAMP"), SchemaField("x", "FLOAT64")]
 FIELDS = [*COPIED, SchemaField("unused", "STRING")]
-QUERY = with_keys("raw.t", ["id", "t", "x"], "x > 0 -- all", of_rows=False, entity=["id"])
+QUERY = with_keys("raw.t", ["id", "t", "x"], "(x > 0 -- all\n)", of_rows=False, entity=["id"])
 PIN = Pin(
     "my-project.d.emberharmony_1",
     dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
