@@ -25,6 +25,7 @@ from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.receipts import receipt_names
+from emberharmony.pipeline.result_size import kept_bytes, result_bytes
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.report.markdown import table_row
@@ -111,6 +112,8 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
             f"{size_text(memory.allowed_bytes)} allowed"
         ),
     )
+    if spec.job.publishes_rows:
+        yield "disk", _disk(job, plan)
     strides = ", ".join(map(str, spec.windows.strides))
     yield "windows", f"{spec.windows.size} rows, strides {strides}{_gap(plan)}" if strides else "none"
     if spec.windows.halo and plan.n_shared_times > MANY * plan.n_rows:
@@ -196,6 +199,17 @@ def _target(job: Job, plan: Plan) -> str:
         return f"resumes an interrupted run; {done:,} stages of chunks are done"
     earlier = place.published.exists(MANIFEST)
     return "replaces an earlier run's result; its rows stay where they were published" if earlier else "empty"
+
+
+def _disk(job: Job, plan: Plan) -> str:
+    """What the result takes, and together with the earlier results that stay beside it."""
+    n_bytes, keep = result_bytes(plan), job.sink.keep_versions
+    text = f"at most about {size_text(n_bytes)} for the result"
+    if not keep:
+        return text
+    kept = kept_bytes(n_bytes, _place_of(job).versions(), keep=keep)
+    results = "earlier result stays" if keep == 1 else "earlier results stay"
+    return f"{text}, {size_text(kept)} once {keep} {results} beside it (`sink.keep_versions`)"
 
 
 def _place_of(job: Job) -> Result:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.report.plan_report import plan_report
 from flows.config.job import parse_job
+from tests.stored import publish_by_hand
 
 
 @pytest.mark.parametrize(
@@ -87,3 +90,21 @@ def test_how_many_numbers_a_job_judges(tmp_path):
     warning = {"rows": {"max": 9, "on_failure": "warn"}}
     assert dict(plan_report(parse_job({**job, "expect": warning})).lines)["expect"].endswith("published: 1 only warn")
     assert "expect" not in dict(plan_report(parse_job(job)).lines)
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        (0, ""),
+        (1, r", [\d.]+ KiB once 1 earlier result stays beside it \(`sink.keep_versions`\)"),
+        (3, r", [\d.]+ KiB once 3 earlier results stay beside it \(`sink.keep_versions`\)"),
+    ],
+)
+def test_bytes_of_the_result_and_of_those_that_are_kept(tmp_path, keep, kept):
+    pq.write_table(pa.table({"x": [float(i) for i in range(300)]}), tmp_path / "t.parquet")
+    places = {"source": {"path": str(tmp_path / "t.parquet")}, "sink": {"path": str(tmp_path / "out"), "keep_versions": keep}}
+    lines = dict(plan_report(parse_job(places | {"windows": {"size": 2, "strides": [1]}})).lines)
+    assert re.fullmatch(rf"at most about [\d.]+ KiB for the result{kept}", lines["disk"])
+    publish_by_hand(tmp_path / "out", "other", contents={"features/part": bytes(2**20)}, keep=keep)
+    lines = dict(plan_report(parse_job(places | {"runtime": {"engine": "local"}})).lines)
+    assert ("MiB once" in lines["disk"]) is (keep > 0), "the published result is the first that stays"
