@@ -50,6 +50,13 @@ PRELOADED = [
     "pyarrow.acero",
     "pyarrow.dataset",
     "tests.faults.victims",
+    "tests.servers.azure",
+    "tests.servers.s3",
+    "emberharmony.io.sinks.delta.log",
+    "emberharmony.io.sources.parquet.slice",
+    "importlib_metadata._adapters",
+    "email.policy",
+    "prefect.utilities.visualization",
     "sklearn.decomposition",
     "prefect_dask",
     "fastapi",
@@ -142,8 +149,9 @@ def _host_cluster(workers: int, asked: Any) -> None:
 
     from flows.engines.dask import DASK_SETTINGS, local_cluster
 
-    # Started here: the server that Dask would start has imported only Dask, and each worker would import the rest.
-    _servant.set_forkserver_preload([*PRELOADED, "distributed"])
+    # Started here: the server that Dask would start has imported only Dask, and each worker would import the rest. Before its
+    # first task run, Prefect loads every integration there is in each of them: two seconds.
+    _servant.set_forkserver_preload([*PRELOADED, "distributed", "prefect_gcp"])
     forkserver.ensure_running()
     forked = {"distributed.worker.multiprocessing-method": "forkserver"}
     with (

@@ -87,7 +87,7 @@ MAX_SIZE = {"random": 1, "hash": 3}
 @settings(max_examples=4)
 @given(
     null_times=st.booleans(),
-    n_rows=st.integers(90, 160),
+    n_rows=st.integers(90, 110),
     chunk_rows=st.one_of(st.integers(3, 40), st.just(10_000)),
     group_rows=st.sampled_from([1, 7, 33, 1000]),
     files=st.sampled_from([1, 3, 8]),
