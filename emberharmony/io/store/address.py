@@ -181,6 +181,8 @@ def without_query(address: str) -> str:
 
 
 def _check_options(shown: str, options: Mapping[str, str]) -> None:
+    if "@" in options.get("endpoint", ""):
+        raise PlanError(f"The endpoint of {shown} holds a user or a password. Give credentials in the worker's environment.")
     for name, value in options.items():
         if name not in OPTIONS and _SECRET.search(name):
             raise PlanError(
@@ -193,8 +195,17 @@ def _check_options(shown: str, options: Mapping[str, str]) -> None:
             raise PlanError(f"The address {shown} holds {name!r}, which is not known. Its query may hold: {known}.")
         if not value:
             raise PlanError(f"The address {shown} gives {name} no value.")
-    if "@" in options.get("endpoint", ""):
-        raise PlanError(f"The endpoint of {shown} holds a user or a password. Give credentials in the worker's environment.")
+        if _ends_in_path(name, value):
+            raise PlanError(
+                f"The address {shown} gives {name} the value {value!r}, which ends in a path. The query is the end of an "
+                f"address, so nothing can be appended to it: write the path before the question mark, or give {name} in the "
+                f"worker's environment."
+            )
     endpoint = options.get("endpoint")
     if endpoint is not None and not endpoint.startswith(("http://", "https://")):
         raise PlanError(f"The endpoint of {shown} is {endpoint!r}: it begins with https:// (or http://, for a test server).")
+
+
+def _ends_in_path(option: str, value: str) -> bool:
+    """Whether a name was appended to the query, as `$PREFIX/name` does; an endpoint may have a path, but ends in no file."""
+    return value.lower().endswith(".parquet") if option == "endpoint" else "/" in value

@@ -39,6 +39,10 @@ def test_spellings_of_one_address(text):
         ("s3://lake/out?region=", "gives region no value"),
         ("s3://lake/out?endpoint=127.0.0.1:9", "begins with https://"),
         ("s3://lake/out?endpoint=http://me:pw@host", "holds a user or a password"),
+        ("s3://lake/out?endpoint=http://me:pw@host/t.parquet", "holds a user or a password"),
+        ("s3://lake?region=eu-west-1/out", "s3://lake gives region the value 'eu-west-1/out', which ends in a path"),
+        ("az://lake?account=a/out/{slice}", "write the path before the question mark"),
+        ("s3://lake?region=x&endpoint=http://h:9/s3/t.parquet", "gives endpoint the value 'http://h:9/s3/t.parquet'"),
     ],
 )
 def test_what_is_no_address(text, said):
@@ -51,6 +55,11 @@ def test_credentials_are_refused_and_not_repeated(name):
     with pytest.raises(PlanError, match="Credentials have no place in an address") as told:
         BucketAddress.parse(f"s3://lake/out?{name}=hunter2")
     assert "hunter2" not in str(told.value)
+
+
+def test_an_endpoint_may_have_a_path():
+    options = (("endpoint", "https://host/storage/v1/s3"),)
+    assert BucketAddress.parse("s3://lake/out?endpoint=https://host/storage/v1/s3").options == options
 
 
 def test_paths_are_no_buckets():
