@@ -80,6 +80,15 @@ def test_a_state_that_cannot_be_read(copied, name, change, said):
         read_state(copied)
 
 
+def test_the_counts_of_the_training_rows(published, copied):
+    state = read_state(published)
+    assert state.baselines.keys() == {column.name for column in state.preprocessing.columns}
+    assert {baseline.counts.n_rows for baseline in state.baselines.values()} == {state.n_train_rows}
+    changed(copied, "baseline.json", lambda data: next(iter(data.values())).pop("bins"))
+    with pytest.raises(DataError, match=r"baseline\.json cannot be read .* publish the state again"):
+        _ = read_state(copied).baselines
+
+
 def test_a_changed_file_of_a_published_state_is_refused(published, tmp_path):
     folder = shutil.copytree(published, tmp_path / "all")
     (folder / "state" / "baseline.json").write_text("{}")
