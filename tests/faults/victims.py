@@ -49,6 +49,7 @@ PRELOADED = [
     "emberharmony.io.sinks.parquet.publish",
     "pyarrow.acero",
     "pyarrow.dataset",
+    "tests.faults.preloaded",
     "tests.faults.victims",
     "tests.servers.azure",
     "tests.servers.s3",
@@ -221,6 +222,7 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
     from emberharmony.io.sinks.delta.log import DeltaLog
     from emberharmony.io.store import local_commit as commit
     from emberharmony.io.store.bucket import Bucket
+    from flows.prefect import server
     from flows.run import run as run_here
     from tests.servers.azure import CREDENTIALS as CREDENTIALS_OF_AZURE
     from tests.servers.s3 import CREDENTIALS as CREDENTIALS_OF_S3
@@ -247,6 +249,7 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
     # The fork server has imported Prefect, which read the environment then.
     if api:
         os.environ["PREFECT_API_URL"] = api
+        server.CHECK_TIMEOUT_S = server.REQUEST_TIMEOUT_S = 300.0  # all runs share it, on a machine that is busy with others
     # Without heartbeats a flow run ends up to a second sooner.
     settings = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with temporary_settings(settings) if api else nullcontext():
