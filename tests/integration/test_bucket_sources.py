@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emberharmony.errors import DataError, PlanError, TransientError
+from emberharmony.errors import DataError, TransientError
 from emberharmony.features import TerabyteFeatureExtractor
 from emberharmony.io.sources.parquet import ranged_file
 from emberharmony.io.sources.parquet.local_files import LocalFile
@@ -25,9 +25,7 @@ from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.store import clients
 from emberharmony.io.store.address import BucketAddress, child_address
 from emberharmony.io.store.bucket import Bucket
-from emberharmony.pipeline.execute import plan_job
 from emberharmony.planning.chunks import Chunk, cut_rows, cut_times, time_buckets
-from flows.config.job import parse_job
 from tests.jobs import run_small, small_table, write_table
 from tests.servers.distant import distant_server
 from tests.servers.s3 import CREDENTIALS
@@ -255,30 +253,6 @@ def test_a_job_on_a_bucket_publishes_what_the_same_job_on_a_disk_does(tmp_path, 
     assert all(rows.equals(there.features[split]) for split, rows in here.features.items())
     assert (requests["list"], requests["info"]) == (1, 1)
     assert requests["get_range"] == 6 + len(opened)  # a footer of each file, and one request where a disk's file is opened
-
-
-@pytest.mark.parametrize(
-    ("source", "sink", "match"),
-    [
-        ("in", "in/out", r"sink.path is s3://test-\w+/in/out, and source.path takes in what lies there"),
-        ("in/**", "in/out", "takes in what lies there"),
-        ("in/table", "in", r"The source s3://test-\w+/in/table lies inside sink.path, s3://test-\w+/in\."),
-        ("in", "in", "lies inside sink.path"),
-        ("in", "", "lies inside sink.path"),
-    ],
-)
-def test_a_sink_and_a_source_within_each_other(tmp_path, s3, upload, source, sink, match):
-    upload(write_table(small_table(60), tmp_path / "t.parquet"), "in/table")
-    job = {"source": {"path": child_address(s3, source)}, "sink": {"path": child_address(s3, sink) if sink else s3}}
-    with pytest.raises(PlanError, match=match):
-        plan_job(parse_job(job | {"columns": {"time": "t"}, "runtime": {"engine": "local"}}))
-
-
-@pytest.mark.parametrize(("source", "sink"), [("in/table", "in/out"), ("in/*", "out"), ("in", "in-other")])
-def test_a_sink_beside_the_source(tmp_path, s3, upload, source, sink):
-    upload(write_table(small_table(60), tmp_path / "t.parquet"), "in/table")
-    job = {"source": {"path": child_address(s3, source)}, "sink": {"path": child_address(s3, sink)}}
-    assert plan_job(parse_job(job | {"columns": {"time": "t"}, "runtime": {"engine": "local"}})).plan.n_rows == 60
 
 
 @pytest.fixture

@@ -41,13 +41,13 @@ from emberharmony.io.sources.base import Source, StoredFiles
 from emberharmony.io.store.address import BucketAddress, without_query
 from emberharmony.io.store.base import ETag, FileRecord, Store, as_json
 from emberharmony.io.store.lease import Lease, Timing, check_held, leased
-from emberharmony.io.store.local_places import check_files
 from emberharmony.io.store.object_snapshot import VERSIONS, open_object_snapshot
 from emberharmony.io.store.object_store import ObjectStore
 from emberharmony.io.store.object_versions import PUBLISHED, ObjectVersions, fields, root_of, serial_of
 from emberharmony.io.store.objects import Objects
 from emberharmony.io.store.published_objects import PublishedObjects
 from emberharmony.io.store.snapshot import Leftover, Snapshot, Version
+from emberharmony.io.store.source_files import check_files
 
 RUN = "run.json"
 
