@@ -21,7 +21,7 @@ from emberharmony.io.sinks.bigquery.bucket import remove_all
 from emberharmony.io.sinks.bigquery.load import load_by_bucket, load_by_upload, run_once
 from emberharmony.io.sinks.bigquery.runs import PublishedRun, line_of, runs_table
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
-from emberharmony.io.sinks.bigquery.tables import SPLIT, OutputTable, bigquery_table
+from emberharmony.io.sinks.bigquery.tables import SLICE, SPLIT, OutputTable, bigquery_table
 from emberharmony.io.sinks.bigquery.target import check_fit, granularity_of
 from emberharmony.planning.partitions import Granularity
 
@@ -104,7 +104,7 @@ class Publication:
 
     def _key(self, fingerprint: str, nonce: str) -> str:
         spec = self._spec
-        what = [fingerprint, str(self.target("features")), spec.write_disposition, nonce]
+        what = [fingerprint, str(self.target("features")), spec.disposition, nonce]
         return f"emberharmony-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]}"
 
     # ---- staging -----------------------------------------------------------------------------------------------------
@@ -146,8 +146,8 @@ class Publication:
         made.expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=_STAGING_DAYS)
         create(self._clients, made)
 
-    def _rows_of(self, name: TableName) -> int:
-        sql = f"SELECT COUNT(*) AS n FROM {name.sql}"
+    def _rows_of(self, name: TableName, where: str = "TRUE") -> int:
+        sql = f"SELECT COUNT(*) AS n FROM {name.sql} WHERE {where}"
         return int(query_row(self._clients, sql, doing=f"Counting the rows of {name}")["n"])
 
     def _count(self, table: OutputTable, staged: TableName) -> None:
@@ -172,7 +172,7 @@ class Publication:
         earlier = self._succeeded(f"{key}-{table.name}-publish")
         if earlier is None:
             return 0
-        if table.n_rows and not self._holds_rows(target):
+        if table.n_rows and not self._holds_rows(target, table.slice):
             _LOGGER.warning("%s no longer holds the rows that this run published to it; they are published again.", target)
             return earlier.attempts
         adds = self._spec.write_disposition in ("append", "fail")
@@ -185,8 +185,9 @@ class Publication:
         _LOGGER.log(level, "This run's rows were published to %s before, and are not published twice.", target)
         return None
 
-    def _holds_rows(self, target: TableName) -> bool:
-        return exists(self._clients, target) and self._rows_of(target) > 0
+    def _holds_rows(self, target: TableName, slice_name: str | None = None) -> bool:
+        where = "TRUE" if slice_name is None else _of_slice(slice_name)
+        return exists(self._clients, target) and self._rows_of(target, where) > 0
 
     def _check_target(self, table: OutputTable) -> None:
         """Refuse, before anything is sent, what publishing would be refused for."""
@@ -194,20 +195,22 @@ class Publication:
         there = find(self._clients, target)
         if there is None:
             return
-        check_fit(target, there, table, self._spec.write_disposition, self._granularity(table))
+        check_fit(target, there, table, self._spec.disposition, self._granularity(table))
 
     def _publish(self, table: OutputTable, staged: TableName, key: str, attempt: int) -> None:
         target = self.target(table.name)
         doing = f"Publishing {target}"
         create(self._clients, bigquery_table(str(target), table, self._granularity(table), self._labels()))
-        if self._spec.write_disposition != "replace":  # which replaces the columns, too
+        disposition = self._spec.disposition
+        if disposition != "replace":  # which replaces the columns, too
             add_columns(self._clients, target, table.own_fields())
-        if self._spec.write_disposition == "replace_partitions" and not table.n_rows:
+        if disposition == "replace_partitions" and not table.n_rows:
             _LOGGER.warning("%s: this run has no rows, and so replaces none: those of an earlier run stay.", target)
             return
         job_key = f"{key}-{table.name}-publish"
-        if self._spec.write_disposition == "replace_partitions":
-            sql = self._merge_sql(table, staged, target)
+        if disposition in ("replace_partitions", "replace_slice"):
+            replaced = self._partitions(table, staged) if table.slice is None else _of_slice(table.slice, "target.")
+            sql = merge_sql(table.names, staged, target, replaced=replaced)
 
             def begin(job_id: str) -> Any:
                 return run_query(self._clients, sql, doing=doing, job_id=job_id, location=self._location)
@@ -235,8 +238,8 @@ class Publication:
             retry=rest_retry(self._clients),
         )
 
-    def _merge_sql(self, table: OutputTable, staged: TableName, target: TableName) -> str:
-        """Return the statement that replaces whole partitions: those in which this run has rows."""
+    def _partitions(self, table: OutputTable, staged: TableName) -> str:
+        """Return the SQL condition for rows of the target in the partitions in which this run has rows."""
         granularity = self._granularity(table)
         if table.time is None or granularity is None:
             raise PlanError(f"Table {table.name!r} has no time to be partitioned by; `replace_partitions` needs one.")
@@ -255,12 +258,7 @@ class Publication:
             )
         # The literals come from BigQuery itself, as the text of its own times.
         starts = ", ".join(f"{kind} '{day}'" for day in days)
-        columns = ", ".join(quote(name) for name in table.names)
-        return (
-            f"MERGE INTO {target.sql} AS target\nUSING {staged.sql} AS staged\nON FALSE\n"
-            f"WHEN NOT MATCHED BY SOURCE AND {kind}_TRUNC(target.{column}, {granularity}) IN ({starts}) THEN DELETE\n"
-            f"WHEN NOT MATCHED BY TARGET THEN INSERT ({columns}) VALUES ({columns})"
-        )
+        return f"{kind}_TRUNC(target.{column}, {granularity}) IN ({starts})"
 
     def _describe(self, table: OutputTable, target: TableName) -> None:
         """Say what table and columns are; the columns themselves stay as they are there."""
@@ -287,7 +285,7 @@ class Publication:
             return
         made = runs_table(target, self._labels())
         create(self._clients, made)
-        line = line_of(run, [self.target(table.name) for table in tables], self._spec.write_disposition)
+        line = line_of(run, [self.target(table.name) for table in tables], self._spec.disposition)
 
         def begin(job_id: str) -> Any:
             labels = dict(self._clients.connection.labels)
@@ -337,3 +335,18 @@ class Publication:
 
     def _labels(self) -> dict[str, str]:
         return {**self._clients.connection.labels, **self._spec.labels}
+
+
+def merge_sql(columns: Sequence[str], staged: TableName, target: TableName, *, replaced: str) -> str:
+    """Return the statement that puts all staged rows in place of the target's that meet the condition `replaced`."""
+    names = ", ".join(quote(name) for name in columns)
+    return (
+        f"MERGE INTO {target.sql} AS target\nUSING {staged.sql} AS staged\nON FALSE\n"
+        f"WHEN NOT MATCHED BY SOURCE AND {replaced} THEN DELETE\n"
+        f"WHEN NOT MATCHED BY TARGET THEN INSERT ({names}) VALUES ({names})"
+    )
+
+
+def _of_slice(name: str, table: str = "") -> str:
+    """The SQL condition for rows of a slice; names of slices are made of digits, `-` and `T`."""
+    return f"{table}{quote(SLICE)} = '{name}'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -20,7 +21,7 @@ from emberharmony.io.sinks.bigquery.bucket import CloudObjects, check_writable
 from emberharmony.io.sinks.bigquery.publication import Publication
 from emberharmony.io.sinks.bigquery.runs import PublishedRun
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
-from emberharmony.io.sinks.bigquery.tables import OWN_COLUMNS, RUN_ID, SPLIT, OutputTable, Part, names_of
+from emberharmony.io.sinks.bigquery.tables import OutputTable, Part, names_of, own_columns_of, own_values
 from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import Store
 from emberharmony.io.store.object_store import ObjectStore
@@ -68,7 +69,7 @@ class BigQuerySink:
         """
         for name in carried:
             kind = schema.field(name).type
-            if name.casefold() in OWN_COLUMNS:
+            if name.casefold() in own_columns_of(self._spec.slice):
                 raise PlanError(
                     f"Column {name!r} would be carried into tables that have a column {name.casefold()!r} of their own: "
                     f"BigQuery ignores case. Rename it in the source, or do not carry it."
@@ -130,7 +131,8 @@ class BigQuerySink:
         """Return the rows with the names and columns of a load file, where workers write those; else unchanged."""
         if self._spec.load_files is None:
             return rows
-        return as_stored(rows, names_of(rows.column_names), {SPLIT: split, RUN_ID: run_id})
+        own = own_values(split, run_id, self._spec.slice)
+        return as_stored(rows, names_of(rows.column_names, list(own)), own)
 
     def staged(self, run: Store) -> Store:
         """Return the store of a run whose load files are in Cloud Storage, where workers write those; else the run's own."""
@@ -185,10 +187,12 @@ class BigQuerySink:
             state=state,
             version=manifest.versions["emberharmony"],
             drift=manifest.drift,
+            slice=self._spec.slice,
         )
         check_registered(run, manifest)
         files = f"{self._spec.load_files.rstrip('/')}/{own_folder(run)}/" if self._spec.load_files is not None else None
-        tables, publication = list(output_tables(run, manifest)), self._publication
+        tables = [replace(table, slice=self._spec.slice) for table in output_tables(run, manifest)]
+        publication = self._publication
         publication.publish(tables, published, nonce=self._nonce(run), files=files)
         run.write_json(PUBLISHED_TO, {table.name: str(publication.target(table.name)) for table in tables})
         run.put(_DONE, b"")  # from here on files may be moved away, and need not be read again

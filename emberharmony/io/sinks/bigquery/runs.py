@@ -25,6 +25,7 @@ class PublishedRun:
     state: str  # where the fitted state lies
     version: str
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by column
+    slice: str | None = None  # name
 
 
 def runs_table(name: TableName, labels: Mapping[str, str]) -> Any:
@@ -54,6 +55,7 @@ def line_of(run: PublishedRun, tables: Sequence[TableName], write_disposition: s
         "config": json.dumps(run.config, default=str),
         "run_id": run.fingerprint,
         "drift": json.dumps({column: dict(moved) for column, moved in run.drift.items()}),
+        "slice": run.slice,
     }
 
 
@@ -71,4 +73,5 @@ _COLUMNS: Final = (
     ("config", "STRING", "The run's settings, as JSON"),
     ("run_id", "STRING", "Id of the run, as in its rows"),
     ("drift", "STRING", "How far each column has moved from the training rows, as JSON; empty unless a state was applied"),
+    ("slice", "STRING", "Name of the slice whose rows the run replaced; null unless it was run by slices"),
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Self
 
 from emberharmony.errors import PlanError
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, checked_labels, parse_dataset
 from emberharmony.io.manifest import KEEP_VERSIONS, check_keep_versions
+from emberharmony.io.sinks.base import folder_of_slice
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.address import child_address, without_query
 from emberharmony.io.store.paths import Folder
@@ -27,6 +28,7 @@ class BigQuerySinkSpec(Section):
 
     ``replace`` puts this run's rows in place of all others, ``replace_partitions`` in place of those of the same partitions,
     ``append`` adds them, and ``fail`` refuses a table that has rows. A run appends its rows once, however often it is started.
+    A slice replaces its own rows in tables that all slices share.
     """
 
     dataset: str
@@ -59,6 +61,9 @@ class BigQuerySinkSpec(Section):
     connection: BigQueryConnection = field(default_factory=BigQueryConnection)
     """How to reach BigQuery."""
 
+    slice: str | None = None
+    """Set by the slice that is run, not by you."""
+
     @property
     def load_files(self) -> str | None:
         """Address in Cloud Storage below which workers write the files to load; ``None`` where they are uploaded or sent."""
@@ -72,8 +77,27 @@ class BigQuerySinkSpec(Section):
         return {"path": self.path}
 
     def of_slice(self, times: SliceTimes) -> Self:
-        """Return the sink of a slice."""
-        raise PlanError(f"Slices cannot be published to a sink of type {self.type} yet.")
+        """Return the sink of a slice: a folder for its state and manifest; its rows are told by the column `slice`.
+
+        Raises
+        ------
+        PlanError
+            If rows are to be written otherwise than in place of those of the slice.
+        """
+        name = times.slice.name
+        if self.slice == name:
+            return self
+        if self.write_disposition != "replace":
+            raise PlanError(
+                f"`sink.write_disposition` is {self.write_disposition!r}, but a slice replaces its own rows, and no others: "
+                f"leave it out."
+            )
+        return replace(self, path=folder_of_slice(self.path, times), slice=name)
+
+    @property
+    def disposition(self) -> Disposition | Literal["replace_slice"]:
+        """What becomes of rows that were there before; of a slice's tables, those of other slices stay."""
+        return self.write_disposition if self.slice is None else "replace_slice"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

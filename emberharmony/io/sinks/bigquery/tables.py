@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +24,13 @@ SPLIT = "split"
 RUN_ID = "run_id"
 OWN_COLUMNS = (SPLIT, RUN_ID)
 """Columns of every table, behind those of its parts."""
+SLICE = "slice"
+"""Column of tables that slices share, behind these."""
+_DESCRIPTIONS: Final = {
+    SPLIT: "train, validation, test or apply",
+    RUN_ID: "Id of the run, whose line is in the table `runs`",
+    SLICE: "Name of the slice that the row was published with",
+}
 
 
 class Part(NamedTuple):
@@ -73,6 +80,12 @@ class OutputTable:
     entity: str | None = None
     description: str = ""
     descriptions: Mapping[str, str] = field(default_factory=dict)  # by column
+    slice: str | None = None  # name, in a table that slices share
+
+    @property
+    def own_columns(self) -> tuple[str, ...]:
+        """Columns behind those of the parts."""
+        return own_columns_of(self.slice)
 
     @property
     def n_rows(self) -> int:
@@ -81,15 +94,16 @@ class OutputTable:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """Columns as they are written: those of the parts, the split and the run's id."""
+        """Columns as they are written: those of the parts, and `own_columns`."""
         schema = self.parts[0].schema.remove_metadata()
         columns = [pa.field(column.name, _in_files(column)) for column in schema]
-        return pa.schema([*columns, *(pa.field(name, pa.string()) for name in OWN_COLUMNS)])
+        return pa.schema([*columns, *(pa.field(name, pa.string()) for name in self.own_columns)])
 
     @cached_property
     def names(self) -> list[str]:
-        """Names of the columns in BigQuery, which allows fewer and ignores case; `OWN_COLUMNS` keep theirs."""
-        return [*names_of(self.schema.names[: -len(OWN_COLUMNS)]), *OWN_COLUMNS]
+        """Names of the columns in BigQuery, which allows fewer and ignores case; `own_columns` keep theirs."""
+        own = self.own_columns
+        return [*names_of(self.schema.names[: -len(own)], own), *own]
 
     def column(self, name: str) -> str:
         """Name in BigQuery of one column."""
@@ -99,24 +113,26 @@ class OutputTable:
     @property
     def clustering(self) -> list[str]:
         """Columns to cluster by."""
-        return [*([self.column(self.entity)] if self.entity else []), SPLIT]
+        first = [SLICE] if self.slice is not None else []  # to replace one without scanning the others
+        return [*first, *([self.column(self.entity)] if self.entity else []), SPLIT]
 
     def fields(self) -> list[Any]:
         """The `SchemaField`s, in order, each with what the column is."""
-        n_own = len(OWN_COLUMNS)
+        n_own = len(self.own_columns)
         of_parts = pa.schema(list(self.schema)[:-n_own])
         return [*table_fields(of_parts, self.names[:-n_own], self.descriptions), *self.own_fields()]
 
     def own_fields(self) -> list[Any]:
-        """The `SchemaField`s of `OWN_COLUMNS`."""
-        descriptions = {SPLIT: "train, validation, test or apply", RUN_ID: "Id of the run, whose line is in the table `runs`"}
-        return table_fields(pa.schema([(name, pa.string()) for name in OWN_COLUMNS]), OWN_COLUMNS, descriptions)
+        """The `SchemaField`s of `own_columns`."""
+        own = self.own_columns
+        return table_fields(pa.schema([(name, pa.string()) for name in own]), own, _DESCRIPTIONS)
 
     def read(self, part: Part) -> pa.Table:
         """Return a part's rows as they are written; no value is changed."""
         table = part.read()
         columns = [converted(column, name) for name, column in zip(table.column_names, table.columns, strict=True)]
-        own = [pa.repeat(value, table.num_rows) for value in (part.split, self.run_id)]
+        values = own_values(part.split, self.run_id, self.slice)
+        own = [pa.repeat(values[name], table.num_rows) for name in self.own_columns]
         return pa.Table.from_arrays([*columns, *own], schema=self.named_schema)
 
     @cached_property
@@ -157,15 +173,31 @@ class OutputTable:
             )
 
 
-def names_of(columns: Sequence[str]) -> list[str]:
-    """Return the names in BigQuery of a part's columns, beside `OWN_COLUMNS`.
+def own_columns_of(slice_name: str | None) -> tuple[str, ...]:
+    """Return the columns behind those of the parts: `OWN_COLUMNS`, and that of the slice if there is one."""
+    return OWN_COLUMNS if slice_name is None else (*OWN_COLUMNS, SLICE)
+
+
+def own_values(split: str, run_id: str, slice_name: str | None) -> dict[str, str]:
+    """Return the values of these columns in a part's rows.
+
+    Examples
+    --------
+    >>> own_values("train", "f1", None), own_values("apply", "f1", "2026-11-28")
+    ({'split': 'train', 'run_id': 'f1'}, {'split': 'apply', 'run_id': 'f1', 'slice': '2026-11-28'})
+    """
+    return {SPLIT: split, RUN_ID: run_id} | ({} if slice_name is None else {SLICE: slice_name})
+
+
+def names_of(columns: Sequence[str], own: Sequence[str] = OWN_COLUMNS) -> list[str]:
+    """Return the names in BigQuery of a part's columns, beside a table's `own`.
 
     Examples
     --------
     >>> names_of(["row number", "Split"])
     ['row_number', 'Split_2']
     """
-    return column_names([*OWN_COLUMNS, *columns])[len(OWN_COLUMNS) :]
+    return column_names([*own, *columns])[len(own) :]
 
 
 def _in_files(column: pa.Field) -> pa.DataType:

@@ -26,7 +26,7 @@ def check_fit(name: TableName, there: Any, table: OutputTable, disposition: str,
             f"{name} has {there.num_rows:,} rows, and `sink.write_disposition` is `fail`. Choose another dataset or "
             f"prefix, or `replace` or `append`."
         )
-    if disposition in ("append", "replace_partitions"):
+    if disposition in ("append", "replace_partitions", "replace_slice"):
         _check_columns(name, there, table)
     has = granularity_of(there)
     if has != granularity:
@@ -52,7 +52,8 @@ def _check_columns(name: TableName, there: Any, table: OutputTable) -> None:
     if differ:
         raise DataError(
             f"{name} and this run differ in the columns {listed(sorted(differ))}. Use the fitted state of the "
-            f"run that made the table (`apply`), or `sink.write_disposition: replace`."
+            f"run that made the table (`apply`), another `sink.prefix` or, unless the job is run by slices, "
+            f"`sink.write_disposition: replace`."
         )
     others = [
         f"{column} is {has[column]} there and {kind} here" for column, kind in wanted.items() if has.get(column, kind) != kind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -55,6 +56,20 @@ def job_of(folder, *carried, model=Job):
 def test_carried_columns_that_bigquery_cannot_hold_are_refused_in_the_plan(tmp_path, column, said):
     with pytest.raises(PlanError, match=f"'{column}' .*{said}"):
         plan_job(job_of(tmp_path, column))
+
+
+def test_a_column_of_the_name_slice_is_refused_where_the_tables_have_one():
+    schema = pa.schema([("Slice", pa.string())])
+    spec = BigQuerySinkSpec(dataset="out", path="out")
+    BigQuerySink(spec).check_columns(schema, ["Slice"])
+    with pytest.raises(PlanError, match=r"'Slice' .*of their own"):
+        BigQuerySink(replace(spec, slice="2026-11-28")).check_columns(schema, ["Slice"])
+
+
+def test_load_files_hold_the_slice():
+    spec = BigQuerySinkSpec(dataset="out", path="out", staging="gs://bucket/x", slice="2026-11-28")
+    part = BigQuerySink(spec).as_part(pa.table({"slice": [1.0], "x": [2.0]}), split="apply", run_id="f1")
+    assert part.to_pylist() == [{"slice_2": 1.0, "x": 2.0, "split": "apply", "run_id": "f1", "slice": "2026-11-28"}]
 
 
 def test_only_published_columns_count(tmp_path):

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from emberharmony.errors import PlanError
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
+from emberharmony.slices import SlicesSpec, SliceTimes
+
+SPEC = SlicesSpec()
+NIGHT = SliceTimes(SPEC, SPEC.named("2026-11-28"), SPEC.named("2026-11-28").start)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +61,17 @@ def test_what_can(settings):
     spec = BigQuerySinkSpec(**{"dataset": "air", "path": "out"} | settings)
     assert (spec.type, spec.write_disposition, spec.partition_by) == ("bigquery", "replace", "auto")
     assert spec == BigQuerySinkSpec(**{"dataset": "air", "path": "out"} | settings)
+
+
+def test_a_slice_has_a_folder_of_its_own_and_shares_the_tables():
+    spec = BigQuerySinkSpec(dataset="air", path="gs://lake/out")
+    night = spec.of_slice(NIGHT)
+    assert night == dataclasses.replace(spec, path="gs://lake/out/slice=2026-11-28", slice="2026-11-28")
+    assert (spec.disposition, night.disposition) == ("replace", "replace_slice")
+    assert night.of_slice(NIGHT) is night
+
+
+@pytest.mark.parametrize("disposition", ["append", "fail", "replace_partitions"])
+def test_a_slice_does_nothing_but_replace(disposition):
+    with pytest.raises(PlanError, match=f"'{disposition}', but a slice replaces its own rows"):
+        BigQuerySinkSpec(dataset="air", path="out", write_disposition=disposition).of_slice(NIGHT)
