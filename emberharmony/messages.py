@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import json
+import re
 import reprlib
 from collections.abc import Iterable, Sequence
 
@@ -12,6 +14,9 @@ MAX_NAMES = 10
 MAX_VALUE_CHARS = 120
 """Number of characters of a value that a message shows at most."""
 _MAX_COMPARED_CHARS = 100  # prefix compared to find the nearest name: the cost grows with the square of the length
+
+_PLAIN_YAML = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+_NOT_TEXT_IN_YAML = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = MAX_VALUE_CHARS
@@ -139,3 +144,17 @@ def printable(text: str, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def yaml_text(text: str) -> str:
+    r"""A text as YAML reads it: in quotes, unless it is plain.
+
+    Examples
+    --------
+    >>> print(yaml_text("tailnum"), yaml_text("no"), yaml_text("data/flights.parquet"), yaml_text("a: b"), yaml_text("\x7f"))
+    tailnum "no" data/flights.parquet "a: b" "\u007f"
+    """
+    if _PLAIN_YAML.fullmatch(text) and text.lower() not in _NOT_TEXT_IN_YAML:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" if ord(c) > 0xFFFF else f"\\u{ord(c):04x}" for c in quoted)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from emberharmony.expectations.checks import Figures
 from emberharmony.features.drift import MAJOR_PSI, Baseline
 from emberharmony.features.kinds.registry import kind_named
-from emberharmony.messages import printable
+from emberharmony.messages import printable, yaml_text
 
 RANGE_MARGIN: Final = 0.1
 """Part of the training range by which a range is widened on either side."""
@@ -19,9 +17,6 @@ FACTOR: Final = 1.5
 """How many times a share or an index may be what it was."""
 LEAST_SHARE: Final = 0.01
 """Margin of a share beside that."""
-_PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NOT_TEXT: Final = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
-"""Words that YAML reads as something else."""
 
 Bound = float | None
 
@@ -122,7 +117,7 @@ def _columns(
         of_training = kind_named(kinds[name]).figures(baseline.counts)
         found = widest([of_training, *(of_slice[name] for of_slice in slices if name in of_slice)])
         bounds = ", ".join(f"{key}: {_yaml_number(bound)}" for key, bound in proposed_bounds(kinds[name], found).items())
-        yield f"    {_yaml_key(name)}: {{{bounds}}}  # {_described(kinds[name], found)}"
+        yield f"    {yaml_text(name)}: {{{bounds}}}  # {_described(kinds[name], found)}"
 
 
 def _described(kind: str, found: Figures) -> str:
@@ -187,10 +182,6 @@ _PROPOSED: Final[Mapping[str, Callable[[Figures], Bound]]] = {
     "max_psi": _psi,
 }
 """An index as is usual is bounded for all columns at once."""
-
-
-def _yaml_key(name: str) -> str:
-    return name if _PLAIN_KEY.fullmatch(name) and name.lower() not in _NOT_TEXT else json.dumps(name)
 
 
 def _yaml_number(value: float) -> str:

@@ -198,6 +198,17 @@ def assign_roles(schema: pa.Schema, spec: ColumnSpec, *, also: Iterable[str] = (
     return ColumnRoles(tuple(features), spec.time, spec.target, passthrough, tuple(dropped), spec.entities)
 
 
+def is_reserved(name: str) -> bool:
+    """Whether the result has a column of this name, so that no entity, target or carried column can have it.
+
+    Examples
+    --------
+    >>> is_reserved("pc_1"), is_reserved("split"), is_reserved("price")
+    (True, True, False)
+    """
+    return name in (ROW_NUMBER, SPLIT) or bool(_OF_WINDOWS.fullmatch(name))
+
+
 def can_be_entity(type_: pa.DataType) -> bool:
     """Whether values of a type can name the entities of a table.
 

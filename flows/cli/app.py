@@ -184,6 +184,35 @@ def deploy(
 
 
 @app.command()
+def init(
+    table: Annotated[
+        str,
+        typer.Argument(
+            help="A Parquet file, folder, pattern or address in a bucket, or a BigQuery table PROJECT.DATASET.TABLE.",
+            show_default=False,
+        ),
+    ],
+    time: Annotated[str | None, typer.Option(help="Column that orders the rows.", show_default=False)] = None,
+    entity: Annotated[
+        list[str] | None,
+        typer.Option(help="Column that tells the series apart. May be repeated.", show_default=False),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict.", show_default=False)] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the job to this file.", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file, if it exists.")] = False,
+) -> None:
+    """Look at a table, and print a commented job file for it that runs as it stands.
+
+    It looks at the metadata and at most 50,000 rows. In a terminal, it asks where a guess is not sure.
+    """
+    from flows.cli.init import Named, write_job
+
+    write_job(table, Named(time, tuple(entity or ()), target), output=output, force=force)
+
+
+@app.command()
 def expect(
     config: Annotated[
         str,

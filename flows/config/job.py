@@ -300,10 +300,15 @@ def _read(path: str | Path, overrides: Sequence[str], model: type[AnyJob]) -> di
             f"{without_query(str(path))} has to hold the sections of a job ({', '.join(model.model_fields)}), not "
             f"{type(data).__name__}."
         )
-    data = {name: section for name, section in data.items() if section is not None}  # `windows:` with nothing below it
+    data = with_sections(data)
     for override in overrides:
         _override(data, override)
     return data
+
+
+def with_sections(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job that was read from YAML without its empty sections, such as `windows:` with nothing below it."""
+    return {name: section for name, section in data.items() if section is not None}
 
 
 def _override(data: dict[str, Any], override: str) -> None:

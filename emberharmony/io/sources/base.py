@@ -247,6 +247,15 @@ class StoredFiles(Protocol):
 
 
 @runtime_checkable
+class Sampled(Protocol):
+    """A few rows can be read without a plan, in time and memory that do not grow with the table."""
+
+    def sample(self, columns: Sequence[str], n_rows: int) -> pa.Table:
+        """Return at most `n_rows` rows in the order in which they lie; all, if the table has no more."""
+        ...
+
+
+@runtime_checkable
 class Catalogued(Protocol):
     """Describing the table takes long. What planning found out travels with the plan, as `TableInfo.catalogue` makes it."""
 

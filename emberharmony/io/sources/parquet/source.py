@@ -11,6 +11,7 @@ from emberharmony.io.sources.base import TableInfo
 from emberharmony.io.sources.parquet.catalogue import Catalogue
 from emberharmony.io.sources.parquet.plan import ParquetPlanning
 from emberharmony.io.sources.parquet.read import read_chunk
+from emberharmony.io.sources.parquet.sample import sample_rows
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.parquet.table import ParquetTable
 from emberharmony.io.sources.text_budget import TextBudget
@@ -42,3 +43,7 @@ class ParquetSource(ParquetPlanning):
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
         """Return the chunk's rows, see `read_chunk`."""
         return read_chunk(self._table, chunk, columns, time=time, texts=texts)
+
+    def sample(self, columns: Sequence[str], n_rows: int) -> pa.Table:
+        """Return at most so many rows, see `sample_rows`."""
+        return sample_rows(self._table, columns, n_rows)
