@@ -45,16 +45,17 @@ def many_series(lengths, *, seed=0, gaps=False, two_columns=False):
 def expected_windows(features, entity, names, *, size, stride, time, max_gap=None, horizon=0):
     """(split, first row, last row) -> values of every window, from published features by pandas."""
     windows = {}
-    for split, of_split in features.groupby("split"):
-        groups = of_split.groupby(entity, dropna=False, sort=False) if entity else [(None, of_split)]
-        for _, rows in groups:
-            rows = rows.sort_values([time, "row_number"])
-            cuts = np.flatnonzero(np.diff(rows[time].to_numpy()) > max_gap) + 1 if max_gap is not None else []
-            for begin, end in itertools.pairwise([0, *cuts, len(rows)]):
-                values = rows[names].to_numpy(np.float64)[begin:end]
-                numbers = rows["row_number"].to_numpy()[begin:end]
-                for p in range(0, len(values) - size - horizon + 1, stride):
-                    windows[split, numbers[p], numbers[p + size - 1]] = values[p : p + size].ravel()
+    features = features.sort_values([time, "row_number"], ignore_index=True)
+    times, numbers = features[time].to_numpy(), features["row_number"].to_numpy()
+    values, splits = features[names].to_numpy(np.float64), features["split"].to_numpy()
+    series = features.groupby(["split", *entity], dropna=False, sort=False).ngroup().to_numpy()
+    by_series = np.argsort(series, kind="stable")  # in time order within each
+    for rows in np.split(by_series, np.flatnonzero(np.diff(series[by_series])) + 1):
+        cuts = np.flatnonzero(np.diff(times[rows]) > max_gap) + 1 if max_gap is not None else []
+        for begin, end in itertools.pairwise([0, *cuts, len(rows)]):
+            for p in range(begin, end - size - horizon + 1, stride):
+                window = rows[p : p + size]
+                windows[splits[window[0]], numbers[window[0]], numbers[window[-1]]] = values[window].ravel()
     return windows
 
 
