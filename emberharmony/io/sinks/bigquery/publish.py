@@ -17,6 +17,7 @@ from emberharmony.io.bigquery.metadata import dataset_location, exists
 from emberharmony.io.manifest import PUBLISHED_TO, Manifest
 from emberharmony.io.parts import as_stored
 from emberharmony.io.sinks.base import check_registered, fitted_outputs
+from emberharmony.io.sinks.base_sink import BaseSink
 from emberharmony.io.sinks.bigquery.bucket import CloudObjects, check_writable
 from emberharmony.io.sinks.bigquery.publication import Publication
 from emberharmony.io.sinks.bigquery.runs import PublishedRun
@@ -31,16 +32,8 @@ _DONE = "tables-published"
 _NONCE = "publication.json"
 
 
-class BigQuerySink:
+class BigQuerySink(BaseSink[BigQuerySinkSpec]):
     """Tables in a dataset: `features`, one `windows_stride_N` for each stride, and `runs`."""
-
-    def __init__(self, spec: BigQuerySinkSpec) -> None:
-        self._spec = spec
-
-    @property
-    def keep_versions(self) -> int:
-        """How many earlier results the store keeps."""
-        return self._spec.keep_versions
 
     @property
     def own_folders(self) -> tuple[str, ...]:
@@ -79,9 +72,6 @@ class BigQuerySink:
                     f"Column {name!r} is of type {kind}, which is not written to BigQuery: {why_not_written(kind)}. Convert "
                     f"it in the source, leave it out of `columns.passthrough`, or publish to `sink.type: parquet`."
                 )
-
-    def check_features(self, names: Sequence[str], carried: Sequence[str]) -> None:
-        """Do nothing: features get names that BigQuery allows."""
 
     def check(self) -> None:
         """Refuse datasets in different locations, and a dataset or bucket that is missing or not for this account.

@@ -15,6 +15,7 @@ from emberharmony.errors import PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.manifest import PUBLISHED_TO, Manifest
 from emberharmony.io.sinks.base import check_registered, fitted_outputs
+from emberharmony.io.sinks.base_sink import BaseSink
 from emberharmony.io.sinks.delta.columns import stored, stored_type, why_not_stored
 from emberharmony.io.sinks.delta.log import Change, DeltaLog, check_columns, check_fit, deltalake_library, types_of
 from emberharmony.io.sinks.delta.parts import TablePart, read_parts
@@ -33,16 +34,8 @@ _LOGGER = logging.getLogger(__name__)
 _DONE: Final = "tables-published"
 
 
-class DeltaSink:
+class DeltaSink(BaseSink[DeltaSinkSpec]):
     """Delta tables below a folder: `features`, and one `windows_stride_N` for each stride."""
-
-    def __init__(self, spec: DeltaSinkSpec) -> None:
-        self._spec = spec
-
-    @property
-    def keep_versions(self) -> int:
-        """How many earlier results the store keeps."""
-        return self._spec.keep_versions
 
     @property
     def own_folders(self) -> tuple[str, ...]:
@@ -116,16 +109,9 @@ class DeltaSink:
                 f"{log.url} holds files and is no Delta table: {others[0]}. Choose another `sink.path`, or move them away."
             )
 
-    def check_values(self, rows: pa.Table, carried: Sequence[str]) -> None:
-        """Do nothing: `as_written` refuses them."""
-
     def as_written(self, columns: pa.Table) -> pa.Table:
         """Return carried columns in the types that they have in a Delta table."""
         return stored(columns)
-
-    def as_part(self, rows: pa.Table, *, split: str, run_id: str) -> pa.Table:
-        """Return the rows unchanged."""
-        return rows
 
     def staged(self, run: Store) -> Store:
         """Return the store of a run whose parts are below the tables: they are never moved."""
