@@ -201,7 +201,15 @@ def init(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the job to this file.", show_default=False)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file, if it exists.")] = False,
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            "--schema",
+            help="Write the JSON schema of jobs to this file, too, and name it in the job, for editors to check it.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
 ) -> None:
     """Look at a table, and print a commented job file for it that runs as it stands.
 
@@ -209,7 +217,7 @@ def init(
     """
     from flows.cli.init import Named, write_job
 
-    write_job(table, Named(time, tuple(entity or ()), target), output=output, force=force)
+    write_job(table, Named(time, tuple(entity or ()), target), output=output, schema=schema, force=force)
 
 
 @app.command()
@@ -348,6 +356,18 @@ def settings(
     from flows.cli.console import show_settings
 
     show_settings(section)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of job files, by which editors complete and check them.
+
+    Save it beside a job, and begin the job with the line `# yaml-language-server: $schema=FILE`.
+    """
+    from flows.cli.console import print_text
+    from flows.config.editor_schema import schema_text
+
+    print_text(schema_text())
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from emberharmony.suggest.looking import look_at, sink_beside, source_lines, sou
 from emberharmony.suggest.roles import Guess, given, guess_entity, guess_target, guess_time
 from emberharmony.suggest.suggestion import RoleGuesses, Suggestion, suggest
 from emberharmony.suggest.table_sample import TableSample
+from flows.config.editor_schema import SCHEMA_LINE, schema_text
 from flows.config.job import parse_job, with_sections
 
 CHECKED_ROWS = 1_000_000
@@ -37,8 +39,8 @@ class Named:
     target: str | None = None
 
 
-def write_job(table: str, named: Named, *, output: Path | None, force: bool) -> None:
-    """Write a job for a table, to a file or to standard output.
+def write_job(table: str, named: Named, *, output: Path | None, schema: Path | None, force: bool) -> None:
+    """Write a job for a table, to a file or to standard output, and perhaps the schema that editors check it by.
 
     Raises
     ------
@@ -49,9 +51,14 @@ def write_job(table: str, named: Named, *, output: Path | None, force: bool) -> 
     """
     from flows.cli.console import print_text
 
-    if output is not None and output.exists() and not force:
-        raise PlanError(f"{output} exists. Name another file with --output, or replace it with --force.")
+    for path, option in ((output, "--output"), (schema, "--schema")):
+        if path is not None and path.exists() and not force:
+            raise PlanError(f"{path} exists. Name another file with {option}, or replace it with --force.")
     text = job_for(table, named, where=str(output or "job.yaml"), ask=_asked if _can_ask() else None)
+    if schema is not None:
+        schema.write_text(schema_text() + "\n", encoding="utf-8")
+        folder = output.parent if output is not None else Path()
+        text = f"{SCHEMA_LINE}{Path(os.path.relpath(schema, folder)).as_posix()}\n{text}"
     if output is None:
         print_text(text.rstrip("\n"))
         return

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -168,3 +170,14 @@ def test_tables_that_are_not_there_or_empty(tmp_path):
     pq.write_table(small_table(5).slice(0, 0), tmp_path / "t.parquet")
     with pytest.raises(DataError, match="has no rows"):
         job_for(str(tmp_path / "t.parquet"), Named())
+
+
+def test_the_schema_is_written_beside_and_named(tmp_path):
+    source, output = write_table(small_table(200), tmp_path / "t.parquet"), tmp_path / "jobs" / "job.yaml"
+    output.parent.mkdir()
+    assert init(source, "--output", output, "--schema", tmp_path / "job.schema.json").exit_code == 0
+    text = output.read_text(encoding="utf-8")
+    assert text.startswith("# yaml-language-server: $schema=../job.schema.json\n")
+    schema = json.loads((tmp_path / "job.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(text))
+    assert "--schema, or replace" in str(init(source, "--schema", tmp_path / "job.schema.json").exception)
