@@ -81,7 +81,7 @@ BUCKETS = ("memory", "s3", "azure", "gcs")
 def s3_bucket(server: str) -> Iterator[str]:
     """Address of a new bucket on an S3 server."""
     name = f"test-{uuid.uuid4().hex[:12]}"
-    urllib.request.urlopen(urllib.request.Request(f"{server}/{name}", method="PUT"), timeout=10).close()
+    urllib.request.urlopen(urllib.request.Request(f"{server}/{name}", method="PUT"), timeout=60).close()
     yield f"s3://{name}?endpoint={server}&region=us-east-1"
 
 

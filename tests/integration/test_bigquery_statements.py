@@ -119,7 +119,7 @@ def test_chunks_are_read_while_others_are_computed(connection, flights, datasets
     def encodes(*arguments):
         if first.acquire(blocking=False):
             computing.set()
-            assert came.wait(30), "no chunk was read meanwhile"
+            assert came.wait(120), "no chunk was read meanwhile"
         return encode(*arguments)
 
     monkeypatch.setattr(read_module, "read_rows", reads)

@@ -222,7 +222,7 @@ def test_a_bucket_that_does_not_exist(s3):
 def test_a_key_that_is_no_path_is_reported_as_such(s3, key):
     address = BucketAddress.parse(s3)
     url = f"{dict(address.options)['endpoint']}/{address.bucket}/{key}"
-    urllib.request.urlopen(urllib.request.Request(url, b"PAR1", method="PUT"), timeout=10).close()
+    urllib.request.urlopen(urllib.request.Request(url, b"PAR1", method="PUT"), timeout=60).close()
     with pytest.raises(DataError, match=r"/in holds an object whose key has an empty part, .* Rename that object"):
         ParquetSource(ParquetSourceSpec(child_address(s3, "in"))).describe()
 

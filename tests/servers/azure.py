@@ -53,7 +53,7 @@ def azure_container(server: str) -> Iterator[str]:
     request.add_header("x-ms-version", "2021-10-04")
     request.add_header("x-ms-date", formatdate(usegmt=True))
     request.add_header("Authorization", f"SharedKey {ACCOUNT}:{_signature(request, name)}")
-    urllib.request.urlopen(request, timeout=10).close()
+    urllib.request.urlopen(request, timeout=60).close()
     yield f"az://{name}?endpoint={server}&account={ACCOUNT}"
 
 

@@ -50,7 +50,7 @@ class DistantServer:
         self._control(f"fail/{fault}/{n}")
 
     def _control(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"{self.root}{CONTROL}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.root}{CONTROL}{path}", timeout=60) as answer:
             content: bytes = answer.read()
         return content
 

@@ -30,7 +30,7 @@ def s3_server() -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.stdin.close()
-            process.wait(10)
+            process.wait(60)
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def test_a_shard_that_is_withdrawn_stops(store):
         time.sleep(0.1)
         assert not withdrawn.is_set()
         withdraw(store, "one")
-        assert withdrawn.wait(5)
+        assert withdrawn.wait(60)
     with reporting(REF, "one") as withdrawn:
         assert withdrawn.is_set(), "withdrawn before it began"
     with reporting(REF, "never asked for") as withdrawn:
@@ -104,7 +104,7 @@ def test_no_heartbeat_takes_back_a_withdrawal(store, monkeypatch):
 
     monkeypatch.setattr(type(store), "replace_if_unchanged", withdrawn_before)
     with reporting(REF, "one") as withdrawn:
-        assert withdrawn.wait(5)
+        assert withdrawn.wait(60)
 
 
 def test_a_late_heartbeat_does_not_replace_an_error(store):
@@ -147,7 +147,7 @@ def test_a_shard_of_a_run_that_is_over_leaves_nothing(store):
     request(store, "one")
     with suppress(DamagedError), reporting(REF, "one") as withdrawn:
         store.delete(FILE)
-        assert withdrawn.wait(5)
+        assert withdrawn.wait(60)
         raise DamagedError("gone")
     assert list(store.list("shards")) == []
 

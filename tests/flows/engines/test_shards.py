@@ -127,7 +127,9 @@ class Pools:
 
 
 NEVER_TAKEN, TAKEN_LATE, HANGS, SLOW = object(), object(), object(), object()
-TIMEOUTS = Timeouts(start_s=0.3, silence_s=2.0)
+TIMEOUTS = Timeouts(start_s=600.0, silence_s=2.0)
+SOON = Timeouts(start_s=1.0, silence_s=600.0)
+"""For tests in which a pool takes no shard."""
 
 
 @pytest.fixture(autouse=True)
@@ -250,8 +252,8 @@ def test_what_nobody_has_begun_goes_to_a_pool_that_has_nothing_to_do(monkeypatch
     monkeypatch.setattr("flows.engines.shards.TAKE_OVER_S", 0.2)
     pools = Pools(lambda shard: (NEVER_TAKEN, 0) if shard.pool == "gpu" else None)
     began = time.monotonic()
-    assert through(pools, timeouts=Timeouts(60.0, 60.0)) == plain
-    assert time.monotonic() - began < 30
+    assert through(pools) == plain
+    assert time.monotonic() - began < 300
 
 
 def test_a_shard_that_no_host_can_do_stops_the_run(through, folder):
@@ -280,25 +282,26 @@ def test_what_another_host_may_not_meet_is_tried_there(through, plain):
     pools = Pools()
     pools.fate = lambda shard: (TransientError("The device is full."), 1) if shard is pools.shards[0] else None
     assert through(pools) == plain
-    assert {shard.pool for shard in pools.shards if shard.stage == "profile" and 1 in shard.chunks} == {"cpu", "gpu"}
+    left = pools.shards[0].chunks[1]  # of whichever pool was asked first
+    assert {shard.pool for shard in pools.shards if shard.stage == "profile" and left in shard.chunks} == {"cpu", "gpu"}
 
 
 def test_a_pool_without_a_worker_is_closed_and_the_other_does_it_all(through, plain):
     pools = Pools(lambda shard: (NEVER_TAKEN, 0) if shard.pool == "gpu" else None)
-    assert through(pools) == plain
+    assert through(pools, timeouts=SOON) == plain
     assert {shard.pool for shard in pools.cancelled} == {"gpu"}, "else its worker would begin them once it comes"
 
 
 def test_a_pool_whose_workers_have_other_work_is_waited_for(through, plain):
-    pools = Pools(lambda shard: (TAKEN_LATE, 2 * TIMEOUTS.start_s) if len(pools.shards) == 1 else None)
+    pools = Pools(lambda shard: (TAKEN_LATE, 2 * SOON.start_s) if len(pools.shards) == 1 else None)
     pools.workers = [SimpleNamespace(status=WorkerStatus.OFFLINE), SimpleNamespace(status=WorkerStatus.ONLINE)]
-    assert through(pools, slots={"cpu": 1}) == plain
+    assert through(pools, slots={"cpu": 1}, timeouts=SOON) == plain
     assert not pools.given_up
 
 
 def test_pools_without_any_worker_are_named(through):
     with pytest.raises(TerminalError, match=r"No worker took a shard of profile .* shard/cpu, shard/gpu: prefect worker"):
-        through(Pools(lambda shard: (NEVER_TAKEN, 0)))
+        through(Pools(lambda shard: (NEVER_TAKEN, 0)), timeouts=SOON)
 
 
 def test_a_part_that_a_worker_finds_damaged_is_made_again(through, plain):
@@ -328,7 +331,7 @@ def test_stopping_cancels_what_is_under_way(monkeypatch, folder):
     next(each)
     began = time.monotonic()
     each.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     pools.join()
     assert "gpu" in {shard.pool for shard in pools.cancelled}
     assert pools.running == []

@@ -131,7 +131,7 @@ def test_a_server_that_dies_is_started_again_until_it_has_died_too_often(home, m
             dead = server._process
             dead.kill()
             wait_until(lambda dead=dead: server._process is not dead)
-            assert httpx.get(f"{server.url}/health", timeout=30).is_success  # it waits for the next one
+            assert httpx.get(f"{server.url}/health", timeout=120).is_success  # it waits for the next one
         url = server.url
         server._process.kill()
         wait_until(lambda: "not started again" in caplog.text)
@@ -225,7 +225,7 @@ def test_the_process_ends_with_the_one_that_started_it_and_clears_up(tmp_path, h
             process.terminate()
         process.stdin.close()
         try:
-            assert process.wait(20) == 0
+            assert process.wait(120) == 0
         finally:
             process.kill()
     assert not folder.exists()
