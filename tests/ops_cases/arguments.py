@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class D:
         self.name = name
 
 
+# Strategies are made once: to check and resolve a new one takes longer than to draw from it.
+@cache
 def elements(dtype: str) -> st.SearchStrategy[Any]:
     kind = np.dtype(dtype).kind
     if kind == "b":
@@ -43,6 +46,19 @@ def elements(dtype: str) -> st.SearchStrategy[Any]:
         return st.integers(0 if kind == "u" else -9, 9)
     real = st.integers(-40, 40).map(lambda i: i / 8)
     return real if kind == "f" else st.builds(complex, real, real)
+
+
+@cache
+def shapes(dims: tuple[int, int], side: tuple[int, int]) -> st.SearchStrategy[tuple[int, ...]]:
+    return hnp.array_shapes(min_dims=dims[0], max_dims=dims[1], min_side=side[0], max_side=side[1])
+
+
+@cache
+def arrays(dtype: str, shape: Any) -> st.SearchStrategy[np.ndarray]:
+    return hnp.arrays(dtype, shape, elements=elements(dtype))
+
+
+_two_shapes = hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3)
 
 
 @st.composite
@@ -55,9 +71,7 @@ def array(
     side: tuple[int, int] = (0, 3),
 ):
     dtype = draw(st.sampled_from(dtypes))
-    if shape is None:
-        shape = hnp.array_shapes(min_dims=dims[0], max_dims=dims[1], min_side=side[0], max_side=side[1])
-    return Arg(draw(hnp.arrays(dtype, shape, elements=elements(dtype))))
+    return Arg(draw(arrays(dtype, shapes(dims, side) if shape is None else shape)))
 
 
 @st.composite
@@ -68,8 +82,8 @@ def pair(draw: Any, dtypes: list[str], scalars: bool = True) -> tuple[Any, Any]:
     second = draw(st.sampled_from(same))
     if kind == "c":
         second = draw(st.sampled_from([d for d in dtypes if d in COMPLEX + FLOATS]))
-    shapes = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3)).input_shapes
-    a, b = draw(array([first], shapes[0])), draw(array([second], shapes[1]))
+    one, other = draw(_two_shapes).input_shapes
+    a, b = draw(array([first], one)), draw(array([second], other))
     if scalars and draw(st.integers(0, 3)) == 0:
         b = draw(elements(first))
         return (b, a) if draw(st.booleans()) else (a, b)
