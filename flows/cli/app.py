@@ -11,6 +11,7 @@ import typer
 app = typer.Typer(
     name="emberharmony",
     help="Turn tables of any size into model-ready features, temporal windows and the fitted state that repeats them.",
+    epilog="Exit statuses: 0 done or nothing to do, 1 error, 2 wrong usage, 130 or 143 stopped.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

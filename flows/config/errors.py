@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, get_args, get_type_hints
@@ -17,6 +18,10 @@ MAX_LINES = 5
 _MAX_LINE_CHARS = 350
 _MAX_WHERE_CHARS = 200
 
+_TEXT_OR_LIST = "text_or_list"
+"""Type of the error of a value that is neither; the others are pydantic's."""
+_NUMBERS = ("int_type", "float_type")
+_NUMBER = re.compile(r"\s*[-+]?[0-9][0-9_.]*\s*")
 _TAKES = {
     "int_type": "it takes an integer",
     "float_type": "it takes a number",
@@ -27,6 +32,7 @@ _TAKES = {
     "tuple_type": "it takes a list, such as [a, b]",
     "dict_type": "it takes names, each with a value, such as {a: 1}",
     "mapping_type": "it takes names, each with a value, such as {a: 1}",
+    _TEXT_OR_LIST: "it takes a string, or a list such as [a, b]",
     "time_delta_parsing": "it takes a length of time, such as 30s, 90m, 2h, 1d, PT2H, or a number of seconds",
     "time_delta_type": "it takes a length of time, such as 30s, 90m, 2h, 1d, PT2H, or a number of seconds",
     "path_type": "it takes a path",
@@ -54,14 +60,14 @@ def explain(error: ValidationError, data: Mapping[str, Any], model: type[BaseMod
     where : str
         Where it was read.
     """
-    details = error.errors()
+    details = _without_options(error.errors(), data)
     lines = dict.fromkeys(shortened(_explain(detail, data, model), _MAX_LINE_CHARS) for detail in details[:MAX_LINES])
     more = [f"and {len(details) - MAX_LINES:,} more errors"] if len(details) > MAX_LINES else []
     return f"{shortened(where, _MAX_WHERE_CHARS)}: " + "\n".join([*lines, *more])
 
 
 def _explain(detail: Any, data: Mapping[str, Any], model: type[BaseModel]) -> str:
-    location = _location(detail["loc"])
+    location = _location(detail, data)
     key, kind, given = ".".join(map(shortened, location)), detail["type"], detail["input"]
     if kind in _UNKNOWN:
         return f"{key} is not a known key.{_unknown(location, data, model)}"
@@ -84,20 +90,54 @@ def _explain(detail: Any, data: Mapping[str, Any], model: type[BaseModel]) -> st
     message = _TAKES.get(kind, detail["msg"][0].lower() + detail["msg"][1:])
     if "connection" in location:
         return f"{key}: {message}. What was given is not shown; keys and tokens have no place in a job, only names and paths."
-    return f"{key} is {shown(given)}: {message}{_to_quote(given) if kind == 'string_type' else ''}."
+    return f"{key} is {shown(given)}: {message}{_as_written(kind, given)}."
 
 
-def _location(loc: Sequence[str | int]) -> list[str]:
-    """Keys that lead to an error, without the type that pydantic adds below source and sink."""
-    keys = [str(part) for part in loc]
-    return keys[:1] + keys[2:] if keys[0] in ("source", "sink") else keys
+def _without_options(details: Sequence[Any], data: Mapping[str, Any]) -> list[Any]:
+    """Return one error for each place: of a text or a list, pydantic reports what either has against the value."""
+    places: dict[tuple[str, ...], list[Any]] = {}
+    for detail in details:
+        places.setdefault(tuple(_location(detail, data)), []).append(detail)
+    kept = []
+    for place, found in places.items():
+        kinds = {detail["type"] for detail in found}
+        if kinds == {"string_type", "tuple_type"}:
+            kept.append({**found[0], "type": _TEXT_OR_LIST})
+        elif kinds != {"string_type"} or not any(other[: len(place)] == place != other for other in places):
+            kept += found
+    return kept
 
 
-def _to_quote(given: object) -> str:
-    """Advice to quote a value that YAML did not read as a string."""
+def _location(detail: Any, data: Mapping[str, Any]) -> list[str]:
+    """Keys that lead to an error, without what pydantic adds: the type of a source or sink, and the option of a union."""
+    keys: list[str] = []
+    here: Any = data
+    loc = detail["loc"]
+    for i, part in enumerate(loc):
+        is_key = isinstance(here, Mapping) and part in here and here is not detail["input"]
+        is_kind = i == 1 and loc[0] in ("source", "sink")
+        if is_kind or (not is_key and isinstance(part, str) and (part == "str" or part.startswith("tuple["))):
+            continue
+        keys.append(str(part))
+        is_index = isinstance(here, Sequence) and isinstance(part, int) and part < len(here)
+        here = here[part] if is_key or is_index else None
+    return keys
+
+
+def _as_written(kind: str, given: object) -> str:
+    """Advice on quotes: YAML did not read a text where one is wanted, or did where a number is."""
+    if kind in _NUMBERS:
+        return "; leave the quotes out" if isinstance(given, str) and _NUMBER.fullmatch(given) else ""
+    if kind not in ("string_type", "tuple_type", _TEXT_OR_LIST):
+        return ""
+    if given is None:
+        return "; YAML reads null, ~ and nothing as no value, so quote null where it is a name"
     if isinstance(given, bool):
         return "; YAML reads yes, no, on and off as true and false, so quote them where they are names"
-    return f"; quote it if it is one: '{given}'" if isinstance(given, int | float | dt.date) else ""
+    read = {int: "a number", float: "a number", dt.date: "a date", dt.datetime: "a time"}.get(type(given))
+    if read is None or kind == "tuple_type":
+        return ""
+    return f"; YAML reads it as {read}: where it is a name, quote it as it is written"
 
 
 def _unknown(location: Sequence[str], data: Mapping[str, Any], model: type[BaseModel]) -> str:

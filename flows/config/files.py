@@ -25,6 +25,8 @@ EXAMPLES: Final = "configs"
 INSTALLED: Final = Path(__file__).parents[2]
 """Where the package is installed. `configs` is not imported: a folder of that name in the working directory would be found."""
 
+_TEXT = "tag:yaml.org,2002:str"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MERGE = "tag:yaml.org,2002:merge"
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 # Raised by PyYAML's constructors on `2026-13-45`, `!!timestamp x`, `!!int ''` or too many digits.
@@ -161,6 +163,11 @@ class _Loader(yaml.SafeLoader):
             _check_keys(node)
         return node
 
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
+        """Return the tag of a value. YAML 1.1 reads 1:30 as 90, and +10:00 as 600; here both are texts."""
+        tag = super().resolve(kind, value, implicit)
+        return _TEXT if tag in _NUMBERS and isinstance(value, str) and ":" in value else tag
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Construct a value; errors of the constructors are translated and get their line."""
         try:
@@ -189,7 +196,7 @@ def _check_keys(node: yaml.MappingNode) -> None:
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise yaml.MarkedYAMLError(problem="a list or section is no name of a key", problem_mark=key.start_mark)
-        if key.tag not in ("tag:yaml.org,2002:str", _MERGE):
+        if key.tag not in (_TEXT, _MERGE):
             problem = f"keys should be strings, and YAML reads {shortened(key.value)} otherwise; quote it if it is a name"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
         if key.value in seen:

@@ -46,6 +46,12 @@ def test_help(arguments):
         assert "--overwrite" in result.output
 
 
+def test_help_names_the_exit_statuses():
+    assert "Exit statuses: 0 done or nothing to do, 1 error, 2 wrong usage, 130 or 143 stopped." in run("--help").output
+    assert run("rnu").exit_code == 2
+    assert run("run").exit_code == 2
+
+
 def test_version():
     assert run("--version").output.strip() == f"emberharmony {__version__}"
 

@@ -113,9 +113,12 @@ def test_no_value_becomes_one_of_another_kind(kind, others):
         ("columns: {target: no}", "columns.target is False: it takes a string; YAML reads yes, no, on and off as true"),
         (
             "columns: {drop: [2026-01-31]}",
-            "columns.drop.0 is 2026-01-31: it takes a string; quote it if it is one: '2026-01-31'",
+            "columns.drop.0 is 2026-01-31: it takes a string; YAML reads it as a date: where it is a name",
         ),
-        ("columns: {time: 5}", "columns.time is 5: it takes a string; quote it if it is one: '5'"),
+        (
+            "columns: {time: 5}",
+            "columns.time is 5: it takes a string; YAML reads it as a number: where it is a name, quote it as it is written",
+        ),
         ("datetime: {epoch: 1}", "datetime.epoch is 1: it takes true or false"),
         ("runtime: {max_memory_gb: .inf}", "runtime.max_memory_gb is inf: it takes a finite number"),
         ("runtime: {max_memory_gb: .nan}", "runtime.max_memory_gb is nan: it takes a finite number"),
