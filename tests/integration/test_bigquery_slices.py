@@ -43,7 +43,9 @@ def table(connection, rows, tmp_path_factory):
         with path.open("rb") as file:
             clients.jobs.load_table_from_file(file, f"{connection.project}.slices.loaded", job_config=config).result()
         # Of a table that a load makes by itself, this server forgets the time of the last change.
-        clients.jobs.query("CREATE OR REPLACE TABLE slices.events AS SELECT * FROM slices.loaded").result()
+        made = "CREATE OR REPLACE TABLE slices.events PARTITION BY DATE(t) AS SELECT * FROM slices.loaded"
+        clients.jobs.query(made).result()
+        assert clients.jobs.get_table("slices.events").time_partitioning.field == "t"
         clients.jobs.query("CREATE OR REPLACE VIEW slices.seen AS SELECT * FROM slices.events").result()
     return path
 

@@ -144,11 +144,13 @@ def materialised(
     hours: float,
     cluster_by: Sequence[str] = (),
     make: bool = True,
+    state: Sequence[Any] | None = None,
 ) -> Copy:
     """Return a table that holds the query's rows; create it unless it exists, or only return its name.
 
     Its name is a hash of the query and of the state of the tables that it reads, so a run that is started again finds the
     copy, and a run after a change makes another one. Other inputs of the query (``CURRENT_DATE()``) do not count as a change.
+    That state is `state`, JSON, if the caller knows better than the tables' last changes which rows the query reads.
     The rows are clustered by the columns `cluster_by` that can be, so that reading a range of them does not scan the table.
 
     Raises
@@ -160,7 +162,8 @@ def materialised(
     types = {field.name: field.field_type for field in checked.schema or ()}
     columns = ", ".join(quote(name) for name in cluster_by if types.get(name) in KEY_TYPES)
     cluster = f"CLUSTER BY {columns}\n" if columns else ""
-    text = json.dumps([sql, dict(parameters), _state_of(clients, checked), cluster], sort_keys=True, default=asdict)
+    state = _state_of(clients, checked) if state is None else state
+    text = json.dumps([sql, dict(parameters), state, cluster], sort_keys=True, default=asdict)
     digest = hashlib.sha256(text.encode()).hexdigest()[:24]
     copy = Copy(TableName(*into, f"emberharmony_{digest}"), int(checked.total_bytes_processed or 0))
     found = find(clients, copy.name)

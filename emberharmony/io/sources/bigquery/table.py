@@ -18,6 +18,7 @@ from emberharmony.io.bigquery.parameters import checked_parameters
 from emberharmony.io.bigquery.queries import query_row, table_of
 from emberharmony.io.bigquery.schema import bigquery_type, bytes_per_row, clashes, flat_fields, schema_fields, schema_text
 from emberharmony.io.sources.base import RowOrder, TableCopy, TableInfo
+from emberharmony.io.sources.bigquery.content import PartitionState, content_of, partitions_of
 from emberharmony.io.sources.bigquery.keys import KEY_TYPES, Key
 from emberharmony.io.sources.bigquery.materialise import (
     ENTITY_KEY,
@@ -188,6 +189,7 @@ class BigQueryTable:
             hours=spec.temporary_hours,
             cluster_by=list(filter(None, [self._by, self.series.then if self.series else None])),
             make=self._make,
+            state=self._partitions(table_of(self.clients, self.given)) if self.series and self.given else None,
         )
 
     @property
@@ -245,14 +247,13 @@ class BigQueryTable:
             return self.spec.pin.content
         if self.is_copy:
             return self.table.table  # its name is a hash of the query and of the content of the tables that it reads
-        spec, table = self.spec, self.metadata
-        changed = table.modified.isoformat() if table.modified else "at some time"
-        late = table.modified is not None and table.modified >= self.snapshot
-        if spec.snapshot_time is not None or table.streaming_buffer is not None or late:
-            # Streamed rows change a table without changing its metadata, and a last change after the snapshot says nothing
-            # about it: the table is identified by its snapshot time.
-            changed = self.snapshot.isoformat()
-        return f"{self.table} of {changed}, {table.num_rows} rows"
+        table, is_past = self.metadata, self.spec.snapshot_time is not None
+        partitions = None if is_past else self._partitions(table)
+        return content_of(self.table, table, self.snapshot, partitions, is_past=is_past)
+
+    def _partitions(self, table: Any) -> list[PartitionState] | None:
+        rows = self.spec.rows
+        return partitions_of(self.clients, self.given, table, rows, self._flat_fields) if rows and self.given else None
 
     def _identity(self, n_rows: int) -> dict[str, Any]:
         spec = self.spec
