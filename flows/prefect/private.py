@@ -43,16 +43,31 @@ def drop_waiting() -> None:
     from prefect.events.worker import EventsWorker
 
     for service in list(EventsWorker._instances.values()):  # the base class holds the services of all kinds
-        with suppress(queue.Empty):
-            while True:
-                service._queue.get_nowait()
+        _drop(service)
 
 
 def drain_events(timeout_s: float) -> None:
-    """Send the events that wait for the server, such as the last states of a flow run."""
+    """Send the events that wait for a server that is about to end, such as the last states of a flow run; drop what is left.
+
+    Prefect would try to send each of them when the process ends, which takes seconds for each.
+    """
     from prefect.events.worker import EventsWorker
 
+    services = list(EventsWorker._instances.values())
     EventsWorker.drain_all(timeout=timeout_s)
+    for service in services:
+        if _drop(service):
+            service._queue.put_nowait(None)  # at this mark, a stopped service ends
+
+
+def _drop(service: Any) -> int:
+    """Empty the queue of a service; returns how many items were in it."""
+    n_dropped = 0
+    with suppress(queue.Empty):
+        while True:
+            service._queue.get_nowait()
+            n_dropped += 1
+    return n_dropped
 
 
 def forget_task_run(runner: object, task_run_id: UUID) -> None:

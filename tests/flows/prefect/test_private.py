@@ -50,6 +50,22 @@ def test_events_wait_in_a_queue(monkeypatch):
     assert private.n_waiting_events() == 0
 
 
+def test_what_a_server_did_not_take_in_time_is_dropped_and_its_service_ends(monkeypatch):
+    full, empty = SimpleNamespace(_queue=queue.Queue()), SimpleNamespace(_queue=queue.Queue())
+    monkeypatch.setattr(EventsWorker, "_instances", {1: full, 2: empty})
+
+    def drain_all(timeout):
+        for item in ("event", "event", None):
+            full._queue.put(item)
+
+    monkeypatch.setattr(EventsWorker, "drain_all", drain_all)
+    private.drain_events(0.1)
+    assert list(full._queue.queue) == [None], "the mark at which a stopped service ends"
+    assert list(empty._queue.queue) == []
+    source = "".join(inspect.getsource(cls) for cls in EventsWorker.__mro__ if cls.__module__.startswith("prefect."))
+    assert "if item is None:" in source
+
+
 def test_the_class_of_services_has_that_queue():
     """Read, not started: a service looks for a server."""
     source = "".join(inspect.getsource(cls) for cls in EventsWorker.__mro__ if cls.__module__.startswith("prefect."))
