@@ -36,10 +36,21 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
-LONGEST_GROUPS = ("pools", "prefect", "bigquery-sink", "bigquery-job", "wheel", "readme", "stores")
+LONGEST_GROUPS = (
+    "pools",
+    "bigquery-job",
+    "bigquery-sink",
+    "prefect-engines",
+    "prefect-killed",
+    "stores",
+    "prefect",
+    "readme",
+    "wheel",
+)
 """Groups that take minutes, longest first. One worker runs all tests of a group, so these start before all other tests.
 
-The tests with BigQuery are two groups, each with a server of its own: together they would take longer than all others.
+The tests with BigQuery are two groups, and those with Prefect three, each with a server of its own: together they would take
+longer than all others.
 """
 
 

@@ -28,7 +28,7 @@ from tests.faults.victims import (
     wait_until,
 )
 
-pytestmark = pytest.mark.xdist_group("prefect")
+pytestmark = pytest.mark.xdist_group("prefect-killed")
 
 N_EVENTS = 14
 N_TIMES = 6

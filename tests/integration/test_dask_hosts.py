@@ -16,7 +16,7 @@ from tests.integration import hosts
 from tests.servers.s3 import CREDENTIALS
 
 pytestmark = [
-    pytest.mark.xdist_group("prefect"),
+    pytest.mark.xdist_group("prefect-engines"),
     pytest.mark.usefixtures("prefect_server"),
     pytest.mark.filterwarnings("default"),  # those of Dask change with every release
     pytest.mark.skipif(bool(hosts.why_not()), reason=hosts.why_not()),

@@ -14,7 +14,7 @@ from flows.run import run
 from tests.faults.victims import contents, receipts, small_job, wait_until
 
 pytestmark = [
-    pytest.mark.xdist_group("prefect"),
+    pytest.mark.xdist_group("prefect-engines"),
     pytest.mark.usefixtures("prefect_server"),
     # The warnings of Dask's and Ray's libraries change with every release.
     pytest.mark.filterwarnings("default"),

@@ -20,7 +20,7 @@ from flows.engines.local import LocalEngine
 from flows.prefect.server import server_if_needed
 from tests.faults.victims import small_job
 
-pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.xdist_group("prefect-engines"), pytest.mark.filterwarnings("default")]
 
 
 @pytest.fixture(scope="module", autouse=True)
