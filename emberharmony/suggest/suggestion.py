@@ -102,11 +102,15 @@ def suggest(sample: TableSample, guesses: RoleGuesses) -> Suggestion:
 
 
 def _has_features(sample: TableSample, taken: set[str]) -> bool:
-    """Whether another column has two values at least in the rows that train, the first ones of a table without a time."""
+    """Whether another column makes features of the rows that train, the first ones of a table without a time.
+
+    Times always do; other columns, if they have two different values.
+    """
     n_train = SplitSpec().ranks(sample.rows.num_rows)[0]
     for name, column in sample.columns.items():
         if name not in taken and kind_of_column(sample.schema.field(name)) is not None:
             codes = None if column.codes is None else column.codes[:n_train]
-            if codes is None or len(np.unique(codes[codes >= 0])) > 1:
+            least = 1 if column.times is not None else 2
+            if codes is None or len(np.unique(codes[codes >= 0])) >= least:
                 return True
     return not sample.is_whole

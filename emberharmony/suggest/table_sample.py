@@ -61,6 +61,8 @@ class SampledColumn:
     @cached_property
     def codes(self) -> IntArray | None:
         """A number for each distinct value, of shape (n_rows,), -1 for null; ``None`` for types that Arrow cannot compare."""
+        if pt.is_null(self.type):
+            return np.full(self.n_rows, -1)
         try:
             values = self.values.cast(self.type).combine_chunks() if pt.is_dictionary(self.values.type) else self.values
             encoded = pc.dictionary_encode(pa.chunked_array([values]) if isinstance(values, pa.Array) else values)

@@ -48,3 +48,8 @@ def test_where_most_rows_have_the_first_time_the_split_is_by_rows():
 def test_a_table_without_different_values_is_refused():
     with pytest.raises(DataError, match="No column has two different values"):
         suggested(x=[1.0] * 30, y=[None] * 30, row_number=range(30))
+
+
+def test_constant_times_are_features_enough():
+    job = suggested(name=[f"row {i}" for i in range(30)], t=pa.array([7] * 30, pa.timestamp("s")))
+    assert job.passthrough.keys() == {"name"}

@@ -46,3 +46,8 @@ def test_order_of_times():
 def test_a_sample_is_bounded():
     assert sample_rows(8.0, 1) == MAX_ROWS
     assert sample_rows(2e9, 1) == 1
+
+
+def test_columns_of_the_type_null():
+    column = SampledColumn("c", pa.chunked_array([pa.nulls(3)]))
+    assert (column.n_null, column.n_distinct, column.codes.tolist()) == (3, 0, [-1, -1, -1])

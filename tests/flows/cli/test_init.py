@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from emberharmony.errors import DataError, EmberharmonyError, PlanError
+from emberharmony.io.sources.base import TableInfo
 from emberharmony.pipeline.execute import run_job
 from flows.cli.app import app
 from flows.cli.init import Named, job_for
@@ -181,3 +182,21 @@ def test_the_schema_is_written_beside_and_named(tmp_path):
     schema = json.loads((tmp_path / "job.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(text))
     assert "--schema, or replace" in str(init(source, "--schema", tmp_path / "job.schema.json").exception)
+
+
+def test_a_table_of_bigquery_is_guessed_from_names_and_types(monkeypatch):
+    """Its rows are not looked at: a query would be paid for. The source stands in for BigQuery's metadata."""
+    schema = pa.schema({"created_at": pa.timestamp("us", "UTC"), "no": pa.string(), "label": pa.int64(), "x": pa.float64()})
+
+    class Described:
+        def describe(self):
+            return TableInfo(schema, 5_000_000, {}, dict.fromkeys(schema.names, 8.0))
+
+    monkeypatch.setattr("flows.cli.init.open_source", lambda spec: Described())
+    text = job_for("my-project.sales.orders", Named(entity=("no",)))
+    job = yaml.safe_load(text)
+    assert job["source"] == {"type": "bigquery", "table": "my-project.sales.orders"}
+    assert job["columns"] == {"time": "created_at", "entity": "no", "target": "label"}
+    assert job["sink"]["path"] == "my-project.sales.orders-result"
+    assert "guessed from names and types alone" in text
+    assert parse_job(job).source.type == "bigquery"
