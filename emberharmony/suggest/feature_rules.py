@@ -18,6 +18,8 @@ from emberharmony.suggest.table_sample import SampledColumn, TableSample
 
 PROSE_CHARS: Final = 40
 """Mean length from which texts that hardly repeat are sentences, not categories."""
+_MAX_ABS: Final = 1e150
+"""Numbers beyond this have squares beyond float64."""
 _EQUAL_SHARE: Final = 0.75
 """Share of the rows in which a column has to equal a part of the time; clocks of other time zones differ near midnight."""
 
@@ -76,6 +78,13 @@ def _is_part_of_time(column: SampledColumn, sample: TableSample, roles: Roles) -
     return len(differences) > 0 and bool(np.sort(counts)[-part.n_offsets :].sum() >= _EQUAL_SHARE * len(differences))
 
 
+def _is_too_wide(column: SampledColumn, sample: TableSample, roles: Roles) -> bool:
+    if not (pt.is_floating(column.type) or pt.is_decimal(column.type)):
+        return False
+    numbers = np.abs(column.values.cast(column.type).cast(pa.float64()).to_numpy())
+    return bool(numbers[np.isfinite(numbers)].max(initial=0.0) > _MAX_ABS)
+
+
 def _is_unique_text(column: SampledColumn, sample: TableSample, roles: Roles) -> bool:
     return is_text(column.type) and column.is_unique and not is_reserved(column.name)
 
@@ -124,6 +133,7 @@ _PARTS: Final[Mapping[str, _Part]] = {
 
 RULES: Final = (
     Rule("drop", "this name is reserved in results", _is_row_number, is_forced=True),
+    Rule("drop", "holds numbers too far apart for a standard deviation", _is_too_wide),
     Rule("drop", "equals the target", _copies_target),
     Rule("drop", "equals the time", _copies_time),
     Rule("drop", "a part of the time", _is_part_of_time),

@@ -23,6 +23,8 @@ LOCAL = HOURS + np.timedelta64(5 * 3_600_000_000, "us")
         ("when", HOURS, "equals the time"),
         ("when", HOURS.astype("datetime64[ms]"), "equals the time"),
         ("when", LOCAL, None),
+        ("x", [1e200, 1.0] * 50, "too far apart"),
+        ("x", [float("inf"), 1.0] * 50, None),
         ("year", [2024] * N, "a part of the time"),
         ("Day", pa.array(HOURS).cast(pa.date32()), None),  # a date, no day
         ("hour", (LOCAL.astype("datetime64[h]").astype(int) % 24), "a part of the time"),  # of another time zone

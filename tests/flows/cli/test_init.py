@@ -76,7 +76,10 @@ def test_what_it_prints_runs_or_it_says_why_not(tmp_path: Path, drawn: tuple[pa.
                 )
             )
         return
-    assert sum(run_text(text).manifest.rows.values()) > 0
+    try:
+        assert sum(run_text(text).manifest.rows.values()) > 0
+    except DataError as refused:  # of the only column there is; others are left out
+        assert "too far apart for a standard deviation" in str(refused)  # noqa: PT017
 
 
 @pytest.mark.parametrize("order", ["sorted", "shuffled", "ties"])
