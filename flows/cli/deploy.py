@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emberharmony.errors import PlanError
 from emberharmony.io.store.address import is_bucket, without_query
-from emberharmony.messages import listed, shown
+from emberharmony.messages import listed, printable, shown
 from emberharmony.slices import SlicesSpec
 from flows.config.files import parse_value
 from flows.config.job import AnyJob, ApplyJob, FitJob, Job, load_any, load_job
@@ -156,7 +156,7 @@ def _check_places(job: AnyJob) -> None:
         raise PlanError(
             f"A flow run of a deployment has a working directory of its own, where relative paths lead nowhere: "
             f"{listed(relative)}. Give addresses in a bucket, such as s3://BUCKET/features, or for workers on this host: "
-            f"{listed(absolute, by=' ')}"
+            f"{' '.join(map(printable, absolute))}"
         )
 
 

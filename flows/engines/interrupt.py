@@ -10,11 +10,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Final
 
 from emberharmony.messages import printable
 
 GRACE_S = 4.0
 """How long threads may take to end a chunk, and Prefect to record the end of the run."""
+
+_OF_TRACKER: Final = "ignore:resource_tracker:UserWarning"
+"""An option of Python: the process that removes the semaphores of a process that was stopped does not report them."""
 
 _advice: str | None = None
 _hurries = False
@@ -46,6 +50,8 @@ def stoppable(advice: str) -> Iterator[None]:
     """
     global _advice, _hurries
     asked: list[int] = []
+    if _OF_TRACKER not in sys.warnoptions:  # `multiprocessing` starts that process with these options
+        sys.warnoptions.append(_OF_TRACKER)
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if asked:

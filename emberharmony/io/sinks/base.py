@@ -63,6 +63,7 @@ def folder_of_slice(path: str, times: SliceTimes) -> str:
 
     Examples
     --------
+    >>> from emberharmony.slices import SlicesSpec
     >>> spec = SlicesSpec()
     >>> night = spec.named("2026-11-28")
     >>> [folder_of_slice(path, SliceTimes(spec, night, night.start)) for path in ("out", "states/{slice}")]

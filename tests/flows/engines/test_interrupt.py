@@ -58,6 +58,22 @@ def test_libraries_log_nothing_while_the_process_ends():
     assert done.stderr == "ERROR:root:at work\n\nRun it again.\n"
 
 
+SEMAPHORES = """
+import multiprocessing, os, signal
+from flows.engines import interrupt
+
+with interrupt.stoppable("Run it again."):
+    held = [multiprocessing.get_context("spawn").Semaphore() for _ in range(3)]
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_nobody_reports_the_semaphores_of_a_process_that_was_stopped():
+    """The process that removes them outlives this one, and holds standard error open until it is done."""
+    done = subprocess.run([sys.executable, "-c", SEMAPHORES], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (143, "\nRun it again.\n")
+
+
 def test_handlers_are_those_of_before_again():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with stoppable("advice"):

@@ -72,7 +72,7 @@ def filled(text: str, key: str, times: SliceTimes) -> str:
     "day = '2026-11-28'"
     >>> filled("day = '{slice}'", "where", SliceTimes(spec, night, night.start - dt.timedelta(hours=2)))
     Traceback (most recent call last):
-    emberharmony.errors.PlanError: source.where names {slice}, but rows are read from 2026-11-27T22:00:00+00:00 on ...
+    emberharmony.errors.PlanError: source.where names {slice}, but rows are read from 2026-11-27T22:00:00+00:00 on, ...
     """
     names = placeholders_in(text)
     if times.slice_from < times.slice.start and "slice" in names and "slice_from" not in names:
