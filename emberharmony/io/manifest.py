@@ -44,6 +44,11 @@ class WindowCounts:
     clipped: int = 0  # scores beyond float32: its largest number in their place
 
     @property
+    def n_windows(self) -> int:
+        """Windows of all splits."""
+        return sum(self.windows.values())
+
+    @property
     def explained(self) -> float:
         """Share of the training windows' variance that all components hold together."""
         return sum(self.explained_variance_ratio)
@@ -100,6 +105,16 @@ class Manifest:
     def file_name(self, file: FileRecord) -> str:
         """Return the name of a file below the folder of the result."""
         return f"{self.root}/{file.kept_as}" if self.root else file.name
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all splits."""
+        return sum(self.rows.values())
+
+    @property
+    def windows_by_stride(self) -> dict[str, int]:
+        """Windows of all splits, by stride."""
+        return {stride: counts.n_windows for stride, counts in self.strides.items()}
 
     @property
     def slice(self) -> str:

@@ -76,7 +76,7 @@ def judged(run: Run, manifest: Manifest) -> Manifest:
         return manifest
     verdicts = judge(
         expect,
-        n_rows=sum(manifest.rows.values()),
+        n_rows=manifest.n_rows,
         figures=_training_figures(run) if run.plan.spec.job.fits else manifest.drift,
         without_features=manifest.dropped,
         earlier_rows=_earlier_rows(run) if expect.rows.of_median else (),
@@ -101,7 +101,7 @@ def _training_figures(run: Run) -> Mapping[str, Figures]:
 def _earlier_rows(run: Run) -> list[int]:
     assert run.plan.spec.slice is not None  # as `check_gates` has seen to
     sink, _ = parent_address(run.result.published.address)
-    return [sum(part.manifest.rows.values()) for part in slices_before(sink, run.plan.spec.slice.name, most=EARLIER)]
+    return [part.manifest.n_rows for part in slices_before(sink, run.plan.spec.slice.name, most=EARLIER)]
 
 
 @cache

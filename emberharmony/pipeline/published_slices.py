@@ -26,7 +26,7 @@ class PublishedSlice:
     @property
     def n_rows(self) -> int:
         """Rows of features that it holds."""
-        return sum(self.manifest.rows.values()) if self.manifest.holds_rows else 0
+        return self.manifest.n_rows if self.manifest.holds_rows else 0
 
 
 def published_slices(sink: str) -> tuple[PublishedSlice, ...]:

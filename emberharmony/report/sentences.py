@@ -27,8 +27,8 @@ def result_sentence(result: RunResult) -> str:
 
 
 def _content(manifest: Manifest) -> str:
-    n_rows = sum(manifest.rows.values())
+    n_rows = manifest.n_rows
     if not manifest.holds_rows:
         return f"the state fitted on {manifest.rows.get('train', n_rows):,} training rows"
-    n_windows = sum(sum(counts.windows.values()) for counts in manifest.strides.values())
+    n_windows = sum(manifest.windows_by_stride.values())
     return f"{n_rows:,} rows" + (f" and {n_windows:,} windows" if manifest.strides else "")

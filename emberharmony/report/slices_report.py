@@ -9,6 +9,7 @@ from emberharmony.features.drift import drift_verdict
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.store.address import parent_address
 from emberharmony.pipeline.published_slices import PublishedSlice
+from emberharmony.report.result_report import moment_text
 
 _HEAD = ("slice", "rows", "windows", "state", "drift", "published", "by")
 
@@ -18,7 +19,7 @@ def slices_rows(slices: Sequence[PublishedSlice]) -> Iterator[tuple[str, ...]]:
     yield _HEAD
     for part in slices:
         found = part.manifest
-        when = found.created.replace("T", " ").replace("+00:00", " UTC")
+        when = moment_text(found.created)
         yield part.name, f"{part.n_rows:,}", windows_text(found), _state(found), _drift(found), when, found.created_by
 
 
@@ -30,7 +31,7 @@ def slices_json(slices: Sequence[PublishedSlice]) -> list[dict[str, Any]]:
             "address": part.address,
             "fingerprint": part.manifest.fingerprint,
             "rows": part.n_rows,
-            "windows": {stride: sum(counts.windows.values()) for stride, counts in part.manifest.strides.items()},
+            "windows": part.manifest.windows_by_stride,
             "state": dict(part.manifest.applied_state),
             "drift": dict(part.manifest.drift),
             "drift_verdicts": dict(part.manifest.drift_verdicts),
@@ -53,13 +54,13 @@ def slice_line(name: str, manifest: Manifest, seconds: float, *, did_work: bool)
     if not did_work:
         return f"{name}  unchanged  {seconds:.1f} s"
     windows = windows_text(manifest)
-    counts = f"{sum(manifest.rows.values()):,} rows" + (f", {windows} windows" if windows else "")
+    counts = f"{manifest.n_rows:,} rows" + (f", {windows} windows" if windows else "")
     return f"{name}  {counts}  {seconds:.1f} s"
 
 
 def windows_text(manifest: Manifest) -> str:
     """Number of windows of each stride."""
-    return " / ".join(f"{sum(counts.windows.values()):,}" for counts in manifest.strides.values())
+    return " / ".join(f"{n_windows:,}" for n_windows in manifest.windows_by_stride.values())
 
 
 def _state(manifest: Manifest) -> str:

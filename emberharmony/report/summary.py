@@ -107,7 +107,7 @@ def _context(manifest: Manifest) -> str:
 
 def _mixed_series(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Warnings that windows may run from one series of the table into another."""
-    n_rows = sum(manifest.rows.values()) if JOBS[manifest.kind].publishes_rows else manifest.rows["train"]
+    n_rows = manifest.n_rows if JOBS[manifest.kind].publishes_rows else manifest.rows["train"]
     if manifest.shared_times > MANY * n_rows:
         yield "warning", f"{manifest.shared_times:,} of {n_rows:,} rows share their time with another row: {MIXED}"
     if manifest.key_changes:

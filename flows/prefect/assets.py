@@ -34,7 +34,7 @@ def materialize_sink(result: RunResult, name: ResultName, source: SourceSpec) ->
     read = [uri_of(address) for address in source.addresses[:MAX_SOURCES]]
     if state := manifest.applied_state.get("address"):
         read.append(uri_of(state))
-    metadata = {"slice": name.slice_name, "fingerprint": manifest.fingerprint, "rows": sum(manifest.rows.values())}
+    metadata = {"slice": name.slice_name, "fingerprint": manifest.fingerprint, "rows": manifest.n_rows}
     try:
         AssetContext(
             direct_asset_dependencies={Asset(key=asset_key(uri)) for uri in read},
