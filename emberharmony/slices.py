@@ -33,6 +33,10 @@ class Period:
     """When the slice begins that holds a moment."""
     longest: dt.timedelta
     """A time after the begin of a slice that lies in the next one, whatever its length."""
+    named_by: str = "beginnings"
+    """What slices are named by, in messages."""
+    divides_days: bool = False
+    """Whether a day has several, so that names are not unique where clocks are set back."""
 
     def after(self, start: dt.datetime) -> dt.datetime:
         """Return when the slice begins that follows the one that begins at `start`."""
@@ -56,9 +60,9 @@ def _month_of(moment: dt.datetime) -> dt.datetime:
 
 
 PERIODS: Final[dict[str, Period]] = {
-    "hour": Period("%Y-%m-%dT%H", _hour_of, dt.timedelta(hours=1)),
+    "hour": Period("%Y-%m-%dT%H", _hour_of, dt.timedelta(hours=1), divides_days=True),
     "day": Period("%Y-%m-%d", _day_of, dt.timedelta(days=1)),
-    "week": Period("%Y-%m-%d", _week_of, dt.timedelta(days=7)),
+    "week": Period("%Y-%m-%d", _week_of, dt.timedelta(days=7), named_by="Mondays"),
     "month": Period("%Y-%m", _month_of, dt.timedelta(days=31)),
 }
 """By the value of `slices.every`."""
@@ -102,7 +106,7 @@ class SlicesSpec(Section):
         zone = zone_named(self.time_zone)
         if self.history is not None and self.history <= dt.timedelta(0):
             raise ValueError(f"history is a length of time above zero, got {self.history}.")
-        if self.every == "hour" and zone.utcoffset(_WINTER) != zone.utcoffset(_SUMMER):
+        if self.period.divides_days and zone.utcoffset(_WINTER) != zone.utcoffset(_SUMMER):
             raise ValueError(
                 f"Hours have no names of their own where clocks are changed, as in {self.time_zone}; set time_zone: UTC."
             )
@@ -140,9 +144,9 @@ class SlicesSpec(Section):
             raise PlanError(f"{shown(name)} is no slice of a {self.every}: these have names such as {example!r}.") from None
         found = self._beginning(period.start_of(moment))
         if found.name != name:
-            begin = "Mondays" if self.every == "week" else "beginnings"
             raise PlanError(
-                f"{shown(name)} is no slice of a {self.every}: these are named by their {begin}, here {found.name!r}."
+                f"{shown(name)} is no slice of a {self.every}: these are named by their {period.named_by}, here "
+                f"{found.name!r}."
             )
         return found
 
