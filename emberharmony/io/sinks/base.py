@@ -8,6 +8,7 @@ from typing import Final, Protocol, Self
 
 import pyarrow as pa
 
+from emberharmony.errors import PlanError
 from emberharmony.io.manifest import MANIFEST, Manifest
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.address import child_address, without_query
@@ -70,6 +71,28 @@ def folder_of_slice(path: str, times: SliceTimes) -> str:
     ['out/slice=2026-11-28', 'states/2026-11-28']
     """
     return times.fill(path) if placeholders_in(path) else child_address(path, times.slice.folder)
+
+
+def check_replaces(write_disposition: str) -> None:
+    """Refuse a slice whose rows are to be written otherwise than in place of its own.
+
+    Raises
+    ------
+    PlanError
+        If they are.
+
+    Examples
+    --------
+    >>> check_replaces("replace")
+    >>> check_replaces("append")
+    Traceback (most recent call last):
+    emberharmony.errors.PlanError: `sink.write_disposition` is 'append', but a slice replaces its own rows, and no ...
+    """
+    if write_disposition != "replace":
+        raise PlanError(
+            f"`sink.write_disposition` is {write_disposition!r}, but a slice replaces its own rows, and no others: leave it "
+            f"out."
+        )
 
 
 class Sink(Protocol):

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Self
 
-from emberharmony.errors import PlanError
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import ANY_PROJECT, TableName, checked_labels, parse_dataset
 from emberharmony.io.manifest import KEEP_VERSIONS, check_keep_versions
-from emberharmony.io.sinks.base import folder_of_slice
+from emberharmony.io.sinks.base import check_replaces, folder_of_slice
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.address import child_address, without_query
 from emberharmony.io.store.paths import Folder
@@ -87,11 +86,7 @@ class BigQuerySinkSpec(Section):
         name = times.slice.name
         if self.slice == name:
             return self
-        if self.write_disposition != "replace":
-            raise PlanError(
-                f"`sink.write_disposition` is {self.write_disposition!r}, but a slice replaces its own rows, and no others: "
-                f"leave it out."
-            )
+        check_replaces(self.write_disposition)
         return replace(self, path=folder_of_slice(self.path, times), slice=name)
 
     @property

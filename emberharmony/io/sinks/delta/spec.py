@@ -9,7 +9,7 @@ from typing import Final, Literal, Self
 
 from emberharmony.errors import PlanError
 from emberharmony.io.manifest import KEEP_VERSIONS, check_keep_versions
-from emberharmony.io.sinks.base import folder_of_slice
+from emberharmony.io.sinks.base import check_replaces, folder_of_slice
 from emberharmony.io.store.access import Access
 from emberharmony.io.store.paths import Folder
 from emberharmony.settings import Section
@@ -68,11 +68,7 @@ class DeltaSinkSpec(Section):
         name = times.slice.name
         if self.slice == name:
             return self
-        if self.write_disposition != "replace":
-            raise PlanError(
-                f"`sink.write_disposition` is {self.write_disposition!r}, but a slice replaces its own rows, and no others: "
-                f"leave it out."
-            )
+        check_replaces(self.write_disposition)
         if self.partition:
             raise PlanError(
                 f"`sink.partition` names {', '.join(self.partition)}, but a job that is run by slices partitions its tables "
