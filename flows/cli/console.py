@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -27,6 +27,7 @@ from flows.cli.streams import OutputError, StandardError, output_errors
 from flows.config.job import AnyJob, ApplyJob, Job
 from flows.config.settings import settings_markdown
 from flows.engines.interrupt import stoppable
+from flows.prefect.run_log import records_to
 from flows.run import quiet_prefect, run, same_command
 
 MAX_PADDED_CHARS = 60
@@ -101,18 +102,9 @@ class _Warnings(logging.Handler):
         _warn(record.getMessage())
 
 
-@contextmanager
-def warnings_shown() -> Iterator[None]:
+def warnings_shown() -> AbstractContextManager[None]:
     """Show warnings of outages, retries and busy pools, during which a run would seem to hang."""
-    handler = _Warnings(logging.WARNING)
-    loggers = [logging.getLogger(package) for package in ("emberharmony", "flows", "tasks")]
-    for logger in loggers:
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
+    return records_to(_Warnings(logging.WARNING))
 
 
 def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from emberharmony.pipeline.callback import Callback
 from emberharmony.pipeline.plan import Plan
@@ -79,10 +79,14 @@ class _Forwarder(logging.Handler):
         self._to.log(record.levelno, record.getMessage())
 
 
-@contextmanager
-def warnings_in(log: Log) -> Iterator[None]:
+def warnings_in(log: Log) -> AbstractContextManager[None]:
     """Have the library's warnings, such as those of retries and outages, in the log of a flow run as well."""
-    handler = _Forwarder(log)
+    return records_to(_Forwarder(log))
+
+
+@contextmanager
+def records_to(handler: logging.Handler) -> Iterator[None]:
+    """Let a handler take what this product's packages log."""
     loggers = [logging.getLogger(package) for package in PACKAGES]
     for logger in loggers:
         logger.addHandler(handler)
