@@ -91,7 +91,7 @@ def plan(
     from flows.config.job import load_any
 
     job = load_any(config, set_ or ())
-    show_plan(job if slice_ is None else job.model_copy(update={"slice": slice_}))
+    show_plan(job if slice_ is None else job.with_slice(slice_))
 
 
 @app.command()

@@ -126,7 +126,7 @@ def deployment_of(job: AnyJob, config: str, overrides: Sequence[str], wanted: Wa
 
     _check_places(job)
     flow = wanted.flow or _FLOW_OF_COMMAND[job.command]
-    slices = job.slices or SlicesSpec()
+    slices = job.slicing
     cron = Cron(wanted.cron, wanted.time_zone or slices.time_zone) if wanted.cron else None
     if wanted.time_zone and not cron:
         raise PlanError("--time-zone is that of a schedule: give --nightly, --weekly or --cron as well.")
@@ -210,5 +210,5 @@ def _told(deployment: Deployment, server: str, job: AnyJob) -> Iterator[str]:
         yield f"It runs at {cron.expression} ({cron.time_zone})."
     else:
         yield "It has no schedule; --nightly, --weekly or --cron gives it one."
-    ended = slice_at(dt.datetime.now(dt.UTC), PREVIOUS, job.slices or SlicesSpec())
+    ended = slice_at(dt.datetime.now(dt.UTC), PREVIOUS, job.slicing)
     yield f"Start it now: prefect deployment run {name} {f'--param slice={ended} ' if uses_slices(job) else ''}--watch"

@@ -13,7 +13,6 @@ from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline.execute import is_published
 from emberharmony.pipeline.published_slices import published_slices
 from emberharmony.report.slices_report import slice_line, slices_json, slices_rows
-from emberharmony.slices import SlicesSpec
 from flows.config.job import AnyJob
 
 
@@ -30,16 +29,16 @@ def run_slices(job: AnyJob, slices: str | None, since: str | None, *, overwrite:
     """
     from flows.cli.console import print_text, run_and_show, run_with_progress
 
-    spec = job.slices or SlicesSpec()
+    spec = job.slicing
     if slices is not None and since is not None:
         raise PlanError("Give one of --slice and --since: --since names the first slice; the last is that of this moment.")
     if since is None and (slices is None or ".." not in slices):
-        one = job if slices is None else job.model_copy(update={"slice": slices})
+        one = job if slices is None else job.with_slice(slices)
         run_and_show(one, overwrite=overwrite, quiet=quiet, verify=verify)
         return
     last = spec.holding(dt.datetime.now(dt.UTC)).name
     named = spec.named_in(f"{since}..{last}" if since else slices or "")
-    jobs = {part.name: job.model_copy(update={"slice": part.name}) for part in named}
+    jobs = {part.name: job.with_slice(part.name) for part in named}
     is_done = is_current if since else is_there
     wanted = {name: one for name, one in jobs.items() if overwrite or not is_done(one)}
     if len(wanted) < len(jobs):

@@ -24,7 +24,7 @@ from emberharmony.pipeline.slicing import in_slice
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.state import FittedState
 from emberharmony.planning.memory import Beside
-from emberharmony.slices import Slice, SlicesSpec
+from emberharmony.slices import Slice, SlicesSpec, SliceTimes
 from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
 from emberharmony.windows import WindowSpec
@@ -34,7 +34,7 @@ from flows.config.files import parse_value, read_job_file
 from flows.config.host_memory import TORCH_BYTES, most_processes, server_bytes
 from flows.config.places import Sink, Source
 from flows.config.runtime import Runtime
-from flows.config.sliced import SliceName, check_is_whole, sink_of_slice
+from flows.config.sliced import SliceName, check_is_whole
 from flows.config.strict_schema import strict_validator
 from flows.engines.base import Choice, EngineKind
 from flows.engines.registry import ENGINES
@@ -135,16 +135,25 @@ class AnyJob(BaseModel):
     def spec_for(self, state: FittedState | None) -> PipelineSpec:
         """Everything that decides the result; `state` is what `state_address` holds."""
         spec = self._whole_spec(state)
-        return spec if self.part is None else in_slice(spec, self.slices or SlicesSpec(), self.part)
+        return spec if self.part is None else in_slice(spec, self.slicing, self.part)
 
     def _whole_spec(self, state: FittedState | None) -> PipelineSpec:
         """The spec of the job of the whole table."""
         raise NotImplementedError
 
     @property
+    def slicing(self) -> SlicesSpec:
+        """How the table is divided into slices: by days, unless the job says otherwise."""
+        return self.slices or SlicesSpec()
+
+    def with_slice(self, name: str) -> Self:
+        """Return the job of a slice."""
+        return self.model_copy(update={"slice": name})
+
+    @property
     def part(self) -> Slice | None:
         """The slice that is run; ``None`` for the whole table."""
-        return None if self.slice is None else (self.slices or SlicesSpec()).named(self.slice)
+        return None if self.slice is None else self.slicing.named(self.slice)
 
     def resolved(self) -> Self:
         """Return the job with the sink of its slice; a job that is resolved already, or has no slice, as it is.
@@ -158,7 +167,7 @@ class AnyJob(BaseModel):
         if part is None:
             check_is_whole(self.source, self.sink, self.slices)
             return self
-        return self.model_copy(update={"sink": sink_of_slice(self.sink, self.slices or SlicesSpec(), part)})
+        return self.model_copy(update={"sink": self.sink.of_slice(SliceTimes(self.slicing, part, part.start))})
 
     def threads_of(self, workers: int) -> int | None:
         """Compute threads of each of so many worker processes; ``None`` if each process decides for itself."""

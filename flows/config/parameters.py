@@ -56,7 +56,7 @@ def job_of_parameters(
     wanted = slice_name or chosen.slice or (CURRENT if uses_slices(chosen) else None)
     if wanted is None:
         return chosen
-    return chosen.model_copy(update={"slice": slice_at(scheduled, wanted, chosen.slices or SlicesSpec())})
+    return chosen.with_slice(slice_at(scheduled, wanted, chosen.slicing))
 
 
 def slice_at(scheduled: dt.datetime, wanted: str, slices: SlicesSpec) -> str:

@@ -11,7 +11,7 @@ from emberharmony.errors import PlanError
 from emberharmony.io.sinks.base import SinkSpec
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.pipeline.slicing import check_no_slice
-from emberharmony.slices import Slice, SlicesSpec, SliceTimes
+from emberharmony.slices import SlicesSpec
 
 
 def _written(value: Any) -> Any:
@@ -21,11 +21,6 @@ def _written(value: Any) -> Any:
 
 SliceName = Annotated[str, BeforeValidator(_written)]
 """The name of a slice in a job: `2026-11-28`."""
-
-
-def sink_of_slice(sink: SinkSpec, slices: SlicesSpec, part: Slice) -> SinkSpec:
-    """Return the sink that publishes one slice, and replaces no other."""
-    return sink.of_slice(SliceTimes(slices, part, part.start))
 
 
 def check_is_whole(source: SourceSpec, sink: SinkSpec, slices: SlicesSpec | None) -> None:
