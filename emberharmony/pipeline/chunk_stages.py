@@ -211,7 +211,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
                 plan.roles,
                 halo=windows.size - 1,
                 label_after=plan.label_after,
-                borders=segment.borders,
+                borders=segment.borders if plan.has_later_labels else None,
             )
             table = table_of(columns, component_names(pca), scores)
             table = run.sink.as_part(table, split=name, run_id=plan.fingerprint)

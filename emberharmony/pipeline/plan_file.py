@@ -108,10 +108,14 @@ class StagedPlan:
     def reach(self) -> int:
         """Rows that a window needs from its first one on: its own, and those up to its label if rows have one.
 
-        The last windows of an applied slice are there before the rows of their labels are: they have none yet.
+        The last windows of an applied slice are there before the rows of their labels are.
         """
-        is_ahead = self.spec.slice is not None and not self.spec.job.fits
-        return self.spec.windows.size + (0 if is_ahead else self.label_after)
+        return self.spec.windows.size + (0 if self.has_later_labels else self.label_after)
+
+    @property
+    def has_later_labels(self) -> bool:
+        """Whether windows may have no label yet, because its row belongs to a later slice."""
+        return self.label_after > 0 and self.spec.slice is not None and not self.spec.job.fits
 
     @property
     def label_after(self) -> int:

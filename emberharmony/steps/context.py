@@ -91,9 +91,7 @@ class SliceWindows:
 
     def starts(self, stride: int) -> IntArray:
         """Return the places of their first rows, one every `stride` rows of each series."""
-        starts = self.segment.window_starts(self.reach, 1)
-        last = starts + self.size - 1
-        places: IntArray = starts[self.inside[last] & ((self._ordinals[last] - (self.size - 1)) % stride == 0)]
+        places: IntArray = self._starts[(self._ordinals[self._starts + self.size - 1] - (self.size - 1)) % stride == 0]
         return places
 
     def n_short(self, n_rows: int) -> int:
@@ -106,6 +104,13 @@ class SliceWindows:
         origins, _ = series_bounds(self.segment.start, self.segment.n_rows, borders)
         numbers = first - origins[np.searchsorted(borders, first, side="right")]
         return int((numbers < self.size - 1).sum())
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        """Places of the first rows of all windows whose last row lies in the slice."""
+        starts = self.segment.window_starts(self.reach, 1)
+        in_slice: IntArray = starts[self.inside[starts + self.size - 1]]
+        return in_slice
 
     @cached_property
     def _ordinals(self) -> IntArray:

@@ -11,9 +11,8 @@ import pyarrow as pa
 from emberharmony.features.columns import ROW_NUMBER, ColumnRoles
 from emberharmony.series import Segment, joined_borders
 from emberharmony.splits import SplitCodes
-from emberharmony.stats.places import NO_BORDERS
 from emberharmony.steps.order import JobOrder
-from emberharmony.typing import FeatureBlock, IntArray
+from emberharmony.typing import BoolArray, FeatureBlock, IntArray
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def window_columns(
     *,
     halo: int,
     label_after: int = 0,
-    borders: IntArray = NO_BORDERS,
+    borders: IntArray | None = None,
 ) -> pa.Table:
     """Entity of every window, number and time of its first and last row, and its label: the target of a row.
 
@@ -95,8 +94,8 @@ def window_columns(
         Rows of a window after its first one.
     label_after : int
         Rows from a window's last one to the one whose target is its label; null if its series has no such row.
-    borders : int64 array
-        Places whose row begins another series.
+    borders : int64 array, optional
+        Places whose row begins another series; without them, every window's series has the row of its label.
     """
     first, last, time, target = pa.array(starts), pa.array(starts + halo), roles.time, roles.target
     columns = {name: rows[name].take(first) for name in roles.entity}
@@ -105,9 +104,17 @@ def window_columns(
         columns |= {"start_time": rows[time].take(first), "end_time": rows[time].take(last)}
     if target:
         places = starts + halo + label_after
-        stops = np.append(borders, rows.num_rows)[np.searchsorted(borders, starts, side="right")]
-        columns[target] = rows[target].take(pa.array(places, mask=places >= stops))
+        columns[target] = rows[target].take(pa.array(places, mask=_is_beyond(places, starts, borders, rows.num_rows)))
     return pa.table(columns)
+
+
+def _is_beyond(places: IntArray, starts: IntArray, borders: IntArray | None, n_rows: int) -> BoolArray | None:
+    """Mask of the places that lie beyond the series of a window's first row; ``None`` if none can."""
+    if borders is None:
+        return None
+    stops = np.append(borders, n_rows)[np.searchsorted(borders, starts, side="right")]
+    beyond: BoolArray = places >= stops
+    return beyond
 
 
 def no_rows(schema: pa.Schema, carried: Iterable[str], n_features: int) -> TableSegment:
