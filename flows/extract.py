@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from prefect import flow
 
 from emberharmony.pipeline.execute import RunResult
-from flows.config.job import Job, load_job
-from flows.config.parameters import current_job, title_of
+from flows.config.job import Job
+from flows.config.parameters import READERS, current_job, title_of
 from flows.prefect.flow_run import run_in_flow
 
-_read = partial(load_job, model=Job)
+_read = READERS["extract"]
 
 
 @flow(name="extract", flow_run_name=title_of(_read), persist_result=False)
@@ -38,6 +36,4 @@ def extract(
         The slice to run, such as ``2026-11-28``; ``current``, the one that holds the flow run's scheduled start time; or
         ``previous``, the one before that. By default ``current``, if the job uses slices.
     """
-    found = current_job(_read, job, config, overrides, slice)
-    result: RunResult = run_in_flow(found, overwrite=overwrite)
-    return result
+    return run_in_flow(current_job(_read, job, config, overrides, slice), overwrite=overwrite)

@@ -6,12 +6,12 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from emberharmony.report.plan_report import PlanReport, plan_report
-from flows.config.job import ApplyJob, Job, load_any
-from flows.config.parameters import current_job, title_of
+from flows.config.job import ApplyJob, Job
+from flows.config.parameters import READERS, current_job, title_of
 from flows.prefect.names import ResultName
 
 
-@flow(name="plan", flow_run_name=title_of(load_any), retries=0, persist_result=False)
+@flow(name="plan", flow_run_name=title_of(READERS["plan"]), retries=0, persist_result=False)
 def plan(
     job: Job | ApplyJob | None = None,
     config: str | None = None,
@@ -27,7 +27,7 @@ def plan(
     config, overrides, slice
         As for these flows.
     """
-    found: Job | ApplyJob = current_job(load_any, job, config, overrides, slice)
+    found: Job | ApplyJob = current_job(READERS["plan"], job, config, overrides, slice)
     report = plan_report(found.resolved())
     key = ResultName.of(found).artifact_key("plan")
     create_markdown_artifact(report.markdown(), key=key, description="What the job would do")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
@@ -17,8 +16,8 @@ from emberharmony.io.store.address import is_bucket, without_query
 from emberharmony.messages import listed, printable, shown
 from emberharmony.slices import SlicesSpec
 from flows.config.files import parse_value
-from flows.config.job import AnyJob, ApplyJob, FitJob, Job, load_any, load_job
-from flows.config.parameters import PREVIOUS, slice_at, uses_slices
+from flows.config.job import AnyJob, load_any
+from flows.config.parameters import PREVIOUS, READERS, slice_at, uses_slices
 from flows.prefect.settings import load_prefect
 from flows.run import quiet_prefect
 
@@ -29,13 +28,6 @@ NIGHTLY: Final = "0 4 * * *"
 """Later than two and three, when clocks are changed: these hours come twice or not at all."""
 WEEKLY: Final = "0 5 * * 1"
 
-READERS: Final[Mapping[str, Callable[[str, Sequence[str]], AnyJob]]] = {
-    "extract": partial(load_job, model=Job),
-    "fit": partial(load_job, model=FitJob),
-    "apply": partial(load_job, model=ApplyJob),
-    "plan": load_any,
-}
-"""How each flow reads the file of its job."""
 _FLOW_OF_COMMAND: Final = {"run": "extract", "fit": "fit", "apply": "apply"}
 
 

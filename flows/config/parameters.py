@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from emberharmony.io.store.address import without_query
 from emberharmony.messages import shortened, shown
 from emberharmony.slices import SlicesSpec, placeholders_in
 from flows.config.files import EXAMPLES
-from flows.config.job import AnyJob, JobT
+from flows.config.job import AnyJob, ApplyJob, FitJob, Job, JobT, load_any, load_job
 from flows.prefect.names import ResultName
 
 CURRENT: Final = "current"
@@ -22,6 +23,14 @@ PREVIOUS: Final = "previous"
 
 Reader = Callable[[str, Sequence[str]], JobT]
 """Reads the job at a path or an address, with overrides."""
+
+READERS: Final[Mapping[str, Reader[Any]]] = {
+    "extract": partial(load_job, model=Job),
+    "fit": partial(load_job, model=FitJob),
+    "apply": partial(load_job, model=ApplyJob),
+    "plan": load_any,
+}
+"""How each flow reads the file of its job."""
 
 
 def job_of_parameters(
