@@ -30,16 +30,16 @@ class Period:
     format: str
     """A format of `strftime`; names in it sort by time."""
     start_of: Callable[[dt.datetime], dt.datetime]
-    """When the slice begins that holds a moment."""
+    """Returns the start of the slice that holds a moment."""
     longest: dt.timedelta
-    """A time after the begin of a slice that lies in the next one, whatever its length."""
+    """Added to the start of a slice, this lies in the next slice, however long the slice is."""
     named_by: str = "beginnings"
     """What slices are named by, in messages."""
     divides_days: bool = False
     """Whether a day has several, so that names are not unique where clocks are set back."""
 
     def after(self, start: dt.datetime) -> dt.datetime:
-        """Return when the slice begins that follows the one that begins at `start`."""
+        """Return the start of the slice that follows the one which begins at `start`."""
         return self.start_of(start + self.longest)
 
 
@@ -203,7 +203,7 @@ class SliceTimes:
     spec: SlicesSpec
     slice: Slice
     slice_from: dt.datetime
-    """When the rows begin that are read: with the slice, or earlier."""
+    """Start of the rows that are read: that of the slice, or earlier."""
 
     @property
     def each_read(self) -> list[Self]:

@@ -86,7 +86,7 @@ def _read(sink: str, folders: Sequence[str]) -> tuple[PublishedSlice, ...]:
 
 
 def is_slice_there(spec: PipelineSpec, published: Store) -> bool:
-    """Whether what is published is the slice that a job makes, perhaps of other rows: its place may then be taken."""
+    """Whether the published result is the slice that a job makes. If so, the job may replace it, whatever its rows are."""
     if spec.slice is None:
         return False
     manifest = read_manifest(published)

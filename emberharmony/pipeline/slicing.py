@@ -67,7 +67,7 @@ def check_no_slice(place: str, texts: Mapping[str, str | Sequence[str]]) -> None
 
 
 def _first_read(spec: PipelineSpec, slices: SlicesSpec, part: Slice) -> dt.datetime:
-    """When the rows begin that are read."""
+    """The time from which rows are read."""
     if spec.job.fits:
         return part.stop - slices.history if slices.history else part.start
     lookback = spec.windows.lookback if spec.windows.strides else None

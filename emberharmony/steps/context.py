@@ -1,4 +1,4 @@
-"""Rows before a slice: they complete the windows that end in it, and are not published."""
+"""Context: rows from before a slice, which complete the windows that end in it and are not published."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from emberharmony.typing import IntArray
 
 
 class ParquetSlice(ParquetSource):
-    """A table of the rows in a range of times. Files that hold none are no part of it, also of what identifies it.
+    """The rows of a table whose times lie in a range. Only files that may hold such rows belong to it, and to its identity.
 
-    Rows are numbered in the files that hold some. Where these hold no others, they are read as any table's; else by ranges of
-    time.
+    Rows are numbered within those files. If all rows of the files belong to the slice, they are read as those of any table;
+    otherwise by ranges of time.
     """
 
     def __init__(self, spec: ParquetSourceSpec, rows: TimeRows, catalogue: Catalogue | None = None) -> None:
