@@ -7,6 +7,8 @@ import shlex
 import shutil
 from pathlib import Path
 
+import duckdb
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -30,6 +32,11 @@ def test_the_page(flights_file, tmp_path, monkeypatch):
         assert result.exit_code == 0, result.output
         for line in shown.splitlines():
             assert re.search("^" + re.escape(line), result.output, re.MULTILINE), (command, line, result.output)
+    (pattern,) = re.findall(r"`(data/\S+slice=\*\S+)`", PAGE)
+    expected = [987, 1_004, 973, 958]
+    assert [n for _, n in duckdb.sql(f"SELECT slice, count(*) FROM '{pattern}' GROUP BY 1 ORDER BY 1").fetchall()] == expected
+    read = pl.scan_parquet(pattern, hive_partitioning=True).group_by("slice").len().sort("slice").collect()
+    assert read["len"].to_list() == expected
 
 
 @pytest.mark.parametrize("command", re.findall(r"`emberharmony (\w+)", PAGE))
