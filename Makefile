@@ -18,7 +18,7 @@ SCRATCH ?= $(shell test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'NR == 2 {
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help deploy-local venv demo test lint types contracts pytest emulator azurite format bench clean
+.PHONY: help deploy-local venv demo test lint types contracts pytest emulator azurite browser format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ $(AZURITE)/node_modules/.package-lock.json: $(AZURITE)/package-lock.json
 	@npm ci --prefix $(AZURITE) --no-audit --no-fund --silent
 	@touch $@
 
+browser: ## install the browser that the tests open reports in, if there is none and apt may install it
+	@command -v chromium chromium-browser google-chrome > /dev/null || { \
+		echo "Installing Chromium, which the tests open reports in (a minute)"; \
+		{ apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } > /dev/null 2>&1 || \
+		echo "Chromium is not installed and apt-get could not install it: the tests of reports in a browser are skipped"; }
+
 azurite: $(AZURITE)/node_modules/.package-lock.json ## install the Azure server of the tests
 
 # ---- targets -------------------------------------------------------------------------------------------------------------
@@ -64,7 +70,7 @@ demo: $(VENV)/.core ## run the 2013 New York flights, from the raw table to feat
 	@env -u OMP_NUM_THREADS $(BIN)/emberharmony demo
 
 # Types and contracts are checked beside the tests, which often wait; what they say follows at the end.
-test: $(VENV)/.test emulator azurite lint ## run everything that CI checks
+test: $(VENV)/.test emulator azurite browser lint ## run everything that CI checks
 	@said=$$(mktemp); trap 'rm -f "$$said"' EXIT INT TERM; \
 	$(MAKE) --no-print-directory types contracts >"$$said" 2>&1 & checks=$$!; \
 	$(MAKE) --no-print-directory pytest; tests=$$?; \
