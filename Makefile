@@ -57,7 +57,7 @@ $(AZURITE)/node_modules/.package-lock.json: $(AZURITE)/package-lock.json
 	@touch $@
 
 browser: ## install the browser that the tests open reports in, if there is none and apt may install it
-	@command -v chromium chromium-browser google-chrome > /dev/null || { \
+	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null || { \
 		echo "Installing Chromium, which the tests open reports in (a minute)"; \
 		{ apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } > /dev/null 2>&1 || \
 		echo "Chromium is not installed and apt-get could not install it: the tests of reports in a browser are skipped"; }
