@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emberharmony.io.sources.parquet.source import ParquetSource
+from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.pipeline.execute import RunResult, run_job
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
@@ -73,6 +75,11 @@ def write_table(table: pa.Table, path: Path, *, group_rows: int | None = None, f
     for i, (begin, end) in enumerate(pairwise(ends)):
         pq.write_table(table.slice(begin, end - begin), path / f"{i:03}.parquet", row_group_size=group_rows)
     return path
+
+
+def parquet_source(path: Path | str, **spec: Any) -> ParquetSource:
+    """The table at a path, or of a pattern, as a job reads it."""
+    return ParquetSource(ParquetSourceSpec(str(path), **spec))
 
 
 @dataclass(frozen=True)

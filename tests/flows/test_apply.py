@@ -1,9 +1,8 @@
-"""Fit, apply and plan as they are called: what is refused, what is taken up again, what a summary says."""
+"""Apply as it is called: what is refused, what is taken up again, what a summary says."""
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +17,9 @@ from emberharmony.errors import DataError, PlanError
 from emberharmony.pipeline.execute import run_job
 from emberharmony.report.plan_report import plan_report
 from emberharmony.report.summary import summary_lines
-from flows.config.job import ApplyJob, FitJob, Job, load_any, load_job, parse_job
+from flows.config.job import ApplyJob, Job, load_any, load_job, parse_job
 from flows.engines.local import LocalEngine
-from tests.flows.applied import RUNTIME, fields, names
+from tests.flows.applied import RUNTIME, fields
 from tests.jobs import small_table, write_table
 from tests.laws.test_apply import JOB, apply_to, parts
 
@@ -145,14 +144,6 @@ def test_a_day_of_no_rows_is_a_result_of_no_rows(state, table, tmp_path, group_r
     assert not run_job(job, LocalEngine()).did_work
 
 
-@pytest.mark.parametrize("model", [Job, FitJob])
-def test_nothing_is_fitted_on_no_rows(table, tmp_path, model):
-    source = write_table(table.slice(0, 0), tmp_path / "day.parquet")
-    data = {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "out")}, "runtime": RUNTIME}
-    with pytest.raises(DataError, match=r"day\.parquet has no rows"):
-        run_job(parse_job(data | {"columns": {"time": "t"}}, model=model), LocalEngine())
-
-
 def published_tables(sink: Path, folder: str) -> list[tuple[str, pa.Table]]:
     """The rows of each folder of parts, by its name."""
     return [
@@ -187,50 +178,6 @@ def test_drift_is_measured_and_told(state, table, tmp_path):
             f"components explain {counts.applied_explained:.1%} of their variance, {counts.explained:.1%} of the training"
             in told
         )
-
-
-# ---- the plan ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_plan_writes_nothing_and_says_everything(table, state, tmp_path):
-    source = write_table(table, tmp_path / "t.parquet", group_rows=100)
-    before = names(tmp_path)
-    data = JOB | {
-        "source": {"path": str(source)},
-        "sink": {"path": str(tmp_path / "new")},
-        "runtime": RUNTIME | {"chunk_rows": 100},
-    }
-    report = plan_report(parse_job(data))
-    assert names(tmp_path) == before
-    lines = dict(report.lines)
-    assert lines["table"].startswith("600 rows; 8 of 8 columns are read")
-    assert lines["order"] == "by t, arranged first: the table is in another order"
-    assert re.fullmatch(r"1 piece of the table into 7 chunks; about \d+ KiB of disk until the job ends", lines["arrange"])
-    assert "validation begins at 2024-01-11 00:00:00 UTC, test at 2024-01-12 06:00:00 UTC" in lines["split"]
-    assert lines["sink"] == f"{tmp_path / 'new'}: empty"
-    roles = {column.name: column.role for column in report.columns}
-    assert list(roles) == table.column_names
-    assert (roles["t"], roles["y"], roles["name"], roles["color"]) == (
-        "time, datetime",
-        "target",
-        "passthrough",
-        "categorical",
-    )
-    assert "| t | timestamp[us, tz=UTC] | time, datetime | 8 features |" in report.markdown()
-
-    applied = plan_report(parse_job(fields(state, source, tmp_path / "new"), model=ApplyJob))
-    assert dict(applied.lines)["split"] == "none: every row is in one series"
-    assert dict(applied.lines)["job"].startswith("apply, ")
-    there = plan_report(parse_job(data | {"sink": {"path": str(state)}}))
-    assert "the job would be refused" in dict(there.lines)["sink"]
-    assert names(tmp_path) == before
-
-
-def test_a_plan_of_what_cannot_be_done_says_why(table, tmp_path):
-    source = write_table(table, tmp_path / "t.parquet")
-    data = {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "new")}}
-    with pytest.raises(PlanError, match="'tt' is not in the table"):
-        plan_report(parse_job(data | {"columns": {"time": "tt"}}))
 
 
 def test_jobs_are_told_apart_by_their_state(tmp_path):
@@ -271,27 +218,3 @@ def test_the_console(table, tmp_path):
     assert applied.returncode == 0, applied.stderr
     assert "600 apply" in applied.stdout
     assert "drift" in applied.stdout
-
-
-# ---- as Prefect flows --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.xdist_group("prefect")
-@pytest.mark.usefixtures("prefect_server")
-def test_the_flows_publish_what_the_plain_loop_does(state, table, tmp_path):
-    from flows.apply import apply
-    from flows.fit import fit
-    from flows.plan import plan
-
-    source = write_table(table, tmp_path / "t.parquet", group_rows=200)
-    threads = {"engine": "threads", "workers": 2}
-    job = JOB | {"source": {"path": str(source)}, "sink": {"path": str(tmp_path / "fit")}, "runtime": RUNTIME | threads}
-    report = plan(parse_job(job))
-    assert dict(report.lines)["job"].startswith("extract, ")
-    fitted = fit(parse_job(job, model=FitJob))
-    applied = apply(parse_job(fields(tmp_path / "fit", source, tmp_path / "applied", **threads), model=ApplyJob))
-    assert fitted.manifest.kind == "fit"
-    assert applied.engine == "threads"
-    apply_to(source, state, tmp_path / "once")
-    for folder in ("features/split=apply", "windows/stride=1/split=apply", "windows/stride=3/split=apply"):
-        assert parts(tmp_path / "applied" / folder).equals(parts(tmp_path / "once" / folder))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -15,10 +14,9 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from emberharmony.errors import DataError
 from flows.cli import console
 from flows.cli.app import main
-from flows.cli.console import run_and_show, show_error, show_plan, warnings_shown
+from flows.cli.console import run_and_show
 from flows.cli.streams import OutputError, StandardError, output_errors, prepare_streams
 from flows.config.job import load_job
 from tests.jobs import small_table, write_table
@@ -132,30 +130,6 @@ def test_characters_that_an_encoding_lacks_are_escaped(job, stdout_is, monkeypat
     assert content.getvalue().isascii()
 
 
-def test_long_names_and_messages(job, capsys):
-    """A plan shows every name whole, and pads none to the longest; a message is cut, whatever it quotes."""
-    table = small_table(200).append_column("x" * 10_000, pa.array(np.ones(200)))
-    write_table(table, job.parent / "table.parquet")
-    show_plan(load_job(job))
-    lengths = sorted(map(len, capsys.readouterr().out.splitlines()))
-    assert lengths[-1] > 10_000
-    assert lengths[-2] < 500
-    show_error(DataError("x" * 1_000_000))
-    assert len(capsys.readouterr().err) < 4_100
-
-
-def test_names_do_not_steer_a_terminal(job, capsys):
-    run_and_show(load_job(job), overwrite=False, quiet=True)
-    told = capsys.readouterr()
-    assert f"no features from {ESCAPED}: constant in training (1)" in told.out
-    show_error(DataError(f"{NAME} and\n'\x07\r'"))
-    with warnings_shown():
-        logging.getLogger("flows").warning("The share %s is away.", NAME)
-    err = capsys.readouterr().err
-    assert err == f"error: {ESCAPED} and\n'\\x07\\r'\nwarning: The share {ESCAPED} is away.\n"
-    assert not {"\x1b", "\u202e"} & {*told.out, *told.err, *err}
-
-
 @pytest.mark.parametrize("columns", ["0", "", "00"])
 def test_a_width_of_nothing_is_no_width(monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
@@ -207,25 +181,6 @@ def test_no_file_or_socket_takes_the_number_of_a_closed_stream(tmp_path, closed)
     told = tmp_path / "told"
     subprocess.run([sys.executable, "-c", CLOSED.format(closed=closed), told], check=True)
     assert told.read_text() == "True"
-
-
-@pytest.mark.timeout(60)
-def test_a_run_in_a_terminal_shows_bars_and_ends(job):
-    """On a real one: the bars put a proxy in the place of standard error, which prints by the console that writes there."""
-    master, slave = os.openpty()
-    command = [sys.executable, "-c", "from flows.cli.app import main; main()", "run", str(job)]
-    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"}) as process:
-        os.close(slave)
-        shown = bytearray()
-        while True:
-            try:
-                shown += os.read(master, 65_536)
-            except OSError:  # the last one that had it open has ended
-                break
-    os.close(master)
-    assert process.returncode == 0
-    for stage in (b"profile", b"featurize", b"project", b"100 %", b"output"):
-        assert stage in shown
 
 
 def test_what_others_print_while_bars_are_shown_appears_above_them(monkeypatch):

@@ -3,10 +3,7 @@
 A stand-in serves in place of Prefect, as a whole process on the same socket; tests/laws/test_engines.py kills the real one.
 """
 
-import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -167,65 +164,3 @@ def test_settings_of_a_shared_server_are_not_for_this_one(home, tmp_path, monkey
     assert environment["PREFECT_API_KEY"] == "kept"
     assert environment["PYTHONPATH"] == str(Path("src").absolute())
     assert environment["PREFECT_HOME"].startswith(str(tmp_path / "tmp"))
-
-
-@pytest.mark.xdist_group("prefect")
-def test_a_server_imports_no_integration_of_prefect(prefect_api):
-    """With them come Dask, Ray and BigQuery, whose client loads grpc: that takes as long as the rest of the start."""
-    (server,) = (child for child in psutil.Process().children() if any("server_process" in word for word in child.cmdline()))
-    loaded = {Path(library.path).name for library in server.memory_maps()}
-    assert any("sqlite" in name for name in loaded), "libraries can be seen"
-    assert not any("cygrpc" in name for name in loaded)
-
-
-UVICORN = """
-import signal
-import time
-
-def Config(*_, **__):
-    pass
-
-class Server:
-    def __init__(self, config):
-        self.should_exit = self.terminated = False
-
-    def run(self):
-        before = signal.signal(signal.SIGTERM, self.terminate)
-        print("serving", flush=True)
-        while not self.should_exit:
-            time.sleep(0.01)
-        signal.signal(signal.SIGTERM, before)
-        if self.terminated:
-            signal.raise_signal(signal.SIGTERM)
-
-    def terminate(self, *_):
-        self.should_exit = self.terminated = True
-"""
-
-
-@pytest.mark.parametrize("how", ["early", "parent gone", "terminated with its parent"])
-def test_the_process_ends_with_the_one_that_started_it_and_clears_up(tmp_path, how):
-    """The real script, with a stand-in for uvicorn's server, which takes SIGTERM and raises it again at its end."""
-    (tmp_path / "uvicorn.py").write_text(UVICORN)
-    folder = tmp_path / "database"
-    folder.mkdir()
-    script = Path(room.__file__).with_name("server_process.py")
-    process = subprocess.Popen(
-        [sys.executable, "-P", script, "3", folder, "app"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-    )
-    with process:
-        assert process.stdin
-        assert process.stdout
-        if how != "early":
-            assert process.stdout.readline() == b"serving\n"
-        if how == "terminated with its parent":
-            process.terminate()
-        process.stdin.close()
-        try:
-            assert process.wait(120) == 0
-        finally:
-            process.kill()
-    assert not folder.exists()
