@@ -18,7 +18,7 @@ SCRATCH ?= $(shell test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'NR == 2 {
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help deploy-local venv demo test lint types contracts pytest emulator azurite browser format bench clean
+.PHONY: help deploy-local venv demo docs test lint types contracts pytest emulator azurite browser format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ $(VENV)/.test: $(LOCK) | $(BIN)/python
 	@echo "Installing what the tests need, every extra included, at the locked versions (some minutes)"
 	@$(BIN)/python .ci/install_torch.py
 	@$(PIP) --editable '.[test]'
+	@touch $(VENV)/.core $(VENV)/.docs $@
+
+$(VENV)/.docs: $(LOCK) | $(BIN)/python
+	@echo "Installing what the site of docs/ needs, at the locked versions (a minute)"
+	@$(PIP) --editable '.[demo,docs]'
 	@touch $(VENV)/.core $@
 
 venv: $(VENV)/.core ## create .venv with the core, for `emberharmony run ...`
@@ -68,6 +73,10 @@ azurite: $(AZURITE)/node_modules/.package-lock.json ## install the Azure server 
 
 demo: $(VENV)/.core ## run the 2013 New York flights, from the raw table to features, windows and PCA
 	@env -u OMP_NUM_THREADS $(BIN)/emberharmony demo
+
+docs: $(VENV)/.docs ## build the site of docs/ into build/site, whose pages can be opened as files
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
 
 # Types and contracts are checked beside the tests, which often wait; what they say follows at the end.
 test: $(VENV)/.test emulator azurite browser lint ## run everything that CI checks
