@@ -75,14 +75,13 @@ def settings_of(address: BucketAddress) -> dict[str, str]:
     >>> sorted(settings_of(BucketAddress.parse("s3://lake/out?endpoint=http://127.0.0.1:9000")).items())[:3]
     [('allow_http', 'true'), ('connect_timeout', '10s'), ('endpoint', 'http://127.0.0.1:9000')]
     """
-    options = dict(address.options)
     found = {
         "connect_timeout": f"{CONNECT_TIMEOUT.seconds}s",
         "timeout": f"{REQUEST_TIMEOUT.seconds}s",
         "max_retries": str(MAX_RETRIES),
         "retry_timeout": f"{RETRY_TIMEOUT.seconds}s",
     }
-    if options.get("endpoint", "").startswith("http://"):
+    if _is_unencrypted(address):
         found["allow_http"] = "true"
     return found | {name: str(value).lower() if value is True else str(value) for name, value in _config(address).items()}
 
@@ -97,9 +96,9 @@ def _made(address: str) -> Client:
             f"'emberharmony[cloud]'"
         ) from error
     bucket = BucketAddress.parse(address)
-    options, config = dict(bucket.options), _config(bucket)
+    config = _config(bucket)
     client: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, "timeout": REQUEST_TIMEOUT}
-    if options.get("endpoint", "").startswith("http://"):
+    if _is_unencrypted(bucket):
         client["allow_http"] = True
     retry: dict[str, Any] = {"max_retries": MAX_RETRIES, "retry_timeout": RETRY_TIMEOUT}
     with translated(bucket.shown):
@@ -119,6 +118,19 @@ def _config(bucket: BucketAddress) -> Config:
         config["skip_signature"] = True
     return config | _credentials(bucket, options.get("block"))
 
+
+def _is_unencrypted(bucket: BucketAddress) -> bool:
+    """Whether somebody has named a server that is reached by http://: in the address, or in this process's environment."""
+    named = [dict(bucket.options).get("endpoint"), *map(os.environ.get, _ENDPOINT_VARIABLES[bucket.scheme])]
+    return next(filter(None, named), "").startswith("http://")
+
+
+_ENDPOINT_VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": (),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""Where the clients look for a server's address, the first one that is set."""
 
 _OPTION_NAMES: Mapping[str, Mapping[str, str]] = {
     "s3": {"endpoint": "endpoint", "region": "region"},

@@ -101,6 +101,24 @@ def test_other_libraries_reach_an_address_by_the_same_settings(monkeypatch, addr
     assert clients.settings_of(BucketAddress.parse(address)) == bounds | expected
 
 
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"])
+def test_a_server_that_the_environment_names_is_reached(monkeypatch, s3, variable):
+    address, _, options = s3.partition("?")
+    endpoint = dict(option.split("=", 1) for option in options.split("&"))["endpoint"]
+    monkeypatch.setenv(variable, endpoint)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    here = BucketAddress.parse(address)
+    Bucket(here).put("k", b"x")
+    assert Bucket(BucketAddress.parse(s3)).get("k")[0] == b"x"
+    assert clients.settings_of(here)["allow_http"] == "true"
+
+
+def test_the_address_comes_before_the_environment(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert "allow_http" not in clients.settings_of(BucketAddress.parse("s3://lake?endpoint=https://minio.example.com"))
+    assert "allow_http" not in clients.settings_of(BucketAddress.parse("gs://lake"))
+
+
 def test_nobody_answers():
     bucket = Bucket(BucketAddress.parse("s3://lake?endpoint=http://127.0.0.1:9&region=us-east-1"))
     with pytest.raises(TransientError, match="gave no answer"):
