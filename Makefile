@@ -103,10 +103,8 @@ format: $(VENV)/.test ## format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.test ## compare with pandas, polars, DuckDB and scikit-learn, on an idle machine
-	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.kernels
-	$(BIN)/python -m benchmarks.ops_overhead
-	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.whole_job
+bench: $(VENV)/.test ## compare with the machine's floor, pandas, polars, DuckDB and scikit-learn, on an idle machine (15 minutes)
+	@env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks
 
 deploy-local: $(VENV)/.test ## start a Prefect server, pools and workers on this machine, and run the flights on them
 	env -u OMP_NUM_THREADS $(BIN)/python -m deploy.local

@@ -7,18 +7,42 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.measure import print_machine
+from benchmarks.machine import named, print_machine
+from benchmarks.workbench import Measurement, SkippedError, Workbench
 from emberharmony.backend import select, using_backend
 from emberharmony.features.kinds.categorical import one_hot
 from emberharmony.features.kinds.datetime import cyclical_features
 from emberharmony.features.kinds.numeric import Scaling, scale
 from emberharmony.pca import PCASpec, WindowPCA
 from emberharmony.stats.window_gram import WindowGram
+
+
+def measure(bench: Workbench) -> Iterator[Measurement]:
+    """Yield the kernels on a GPU beside NumPy on all cores.
+
+    Raises
+    ------
+    SkippedError
+        If torch finds no GPU.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise SkippedError("torch is not installed") from error
+    if not torch.cuda.is_available():
+        raise SkippedError("torch finds no CUDA device")
+    for kernel in kernels(bench.pick(500_000, 1_000), 64, 24):
+        with using_backend("numpy"):
+            host_s, _ = best_of(kernel.work)
+        with using_backend("torch:cuda"):
+            device_s, _ = best_of(kernel.work)
+        sides = f"{device_s * 1e3:.1f} ms", named("numpy"), f"{host_s * 1e3:.1f} ms"
+        yield Measurement(f"{kernel.name} on {torch.cuda.get_device_name()}", *sides, host_s / device_s)
 
 
 class Kernel(NamedTuple):

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from benchmarks.measure import print_machine
+from benchmarks.machine import print_machine
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
 from emberharmony.io.bigquery import BigQueryConnection

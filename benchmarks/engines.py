@@ -15,33 +15,39 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
-import platform
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-RUN = """
-import json, sys, time
-from flows.config.job import parse_job
-from flows.run import run
-job = parse_job(json.loads(sys.argv[1]))
-outcome = run(job)
-print(json.dumps({"seconds": outcome.seconds, "peak": outcome.peak_bytes}))
-"""
+from benchmarks.jobs import JobCost, job_of
+from benchmarks.jobs import run_job as run_in_process
+from benchmarks.machine import named, print_machine
+from benchmarks.workbench import Measurement, Target, Workbench
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+BENCH_JOB_SECONDS = 30
+
+
+def measure(bench: Workbench) -> Iterator[Measurement]:
+    """Yield Prefect's share of a job, and the speed-up by a second worker process."""
+    workers = os.cpu_count() or 1
+    sides = [("local", workers), ("threads", workers), ("processes", 1), ("processes", 2)]
+    local, threads, one, two = _long_jobs(sides, seconds=BENCH_JOB_SECONDS, rounds=1)
+    share = 1 - local.job_seconds / threads.job_seconds
+    cpu = 1 - local.cpu_seconds / threads.cpu_seconds
+    what = f"Prefect's share of a job of {local.job_seconds:.0f} s"
+    yield Measurement(what, str(threads), "local engine", str(local), share, cpu, Target(at_most=0.05))
+    ratio = one.job_seconds / two.job_seconds
+    beside, target = f"one worker process, {named('prefect')}", Target(at_least=1.85)
+    yield Measurement("two worker processes", str(two), beside, str(one), ratio, target=target)
 
 
 def make_table(path: Path, n_rows: int) -> None:
@@ -52,48 +58,21 @@ def make_table(path: Path, n_rows: int) -> None:
     pq.write_table(pa.table(columns), path, row_group_size=65_536)
 
 
-@dataclass(frozen=True)
-class Run:
-    """Times and peak memory of one run."""
-
-    wall: float  # seconds of the process
-    seconds: float  # seconds of the job within it
-    cpu: float
-    peak_mib: float
-
-
-def run_job(table: Path, folder: Path, **runtime: object) -> Run:
+def run_job(table: Path, folder: Path, **runtime: object) -> JobCost:
+    """Run the job in a process of its own, with one compute thread to a worker."""
     sink = folder / f"out-{time.monotonic_ns()}"
-    job = {
-        "source": {"path": str(table)},
-        "sink": {"path": str(sink)},
-        "columns": {"time": "t"},
-        "runtime": {"backend": "numpy", "chunk_rows": 65_536, "max_memory_gb": 8, "threads": 1} | runtime,
-    }
-    began, cpu = time.perf_counter(), _cpu_of_children()
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps(job)], capture_output=True, text=True, env=environment, check=False
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    wall, cpu = time.perf_counter() - began, _cpu_of_children() - cpu
-    result = json.loads(done.stdout.splitlines()[-1])
+    settings = {"chunk_rows": 65_536, "max_memory_gb": 8, "threads": 1} | runtime
+    job = job_of(table, sink, columns={"time": "t"}, runtime=settings)
+    cost = run_in_process(job, log=folder / f"{sink.name}.log", environment=os.environ | ONE_THREAD)
     shutil.rmtree(sink)
-    return Run(wall, result["seconds"], cpu, result["peak"] / 2**20)
-
-
-def _cpu_of_children() -> float:
-    """CPU seconds of all finished child processes and of the descendants that they waited for."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return cost
 
 
 def compare(n_rows: int) -> None:
     engines = ["local", "threads", "processes", "dask"] + (["ray"] if importlib.util.find_spec("ray") else [])
     cases = {f"{engine}, {n} worker{'s' * (n > 1)}": {"engine": engine, "workers": n} for engine in engines for n in (1, 2)}
     cases["threads, 2, by stage"] = {"engine": "threads", "workers": 2, "granularity": "stage"}
-    found: dict[str, Run] = {}
+    found: dict[str, JobCost] = {}
     together = float("inf")
     with tempfile.TemporaryDirectory() as name:
         table = Path(name) / "table.parquet"
@@ -101,45 +80,48 @@ def compare(n_rows: int) -> None:
         for _ in range(2):  # the cases take turns; the better of two runs counts
             for label, runtime in cases.items():
                 result = run_job(table, Path(name), **{"granularity": "chunk"} | runtime)
-                found[label] = min(found.get(label, result), result, key=lambda run: run.wall)
+                found[label] = min(found.get(label, result), result, key=lambda run: run.seconds)
             with ThreadPoolExecutor(2) as pool:
                 pair = list(pool.map(lambda _: run_job(table, Path(name), engine="local", workers=1), range(2)))
-            together = min(together, max(run.seconds for run in pair))
+            together = min(together, max(run.job_seconds for run in pair))
     chunks = -(-n_rows // 65_536)
     print(f"\n{n_rows:,} rows, {chunks} chunks, up to {3 * chunks} task runs; seconds")
     print(f"{'engine':<22}{'process':>9}{'job':>9}{'start, stop':>13}{'CPU':>9}{'peak MiB':>10}")
     for label, run in found.items():
-        around = run.wall - run.seconds
-        print(f"{label:<22}{run.wall:>9.1f}{run.seconds:>9.1f}{around:>13.1f}{run.cpu:>9.1f}{run.peak_mib:>10.0f}")
+        line = f"{run.seconds:>9.1f}{run.job_seconds:>9.1f}{run.seconds - run.job_seconds:>13.1f}{run.cpu_seconds:>9.1f}"
+        print(f"{label:<22}{line}{run.job_peak_mb:>10.0f}")
     for workers in (1, 2):
         label = f"{workers} worker{'s' * (workers > 1)}"
-        plain, threads = found[f"local, {label}"].seconds, found[f"threads, {label}"].seconds
+        plain, threads = found[f"local, {label}"].job_seconds, found[f"threads, {label}"].job_seconds
         print(f"Prefect's share of the job, {label} on threads: {(threads - plain) / threads:.1%}")
     for engine in engines:
-        one, two = found[f"{engine}, 1 worker"].seconds, found[f"{engine}, 2 workers"].seconds
+        one, two = found[f"{engine}, 1 worker"].job_seconds, found[f"{engine}, 2 workers"].job_seconds
         print(f"one worker to two, {engine}: {one / two:.2f} x")
-    alone = found["local, 1 worker"].seconds
+    alone = found["local, 1 worker"].job_seconds
     print(f"upper limit on these cores, two such jobs at once against one: {2 * alone / together:.2f} x")
 
 
 def minute(workers: int) -> None:
     """Print Prefect's share of a one-minute job on threads."""
-    plain, threads = _jobs_of_a_minute([("local", workers), ("threads", workers)])
+    plain, threads = _long_jobs([("local", workers), ("threads", workers)])
     print("Prefect's share on threads:")
-    job, process, cpu = (1 - getattr(plain, name) / getattr(threads, name) for name in ("seconds", "wall", "cpu"))
+    job, process, cpu = (
+        1 - getattr(plain, name) / getattr(threads, name) for name in ("job_seconds", "seconds", "cpu_seconds")
+    )
     print(f"{job:.1%} of the job's wall time, {process:.1%} of the process's, {cpu:.1%} of its CPU time")
 
 
 def scaling() -> None:
     """Print the speed-up by a second worker process in a job that takes one process a minute."""
-    one, two = _jobs_of_a_minute([("processes", 1), ("processes", 2)])
-    print(f"one worker process to two: {one.seconds / two.seconds:.2f} x (job), {one.wall / two.wall:.2f} x (process)")
+    one, two = _long_jobs([("processes", 1), ("processes", 2)])
+    job, process = one.job_seconds / two.job_seconds, one.seconds / two.seconds
+    print(f"one worker process to two: {job:.2f} x (job), {process:.2f} x (process)")
 
 
-def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> list[Run]:
+def _long_jobs(sides: Sequence[tuple[str, int]], *, seconds: float = 60, rounds: int = 3) -> list[JobCost]:
     """The median run of each side (an engine and its number of workers) with one Prefect server for all runs.
 
-    The table has as many rows as the local engine processes in a minute with the first side's workers.
+    The table has as many rows as the local engine processes in `seconds` with the first side's workers.
     """
     import psutil
 
@@ -155,7 +137,7 @@ def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> l
         table = Path(name) / "table.parquet"
         servers = psutil.Process().children()  # empty if the environment names a server elsewhere
 
-        def job(engine: str, workers: int) -> Run:  # all other settings at their defaults
+        def job(engine: str, workers: int) -> JobCost:  # all other settings at their defaults
             return run_job(table, Path(name), engine=engine, workers=workers, chunk_rows=None, granularity="auto")
 
         def cpu_of_server() -> float:
@@ -163,18 +145,18 @@ def _jobs_of_a_minute(sides: Sequence[tuple[str, int]], *, rounds: int = 3) -> l
 
         make_table(table, 1_000_000)
         tried = job("local", sides[0][1])
-        n_rows = round(60 / tried.seconds) * 1_000_000
+        n_rows = max(1, round(seconds / tried.job_seconds)) * 1_000_000
         make_table(table, n_rows)
         print(f"{n_rows:,} rows, {-(-n_rows // 131_072)} chunks", flush=True)
-        found: list[list[Run]] = [[] for _ in sides]
+        found: list[list[JobCost]] = [[] for _ in sides]
         for _ in range(rounds):  # the sides take turns
             for runs, (engine, workers) in zip(found, sides, strict=True):
                 before = cpu_of_server()
                 run = job(engine, workers)
                 runs.append(run)
-                print(f"{f'{engine}, {workers}':<14}{run.seconds:6.1f} s, {run.cpu:6.1f} s of CPU, ", end="")
+                print(f"{f'{engine}, {workers}':<14}{run.job_seconds:6.1f} s, {run.cpu_seconds:6.1f} s of CPU, ", end="")
                 print(f"{cpu_of_server() - before:4.1f} s of CPU of the server", flush=True)
-    return [sorted(runs, key=lambda run: run.seconds)[rounds // 2] for runs in found]
+    return [sorted(runs, key=lambda run: run.job_seconds)[rounds // 2] for runs in found]
 
 
 def schedule(n_chunks: int) -> None:
@@ -214,8 +196,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="workers for --minute (default: one per core)")
     parser.add_argument("--chunks", type=int, help="only the scheduler, over this many empty chunks")
     options = parser.parse_args()
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("prefect", "dask", "numpy", "pyarrow"))
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}")
+    print_machine(["prefect", "dask", "numpy", "pyarrow"])
     if options.chunks:
         for name in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"):
             os.environ.setdefault(name, "ERROR")

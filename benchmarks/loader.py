@@ -9,7 +9,6 @@ reads them in a process of its own, one and three times, for its peak memory.
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -17,14 +16,24 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from benchmarks.measure import print_machine, print_ratios, run_process, turn_about
-from benchmarks.table import write_table
+from benchmarks.jobs import SIZE, job_of
+from benchmarks.machine import print_machine
+from benchmarks.measure import median_of, print_ratios, run_process, turn_about
+from benchmarks.workbench import Measurement, Workbench, times_as_fast
 from emberharmony import WindowLoader
 
-SIZE, BATCH_SIZE, BUFFER_ROWS = 5, 1_024, 131_072
-OURS = "streamed, in order"
+BATCH_SIZE, BUFFER_ROWS = 1_024, 131_072
+OURS, SHUFFLED = "streamed, in order", "streamed, shuffled"
+IN_MEMORY, IN_MEMORY_SHUFFLED = "in memory, in order", "in memory, shuffled"
+
+
+def measure(bench: Workbench) -> Iterator[Measurement]:
+    """Yield streamed windows beside the same windows in memory."""
+    sides = Sides(make_result(bench, bench.pick(500_000, 2_000)))
+    costs = {name: median_of(of_side) for name, of_side in turn_about(sides.by_name, rounds=bench.rounds).items()}
+    for ours, theirs in ((OURS, IN_MEMORY), (SHUFFLED, IN_MEMORY_SHUFFLED)):
+        yield times_as_fast(f"{sides.in_order.n_windows:,} windows, {ours}", costs[ours], theirs, costs[theirs])
 
 
 class Sides:
@@ -37,9 +46,9 @@ class Sides:
         self.materialised: np.ndarray | None = None
         self.by_name = {
             OURS: lambda: count(features for features, _, _ in self.in_order),
-            "streamed, shuffled": lambda: count(features for features, _, _ in self.shuffled),
-            "in memory, in order": lambda: count(self.in_memory(np.arange(len(self.windows)))),
-            "in memory, shuffled": lambda: count(self.in_memory(np.random.default_rng(0).permutation(len(self.windows)))),
+            SHUFFLED: lambda: count(features for features, _, _ in self.shuffled),
+            IN_MEMORY: lambda: count(self.in_memory(np.arange(len(self.windows)))),
+            IN_MEMORY_SHUFFLED: lambda: count(self.in_memory(np.random.default_rng(0).permutation(len(self.windows)))),
         }
 
     @property
@@ -75,33 +84,26 @@ def main() -> None:
         return
     print_machine(["emberharmony", "numpy", "pandas", "pyarrow"])
     with tempfile.TemporaryDirectory() as folder:
-        result = make_result(Path(folder), arguments.rows)
+        result = make_result(Workbench(Path(folder)), arguments.rows)
         compare_speed(result, rounds=arguments.rounds)
         compare_memory(result, log=Path(folder) / "log")
 
 
-def make_result(folder: Path, n_rows: int) -> Path:
+def make_result(bench: Workbench, n_rows: int) -> Path:
     """Publish the features of the benchmarks' table."""
-    job = {
-        "source": {"path": str(write_table(folder / "table.parquet", n_rows=n_rows))},
-        "sink": {"path": str(folder / "result")},
-        "columns": {"time": "time", "target": "signal_0"},
-        "windows": {"size": SIZE, "strides": [1]},
-        "runtime": {"engine": "local", "backend": "numpy"},
-    }
-    (folder / "job.yaml").write_text(yaml.safe_dump(job))
-    run_process([sys.executable, "-m", "emberharmony", "run", str(folder / "job.yaml")], log=folder / "log")
-    return folder / "result"
+    result, windows = bench.folder / "windows", {"strides": [1]}
+    bench.run_job(job_of(bench.table(n_rows), result, columns={"target": "signal_0"}, windows=windows))
+    return result
 
 
 def compare_speed(result: Path, *, rounds: int) -> None:
     sides = Sides(result)
     n_windows, n_features = sides.in_order.n_windows, len(sides.in_order.feature_names)
-    seconds = turn_about(sides.by_name, rounds=rounds)
+    costs = turn_about(sides.by_name, rounds=rounds)
     title = f"{n_windows:,} windows of {SIZE} rows x {n_features} features, batches of {BATCH_SIZE:,}"
-    print_ratios(title, seconds, ours=OURS)
-    for name, times in seconds.items():
-        print(f"  {name:<46} {n_windows / statistics.median(times) / 1e6:9.2f} M windows/s")
+    print_ratios(title, costs, ours=OURS)
+    for name, of_side in costs.items():
+        print(f"  {name:<46} {n_windows / median_of(of_side).seconds / 1e6:9.2f} M windows/s")
 
 
 def compare_memory(result: Path, *, log: Path) -> None:

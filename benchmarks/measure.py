@@ -1,49 +1,86 @@
-"""Time two or more sides in turns, and describe the machine."""
+"""Wall seconds, CPU seconds and peak memory of several sides, measured in turns."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
+import math
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
+from typing import Self, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Process:
-    """Time and peak memory of one process."""
+class Cost:
+    """What a piece of work took. On a machine that others use as well, CPU seconds say more than wall seconds."""
 
     seconds: float
-    peak_mb: float  # the largest of the process and the descendants it waited for
-    cpu_seconds: float = 0.0  # of the process and the descendants it waited for
+    cpu_seconds: float  # of all threads; of a process also those of the descendants that it waited for
+    peak_mb: float = math.nan  # of a process, the largest of it and the descendants that it waited for
+
+    def __add__(self, other: Self) -> Self:
+        """Return the cost of doing both, one after the other, without a peak."""
+        return type(self)(self.seconds + other.seconds, self.cpu_seconds + other.cpu_seconds)
+
+    def __str__(self) -> str:
+        """Return the cost in words."""
+        peak = "" if math.isnan(self.peak_mb) else f", {self.peak_mb:,.0f} MB"
+        return f"{_digits(self.seconds)} s, {_digits(self.cpu_seconds)} s CPU{peak}"
 
 
-def turn_about(sides: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
-    """Seconds of every side in every round; the first round warms up and is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for counted in [False] + [True] * rounds:
+def _digits(seconds: float) -> str:
+    return f"{seconds:.1f}" if seconds >= 10 else f"{seconds:.3g}"
+
+
+def timed(work: Callable[[], T]) -> tuple[Cost, T]:
+    """Do the work, and return what it took in this process, and its result."""
+    began, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    return Cost(time.perf_counter() - began, time.process_time() - cpu), result
+
+
+def turn_about(sides: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: bool = True) -> dict[str, list[Cost]]:
+    """Cost of every side in every round; the sides take turns. A first round warms up and is not counted."""
+    costs: dict[str, list[Cost]] = {name: [] for name in sides}
+    for counted in [False] * warm_up + [True] * rounds:
         for name, side in sides.items():
-            begin = time.perf_counter()
-            side()
+            cost, _ = timed(side)
             if counted:
-                seconds[name].append(time.perf_counter() - begin)
-    return seconds
+                costs[name].append(cost)
+    return costs
 
 
-def print_ratios(title: str, seconds: Mapping[str, Sequence[float]], *, ours: str) -> None:
+def median_of(costs: Iterable[Cost]) -> Cost:
+    """Median of each number: of the wall seconds, of the CPU seconds, of the peaks.
+
+    Examples
+    --------
+    >>> print(median_of([Cost(1.0, 2.0), Cost(9.0, 4.0), Cost(2.0, 3.0)]))
+    2 s, 3 s CPU
+    """
+    found = list(costs)
+    return Cost(*(statistics.median(numbers) for numbers in zip(*map(_numbers, found), strict=True)))
+
+
+def _numbers(cost: Cost) -> tuple[float, float, float]:
+    return cost.seconds, cost.cpu_seconds, cost.peak_mb
+
+
+def print_ratios(title: str, costs: Mapping[str, Sequence[Cost]], *, ours: str) -> None:
     """Print one line per side: median, range, and the ratio to our median."""
     print(f"\n{title}")
-    our_median = statistics.median(seconds[ours])
-    for name, times in seconds.items():
-        median = statistics.median(times)
-        ratio = "" if name == ours else f"{median / our_median:8.1f} x ours"
-        print(f"  {name:<46} {median:9.3f} s  ({min(times):.3f} to {max(times):.3f}){ratio}")
+    our_median = median_of(costs[ours]).seconds
+    for name, of_side in costs.items():
+        median, times = median_of(of_side), [cost.seconds for cost in of_side]
+        ratio = "" if name == ours else f"{median.seconds / our_median:8.1f} x ours"
+        spread = f"({min(times):.3f} to {max(times):.3f}), {median.cpu_seconds:.3f} s CPU"
+        print(f"  {name:<46} {median.seconds:9.3f} s  {spread}{ratio}")
 
 
 # On Linux a child's peak memory starts at its parent's resident size, so a small launcher starts the measured process.
@@ -59,28 +96,21 @@ print(json.dumps([os.waitstatus_to_exitcode(status), time.perf_counter() - begin
 """
 
 
-def run_process(command: Sequence[str], *, log: Path) -> Process:
-    """Run a command (the program by its absolute path) to its end; its output goes to `log`, which is shown on failure."""
+class FailedError(Exception):
+    """A measured process ended with an error."""
+
+
+def run_process(command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> Cost:
+    """Run a command (the program by its absolute path) to its end; its output goes to `log`.
+
+    Raises
+    ------
+    FailedError
+        If it ends with an error; the message ends with the output's last lines.
+    """
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(log), *command]
-    report = subprocess.run(launcher, stdout=subprocess.PIPE, check=True).stdout
+    report = subprocess.run(launcher, stdout=subprocess.PIPE, check=True, env=environment).stdout
     code, seconds, peak, cpu = json.loads(report)
     if code != 0:
-        sys.exit(f"{' '.join(command)} ended with {code}:\n{log.read_text(errors='replace')[-4000:]}")
-    return Process(seconds, peak / (2**20 if sys.platform == "darwin" else 2**10), cpu)  # bytes on macOS, kilobytes elsewhere
-
-
-def print_machine(packages: Sequence[str]) -> None:
-    """Print the machine and the package versions."""
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    print(
-        f"{_cpu()}, {os.cpu_count()} cores{load}; {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    )
-    print(", ".join(f"{name} {version(name)}" for name in packages))
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "unknown CPU"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown CPU")
+        raise FailedError(f"{' '.join(command)} ended with {code}:\n{log.read_text(errors='replace')[-4000:]}")
+    return Cost(seconds, cpu, peak / (2**20 if sys.platform == "darwin" else 2**10))  # bytes on macOS, kilobytes elsewhere

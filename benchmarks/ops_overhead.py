@@ -8,24 +8,31 @@ each call evaluates its result.
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import platform
 import statistics
 import timeit
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import named, print_machine
+from benchmarks.workbench import Measurement, Workbench
 from emberharmony import ops
 from emberharmony.backend import available_backends, using_backend
 
 ROUNDS = 15
 FUNCTIONS = ("sin", "sqrt", "negative", "isfinite", "add", "multiply by 2.0", "sum")
+
+
+def measure(bench: Workbench) -> Iterator[Measurement]:
+    """Yield a call on ten elements beside the native call, for each backend."""
+    for backend in available_backends():
+        with using_backend(backend if backend == "numpy" else f"{backend}:cpu"):
+            x = ops.asarray(np.linspace(0.1, 0.9, 10, dtype=np.float32))
+            sides = [calls("sqrt", native_namespace(backend), x._array), calls("sqrt", ops, x)]
+            native, ours = microseconds([evaluated(side, backend) for side in sides], bench.pick(20_000, 20))
+            beside = f"{named(backend)}, natively"
+            yield Measurement("ops.sqrt of 10 numbers", f"{ours:.2f} µs", beside, f"{native:.2f} µs", ours / native)
 
 
 def calls(name: str, xp: Any, x: Any) -> Callable[[], Any]:
@@ -69,8 +76,8 @@ def evaluated(call: Callable[[], Any], backend: str) -> Callable[[], Any]:
 
 
 def main() -> None:
-    versions = ", ".join(f"{p} {metadata.version(p)}" for p in ("numpy", "torch", "mlx") if p in available_backends())
-    print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, {versions}, one thread")
+    print_machine(["numpy", "torch", "mlx"])
+    print("one thread")
     print(f"{'backend':8} {'elements':>9} {'function':16} {'native µs':>10} {'ours µs':>10} {'over µs':>9}")
     for backend in available_backends():
         with using_backend(backend if backend == "numpy" else f"{backend}:cpu"):

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -32,10 +32,12 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
-import yaml
 
-from benchmarks.measure import print_machine, print_ratios, run_process, turn_about
-from benchmarks.table import ROW_GROUP_ROWS, write_table
+from benchmarks.jobs import job_of, run_job
+from benchmarks.machine import named, print_machine
+from benchmarks.measure import median_of, print_ratios, run_process, turn_about
+from benchmarks.table import ROW_GROUP_ROWS, write_files, write_table
+from benchmarks.workbench import Measurement, Workbench, times_as_fast
 from emberharmony.io.manifest import MANIFEST, Manifest
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
@@ -49,6 +51,7 @@ from tests.servers.s3 import CREDENTIALS, s3_server
 
 COLUMNS = ["time", "signal_0", "signal_3", "reading_1", "count_2", "city"]
 OURS = "obstore, ranges"
+PRE_BUFFER = "pyarrow.fs, pre_buffer"
 
 
 def main() -> None:
@@ -65,23 +68,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.folder or Path(name)
         table = write_table(folder / "served/table.parquet", n_rows=arguments.rows)
-        many_files(folder / "served/many", arguments.files)
+        rows = write_table(folder / "rows.parquet", n_rows=arguments.files * 200)
+        write_files(rows, folder / "served/many", n_files=arguments.files)
         with distant_server(folder / "served", latency_ms=arguments.latency_ms) as server:
             print(f"\neach answer of the server waits {arguments.latency_ms:g} ms", flush=True)
             plan_many(folder, server, arguments.files)
             read_columns(table, server, arguments.rounds)
             whole_jobs(folder, table, server)
         publish_many(arguments.parts)
-
-
-def many_files(folder: Path, n_files: int) -> None:
-    """Write files of 200 rows in the order of time, a hundred of them in each folder."""
-    table = write_table(folder.parent / "rows.parquet", n_rows=n_files * 200)
-    for number, rows in enumerate(pq.ParquetFile(table).iter_batches(200)):
-        path = folder / f"part={number // 100:03}/{number:05}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table(rows), path)
-    table.unlink()
 
 
 PLAN = """
@@ -107,12 +101,22 @@ def plan_many(folder: Path, server: DistantServer, n_files: int) -> None:
         )
 
 
-def read_columns(path: Path, server: DistantServer, rounds: int) -> None:
-    """Read six of nineteen columns, row group by row group."""
+def measure(bench: Workbench) -> Iterator[Measurement]:
+    """Yield reading some columns from a distant bucket, beside pyarrow."""
+    table = bench.table(bench.pick(500_000, 1_000))
+    with distant_server(bench.folder, latency_ms=bench.pick(30.0, 0.0)) as server:
+        costs = turn_about(readers(table, server), rounds=bench.rounds, warm_up=not bench.smoke)
+        what = f"reading {len(COLUMNS)} columns, 30 ms away"
+        theirs = f"{named('pyarrow')}.fs, pre_buffer"
+        yield times_as_fast(what, median_of(costs[OURS]), theirs, median_of(costs[PRE_BUFFER]))
+
+
+def readers(path: Path, server: DistantServer) -> dict[str, Callable[[], None]]:
+    """Read six of nineteen columns, row group by row group, in several ways."""
     metadata = pq.read_metadata(path)
     host = urlsplit(server.root).netloc
     s3 = pa.fs.S3FileSystem(endpoint_override=host, scheme="http", region="us-east-1", access_key="k", secret_key="s")
-    source = ParquetSource(ParquetSourceSpec(server.address("table.parquet")))
+    source = ParquetSource(ParquetSourceSpec(server.address(path.name)))
     chunks = cut_rows(source.row_groups("time"), ROW_GROUP_ROWS)
 
     def by_ranges() -> None:
@@ -122,7 +126,7 @@ def read_columns(path: Path, server: DistantServer, rounds: int) -> None:
     def by_pyarrow(pre_buffer: bool) -> Callable[[], None]:
         def read() -> None:
             for group in range(metadata.num_row_groups):
-                with s3.open_input_file("bucket/table.parquet") as handle:
+                with s3.open_input_file(f"bucket/{path.name}") as handle:
                     file = pq.ParquetFile(handle, metadata=metadata, pre_buffer=pre_buffer)
                     file.read_row_group(group, COLUMNS, use_threads=False)
 
@@ -132,14 +136,18 @@ def read_columns(path: Path, server: DistantServer, rounds: int) -> None:
         for group in range(metadata.num_row_groups):
             pq.ParquetFile(path, metadata=metadata).read_row_group(group, COLUMNS, use_threads=False)
 
-    sides = {
+    return {
         OURS: by_ranges,
-        "pyarrow.fs, pre_buffer": by_pyarrow(True),
+        PRE_BUFFER: by_pyarrow(True),
         "pyarrow.fs": by_pyarrow(False),
         "pyarrow, from the disk": from_disk,
     }
-    seconds = turn_about(sides, rounds=rounds)
-    print_ratios(f"reading {len(COLUMNS)} of {metadata.num_columns} columns of {len(chunks)} row groups", seconds, ours=OURS)
+
+
+def read_columns(path: Path, server: DistantServer, rounds: int) -> None:
+    """Print seconds, requests and bytes of each way to read some columns."""
+    sides, n_groups = readers(path, server), pq.read_metadata(path).num_row_groups
+    print_ratios(f"reading {len(COLUMNS)} columns of {n_groups} row groups", turn_about(sides, rounds=rounds), ours=OURS)
     for name, side in sides.items():
         server.counts()
         began = time.perf_counter()
@@ -147,7 +155,7 @@ def read_columns(path: Path, server: DistantServer, rounds: int) -> None:
         elapsed = time.perf_counter() - began
         counts = server.counts()
         print(
-            f"  {name:<32}{(counts['get'] + counts['head']) / len(chunks):6.1f} requests per chunk, "
+            f"  {name:<32}{(counts['get'] + counts['head']) / n_groups:6.1f} requests per chunk, "
             f"{counts['bytes'] / elapsed / 1e6:6.0f} MB/s, {counts['bytes'] / 1e6:.0f} MB"
         )
 
@@ -162,18 +170,8 @@ def whole_jobs(folder: Path, table: Path, server: DistantServer) -> None:
             ("server to disk", server.address("table.parquet"), str(folder / "b")),
             ("disk to S3 server", str(table), f"s3://results/c?endpoint={s3}&region=us-east-1"),
         ):
-            job = {
-                "source": {"path": source},
-                "sink": {"path": sink},
-                "columns": {"time": "time"},
-                "windows": {"size": 5, "strides": [1, 3, 5]},
-                "runtime": {"engine": "local", "backend": "numpy"},
-            }
-            (folder / "job.yaml").write_text(yaml.safe_dump(job))
             server.counts()
-            done = run_process(
-                [sys.executable, "-m", "emberharmony", "run", str(folder / "job.yaml"), "--overwrite"], log=folder / "log"
-            )
+            done = run_job(job_of(source, sink), log=folder / "log")
             print(f"  {name:<20}{done.seconds:7.1f} s ({done.cpu_seconds:.1f} s of CPU), {_counted(server)}", flush=True)
             for left in ("a", "b"):
                 shutil.rmtree(folder / left, ignore_errors=True)

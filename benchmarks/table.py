@@ -6,7 +6,7 @@ python -m benchmarks.table PATH --rows 2000000
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -79,6 +79,48 @@ def rearrange(
             writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
             path.unlink()
     return target
+
+
+def shuffle(source: Path, target: Path, *, n_rows: int, entity: Callable[[np.ndarray], np.ndarray] | None = None) -> Path:
+    """Write the rows of a table in random order; see `rearrange`."""
+    return rearrange(source, target, np.random.default_rng(1).permutation(n_rows), entity=entity)
+
+
+def write_files(source: Path, folder: Path, *, n_files: int) -> Path:
+    """Write the rows of a table, in their order, to files of equal numbers of rows, a hundred files to a folder."""
+    with pq.ParquetFile(source) as rows_in:
+        per_file = -(-rows_in.metadata.num_rows // n_files)
+        for number, rows in enumerate(_batches(rows_in, per_file)):
+            path = folder / f"part={number // 100:03}" / f"{number:05}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(rows, path, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS)
+    return folder
+
+
+def _batches(rows_in: pq.ParquetFile, n_rows: int) -> Iterator[pa.Table]:
+    """Yield the rows of a file, `n_rows` at a time; fewer at the end."""
+    left: list[pa.Table] = []
+    for batch in rows_in.iter_batches(min(n_rows, ROW_GROUP_ROWS)):
+        left.append(pa.Table.from_batches([batch]))
+        while sum(map(len, left)) >= n_rows:
+            rows = pa.concat_tables(left)
+            yield rows.slice(0, n_rows)
+            left = [rows.slice(n_rows)]
+    if sum(map(len, left)):
+        yield pa.concat_tables(left)
+
+
+def write_numbers(path: Path, *, n_rows: int, n_columns: int) -> Path:
+    """Write a time column, which makes eight features, and `n_columns` columns of numbers, which make one each."""
+    schema = pa.schema([("time", pa.timestamp("us")), *[(f"x{i}", pa.float32()) for i in range(n_columns)]])
+    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as writer:
+        for group, first in enumerate(range(0, n_rows, ROW_GROUP_ROWS)):
+            rng, n = np.random.default_rng([n_columns, group]), min(ROW_GROUP_ROWS, n_rows - first)
+            time = np.datetime64("2020-01-01", "us") + (np.arange(first, first + n) * 1_000_000).astype("timedelta64[us]")
+            common = np.cumsum(rng.standard_normal(n, np.float32)) / 100
+            columns = [common + rng.standard_normal(n, np.float32) for _ in range(n_columns)]
+            writer.write_table(pa.table([pa.array(time), *map(pa.array, columns)], schema=schema))
+    return path
 
 
 def _rows(first: int, *, seed: int, group: int) -> pa.Table:

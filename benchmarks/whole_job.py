@@ -1,11 +1,13 @@
-"""Compare the whole job with a polars + scikit-learn script; every run is a separate process, and the sides take turns.
+"""The whole job against the machine's floor, and against a polars + scikit-learn script.
 
-    python -m benchmarks.whole_job [--rows 2000000] [--rounds 3] [--growth] [--spark PYTHON] [--folder FOLDER]
+    python -m benchmarks.whole_job [--rows 2000000] [--rounds 3] [--no-peer] [--flow] [--spark PYTHON] [--folder FOLDER]
+    python -m benchmarks.whole_job --profile [--rows 2000000]
 
-The table has 16 numeric, one string, one boolean and one time column. Both sides write 45 features, three splits, and windows
-of 5 at strides 1, 3 and 5 with 32 components. `--growth` also runs our side on ten times the rows and prints the ratio of peak
-memory. `--spark` adds Spark ML in local mode as a third side, with the Python of an environment that has Java and `pyspark`.
-It takes minutes where ours takes seconds, so use fewer rows (`--rows 500000`).
+The table has 16 numeric, one string, one boolean and one time column. All sides write 45 features, three splits, and windows
+of 5 at strides 1, 3 and 5 with 32 components. Every run is a separate process, and the sides take turns. `benchmarks.floor`
+says what the floor is; set `TMPDIR=/dev/shm` if the disk is slow. `--flow` adds the job as a Prefect flow on threads, and
+`--spark` adds Spark ML in local mode, with the Python of an environment that has Java and `pyspark`. Spark takes minutes where
+ours takes seconds, so use fewer rows (`--rows 500000`). `--profile` runs our side alone and shows where its time goes.
 """
 
 from __future__ import annotations
@@ -14,106 +16,143 @@ import argparse
 import math
 import shutil
 import statistics
-import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import yaml
 
-from benchmarks.measure import Process, print_machine, run_process
-from benchmarks.table import write_table
+from benchmarks.floor import Floor, Shape, measure_floor, print_floor
+from benchmarks.jobs import MAX_MEMORY_GB, SIZE, job_of
+from benchmarks.machine import named, print_machine
+from benchmarks.measure import Cost, median_of, run_process
+from benchmarks.workbench import Measurement, Target, Workbench, times_as_fast, times_the_cost, times_the_memory
 
-PEER = "polars + scikit-learn"
-SPARK = "Spark ML, local mode"
 OURS = "emberharmony, local engine"
 FLOW = "emberharmony, Prefect flow on threads"
-FOLDERS = {PEER: "peer", SPARK: "spark"}
-ENGINES = {OURS: "local", FLOW: "threads"}
+PEER = "polars + scikit-learn"
+SPARK = "Spark ML, local mode"
+ROWS = 2_000_000
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="The whole job against a polars + scikit-learn script.")
-    parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--backend", default="numpy", help="backend of our side")
-    parser.add_argument("--max-memory-gb", type=float, default=2.0, help="memory limit of our plan")
-    parser.add_argument("--growth", action="store_true", help="also run our side on ten times the rows")
-    parser.add_argument("--spark", metavar="PYTHON", help="also run Spark ML, with this Python")
-    parser.add_argument("--folder", type=Path, help="folder of tables and results (default: a temporary one)")
-    arguments = parser.parse_args()
-    print_machine(["emberharmony", "prefect", "numpy", "polars", "scikit-learn", "pyarrow"])
-    if arguments.folder is not None:
-        compare(arguments.folder, arguments)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        compare(Path(folder), arguments)
+def measure(bench: Workbench) -> Iterator[Measurement]:
+    """Yield our time beside the floor's, and time and memory beside the peer's."""
+    n_rows = bench.pick(ROWS, 3_000)
+    table, what = bench.table(n_rows), f"whole job, {n_rows:,} rows"
+    sides = {OURS: our_side(bench, table)}
+    costs, floors = compare(bench, table, sides, rounds=bench.rounds)
+    ours, floor = median_of(costs[OURS]), Floor.median(floors)
+    yield times_the_cost(what, ours, "the machine's floor", floor.total, Target(at_most=1.5))
+    peer, theirs = peer_side(bench, table)(), f"{named('polars', 'scikit-learn')} script"
+    check_same_shape(bench.result, bench.folder / "peer")
+    yield times_as_fast(what, ours, theirs, peer, Target(at_least=20))
+    yield times_the_memory(f"{what}, memory", ours, theirs, peer, Target(at_most=0.2))
 
 
-def compare(folder: Path, arguments: argparse.Namespace) -> None:
-    table = write_table(folder / f"{arguments.rows}.parquet", n_rows=arguments.rows)
-    runs: dict[str, list[Process]] = {name: [] for name in (*ENGINES, PEER, *([SPARK] if arguments.spark else []))}
-    for _ in range(arguments.rounds):
-        for name in runs:
-            runs[name].append(run_side(name, table, folder, arguments))
-    for other in (PEER, SPARK) if arguments.spark else (PEER,):
-        check_same_shape(folder / "result" / "ours", folder / "result" / FOLDERS[other])
-
-    print(f"\nwhole job, {arguments.rows:,} rows; medians of {arguments.rounds} rounds, each run a separate process, in turns")
-    ours = median(runs[OURS])
-    for name, processes in runs.items():
-        it = median(processes)
-        against = "" if name == OURS else f"{it.seconds / ours.seconds:7.1f} x ours {it.peak_mb / ours.peak_mb:7.1f} x ours"
-        print(f"  {name:<40} {it.seconds:8.1f} s {it.peak_mb:8.0f} MB {arguments.rows / it.seconds:12,.0f} rows/s {against}")
-    if arguments.growth:
-        table = write_table(folder / f"{10 * arguments.rows}.parquet", n_rows=10 * arguments.rows)
-        it = run_side(OURS, table, folder, arguments)
-        line = f"{it.seconds:8.1f} s {it.peak_mb:8.0f} MB {10 * arguments.rows / it.seconds:12,.0f} rows/s"
-        print(f"  {'ten times the rows, local engine':<40} {line} {it.peak_mb / ours.peak_mb:7.2f} x the memory")
+def compare(
+    bench: Workbench, table: Path, sides: dict[str, Callable[[], Cost]], *, rounds: int
+) -> tuple[dict[str, list[Cost]], list[Floor]]:
+    """Run the sides and the floor in turns. The first side is ours, and makes the result whose floor is measured."""
+    costs: dict[str, list[Cost]] = {name: [] for name in sides}
+    floors = []
+    for _ in range(rounds):
+        for name, side in sides.items():
+            costs[name].append(side())
+            if name == OURS:
+                floors.append(measure_floor(table, bench.result, size=SIZE))
+    return costs, floors
 
 
-def run_side(name: str, table: Path, folder: Path, arguments: argparse.Namespace) -> Process:
-    """Run one side into an empty folder."""
-    result = folder / "result" / FOLDERS.get(name, "ours")
-    shutil.rmtree(result, ignore_errors=True)
-    result.parent.mkdir(exist_ok=True)
-    if name == PEER:
-        command = [sys.executable, "-m", "benchmarks.peer_job", str(table), str(result)]
-    elif name == SPARK:
+def our_side(
+    bench: Workbench, table: Path, *, engine: str = "local", backend: str = "numpy", max_memory_gb: float = MAX_MEMORY_GB
+) -> Callable[[], Cost]:
+    """Our job on an engine."""
+    result = bench.result if engine == "local" else bench.folder / engine
+    runtime = {"engine": engine, "backend": backend, "max_memory_gb": max_memory_gb}
+    return lambda: bench.run_job(job_of(table, result, runtime=runtime))
+
+
+def peer_side(bench: Workbench, table: Path) -> Callable[[], Cost]:
+    """The script that an expert would write with polars and scikit-learn."""
+
+    def run() -> Cost:
+        shutil.rmtree(bench.folder / "peer", ignore_errors=True)
+        return bench.run_module("benchmarks.peer_job", str(table), str(bench.folder / "peer"))
+
+    return run
+
+
+def spark_side(bench: Workbench, table: Path, python: str) -> Callable[[], Cost]:
+    """Spark ML; its memory and CPU time are unknown: its Python starts a JVM and does not wait for it."""
+
+    def run() -> Cost:
+        shutil.rmtree(bench.folder / "spark", ignore_errors=True)
         script = Path(__file__).with_name("spark_job.py")
-        command = [shutil.which(arguments.spark) or arguments.spark, str(script), str(table), str(result)]
-    else:
-        runtime = {"engine": ENGINES[name], "backend": arguments.backend, "max_memory_gb": arguments.max_memory_gb}
-        job = {
-            "source": {"type": "parquet", "path": str(table)},
-            "columns": {"time": "time"},
-            "sink": {"type": "parquet", "path": str(result)},
-            "runtime": runtime,
-        }
-        config = folder / "job.yaml"
-        config.write_text(yaml.safe_dump(job))
-        command = [str(Path(sys.executable).with_name("emberharmony")), "run", str(config), "--quiet"]
-    process = run_process(command, log=folder / "log.txt")
-    # Spark's memory is unknown: its Python starts a JVM and does not wait for it.
-    return replace(process, peak_mb=math.nan) if name == SPARK else process
+        command = [shutil.which(python) or python, str(script), str(table), str(bench.folder / "spark")]
+        return replace(run_process(command, log=bench.folder / "log.txt"), peak_mb=math.nan, cpu_seconds=math.nan)
+
+    return run
 
 
 def check_same_shape(ours: Path, theirs: Path) -> None:
-    """Exit unless both sides wrote the same number of rows: a side that does less must not count as faster."""
+    """Raise an error unless both sides wrote the same numbers of rows: a side that does less must not count as faster."""
     for part in ("features/split=*", "windows/stride=*/split=*"):
         for folder in sorted(theirs.glob(part)):
             name = folder.relative_to(theirs)
             if n_rows(ours / name) != n_rows(folder):
-                sys.exit(f"{name}: ours has {n_rows(ours / name)} rows, the peer's {n_rows(folder)}.")
+                raise ValueError(f"{name}: ours has {n_rows(ours / name)} rows, the peer's {n_rows(folder)}.")
 
 
 def n_rows(folder: Path) -> int:
     return sum(pq.read_metadata(part).num_rows for part in folder.glob("*.parquet"))
 
 
-def median(processes: list[Process]) -> Process:
-    return Process(statistics.median(p.seconds for p in processes), statistics.median(p.peak_mb for p in processes))
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The whole job against the machine's floor and a polars script.")
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--backend", default="numpy", help="backend of our side")
+    parser.add_argument("--max-memory-gb", type=float, default=MAX_MEMORY_GB, help="memory limit of our plan")
+    parser.add_argument("--no-peer", action="store_true", help="only our side and the floor")
+    parser.add_argument("--flow", action="store_true", help="also run our job as a Prefect flow on threads")
+    parser.add_argument("--spark", metavar="PYTHON", help="also run Spark ML, with this Python")
+    parser.add_argument("--folder", type=Path, help="folder of tables and results (default: a temporary one)")
+    arguments = parser.parse_args()
+    print_machine(["emberharmony", "prefect", "numpy", "polars", "scikit-learn", "pyarrow"])
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Workbench(arguments.folder or Path(folder))
+        table = bench.table(arguments.rows)
+        show(bench, table, arguments)
+
+
+def show(bench: Workbench, table: Path, arguments: argparse.Namespace) -> None:
+    """Run the sides that were asked for, and print them beside ours and beside the floor."""
+    ours = {"backend": arguments.backend, "max_memory_gb": arguments.max_memory_gb}
+    sides = {OURS: our_side(bench, table, **ours)}
+    if arguments.flow:
+        sides[FLOW] = our_side(bench, table, engine="threads", **ours)
+    if not arguments.no_peer:
+        sides[PEER] = peer_side(bench, table)
+    if arguments.spark:
+        sides[SPARK] = spark_side(bench, table, arguments.spark)
+    costs, floors = compare(bench, table, sides, rounds=arguments.rounds)
+    for name, folder in ((PEER, "peer"), (SPARK, "spark")):
+        if name in sides:
+            check_same_shape(bench.result, bench.folder / folder)
+
+    print(f"\nwhole job, {arguments.rows:,} rows; medians of {arguments.rounds} rounds, each run a separate process, in turns")
+    our = median_of(costs[OURS])
+    for name, of_side in costs.items():
+        it = median_of(of_side)
+        beside = "" if name == OURS else f"{it.seconds / our.seconds:7.1f} x ours {it.peak_mb / our.peak_mb:7.1f} x memory"
+        print(f"  {name:<40} {it} {arguments.rows / it.seconds:12,.0f} rows/s {beside}")
+    floor = Floor.median(floors)
+    print("the machine's floor")
+    print_floor(floor, Shape.of(bench.result, size=SIZE))
+    within = statistics.median(cost.job_seconds for cost in costs[OURS]) / floor.total.seconds
+    wall, cpu = our.seconds / floor.total.seconds, our.cpu_seconds / floor.total.cpu_seconds
+    print(f"ours / floor: {wall:.2f} x wall, {cpu:.2f} x CPU; without the start of the process {within:.2f} x wall")
 
 
 if __name__ == "__main__":
