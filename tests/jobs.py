@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from emberharmony.io.sources.parquet.source import ParquetSource
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
@@ -75,6 +76,18 @@ def write_table(table: pa.Table, path: Path, *, group_rows: int | None = None, f
     for i, (begin, end) in enumerate(pairwise(ends)):
         pq.write_table(table.slice(begin, end - begin), path / f"{i:03}.parquet", row_group_size=group_rows)
     return path
+
+
+def write_job(folder: Path, table: pa.Table, *, group_rows: int | None = None) -> Path:
+    """Write a small table, and the file of a job that reads it."""
+    job = {
+        "source": {"path": str(write_table(table, folder / "table.parquet", group_rows=group_rows))},
+        "sink": {"path": str(folder / "out")},
+        "columns": {"time": "t", "target": "y", "drop": ["name"]},
+        "runtime": {"engine": "local", "backend": "numpy", "workers": 1},
+    }
+    (folder / "job.yaml").write_text(yaml.safe_dump(job))
+    return folder / "job.yaml"
 
 
 def parquet_source(path: Path | str, **spec: Any) -> ParquetSource:

@@ -14,22 +14,14 @@ from emberharmony import __version__
 from emberharmony.errors import TransientError
 from emberharmony.pipeline.stages import run_stage
 from flows.cli.app import app, main
-from tests.jobs import small_table, write_table
+from tests.jobs import small_table, write_job, write_table
 
 RUNNER = CliRunner()
 
 
 @pytest.fixture
 def job(tmp_path):
-    write_table(small_table(200), tmp_path / "table.parquet", group_rows=50)
-    data = {
-        "source": {"path": str(tmp_path / "table.parquet")},
-        "sink": {"path": str(tmp_path / "out")},
-        "columns": {"time": "t", "target": "y", "drop": ["name"]},
-        "runtime": {"engine": "local", "backend": "numpy", "workers": 1},
-    }
-    (tmp_path / "job.yaml").write_text(yaml.safe_dump(data))
-    return tmp_path / "job.yaml"
+    return write_job(tmp_path, small_table(200), group_rows=50)
 
 
 def run(*arguments):

@@ -10,12 +10,11 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
-import yaml
 
 from emberharmony.errors import DataError
 from flows.cli.console import print_aligned, run_and_show, show_error, show_plan, warnings_shown
 from flows.config.job import load_job
-from tests.jobs import small_table, write_table
+from tests.jobs import small_table, write_job, write_table
 
 NAME = "größe\x1b[2J\u202e→"
 
@@ -25,16 +24,7 @@ ESCAPED = r"größe\x1b[2J\u202e→"
 
 @pytest.fixture
 def job(tmp_path):
-    table = small_table(200).append_column(NAME, pa.array(np.ones(200)))
-    write_table(table, tmp_path / "table.parquet")
-    data = {
-        "source": {"path": str(tmp_path / "table.parquet")},
-        "sink": {"path": str(tmp_path / "out")},
-        "columns": {"time": "t", "target": "y", "drop": ["name"]},
-        "runtime": {"engine": "local", "backend": "numpy", "workers": 1},
-    }
-    (tmp_path / "job.yaml").write_text(yaml.safe_dump(data))
-    return tmp_path / "job.yaml"
+    return write_job(tmp_path, small_table(200).append_column(NAME, pa.array(np.ones(200))))
 
 
 def test_long_names_and_messages(job, capsys):

@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-import yaml
 
 from flows.cli import console
 from flows.cli.app import main
 from flows.cli.console import run_and_show
 from flows.cli.streams import OutputError, StandardError, output_errors, prepare_streams
 from flows.config.job import load_job
-from tests.jobs import small_table, write_table
+from tests.jobs import small_table, write_job
 
 NAME = "größe\x1b[2J\u202e→"
 ESCAPED = r"größe\x1b[2J\u202e→"
@@ -28,16 +27,7 @@ full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full o
 
 @pytest.fixture
 def job(tmp_path):
-    table = small_table(200).append_column(NAME, pa.array(np.ones(200)))
-    write_table(table, tmp_path / "table.parquet")
-    data = {
-        "source": {"path": str(tmp_path / "table.parquet")},
-        "sink": {"path": str(tmp_path / "out")},
-        "columns": {"time": "t", "target": "y", "drop": ["name"]},
-        "runtime": {"engine": "local", "backend": "numpy", "workers": 1},
-    }
-    (tmp_path / "job.yaml").write_text(yaml.safe_dump(data))
-    return tmp_path / "job.yaml"
+    return write_job(tmp_path, small_table(200).append_column(NAME, pa.array(np.ones(200))))
 
 
 def is_published(job):
