@@ -8,16 +8,11 @@ Worker processes of `engine: processes` import no Prefect and are not limited; `
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-
-from prefect.client.orchestration import get_client
-from prefect.concurrency.sync import concurrency
-from prefect.context import TaskRunContext
-from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_API_URL
 
 LIMIT = "emberharmony-bigquery-reads"
 CHECK_S = 60.0
@@ -37,6 +32,8 @@ class _Known:
 
     def is_there(self) -> bool:
         """Ask the server, unless it was asked within `CHECK_S`."""
+        from prefect.settings import PREFECT_API_URL
+
         server, now = PREFECT_API_URL.value(), time.monotonic()
         with self._lock:  # others wait for the answer
             if server != self._server or now > self._until:
@@ -52,7 +49,9 @@ _known = _Known()
 def bigquery_read() -> Iterator[None]:
     """Hold a slot of the limit; without a limit, a server or an answer, rows are read without one."""
     held = ExitStack()
-    if TaskRunContext.get() is not None and _known.is_there():
+    if _in_task_run() and _known.is_there():
+        from prefect.concurrency.sync import concurrency
+
         with _told("is not waited for"):
             held.enter_context(concurrency(LIMIT, raise_on_lease_renewal_failure=False))
     try:
@@ -62,7 +61,16 @@ def bigquery_read() -> Iterator[None]:
             held.close()
 
 
+def _in_task_run() -> bool:
+    """Whether the current context is that of a task run; without Prefect, which takes 1.6 s to import, there is none."""
+    context = sys.modules.get("prefect.context")
+    return context is not None and context.TaskRunContext.get() is not None
+
+
 def _ask() -> bool:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
     with _told("is not known"), get_client(sync_client=True) as client, suppress(ObjectNotFound):
         return client.read_global_concurrency_limit_by_name(LIMIT).active
     return False

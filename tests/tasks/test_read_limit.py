@@ -71,7 +71,7 @@ def test_reads_of_all_tasks_hold_the_slots_that_there_are():
 def test_without_the_limit_the_server_is_asked_once_and_nothing_waits(monkeypatch, caplog):
     asked, ask = [], read_limit._ask
     monkeypatch.setattr(read_limit, "_ask", lambda: asked.append(1) or ask())
-    monkeypatch.setattr(read_limit, "concurrency", lambda *_, **__: pytest.fail("a slot was asked for"))
+    monkeypatch.setattr("prefect.concurrency.sync.concurrency", lambda *_, **__: pytest.fail("a slot was asked for"))
 
     def work() -> None:
         for _ in range(5):
@@ -103,8 +103,8 @@ def unacquired(*_, **__):
 
 @pytest.mark.parametrize("concurrency", [unreleased, unacquired], ids=["when released", "when acquired"])
 def test_a_server_that_goes_away_stops_no_read(monkeypatch, caplog, concurrency):
-    monkeypatch.setattr(read_limit, "concurrency", concurrency)
-    monkeypatch.setattr(read_limit.TaskRunContext, "get", lambda: "a task run")
+    monkeypatch.setattr("prefect.concurrency.sync.concurrency", concurrency)
+    monkeypatch.setattr("prefect.context.TaskRunContext.get", lambda: "a task run")
     monkeypatch.setattr(read_limit, "_ask", lambda: True)
     with bigquery_read():
         caplog.clear()

@@ -80,7 +80,7 @@ def test_the_command_says_which_engine_it_used_and_imports_no_prefect(tmp_path):
     data = small_job(tmp_path)
     del data["runtime"]["engine"]
     (tmp_path / "job.yaml").write_text(__import__("json").dumps(data))
-    code = "import sys; from flows.cli.app import main\ntry: main()\nfinally: print('prefect' in sys.modules)"
+    code = "import sys; from emberharmony.__main__ import main\ntry: main()\nfinally: print('prefect' in sys.modules)"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     done = subprocess.run(
         [sys.executable, "-c", code, "run", str(tmp_path / "job.yaml"), "--quiet"],
