@@ -105,6 +105,23 @@ def size_text(n_bytes: float) -> str:
     return f"{n_bytes:,.0f} bytes"
 
 
+def duration_text(seconds: float) -> str:
+    """A length of time for people.
+
+    Examples
+    --------
+    >>> duration_text(0.42), duration_text(8.6), duration_text(95), duration_text(7_000), duration_text(500_000)
+    ('0.4 s', '9 s', '1 min 35 s', '1 h 56 min', '5 d 18 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 5 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    for unit, of, smaller, of_smaller in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= of:
+            return f"{whole // of:,} {unit} {whole % of // of_smaller} {smaller}"
+    return f"{whole} s"
+
+
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """The known name most similar to `name`, or ``None`` if none is similar.
 

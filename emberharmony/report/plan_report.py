@@ -7,32 +7,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-import pyarrow as pa
-
-from emberharmony.arrow import tick_unit
-from emberharmony.errors import DataError
 from emberharmony.expectations.checks import count_bounds
 from emberharmony.expectations.spec import OnFailure
-from emberharmony.io.manifest import MANIFEST
+from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.sinks.registry import open_sink
 from emberharmony.io.store.address import without_query
-from emberharmony.io.store.opening import open_store, result_at
-from emberharmony.io.store.result import Result
-from emberharmony.messages import shortened, size_text
-from emberharmony.pipeline.execute import plan_job, target_of
+from emberharmony.messages import duration_text, shortened, size_text
+from emberharmony.pipeline.execute import plan_job
 from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.plan_file import StagedPlan
-from emberharmony.pipeline.receipts import receipt_names
 from emberharmony.pipeline.result_size import kept_bytes, result_bytes
 from emberharmony.pipeline.spec import PipelineSpec
-from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.report.markdown import table_row
+from emberharmony.report.plan_facts import moment_text, place_of, plan_figures
+from emberharmony.report.plan_figures import (
+    ByteFigures,
+    PlanFigures,
+    PlannedColumn,
+    SeriesFigures,
+    SplitFigures,
+    StrideFigures,
+)
+from emberharmony.report.plan_sample import SampleSize, sample_plan
+from emberharmony.report.plan_warnings import plan_warnings, sample_warnings
 from emberharmony.report.state_changes import state_text
-from emberharmony.report.summary import MANY, MIXED
 from emberharmony.slices import Slice
-from emberharmony.splits import NEVER, SPLITS
+from emberharmony.splits import SPLITS
 
 MAX_TYPE_CHARS = 60
 """Characters of a column's type that are shown; nested types list all their fields and can be long."""
@@ -49,35 +50,52 @@ class ColumnLine(NamedTuple):
 
 @dataclass(frozen=True)
 class PlanReport:
-    """A plan as lines of text."""
+    """A plan as lines of text, and in figures."""
 
     lines: tuple[tuple[str, str], ...]
     columns: tuple[ColumnLine, ...]
+    figures: PlanFigures
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is worth a look, a sentence each."""
+        return tuple(warning.text for warning in self.figures.warnings)
 
     def markdown(self) -> str:
-        """Return the report as two Markdown tables."""
+        """Return the report as two Markdown tables, and a list of the warnings."""
         facts, columns = map(table_row, self.lines), map(table_row, self.columns)
         header = ["", "| column | type | role | |", "|---|---|---|---|"]
-        return "\n".join(["| | |", "|---|---|", *facts, *header, *columns])
+        warnings = ["", "Worth a look:", "", *(f"* {warning}" for warning in self.warnings)] if self.warnings else []
+        return "\n".join(["| | |", "|---|---|", *facts, *header, *columns, *warnings])
 
 
-def plan_report(job: Job) -> PlanReport:
+def plan_report(job: Job, sample: SampleSize | None = None) -> PlanReport:
     """Plan a job and report what it would do.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    sample : SampleSize, optional
+        Rows to read, for estimates of time and size, and for warnings about values; by default only metadata are read.
 
     Raises
     ------
     EmberharmonyError
-        If the job cannot run.
+        If the job cannot run, or its table not be sampled.
     """
     plan, _ = plan_job(job, make=False)
     open_sink(job.sink).check()
-    return PlanReport(tuple(_lines(job, plan)), tuple(_columns(plan)))
+    warnings, sampled = [*plan_warnings(plan)], None
+    if sample is not None:
+        found = sample_plan(job, plan, sample)
+        warnings, sampled = [*warnings, *sample_warnings(plan, found.rows)], found.figures
+    figures = plan_figures(job, plan, warnings, sampled)
+    return PlanReport(tuple(_lines(job, plan, figures)), tuple(map(_column_line, figures.columns)), figures)
 
 
-def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
+def _lines(job: Job, plan: Plan, figures: PlanFigures) -> Iterator[tuple[str, str]]:
     spec, memory = plan.spec, plan.memory
-    read = {*plan.roles.to_read, *spec.split_keys}
-    n_bytes = plan.table.n_rows * sum(plan.table.bytes_per_row[name] for name in read)
     yield "job", f"{spec.kind}, fingerprint {plan.fingerprint}"
     if plan.applied_state:
         yield "state", state_text(plan.applied_state)
@@ -85,7 +103,8 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
         yield "slice", _slice(spec.slice, spec)
     yield (
         "table",
-        f"{plan.table.n_rows:,} rows; {len(read)} of {len(plan.table.schema)} columns are read, {size_text(n_bytes)} decoded",
+        f"{plan.table.n_rows:,} rows; {figures.table.columns_read} of {figures.table.columns} columns are read, "
+        f"{size_text(figures.bytes.decoded)} decoded{_times(figures.bytes)}",
     )
     if plan.n_null_times:
         yield "left out", f"{plan.n_null_times:,} rows without a time"
@@ -116,15 +135,57 @@ def _lines(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
         yield "disk", _disk(job, plan)
     strides = ", ".join(map(str, spec.windows.strides))
     yield "windows", f"{spec.windows.size} rows, strides {strides}{_gap(plan)}" if strides else "none"
-    if spec.windows.halo and plan.n_shared_times > MANY * plan.n_rows:
-        shared = f"at least {plan.n_shared_times:,} of {plan.n_rows:,} rows share their time with another row"
-        yield "warning", f"{shared}: {MIXED}"
+    for stride in figures.windows:
+        yield "", _stride_text(stride, figures.split)
+    if figures.series is not None:
+        yield "series", _series_text(figures.series)
     if spec.windows.halo and spec.split_method == "hash" and not {*spec.split_keys} <= {*spec.columns.entities}:
         yield "", "rows with equal keys must be adjacent; the profile counts the changes of key"
     if job.expect.has_bounds:
         yield "expect", _expected(count_bounds(job.expect, {column.name: column.kind for column in plan.roles.features}))
-    yield "staging", without_query(_place_of(job).address_of_run(StagedPlan.of(plan).run_name))
-    yield "sink", f"{without_query(job.sink.path)}: {_target(job, plan)}"
+    yield from _sample_lines(figures)
+    yield "staging", without_query(place_of(job).address_of_run(StagedPlan.of(plan).run_name))
+    yield "sink", f"{figures.sink}: {figures.target}"
+
+
+def _times(n_bytes: ByteFigures) -> str:
+    """How often they are read."""
+    n = n_bytes.read // max(n_bytes.decoded, 1)
+    return f", {n} times" if n > 1 else ""
+
+
+def _stride_text(stride: StrideFigures, split: SplitFigures) -> str:
+    about = "at most " if stride.are_at_most else "" if split.are_exact or split.method == "none" else "about "
+    counts = ", ".join(f"{n:,} {name}" for name, n in stride.windows.items())
+    return f"stride {stride.stride}: {about}{counts}; up to {stride.most_components} components"
+
+
+def _series_text(series: SeriesFigures) -> str:
+    by = ", ".join(series.entity)
+    known = "how many there are needs rows, see --sample" if series.least_entities is None else ""
+    return f"by {by}; {known or f'at least {series.least_entities:,} entities'}"
+
+
+def _sample_lines(figures: PlanFigures) -> Iterator[tuple[str, str]]:
+    """What a sample says, or what would need one."""
+    sample, table = figures.sample, figures.table
+    if sample is None:
+        yield "estimates", "time, size of the result and warnings about values need rows: add --sample 1%"
+        return
+    rows = "all" if sample.is_whole else f"{sample.rows:,} of {table.rows:,}"
+    yield "sample", f"{rows} rows, {size_text(sample.read_bytes)}, read in {sample.read_seconds:.2f} s"
+    trial = sample.trial
+    if trial is None:
+        yield "time", f"no estimate: the job cannot be run on these rows. {sample.problem}"
+        return
+    without = f", without {trial.without}, for which they are too few" if trial.without else ""
+    longest = sorted(trial.seconds_by_stage.items(), key=lambda item: -item[1])[:3]
+    yield (
+        "time",
+        f"about {duration_text(trial.seconds)} here, on {trial.backend}: an estimate from {trial.rows:,} rows{without}",
+    )
+    yield "", "most of it: " + ", ".join(f"{title} {duration_text(seconds)}" for title, seconds in longest)
+    yield "output", f"about {size_text(trial.result_bytes)}, with {trial.features:,} features in these rows"
 
 
 def _expected(bounds: Counter[OnFailure]) -> str:
@@ -172,33 +233,9 @@ def _split(plan: Plan) -> str:
         by = f" of {', '.join(spec.split_keys)}" if spec.split_keys else f", seed {spec.split.seed}"
         return f"{spec.split_method}{by}: {shares}"
     type_ = plan.table.schema.field(spec.columns.time).type
-    first, second = (_moment(ticks, type_) for ticks in (plan.boundaries.validation, plan.boundaries.test))
+    first, second = (moment_text(ticks, type_) for ticks in (plan.boundaries.validation, plan.boundaries.test))
     gap = f", gap {spec.split.gap}" if spec.split.gap else ""
     return f"temporal: {shares}; validation begins at {first}, test at {second}{gap}"
-
-
-def _moment(ticks: int, type_: pa.DataType) -> str:
-    if ticks == NEVER:
-        return "no row"
-    # NumPy formats years of any length; its smallest value means "not a time".
-    time = np.int64(max(ticks, -LAST_TICK)).astype(f"datetime64[{tick_unit(type_)}]")
-    moment = np.datetime_as_string(time, unit="s", casting="unsafe")
-    zone = " UTC" if pa.types.is_timestamp(type_) and type_.tz else ""
-    return f"{str(moment).replace('T', ' ')}{zone}"
-
-
-def _target(job: Job, plan: Plan) -> str:
-    try:
-        if target_of(job, plan) is not None:
-            return "already holds this result; there is nothing to do"
-    except DataError as error:
-        return f"the job would be refused. {error}"
-    place, name = _place_of(job), StagedPlan.of(plan).run_name
-    done = len(receipt_names(open_store(place.address_of_run(name))))
-    if done:
-        return f"resumes an interrupted run; {done:,} stages of chunks are done"
-    earlier = place.published.exists(MANIFEST)
-    return "replaces an earlier run's result; its rows stay where they were published" if earlier else "empty"
 
 
 def _disk(job: Job, plan: Plan) -> str:
@@ -207,37 +244,20 @@ def _disk(job: Job, plan: Plan) -> str:
     text = f"at most about {size_text(n_bytes)} for the result"
     if not keep:
         return text
-    kept = kept_bytes(n_bytes, _place_of(job).versions(), keep=keep)
+    kept = kept_bytes(n_bytes, place_of(job).versions(), keep=keep)
     results = "earlier result stays" if keep == 1 else "earlier results stay"
     return f"{text}, {size_text(kept)} once {keep} {results} beside it (`sink.keep_versions`)"
 
 
-def _place_of(job: Job) -> Result:
-    return result_at(job.sink.path)
-
-
-def _columns(plan: Plan) -> Iterator[ColumnLine]:
-    roles, spec = plan.roles, plan.spec.columns
-    kinds = {column.name: column.kind for column in roles.features}
-    dropped = {column.name: column.reason for column in roles.dropped}
-    width = {"numeric": "1 feature", "boolean": "1 feature", "datetime": f"{plan.spec.datetime.n_features} features"}
-    for field in plan.table.schema:
-        name = field.name
-        carried = [
-            role
-            for role, names in {
-                "entity": roles.entity,
-                "time": (roles.time,),
-                "target": (roles.target,),
-                "passthrough": roles.passthrough,
-            }.items()
-            if name in names
-        ]
-        role = ", ".join([*carried, *filter(None, [kinds.get(name)])])
-        note = ""
-        if name in kinds:
-            note = width.get(kinds[name], f"up to {plan.spec.categories.max_categories + 2} features")
-            note += " (configured)" if name in spec.categorical else ""
-        elif not carried:
-            role, note = "dropped", dropped.get(name, "not one of the fitted columns")
-        yield ColumnLine(name, shortened(str(field.type), MAX_TYPE_CHARS), role, note)
+def _column_line(column: PlannedColumn) -> ColumnLine:
+    """A column as it is shown: the kind stands for the feature."""
+    carried = [role for role in column.roles if role != "feature"]
+    n = column.most_features
+    note = f"no feature ({column.reason})" if "dropped" not in column.roles else column.reason
+    if column.kind is not None:
+        # Only categories make more features the more values there are.
+        note = f"{'up to ' if kind_named(column.kind).is_sparse else ''}{n:,} feature{'s' if n > 1 else ''}"
+        chosen = column.reason.rpartition("`columns.")[2].rstrip("`")
+        note += f" (`columns.{chosen}`)" if chosen in ("categorical", "kinds") else ""
+    role = ", ".join([*carried, *filter(None, [column.kind])])
+    return ColumnLine(column.name, shortened(column.type, MAX_TYPE_CHARS), role, note)

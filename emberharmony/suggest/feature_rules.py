@@ -42,6 +42,7 @@ class Roles:
 class Rule:
     """Why a column should be dropped, or carried along without making a feature."""
 
+    code: str  # a name that stays, for warnings
     role: Literal["drop", "passthrough"]
     reason: str
     holds: Callable[[SampledColumn, TableSample, Roles], bool]
@@ -132,13 +133,13 @@ _PARTS: Final[Mapping[str, _Part]] = {
 """Names of columns that repeat a part of the time."""
 
 RULES: Final = (
-    Rule("drop", "this name is reserved in results", _is_row_number, is_forced=True),
-    Rule("drop", "holds numbers too far apart for a standard deviation", _is_too_wide),
-    Rule("drop", "equals the target", _copies_target),
-    Rule("drop", "equals the time", _copies_time),
-    Rule("drop", "a part of the time", _is_part_of_time),
-    Rule("drop", "long texts that hardly repeat", _is_prose),
-    Rule("passthrough", "an identifier: no two rows have the same", _is_unique_text),
-    Rule("passthrough", "an identifier: it numbers the rows", _is_numbered),
+    Rule("reserved", "drop", "this name is reserved in results", _is_row_number, is_forced=True),
+    Rule("too_wide", "drop", "holds numbers too far apart for a standard deviation", _is_too_wide),
+    Rule("equals_target", "drop", "equals the target", _copies_target),
+    Rule("equals_time", "drop", "equals the time", _copies_time),
+    Rule("part_of_time", "drop", "a part of the time", _is_part_of_time),
+    Rule("long_text", "drop", "long texts that hardly repeat", _is_prose),
+    Rule("identifier", "passthrough", "an identifier: no two rows have the same", _is_unique_text),
+    Rule("identifier", "passthrough", "an identifier: it numbers the rows", _is_numbered),
 )
 """The rules; the first one that holds decides."""

@@ -10,8 +10,11 @@ import typer
 
 from flows.cli.options import (
     ConfigArgument,
+    JsonOption,
     OverwriteOption,
+    PlannedSliceOption,
     QuietOption,
+    SampleOption,
     SetOption,
     SinceOption,
     SinkArgument,
@@ -54,16 +57,16 @@ def run(
 def plan(
     config: ConfigArgument,
     set_: SetOption = None,
-    slice_: Annotated[
-        str | None, typer.Option("--slice", metavar="NAME", help="The slice to plan.", show_default=False)
-    ] = None,
+    slice_: PlannedSliceOption = None,
+    sample: SampleOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Show what a job would do, without writing anything: column roles, row order, chunks and memory."""
-    from flows.cli.console import show_plan
+    """Show what a job would do, from metadata alone: columns, windows, chunks, memory, warnings. Nothing is written."""
+    from flows.cli.plan import show_plan
     from flows.config.job import load_any
 
     job = load_any(config, set_ or ())
-    show_plan(job if slice_ is None else job.with_slice(slice_))
+    show_plan(job if slice_ is None else job.with_slice(slice_), sample=sample, as_json=json)
 
 
 @app.command()
@@ -241,7 +244,7 @@ def demo(
 def show(
     sink: SinkArgument,
     version: Annotated[str | None, typer.Option(help="A version that is kept there.", show_default=False)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Show what is published: the job, rows, features, windows, sizes, and the earlier versions that are kept."""
     from flows.cli.results import show_result
@@ -270,7 +273,7 @@ def clean(
 @app.command()
 def slices(
     sink: SinkArgument,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """List the slices that are published at a sink: rows, windows, state, drift, when, and by whom."""
     from flows.cli.slices import show_slices
@@ -281,7 +284,7 @@ def slices(
 @app.command()
 def states(
     folder: Annotated[str, typer.Argument(help="A folder of fitted states, one for each fit.", show_default=False)],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """List the fitted states of a folder, newest first, and which one `FOLDER/latest` is."""
     from flows.cli.states import show_states

@@ -20,11 +20,10 @@ from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.stages import Stage
 from emberharmony.report.elapsed import Elapsed, process_age_s
-from emberharmony.report.plan_report import plan_report
 from emberharmony.report.sentences import plan_sentence
 from emberharmony.report.summary import summary_lines
 from flows.cli.streams import OutputError, StandardError, output_errors
-from flows.config.job import AnyJob, ApplyJob, Job
+from flows.config.job import AnyJob
 from flows.config.settings import settings_markdown
 from flows.engines.interrupt import stoppable
 from flows.prefect.run_log import records_to
@@ -146,15 +145,7 @@ def show_outcome(result: RunResult, elapsed: Elapsed, engine: str) -> None:
         _out.print(printable(text), markup=False)
     outputs = [("" if i else "output", output) for i, output in enumerate(result.outputs)]
     engines = [("engine", engine)] if result.did_work else []
-    _print_lines([*summary_lines(result, elapsed), *engines, *outputs])
-
-
-def show_plan(job: Job | ApplyJob) -> None:
-    """Plan a job and print the plan report; nothing is written."""
-    report = plan_report(job.resolved())
-    # Not a rich table, which cuts names on a narrow screen.
-    for lines in (report.lines, [("", "", "", ""), ("column", "type", "role", ""), *report.columns]):
-        print_aligned(lines)
+    print_table([*summary_lines(result, elapsed), *engines, *outputs])
 
 
 def show_settings(section: str | None = None) -> None:
@@ -179,12 +170,14 @@ def show_backends() -> None:
     print_aligned(rows)
 
 
-def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
-    """Print labels and texts in two columns, wrapped only in a terminal."""
+def print_table(lines: Sequence[Sequence[str]]) -> None:
+    """Print lines of cells in columns; in a terminal they are wrapped at its width, and no name is cut."""
     if not _out.is_terminal:
         print_aligned(lines)
         return
     table = Table.grid(padding=(0, 2))
+    for _ in lines[0]:
+        table.add_column(overflow="fold")
     for line in lines:
         table.add_row(*(Text(printable(cell)) for cell in line))  # not markup: columns may be named "[x]"
     _out.print(table)

@@ -44,3 +44,16 @@ SinceOption = Annotated[
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+PlannedSliceOption = Annotated[
+    str | None, typer.Option("--slice", metavar="NAME", help="The slice to plan.", show_default=False)
+]
+SampleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sample",
+        metavar="SHARE",
+        help="Read so many rows, such as 1% or 20000, for estimates of time and size and for warnings about values.",
+        show_default=False,
+    ),
+]

@@ -91,11 +91,12 @@ def test_the_plan_warns_where_metadata_tells(tmp_path, order):
     table = small_table(240).select(["walk", "y"]).add_column(0, "t", pa.array(days, pa.int32()).cast(pa.date32()))
     job = {"source": {"path": str(write_table(table, tmp_path / "t.parquet", group_rows=40))}, "runtime": RUNTIME}
     job |= {"sink": {"path": str(tmp_path / "out")}, "columns": {"time": "t"}}
-    (told,) = warnings_of(plan_report(parse_job(job)).lines)
+    (told,) = [w.text for w in plan_report(parse_job(job)).figures.warnings if w.code == "shared_times"]
     at_least, rest = told.split(" of ", maxsplit=1)
     assert 100 < int(at_least.removeprefix("at least ")) <= 240
     assert rest.startswith(f"240 {SHARE}")
-    assert warnings_of(plan_report(parse_job(job | {"windows": {"strides": []}})).lines) == []
+    without = plan_report(parse_job(job | {"windows": {"strides": []}}))
+    assert "shared_times" not in {warning.code for warning in without.figures.warnings}
 
 
 def test_the_summary_says_where_the_keys_of_a_split_change(tmp_path):

@@ -20,7 +20,8 @@ def test_a_name_with_a_bar_stays_in_its_cell(tmp_path):
     lines = report.markdown().splitlines()
     header = lines.index("| column | type | role | |")
     assert all(line.count("|") == 3 for line in lines[:header] if line)
-    assert all(line.count("|") == 5 for line in lines[header:])
+    assert all(line.count("|") == 5 for line in lines[header : lines.index("", header)])
+    assert lines[-1].startswith("* `datetime.cycle: inclusive` puts 23:00 on 00:00")
     assert "| a&#124;b &#124; c | double | numeric | 1 feature |" in lines
     summary = summary_markdown(run_small(source, tmp_path / "out").outcome).splitlines()
     assert all(line.count("|") == 3 for line in summary)

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.errors import DataError
-from flows.cli.console import print_aligned, run_and_show, show_error, show_plan, warnings_shown
+from flows.cli.console import print_aligned, run_and_show, show_error, warnings_shown
+from flows.cli.plan import show_plan
 from flows.config.job import load_job
 from tests.jobs import small_table, write_job, write_table
 
