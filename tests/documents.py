@@ -6,9 +6,14 @@ A block that the tests cannot run says in its title what it needs, which readers
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+
+from typer.testing import CliRunner
+
+from flows.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -60,3 +65,18 @@ def _block(page: str, text: str, found: re.Match[str]) -> Block:
 def fences(page: str) -> int:
     """Return how many lines of a page begin or end a block."""
     return len(re.findall(r"^ *```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def words_of(line: str) -> list[str]:
+    """Return the words of a command, without the variables before it and the folder of the environment."""
+    words = shlex.split(line)
+    while words and re.match(r"\w+=", words[0]):
+        words.pop(0)
+    return [words[0].removeprefix(".venv/bin/"), *words[1:]] if words else []
+
+
+def ours(line: str) -> str:
+    """Run a command of ours, and return what it has printed."""
+    done = CliRunner().invoke(app, words_of(line)[1:], env={"COLUMNS": "200"}, catch_exceptions=False)
+    assert done.exit_code == 0, (line, done.output)
+    return done.output
