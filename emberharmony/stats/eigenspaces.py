@@ -117,10 +117,16 @@ def _whole_eigenspaces(matrix: FloatArray, k: int, rounding: float, scale: float
 
 
 def _leading(matrix: FloatArray, k: int) -> tuple[FloatArray, FloatArray]:
-    from scipy.linalg import eigh
+    from scipy.linalg import LinAlgError, eigh
 
     n = len(matrix)
-    values, vectors = eigh(matrix, subset_by_index=(n - k, n - 1) if k < n else None, driver="evr")
+    try:
+        values, vectors = eigh(matrix, subset_by_index=(n - k, n - 1) if k < n else None, driver="evr")
+    except LinAlgError:
+        # LAPACK's solvers of some eigenvectors, `evr` and `evx`, may give up where many eigenvalues are nearly equal and tiny,
+        # as those of rare categories are. The one that divides and conquers does not; it computes all vectors.
+        values, vectors = np.linalg.eigh(matrix)
+        values, vectors = values[n - k :], vectors[:, n - k :]
     return values[::-1], vectors[:, ::-1]
 
 

@@ -138,3 +138,20 @@ def test_small_matrices_need_no_scipy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("n_numbers", [1, 2, 4])
+@pytest.mark.parametrize("n_categories", [12, 40])
+def test_rare_categories_beside_numbers(n_numbers, n_categories):
+    """Their variances are nearly equal, and tiny: for a quarter of these matrices, LAPACK's `syevr` ends with an error."""
+    share, n = 1.25e-5, n_numbers + n_categories
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        matrix = np.diag([*rng.uniform(0.2, 1.0, n_numbers), *[share] * n_categories])
+        matrix[n_numbers:, n_numbers:] -= share**2
+        matrix[:n_numbers, n_numbers:] = share * rng.normal(size=(n_numbers, 1))
+        matrix[n_numbers:, :n_numbers] = matrix[:n_numbers, n_numbers:].T
+        values, vectors = leading_eigenvectors(matrix, k=2 * n // 3)
+        np.testing.assert_allclose(values, np.linalg.eigvalsh(matrix)[::-1][: len(values)], rtol=1e-12, atol=1e-16)
+        np.testing.assert_allclose(vectors @ vectors.T, np.eye(len(vectors)), atol=1e-12)
+        np.testing.assert_allclose(matrix @ vectors.T, vectors.T * values, atol=1e-10)
