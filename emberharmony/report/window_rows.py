@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from emberharmony.errors import DataError, PlanError
-from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.features.columns import ROW_NUMBER, ColumnSpec
+from emberharmony.features.kinds.categorical import strings
 from emberharmony.io.manifest import check_windows
 from emberharmony.io.store.opening import result_at
 from emberharmony.io.store.snapshot import Snapshot
 from emberharmony.steps.order import JobOrder
+from emberharmony.typing import IntArray
 
 
 @dataclass(frozen=True)
@@ -28,38 +31,105 @@ class WindowRows:
     rows: pa.Table  # row_number, carried columns, features
 
 
-def rows_of_window(result: str | Path, *, stride: int, split: str, number: int) -> WindowRows:
+@dataclass(frozen=True)
+class WindowRecord:
+    """A window as it is published: its keys, label and scores, by column."""
+
+    split: str
+    chunk: str  # name of its part
+    values: dict[str, Any]
+
+
+def rows_of_window(result: str | Path, *, stride: int, split: str, number: int, entity: Sequence[str] = ()) -> WindowRows:
     """Return the feature rows of a window, given its number among the windows of a stride and split, from 0.
 
-    Only the parts that hold the rows are read.
+    Only the parts that hold the rows are read. With an entity, the number counts the windows of that entity alone.
 
     Raises
     ------
     DataError
-        If nothing is published at `result`, or it has no feature rows.
+        If nothing is published at `result`, it has no feature rows, or the window begins before its slice.
     PlanError
-        If there is no such window, stride or split.
+        If there is no such window, stride, split or entity.
     """
-    snapshot = _opened(result)
-    manifest = snapshot.manifest
+    snapshot = open_windows(result)
+    return rows_of_record(snapshot, window_record(snapshot, stride=stride, split=split, number=number, entity=entity))
+
+
+def rows_of_record(snapshot: Snapshot, record: WindowRecord) -> WindowRows:
+    """Return the feature rows of a published window.
+
+    Raises
+    ------
+    DataError
+        If it begins before its slice, so that the result does not hold all of its rows.
+    """
+    first_row = record.values["first_row"]
+    found = _window_from(snapshot, record.split, first_row, chunk=record.chunk)
+    if found is None:
+        raise DataError(
+            f"The window begins with row {first_row:,} of the source, before the slice of {snapshot.address}: the features of "
+            f"that row are in the result of an earlier slice."
+        )
+    return found
+
+
+def window_record(snapshot: Snapshot, *, stride: int, split: str, number: int, entity: Sequence[str] = ()) -> WindowRecord:
+    """Return a published window, given its number among those of a stride and split, and perhaps of one entity.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        The result.
+    stride, split, number : int, str, int
+        Which window, counted from 0.
+    entity : sequence of str
+        The entity's values, as texts, in the order of `columns.entity`; by default the windows of all are counted.
+
+    Raises
+    ------
+    DataError
+        If a part is damaged.
+    PlanError
+        If there is no such window, stride, split or entity.
+    """
+    manifest, address = snapshot.manifest, snapshot.address
     counts = manifest.strides.get(str(stride))
     if counts is None:
-        raise PlanError(f"{result} has no windows of stride {stride}; it has strides {', '.join(manifest.strides) or 'none'}.")
-    if split not in counts.windows:
-        raise PlanError(f"{result} has no split {split!r}; it has {', '.join(counts.windows)}.")
-    if not 0 <= number < counts.windows[split]:
         raise PlanError(
-            f"There is no window {number:,} of stride {stride} in the {split} split: it has {counts.windows[split]:,}, "
-            f"numbered from 0."
+            f"{address} has no windows of stride {stride}; it has strides {', '.join(manifest.strides) or 'none'}."
         )
+    if split not in counts.windows:
+        raise PlanError(f"{address} has no split {split!r}; it has {', '.join(counts.windows)}.")
+    columns = _entity_columns(snapshot)
+    if entity and len(entity) != len(columns):
+        names = ", ".join(columns) or "none"
+        raise PlanError(f"An entity is told by {len(columns)} values here (`columns.entity`: {names}), not by {len(entity)}.")
+    n_windows = 0
     for part in _parts(snapshot, f"windows/stride={stride}/split={split}/"):
-        if number < part.file.metadata.num_rows:
-            first_row = part.file.read(["first_row"]).column(0)[number].as_py()
-            found = _window_from(snapshot, split, first_row, chunk=part.chunk)
-            assert found is not None  # a window begins in the chunk that holds its first row
-            return found
-        number -= part.file.metadata.num_rows
-    raise DataError(f"The windows of {result} are fewer than its manifest says. Publish the result again with --overwrite.")
+        places = _places_of(part.file, columns, entity) if entity else range(part.file.metadata.num_rows)
+        if 0 <= number - n_windows < len(places):
+            at = int(places[number - n_windows])
+            return WindowRecord(split, part.chunk, _read([part.file], at, at + 1).to_pylist()[0])
+        n_windows += len(places)
+    of = f" of {', '.join(entity)}" if entity else ""
+    raise PlanError(
+        f"There is no window {number:,} of stride {stride} in the {split} split{of}: it has {n_windows:,}, numbered from 0."
+    )
+
+
+def _entity_columns(snapshot: Snapshot) -> tuple[str, ...]:
+    found = snapshot.manifest.spec["columns"].get("entity") or ()
+    return ColumnSpec(entity=found if isinstance(found, str) else tuple(found)).entities
+
+
+def _places_of(part: pq.ParquetFile, columns: Sequence[str], entity: Sequence[str]) -> IntArray:
+    """The rows of a part of windows that are of one entity."""
+    rows = part.read([*columns])
+    of_it = np.ones(rows.num_rows, bool)
+    for name, value in zip(columns, entity, strict=True):
+        of_it &= pc.fill_null(pc.equal(strings(rows[name]), value), value == "null").to_numpy()
+    return np.flatnonzero(of_it)
 
 
 def rows_from(result: str | Path, first_row: int) -> WindowRows:
@@ -74,7 +144,7 @@ def rows_from(result: str | Path, first_row: int) -> WindowRows:
     PlanError
         If no window begins at that row.
     """
-    snapshot = _opened(result)
+    snapshot = open_windows(result)
     for split in snapshot.manifest.rows:
         found = _window_from(snapshot, split, first_row)
         if found is not None:
@@ -82,7 +152,14 @@ def rows_from(result: str | Path, first_row: int) -> WindowRows:
     raise PlanError(f"No feature row of {result} has {ROW_NUMBER} {first_row:,}.")
 
 
-def _opened(result: str | Path) -> Snapshot:
+def open_windows(result: str | Path) -> Snapshot:
+    """Open a result that has windows.
+
+    Raises
+    ------
+    DataError
+        If nothing is published there, or it has none.
+    """
     snapshot = result_at(result).snapshot()
     check_windows(snapshot.manifest, snapshot.address)
     return snapshot
@@ -136,13 +213,14 @@ def _place_in(part: pq.ParquetFile, row_number: int) -> int | None:
 
 
 def _read(parts: Iterable[pq.ParquetFile], start: int, stop: int) -> pa.Table:
-    """Return rows ``[start, stop)`` of parts that follow one another."""
+    """Return rows ``[start, stop)`` of parts that follow one another, from the row groups that hold them."""
     found, first = [], 0
     for part in parts:
-        last = first + part.metadata.num_rows
-        if start < last:
-            found.append(part.read().slice(max(start - first, 0), min(stop, last) - max(start, first)))
-        first = last
-        if stop <= last:
+        for group in range(part.metadata.num_row_groups):
+            last = first + part.metadata.row_group(group).num_rows
+            if start < last and first < stop:
+                found.append(part.read_row_group(group).slice(max(start - first, 0), min(stop, last) - max(start, first)))
+            first = last
+        if stop <= first:
             break
     return pa.concat_tables(found)

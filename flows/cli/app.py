@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from flows.cli.explain import explain
 from flows.cli.options import (
     ConfigArgument,
     JsonOption,
@@ -304,6 +305,9 @@ def compare(
     show_comparison(a, b, as_json=json)
 
 
+app.command()(explain)
+
+
 @app.command()
 def window_rows(
     result: SinkArgument,
@@ -313,10 +317,7 @@ def window_rows(
     window: Annotated[int | None, typer.Option(help="Number of the window in its split, from 0.", show_default=False)] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print one line per row, as CSV.")] = False,
 ) -> None:
-    """Show the rows of one window, in order. Name it by --first-row, or by --stride, --split and --window.
-
-    The rows are in time order. If the table is not, their row numbers are not consecutive.
-    """
+    """Show the rows of one window, in time order. Name it by --first-row, or by --stride, --split and --window."""
     from flows.cli.windows import find_window, show_window
 
     show_window(find_window(result, first_row=first_row, stride=stride, split=split, number=window), as_csv=csv)

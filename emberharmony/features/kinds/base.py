@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -12,7 +12,10 @@ from emberharmony.features.drift import Baseline, ColumnCounts
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
 from emberharmony.stats.categories import TopCategories
-from emberharmony.typing import FeatureBlock
+from emberharmony.typing import FeatureBlock, FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 """The category counts of a column, chunk by chunk, as often as asked for: there may be too many to hold at once."""
 
@@ -63,6 +66,35 @@ class FittedColumn:
     def categories(self) -> tuple[str, ...]:
         """The categories that have a feature of their own."""
         return ()
+
+
+@dataclass(frozen=True)
+class Formula:
+    """How one feature follows from the values of its column."""
+
+    text: str
+    """For people, with numbers to six digits, such as ``(delay - 12.6) / 40.1``."""
+    expression: str
+    """In Python, with all digits, of ``x``, the column as pandas reads it, and of ``np`` and ``pd``. It returns a series."""
+    missing: str
+    """What becomes of rows without a value."""
+    parameters: Mapping[str, float | str] = field(default_factory=dict)
+    """What was fitted, and what the job has chosen, by name."""
+
+    def evaluate(self, x: pd.Series, /) -> FloatArray:
+        """Return the feature of a column, float64 of shape ``(n_rows,)``, as pandas computes it.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> Formula("2 x", "x.fillna(1.0) * 2.0", "missing values become 1").evaluate(pd.Series([4.0, None])).tolist()
+        [8.0, 2.0]
+        """
+        import numpy as np
+        import pandas as pd
+
+        found: FloatArray = np.asarray(eval(self.expression, {"np": np, "pd": pd, "x": x}), np.float64)
+        return found
 
 
 F = TypeVar("F", bound=FittedColumn)
@@ -118,6 +150,9 @@ class ColumnKind(Protocol[F]):
 
     def describe(self, fitted: F) -> Sequence[str]:
         """Return a sentence on each feature, for the schema of a published table."""
+
+    def formulas(self, fitted: F, type_: pa.DataType) -> Sequence[Formula]:
+        """Return how each feature follows from the values of a column of an Arrow type."""
 
     def baseline(self, profile: ColumnProfile, fitted: F, categories: TopCategories) -> Baseline:
         """Count the training rows by bin, from their merged profile."""

@@ -14,11 +14,11 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from emberharmony import ops
-from emberharmony.arrow import invalid_text, is_bytes, is_category, plain, plain_type
+from emberharmony.arrow import invalid_text, is_bytes, is_category, is_text, plain, plain_type
 from emberharmony.errors import ValueRefusedError
 from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, null_figures, psi_drift, share
-from emberharmony.features.kinds.base import Counted, FittedColumn, Step
-from emberharmony.features.kinds.numeric import Scaling, numbers, scale_each
+from emberharmony.features.kinds.base import Counted, FittedColumn, Formula, Step
+from emberharmony.features.kinds.numeric import Scaling, numbers, scale_each, scaled_formulas
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
 from emberharmony.stats.categories import TopCategories
@@ -86,6 +86,22 @@ class Categorical:
         values = [f"1 where {fitted.name} is {value!r}" for value in fitted.vocabulary]
         return [*values, f"1 where {fitted.name} is any other value", f"1 where {fitted.name} is missing"]
 
+    def formulas(self, fitted: FittedCategories, type_: pa.DataType) -> list[Formula]:
+        """Return the comparison of each value, of others and of nulls."""
+        name, same = fitted.name, [_is_value(value, type_) for value in fitted.vocabulary]
+        missing = f"rows without a value have 1 in {fitted.features[-1]}, and 0 in the others"
+        known = f" & ~{_is_any(fitted.vocabulary, type_)}" if same else ""
+        n_values = f"the {len(same):,} values with a feature of their own"
+        formulas = [
+            *(
+                Formula(f"1 where {name} is {value!r}, else 0", f"{expression}.astype(float)", missing, {"value": value})
+                for value, expression in zip(fitted.vocabulary, same, strict=True)
+            ),
+            Formula(f"1 where {name} is none of {n_values}, else 0", f"(x.notna(){known}).astype(float)", missing),
+            Formula(f"1 where {name} is missing, else 0", "x.isna().astype(float)", missing),
+        ]
+        return scaled_formulas(formulas, fitted.scalings)
+
     def baseline(self, profile: ColumnProfile, fitted: FittedCategories, categories: TopCategories) -> Baseline:
         """Count the training rows by value of the vocabulary and, last, those of all other values."""
         counts = dict(categories.values)
@@ -124,6 +140,30 @@ class Categorical:
         if pt.is_floating(type_) or pt.is_decimal(type_):
             return "BigQuery writes fractions as other texts than this library, so their categories would differ"
         return None
+
+
+def _is_any(vocabulary: tuple[str, ...], type_: pa.DataType) -> str:
+    """Return the comparison of a column ``x`` of an Arrow type with all values of its vocabulary."""
+    type_ = plain_type(type_)
+    if is_text(type_.value_type if pt.is_dictionary(type_) else type_):
+        return f"x.isin({[*vocabulary]!r})"
+    return f"({' | '.join(_is_value(value, type_) for value in vocabulary)})"
+
+
+def _is_value(value: str, type_: pa.DataType) -> str:
+    """Return the comparison of a column ``x`` of an Arrow type with a value of its vocabulary, see `strings`."""
+    type_ = plain_type(type_)
+    type_ = type_.value_type if pt.is_dictionary(type_) else type_
+    if is_text(type_):
+        return f"(x == {value!r})"
+    if is_bytes(type_):
+        return f"(x == {value.encode()!r})"
+    if pt.is_boolean(type_):
+        return f"(x == {value == 'true'})"
+    number = value if value.lstrip("-").isdigit() else repr(float(value))
+    if not np.isfinite(float(value)):
+        number = f"float({number!r})"
+    return f"(x.astype(float) == {number})" if pt.is_decimal(type_) else f"(x == {number})"
 
 
 def feature_names(column: str, vocabulary: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,11 +13,11 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from emberharmony import ops
-from emberharmony.arrow import TICKS_PER_DAY, holds_times, ticks
+from emberharmony.arrow import TICKS_PER_DAY, holds_times, plain_type, ticks
 from emberharmony.backend import select
 from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, null_figures
-from emberharmony.features.kinds.base import Counted, FittedColumn, Step
-from emberharmony.features.kinds.numeric import Scaling, scale, scale_each
+from emberharmony.features.kinds.base import Counted, FittedColumn, Formula, Step
+from emberharmony.features.kinds.numeric import Scaling, number_formula, scale, scale_each, scaled_formulas
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import CyclicalSpec, FeatureSpecs
 from emberharmony.stats.categories import TopCategories
@@ -99,6 +99,26 @@ class Datetime:
         moment = f"{fitted.name} in seconds since 1970, missing values filled in and scaled"
         return [*circles, moment] if fitted.epoch else circles
 
+    def formulas(self, fitted: FittedTimes, type_: pa.DataType) -> list[Formula]:
+        """Return the angles of the cyclical features, and the moment if it is a feature."""
+        cycles, local = fitted.cycles, _local_expression(type_, fitted.cycles.time_zone)
+        chosen = {"cycle": cycles.cycle, "time_zone": cycles.time_zone}
+        circles = []
+        for part, (text, expression, length, length_expression) in _ANGLES.items():
+            is_inclusive = cycles.cycle == "inclusive"
+            divisor, over = (str(LARGEST[part]),) * 2 if is_inclusive else (length, length_expression.format(t=local))
+            angle = f"2 * np.pi * {expression.format(t=local)} / {over}"
+            angle_text = f"2π · {text.format(t=fitted.name)} / {divisor}"
+            circles += [
+                Formula(f"{function}({angle_text})", f"np.{function}({angle}).fillna(0.0)", _MISSING, chosen)
+                for function in ("sin", "cos")
+            ]
+        formulas = scaled_formulas(circles, fitted.scalings)
+        if fitted.epoch is None:
+            return formulas
+        seconds = '(pd.to_datetime(x, utc=True) - pd.Timestamp("1970-01-01", tz="UTC")).dt.total_seconds()'
+        return [*formulas, number_formula(f"seconds({fitted.name})", seconds, fitted.epoch)]
+
     def baseline(self, profile: ColumnProfile, fitted: FittedTimes, categories: TopCategories) -> Baseline:
         """Count missing times only: all others move on."""
         return Baseline((), ColumnCounts(profile.n_rows, profile.n_missing, profile.moments, np.empty(0, np.int64)))
@@ -126,6 +146,24 @@ class Datetime:
         if specs.scale_all:
             return "BigQuery computes no cyclical features, which `numbers.scale: all` scales"
         return None
+
+
+_MISSING = "rows without a time have 0 in all of these features"
+_ANGLES = {
+    "hour": ("hour({t})", "{t}.dt.hour", "24", "24"),
+    "dayofweek": ("dayofweek({t})", "{t}.dt.day_of_week", "7", "7"),
+    "day": ("(day({t}) - 1)", "({t}.dt.day - 1)", "days in its month", "{t}.dt.days_in_month"),
+    "month": ("(month({t}) - 1)", "({t}.dt.month - 1)", "12", "12"),
+}
+"""Of every part: what it is, in pandas, and its number of values, in pandas."""
+
+
+def _local_expression(type_: pa.DataType, time_zone: str) -> str:
+    """Return `local_ticks` of a column ``x`` of an Arrow type as a series of times in pandas."""
+    type_ = plain_type(type_)
+    if not pt.is_timestamp(type_):
+        return "pd.to_datetime(x)"
+    return "x" if type_.tz is None else f"x.dt.tz_convert({time_zone!r})"
 
 
 def feature_names(column: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,7 +16,7 @@ from emberharmony.arrow import TICKS_PER_SECOND, holds_seconds, plain_type
 from emberharmony.backend import select
 from emberharmony.errors import DataError
 from emberharmony.features.drift import Baseline, ColumnCounts, null_drift, null_figures, psi_drift
-from emberharmony.features.kinds.base import Centre, Counted, DroppedColumn, FittedColumn, Step
+from emberharmony.features.kinds.base import Centre, Counted, DroppedColumn, FittedColumn, Formula, Step
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
 from emberharmony.stats.categories import TopCategories
@@ -57,6 +57,26 @@ class Scaling:
     def unscaled(cls, fill: float) -> Self:
         """Return an imputation without scaling."""
         return cls(fill, 0.0, 1.0)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it only imputes."""
+        return self.mean == 0.0 and self.scale == 1.0
+
+    def text(self, value: str) -> str:
+        """Return the scaling of a value in words of arithmetic.
+
+        Examples
+        --------
+        >>> Scaling(0.0, 12.6, 40.1).text("delay"), Scaling(0.0, -2.0, 1.0).text("x"), Scaling.unscaled(0.0).text("flag")
+        ('(delay - 12.6) / 40.1', '(x + 2) / 1', 'flag')
+        """
+        sign = "+" if self.mean < 0 else "-"
+        return value if self.is_identity else f"({value} {sign} {abs(self.mean):.6g}) / {self.scale:.6g}"
+
+    def expression(self, value: str) -> str:
+        """Return the scaling of an expression in Python."""
+        return value if self.is_identity else f"({value} - {self.mean!r}) / {self.scale!r}"
 
 
 @dataclass(frozen=True)
@@ -129,6 +149,10 @@ class Numeric:
     def describe(self, fitted: FittedNumber) -> list[str]:
         """Describe the one feature."""
         return [f"{fitted.name} of the source, missing values filled in and scaled"]
+
+    def formulas(self, fitted: FittedNumber, type_: pa.DataType) -> list[Formula]:
+        """Return the imputation and scaling of the one feature."""
+        return [number_formula(fitted.name, numbers_expression(type_), fitted.scaling)]
 
     def baseline(self, profile: ColumnProfile, fitted: FittedNumber, categories: TopCategories) -> Baseline:
         """Count the training rows between deciles."""
@@ -225,6 +249,43 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> FloatArray:
     values = column.cast(pa.float64(), safe=False)
     floats: FloatArray = values.to_numpy(zero_copy_only=False)  # nulls become NaN
     return floats
+
+
+def numbers_expression(type_: pa.DataType) -> str:
+    """Return `numbers` of a column ``x`` of an Arrow type as pandas computes it.
+
+    Examples
+    --------
+    >>> numbers_expression(pa.int16()), numbers_expression(pa.duration("s"))
+    ('x.astype(float)', 'x.dt.total_seconds()')
+    """
+    type_ = plain_type(type_)
+    if pt.is_time(type_):
+        return 'pd.to_timedelta(x.astype(str), errors="coerce").dt.total_seconds()'
+    return "x.dt.total_seconds()" if pt.is_duration(type_) else "x.astype(float)"
+
+
+def number_formula(text: str, expression: str, scaling: Scaling) -> Formula:
+    """Return the formula of a number that is imputed and scaled."""
+    filled = f"{expression}.replace([np.inf, -np.inf], np.nan).fillna({scaling.fill!r})"
+    fitted = {"median": scaling.fill} | ({} if scaling.is_identity else {"mean": scaling.mean, "deviation": scaling.scale})
+    missing = f"missing values, NaN and infinities become the training median {scaling.fill:.6g}"
+    return Formula(scaling.text(text), scaling.expression(filled), missing, fitted)
+
+
+def scaled_formulas(formulas: Sequence[Formula], scalings: Sequence[Scaling]) -> list[Formula]:
+    """Return the formulas of features that are scaled as `scale_each` does; without scalings, as they are."""
+    if not scalings:
+        return [*formulas]
+    return [
+        Formula(
+            scaling.text(f"[{of.text}]"),
+            scaling.expression(of.expression),
+            of.missing,
+            {**of.parameters, "mean": scaling.mean, "deviation": scaling.scale},
+        )
+        for of, scaling in zip(formulas, scalings, strict=True)
+    ]
 
 
 def scale(x: FloatArray, scaling: Scaling) -> FeatureBlock:

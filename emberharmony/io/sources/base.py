@@ -256,6 +256,15 @@ class Sampled(Protocol):
 
 
 @runtime_checkable
+class RowsInFiles(Protocol):
+    """Where a row is stored can be told from its number."""
+
+    def files_of_rows(self, row_numbers: Sequence[int]) -> list[tuple[str, int]]:
+        """Return the address of the file of each row, and the row's place in it, from 0."""
+        ...
+
+
+@runtime_checkable
 class Catalogued(Protocol):
     """Describing the table takes long. What planning found out travels with the plan, as `TableInfo.catalogue` makes it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 
 from emberharmony.io.sources.base import TableInfo
@@ -47,3 +48,11 @@ class ParquetSource(ParquetPlanning):
     def sample(self, columns: Sequence[str], n_rows: int) -> pa.Table:
         """Return at most so many rows, see `sample_rows`."""
         return sample_rows(self._table, columns, n_rows)
+
+    def files_of_rows(self, row_numbers: Sequence[int]) -> list[tuple[str, int]]:
+        """Return the address of the file of each row, and the row's place in it."""
+        first_rows = np.cumsum([0, *(file.n_rows for file in self._table.files)])
+        # After files without rows, which begin where the next one does.
+        numbers = np.searchsorted(first_rows, np.asarray(row_numbers, np.int64), side="right") - 1
+        places = zip(numbers.tolist(), row_numbers, strict=True)
+        return [(self._table.files[file].address, int(row - first_rows[file])) for file, row in places]
