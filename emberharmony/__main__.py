@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,9 +14,13 @@ PACKAGES = ("configs", "flows", "tasks")
 
 def main() -> None:
     """Run the console script on this installation's own packages."""
+    gc.disable()  # what is imported stays: looking for garbage among it, now and at the end, takes a fifth of the start-up
     prefer_own_packages()
     from flows.cli.app import main as run_command
 
+    gc.freeze()
+    gc.enable()
+    atexit.register(gc.freeze)
     run_command()
 
 
