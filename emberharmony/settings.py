@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import textwrap
+import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
@@ -46,12 +48,36 @@ class Section:
 
 def key_docstrings(section: type) -> dict[str, str]:
     """Return the docstring below each annotated name in the body of a class; none if Python has no source of the class."""
+    return _docstrings_in(section.__module__).get(section.__qualname__, {})
+
+
+@cache
+def _docstrings_in(module: str) -> dict[str, dict[str, str]]:
+    """Docstrings of keys in a module, by the qualified name of their class.
+
+    `inspect.getsource` of a class parses its whole module, and each flow asks twice for all classes of a job: a second of CPU
+    time.
+    """
     try:
-        source = inspect.getsource(section)
-    except OSError:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except (OSError, TypeError):
         return {}
-    (tree,) = ast.parse(textwrap.dedent(source)).body
-    assert isinstance(tree, ast.ClassDef)
+    return {name: _docstrings_of(body) for name, body in _classes_in(tree, "")}
+
+
+def _classes_in(node: ast.AST, place: str) -> Iterator[tuple[str, ast.ClassDef]]:
+    """Classes in a syntax tree, with their qualified names."""
+    for child in ast.iter_child_nodes(node):
+        inner = place
+        if isinstance(child, ast.ClassDef):
+            inner = f"{place}{child.name}."
+            yield place + child.name, child
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            inner = f"{place}{child.name}.<locals>."
+        yield from _classes_in(child, inner)
+
+
+def _docstrings_of(tree: ast.ClassDef) -> dict[str, str]:
     return {
         key.target.id: inspect.cleandoc(text.value.value)
         for key, text in pairwise(tree.body)

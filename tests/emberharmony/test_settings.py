@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import ModuleType
 from typing import ClassVar
 
 import pytest
@@ -64,13 +64,21 @@ def test_unknown_keys_are_refused():
         TypeAdapter(Outer).validate_python({"size": 1, "sizes": 2})
 
 
-def test_without_its_source_a_class_has_no_descriptions(monkeypatch):
-    def no_source(_):
-        raise OSError("could not get source code")
+def test_a_class_within_a_function_is_found():
+    @dataclass(frozen=True)
+    class Outer(Section):
+        size: int
+        """Of another class of this name."""
 
-    monkeypatch.setattr(inspect, "getsource", no_source)
-    assert key_docstrings(Outer) == {}
-    assert "description" not in TypeAdapter(Inner).json_schema()["properties"]["depth"]
+    assert key_docstrings(Outer) == {"size": "Of another class of this name."}
+
+
+def test_without_its_source_a_class_has_no_descriptions(monkeypatch):
+    module = ModuleType("without_source")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    bare = type("Bare", (Section,), {"__annotations__": {"depth": int}, "__module__": module.__name__})
+    assert key_docstrings(bare) == {}
+    assert "description" not in TypeAdapter(dataclass(bare)).json_schema()["properties"]["depth"]
 
 
 def test_reading_a_job_reads_no_source():
