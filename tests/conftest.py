@@ -153,10 +153,10 @@ def gcs(gcs_endpoint: str) -> str:
 @pytest.fixture(scope="session")
 def prefect_api() -> Iterator[str]:
     """Address of one Prefect server for all tests that do not need a server of their own."""
-    from flows.prefect.settings import prefect_home
     from flows.prefect.temporary_server import temporary_server
+    from tests.servers.prefect import unused_home
 
-    with temporary_server(prefect_home()) as server:
+    with temporary_server(unused_home()) as server:
         server.wait_until_ready()
         yield server.url
 

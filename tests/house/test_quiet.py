@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.jobs import small_table, write_table
+from tests.servers.prefect import copy_database
 
 ROOT = Path(__file__).parent.parent.parent
 NOISE = re.compile(
@@ -39,7 +40,8 @@ def test_a_run_that_succeeds_is_quiet(tmp_path, engine):
         "runtime": {"engine": engine, "backend": "numpy", "workers": 1, "chunk_rows": 150},
     }
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
-    done = emberharmony("run", str(tmp_path / "job.yaml"), home=tmp_path / "prefect")
+    home = copy_database(tmp_path / "prefect")
+    done = emberharmony("run", str(tmp_path / "job.yaml"), home=home)
     assert done.returncode == 0, done.stderr
     assert not NOISE.search(done.stdout + done.stderr), done.stdout + done.stderr
     for word in (
@@ -58,7 +60,7 @@ def test_a_run_that_succeeds_is_quiet(tmp_path, engine):
         assert stage in done.stderr
     assert (tmp_path / "out" / "manifest.json").exists()
 
-    again = emberharmony("run", str(tmp_path / "job.yaml"), home=tmp_path / "prefect")
+    again = emberharmony("run", str(tmp_path / "job.yaml"), home=home)
     assert again.returncode == 0
     assert "Nothing to do" in again.stdout
 

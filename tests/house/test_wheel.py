@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.jobs import small_table, write_table
+from tests.servers.prefect import copy_database
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ["pyproject.toml", "README.md", "emberharmony", "tasks", "flows", "configs"]
@@ -43,7 +44,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A user's folder: a table, a job, and packages that break whoever imports them."""
+    """A user's folder: a table, a job, a database of Prefect, and packages that break whoever imports them."""
+    copy_database(tmp_path / "prefect")
     write_table(small_table(300), tmp_path / "table.parquet", group_rows=100)
     job = {
         "source": {"path": "table.parquet"},

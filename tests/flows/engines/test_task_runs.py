@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +16,13 @@ from emberharmony.pipeline.stages import PROJECT, stages_of
 from emberharmony.pipeline.staging import stage_plan
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
-from flows.prefect.server import server_if_needed
 from tests.faults.victims import small_job
 
-pytestmark = [pytest.mark.xdist_group("prefect-engines"), pytest.mark.filterwarnings("default")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with server_if_needed():
-        yield
+pytestmark = [
+    pytest.mark.xdist_group("prefect-engines"),
+    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.filterwarnings("default"),
+]
 
 
 @pytest.fixture(scope="module")
