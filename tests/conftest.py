@@ -22,6 +22,9 @@ from tests.backends import BACKENDS, on_device
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
+# Thousands of jobs run here, and few tests look at their pages: those turn them on.
+os.environ["EMBERHARMONY_REPORT"] = "off"
+
 # Collecting the tests makes a million objects that stay: the garbage collector would go through them again and again.
 gc.disable()
 
