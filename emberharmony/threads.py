@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 _limit: int | None = None
 BLOCKS_BYTES = 48 * 2**20
@@ -104,8 +103,8 @@ def each_block(work: Callable[[T], None], blocks: Sequence[T], *, n_threads: int
             future.result()
 
 
-def each_as_done(work: Callable[[T], R], items: Iterable[T], *, n_threads: int) -> Iterator[R]:
-    """Do `work` for every item on several threads, and yield each of its results as soon as it is there.
+def each_as_done(work: Callable[[T], object], items: Iterable[T], *, n_threads: int) -> Iterator[T]:
+    """Do `work` for every item on several threads, and yield each item as soon as it is done.
 
     At most twice as many items as threads are taken from `items` before one of them is done. If `work` fails, its error is
     raised, and items that no thread has begun are dropped.
@@ -113,16 +112,18 @@ def each_as_done(work: Callable[[T], R], items: Iterable[T], *, n_threads: int) 
     Examples
     --------
     >>> sorted(each_as_done(str, [3, 1, 2], n_threads=2))
-    ['1', '2', '3']
+    [1, 2, 3]
     """
     if n_threads == 1:
-        yield from map(work, items)
+        for item in items:
+            work(item)
+            yield item
         return
     with ThreadPoolExecutor(n_threads) as pool:
-        running = set[Future[R]]()
+        running: dict[Future[object], T] = {}
         try:
             for item in items:
-                running.add(pool.submit(work, item))
+                running[pool.submit(work, item)] = item
                 if len(running) == 2 * n_threads:
                     yield from _done_of(running)
             while running:
@@ -131,12 +132,13 @@ def each_as_done(work: Callable[[T], R], items: Iterable[T], *, n_threads: int) 
             pool.shutdown(cancel_futures=True)
 
 
-def _done_of(running: set[Future[R]]) -> Iterator[R]:
-    """Wait for at least one result, and take all that are there out of `running`."""
+def _done_of(running: dict[Future[object], T]) -> Iterator[T]:
+    """Wait for at least one item, and take all that are done out of `running`."""
     done, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in done:
-        running.remove(future)
-        yield future.result()
+        item = running.pop(future)
+        future.result()
+        yield item
 
 
 def _do_all(work: Callable[[T], None], blocks: Sequence[T]) -> None:

@@ -37,6 +37,7 @@ from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.pushdown import profile_by_query, split_without_reading
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import ReadChunk, Rows, Run
+from emberharmony.pipeline.samples import WindowSamples, keep_rows
 from emberharmony.planning.chunks import Chunk
 from emberharmony.series import Segment
 from emberharmony.splits import SPLITS, SplitCodes
@@ -178,6 +179,8 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
         states = steps.window_states(train, windows)
         arrays = prefixed({str(state.stride): state.to_arrays() for state in states})
         files.append(run.store.keep_arrays(grams_name(chunk.index), arrays))
+    if run.sink.report:
+        files.extend(keep_rows(run.store, plan, chunk, segments, inside))
     receipt = _receipt(plan, "featurize", chunk, codes, files, backend, began)
     context = 0 if inside is None else int((~inside).sum())
     return replace(receipt, clipped=dict(clipped), runs=runs, series=series, context=context)
@@ -191,7 +194,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         raise DamagedError(f"{chunk} is to be projected, and is not featurized.")
     plan, windows, short_contexts = run.plan, run.plan.spec.windows, 0
     files, n_windows = [], {f"{stride}/{name}": 0 for stride in windows.strides for name in plan.splits}
-    explained, clipped = dict[str, ExplainedSquares](), Counter[str]()
+    explained, clipped, sample = dict[str, ExplainedSquares](), Counter[str](), WindowSamples(plan, chunk)
     for name in plan.splits:
         # A split without a window leaves a part without rows, so that readers find the columns.
         is_short = not chunk.index and (plan.slice_start is not None or _is_short(run, name))
@@ -217,9 +220,11 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             table = run.sink.as_part(table, split=name, run_id=plan.fingerprint)
             files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))
             n_windows[f"{stride}/{name}"] = len(starts)
+            sample.add(stride, name, columns, scores)
             clipped[str(stride)] += count_clipped(scores)
             if not plan.spec.job.fits:
                 explained[str(stride)] = pca.explained_squares(scores, segment.block, starts)
+    files.extend(sample.keep(run.store) if run.sink.report else [])
     seconds = time.perf_counter() - began
     found = {stride: n for stride, n in clipped.items() if n}
     receipt = Receipt("project", chunk.index, n_windows, tuple(files), backend, seconds, explained=explained, clipped=found)

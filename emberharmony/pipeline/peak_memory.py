@@ -21,7 +21,6 @@ class PeakMemory:
 
     def __init__(self) -> None:
         self.sampled_bytes = 0
-        self.latest_bytes = 0
 
     @contextmanager
     def sampling(self) -> Iterator[None]:
@@ -33,8 +32,7 @@ class PeakMemory:
         def sample() -> None:
             while not over.wait(SAMPLE_S):
                 with suppress(psutil.Error):
-                    self.latest_bytes = resident_of([this, *this.children(recursive=True)])
-                    self.sampled_bytes = max(self.sampled_bytes, self.latest_bytes)
+                    self.sampled_bytes = max(self.sampled_bytes, resident_of([this, *this.children(recursive=True)]))
 
         sampler = threading.Thread(target=sample, name="memory-sampler", daemon=True)
         sampler.start()

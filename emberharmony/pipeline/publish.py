@@ -11,6 +11,7 @@ from emberharmony.io.store.address import child_address
 from emberharmony.pipeline.gates import judged
 from emberharmony.pipeline.manifest_of import manifest_of
 from emberharmony.pipeline.run import Run
+from emberharmony.pipeline.run_page import with_report
 from emberharmony.threads import compute_threads
 
 _log = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ def publish(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     result = run.result
     if not is_committed(run):
         result.check_replaceable()
-        run.store.write_json(MANIFEST, judged(run, manifest_of(run, chunk_stages)).to_json(), once=True)
+        manifest = with_report(run, judged(run, manifest_of(run, chunk_stages)), chunk_stages)
+        run.store.write_json(MANIFEST, manifest.to_json(), once=True)
     manifest = _committed_manifest(run)
     try:
         result.check_staged(run.store, manifest)

@@ -13,6 +13,7 @@ from emberharmony.pipeline.gates import note_expected
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.plan_file import CATALOGUE, PLAN, StagedPlan
 from emberharmony.pipeline.run import RunRef, forget_runs
+from emberharmony.pipeline.run_page import writes_report
 
 
 def stage_plan(
@@ -36,7 +37,7 @@ def stage_plan(
         store.put(CATALOGUE, plan.table.catalogue())
     staged.write(store)
     if sink is not None:
-        note_sink(store, sink)
+        note_sink(store, sink, report=writes_report(sink))
     note_expected(store, expect)
     forget_runs()
     return RunRef(store.address, backend, token=uuid.uuid4().hex[:8])

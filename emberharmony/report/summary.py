@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from emberharmony.io.manifest import Manifest, WindowCounts
+from emberharmony.page.scripts import INSTALL, has_scripts
 from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.spec import JOBS
 from emberharmony.report.drift_rows import drift_line
@@ -41,6 +42,10 @@ def summary_lines(result: RunResult, elapsed: Elapsed | None = None) -> Iterator
         yield "time", f"{result.seconds:.1f} s, {speed}, engine {result.engine}"
         if elapsed:
             yield "elapsed", str(elapsed)
+        if result.report:
+            yield "report", result.report
+        elif not has_scripts():
+            yield "report", f"none was written: {INSTALL} adds what draws it"
         yield "memory", f"{result.peak_bytes / 2**20:,.0f} MiB at most, {result.projected_bytes / 2**20:,.0f} MiB planned"
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from flows.cli.explain import explain
+from flows.cli.look import report, window_rows
 from flows.cli.options import (
     ConfigArgument,
     JsonOption,
@@ -306,21 +307,8 @@ def compare(
 
 
 app.command()(explain)
-
-
-@app.command()
-def window_rows(
-    result: SinkArgument,
-    first_row: Annotated[int | None, typer.Option(help="The `first_row` of the window.", show_default=False)] = None,
-    stride: Annotated[int | None, typer.Option(help="Stride of the window.", show_default=False)] = None,
-    split: Annotated[str | None, typer.Option(help="Split of the window.", show_default=False)] = None,
-    window: Annotated[int | None, typer.Option(help="Number of the window in its split, from 0.", show_default=False)] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Print one line per row, as CSV.")] = False,
-) -> None:
-    """Show the rows of one window, in time order. Name it by --first-row, or by --stride, --split and --window."""
-    from flows.cli.windows import find_window, show_window
-
-    show_window(find_window(result, first_row=first_row, stride=stride, split=split, number=window), as_csv=csv)
+app.command()(window_rows)
+app.command()(report)
 
 
 @app.command()

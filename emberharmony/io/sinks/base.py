@@ -42,6 +42,11 @@ class SinkSpec(Protocol):
         ...
 
     @property
+    def report(self) -> bool:
+        """Whether a page that shows the run is written beside its result."""
+        ...
+
+    @property
     def texts(self) -> Mapping[str, str]:
         """Settings that may name the slice that is run, by `{slice}`; by their keys."""
         ...
@@ -105,6 +110,11 @@ class Sink(Protocol):
     @property
     def keep_versions(self) -> int:
         """How many earlier results the store keeps."""
+        ...
+
+    @property
+    def report(self) -> bool:
+        """Whether a page that shows the run is written beside its result."""
         ...
 
     @property

@@ -26,6 +26,11 @@ class BaseSink(Generic[S]):
         return self._spec.keep_versions
 
     @property
+    def report(self) -> bool:
+        """Whether a page that shows the run is written beside its result."""
+        return self._spec.report
+
+    @property
     def own_folders(self) -> tuple[str, ...]:
         """No folders: the store commits all files."""
         return ()

@@ -31,15 +31,19 @@ def open_sink(spec: SinkSpec) -> Sink:
     return SINKS[spec.type].open(spec)
 
 
-def note_sink(run: Store, spec: SinkSpec) -> None:
-    """Write the sink's spec into a staged run, for whichever worker opens it later."""
-    run.write_json(NOTE, sink_adapter(spec.type).dump_python(spec, mode="json"))
+def note_sink(run: Store, spec: SinkSpec, *, report: bool = True) -> None:
+    """Write the sink's spec into a staged run, for whichever worker opens it later.
+
+    Without `report`, the run writes no page whatever the spec says: what draws it is not installed.
+    """
+    noted = sink_adapter(spec.type).dump_python(spec, mode="json")
+    run.write_json(NOTE, noted | {"report": spec.report and report})
 
 
 def noted_sink(run: Store) -> Sink:
     """Return the sink that `note_sink` wrote into a staged run; a folder of Parquet files where it wrote none."""
     if not run.exists(NOTE):
-        return open_sink(ParquetSinkSpec(run.address))
+        return open_sink(ParquetSinkSpec(run.address, report=False))
     data = run.read_json(NOTE)
     return open_sink(sink_adapter(data["type"]).validate_python(data))
 

@@ -19,12 +19,12 @@ from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.local import LocalStore, file_hash
 from emberharmony.io.store.local_staging import REPLACES, STAGING, VERSIONS, staged_runs
 
-PUBLISHED = ("features", "windows", "state")
+PUBLISHED = ("features", "windows", "state", "report")
 """Folders of a result."""
 
 _OWN_NAME = re.compile(
     r"features/split=\w+/part-\d+\.parquet|windows/stride=\d+/split=\w+/part-\d+\.parquet"
-    r"|state/(preprocessing|job|baseline|bigquery)\.json|state/pca\.safetensors"
+    r"|state/(preprocessing|job|baseline|bigquery)\.json|state/pca\.safetensors|report/report\.html"
 )
 _MANY = 1000
 _SHOWN = 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from emberharmony.pipeline.execute import run_job
@@ -23,24 +25,42 @@ class Stopping(LocalEngine):
         return super().map(stage, ref, chunks)
 
 
-@pytest.fixture
-def stopped(tmp_path) -> RunRef:
+def stop(tmp_path, *, overwrite: bool = False, **sink) -> RunRef:
     """The reference of a run of five chunks, sorted by time, of which all but publishing is done."""
     table = small_table(300, order="sorted")
     job = {
         "source": {"path": str(write_table(table, tmp_path / "table.parquet", group_rows=50))},
-        "sink": {"path": str(tmp_path / "result")},
+        "sink": {"path": str(tmp_path / "result"), **sink},
         "columns": {"time": "t", "target": "y", "drop": ["name"]},
         "windows": {"size": 3, "strides": [1, 2]},
         "runtime": {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": 60},
     }
     engine = Stopping()
     with pytest.raises(KeyboardInterrupt):
-        run_job(parse_job(job), engine)
+        run_job(parse_job(job), engine, overwrite=overwrite)
     return engine.ref
+
+
+@pytest.fixture
+def stopped(tmp_path) -> RunRef:
+    """The reference of such a run."""
+    return stop(tmp_path)
 
 
 @pytest.fixture
 def run(stopped) -> Run:
     """That run, opened."""
     return Run.opened(stopped.staging)
+
+
+@pytest.fixture
+def run_again(tmp_path, monkeypatch) -> Callable[..., Run]:
+    """Stops a run, with settings of its sink, and opens it; it writes a report unless they say otherwise."""
+    monkeypatch.delenv("EMBERHARMONY_REPORT")
+    return lambda **sink: Run.opened(stop(tmp_path, overwrite=True, **sink).staging)
+
+
+@pytest.fixture
+def with_report(run_again) -> Run:
+    """Such a run that writes a report."""
+    return run_again()

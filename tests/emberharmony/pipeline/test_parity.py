@@ -40,7 +40,8 @@ class Wrong(LocalEngine):
 
         for chunk in chunks:
             steps = dataclasses.replace(PLAIN, project=project) if chunk == 2 else PLAIN
-            yield run_stage(stage.name, ref, chunk, steps)
+            run_stage(stage.name, ref, chunk, steps)
+            yield chunk
 
 
 @needs_torch

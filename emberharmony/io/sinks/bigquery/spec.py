@@ -40,6 +40,8 @@ class BigQuerySinkSpec(Section):
     """Who may read this machine's folder: its owner, the owner's group as well, or those whom the process's umask allows."""
     keep_versions: int = KEEP_VERSIONS
     """Earlier states and manifests that stay in that folder, below `.versions`; 0 removes them at once."""
+    report: bool = True
+    """Write `report/report.html`, a page that shows the run, if the extra `report` is installed."""
     prefix: str = ""
     """What the tables' names begin with."""
     write_disposition: Disposition = "replace"

@@ -44,6 +44,8 @@ class DeltaSinkSpec(Section):
     """What becomes of rows that were there before."""
     keep_versions: int = KEEP_VERSIONS
     """Earlier states and manifests that stay below `.versions`; earlier rows stay until `VACUUM` removes them."""
+    report: bool = True
+    """Write `report/report.html`, a page that shows the run, if the extra `report` is installed."""
     partition: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Columns with one value in all rows of the run, such as `{night: "2026-11-28"}`, to partition by besides `split`."""
 

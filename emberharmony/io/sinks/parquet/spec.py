@@ -26,6 +26,8 @@ class ParquetSinkSpec(Section):
     """Who may read the result: its owner, the owner's group as well, or those whom the process's umask allows."""
     keep_versions: int = KEEP_VERSIONS
     """Earlier results that stay below `.versions`, for readers at work and to go back to; 0 removes them at once."""
+    report: bool = True
+    """Write `report/report.html`, a page that shows the run, if the extra `report` is installed."""
 
     slice: str | None = None
     """Set by the slice that is run, not by you."""
