@@ -201,6 +201,8 @@ class SampleFigures(Section):
     """What reading them took."""
     read_bytes: int
     """Their size, decoded."""
+    is_charged: bool
+    """Whether these bytes are charged for, as those that BigQuery's Storage Read API sends."""
     columns: dict[str, SampledFigures]
     """What they say of each column that the job reads."""
     trial: TrialFigures | None

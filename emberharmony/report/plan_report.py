@@ -137,6 +137,9 @@ def _lines(job: Job, plan: Plan, figures: PlanFigures) -> Iterator[tuple[str, st
     yield "windows", f"{spec.windows.size} rows, strides {strides}{_gap(plan)}" if strides else "none"
     for stride in figures.windows:
         yield "", _stride_text(stride, figures.split)
+    if figures.windows:
+        most = max(stride.most_components for stride in figures.windows)
+        yield "pca", f"up to {most:,} components of each stride"
     if figures.series is not None:
         yield "series", _series_text(figures.series)
     if spec.windows.halo and spec.split_method == "hash" and not {*spec.split_keys} <= {*spec.columns.entities}:
@@ -157,7 +160,7 @@ def _times(n_bytes: ByteFigures) -> str:
 def _stride_text(stride: StrideFigures, split: SplitFigures) -> str:
     about = "at most " if stride.are_at_most else "" if split.are_exact or split.method == "none" else "about "
     counts = ", ".join(f"{n:,} {name}" for name, n in stride.windows.items())
-    return f"stride {stride.stride}: {about}{counts}; up to {stride.most_components} components"
+    return f"stride {stride.stride}: {about}{counts}"
 
 
 def _series_text(series: SeriesFigures) -> str:
@@ -173,7 +176,8 @@ def _sample_lines(figures: PlanFigures) -> Iterator[tuple[str, str]]:
         yield "estimates", "time, size of the result and warnings about values need rows: add --sample 1%"
         return
     rows = "all" if sample.is_whole else f"{sample.rows:,} of {table.rows:,}"
-    yield "sample", f"{rows} rows, {size_text(sample.read_bytes)}, read in {sample.read_seconds:.2f} s"
+    charged = ", charged by BigQuery as read" if sample.is_charged else ""
+    yield "sample", f"{rows} rows, {size_text(sample.read_bytes)}{charged}, read in {sample.read_seconds:.2f} s"
     trial = sample.trial
     if trial is None:
         yield "time", f"no estimate: the job cannot be run on these rows. {sample.problem}"

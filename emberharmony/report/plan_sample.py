@@ -99,10 +99,10 @@ def sample_plan(job: Job, plan: Plan, size: SampleSize) -> PlanSample:
     rows = source.sample(names, size.of(plan.table.n_rows, row_bytes=row_bytes, n_columns=len(names)))
     read_seconds = time.perf_counter() - began
     sample = TableSample(plan.table.schema, plan.table.n_rows, rows)
-    return PlanSample(sample, _figures(job, plan, sample, read_seconds))
+    return PlanSample(sample, _figures(job, plan, sample, read_seconds, is_charged=source.sample_is_charged))
 
 
-def _figures(job: Job, plan: Plan, sample: TableSample, read_seconds: float) -> SampleFigures:
+def _figures(job: Job, plan: Plan, sample: TableSample, read_seconds: float, *, is_charged: bool) -> SampleFigures:
     rows: pa.Table = sample.rows
     trial = trial_run(job, plan, rows, read_seconds=read_seconds) if rows.num_rows else "the table has no rows"
     return SampleFigures(
@@ -110,6 +110,7 @@ def _figures(job: Job, plan: Plan, sample: TableSample, read_seconds: float) -> 
         is_whole=sample.is_whole,
         read_seconds=round(read_seconds, 3),
         read_bytes=int(rows.nbytes),
+        is_charged=is_charged,
         columns={
             name: SampledFigures(column.n_distinct, round(column.n_null / max(column.n_rows, 1), 6))
             for name, column in sample.columns.items()

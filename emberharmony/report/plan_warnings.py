@@ -73,6 +73,7 @@ def sample_warnings(plan: Plan, sample: TableSample) -> Iterator[PlanWarning]:
             named = [f"{name} ({note})" if note else name for name, note in notes.items()]
             yield PlanWarning(check.code, f"{check.text}: {listed(named, most=_MOST_NAMED)}", tuple(notes))
     yield from _short_series(plan, sample)
+    yield from _shared_times(plan, sample)
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,23 @@ def _short_series(plan: Plan, sample: TableSample) -> Iterator[PlanWarning]:
             f"short series make none. Lower `windows.size`, or divide the rows by entity (`split.method: hash`)",
             plan.roles.entity,
         )
+
+
+def _shared_times(plan: Plan, sample: TableSample) -> Iterator[PlanWarning]:
+    """Warn where sampled rows share their time; metadata tell only of tables that have fewer times than rows."""
+    roles, n_rows = plan.roles, sample.rows.num_rows
+    if roles.time is None or not plan.spec.windows.halo or plan.n_shared_times > MANY * plan.n_rows:
+        return
+    found = sample.groups([*roles.entity, roles.time])
+    if found is None:
+        return
+    _, counts = np.unique(found, return_counts=True)
+    n_shared = int(counts[counts > 1].sum())
+    if n_shared > MANY * n_rows:
+        shared = f"{n_shared:,} of {n_rows:,} sampled rows share their time with another one" + (
+            " of their entity; name what tells them apart in `columns.entity`, too" if roles.entity else ""
+        )
+        yield PlanWarning("shared_times", shared if roles.entity else f"{shared}: {MIXED}", (roles.time,))
 
 
 CHECKS: Final = (

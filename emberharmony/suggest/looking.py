@@ -73,12 +73,12 @@ def sink_beside(table: str) -> str:
 def look_at(source: Source) -> TableSample:
     """Return a sample of a table: of at most 50,000 rows, 64 MiB and 4 row groups, whatever its size.
 
-    Of a table that has to be queried, no rows are looked at.
+    No rows are looked at if that would be charged for.
     """
     table = source.describe()
     names = [name for name in table.schema.names if name not in table.unreadable]
     schema = table.schema
-    if not isinstance(source, Sampled):
+    if not isinstance(source, Sampled) or source.sample_is_charged:
         return TableSample(
             schema, table.n_rows, pa.schema([schema.field(name) for name in names]).empty_table(), table.unreadable
         )

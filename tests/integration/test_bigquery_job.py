@@ -19,6 +19,7 @@ from emberharmony.io.sinks.bigquery.publication import Publication
 from emberharmony.io.sources.bigquery.order import sort_rows
 from emberharmony.pipeline import stages
 from emberharmony.report.plan_report import plan_report
+from emberharmony.report.plan_sample import SampleSize
 from flows.config.job import ApplyJob, Job, load_job, parse_job
 from flows.run import run
 from tests.integration.conftest import ROOT
@@ -238,3 +239,13 @@ def test_rows_without_time_are_ordered_by_a_key(winter, connection):
     assert features["split"].to_pylist() == splits + ["test"] * (n_rows - len(splits))
     with pytest.raises(PlanError, match=r"source\.key"):
         run(winter("keyless", overrides=keyed))
+
+
+def test_a_plan_with_a_sample_of_the_table(settings, connection, flights, tmp_path):
+    source = {"type": "bigquery", "table": str(flights.table), "connection": connection_of(connection)}
+    job = parse_job({**settings, "source": source, "sink": {"path": str(tmp_path / "out")}})
+    figures = plan_report(job, SampleSize(rows=2_000)).figures
+    assert (figures.sample.rows, figures.sample.is_charged, figures.sample.problem) == (2_000, True, "")
+    assert (figures.sample.trial.rows, figures.sample.trial.without) == (2_000, "")
+    assert figures.sample.columns["origin"].distinct == 3
+    assert figures.bytes.read == 2 * figures.bytes.decoded, "for the profile, and for the features"

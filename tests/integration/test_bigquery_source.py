@@ -312,3 +312,15 @@ def test_a_table_without_rows(spec):
 def test_what_is_wrong_is_said_at_once(spec, changes, error, said):
     with pytest.raises(error, match=said):
         BigQuerySource(dataclasses.replace(spec, **changes)).describe()
+
+
+def test_a_sample_is_bounded_and_spread(spec, rows):
+    """The first rows of each stream; in the test's server there may be one stream only."""
+    names = ["time_hour", "dep_time", "tailnum"]
+    sample = BigQuerySource(spec).sample(names, 500)
+    assert sample.num_rows == 500
+    assert sample.schema.equals(rows.select(names).schema)
+    known = {tuple(row.values()) for row in rows.select(names).to_pylist()}
+    assert {tuple(row.values()) for row in sample.to_pylist()} <= known
+    assert BigQuerySource(spec).sample(names, 10**9).num_rows == rows.num_rows
+    assert BigQuerySource(spec).sample_is_charged

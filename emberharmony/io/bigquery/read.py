@@ -67,6 +67,7 @@ def read_rows(
     restriction: str = "",
     snapshot: dt.datetime | None = None,
     spec: ReadSpec | None = None,
+    most_rows: int | None = None,
 ) -> pa.Table:
     """Return the rows of `table` that meet `restriction`, in no particular order.
 
@@ -81,6 +82,8 @@ def read_rows(
         Condition in GoogleSQL that BigQuery filters by before it sends anything.
     snapshot : datetime, optional
         The moment at which the table is read; now if left out.
+    most_rows : int, optional
+        Read no more than so many rows, as many from each stream: the streams divide the table.
 
     Raises
     ------
@@ -102,7 +105,7 @@ def read_rows(
         )
         try:
             with _slots[-1]():
-                return _read_session(clients, session, doing=doing, spec=spec)
+                return _read_session(clients, session, doing=doing, spec=spec, most_rows=most_rows)
         except _SessionExpiredError as error:
             if not left:
                 raise_explained(error.__cause__ or error, doing=doing, permission=_DATA_PERMISSION)
@@ -148,14 +151,15 @@ def _open_session(
     return clients.reader.create_read_session(request=request, retry=None, timeout=clients.retry.request_deadline_s)
 
 
-def _read_session(clients: Clients, session: Any, *, doing: str, spec: ReadSpec) -> pa.Table:
+def _read_session(clients: Clients, session: Any, *, doing: str, spec: ReadSpec, most_rows: int | None) -> pa.Table:
     schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
-    stop = Event()
+    stop, names = Event(), [stream.name for stream in session.streams]
+    shares = {name: None if most_rows is None else -(-most_rows // len(names)) for name in names}
 
     def read(name: str) -> list[pa.RecordBatch]:
-        return list(_stream_batches(clients, name, schema, doing=doing, spec=spec, stop=stop))
+        batches = _stream_batches(clients, name, schema, doing=doing, spec=spec, stop=stop)
+        return list(_first_rows(batches, shares[name]))
 
-    names = [stream.name for stream in session.streams]
     batches: list[pa.RecordBatch] = []
     with ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="bigquery-read") as pool:
         parts = [pool.submit(read, name) for name in names]
@@ -165,7 +169,18 @@ def _read_session(clients: Clients, session: Any, *, doing: str, spec: ReadSpec)
         except BaseException:
             stop.set()  # the range has failed with this stream, so the others stop
             raise
-    return pa.Table.from_batches(batches, schema=schema)
+    return pa.Table.from_batches(batches, schema=schema).slice(0, most_rows)
+
+
+def _first_rows(batches: Iterator[pa.RecordBatch], n_rows: int | None) -> Iterator[pa.RecordBatch]:
+    """Yield batches until they have so many rows; the stream is not read further then."""
+    missing = n_rows
+    for batch in batches:
+        yield batch.slice(0, missing)
+        if missing is not None:
+            missing -= min(batch.num_rows, missing)
+            if not missing:
+                return
 
 
 def _stream_batches(

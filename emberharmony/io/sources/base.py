@@ -250,6 +250,11 @@ class StoredFiles(Protocol):
 class Sampled(Protocol):
     """A few rows can be read without a plan, in time and memory that do not grow with the table."""
 
+    @property
+    def sample_is_charged(self) -> bool:
+        """Whether the vendor charges for the bytes of a sample."""
+        ...
+
     def sample(self, columns: Sequence[str], n_rows: int) -> pa.Table:
         """Return at most `n_rows` rows in the order in which they lie; all, if the table has no more."""
         ...

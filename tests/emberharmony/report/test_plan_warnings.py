@@ -90,3 +90,14 @@ def test_series_too_short_for_a_window(tmp_path, n_entities, is_short):
     assert [w.code for w in found] == ["short_series"] * is_short
     if is_short:
         assert "at most 2.0 rows in the validation split on average" in found[0].text
+
+
+@pytest.mark.parametrize(("n_times", "entity", "said"), [(N, False, None), (40, False, N), (40, True, None), (4, True, N)])
+def test_rows_that_share_their_time(tmp_path, n_times, entity, said):
+    """Of 200 rows over 40 times, 5 have each; those of 5 entities have none in common."""
+    columns = {"t": TIMES[np.arange(N) % n_times], "id": [f"id {i // 40}" for i in range(N)]}
+    windows = {"size": 2, "strides": [1]}
+    roles = {"entity": "id"} if entity else {"passthrough": ["id"]}
+    found = [w for w in warned(tmp_path, columns, roles=roles, windows=windows) if w.code == "shared_times"]
+    assert [w.text.split(" rows")[0] for w in found] in ([], [f"{said} of {N} sampled"], [f"at least {said} of {N}"])
+    assert bool(found) is (said is not None)

@@ -50,8 +50,8 @@ def read_chunk(source: BigQueryTable, chunk: Chunk, columns: Sequence[str], *, t
     return rows.add_column(0, ROW_NUMBER, pa.array(numbers, pa.int64()))
 
 
-def read_where(source: BigQueryTable, columns: list[str], condition: str) -> pa.Table:
-    """Return the rows that meet an SQL condition, in no particular order."""
+def read_where(source: BigQueryTable, columns: list[str], condition: str = "", *, most_rows: int | None = None) -> pa.Table:
+    """Return the rows that meet an SQL condition, in no particular order; with `most_rows`, no more than so many of them."""
     paths = {name: source.dotted(name) for name in columns}
     for path in paths.values():
         quote(path)
@@ -62,6 +62,7 @@ def read_where(source: BigQueryTable, columns: list[str], condition: str) -> pa.
         restriction=source.condition(condition),
         snapshot=source.snapshot,
         spec=source.spec.read,
+        most_rows=most_rows,
     )
     steps = {name: tuple(path.split(".")) for name, path in paths.items()}
     return pa.table({name: flat_values(rows[path[0]], [path[1:]])[0] for name, path in steps.items()})

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from emberharmony.errors import TerminalError
+from emberharmony.errors import PlanError, TerminalError
 from emberharmony.features.columns import FeatureColumn
 from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.bigquery.identifiers import TableName
@@ -19,7 +19,7 @@ from emberharmony.io.sources.bigquery.materialise import ROW_HASH, Series
 from emberharmony.io.sources.bigquery.plan import BigQueryPlanning
 from emberharmony.io.sources.bigquery.planned_copy import PlannedCopy
 from emberharmony.io.sources.bigquery.profile import ProfileSpec, profile_table
-from emberharmony.io.sources.bigquery.read import read_chunk
+from emberharmony.io.sources.bigquery.read import read_chunk, read_where
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.io.sources.bigquery.table import BigQueryTable
 from emberharmony.io.sources.text_budget import TextBudget
@@ -80,6 +80,30 @@ class BigQuerySource(BigQueryPlanning):
         """
         with self._copy_noticed():
             return read_chunk(self._table, chunk, columns, time=time)
+
+    @property
+    def sample_is_charged(self) -> bool:
+        """``True``: the Storage Read API charges what it sends."""
+        return True
+
+    def sample(self, columns: Sequence[str], n_rows: int) -> pa.Table:
+        """Return at most so many rows, the first of a few streams that divide the table.
+
+        Raises
+        ------
+        PlanError
+            If the rows lie in a copy that the job has not made yet, and its source is no table that could be read instead.
+        """
+        table = self._table
+        if not table.is_made:
+            table = BigQueryTable(replace(table.spec, pin=None), table.clients)
+            if table.is_copy:
+                raise PlanError(
+                    f"{table.name} is no table, and the copy that the job reads is not made yet, so no rows can be sampled. "
+                    f"Leave out --sample."
+                )
+        with self._copy_noticed():
+            return read_where(table, [*columns], most_rows=n_rows)
 
     @contextmanager
     def _copy_noticed(self) -> Iterator[None]:

@@ -45,6 +45,11 @@ class ParquetSource(ParquetPlanning):
         """Return the chunk's rows, see `read_chunk`."""
         return read_chunk(self._table, chunk, columns, time=time, texts=texts)
 
+    @property
+    def sample_is_charged(self) -> bool:
+        """``False``: reading files costs no more than their requests."""
+        return False
+
     def sample(self, columns: Sequence[str], n_rows: int) -> pa.Table:
         """Return at most so many rows, see `sample_rows`."""
         return sample_rows(self._table, columns, n_rows)
