@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -37,9 +38,14 @@ def window_part(stride: int, split: str, chunk: int) -> str:
 
 def table_of(carried: pa.Table, names: Sequence[str], block: FeatureBlock) -> pa.Table:
     """Carried columns and a feature block, side by side; the block is not copied."""
-    fields = [*carried.schema, *(pa.field(name, pa.float32(), nullable=False) for name in names)]
     arrays = [*carried.columns, *(pa.array(feature) for feature in block)]
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+    return pa.Table.from_arrays(arrays, schema=pa.schema([*carried.schema, *_feature_fields(tuple(names))]))
+
+
+@lru_cache(maxsize=16)
+def _feature_fields(names: tuple[str, ...]) -> tuple[pa.Field, ...]:
+    """Fields of features; all chunks have the same."""
+    return tuple(pa.field(name, pa.float32(), nullable=False) for name in names)
 
 
 def block_of(table: pa.Table, names: Sequence[str]) -> FeatureBlock:
@@ -114,7 +120,7 @@ def write_part(store: Store, name: str, table: pa.Table, encoding: Encoding) -> 
             stream,
             row_group_size=ROWS_PER_GROUP,
             use_dictionary=few,
-            compression={column: "lz4" if own.get(column) in packed else "none" for column in table.column_names},
+            compression={column: "lz4" for column in table.column_names if own.get(column) in packed},  # others: none
             write_statistics=[field.name for field in table.schema if field.type != pa.float32()],
         )
     return file.record
@@ -158,4 +164,4 @@ def read_halo(store: Store, record: FileRecord, split: str) -> pa.Table:
     """
     store.check(record)
     table = pa.ipc.open_file(pa.py_buffer(store.get(record))).read_all()
-    return table.filter(pc.field("split") == split).drop_columns("split")
+    return table.filter(pc.equal(table["split"], split)).drop_columns("split")  # an expression would start a plan

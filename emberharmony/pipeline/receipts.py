@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from emberharmony.errors import DamagedError
@@ -42,6 +42,10 @@ class Receipt:
         """Return the record of the file of that name, if the stage has written one."""
         return next((file for file in self.files if file.name == name), None)
 
+    def to_json(self) -> bytes:
+        """Return the receipt as JSON, without indentation: there is one for each stage of each chunk."""
+        return json.dumps(vars(self), default=vars, ensure_ascii=False).encode()
+
     @classmethod
     def from_json(cls, data: dict[str, Any], /) -> Self:
         """Return the receipt that was written as JSON."""
@@ -68,7 +72,7 @@ class Receipts:
     def commit(self, receipt: Receipt) -> None:
         """Mark a stage of a chunk as done, unless it is."""
         self.store.make_durable(receipt.files)
-        self.store.write_json(_name(receipt.stage, receipt.chunk), asdict(receipt), once=True)
+        self.store.put_if_absent(_name(receipt.stage, receipt.chunk), receipt.to_json())
 
     def find(self, stage: str, chunk: int) -> Receipt | None:
         """Return the receipt of a stage of a chunk, if it is done."""

@@ -99,9 +99,10 @@ class LocalStore(Store):
 
     def read_with_etag(self, name: str) -> tuple[bytes, ETag] | None:
         """Return the content of a file and its state; ``None`` if there is no such file."""
-        with self._translated(self.path(name)):
+        path = self.path(name)
+        with self._translated(path):
             try:
-                content = self.path(name).read_bytes()
+                content = path.read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 return None
         return content, _etag(content)
@@ -123,8 +124,9 @@ class LocalStore(Store):
 
     def get(self, file: str | FileRecord) -> bytes:
         """Return the content of a file."""
-        with self._translated(self.path(file)):
-            return self.path(file).read_bytes()
+        path = self.path(file)
+        with self._translated(path):
+            return path.read_bytes()
 
     @contextmanager
     def open(self, file: str | FileRecord) -> Iterator[BufferedIOBase]:
@@ -150,22 +152,25 @@ class LocalStore(Store):
 
     def size(self, file: str | FileRecord) -> int | None:
         """Bytes of a file; ``None`` if there is no such file."""
-        with self._translated(self.path(file)):
+        path = self.path(file)
+        with self._translated(path):
             try:
-                return self.path(file).stat().st_size
+                return path.stat().st_size
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def delete(self, name: str) -> None:
         """Remove a file, if there is one of that name."""
-        with self._translated(self.path(name)):
-            self.path(name).unlink(missing_ok=True)
+        path = self.path(name)
+        with self._translated(path):
+            path.unlink(missing_ok=True)
 
     def sha256(self, file: str | FileRecord) -> str | None:
         """SHA-256 of a file's content, in hexadecimal; ``None`` if there is no such file."""
-        with self._translated(self.path(file)):
+        path = self.path(file)
+        with self._translated(path):
             try:
-                return file_hash(self.path(file))
+                return file_hash(path)
             except FileNotFoundError:
                 return None
 
@@ -222,6 +227,8 @@ class LocalStore(Store):
 
     def make_folder(self, folder: Path) -> None:
         """Make a folder below the root, and the root itself unless it has to exist already."""
+        if folder.is_dir():  # as for all files of a folder but the first
+            return
         if self.within is None:
             make_folder(self.root)
         below, mode = folder.relative_to(self.root).parts, mode_of(self.root)
