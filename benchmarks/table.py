@@ -91,7 +91,7 @@ def write_files(source: Path, folder: Path, *, n_files: int) -> Path:
     with pq.ParquetFile(source) as rows_in:
         per_file = -(-rows_in.metadata.num_rows // n_files)
         for number, rows in enumerate(_batches(rows_in, per_file)):
-            path = folder / f"part={number // 100:03}" / f"{number:05}.parquet"
+            path = folder / f"{number // 100:03}" / f"{number:05}.parquet"  # no `key=value`, which would be a column
             path.parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(rows, path, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS)
     return folder
