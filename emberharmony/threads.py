@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _limit: int | None = None
 BLOCKS_BYTES = 48 * 2**20
@@ -103,8 +104,8 @@ def each_block(work: Callable[[T], None], blocks: Sequence[T], *, n_threads: int
             future.result()
 
 
-def each_as_done(work: Callable[[T], object], items: Iterable[T], *, n_threads: int) -> Iterator[T]:
-    """Do `work` for every item on several threads, and yield each item as soon as it is done.
+def each_as_done(work: Callable[[T], R], items: Iterable[T], *, n_threads: int) -> Iterator[R]:
+    """Do `work` for every item on several threads, and yield each of its results as soon as it is there.
 
     At most twice as many items as threads are taken from `items` before one of them is done. If `work` fails, its error is
     raised, and items that no thread has begun are dropped.
@@ -112,18 +113,16 @@ def each_as_done(work: Callable[[T], object], items: Iterable[T], *, n_threads: 
     Examples
     --------
     >>> sorted(each_as_done(str, [3, 1, 2], n_threads=2))
-    [1, 2, 3]
+    ['1', '2', '3']
     """
     if n_threads == 1:
-        for item in items:
-            work(item)
-            yield item
+        yield from map(work, items)
         return
     with ThreadPoolExecutor(n_threads) as pool:
-        running: dict[Future[object], T] = {}
+        running = set[Future[R]]()
         try:
             for item in items:
-                running[pool.submit(work, item)] = item
+                running.add(pool.submit(work, item))
                 if len(running) == 2 * n_threads:
                     yield from _done_of(running)
             while running:
@@ -132,13 +131,12 @@ def each_as_done(work: Callable[[T], object], items: Iterable[T], *, n_threads: 
             pool.shutdown(cancel_futures=True)
 
 
-def _done_of(running: dict[Future[object], T]) -> Iterator[T]:
-    """Wait for at least one item, and take all that are done out of `running`."""
+def _done_of(running: set[Future[R]]) -> Iterator[R]:
+    """Wait for at least one result, and take all that are there out of `running`."""
     done, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in done:
-        item = running.pop(future)
-        future.result()
-        yield item
+        running.remove(future)
+        yield future.result()
 
 
 def _do_all(work: Callable[[T], None], blocks: Sequence[T]) -> None:

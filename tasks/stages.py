@@ -8,6 +8,7 @@ from typing import Any
 from prefect import Task, task
 
 from emberharmony.pipeline.chunk_stages import PLAIN, Steps
+from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import STAGES, Stage, run_stage
 from tasks.chunk_read import chunk_read
@@ -44,22 +45,22 @@ def _title(stage: Stage) -> Callable[[dict[str, Any]], str]:
     return name
 
 
-def _task_of(stage: Stage) -> Task[[RunRef, int, int, str], None]:
-    # It returns nothing: the flow run would keep every result until it ends.
+def _task_of(stage: Stage) -> Task[[RunRef, int, int, str], list[ItemDone]]:
     @task(
         name=stage.name if stage.once else f"{stage.name}-chunks",
         description=f"Run the stage {stage.name} for chunks `first` to `last`.",
         task_run_name=_title(stage),
         **STAGE,
     )
-    def run(ref: RunRef, first: int, last: int, granularity: str) -> None:
-        processes = None if stage.once else worker_processes()
+    def run(ref: RunRef, first: int, last: int, granularity: str) -> list[ItemDone]:
+        processes, done = None if stage.once else worker_processes(), list[ItemDone]()
         for chunk in range(first, last + 1):
             if processes is not None:
-                processes.call(run_stage, stage.name, ref, chunk)
+                done.append(processes.call(run_stage, stage.name, ref, chunk))
             else:
                 with steps_of(chunk):
-                    run_stage(stage.name, ref, chunk, WATCHED if granularity == "stage" else PLAIN)
+                    done.append(run_stage(stage.name, ref, chunk, WATCHED if granularity == "stage" else PLAIN))
+        return done
 
     return run
 

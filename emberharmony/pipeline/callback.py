@@ -5,42 +5,59 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from emberharmony.pipeline.plan import Plan
+from emberharmony.pipeline.events import ItemDone, JobPlanned, StageEnded, StageStarted
 
 if TYPE_CHECKING:
     from emberharmony.pipeline.execute import RunResult
-    from emberharmony.pipeline.stages import Stage
 
 
-class Callback(Protocol):
-    """Reports the progress of a job."""
+class Callback:
+    """Hears of the events of a job, and does nothing with those whose method a subclass leaves as it is.
 
-    def planned(self, plan: Plan, backend: str) -> None:
+    Its methods are called one after another, in the process that runs the job; the work waits for them.
+    """
+
+    def planned(self, event: JobPlanned) -> None:
         """Called when the job is planned, before the first stage."""
-        ...
 
-    def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
-        """Called when a stage begins; an earlier run may have done some of its rows."""
-        ...
+    def stage_started(self, event: StageStarted) -> None:
+        """Called when a stage begins."""
 
-    def advance(self, n_rows: int) -> None:
-        """Called when more rows of the stage are done."""
-        ...
+    def item_done(self, event: ItemDone) -> None:
+        """Called when an item of the stage is done."""
+
+    def stage_ended(self, event: StageEnded) -> None:
+        """Called when all items of the stage are done; not called if it fails."""
 
 
-class NullCallback:
-    """Reports nothing: used if no callback is set."""
+@dataclass(frozen=True)
+class Callbacks(Callback):
+    """Several callbacks as one: each hears of every event."""
 
-    def planned(self, plan: Plan, backend: str) -> None:
-        """Do nothing."""
+    callbacks: tuple[Callback, ...]
 
-    def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
-        """Do nothing."""
+    def planned(self, event: JobPlanned) -> None:
+        """Pass the event on."""
+        for callback in self.callbacks:
+            callback.planned(event)
 
-    def advance(self, n_rows: int) -> None:
-        """Do nothing."""
+    def stage_started(self, event: StageStarted) -> None:
+        """Pass the event on."""
+        for callback in self.callbacks:
+            callback.stage_started(event)
+
+    def item_done(self, event: ItemDone) -> None:
+        """Pass the event on."""
+        for callback in self.callbacks:
+            callback.item_done(event)
+
+    def stage_ended(self, event: StageEnded) -> None:
+        """Pass the event on."""
+        for callback in self.callbacks:
+            callback.stage_ended(event)
 
 
 _callback: ContextVar[Callback | None] = ContextVar("emberharmony_callback", default=None)
@@ -49,7 +66,7 @@ _results: ContextVar[list[RunResult] | None] = ContextVar("emberharmony_outcomes
 
 def current_callback() -> Callback:
     """The callback of the current context."""
-    return _callback.get() or NullCallback()
+    return _callback.get() or Callback()
 
 
 def record_result(result: RunResult) -> None:

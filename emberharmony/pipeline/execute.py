@@ -19,6 +19,7 @@ from emberharmony.io.store.result import Result
 from emberharmony.pipeline.apply import plan_apply, stage_fitted
 from emberharmony.pipeline.arrange import check_room
 from emberharmony.pipeline.callback import Callback, current_callback
+from emberharmony.pipeline.events import JobPlanned, StageEnded, StageStarted
 from emberharmony.pipeline.gates import check_gates
 from emberharmony.pipeline.job import Engine, Job
 from emberharmony.pipeline.peak_memory import PeakMemory, peak_bytes
@@ -34,7 +35,6 @@ from emberharmony.pipeline.stages import PUBLISH, Stage, stages_of
 from emberharmony.pipeline.staging import stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state, roles_in
 from emberharmony.pipeline.state_registry import with_resolved_state
-from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.resident import release_memory
 from emberharmony.threads import compute_threads, limit_compute_threads
 
@@ -98,7 +98,7 @@ def run_job(
             if manifest is None:
                 workers = min(plan.memory.n_workers, len(plan.chunks))
                 ref = _staged(job, place, plan, state, backend, workers=workers, overwrite=overwrite)
-                callback.planned(plan, backend)
+                callback.planned(JobPlanned(plan, backend, lambda: peak.latest_bytes))
                 with limit_compute_threads(max(1, compute_threads() // workers)), peak.sampling():
                     manifest, did_work = execute(ref, engine, callback, workers=workers), True
     if not did_work:
@@ -206,15 +206,14 @@ def _map(stage: Stage, run: Run, ref: RunRef, engine: Engine, callback: Callback
     if stage.once:
         pending = [chunk for chunk in pending if chunk.index == 0]
 
-    def size(chunk: Chunk) -> int:
-        return 1 if stage.once else chunk.n_rows
-
-    items = run.receipts.items(stage.name)
-    total = 1 if stage.once else sum(chunk.n_rows for chunk in items)
-    callback.stage(stage, done_rows=total - sum(map(size, pending)), total_rows=total)
-    for number in engine.map(stage, ref, [chunk.index for chunk in pending]):
-        callback.advance(size(items[number]))
+    items = [] if stage.once else run.receipts.items(stage.name)
+    n_items, n_rows = (1 if stage.once else len(items)), sum(item.n_rows for item in items)
+    left = 0 if stage.once else sum(item.n_rows for item in pending)
+    callback.stage_started(StageStarted(stage, n_items, n_rows, n_items - len(pending), n_rows - left))
+    for done in engine.map(stage, ref, [item.index for item in pending]):
+        callback.item_done(done)
     release_memory()
+    callback.stage_ended(StageEnded(stage))
 
 
 class PlannedJob(NamedTuple):

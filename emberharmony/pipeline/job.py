@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from emberharmony.expectations.spec import ExpectSpec
 from emberharmony.io.sinks.base import SinkSpec
 from emberharmony.io.sources.base import SourceSpec
+from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.plan import Resources
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.spec import PipelineSpec
@@ -79,6 +80,6 @@ class Engine(Protocol):
         """Name of the engine in `runtime.engine`."""
         ...
 
-    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
-        """Run a stage for the given chunks; yields the number of each as it is done, in any order."""
+    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[ItemDone]:
+        """Run a stage for the given chunks; yields an event for each as it is done, in any order."""
         ...

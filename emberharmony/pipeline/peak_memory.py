@@ -21,6 +21,7 @@ class PeakMemory:
 
     def __init__(self) -> None:
         self.sampled_bytes = 0
+        self.latest_bytes = 0
 
     @contextmanager
     def sampling(self) -> Iterator[None]:
@@ -32,7 +33,8 @@ class PeakMemory:
         def sample() -> None:
             while not over.wait(SAMPLE_S):
                 with suppress(psutil.Error):
-                    self.sampled_bytes = max(self.sampled_bytes, resident_of([this, *this.children(recursive=True)]))
+                    self.latest_bytes = resident_of([this, *this.children(recursive=True)])
+                    self.sampled_bytes = max(self.sampled_bytes, self.latest_bytes)
 
         sampler = threading.Thread(target=sample, name="memory-sampler", daemon=True)
         sampler.start()

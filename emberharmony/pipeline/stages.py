@@ -20,6 +20,7 @@ from emberharmony.pipeline.chunk_stages import (
     project_chunk,
     regroup_chunks,
 )
+from emberharmony.pipeline.events import ItemDone, current_worker
 from emberharmony.pipeline.fit import fit_features, fit_pcas
 from emberharmony.pipeline.fitted import FIT, FIT_PCA
 from emberharmony.pipeline.parity import ParityCheck, is_checked
@@ -104,18 +105,21 @@ def stages_of(spec: PipelineSpec, *, levels: int = 0) -> tuple[Stage, ...]:
     return tuple(stage for stage in stages if has_windows or not stage.needs_windows)
 
 
-def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> None:
-    """Run one stage for one chunk, unless it is done."""
+def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> ItemDone:
+    """Run one stage for one chunk, unless it is done; returns what was written, and by whom."""
     stage = STAGES[name]
     with opened_run(ref) as (run, backend):
+        item = run.receipts.items(name)[chunk]
+        done = ItemDone(chunk, 0 if stage.once else item.n_rows, worker=current_worker())
         if run.receipts.find(name, chunk) is not None:
-            return
+            return done
         is_twice = stage.uses_backend and not backend.startswith("numpy") and is_checked(chunk, ref.parity)
         check = ParityCheck() if is_twice else None
-        receipt = stage.work(run, run.receipts.items(name)[chunk], backend, check.of(steps) if check else steps)
+        receipt = stage.work(run, item, backend, check.of(steps) if check else steps)
         if receipt is None:
-            return
+            return done
         if check:
             check.raise_if_apart(name, chunk, backend)
             receipt = replace(receipt, parity=check.largest)
         run.receipts.commit(replace(receipt, host=node()))
+    return replace(done, n_bytes=sum(file.n_bytes for file in receipt.files))

@@ -20,6 +20,8 @@ from emberharmony.io.sinks.base import SinkSpec
 from emberharmony.io.sinks.parquet.spec import ParquetSinkSpec
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
+from emberharmony.pipeline.callback import Callback
+from emberharmony.pipeline.events import ItemDone, JobPlanned, StageEnded, StageStarted
 from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.plan import Plan, Resources
@@ -146,42 +148,33 @@ class _Inline:
 
     name = "trial"
 
-    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
+    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[ItemDone]:
         for chunk in chunks:
-            run_stage(stage.name, ref, chunk)
-            yield chunk
+            yield run_stage(stage.name, ref, chunk)
 
 
 @dataclass
-class _Watch:
+class _Watch(Callback):
     """Takes the time of every stage."""
 
     seconds: dict[Stage, float] = field(default_factory=dict)
     backend: str = ""
     _began: float = 0.0
-    _now: Stage | None = None
 
-    def planned(self, plan: Plan, backend: str) -> None:
-        self.backend = backend
+    def planned(self, event: JobPlanned) -> None:
+        self.backend = event.backend
 
-    def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
-        self.end()
-        self._now, self._began = stage, time.perf_counter()
+    def stage_started(self, event: StageStarted) -> None:
+        self._began = time.perf_counter()
 
-    def advance(self, n_rows: int) -> None:
-        pass
-
-    def end(self) -> None:
-        if self._now is not None:
-            self.seconds[self._now] = time.perf_counter() - self._began
-        self._now = None
+    def stage_ended(self, event: StageEnded) -> None:
+        self.seconds[event.stage] = time.perf_counter() - self._began
 
 
 def _run(job: _TrialJob) -> tuple[Manifest, _Watch]:
     watch = _Watch()
     with limit_compute_threads(max(1, compute_threads() // job._job.resources.workers)):
         result = run_job(job, _Inline(), watch)
-    watch.end()
     return result.manifest, watch
 
 

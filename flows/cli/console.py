@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -17,11 +15,9 @@ from emberharmony.errors import PlanError
 from emberharmony.io.store.address import without_query
 from emberharmony.messages import printable, shortened
 from emberharmony.pipeline.execute import RunResult
-from emberharmony.pipeline.plan import Plan
-from emberharmony.pipeline.stages import Stage
 from emberharmony.report.elapsed import Elapsed, process_age_s
-from emberharmony.report.sentences import plan_sentence
 from emberharmony.report.summary import summary_lines
+from flows.cli.live_progress import shown_progress
 from flows.cli.streams import OutputError, StandardError, output_errors
 from flows.config.job import AnyJob
 from flows.config.settings import settings_markdown
@@ -45,53 +41,6 @@ class _OutputConsole(Console):
 
 _out = _OutputConsole(highlight=False, soft_wrap=True)
 _err = Console(file=StandardError(), highlight=False, soft_wrap=True)
-
-
-class ProgressBars:
-    """A progress bar for every stage; without a terminal, a line at the end of each stage."""
-
-    def __init__(self) -> None:
-        columns = (
-            TextColumn("{task.description:<10}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-        )
-        self._bars = Progress(*columns, console=_err) if _err.is_terminal else None
-        self._task: TaskID | None = None
-        self._name = ""
-        self._began = 0.0
-
-    def __enter__(self) -> ProgressBars:
-        if self._bars:
-            self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end_stage()
-        if self._bars:
-            self._bars.stop()
-
-    def planned(self, plan: Plan, backend: str) -> None:
-        """Print the number of rows and chunks, the order, the backend and the planned memory."""
-        _err.print(plan_sentence(plan, backend))
-
-    def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
-        """Begin a stage."""
-        self._end_stage()
-        self._name, self._began = stage.title, time.perf_counter()
-        if self._bars:
-            self._task = self._bars.add_task(stage.title, total=total_rows, completed=done_rows)
-
-    def advance(self, n_rows: int) -> None:
-        """Move the stage's bar."""
-        if self._bars and self._task is not None:
-            self._bars.advance(self._task, n_rows)
-
-    def _end_stage(self) -> None:
-        if self._name and not self._bars:
-            _err.print(f"{self._name:<10} {time.perf_counter() - self._began:6.1f} s")
-        self._name = ""
 
 
 class _Warnings(logging.Handler):
@@ -124,17 +73,10 @@ def run_and_show(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = Fa
 
 def run_with_progress(job: AnyJob, *, overwrite: bool, quiet: bool, verify: bool = False) -> RunResult:
     """Run a job and show its progress and warnings; when it is stopped, say how it goes on."""
-    again = same_command(overwrite)
-    with (
-        warnings_shown(),
-        stoppable(
-            f"Stopped. What is done is kept in {without_query(job.sink.path)}; run {again} again to go on where it stopped."
-        ),
-    ):
-        if quiet:
-            return run(job, overwrite=overwrite, verify=verify)
-        with ProgressBars() as bars:
-            return run(job, bars, overwrite=overwrite, verify=verify)
+    again, progress = same_command(overwrite), shown_progress(_err, quiet=quiet)
+    advice = f"Stopped. What is done is kept in {without_query(job.sink.path)}; run {again} again to go on where it stopped."
+    with warnings_shown(), stoppable(advice, at_once=progress.close), progress:
+        return run(job, progress, overwrite=overwrite, verify=verify)
 
 
 def show_outcome(result: RunResult, elapsed: Elapsed, engine: str) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
@@ -33,7 +33,7 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def stoppable(advice: str) -> Iterator[None]:
+def stoppable(advice: str, *, at_once: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Leave the block, and if it does not end within `GRACE_S` the process, when SIGINT or SIGTERM comes.
 
     That is safe at any moment: every file appears whole or not at all, and a stage is done when its receipt is there.
@@ -42,6 +42,8 @@ def stoppable(advice: str) -> Iterator[None]:
     ----------
     advice : str
         A line that says how to go on.
+    at_once : callable
+        Called when the signal comes, in its handler: the block may take a while to end, or be cut short.
 
     Raises
     ------
@@ -58,6 +60,7 @@ def stoppable(advice: str) -> Iterator[None]:
             _leave(128 + number)
         asked.append(number)
         hurry(number)
+        at_once()
         raise Stopped(number)
 
     _advice, _hurries = advice, False

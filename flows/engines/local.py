@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import Stage, run_stage
@@ -24,14 +25,14 @@ class LocalEngine:
     def __init__(self, workers: int = 1) -> None:
         self._workers = workers
 
-    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
+    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[ItemDone]:
         """Run a stage for the given chunks; with several workers a bounded number of them at a time."""
         n_threads = 1 if stage.once else ref.workers_of(self._workers)
         yield from each_as_done(lambda chunk: _run_stage(stage.name, ref, chunk), chunks, n_threads=n_threads)
 
 
-def _run_stage(stage: str, ref: RunRef, chunk: int) -> None:
-    with_retries(lambda: run_stage(stage, ref, chunk))
+def _run_stage(stage: str, ref: RunRef, chunk: int) -> ItemDone:
+    return with_retries(lambda: run_stage(stage, ref, chunk))
 
 
 class Local(EngineKind):

@@ -29,6 +29,7 @@ from prefect.deployments import arun_deployment
 from prefect.states import Cancelled, Cancelling, Crashed
 
 from emberharmony.errors import EmberharmonyError, TerminalError, in_context
+from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.stages import Stage
@@ -65,6 +66,10 @@ class WorkerSlot:
     deployment: str
     number: int
 
+    def __str__(self) -> str:
+        """Name of the slot as a worker."""
+        return f"{self.deployment.partition('/')[2]}/{self.number + 1}"
+
 
 @dataclass(frozen=True)
 class Timeouts:
@@ -91,8 +96,8 @@ class PoolsEngine(PrefectEngine):
         self._shard_chunks = shard_chunks
         self._timeouts = timeouts or Timeouts()
 
-    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
-        """Hand out a stage of the given chunks, and yield them as their shards are done."""
+    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[ItemDone]:
+        """Hand out a stage of the given chunks, and yield an event for each as its shard is done."""
         if stage.once or not chunks:
             yield from super().map(stage, ref, chunks)
             return
@@ -124,7 +129,7 @@ class _ShardQueue:
         workers: int | None,
         timeouts: Timeouts,
     ) -> None:
-        self.done: queue.SimpleQueue[Sequence[int] | BaseException | None] = queue.SimpleQueue()
+        self.done: queue.SimpleQueue[Sequence[ItemDone] | BaseException | None] = queue.SimpleQueue()
         self._stage, self._ref, self._workers, self._timeouts = stage, ref, workers, timeouts
         self._run = open_run(ref)
         self._waiting = deque(Shard(chunks) for chunks in shards)
@@ -209,9 +214,10 @@ class _ShardQueue:
         pending = await asyncio.to_thread(with_retries, lambda: self._run.receipts.missing(self._stage))
         missing = {chunk.index for chunk in pending}
         finished = [chunk for chunk in shard.chunks if chunk not in missing]
+        items = self._run.receipts.items(self._stage)
         left = tuple(chunk for chunk in shard.chunks if chunk in missing)
         if finished:
-            self.done.put(finished)
+            self.done.put([ItemDone(chunk, items[chunk].n_rows, worker=str(slot)) for chunk in finished])
         if left and not self._stopped.is_set():
             if taken:
                 error = await asyncio.to_thread(shard_files.error_of, self._run.store, name)

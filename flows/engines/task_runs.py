@@ -16,6 +16,7 @@ from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner
 from pydantic_core import PydanticSerializationError
 
+from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import Stage
 from flows.engines.interrupt import hurry
@@ -51,15 +52,14 @@ class PrefectEngine:
         self._runner = runner
         self._task_run_s = task_run_s
 
-    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[int]:
-        """Submit a stage for the given chunks, a bounded number of task runs at a time; yields chunks as they are done.
+    def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[ItemDone]:
+        """Submit a stage for the given chunks, a bounded number of task runs at a time; yields an event for each.
 
         A stage that runs once is a task run in this process.
         """
         if stage.once:
             for chunk in chunks:
-                TASKS[stage.name](ref, chunk, chunk, "chunk")
-                yield chunk
+                yield from TASKS[stage.name](ref, chunk, chunk, "chunk")
             return
         granularity = self._granularity
         if granularity == "auto":
@@ -78,10 +78,10 @@ class PrefectEngine:
                     alive[self._submit(stage.name, ref, portion, granularity)] = portion
                 future = next(iter(as_completed(list(alive))))
                 portion = alive.pop(future)  # its state, and the memory it holds, go with it
-                future.result()
+                done = future.result()
                 forget_task_run(self._runner, future.task_run_id)
                 pace.advance(len(portion))
-                yield from portion
+                yield from done
         except (KeyboardInterrupt, TerminationSignal):
             hurry()  # the threads of the task runner would be waited for
             raise

@@ -19,10 +19,11 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
 from emberharmony.errors import TransientError
 from emberharmony.pipeline.callback import Callback
+from emberharmony.pipeline.events import ItemDone, JobPlanned, StageStarted
 from emberharmony.pipeline.execute import RunResult
-from emberharmony.pipeline.plan import Plan
-from emberharmony.pipeline.stages import Stage, stages_of
+from emberharmony.pipeline.stages import stages_of
 from emberharmony.report.drift_rows import drift_rows
+from emberharmony.report.stage_progress import StageProgress
 from emberharmony.report.summary import explained_rows, summary_markdown
 from flows.prefect.names import ResultName, uri_of
 from flows.prefect.outages import outages_told
@@ -30,17 +31,14 @@ from flows.prefect.outages import outages_told
 _log = logging.getLogger(__name__)
 
 
-class ArtifactCallback:
-    """Updates a progress artifact, and forwards each call to another callback."""
+class ArtifactCallback(Callback):
+    """Updates a progress artifact."""
 
-    def __init__(self, inner: Callback, name: ResultName) -> None:
-        self._inner = inner
+    def __init__(self, name: ResultName) -> None:
         self._key = name.artifact_key("progress")
         self._artifact: Any = None
-        self._before = 0.0
-        self._weight = 0.0
-        self._done = self._total = 0
-        self._shown = 0.0
+        self._before = self._weight = self._shown = 0.0
+        self._stage: StageProgress | None = None
         self._outage_told = False
         self._whole = 100.0  # weight of all stages of this kind of job
         current = get_settings_context()
@@ -48,29 +46,29 @@ class ArtifactCallback:
         self._settings = current.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: 0})
         self._profile = current.profile
 
-    def planned(self, plan: Plan, backend: str) -> None:
+    def planned(self, event: JobPlanned) -> None:
         """Create the artifact."""
+        plan = event.plan
         self._whole = float(sum(stage.weight for stage in stages_of(plan.spec, levels=plan.levels)))
         with self._at_once():
-            self._artifact = create_progress_artifact(0.0, key=self._key, description=f"{plan.n_rows:,} rows on {backend}")
-        self._inner.planned(plan, backend)
+            self._artifact = create_progress_artifact(
+                0.0, key=self._key, description=f"{plan.n_rows:,} rows on {event.backend}"
+            )
 
-    def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
+    def stage_started(self, event: StageStarted) -> None:
         """Begin a stage."""
         self._before += self._weight
-        self._weight, self._done, self._total = stage.weight, done_rows, total_rows
-        self._show()
-        self._inner.stage(stage, done_rows=done_rows, total_rows=total_rows)
+        self._weight, self._stage = event.stage.weight, StageProgress(event)
+        self._show(self._stage)
 
-    def advance(self, n_rows: int) -> None:
+    def item_done(self, event: ItemDone) -> None:
         """Move on."""
-        self._done += n_rows
-        self._show()
-        self._inner.advance(n_rows)
+        if self._stage is not None:
+            self._stage.add(event)
+            self._show(self._stage)
 
-    def _show(self) -> None:
-        weight = self._before + self._weight * self._done / max(self._total, 1)
-        progress = min(100.0, 100.0 * weight / self._whole)
+    def _show(self, stage: StageProgress) -> None:
+        progress = min(100.0, 100.0 * (self._before + self._weight * stage.share) / self._whole)
         if self._artifact and (progress >= self._shown + 5 or progress == 100):  # an update is a request to the server
             self._shown = progress
             with self._at_once():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from emberharmony.errors import PlanError
 from emberharmony.io.store.address import without_query
-from emberharmony.pipeline.callback import Callback, current_callback, record_result
+from emberharmony.pipeline.callback import Callback, Callbacks, current_callback, record_result
 from emberharmony.pipeline.execute import RunResult, run_job
 from emberharmony.pipeline.job import Engine
 from emberharmony.report.sentences import result_sentence
@@ -41,9 +41,10 @@ def run_in_flow(job: AnyJob, *, overwrite: bool) -> Any:
     from prefect.states import Completed
 
     asked, log, name = job, get_run_logger(), ResultName.of(job)
-    progress = LogCallback(ArtifactCallback(current_callback(), name), log)
+    logged = LogCallback(log)
+    progress = Callbacks((logged, ArtifactCallback(name), current_callback()))
     with warnings_in(log):
-        with refusals_final(), failures_told(name, job.command, is_planned=lambda: progress.is_planned):
+        with refusals_final(), failures_told(name, job.command, is_planned=lambda: logged.is_planned):
             if deployment.id is not None:
                 check_sink_outlives_flow_run(job.sink.path)
             choice = job.choose_engine()
@@ -52,8 +53,7 @@ def run_in_flow(job: AnyJob, *, overwrite: bool) -> Any:
             log.info("Engine %s: %s.", choice.kind.name, choice.reason)
             with choice.kind.open(job) as engine:
                 run = partial(_run, job, engine, progress)
-                result = resumed_or_begun(run, overwrite=overwrite, is_planned=lambda: progress.is_planned)
-        progress.end()
+                result = resumed_or_begun(run, overwrite=overwrite, is_planned=lambda: logged.is_planned)
         record_result(result)
         publish_summary(result, name)
         # An earlier try of this flow run may have ended between publishing and its events.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from emberharmony.pipeline.callback import Callback
-from emberharmony.pipeline.plan import Plan
-from emberharmony.pipeline.stages import Stage
+from emberharmony.pipeline.events import JobPlanned
+from emberharmony.report.progress_lines import ProgressLines
 from emberharmony.report.sentences import plan_sentence
 
 INTERVAL_S = 60.0
@@ -19,55 +18,20 @@ PACKAGES = ("emberharmony", "flows", "tasks")
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
-class LogCallback:
-    """Logs the plan, each stage with its rows and its time, and forwards each call to another callback."""
+class LogCallback(ProgressLines):
+    """Logs the plan, and each stage with its rows and its time."""
 
-    def __init__(self, inner: Callback, log: Log, *, interval_s: float = INTERVAL_S) -> None:
+    def __init__(self, log: Log, *, interval_s: float = INTERVAL_S, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(lambda line: log.info("Stage %s.", line), interval_s=interval_s, clock=clock)
+        self._log = log
         self.is_planned = False
-        self._inner, self._log, self._interval_s = inner, log, interval_s
-        self._stage: Stage | None = None
-        self._done = self._before = self._total = 0
-        self._began = self._told = 0.0
 
-    def planned(self, plan: Plan, backend: str) -> None:
+    def planned(self, event: JobPlanned) -> None:
         """Log the plan."""
-        self.is_planned = True
+        self.is_planned, plan = True, event.plan
         n_workers = min(plan.memory.n_workers, len(plan.chunks))
         at_once = "one chunk" if n_workers == 1 else f"{n_workers} chunks"
-        self._log.info("Planned: %s; %s at a time.", plan_sentence(plan, backend), at_once)
-        self._inner.planned(plan, backend)
-
-    def stage(self, stage: Stage, *, done_rows: int, total_rows: int) -> None:
-        """Log the end of the stage before, and that this one begins."""
-        self.end()
-        self._stage, self._done, self._before, self._total = stage, done_rows, done_rows, total_rows
-        self._began = self._told = time.monotonic()
-        if done_rows < total_rows and not stage.once:
-            resumed = f", of which an earlier run has done {done_rows:,}" if done_rows else ""
-            self._log.info("Stage %s begins: %s rows%s.", stage.title, f"{total_rows:,}", resumed)
-        self._inner.stage(stage, done_rows=done_rows, total_rows=total_rows)
-
-    def advance(self, n_rows: int) -> None:
-        """Log the progress of a long stage once a minute."""
-        self._done += n_rows
-        now = time.monotonic()
-        if self._stage and now - self._told >= self._interval_s and self._done < self._total:
-            self._told = now
-            share = self._done / max(self._total, 1)
-            self._log.info("Stage %s: %.0f %% of the rows after %.0f s.", self._stage.title, 100 * share, now - self._began)
-        self._inner.advance(n_rows)
-
-    def end(self) -> None:
-        """Log the end of the last stage."""
-        stage, self._stage = self._stage, None
-        if stage is None:
-            return
-        if self._done == self._before > 0:
-            self._log.info("Stage %s: an earlier run has done it.", stage.title)
-            return
-        seconds = time.monotonic() - self._began
-        speed = "" if stage.once else f" ({(self._done - self._before) / max(seconds, 1e-3):,.0f} rows/s)"
-        self._log.info("Stage %s took %.1f s%s.", stage.title, seconds, speed)
+        self._log.info("Planned: %s; %s at a time.", plan_sentence(plan, event.backend), at_once)
 
 
 class _Forwarder(logging.Handler):

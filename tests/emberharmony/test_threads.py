@@ -11,7 +11,12 @@ from emberharmony.threads import each_as_done
 @pytest.mark.parametrize("n_items", [0, 1, 4, 30])
 def test_every_item_is_done_once(n_threads, n_items):
     done = []
-    assert sorted(each_as_done(done.append, iter(range(n_items)), n_threads=n_threads)) == list(range(n_items))
+
+    def work(item):
+        done.append(item)
+        return -item
+
+    assert sorted(each_as_done(work, iter(range(n_items)), n_threads=n_threads)) == sorted(-item for item in range(n_items))
     assert sorted(done) == list(range(n_items))
 
 
@@ -49,6 +54,7 @@ def test_a_fast_item_does_not_wait_for_a_slow_one():
     def work(item):
         if item == 0:
             assert release.wait(120)
+        return item
 
     items = each_as_done(work, range(2), n_threads=2)
     assert next(items) == 1

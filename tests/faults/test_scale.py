@@ -18,6 +18,7 @@ from emberharmony.io.sources.base import RowOrder, TableInfo, TimeRange
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline import plan as planning
+from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import RunRef, open_run
@@ -142,7 +143,7 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
 
     from flows.engines.task_runs import PrefectEngine
 
-    monkeypatch.setattr("tasks.stages.run_stage", lambda *_: time.sleep(0.002))
+    monkeypatch.setattr("tasks.stages.run_stage", lambda stage, ref, chunk, steps: time.sleep(0.002) or ItemDone(chunk))
     monkeypatch.setattr("flows.engines.task_runs.MAX_EVENTS_WAITING", 50)
     chunks = range(300, 600)  # Python caches smaller integers
     submitted, unfinished, events, sizes, at_once = [], [], [], [], []
@@ -160,12 +161,12 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
         with Runner(max_workers=2) as runner:
             engine = PrefectEngine("threads", workers=2, granularity="chunk", runner=runner, task_run_s=0)
             began = time.perf_counter()
-            done = list(engine.map(PROFILE, staged, chunks))
+            done = [one.item for one in engine.map(PROFILE, staged, chunks)]
             each_ms = (time.perf_counter() - began) / len(chunks) * 1e3
             at_once.append(max(unfinished))
             unfinished.clear()
             submitted.clear()
-            done += engine.map(PROFILE, replace(staged, workers=1), [600, 601, 602])
+            done += [one.item for one in engine.map(PROFILE, replace(staged, workers=1), [600, 601, 602])]
             at_once.append(max(unfinished))
             return done, len(FlowRunContext.get().run_results), len(runner._cancel_events), each_ms
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from emberharmony.pipeline.callback import Callback
 from flows import run as room
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
@@ -37,23 +38,27 @@ def test_a_published_result_needs_no_server(tmp_path, monkeypatch):
 
 
 def test_callbacks_hear_of_every_chunk(tmp_path):
-    class Counting:
+    class Counting(Callback):
         def __init__(self):
-            self.stages, self.rows = [], 0
+            self.stages, self.rows, self.ended = [], 0, []
 
-        def planned(self, plan, backend):
-            assert (plan.n_rows, backend) == (1500, "numpy:cpu")
+        def planned(self, event):
+            assert (event.plan.n_rows, event.backend) == (1500, "numpy:cpu")
 
-        def stage(self, stage, *, done_rows, total_rows):
-            self.stages.append(stage.name)
+        def stage_started(self, event):
+            self.stages.append(event.stage.name)
 
-        def advance(self, n_rows):
-            self.rows += n_rows
+        def item_done(self, event):
+            self.rows += event.n_rows
+
+        def stage_ended(self, event):
+            self.ended.append(event.stage.name)
 
     callback = Counting()
     run(parse_job(small_job(tmp_path)), callback)
     assert callback.stages[-6:] == ["profile", "fit", "featurize", "fit-pca", "project", "publish"]
     assert callback.rows >= 3 * 1500  # profile, featurize and project
+    assert callback.ended == callback.stages
 
 
 def test_the_engine_is_closed_if_the_job_fails(tmp_path, monkeypatch):

@@ -49,9 +49,9 @@ def test_every_task_travels_to_the_workers_of_clusters(work):
 @pytest.mark.parametrize(("granularity", "steps"), [("stage", WATCHED), ("chunk", PLAIN)])
 def test_a_task_runs_its_stage_for_every_chunk(monkeypatch, granularity, steps):
     done = []
-    monkeypatch.setattr(stages, "run_stage", lambda *arguments: done.append(arguments))
+    monkeypatch.setattr(stages, "run_stage", lambda *arguments: done.append(arguments) or arguments[2])
     ref = RunRef("nowhere")
-    TASKS["featurize"].fn(ref, 2, 4, granularity)
+    assert TASKS["featurize"].fn(ref, 2, 4, granularity) == [2, 3, 4], "what each chunk has returned"
     assert done == [("featurize", ref, chunk, steps) for chunk in (2, 3, 4)]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from emberharmony.errors import BackendUnavailableError, PlanError, TerminalError
+from emberharmony.pipeline.callback import Callback
 from emberharmony.pipeline.execute import peak_bytes, plan_job, run_job
 from emberharmony.pipeline.stages import run_stage
 from flows.config.job import parse_job
@@ -20,21 +21,29 @@ ROOT = Path(__file__).parents[3]
 STAGES = ["profile", "fit", "featurize", "fit PCA", "project"]
 
 
-class Watch:
+class Watch(Callback):
     """Remembers what it was told."""
 
     def __init__(self):
         self.planned_as = None
         self.stages = []
+        self.items = []
+        self.ended = []
 
-    def planned(self, plan, backend):
-        self.planned_as = (plan.n_rows, backend)
+    def planned(self, event):
+        self.planned_as = (event.plan.n_rows, event.backend)
 
-    def stage(self, stage, *, done_rows, total_rows):
-        self.stages.append([stage.title, done_rows, total_rows])
+    def stage_started(self, event):
+        self.stages.append([event.stage.title, event.done_rows, event.n_rows])
+        self.items.append([event.done_items, event.n_items, 0])
 
-    def advance(self, n_rows):
-        self.stages[-1][1] += n_rows
+    def item_done(self, event):
+        self.stages[-1][1] += event.n_rows
+        self.items[-1][0] += 1
+        self.items[-1][2] += event.n_bytes
+
+    def stage_ended(self, event):
+        self.ended.append(event.stage.title)
 
 
 @pytest.fixture
@@ -56,6 +65,11 @@ def test_stages_come_in_order_and_end_whole(job, workers):
     assert [name for name, *_ in watch.stages if name in STAGES] == STAGES
     assert all(done == total for _, done, total in watch.stages)
     assert {total for name, _, total in watch.stages if name in ("profile", "featurize", "project")} == {300}
+    assert all(done == total for done, total, _ in watch.items)
+    assert watch.ended == [name for name, *_ in watch.stages]
+    written = dict(zip(watch.ended, (n_bytes for *_, n_bytes in watch.items), strict=True))
+    windows = [path.stat().st_size for path in Path(outcome.sink).glob("windows/**/*.parquet")]
+    assert written["project"] == sum(windows) > 0
     assert outcome.did_work
     assert outcome.backend == "numpy:cpu"
     assert outcome.seconds > 0
@@ -70,8 +84,9 @@ def test_no_more_chunks_at_a_time_than_have_memory(job, monkeypatch):
         running.add(chunk)
         most.append(len(running))
         time.sleep(0.01)
-        run_stage(stage, ref, chunk)
+        done = run_stage(stage, ref, chunk)
         running.discard(chunk)
+        return done
 
     monkeypatch.setattr("flows.engines.local.run_stage", counted)
     monkeypatch.setattr("flows.config.job.available_cores", lambda: 64)
@@ -98,9 +113,9 @@ def test_a_result_that_is_there_is_not_made_again(job):
 def test_what_is_committed_is_not_done_again(job):
     class Breaks(LocalEngine):
         def map(self, stage, ref, chunks):
-            for number in super().map(stage, ref, chunks):
-                yield number
-                if stage.name == "featurize" and number == 1:
+            for done in super().map(stage, ref, chunks):
+                yield done
+                if stage.name == "featurize" and done.item == 1:
                     raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

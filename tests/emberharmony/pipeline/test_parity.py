@@ -40,8 +40,7 @@ class Wrong(LocalEngine):
 
         for chunk in chunks:
             steps = dataclasses.replace(PLAIN, project=project) if chunk == 2 else PLAIN
-            run_stage(stage.name, ref, chunk, steps)
-            yield chunk
+            yield run_stage(stage.name, ref, chunk, steps)
 
 
 @needs_torch

@@ -15,7 +15,7 @@ CODE = """
 import sys, threading
 from flows.engines import interrupt
 interrupt.GRACE_S = 0.2
-with interrupt.stoppable("Run it again."):
+with interrupt.stoppable("Run it again.", at_once=lambda: print("at once", flush=True)):
     print("ready", flush=True)
     try:
         threading.Event().wait()
@@ -32,8 +32,9 @@ def test_the_status_is_that_of_the_signal(number, status, how):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        _, errors = process.communicate(timeout=120)
+        printed, errors = process.communicate(timeout=120)
     assert process.returncode == status
+    assert printed == "at once\n"
     assert errors.endswith("\nRun it again.\n")
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from emberharmony.errors import TerminalError, TransientError
+from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.run import RunRef
 from flows.engines import local
 from flows.engines.local import LocalEngine
@@ -33,6 +34,7 @@ def done(monkeypatch):
             if error:
                 raise error
             seen.chunks.append(chunk)
+        return ItemDone(chunk)
 
     monkeypatch.setattr(local, "run_stage", run_stage)
     monkeypatch.setattr("emberharmony.pipeline.retry.RETRY_DELAYS_S", (0.0, 0.0, 0.0))
@@ -41,7 +43,7 @@ def done(monkeypatch):
 
 @pytest.mark.parametrize(("workers", "of_run", "most"), [(1, None, 1), (4, None, 4), (4, 2, 2)])
 def test_every_chunk_is_done_once(done, workers, of_run, most):
-    found = list(LocalEngine(workers).map(STAGE, RunRef("x", workers=of_run), range(20)))
+    found = [done.item for done in LocalEngine(workers).map(STAGE, RunRef("x", workers=of_run), range(20))]
     assert sorted(found) == sorted(done.chunks) == list(range(20))
     assert done.most <= most
     if most == 1:
@@ -49,13 +51,13 @@ def test_every_chunk_is_done_once(done, workers, of_run, most):
 
 
 def test_a_stage_that_runs_once_has_one_worker(done):
-    assert list(LocalEngine(4).map(LAST, RunRef("x"), [0])) == [0]
+    assert list(LocalEngine(4).map(LAST, RunRef("x"), [0])) == [ItemDone(0)]
     assert done.most == 1
 
 
 def test_failures_that_pass_are_retried(done):
     done.failures[3] = [TransientError("the share is away")] * 3
-    assert sorted(LocalEngine(2).map(STAGE, RunRef("x"), range(5))) == list(range(5))
+    assert {done.item for done in LocalEngine(2).map(STAGE, RunRef("x"), range(5))} == {*range(5)}
     assert done.chunks.count(3) == 1
 
 

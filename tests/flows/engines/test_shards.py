@@ -153,7 +153,7 @@ def plain(folder) -> dict[str, str]:
 
 
 def in_this_process(stage):
-    return lambda ref, first, last, granularity: run_stage(stage, ref, first)
+    return lambda ref, first, last, granularity: [run_stage(stage, ref, first)]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, Settings, temporary_settings
 
-from emberharmony.pipeline.callback import NullCallback
+from emberharmony.pipeline.events import ItemDone, JobPlanned, StageStarted
 from emberharmony.pipeline.stages import STAGES
 from flows.prefect import artifacts
 from flows.prefect.artifacts import ArtifactCallback
@@ -36,16 +36,16 @@ def shown(monkeypatch):
 
 
 def run_two_stages(callback: ArtifactCallback) -> None:
-    callback.planned(PLAN, "numpy:cpu")
+    callback.planned(JobPlanned(PLAN, "numpy:cpu", lambda: 0))
     for name in ("profile", "project"):
-        callback.stage(STAGES[name], done_rows=0, total_rows=1_000)
-        for _ in range(1_000):
-            callback.advance(1)
+        callback.stage_started(StageStarted(STAGES[name], n_items=1_000, n_rows=1_000))
+        for item in range(1_000):
+            callback.item_done(ItemDone(item, n_rows=1))
 
 
 def test_progress_grows_to_the_end_in_few_requests_without_retries(shown):
     with temporary_settings({PREFECT_API_URL: URL, PREFECT_CLIENT_MAX_RETRIES: 5}):
-        run_two_stages(ArtifactCallback(NullCallback(), NAME))
+        run_two_stages(ArtifactCallback(NAME))
         assert PREFECT_CLIENT_MAX_RETRIES.value() == 5
     progress = [value for value, *_ in shown]
     assert progress == sorted(progress)
@@ -59,7 +59,7 @@ def test_progress_grows_to_the_end_in_few_requests_without_retries(shown):
 def test_settings_are_read_once(shown, monkeypatch):
     made, update = [], Settings.copy_with_update
     monkeypatch.setattr(Settings, "copy_with_update", lambda *given, **more: made.append(1) or update(*given, **more))
-    run_two_stages(ArtifactCallback(NullCallback(), NAME))
+    run_two_stages(ArtifactCallback(NAME))
     assert len(shown) > len(made) == 1
 
 
@@ -68,9 +68,5 @@ def test_an_outage_is_told_once_and_stops_nothing(shown, monkeypatch, caplog):
         raise httpx.ConnectError("refused", request=httpx.Request("POST", URL))
 
     monkeypatch.setattr(artifacts, "update_progress_artifact", fail)
-    advanced = []
-    inner = NullCallback()
-    monkeypatch.setattr(inner, "advance", advanced.append, raising=False)
-    run_two_stages(ArtifactCallback(inner, NAME))
-    assert len(advanced) == 2_000
+    run_two_stages(ArtifactCallback(NAME))
     assert [record.message.count("The work goes on") for record in caplog.records] == [1]
