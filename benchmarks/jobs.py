@@ -13,9 +13,12 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Cost, run_process, timed
+
+if TYPE_CHECKING:
+    from emberharmony.pipeline.callback import Callback
 
 SIZE, STRIDES = 5, (1, 3, 5)
 MAX_MEMORY_GB = 2.0
@@ -54,18 +57,18 @@ def run_job(job: dict[str, Any], *, log: Path, environment: dict[str, str] | Non
     return JobCost(process.seconds, process.cpu_seconds, process.peak_mb, **told)
 
 
-def run_job_here(job: dict[str, Any]) -> JobCost:
+def run_job_here(job: dict[str, Any], callback: Callback | None = None) -> JobCost:
     """Run a job in this process, whose peak memory is not the job's alone."""
     shutil.rmtree(job["sink"]["path"], ignore_errors=True)
-    cost, told = timed(lambda: _run(job))
+    cost, told = timed(lambda: _run(job, callback))
     return JobCost(cost.seconds, cost.cpu_seconds, told["job_peak_mb"], **told)
 
 
-def _run(job: dict[str, Any]) -> dict[str, Any]:
+def _run(job: dict[str, Any], callback: Callback | None = None) -> dict[str, Any]:
     from flows.config.job import parse_job
     from flows.run import run
 
-    result = run(parse_job(job))
+    result = run(parse_job(job), callback)
     return {
         "job_seconds": result.seconds,
         "job_peak_mb": result.peak_bytes / 2**20,

@@ -24,9 +24,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmarks.floor import Floor, Shape, measure_floor, print_floor
-from benchmarks.jobs import MAX_MEMORY_GB, SIZE, job_of
+from benchmarks.jobs import MAX_MEMORY_GB, SIZE, job_of, run_job_here
 from benchmarks.machine import named, print_machine
 from benchmarks.measure import Cost, median_of, run_process
+from benchmarks.sampling import ARITHMETIC, Sampler, table_of
 from benchmarks.workbench import Measurement, Target, Workbench, times_as_fast, times_the_cost, times_the_memory
 
 OURS = "emberharmony, local engine"
@@ -117,13 +118,31 @@ def main() -> None:
     parser.add_argument("--no-peer", action="store_true", help="only our side and the floor")
     parser.add_argument("--flow", action="store_true", help="also run our job as a Prefect flow on threads")
     parser.add_argument("--spark", metavar="PYTHON", help="also run Spark ML, with this Python")
+    parser.add_argument("--profile", action="store_true", help="only our side, once: where its time goes, by stage and work")
     parser.add_argument("--folder", type=Path, help="folder of tables and results (default: a temporary one)")
     arguments = parser.parse_args()
     print_machine(["emberharmony", "prefect", "numpy", "polars", "scikit-learn", "pyarrow"])
     with tempfile.TemporaryDirectory() as folder:
         bench = Workbench(arguments.folder or Path(folder))
         table = bench.table(arguments.rows)
-        show(bench, table, arguments)
+        if arguments.profile:
+            profile(bench, table, arguments)
+        else:
+            show(bench, table, arguments)
+
+
+def profile(bench: Workbench, table: Path, arguments: argparse.Namespace) -> None:
+    """Run our job in this process, and print where its CPU time goes, by stage and kind of work, beside the floor."""
+    import flows.run  # noqa: F401 - its imports are not the job's time
+
+    sampler, runtime = Sampler(), {"backend": arguments.backend, "max_memory_gb": arguments.max_memory_gb}
+    with sampler.sampling():
+        run_job_here(job_of(table, bench.result, runtime=runtime), sampler)
+    floor = measure_floor(table, bench.result, size=SIZE)
+    by_kind = {name: cost.cpu_seconds for name, cost in floor.parts.items()}
+    by_kind[ARITHMETIC] = by_kind.pop("gram") + by_kind.pop("project")
+    print(f"\n{arguments.rows:,} rows: CPU seconds of each kind of work; wall seconds, and what cores waited, at the end")
+    print(table_of(sampler.stages, by_kind, floor_seconds=floor.total.seconds))
 
 
 def show(bench: Workbench, table: Path, arguments: argparse.Namespace) -> None:

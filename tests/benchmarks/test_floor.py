@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks import floor
 from benchmarks.floor import Floor, Shape, decode, encode_and_write, measure_floor, multiply, on_all_cores, settings_of
 from benchmarks.measure import Cost
 
@@ -63,14 +64,13 @@ def test_a_part_without_rows_can_be_encoded_again(tmp_path):
     pq.write_table(pa.table({"x": pa.array([], pa.float32())}), tmp_path / "again.parquet", **settings)
 
 
-def test_all_parts_are_written_and_removed(result, tmp_path, monkeypatch):
-    sizes = []
-    written = encode_and_write.__globals__["_write"]
-    monkeypatch.setitem(
-        encode_and_write.__globals__, "_write", lambda file: (written(file), sizes.append(file[0].stat().st_size))
-    )
+def test_all_parts_are_encoded_written_and_removed(result, tmp_path, monkeypatch):
+    sizes, encoded = [], []
+    encode, write = floor._encode, floor._write
+    monkeypatch.setattr(floor, "_encode", lambda part: encoded.append(encode(part)))
+    monkeypatch.setattr(floor, "_write", lambda file: (write(file), sizes.append(file[0].stat().st_size)))
     encode_and_write(result, tmp_path)
-    assert sorted(sizes) == sorted(path.stat().st_size for path in result.rglob("*.parquet"))
+    assert sorted(sizes) == sorted(encoded) == sorted(path.stat().st_size for path in result.rglob("*.parquet"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -96,10 +96,10 @@ def test_every_row_group_is_decoded_once(tmp_path, monkeypatch):
 
 def test_the_floor_is_the_sum_of_its_parts(result, tmp_path):
     pq.write_table(pa.table({"x": np.arange(10)}), tmp_path / "t.parquet")
-    floor = measure_floor(tmp_path / "t.parquet", result, size=SIZE)
-    assert list(floor.parts) == ["decode", "gram", "project", "encode", "write"]
-    assert floor.total.seconds == pytest.approx(sum(cost.seconds for cost in floor.parts.values()))
-    assert floor.total.cpu_seconds == pytest.approx(sum(cost.cpu_seconds for cost in floor.parts.values()))
+    found = measure_floor(tmp_path / "t.parquet", result, size=SIZE)
+    assert list(found.parts) == ["decode", "gram", "project", "encode", "write"]
+    assert found.total.seconds == pytest.approx(sum(cost.seconds for cost in found.parts.values()))
+    assert found.total.cpu_seconds == pytest.approx(sum(cost.cpu_seconds for cost in found.parts.values()))
 
 
 def test_the_median_of_floors_is_taken_part_by_part():

@@ -1,0 +1,204 @@
+"""Where a job's time goes, by stage and by kind of work, from samples of its threads while it runs.
+
+Every few milliseconds a thread looks at the stacks of all others. The CPU time that a thread has used since the last sample,
+by the kernel's count, goes to the kind of work that its innermost frame of this project does. So whatever moves within the
+code, the shares stay right as long as a module keeps its task.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from benchmarks.workbench import SkippedError
+from emberharmony.threads import available_cores
+
+INTERVAL_S = 0.002
+DECODE, ARITHMETIC, ENCODE, WRITE, REST, LIBRARIES = "decode", "arithmetic", "encode", "write", "the rest", "libraries"
+KINDS = (DECODE, ARITHMETIC, ENCODE, WRITE, REST, LIBRARIES)
+"""`libraries`: threads that libraries start for themselves, in which Python sees nothing."""
+
+_WORK = {
+    "emberharmony/io/sources": DECODE,
+    "emberharmony/io/parts.py:read_part": DECODE,
+    "emberharmony/io/parts.py:read_halo": DECODE,
+    "emberharmony/io/parts.py:block_of": DECODE,
+    "emberharmony/io/parts.py": ENCODE,
+    "emberharmony/io/pieces.py": ENCODE,
+    "emberharmony/io/placed_file.py": WRITE,
+    "emberharmony/io/store": WRITE,
+    **{
+        f"emberharmony/{name}": ARITHMETIC
+        for name in ("steps", "stats", "features", "ops", "backend", "pca", "series", "windows", "splits", "threads", "arrow")
+    },
+    "emberharmony": REST,
+    "flows": REST,
+}
+"""Kinds of work by module, and by function where a module does several; the longest name that fits counts."""
+
+_ROOT = f"{Path(__file__).parents[1]}/"
+
+
+def kind_of_code(path: str, function: str) -> str | None:
+    """Return the kind of work of a function of this project, or None for other code.
+
+    Examples
+    --------
+    >>> kind_of_code("emberharmony/io/parts.py", "read_part"), kind_of_code("emberharmony/io/parts.py", "write_part")
+    ('decode', 'encode')
+    >>> kind_of_code("numpy/linalg.py", "qr") is None
+    True
+    """
+    names = [path, *(str(parent) for parent in Path(path).parents)]
+    return next((_WORK[name] for name in (f"{path}:{function}", path.removesuffix(".py"), *names) if name in _WORK), None)
+
+
+def kind_of_stack(frame: FrameType | None) -> str:
+    """Return the kind of work of a thread: that of its innermost frame of this project."""
+    while frame is not None:
+        path = frame.f_code.co_filename
+        kind = kind_of_code(path.removeprefix(_ROOT), frame.f_code.co_name) if path.startswith(_ROOT) else None
+        if kind is not None:
+            return kind
+        frame = frame.f_back
+    return REST
+
+
+@dataclass
+class StageShares:
+    """What one stage took."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0  # of the whole process
+    queued_seconds: float = 0.0  # in which threads could have run, but had no core
+    by_kind: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
+
+    @property
+    def waiting_seconds(self) -> float:
+        """Seconds in which cores had nothing of ours to do: waiting for a disk, a lock, or another thread."""
+        return max(0.0, available_cores() * self.seconds - self.cpu_seconds - self.queued_seconds)
+
+    def __add__(self, other: StageShares) -> StageShares:
+        """Return both stages together."""
+        sums = {kind: self.by_kind[kind] + other.by_kind[kind] for kind in KINDS}
+        numbers = ("seconds", "cpu_seconds", "queued_seconds")
+        return StageShares(*(getattr(self, name) + getattr(other, name) for name in numbers), sums)
+
+
+class Sampler:
+    """Samples the threads of this process, and is the callback of the job that runs in it.
+
+    Raises
+    ------
+    SkippedError
+        On other systems than Linux, whose kernel does not count the CPU time of single threads in files.
+    """
+
+    def __init__(self) -> None:
+        if not Path("/proc/self/schedstat").exists():
+            raise SkippedError("CPU time of single threads is only known on Linux")
+        self.stages: dict[str, StageShares] = {}
+        self._stage = "plan"
+        self._counts: dict[int, tuple[int, int]] = {}  # nanoseconds on a core, and queued for one, by thread
+        self._done = threading.Event()
+        self._found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        self._queued: dict[str, float] = defaultdict(float)
+        self._since = 0.0, 0.0
+        self._own_seconds = 0.0  # CPU time of the sampler since the stage began
+
+    def planned(self, plan: Any, backend: str) -> None:
+        """Do nothing: planning is the stage before the first."""
+
+    def stage(self, stage: Any, *, done_rows: int, total_rows: int) -> None:
+        """Count what follows under the next stage."""
+        self._close()
+        self._stage = stage.title
+
+    def advance(self, n_rows: int) -> None:
+        """Do nothing."""
+
+    @contextmanager
+    def sampling(self) -> Iterator[None]:
+        """Sample until the block ends."""
+        thread = threading.Thread(target=self._sample_until_done, name="sampler", daemon=True)
+        for running in threading.enumerate():  # what they did before is not counted
+            self._counts[running.native_id or 0] = _counts_of(running.native_id) or (0, 0)
+        self._since = time.perf_counter(), time.process_time()
+        thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+            thread.join()
+            self._close()
+
+    def _close(self) -> None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        kinds = dict.fromkeys(KINDS, 0.0) | self._found.pop(self._stage, {})
+        total, self._own_seconds = cpu - self._since[1] - self._own_seconds, 0.0
+        kinds[LIBRARIES] = max(0.0, total - sum(kinds.values()))
+        shares = StageShares(wall - self._since[0], total, self._queued.pop(self._stage, 0.0), kinds)
+        self.stages[self._stage] = self.stages.get(self._stage, StageShares()) + shares
+        self._since = wall, cpu
+
+    def _sample_until_done(self) -> None:
+        before = time.thread_time()
+        while not self._done.wait(INTERVAL_S):
+            others = {it.ident: it.native_id for it in threading.enumerate() if it is not threading.current_thread()}
+            self.sample(others)
+            self._own_seconds += time.thread_time() - before
+            before = time.thread_time()
+
+    def sample(self, native_ids: Mapping[int | None, int | None]) -> None:
+        """Look at all threads once."""
+        for ident, frame in sys._current_frames().items():
+            native = native_ids.get(ident)
+            counts = _counts_of(native)
+            if native is None or counts is None:
+                continue  # the sampler itself, or a thread that has ended
+            kind = kind_of_stack(frame)
+            before = self._counts.get(native, (0, 0))
+            self._counts[native] = counts
+            self._found[self._stage][kind] += (counts[0] - before[0]) / 1e9
+            self._queued[self._stage] += (counts[1] - before[1]) / 1e9
+
+
+def _counts_of(native_id: int | None) -> tuple[int, int] | None:
+    try:
+        on_core, queued, _ = Path(f"/proc/self/task/{native_id}/schedstat").read_text().split()
+    except OSError:
+        return None
+    return int(on_core), int(queued)
+
+
+def table_of(stages: Mapping[str, StageShares], floor: Mapping[str, float], *, floor_seconds: float) -> str:
+    """Return a table of CPU seconds: stages by kinds of work, their sum, and each beside the floor's.
+
+    Parameters
+    ----------
+    floor : mapping of str to float
+        CPU seconds of the floor, by the same kinds.
+    floor_seconds : float
+        Wall seconds of the whole floor, of which the last column is a share.
+    """
+    total = sum(stages.values(), start=StageShares())
+    columns = [*KINDS, "CPU", "waiting", "no core", "wall", "of the floor"]
+    lines = ["".join([f"{'':<12}", *(f"{column:>13}" for column in columns)])]
+    for name, shares in [*stages.items(), ("together", total)]:
+        numbers = [*shares.by_kind.values(), shares.cpu_seconds, shares.waiting_seconds, shares.queued_seconds, shares.seconds]
+        share = f"{shares.seconds / floor_seconds:13.0%}"
+        lines.append("".join([f"{name:<12}", *(f"{number:13.2f}" for number in numbers), share]))
+    of_floor = [f"{floor[kind]:13.2f}" if kind in floor else f"{'':>13}" for kind in KINDS]
+    lines.append("".join([f"{'the floor':<12}", *of_floor, f"{sum(floor.values()):13.2f}"]))
+    times = [f"{total.by_kind[kind] / floor[kind]:11.1f} x" if floor.get(kind) else f"{'':>13}" for kind in KINDS]
+    times.append(f"{total.cpu_seconds / sum(floor.values()):11.1f} x")
+    lines.append("".join([f"{'ours / floor':<12}", *times]))
+    return "\n".join(line.rstrip() for line in lines)
