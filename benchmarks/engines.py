@@ -33,7 +33,8 @@ from benchmarks.machine import named, print_machine
 from benchmarks.workbench import Measurement, Target, Workbench
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-BENCH_JOB_SECONDS = 30
+BENCH_JOB_SECONDS = 20
+"""Prefect's share of a longer job is smaller."""
 
 
 def measure(bench: Workbench) -> Iterator[Measurement]:
@@ -43,7 +44,7 @@ def measure(bench: Workbench) -> Iterator[Measurement]:
     local, threads, one, two = _long_jobs(sides, seconds=BENCH_JOB_SECONDS, rounds=1)
     share = 1 - local.job_seconds / threads.job_seconds
     cpu = 1 - local.cpu_seconds / threads.cpu_seconds
-    what = f"Prefect's share of a job of {local.job_seconds:.0f} s"
+    what = f"Prefect's share of a job of {local.job_seconds:.0f} s (the target is for a minute)"
     yield Measurement(what, str(threads), "local engine", str(local), share, cpu, Target(at_most=0.05))
     ratio = one.job_seconds / two.job_seconds
     beside, target = f"one worker process, {named('prefect')}", Target(at_least=1.85)

@@ -1,6 +1,6 @@
 """What ten times the rows or files cost in memory and in time per row, and how long a small job takes from the shell.
 
-python -m benchmarks.growth [--rows 1000000]
+python -m benchmarks.growth [--rows 600000]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.series import shuffled_table
 from benchmarks.table import write_files
 from benchmarks.workbench import Measurement, Target, Workbench, times_the_cost, times_the_memory
 
-ROWS = 1_000_000
+ROWS = 600_000
 FILES = 100
 SHELL_SECONDS = 1.5
 

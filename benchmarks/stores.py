@@ -104,6 +104,7 @@ def plan_many(folder: Path, server: DistantServer, n_files: int) -> None:
 def measure(bench: Workbench) -> Iterator[Measurement]:
     """Yield reading some columns from a distant bucket, beside pyarrow."""
     table = bench.table(bench.pick(500_000, 1_000))
+    os.environ.update(CREDENTIALS)
     with distant_server(bench.folder, latency_ms=bench.pick(30.0, 0.0)) as server:
         costs = turn_about(readers(table, server), rounds=bench.rounds, warm_up=not bench.smoke)
         what = f"reading {len(COLUMNS)} columns, 30 ms away"
