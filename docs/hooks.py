@@ -33,7 +33,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are not in docs/."""
     for name, page in PAGES.items():
         text = (ROOT / name).read_text(encoding="utf-8")
-        files.append(File.generated(config, page, content=with_site_links(text, name)))
+        files.append(File.generated(config, page, content=with_wide_lists(with_site_links(text, name))))
     files.append(File.generated(config, SHOWN["configs"], content=job_files()))
     files.append(File.generated(config, SHOWN["examples"], content=examples()))
     files.append(File.generated(config, "commands.md", content=commands()))
@@ -42,7 +42,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Point the links of a page that lead out of docs/ to pages of the site."""
+    """Point the links of a page that lead out of docs/ to pages of the site, and list no pages beside one alone in its tab."""
+    if page.parent is None:
+        page.meta["hide"] = ["navigation", "toc"] if page.is_homepage else ["navigation"]
     return markdown if page.file.generated_by else with_site_links(markdown, f"docs/{page.file.src_uri}")
 
 
@@ -54,6 +56,28 @@ def with_site_links(text: str, name: str) -> str:
         pieces += [_linked(text[begin : fence.start()], folder), fence[0]]
         begin = fence.end()
     return "".join([*pieces, _linked(text[begin:], folder)])
+
+
+def with_wide_lists(text: str) -> str:
+    r"""Return the text with what belongs to items of numbered lists indented by four spaces, as MkDocs needs it.
+
+    Examples
+    --------
+    >>> print(with_wide_lists("1. One.\n\n   More of it.\n\n2. Two."))
+    1. One.
+    <BLANKLINE>
+        More of it.
+    <BLANKLINE>
+    2. Two.
+    """
+    lines, indent = [], 0
+    for line in text.splitlines():
+        marker = re.match(r"\d+\. ", line)
+        if marker or (line and not line.startswith(" ")):
+            indent = len(marker[0]) if marker else 0
+        inside = indent and line.startswith(" " * indent)
+        lines.append(" " * (4 - indent) + line if inside else line)
+    return "\n".join(lines)
 
 
 def site_link(path: str) -> str | None:

@@ -93,6 +93,13 @@ def test_every_link_leads_to_a_file_or_to_an_anchor_of_a_page(site, pages):
     assert broken == []
 
 
+def test_numbered_lists_are_one_list_each(site):
+    """What belongs to an item is indented as in the repository, where it ends no list either."""
+    text = (site / "deployments.html").read_text(encoding="utf-8")
+    longest = max(text.split("<ol>")[1:], key=lambda part: part.split("</ol>")[0].count("<li>"))
+    assert longest.split("</ol>")[0].count("<li>") == 10
+
+
 def test_every_page_is_in_the_navigation(pages):
     reachable = {urlsplit(link).path for link in pages["index.html"].links}
     assert {*pages} - {"404.html", "index.html"} <= reachable
