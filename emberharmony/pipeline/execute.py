@@ -18,6 +18,7 @@ from emberharmony.io.store.opening import result_at
 from emberharmony.io.store.result import Result
 from emberharmony.pipeline.apply import plan_apply, stage_fitted
 from emberharmony.pipeline.arrange import check_room
+from emberharmony.pipeline.attempt import Attempt
 from emberharmony.pipeline.callback import Callback, current_callback
 from emberharmony.pipeline.events import JobPlanned, StageEnded, StageStarted
 from emberharmony.pipeline.gates import check_gates
@@ -98,6 +99,7 @@ def run_job(
             if manifest is None:
                 workers = min(plan.memory.n_workers, len(plan.chunks))
                 ref = _staged(job, place, plan, state, backend, workers=workers, overwrite=overwrite)
+                Attempt.now(engine.name, backend, workers).write(open_run(ref).store)
                 callback.planned(JobPlanned(plan, backend, lambda: peak.latest_bytes))
                 with limit_compute_threads(max(1, compute_threads() // workers)), peak.sampling():
                     manifest, did_work = execute(ref, engine, callback, workers=workers), True

@@ -74,7 +74,7 @@ class Run:
         sink = noted_sink(staged)
         plan = StagedPlan.read(staged)
         store = sink.staged(staged) if plan.spec.job.publishes_rows else staged
-        receipts = Receipts(store, plan.chunks, {PARTITION: plan.inputs, REGROUP: plan.groups.as_items(plan.chunks)})
+        receipts = receipts_of(plan, store)
         fitted = Fitted(store, receipts, plan.spec.windows.strides, plan.splits, plan.order)
         return cls(store, plan, receipts, fitted, sink)
 
@@ -117,6 +117,11 @@ class Run:
                 f"the same command again, which makes a new plan."
             )
         return source
+
+
+def receipts_of(plan: StagedPlan, store: Store) -> Receipts:
+    """Return the receipts of a run with this plan."""
+    return Receipts(store, plan.chunks, {PARTITION: plan.inputs, REGROUP: plan.groups.as_items(plan.chunks)})
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from flows.cli.explain import explain
-from flows.cli.look import report, window_rows
+from flows.cli.look import report, status, window_rows
 from flows.cli.options import (
     ConfigArgument,
     JsonOption,
@@ -29,7 +29,6 @@ app = typer.Typer(
     help="Turn tables of any size into model-ready features, temporal windows and the fitted state that repeats them.",
     epilog="Exit statuses: 0 done or nothing to do, 1 error, 2 wrong usage, 130 or 143 stopped.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -252,6 +251,9 @@ def show(
     from flows.cli.results import show_result
 
     show_result(sink, version=version, as_json=json)
+
+
+app.command()(status)
 
 
 @app.command()

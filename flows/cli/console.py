@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.table import Table
@@ -117,12 +117,28 @@ def print_table(lines: Sequence[Sequence[str]]) -> None:
     if not _out.is_terminal:
         print_aligned(lines)
         return
+    _out.print(_grid(lines))
+
+
+def _grid(lines: Sequence[Sequence[str]]) -> Table:
     table = Table.grid(padding=(0, 2))
     for _ in lines[0]:
         table.add_column(overflow="fold")
     for line in lines:
         table.add_row(*(Text(printable(cell)) for cell in line))  # not markup: columns may be named "[x]"
-    _out.print(table)
+    return table
+
+
+@contextmanager
+def drawn_in_place() -> Iterator[Callable[[Sequence[tuple[str, str]]], None] | None]:
+    """Yield a function that draws labels and texts in the place of those before; ``None`` without a terminal."""
+    if not _out.is_terminal or _out.is_dumb_terminal:
+        yield None
+        return
+    from rich.live import Live  # late: only who watches needs it
+
+    with Live(console=_out, auto_refresh=False, transient=True) as live:
+        yield lambda lines: live.update(_grid(lines), refresh=True)
 
 
 def print_text(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Commands that look into a result: the rows of a window, and its report."""
+"""Commands that look into a result or at a run: the rows of a window, the report, and what is going on."""
 
 from __future__ import annotations
 
@@ -40,3 +40,14 @@ def report(
     from flows.cli.report import save_report
 
     save_report(sink, version=version, output=output or Path("report.html"), show=open_)
+
+
+def status(
+    sink: SinkArgument,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON; with --watch, a line for each look.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again every 5 s, until no run is at work there.")] = False,
+) -> None:
+    """Show a run that works elsewhere, from its store alone: who, since when, stages, chunks, speed and time left."""
+    from flows.cli.status import show_status
+
+    show_status(sink, as_json=json, watch=watch)

@@ -8,7 +8,7 @@ import json
 import posixpath
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -150,6 +150,14 @@ class Store(Protocol):
     @abstractmethod
     def list(self, folder: str) -> Iterable[str]:
         """Names of all files below a folder, sorted; none if there is no such folder."""
+        ...
+
+    @abstractmethod
+    def modified(self, folder: str) -> Mapping[str, float]:
+        """When each file below a folder was last written, by its name: seconds since 1970, by the store's clock.
+
+        No file is opened. Files that vanish meanwhile are left out.
+        """
         ...
 
     @abstractmethod

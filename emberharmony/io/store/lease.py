@@ -25,6 +25,7 @@ from typing import Any
 from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.store.address import without_query
 from emberharmony.io.store.base import ETag, Store
+from emberharmony.io.store.holder import Holder
 
 LEASE = ".lease.json"
 RENEW_S = 10.0
@@ -199,6 +200,22 @@ def check_held(store: Store, token: str) -> None:
             f"This run gave no sign of life for too long, and {_named(holder) if holder else 'another run'} has taken over "
             f"{without_query(store.address)}. Nothing was published by this run."
         )
+
+
+def holder_of(store: Store, renewed: float | None, *, expire_s: float = EXPIRE_S) -> Holder | None:
+    """Return who holds the lease of a place that was renewed at that time, or held it when killed; it is only read.
+
+    A holder counts as alive until another run may take its place. That compares the clocks of this host and the store, which
+    a run never does.
+    """
+    found = store.read_with_etag(LEASE)
+    holder = _parsed(found[0]) if found is not None else {}
+    if not holder:
+        return None
+    silent_s = None if renewed is None else max(time.time() - renewed, 0.0)
+    is_late = silent_s is not None and silent_s >= expire_s
+    process, host, since = holder.get("process"), str(holder.get("host")), str(holder.get("since"))
+    return Holder(process, host, since, not is_late and not _is_dead(holder), silent_s)
 
 
 def _parsed(content: bytes) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
@@ -140,6 +140,15 @@ class LocalStore(Store):
         with self._translated(self.path(folder)):
             found = (Path(top, name) for top, _, names in os.walk(self.path(folder)) for name in names)
             return sorted(path.relative_to(self.root).as_posix() for path in found)
+
+    def modified(self, folder: str) -> Mapping[str, float]:
+        """When each file below a folder was last written."""
+        found = dict[str, float]()
+        with self._translated(self.path(folder)):
+            for name in self.list(folder):
+                with suppress(FileNotFoundError):
+                    found[name] = self.path(name).stat().st_mtime
+        return found
 
     def folders(self) -> Sequence[str]:
         """Names of the folders right below the root, sorted; links to folders are among them."""

@@ -12,6 +12,7 @@ from emberharmony.io.sources.base import Source
 from emberharmony.io.store.access import Access, make_folder
 from emberharmony.io.store.base import Store
 from emberharmony.io.store.errors import translated
+from emberharmony.io.store.holder import Holder
 from emberharmony.io.store.local import LocalStore
 from emberharmony.io.store.local_commit import check_staged, check_writable, commit, half_committed, roll_back
 from emberharmony.io.store.local_leftovers import local_leftovers, remove_leftovers
@@ -22,6 +23,9 @@ from emberharmony.io.store.local_target import PUBLISHED, check_target, refuse_f
 from emberharmony.io.store.local_versions import described, kept_versions, prune, settle, versions_to_keep
 from emberharmony.io.store.lock import locked
 from emberharmony.io.store.snapshot import Leftover, Version
+
+LOCK = "lock"
+"""File, in the folder of staged runs, that the run at work holds locked."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class LocalResult:
             for folder in (self.folder, self.folder / STAGING):
                 make_folder(folder, self.access)
         LocalStore(self.folder / STAGING).check_writable()
-        with locked(self.folder / STAGING / "lock"):
+        with locked(self.folder / STAGING / LOCK):
             with translated():
                 settle(self.folder)  # what a killed run has left to do
             yield
@@ -75,6 +79,11 @@ class LocalResult:
         """Path of the folder in which a run is staged."""
         return str(self.folder / STAGING / name)
 
+    def holder(self) -> Holder | None:
+        """Return who the lock file names."""
+        found = LocalStore(self.folder / STAGING).read_with_etag(LOCK)
+        return None if found is None else Holder.of_lock(found[0])
+
     def stage(self, name: str, *, discard: bool = False) -> Store:
         """Make the folder of a run, or find it; with `discard`, what is in it is removed."""
         with translated():
@@ -89,11 +98,10 @@ class LocalResult:
         return store
 
     def staged(self, fingerprint: str, file: str) -> Sequence[Store]:
-        """Return the staged runs of a job that have this file; those in which it is newest come first."""
+        """Return the staged runs of a job, or of all jobs, that have this file; those in which it is newest come first."""
         with translated():
-            runs = [
-                run for run in staged_runs(self.folder) if run.name.startswith(f"{fingerprint}-") and (run / file).exists()
-            ]
+            begin = f"{fingerprint}-" if fingerprint else ""
+            runs = [run for run in staged_runs(self.folder) if run.name.startswith(begin) and (run / file).exists()]
             newest = sorted(runs, key=lambda run: (run / file).stat().st_mtime_ns, reverse=True)
         return [LocalStore(run, within=self.folder) for run in newest]
 

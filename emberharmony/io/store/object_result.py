@@ -40,7 +40,8 @@ from emberharmony.io.manifest import (
 from emberharmony.io.sources.base import Source, StoredFiles
 from emberharmony.io.store.address import BucketAddress, without_query
 from emberharmony.io.store.base import ETag, FileRecord, Store, as_json
-from emberharmony.io.store.lease import Lease, Timing, check_held, leased
+from emberharmony.io.store.holder import Holder
+from emberharmony.io.store.lease import LEASE, Lease, Timing, check_held, holder_of, leased
 from emberharmony.io.store.object_snapshot import VERSIONS, open_object_snapshot
 from emberharmony.io.store.object_store import ObjectStore
 from emberharmony.io.store.object_versions import PUBLISHED, ObjectVersions, fields, root_of, serial_of
@@ -114,6 +115,12 @@ class ObjectResult:
         resumable = [run for run in self._versions.resumable() if run.startswith(f"{name}-")]
         return str(self.prefix / f"{VERSIONS}/{resumable[0] if resumable else name}")
 
+    def holder(self) -> Holder | None:
+        """Return who the lease names."""
+        info = self.objects.info(self.prefix.key_of(LEASE))
+        renewed = None if info is None or info.modified is None else info.modified.timestamp()
+        return None if info is None else holder_of(self._store, renewed, expire_s=self.timing.expire_s)
+
     def stage(self, name: str, *, discard: bool = False) -> Store:
         """Find the prefix of an interrupted run, or make a new one; with `discard`, an interrupted one is abandoned."""
         current = self._store.read_with_etag(MANIFEST)  # first: what is abandoned after this is too late to be committed
@@ -133,11 +140,11 @@ class ObjectResult:
         return store
 
     def staged(self, fingerprint: str, file: str) -> Sequence[Store]:
-        """Return the staged runs of a job that have this file; those in which it is newest come first."""
+        """Return the staged runs of a job, or of all jobs, that have this file; those in which it is newest come first."""
         found = []
         for run in self._versions.resumable():
             info = self.objects.info((self.prefix / f"{VERSIONS}/{run}/{file}").key)
-            if run.startswith(f"{fingerprint}-") and info is not None:
+            if run.startswith(f"{fingerprint}-" if fingerprint else "") and info is not None:
                 found.append((info.modified, run))
         return [self._versions.version(run) for _, run in sorted(found, key=lambda pair: str(pair[0]), reverse=True)]
 

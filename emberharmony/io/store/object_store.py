@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase, BufferedReader
@@ -134,6 +134,12 @@ class ObjectStore(Store):
         """Names of all files below a folder, sorted."""
         start = len(self.prefix.key) + 1 if self.prefix.key else 0
         return sorted(info.key[start:] for info in self.objects.list(self._key(folder)))
+
+    def modified(self, folder: str) -> Mapping[str, float]:
+        """When each file below a folder was last written, as the listing says."""
+        start = len(self.prefix.key) + 1 if self.prefix.key else 0
+        infos = self.objects.list(self._key(folder))
+        return {info.key[start:]: info.modified.timestamp() for info in infos if info.modified is not None}
 
     def folders(self) -> Sequence[str]:
         """Names of the folders right below the root, sorted."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.sources.base import Source
 from emberharmony.io.store.base import Store
+from emberharmony.io.store.holder import Holder
 from emberharmony.io.store.snapshot import Leftover, Snapshot, Version
 
 
@@ -63,6 +64,10 @@ class Result(Protocol):
         """Where a run of that name is staged."""
         ...
 
+    def holder(self) -> Holder | None:
+        """Return who holds the lease, or held it when it was killed; ``None`` if nobody does. Nothing is written or taken."""
+        ...
+
     def stage(self, name: str, *, discard: bool = False) -> Store:
         """Return the store of a staged run: that of an interrupted run, if there is one and `discard` does not remove it.
 
@@ -71,7 +76,7 @@ class Result(Protocol):
         ...
 
     def staged(self, fingerprint: str, file: str) -> Sequence[Store]:
-        """Return the staged runs of a job that have this file; those in which it is newest come first."""
+        """Return the staged runs of a job, or with an empty fingerprint of all jobs, that have this file; the newest first."""
         ...
 
     def check_replaceable(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from io import BufferedIOBase
@@ -85,6 +85,15 @@ class RoutedStore(Store):
             return store.list(folder)
         begin = _name(there)
         return [f"{folder}/{name.removeprefix(begin)}" for name in store.list(begin.removesuffix("/"))]
+
+    def modified(self, folder: str) -> Mapping[str, float]:
+        """When each file below a folder was last written."""
+        store, there = self._routed(f"{folder}/")
+        if store is self.run:
+            return store.modified(folder)
+        begin = _name(there)
+        found = store.modified(begin.removesuffix("/"))
+        return {f"{folder}/{name.removeprefix(begin)}": at for name, at in found.items()}
 
     def folders(self) -> Sequence[str]:
         """Names of the folders right below the root of the first store, sorted."""

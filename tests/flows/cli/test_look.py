@@ -19,3 +19,11 @@ def test_the_report_goes_to_a_file_here_unless_another_is_named(monkeypatch):
         (("out",), {"version": None, "output": Path("report.html"), "show": False}),
         (("out",), {"version": "v", "output": Path("x.html"), "show": True}),
     ]
+
+
+def test_status_is_given_its_options(monkeypatch):
+    given = []
+    monkeypatch.setattr("flows.cli.status.show_status", lambda sink, **options: given.append((sink, options)))
+    for arguments in (["out"], ["out", "--json", "-w"]):
+        assert CliRunner().invoke(app, ["status", *arguments]).exit_code == 0
+    assert given == [("out", {"as_json": False, "watch": False}), ("out", {"as_json": True, "watch": True})]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.store import lease as module
 from emberharmony.io.store.address import BucketAddress
-from emberharmony.io.store.lease import LEASE, Lease, Timing, check_held, leased
+from emberharmony.io.store.lease import LEASE, Lease, Timing, check_held, holder_of, leased
 from emberharmony.io.store.object_store import ObjectStore
 from tests.stores import MemoryObjects
 
@@ -154,3 +157,30 @@ def test_a_store_that_is_away_for_a_while_does_not_end_the_lease(store):
         store.objects.put = at_times
         assert renewed.wait(120)
         check_held(store, lease.token)
+
+
+def test_who_holds_it_is_told_and_nothing_is_written(store):
+    """A holder that gave no sign of life for so long that another run may go on counts as dead."""
+    assert holder_of(store, 0.0) is None
+    with leased(store) as lease:
+        written = store.read_with_etag(LEASE)
+        now = time.time()
+        held = holder_of(store, now)
+        assert (held.process, held.host, held.since, held.is_alive) == (os.getpid(), platform.node(), lease.since, True)
+        assert 0 <= held.silent_s < 30
+        assert holder_of(store, None).silent_s is None
+        late = holder_of(store, now - 100, expire_s=45)
+        assert late.is_alive is False
+        assert 100 <= late.silent_s < 130
+        assert holder_of(store, now + 3_600).silent_s == 0, "the clock of the store is ahead"
+        assert store.read_with_etag(LEASE) == written
+    assert holder_of(store, now) is None, "it was given back"
+
+
+def test_a_holder_that_has_ended_on_this_machine_is_dead_at_once(store):
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    lease = Lease(store, Timing())
+    lease.take()
+    content = json.loads(store.get(LEASE)) | {"process": int(ended.stdout)}
+    store.put(LEASE, json.dumps(content).encode())
+    assert holder_of(store, time.time()).is_alive is (not module._machine())

@@ -36,6 +36,7 @@ def test_parts_are_kept_elsewhere_under_their_own_names(stores):
         True,
     )
     assert list(store.list("features")) == [record.kept_as]
+    assert dict(store.modified("features")) == {record.kept_as: tables.modified("table")[place]}
     assert store.address_of(record) == tables.address_of(place)
     with store.open(record) as handle:
         assert handle.read() == b"rows"
