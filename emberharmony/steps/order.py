@@ -82,7 +82,8 @@ class JobOrder:
     def sorted(self, rows: pa.Table) -> pa.Table:
         """Return the rows in order."""
         keys = self.keys(rows)
-        last = [self.ties(rows), rows[ROW_NUMBER].to_numpy()]
+        numbers = rows[ROW_NUMBER].to_numpy()
+        last = [self.ties(rows), numbers] if self.entity else [numbers]  # without entities, the keys are the times
         places = in_order_of([keys, *last])
         found, keys_found = rows.take(pa.array(places)), keys[places]
         same = keys_found[1:] == keys_found[:-1]

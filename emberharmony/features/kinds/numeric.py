@@ -247,6 +247,8 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> FloatArray:
     if pt.is_boolean(column.type):
         column = column.cast(pa.int8())
     values = column.cast(pa.float64(), safe=False)
+    if isinstance(values, pa.ChunkedArray) and values.num_chunks == 1:
+        values = values.chunk(0)  # without nulls, its memory is used as it is
     floats: FloatArray = values.to_numpy(zero_copy_only=False)  # nulls become NaN
     return floats
 
@@ -302,10 +304,12 @@ def scale(x: FloatArray, scaling: Scaling) -> FeatureBlock:
     if not select().float64:
         return _scale_on_host(x, scaling)
     values = ops.asarray(x)
-    values = ops.where(ops.isfinite(values), values, scaling.fill)
-    with np.errstate(over="ignore"):  # the infinity is clipped below
-        scaled = (values - scaling.mean) * (1.0 / scaling.scale)
-    return ops.astype(ops.clip(scaled, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()[None, :]
+    is_finite = ops.isfinite(values)
+    if not ops.all(is_finite):
+        values = ops.where(is_finite, values, scaling.fill)
+    with np.errstate(over="ignore"):  # infinities are clipped below
+        scaled = ops.astype((values - scaling.mean) * (1.0 / scaling.scale), ops.float32)
+    return ops.clip(scaled, -LARGEST_FLOAT32, LARGEST_FLOAT32).numpy()[None, :]
 
 
 def _scale_on_host(x: FloatArray, scaling: Scaling) -> FeatureBlock:
