@@ -154,6 +154,7 @@ def check_entities(columns: ColumnSpec, *, n_rows: int, n_null: int) -> None:
 
 def counted_buckets(source: TimeCounts, order: RowOrder, span: TimeRange, chunk_rows: int) -> list[TimeBucket]:
     """Return the rows counted by what orders them, finely enough to fill chunks to fifteen sixteenths."""
+    together = chunk_rows // 16
     fine = time_buckets(
         lambda start, width, n_buckets: source.count_times(order.column, start, width, n_buckets),
         span.first,
@@ -161,8 +162,9 @@ def counted_buckets(source: TimeCounts, order: RowOrder, span: TimeRange, chunk_
         max_rows=max(chunk_rows // 2, 1),
         resolution=order.resolution,
         partitions=order.partitions,
+        together=together,
     )
-    return list(joined(fine, max_rows=chunk_rows // 16))  # a quarter of a million buckets would be 40 MB
+    return list(joined(fine, max_rows=together))  # a quarter of a million buckets would be 40 MB
 
 
 def _with_ties_counted(source: Source, order: RowOrder, buckets: list[TimeBucket], chunk_rows: int) -> list[TimeBucket]:

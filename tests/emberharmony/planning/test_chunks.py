@@ -131,6 +131,30 @@ def test_a_chunk_says_where_it_is():
     assert str(Chunk(3, 1000, 500)) == "chunk 3 (rows 1,000 to 1,500)"
 
 
+@pytest.mark.parametrize("partitions", [None, TimePartitions("DAY")])
+@given(ticks=times, max_rows=st.integers(0, 20), together=st.integers(0, 40), n_buckets=st.sampled_from([256, 262_144]))
+def test_buckets_counted_together_are_those_joined_afterwards(partitions, ticks, max_rows, together, n_buckets):
+    """But for neighbours in different parts of a count, each 64th of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "N_BUCKETS", n_buckets)
+        limits = {"max_rows": max_rows, "partitions": partitions}
+        first, last = int(ticks.min()), int(ticks.max())
+        fine = list(time_buckets(counter(ticks), first, last, **limits))
+        coarse = list(time_buckets(counter(ticks), first, last, **limits, together=together))
+    assert all(bucket.n_rows == len(between(ticks)(bucket.start, bucket.stop)) for bucket in coarse)
+    starts = [bucket.start for bucket in fine]
+    assert {bucket.start for bucket in coarse} <= {*starts}
+    assert {bucket.stop for bucket in coarse} <= {bucket.stop for bucket in fine}
+    assert sum(bucket.n_rows for bucket in coarse) == len(ticks)
+    of = {bucket.start: bucket.partition for bucket in fine}
+    for bucket in coarse:
+        inside = [start for start in starts if bucket.start <= start < bucket.stop]
+        assert {of[start] for start in inside} == {bucket.partition}
+        assert len(inside) == 1 or bucket.n_rows <= together
+    if not partitions and first > last - 4_000 and n_buckets == 262_144:  # one part holds them all
+        assert coarse == list(joined(fine, max_rows=together))
+
+
 @given(ticks=times, max_rows=st.integers(0, 20), together=st.integers(0, 40))
 def test_joined_buckets_hold_the_same_rows(ticks, max_rows, together):
     fine = list(time_buckets(counter(ticks), int(ticks.min()), int(ticks.max()), max_rows=max_rows))
