@@ -200,7 +200,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         is_short = not chunk.index and (plan.slice_start is not None or _is_short(run, name))
         if not featurized.rows[name] and not is_short:
             continue
-        segment = _read_segment(run, featurized, name).followed_by(_read_halo(run, chunk, name))
+        segment = _read_segment(run, featurized, chunk, name)
         in_slice = _slice_windows(run, chunk, segment)
         short_contexts += in_slice.n_short(chunk.n_rows) if in_slice else 0
         for stride, pca in run.fitted.pcas.items():
@@ -352,18 +352,24 @@ def _slice_windows(run: Run, chunk: Chunk, segment: TableSegment) -> SliceWindow
     return SliceWindows(segment, begin.holds(segment.carried), before, plan.spec.windows.size, plan.reach)
 
 
-def _read_segment(run: Run, featurized: Receipt, split: str) -> TableSegment:
-    record = run.receipts.file("featurize", featurized.chunk, feature_part(split, featurized.chunk))
+def _read_segment(run: Run, featurized: Receipt, chunk: Chunk, split: str) -> TableSegment:
+    """A chunk's rows of one split, followed by the halo that its last windows need."""
+    record = run.receipts.file("featurize", chunk.index, feature_part(split, chunk.index))
     table = read_part(run.store, record)
-    context = featurized.find(context_name(featurized.chunk))
+    context = featurized.find(context_name(chunk.index))
     if context is not None:
         table = joined_rows(table, read_halo(run.store, context, split))
-    return _segment_of(run, table, _series_starts(run, featurized.chunk)[split])
+    parts = [(_series_starts(run, chunk.index)[split], table), *_read_halo(run, chunk, split)]
+    # Without features: they are copied once, when all rows are known.
+    first, *heads = (_without_features(run, part, start) for start, part in parts)
+    names = run.fitted.preprocessing.feature_names
+    features = pa.concat_tables([part.select(names) for _, part in parts], promote_options="default")
+    return replace(first.followed_by(heads), block=block_of(features, names))
 
 
-def _read_halo(run: Run, chunk: Chunk, split: str) -> list[TableSegment]:
-    """The rows after a chunk that its last windows need: the first rows of the chunks that follow."""
-    missing, following, heads = run.plan.spec.windows.halo, chunk.index + 1, list[TableSegment]()
+def _read_halo(run: Run, chunk: Chunk, split: str) -> list[tuple[int, pa.Table]]:
+    """The rows after a chunk that its last windows need, and the number of the first of them in its series, chunk by chunk."""
+    missing, following, heads = run.plan.spec.windows.halo, chunk.index + 1, list[tuple[int, pa.Table]]()
     column = run.plan.splits.index(split)
     while missing and following < len(run.plan.chunks):
         if run.fitted.split_rows[following, column]:
@@ -371,14 +377,12 @@ def _read_halo(run: Run, chunk: Chunk, split: str) -> list[TableSegment]:
             if not start:
                 break  # another series begins there
             record = run.receipts.file("featurize", following, halo_name(following))
-            head = read_halo(run.store, record, split).slice(0, missing)
-            heads.append(_segment_of(run, head, start))
-            missing -= heads[-1].n_rows
+            heads.append((start, read_halo(run.store, record, split).slice(0, missing)))
+            missing -= heads[-1][1].num_rows
         following += 1
     return heads
 
 
-def _segment_of(run: Run, table: pa.Table, start: int) -> TableSegment:
+def _without_features(run: Run, table: pa.Table, start: int) -> TableSegment:
     carried = table.select([ROW_NUMBER, *run.plan.roles.carried])
-    block = block_of(table, run.fitted.preprocessing.feature_names)
-    return TableSegment(start, block, carried, borders=run.plan.order.borders(carried))
+    return TableSegment(start, block_of(table, []), carried, borders=run.plan.order.borders(carried))
