@@ -74,10 +74,18 @@ def read_pieces(store: Store, record: FileRecord, places: Sequence[int], n_piece
 
 
 def _as_bytes(table: pa.Table) -> pa.Buffer:
-    sink = pa.BufferOutputStream()
+    table = table.unify_dictionaries().combine_chunks()
+    counted = pa.MockOutputStream()  # a stream that grows would copy what it has several times
+    _write(table, counted)
+    content = pa.allocate_buffer(counted.size())
+    with pa.FixedSizeBufferWriter(content) as sink:
+        _write(table, sink)
+    return content
+
+
+def _write(table: pa.Table, sink: pa.NativeFile) -> None:
     with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table.unify_dictionaries().combine_chunks())
-    return sink.getvalue()
+        writer.write_table(table)
 
 
 def _bytes_at(handle: BufferedIOBase, offset: int, n_bytes: int) -> bytes:
