@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from emberharmony.planning.chunks import Chunk
-from emberharmony.steps.order import JobOrder
+from emberharmony.steps.order import JobOrder, as_indices
 from emberharmony.typing import IntArray
 
 
@@ -79,7 +79,7 @@ def partitioned(
     parts = part_of(ranges.chunk_of(order.keys(rows), order.ties(rows)))
     places = np.argsort(parts.astype(np.min_scalar_type(n_parts)), kind="stable")
     ends = np.concatenate([[0], np.cumsum(np.bincount(parts, minlength=n_parts))]).tolist()
-    rows = rows.take(pa.array(places))
+    rows = rows.take(as_indices(places))
     for begin, end in pairwise(ends):
         yield _with_own_dictionaries(rows.slice(begin, end - begin))
 

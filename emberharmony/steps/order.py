@@ -85,12 +85,12 @@ class JobOrder:
         numbers = rows[ROW_NUMBER].to_numpy()
         last = [self.ties(rows), numbers] if self.entity else [numbers]  # without entities, the keys are the times
         places = in_order_of([keys, *last])
-        found, keys_found = rows.take(pa.array(places)), keys[places]
+        found, keys_found = rows.take(as_indices(places)), keys[places]
         same = keys_found[1:] == keys_found[:-1]
         if any(bool((same & value_changes(found[name])).any()) for name in self.entity):
             # Two entities share a key, and their rows are mixed.
             codes = [value_codes(rows[name]) for name in self.entity]
-            found = rows.take(pa.array(in_order_of([keys, *codes, *last])))
+            found = rows.take(as_indices(in_order_of([keys, *codes, *last])))
         return found
 
     def borders(self, rows: pa.Table) -> IntArray:
@@ -160,23 +160,40 @@ def in_order_of(columns: Sequence[IntArray]) -> IntArray:
     >>> in_order_of([np.array([2, 1, 2]), np.array([0, 5, -9])]).tolist()
     [1, 2, 0]
     """
-    together = np.zeros(len(columns[0]), np.int64)
-    n_ranks = 1
-    for column in columns:
+    places = np.argsort(columns[0])
+    ordered = columns[0][places]
+    repeats = ordered[1:] == ordered[:-1]
+    if not repeats.any():
+        return places
+    together = np.empty(len(places), np.int64)
+    together[places] = np.concatenate([[0], np.cumsum(~repeats)])
+    n_ranks = int(together[places[-1]]) + 1
+    for column in columns[1:]:
         ranks = _ranks(column)
-        n_ranks *= int(ranks.max(initial=0)) + 1
+        n_ranks *= int(ranks.max()) + 1
         if n_ranks >= 2**62:
             return np.lexsort(columns[::-1])
-        together = together * (int(ranks.max(initial=0)) + 1) + ranks
+        together = together * (int(ranks.max()) + 1) + ranks
     return np.argsort(together)
 
 
+def as_indices(places: IntArray) -> pa.Array:
+    """Return places of rows as Arrow takes them fastest: as 32-bit numbers, if there are no more rows.
+
+    Examples
+    --------
+    >>> as_indices(np.array([2, 0])).type
+    DataType(uint32)
+    """
+    return pa.array(places.astype(np.uint32) if len(places) < 2**32 else places)
+
+
 def _ranks(column: IntArray) -> IntArray:
-    """Ranks of numbers among the distinct ones, from 0 up."""
-    if len(column) and bool((column[1:] > column[:-1]).all()):
+    """Ranks of numbers, of which there is one at least, among the distinct ones, from 0 up."""
+    if bool((column[1:] > column[:-1]).all()):
         return np.arange(len(column))
     places = np.argsort(column)
     ordered = column[places]
     ranks = np.empty(len(column), np.int64)
-    ranks[places] = np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])]) if len(column) else ordered
+    ranks[places] = np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])])
     return ranks
