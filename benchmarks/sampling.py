@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from benchmarks.workbench import SkippedError
+from emberharmony.pipeline.callback import Callback
+from emberharmony.pipeline.events import StageStarted
 from emberharmony.threads import available_cores
 
 INTERVAL_S = 0.002
@@ -93,7 +94,7 @@ class StageShares:
         return StageShares(*(getattr(self, name) + getattr(other, name) for name in numbers), sums)
 
 
-class Sampler:
+class Sampler(Callback):
     """Samples the threads of this process, and is the callback of the job that runs in it.
 
     Raises
@@ -114,16 +115,10 @@ class Sampler:
         self._since = 0.0, 0.0
         self._own_seconds = 0.0  # CPU time of the sampler since the stage began
 
-    def planned(self, plan: Any, backend: str) -> None:
-        """Do nothing: planning is the stage before the first."""
-
-    def stage(self, stage: Any, *, done_rows: int, total_rows: int) -> None:
-        """Count what follows under the next stage."""
+    def stage_started(self, event: StageStarted) -> None:
+        """Count what follows under the next stage; planning is the one before the first."""
         self._close()
-        self._stage = stage.title
-
-    def advance(self, n_rows: int) -> None:
-        """Do nothing."""
+        self._stage = event.stage.title
 
     @contextmanager
     def sampling(self) -> Iterator[None]:

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import sampling
+from benchmarks.jobs import job_of, run_job_here
 from benchmarks.sampling import KINDS, Sampler, StageShares, kind_of_code, kind_of_stack, table_of
+from benchmarks.table import write_table
+from emberharmony.pipeline.events import StageStarted
+from emberharmony.pipeline.stages import PROJECT
 
 ROOT = Path(sampling.__file__).parents[1]
 
@@ -73,7 +77,7 @@ def test_a_threads_time_since_the_last_sample_goes_to_its_work_and_stage(sampler
     monkeypatch.setattr(sampling.time, "process_time", lambda: next(clock))
     sampler._since = 0.0, 5.0
     sampler.sample({1: 11, 2: 12, 3: 13})
-    sampler.stage(types.SimpleNamespace(title="project"), done_rows=0, total_rows=1)
+    sampler.stage_started(StageStarted(PROJECT, n_items=1, n_rows=1))
     counts[11] = (4 * 10**9, 10**9)
     del frames[2]
     sampler.sample({1: 11})
@@ -102,6 +106,14 @@ def test_threads_that_work_are_sampled(sampler, monkeypatch):
         done.set()
         thread.join()
     assert 0.02 <= sampler.stages["plan"].by_kind["arithmetic"] <= sampler.stages["plan"].cpu_seconds
+
+
+def test_the_stages_of_a_job_are_told_apart(sampler, tmp_path):
+    table = write_table(tmp_path / "t.parquet", n_rows=500)
+    with sampler.sampling():
+        run_job_here(job_of(table, tmp_path / "result"), sampler)
+    assert list(sampler.stages) == ["plan", "profile", "fit", "featurize", "fit PCA", "project", "publish"]
+    assert all(shares.cpu_seconds > 0 for shares in sampler.stages.values())
 
 
 def test_waiting_is_what_the_cores_did_not_do(monkeypatch):
