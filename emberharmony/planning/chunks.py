@@ -318,10 +318,10 @@ def joined(buckets: Iterable[TimeBucket], *, max_rows: int) -> Iterator[TimeBuck
             stop, n_rows = bucket.stop, n_rows + bucket.n_rows
             continue
         if some is not None:
-            yield some._replace(stop=stop, n_rows=n_rows)
+            yield some if some.stop == stop else some._replace(stop=stop, n_rows=n_rows)  # large tables: few are joined
         some, stop, n_rows = bucket, bucket.stop, bucket.n_rows
     if some is not None:
-        yield some._replace(stop=stop, n_rows=n_rows)
+        yield some if some.stop == stop else some._replace(stop=stop, n_rows=n_rows)
 
 
 def least_shared(buckets: Iterable[TimeBucket], *, resolution: int = 1) -> int:
