@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,13 +28,19 @@ from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.plan import Plan, Resources
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.spec import PipelineSpec
-from emberharmony.pipeline.stages import Stage, run_stage
+from emberharmony.pipeline.stages import ARRANGING, FIT_PCAS, Stage, run_stage
 from emberharmony.pipeline.state import FittedState
 from emberharmony.report.plan_figures import TrialFigures
+from emberharmony.series import Segment
+from emberharmony.steps.featurize import state_pays, window_states
 from emberharmony.threads import compute_threads, limit_compute_threads
+from emberharmony.windows import WindowSpec
 
-_WARM_UP_ROWS = 1_000
-"""Rows of a first trial, whose time does not count: libraries are imported in it."""
+_FIRST_ROWS = 1_000
+"""Rows of a smaller trial: what both take is the overhead of a chunk, whatever its rows."""
+_LEAST_RATIO = 2
+_PRODUCT_ROWS, _PRODUCT_BYTES = 32_768, 64 * 2**20
+"""Bounds on the rows that products of windows are timed on: of fewer, they take longer by the row."""
 
 
 def trial_run(job: Job, plan: Plan, rows: pa.Table, *, read_seconds: float) -> TrialFigures | str:
@@ -61,18 +68,23 @@ def trial_run(job: Job, plan: Plan, rows: pa.Table, *, read_seconds: float) -> T
         # The trial reads its rows, too: only what the table's own place takes longer is added.
         slower_by = max(read_seconds - (time.perf_counter() - began), 0.0)
         first = Path(folder) / "first.parquet"
-        pq.write_table(rows.slice(0, _WARM_UP_ROWS), first)
+        pq.write_table(rows.slice(0, _FIRST_ROWS), first)
+        with suppress(EmberharmonyError):  # libraries are imported in this run, so its time does not count
+            _run(_TrialJob(job, _NoWindows("windows"), first, Path(folder) / "warm-up"))
         for i, change in enumerate(_CHANGES):
             if not change.applies(plan.spec):
                 continue
-            with suppress(EmberharmonyError):  # too few rows; the second run says whether more of them suffice
-                _run(_TrialJob(job, change, first, Path(folder) / f"first-{i}"))
+            few, whole = (_TrialJob(job, change, of, Path(folder) / f"{of.stem}-{i}") for of in (first, source))
             try:
-                manifest, watch = _run(_TrialJob(job, change, source, Path(folder) / f"out-{i}"))
+                trial = _run(whole)
             except EmberharmonyError as error:
                 problem = problem or str(error)
-            else:
-                return _figures(plan, manifest, watch, change.without, read_s_per_row=slower_by / rows.num_rows)
+                continue
+            overhead = None
+            if rows.num_rows >= _LEAST_RATIO * _FIRST_ROWS:
+                with suppress(EmberharmonyError):  # they are too few
+                    overhead = _run(few)
+            return _figures(plan, trial, overhead, rows, change.without, read_s_per_row=slower_by / rows.num_rows)
     return problem
 
 
@@ -171,30 +183,92 @@ class _Watch(Callback):
         self.seconds[event.stage] = time.perf_counter() - self._began
 
 
-def _run(job: _TrialJob) -> tuple[Manifest, _Watch]:
+@dataclass(frozen=True)
+class _Trial:
+    """A trial that has ended."""
+
+    manifest: Manifest
+    seconds: Mapping[Stage, float]
+    backend: str
+
+    @property
+    def n_rows(self) -> int:
+        return self.manifest.source_rows
+
+    @property
+    def result_bytes(self) -> int:
+        return sum(file.n_bytes for file in self.manifest.files if not file.name.startswith("state/"))
+
+
+def _run(job: _TrialJob) -> _Trial:
     watch = _Watch()
     with limit_compute_threads(max(1, compute_threads() // job._job.resources.workers)):
         result = run_job(job, _Inline(), watch)
-    return result.manifest, watch
+    return _Trial(result.manifest, watch.seconds, watch.backend)
 
 
-def _figures(plan: Plan, manifest: Manifest, watch: _Watch, without: str, *, read_s_per_row: float) -> TrialFigures:
-    """Extrapolate: stages of a chunk take time by the row, and others once."""
-    n_rows = manifest.source_rows
-    times = plan.n_rows / n_rows / min(plan.memory.n_workers, len(plan.chunks))
-    by_stage = {stage.title: seconds * (1.0 if stage.once else times) for stage, seconds in watch.seconds.items()}
-    reads = read_s_per_row * plan.n_rows * n_reads(plan) / min(plan.memory.n_workers, len(plan.chunks))
-    by_stage = {"read": reads, **by_stage}
-    stored = sum(file.n_bytes for file in manifest.files if not file.name.startswith("state/"))
+def _figures(
+    plan: Plan, trial: _Trial, few: _Trial | None, rows: pa.Table, without: str, *, read_s_per_row: float
+) -> TrialFigures:
+    """Extrapolate: stages of a chunk take time by the row and by the chunk, and others once."""
+    n_rows, n_chunks = trial.n_rows, len(plan.chunks)
+    at_once = min(plan.memory.n_workers, n_chunks)
+
+    def of_all(amount: float, of_few: float | None) -> float:
+        """What all chunks together have of something, given a trial's and that of one with fewer rows."""
+        if few is None or of_few is None or few.n_rows >= n_rows:
+            return amount / n_rows * plan.n_rows
+        by_row = max(amount - of_few, 0.0) / (n_rows - few.n_rows)
+        return by_row * plan.n_rows + max(amount - by_row * n_rows, 0.0) * n_chunks
+
+    by_stage = {"read": read_s_per_row * plan.n_rows * n_reads(plan) / at_once}
+    if plan.inputs and not any(stage in ARRANGING for stage in trial.seconds):
+        by_stage["arrange"] = (plan.levels + 1) * of_all(_arranging_seconds(rows), None) / at_once
+    s_per_row = 0.0
+    if plan.spec.job.fits and without != "windows":
+        s_per_row = _products_s_per_row(plan.spec.windows, trial.manifest)
+    for stage, seconds in trial.seconds.items():
+        if stage is FIT_PCAS:
+            # Of few rows, the fit of the PCAs makes the products that the features' stage makes of many.
+            n_train = trial.manifest.rows["train"]
+            once = max(seconds - s_per_row * n_train, 0.0)
+            by_stage[stage.title] = once + of_all(s_per_row * n_train, None) / at_once
+        elif stage.once:
+            by_stage[stage.title] = seconds
+        else:
+            by_stage[stage.title] = of_all(seconds, few.seconds.get(stage) if few else None) / at_once
     return TrialFigures(
         rows=n_rows,
-        backend=watch.backend,
+        backend=trial.backend,
         seconds=round(sum(by_stage.values()), 3),
         seconds_by_stage={title: round(seconds, 3) for title, seconds in by_stage.items()},
-        result_bytes=int(stored * plan.n_rows / n_rows),
-        features=len(manifest.features),
+        result_bytes=int(of_all(trial.result_bytes, few.result_bytes if few else None)),
+        features=len(trial.manifest.features),
         without=without,
     )
+
+
+def _arranging_seconds(rows: pa.Table) -> float:
+    """What it takes to partition rows, write them and read them again."""
+    began = time.perf_counter()
+    stream = pa.BufferOutputStream()
+    order = np.random.default_rng(0).permutation(rows.num_rows)
+    with pa.ipc.new_stream(stream, rows.schema) as writer:
+        writer.write_table(rows.take(pa.array(order)))
+    pa.ipc.open_stream(stream.getvalue()).read_all().take(pa.array(np.argsort(order)))
+    return time.perf_counter() - began
+
+
+def _products_s_per_row(windows: WindowSpec, manifest: Manifest) -> float:
+    """What the products of the training windows take where the fit of the PCAs makes them; 0 where the chunks do."""
+    n_features, n_rows = len(manifest.features), manifest.rows["train"]
+    if not windows.strides or state_pays(4 * n_features * n_rows, windows, n_features):
+        return 0.0
+    n_rows = max(2 * windows.reach, min(_PRODUCT_ROWS, _PRODUCT_BYTES // (4 * n_features)))
+    block = np.random.default_rng(0).random((n_features, n_rows), np.float32)
+    began = time.perf_counter()
+    window_states(Segment(0, block), windows)
+    return (time.perf_counter() - began) / n_rows
 
 
 def n_reads(plan: Plan) -> int:

@@ -12,6 +12,8 @@ from emberharmony.io.store.address import child_address
 from emberharmony.io.store.opening import open_files
 from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.published_slices import published_slices
+from emberharmony.report.explained import explain_named
+from emberharmony.report.explained_window import explain_window
 from flows.config.job import ApplyJob, parse_job
 from flows.engines.local import LocalEngine
 from tests.laws.test_slices import NIGHTS, events, fitted
@@ -23,6 +25,14 @@ def apply_night(source, state, sink, night):
     data = {"state": state, "source": {"path": source}, "sink": {"path": sink}, "slice": night}
     data |= {"windows": {"lookback": "1d"}, "runtime": {"workers": 1, "backend": "numpy", "engine": "local"}}
     return run_job(parse_job(data, model=ApplyJob).resolved(), LocalEngine(1))
+
+
+def explained(result):
+    """What a feature is made of, and where the rows of the last window are."""
+    windows = open_result(result).manifest.strides["1"].windows["apply"]
+    rows = explain_window(result, stride=1, number=windows - 1, split="apply").rows
+    files = [(row.row_number, row.time, row.file.rpartition("/")[2], row.row_in_file) for row in rows]
+    return explain_named(result, "t_sin_hour").to_json(), explain_named(result, "pc_1", stride=1).to_json(), files
 
 
 def test_nights_in_a_bucket(s3, tmp_path):
@@ -44,6 +54,7 @@ def test_nights_in_a_bucket(s3, tmp_path):
         here = open_result(tmp_path / f"nights/slice={part.name}")
         assert there.features().to_arrow().equals(here.features().to_arrow())
         assert there.windows(stride=1).to_arrow().equals(here.windows(stride=1).to_arrow())
+        assert explained(part.address) == explained(str(tmp_path / f"nights/slice={part.name}"))
     assert not apply_night(source, str(state), sink, NIGHTS[1]).did_work
     open_files(source).put(f"{NIGHTS[2]}.parquet", (tmp_path / f"events/{NIGHTS[1]}.parquet").read_bytes())
     assert apply_night(source, str(state), sink, NIGHTS[2]).manifest.rows == {"apply": 0}, "its file was replaced"
