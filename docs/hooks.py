@@ -48,6 +48,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return markdown if page.file.generated_by else with_site_links(markdown, f"docs/{page.file.src_uri}")
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """End sentences before an example with one colon: docstrings have two there, as reStructuredText needs them."""
+    return html.replace("::</p>", ":</p>")
+
+
 def with_site_links(text: str, name: str) -> str:
     """Return the text of a file of the repository with links to files of the repository as links of the site."""
     folder = PurePosixPath(name).parent
