@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,7 +102,7 @@ def in_digits(value: float, digits: int = 4) -> float | int | None:
     >>> in_digits(1234567.0), in_digits(0.123456), in_digits(float("nan"))
     (1234567, 0.1235, None)
     """
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return None
     if float(value).is_integer() and abs(value) < 2**53:
         return int(value)

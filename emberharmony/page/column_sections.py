@@ -42,8 +42,8 @@ def null_section(facts: Facts) -> Section | None:
         return None
     ordered = sorted(shares, key=lambda column: (-shares[column], column))
     with_nulls = [column for column in ordered if shares[column] > 0]
-    training = "" if facts.manifest.drift else " of the training rows"
-    lead = f"{len(with_nulls):,} of {len(shares):,} columns with features have missing values{training}."
+    where = "" if facts.manifest.drift else " in the training rows"
+    lead = f"{len(with_nulls):,} of {len(shares):,} columns with features have missing values{where}."
     parts: list[Html | Chart] = []
     if with_nulls:
         spec = {

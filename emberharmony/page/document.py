@@ -77,11 +77,11 @@ def page(facts: Facts, scripts: str) -> str:
     """
     drawn, manifest = _Drawn(), facts.manifest
     sections = [section for section in (make(facts) for make in SECTIONS) if section is not None]
-    what = f"{manifest.kind} {manifest.slice}".strip()
-    title = f"{facts.place.rstrip('/').rpartition('/')[2]}: {what}"
+    title = facts.place.rstrip("/").rpartition("/")[2]
+    brand = f"emberharmony {manifest.kind}"
     body = join(
         [
-            element("header", element("p", "emberharmony report", class_="brand"), element("h1", title), headlines(facts)),
+            element("header", element("p", brand, class_="brand"), element("h1", title), headlines(facts)),
             _contents(sections),
             element("main", *(_section(section, drawn) for section in sections), id="main"),
             element("footer", f"Written {manifest.created}. This file is complete: it loads nothing from anywhere."),

@@ -87,6 +87,8 @@ class Facts:
     rows: Sample | None = None
     windows: Mapping[int, Sample] = field(default_factory=dict)
     """By stride."""
+    lengths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """By split, in a job of many series: how many have from ``2**i`` to ``2**(i + 1) - 1`` rows."""
     work: tuple[StageWork, ...] = ()
     planned_bytes: int = 0
     """Memory that was planned; 0 if unknown."""

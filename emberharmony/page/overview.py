@@ -10,7 +10,7 @@ import numpy as np
 
 from emberharmony.io.manifest import Manifest
 from emberharmony.messages import size_text
-from emberharmony.page.chart import Chart, Section, columns
+from emberharmony.page.chart import Chart, Section, Spec, columns
 from emberharmony.page.facts import Facts
 from emberharmony.page.markup import Html, element, name, table
 
@@ -47,9 +47,11 @@ def split_section(facts: Facts) -> Section:
         return [split, f"{rows:,}", f"{rows / max(manifest.n_rows, 1):.1%}", *windows, *of_series]
 
     lines = table(header, [line(split) for split in manifest.rows], numbers=range(1, len(header)))
-    timeline = rows_over_time(facts)
+    charts = [chart for chart in (rows_over_time(facts), series_lengths(facts)) if chart is not None]
+    if len(manifest.rows) == 1:
+        return Section("splits", "Rows and series" if series else "Rows", "", [*charts, lines])
     lead = "Rows of a split are adjacent in the job's order, and no window crosses from one split into another."
-    return Section("splits", "Splits", lead if len(manifest.rows) > 1 else "", [*([timeline] if timeline else []), lines])
+    return Section("splits", "Splits and series" if series else "Splits", lead, [*charts, lines])
 
 
 def rows_over_time(facts: Facts) -> Chart | None:
@@ -70,7 +72,7 @@ def rows_over_time(facts: Facts) -> Chart | None:
             stops.append(round(edges[i + 1]))
             rows.append(float(round(counts[i] * facts.manifest.rows[split] / n_sampled)))
             names.append(split)
-    spec = {
+    spec: Spec = {
         "mark": {"type": "rect"},
         "transform": [
             {"calculate": "datum.begin * 1000", "as": "start"},
@@ -82,13 +84,48 @@ def rows_over_time(facts: Facts) -> Chart | None:
             "x2": {"field": "stop"},
             "y": {"field": "high", "type": "quantitative", "title": "rows", "axis": {"format": "~s", "tickCount": 5}},
             "y2": {"field": "low"},
-            "color": {"field": "split", "type": "nominal", "sort": list(facts.splits), "title": None},
+            "color": split_colour(facts),
             "tooltip": [{"field": "split"}, {"field": "start", "type": "temporal"}, {"field": "rows", "format": ","}],
         },
     }
     data = columns(begin=starts, end=stops, rows=rows, split=names)
     text = f"Rows over time by split, estimated from a sample of {sample.n:,} rows."
     return Chart("Rows over time", spec, data, text)
+
+
+def series_lengths(facts: Facts) -> Chart | None:
+    """Return a chart of the number of series by their rows, in powers of two; ``None`` in a job of one series."""
+    rows = [(split, 2**place, n) for split, counts in facts.lengths.items() for place, n in enumerate(counts) if n]
+    if not rows:
+        return None
+    splits, lengths, numbers = zip(*rows, strict=True)
+    spec: Spec = {
+        "mark": "bar",
+        "height": 160,
+        "transform": [{"calculate": "datum.rows + (datum.rows > 1 ? '+' : '')", "as": "length"}],
+        "encoding": {
+            "x": {
+                "field": "length",
+                "type": "ordinal",
+                "sort": {"field": "rows", "op": "min"},
+                "title": "rows of a series, at least",
+                "axis": {"labelAngle": 0},
+            },
+            "xOffset": {"field": "split", "type": "nominal", "sort": list(facts.splits)},
+            "y": {"field": "series", "type": "quantitative", "axis": {"format": "~s", "tickCount": 4}},
+            "color": split_colour(facts),
+            "tooltip": [{"field": "split"}, {"field": "length"}, {"field": "series", "format": ","}],
+        },
+    }
+    most = max(rows, key=lambda row: row[2])
+    text = f"Number of series by their rows; most common in {most[0]} are {most[1]:,} rows, and less than twice as many."
+    return Chart("Series lengths", spec, columns(split=splits, rows=lengths, series=numbers), text, height=230)
+
+
+def split_colour(facts: Facts) -> Spec:
+    """Return the encoding of splits by colour, with a legend if there are several."""
+    several: Spec = {} if len(facts.splits) > 1 else {"legend": None}
+    return {"field": "split", "type": "nominal", "sort": list(facts.splits), "title": None} | several
 
 
 def _headlines(facts: Facts) -> Iterator[tuple[str, str, str]]:
@@ -144,15 +181,18 @@ def _flow(facts: Facts) -> Html:
         ["versions", ", ".join(f"{library} {version}" for library, version in manifest.versions.items())],
     ]
     written = table(["folder", "files", "size"], outputs, numbers=(1, 2))
-    cards = [_card("Job", table([], job)), _card("Files", written), *_dropped(manifest)]
-    return element("div", *cards, class_="pair")
+    beside = element("div", _card("Files", written), *_dropped(manifest), class_="stack")
+    return element("div", _card("Job", table([], job)), beside, class_="pair")
 
 
 def _dropped(manifest: Manifest) -> list[Html]:
     if not manifest.dropped:
         return []
-    rows = [[name(column), reason] for column, reason in manifest.dropped.items()]
-    return [_card("Columns without features", table(["column", "reason"], rows, searched=True))]
+    columns_of: dict[str, list[str]] = {}
+    for column, reason in manifest.dropped.items():
+        columns_of.setdefault(reason, []).append(column)
+    rows = [[name(", ".join(names)), reason] for reason, names in columns_of.items()]
+    return [_card("Columns without features", table(["columns", "reason"], rows, searched=True))]
 
 
 def _card(title: str, content: Html) -> Html:

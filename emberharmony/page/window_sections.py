@@ -8,6 +8,7 @@ import numpy as np
 
 from emberharmony.page.chart import PERCENT, SEARCH, SEARCHED, Chart, Section, Spec, choice, columns, grid, listed_shares
 from emberharmony.page.facts import Facts
+from emberharmony.page.overview import split_colour
 from emberharmony.typing import FloatArray
 
 MAX_CELLS: Final = 60_000
@@ -24,8 +25,12 @@ def variance_section(facts: Facts) -> Section | None:
     if not strides:
         return None
     charts = [_variance(stride, counts.explained_variance_ratio) for stride, counts in strides.items()]
-    texts = [f"{counts.components:,} components hold {counts.explained:.1%} at stride {s}" for s, counts in strides.items()]
-    return Section("variance", "Explained variance", f"Of the training windows' variance, {', '.join(texts)}.", [charts])
+    shares = ", ".join(f"{counts.explained:.1%} at stride {stride}" for stride, counts in strides.items())
+    lead = f"The components hold {shares} of the training windows' variance."
+    applied = {stride: counts.applied_explained for stride, counts in strides.items() if counts.applied_explained is not None}
+    if applied:
+        lead += f" Of the rows' own, they hold {', '.join(f'{share:.1%} at stride {s}' for s, share in applied.items())}."
+    return Section("variance", "Explained variance", lead, [charts])
 
 
 def loading_section(facts: Facts) -> Section | None:
@@ -179,7 +184,7 @@ def _scatters(facts: Facts) -> list[Chart]:
             },
         }
 
-    by_split = scatter({"field": "split", "type": "nominal", "sort": list(facts.splits), "title": None})
+    by_split = scatter(split_colour(facts))
     by_time = scatter(
         {
             "field": "moment",

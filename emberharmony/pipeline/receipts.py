@@ -54,7 +54,7 @@ class Receipt:
         explained = {stride: ExplainedSquares(**squares) for stride, squares in data.get("explained", {}).items()}
         files = tuple(FileRecord(**file) for file in data["files"])
         runs = {name: Runs(**found) for name, found in data.get("runs", {}).items()}
-        series = {name: SeriesSpan(**found) for name, found in data.get("series", {}).items()}
+        series = {name: SeriesSpan.from_json(found) for name, found in data.get("series", {}).items()}
         return cls(**{**data, "files": files, "explained": explained, "runs": runs, "series": series})
 
 

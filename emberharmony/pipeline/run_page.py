@@ -78,6 +78,7 @@ def facts_of(run: Run, manifest: Manifest, chunk_stages: Sequence[str]) -> Facts
         pcas=run.fitted.pcas if has_windows else {},
         rows=sampled_rows(run.store, run.receipts) if "featurize" in chunk_stages else None,
         windows=sampled_windows(run.store, run.receipts) if "project" in chunk_stages else {},
+        lengths={split: span.by_length for split, span in run.fitted.series.items()},
         work=tuple(work_of(run, stage) for stage in stages_in_order(run, chunk_stages)),
         planned_bytes=run.plan.facts["projected_bytes"],
         peak_bytes=peak_bytes(),

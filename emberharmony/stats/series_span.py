@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from itertools import zip_longest
+from typing import Any, Self
 
 import numpy as np
 
@@ -36,6 +38,8 @@ class SeriesSpan:
     first: tuple[int, int] = (0, 0)
     """Key of the entity and time of the first row."""
     last: tuple[int, int] = (0, 0)
+    inner: tuple[int, ...] = ()
+    """Of those that neither begin nor end the span: how many have from ``2**i`` to ``2**(i + 1) - 1`` rows."""
 
     @classmethod
     def of(cls, n_rows: int, borders: IntArray, *, size: int, first: tuple[int, int], last: tuple[int, int]) -> Self:
@@ -53,6 +57,7 @@ class SeriesSpan:
             size,
             first,
             last,
+            _by_length(lengths[1:-1]),
         )
 
     def merge(self, other: Self, *, continues: bool) -> Self:
@@ -60,26 +65,55 @@ class SeriesSpan:
         if not self.n_rows or not other.n_rows:
             return self if self.n_rows else other
         joined = self.last_rows + other.first_rows
-        inner = 0
         if continues:
-            inner += self.n_series > 1 and other.n_series > 1 and joined < self.size
+            ended = [joined] if self.n_series > 1 and other.n_series > 1 else []
         else:
-            inner += self.n_series > 1 and self.last_rows < self.size
-            inner += other.n_series > 1 and other.first_rows < self.size
+            ended = [self.last_rows] * (self.n_series > 1) + [other.first_rows] * (other.n_series > 1)
         return type(self)(
             self.n_rows + other.n_rows,
             self.n_series + other.n_series - continues,
-            self.n_short + other.n_short + inner,
+            self.n_short + other.n_short + sum(rows < self.size for rows in ended),
             max(self.longest, other.longest, joined if continues else 0),
             joined if continues and self.n_series == 1 else self.first_rows,
             joined if continues and other.n_series == 1 else other.last_rows,
             self.size,
             self.first,
             other.last,
+            _added(_added(self.inner, other.inner), _by_length(np.array(ended, np.int64))),
         )
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], /) -> Self:
+        """Return the span that `dataclasses.asdict` made, from JSON."""
+        return cls(**{**data, "inner": tuple(data.get("inner", ()))})
+
+    @property
+    def by_length(self) -> tuple[int, ...]:
+        """How many series have from ``2**i`` to ``2**(i + 1) - 1`` rows, all of them counted; the span has to be whole.
+
+        Examples
+        --------
+        >>> SeriesSpan.of(6, np.array([3]), size=3, first=(1, 10), last=(2, 40)).by_length
+        (0, 2)
+        """
+        return _added(self.inner, _by_length(np.array(self._ends, np.int64)))
 
     @property
     def n_shorter_than_window(self) -> int:
         """Series with fewer rows than a window, all of them counted; the span has to be whole."""
-        ends = [self.first_rows] if self.n_series == 1 else [self.first_rows, self.last_rows]
-        return self.n_short + sum(rows < self.size for rows in ends if self.n_series)
+        return self.n_short + sum(rows < self.size for rows in self._ends)
+
+    @property
+    def _ends(self) -> list[int]:
+        """Rows of the series that begins the span and of the one that ends it."""
+        return [self.first_rows, self.last_rows][: self.n_series]
+
+
+def _by_length(lengths: IntArray) -> tuple[int, ...]:
+    """Count lengths by powers of two."""
+    exponents = np.frexp(lengths.astype(np.float64))[1] - 1
+    return tuple(np.bincount(exponents).tolist())
+
+
+def _added(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(sum, zip_longest(first, second, fillvalue=0)))

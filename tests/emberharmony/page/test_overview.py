@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from emberharmony.io.store.base import FileRecord
-from emberharmony.page.overview import N_BINS, headlines, overview, rows_over_time, split_section
+from emberharmony.page.overview import N_BINS, headlines, overview, rows_over_time, series_lengths, split_section
 from tests.emberharmony.page.test_markup import Read
 from tests.pages import HOSTILE, SPLITS, facts_by_hand, rows_of
 
@@ -53,6 +53,13 @@ def test_files_are_counted_by_folder_and_reasons_are_escaped():
     assert "features33 MiB" in text
     assert f"{HOSTILE[0]}constant </style>" in text
     assert "b" not in Read(part).tags
+
+
+def test_series_lengths_are_counted_by_powers_of_two():
+    facts = replace(FACTS, lengths={"train": (3, 0, 2), "test": (1,)})
+    rows = [(row["split"], row["rows"], row["series"]) for row in rows_of(series_lengths(facts).data)]
+    assert rows == [("train", 1, 3), ("train", 4, 2), ("test", 1, 1)]
+    assert series_lengths(FACTS) is None
 
 
 def test_series_are_in_the_table_of_splits():

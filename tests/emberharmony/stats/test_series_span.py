@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from dataclasses import asdict
 from functools import reduce
 from itertools import groupby, pairwise
 
@@ -37,6 +40,9 @@ def test_any_cutting_gives_the_same_series(lengths, cuts, size):
     found = [len(list(rows)) for _, rows in groupby(series)]
     assert (merged.n_rows, merged.n_series, merged.longest) == (sum(found), len(found), max(found, default=0))
     assert merged.n_shorter_than_window == sum(length < size for length in found)
+    counts = Counter(length.bit_length() - 1 for length in found)
+    assert list(merged.by_length) == [counts[i] for i in range(max(counts, default=-1) + 1)]
+    assert SeriesSpan.from_json(json.loads(json.dumps(asdict(merged)))).inner == merged.inner
     assert (merged.first_rows, merged.last_rows) == ((found[0], found[-1]) if found else (0, 0))
 
 
