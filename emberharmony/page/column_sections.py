@@ -19,13 +19,14 @@ MAX_BARS: Final = 30
 """Columns that a chart shows at once; the search shows others."""
 MAX_CATEGORIES: Final = 8
 """Categories of a column in its table; all are in the fitted state."""
+_ROUNDING: Final = 1e-6  # of float32: the sine of a whole turn is not quite zero
 _TAIL: Final = 0.005
 """Share of the sample on either side whose values are drawn in the outermost bars."""
 DISTRIBUTION: Final[Spec] = {
     "height": 70,
     "mark": {"type": "bar", "opacity": 0.55, "binSpacing": 0},
     "encoding": {
-        "x": {"field": "value", "bin": "binned", "title": None, "axis": {"tickCount": 4, "grid": False}},
+        "x": {"field": "value", "bin": "binned", "title": None, "axis": {"tickCount": 4, "grid": False, "format": ".4~g"}},
         "x2": {"field": "value_end"},
         "y": {"field": "share", "type": "quantitative", "stack": None, "axis": None},
         "color": {"field": "group", "type": "nominal", "sort": ["training"], "legend": None},
@@ -130,7 +131,7 @@ def category_table(facts: Facts, column: FittedColumn) -> Html:
     """Return the largest categories of a column, the rows of all others, and the missing ones."""
     counts = facts.baselines[column.name].counts
     pairs = sorted(zip(column.categories, counts.bins.tolist(), strict=False), key=lambda pair: (-pair[1], pair[0]))
-    shown: list[tuple[str, int]] = [(name(value), n) for value, n in pairs[:MAX_CATEGORIES]]
+    shown: list[tuple[str, int]] = [(name(value) if value else "empty text", n) for value, n in pairs[:MAX_CATEGORIES]]
     more = sum(n for _, n in pairs[MAX_CATEGORIES:])
     if more:
         shown.append((f"{len(pairs) - MAX_CATEGORIES:,} more", more))
@@ -166,4 +167,5 @@ def _edges(values: FloatArray) -> FloatArray:
     low, high = np.quantile(values, [_TAIL, 1.0 - _TAIL])
     if high <= low:
         low, high = float(values.min()), float(values.max())
-    return np.linspace(low, high if high > low else low + 1.0, N_BINS + 1)
+    is_constant = high - low <= _ROUNDING * max(abs(low), abs(high), 1.0)
+    return np.linspace(low, low + 1.0 if is_constant else high, N_BINS + 1)

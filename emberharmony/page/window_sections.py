@@ -6,7 +6,19 @@ from typing import Final
 
 import numpy as np
 
-from emberharmony.page.chart import PERCENT, SEARCH, SEARCHED, Chart, Section, Spec, choice, columns, grid, listed_shares
+from emberharmony.page.chart import (
+    PERCENT,
+    SEARCH,
+    SEARCHED,
+    Chart,
+    Section,
+    Spec,
+    choice,
+    columns,
+    grid,
+    in_digits,
+    listed_shares,
+)
 from emberharmony.page.facts import Facts
 from emberharmony.page.overview import split_colour
 from emberharmony.typing import FloatArray
@@ -97,6 +109,7 @@ def _loadings(facts: Facts) -> Chart:
     lags = [str(i - size + 1) for i in range(size)]
     axes = {"stride": strides, "component": [*range(1, n + 1)], "lag": lags, "feature": features}
     data = grid(axes, "loading", values, step=_STEP)
+    largest = in_digits(float(np.abs(values).max())) or 1  # one scale of colours for all components, with zero in its middle
     spec: Spec = {
         "params": [SEARCH, choice("stride", "Stride", strides), choice("component", "Component", [*range(1, n + 1)])],
         "transform": [
@@ -118,7 +131,7 @@ def _loadings(facts: Facts) -> Chart:
             "color": {
                 "field": "loading",
                 "type": "quantitative",
-                "scale": {"range": "diverging", "domainMid": 0},
+                "scale": {"range": "diverging", "domain": [-largest, 0, largest], "interpolate": "rgb"},
                 "legend": {"orient": "bottom", "gradientLength": 200, "title": "loading"},
             },
             "tooltip": [{"field": "feature"}, {"field": "lag"}, {"field": "loading", "format": ".3f"}],
@@ -194,7 +207,10 @@ def _scatters(facts: Facts) -> list[Chart]:
         }
     )
     n = f"{len(strides):,} windows"
-    charts = [Chart("By split", by_split, data, f"First two components of {n}, coloured by split.", height=340)]
-    if np.isfinite(times).any():
+    has_times = bool(np.isfinite(times).any())
+    charts = []
+    if len(facts.splits) > 1 or not has_times:
+        charts.append(Chart("By split", by_split, data, f"First two components of {n}, coloured by split.", height=340))
+    if has_times:
         charts.append(Chart("By time", by_time, data, f"First two components of {n}, coloured by time.", height=340))
     return charts

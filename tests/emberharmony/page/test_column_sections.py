@@ -61,6 +61,12 @@ def test_a_constant_sample_has_bars_as_well():
     assert sum(row["share"] for row in rows_of(charts[0].data)) == pytest.approx(2.0)
 
 
+def test_the_rounding_of_a_constant_is_no_distribution():
+    nearly = replace(FACTS.rows, values=np.resize([0.0, 1e-16], FACTS.rows.values.shape))
+    (_, charts) = distribution_section(replace(FACTS, rows=nearly)).parts
+    assert charts[0].data["axes"][1] == ["value", {"low": 0, "high": 1, "n": 24}]
+
+
 def test_tails_are_in_the_outermost_bars():
     assert histogram(np.array([-100.0, 0.5, 100.0, 100.0]), np.array([0.0, 1.0, 2.0])).tolist() == [0.5, 0.5]
 

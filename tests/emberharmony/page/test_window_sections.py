@@ -61,6 +61,16 @@ def test_points_are_the_sampled_scores():
     np.testing.assert_array_equal(found.time, sample.times)
 
 
+def test_one_split_needs_no_colours():
+    facts = replace(
+        FACTS,
+        manifest=replace(FACTS.manifest, rows={"apply": 400}),
+        windows={1: replace(FACTS.windows[1], splits=0 * FACTS.windows[1].splits)},
+    )
+    (charts,) = component_section(facts).parts
+    assert [chart.title for chart in charts] == ["By time"]
+
+
 def test_without_times_only_the_splits_colour_the_points():
     windows = {1: replace(FACTS.windows[1], times=np.full(FACTS.windows[1].n, np.nan))}
     (charts,) = component_section(replace(FACTS, windows=windows)).parts

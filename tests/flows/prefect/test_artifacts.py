@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, Settin
 from emberharmony.pipeline.events import ItemDone, JobPlanned, StageStarted
 from emberharmony.pipeline.stages import STAGES
 from flows.prefect import artifacts
-from flows.prefect.artifacts import ArtifactCallback
+from flows.prefect.artifacts import ArtifactCallback, publish_summary
 from flows.prefect.names import ResultName
 
 PLAN = SimpleNamespace(spec=None, levels=0, n_rows=1_000)
@@ -33,6 +33,17 @@ def shown(monkeypatch):
     monkeypatch.setattr(artifacts, "update_progress_artifact", show)
     monkeypatch.setattr(artifacts, "stages_of", lambda *_, **__: [STAGES["profile"], STAGES["project"]])
     return calls
+
+
+def test_a_run_links_its_report(monkeypatch):
+    links = []
+    monkeypatch.setattr(artifacts, "create_link_artifact", lambda uri, **more: links.append((uri, more["key"])))
+    monkeypatch.setattr(artifacts, "create_markdown_artifact", lambda *_, **__: None)
+    monkeypatch.setattr(artifacts, "summary_markdown", lambda _: "")
+    for report in (None, "s3://lake/out/.versions/a/report/report-0123.html"):
+        result = SimpleNamespace(report=report, manifest=SimpleNamespace(strides={}, drift={}))
+        publish_summary(result, NAME)
+    assert links == [("s3://lake/out/.versions/a/report/report-0123.html", NAME.artifact_key("report"))]
 
 
 def run_two_stages(callback: ArtifactCallback) -> None:
