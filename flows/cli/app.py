@@ -264,6 +264,7 @@ def clean(
         typer.Option(min=0, help="Earlier results that stay; by default as `sink.keep_versions` said.", show_default=False),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, and say what would be removed.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Remove interrupted runs, and the oldest of the earlier results. Refused while a run is at work.
 
@@ -271,7 +272,7 @@ def clean(
     """
     from flows.cli.results import clean_result
 
-    clean_result(sink, keep=keep, dry_run=dry_run)
+    clean_result(sink, keep=keep, dry_run=dry_run, as_json=json)
 
 
 @app.command()
@@ -338,11 +339,11 @@ def schema() -> None:
 
 
 @app.command()
-def backends() -> None:
+def backends(json: JsonOption = False) -> None:
     """Show the installed backends, their devices, and which one is chosen and why."""
     from flows.cli.console import show_backends
 
-    show_backends()
+    show_backends(as_json=json)
 
 
 @app.callback(invoke_without_command=True)

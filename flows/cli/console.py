@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
@@ -98,13 +100,16 @@ def show_settings(section: str | None = None) -> None:
     _out.print(Markdown(text) if _out.is_terminal else text, markup=False)
 
 
-def show_backends() -> None:
-    """Print the backends, which one is chosen, and why."""
+def show_backends(*, as_json: bool = False) -> None:
+    """Print the backends, which one is chosen, and why, for people or as JSON."""
     rows = [("", "backend", "version", "device", "float64", "why")]
     try:
         report = backend_report()
     except ValueError as error:
         raise PlanError(f"EMBERHARMONY_BACKEND: {error}") from error
+    if as_json:
+        print_json([asdict(row) for row in report])
+        return
     for row in report:
         double = "" if row.float64 is None else "yes" if row.float64 else "no"
         device = row.default_device or ", ".join(row.devices)
@@ -145,6 +150,11 @@ def print_text(text: str) -> None:
     """Print a text, line by line."""
     for line in text.split("\n"):
         _out.print(printable(line), markup=False)
+
+
+def print_json(content: object) -> None:
+    """Print JSON, indented for people."""
+    print_text(json.dumps(content, indent=1, ensure_ascii=False))
 
 
 def print_aligned(lines: Sequence[Sequence[str]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import time
 from contextlib import suppress
 
@@ -52,11 +51,11 @@ def run_slices(job: AnyJob, slices: str | None, since: str | None, *, overwrite:
 
 def show_slices(sink: str, *, as_json: bool) -> None:
     """Print the slices that are published at a sink, for people or as JSON."""
-    from flows.cli.console import print_aligned, print_text
+    from flows.cli.console import print_aligned, print_json, print_text
 
     found = published_slices(sink)
     if as_json:
-        print_text(json.dumps(slices_json(found), indent=1, ensure_ascii=False))
+        print_json(slices_json(found))
     elif found:
         print_aligned(list(slices_rows(found)))
     else:

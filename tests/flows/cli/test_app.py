@@ -183,6 +183,48 @@ def test_what_is_tried_again_is_told(job, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("warning: The share [nfs] is away. It is retried in ")
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("emberharmony sta", {"status", "states"}),
+        ("emberharmony run --ov", {"--overwrite"}),
+        ("emberharmony plan --sam", {"--sample"}),
+        ("emberharmony run conf", set()),  # then the shell completes files
+        ("emberharmony status data/fl", set()),
+    ],
+)
+def test_shells_complete_commands_options_and_files(words, completed):
+    variables = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    bash = RUNNER.invoke(app, [], env=variables | {"_EMBERHARMONY_COMPLETE": "complete_bash"}, prog_name="emberharmony")
+    assert set(bash.output.split()) == completed
+    variables = {"_EMBERHARMONY_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words}
+    zsh = RUNNER.invoke(app, [], env=variables, prog_name="emberharmony").output
+    assert all(f'"{name}"' in zsh for name in completed)
+    assert ("_files" in zsh) == (not completed)
+
+
+def test_the_script_of_a_shell_falls_back_to_files():
+    script = RUNNER.invoke(app, ["--show-completion", "bash"], prog_name="emberharmony").output
+    assert "complete -o default -F" in script
+    assert "_EMBERHARMONY_COMPLETE=complete_bash" in script
+
+
+def test_a_job_of_another_command_names_it(tmp_path):
+    (tmp_path / "apply.yaml").write_text("state: there\nsource: {path: t.parquet}\nsink: {path: out}\n")
+    (tmp_path / "job.yaml").write_text("source: {path: t.parquet}\nsink: {path: out}\nwindows: {size: 3}\n")
+    for command in ("run", "fit"):
+        refused = str(run(command, tmp_path / "apply.yaml").exception)
+        assert f"Run: emberharmony apply {tmp_path}/apply.yaml" in refused
+    assert "it is a job of `emberharmony run` or `fit`" in str(run("apply", tmp_path / "job.yaml").exception)
+
+
+def test_backends_as_json():
+    rows = {row["name"]: row for row in json.loads(run("backends", "--json").output)}
+    assert rows.keys() == {"numpy", "torch", "mlx"}
+    assert rows["numpy"]["installed"]
+    assert sum(row["chosen"] for row in rows.values()) == 1
+
+
 def test_backends_that_are_missing_tell_how_to_install_them(monkeypatch):
     monkeypatch.setattr("emberharmony.backend._selection.find_spec", lambda package: None if package == "torch" else package)
     printed = run("backends").output

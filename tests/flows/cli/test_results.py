@@ -45,6 +45,14 @@ def test_show_as_json(sink):
     assert json.loads(run("show", sink, "--json"))["fingerprint"] == "second"
 
 
+def test_clean_as_json(sink):
+    said = json.loads(run("clean", sink, "--dry-run", "--keep", 0, "--json"))
+    assert said["removed"] is False
+    assert [leftover["what"] for leftover in said["leftovers"]] == ["interrupted run", "earlier result"]
+    assert json.loads(run("clean", sink, "--keep", 0, "--json")) == said | {"removed": True}
+    assert json.loads(run("clean", sink, "--json")) == {"removed": True, "leftovers": []}
+
+
 def test_clean_says_what_it_would_remove_and_then_removes_it(sink):
     before = {path for path in sink.rglob("*") if path.name != ".unfinished"}
     said = run("clean", sink, "--dry-run", "--keep", 0)

@@ -86,6 +86,6 @@ def test_no_slices_are_there(tmp_path):
 
 
 def test_a_slice_can_be_planned(config):
-    planned = run("plan", config, "--slice", DAYS[1])
+    planned = " ".join(run("plan", config, "--slice", DAYS[1]).split())
     assert f"slice={DAYS[1]}: empty" in planned
-    assert f"slice    {DAYS[1]}: {DAYS[1]} 00:00 to {DAYS[2]} 00:00 UTC, and 1:00:00 before it for windows" in planned
+    assert f"slice {DAYS[1]}: {DAYS[1]} 00:00 to {DAYS[2]} 00:00 UTC, and 1:00:00 before it for windows" in planned

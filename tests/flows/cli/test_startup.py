@@ -9,13 +9,23 @@ import sys
 
 from tests.faults.victims import small_job
 
-COMMAND = "import sys; from flows.cli.app import main\ntry: main()\nfinally: print([m for m in {} if m in sys.modules])"
+COMMAND = (
+    "import sys; from emberharmony.__main__ import main\ntry: main()\nfinally: print([m for m in {} if m in sys.modules])"
+)
 
 
 SLOW = [
     "pandas", "sklearn", "torch", "mlx", "prefect", "rich.markdown", "numpy.f2py", "numpy.testing", "array_api_compat",
     "scipy", "google.cloud", "emberharmony.io.sources.bigquery.source", "emberharmony.io.sinks.bigquery.publish",
 ]  # fmt: skip
+
+
+def test_little_is_imported_while_a_shell_waits_for_the_rest_of_a_word():
+    variables = {"_EMBERHARMONY_COMPLETE": "complete_bash", "COMP_WORDS": "emberharmony sta", "COMP_CWORD": "1"}
+    code = f"import sys; sys.argv[0] = 'emberharmony'; {COMMAND.format([*SLOW, 'rich.live', 'yaml'])}"
+    environment = {**os.environ, **variables}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["status", "states", "[]"]
 
 
 def test_a_small_job_imports_nothing_slow(tmp_path):
