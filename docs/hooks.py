@@ -173,7 +173,7 @@ def array_functions() -> str:
         groups.setdefault(function.__module__.rpartition(".")[2].lstrip("_"), []).append(_row(name, function))
     for module in (ops.linalg, ops.fft, ops.random):
         prefix = module.__name__.rpartition(".")[2]
-        groups[prefix] = [_row(f"{prefix}.{name}", function) for name, function in _functions(module)]
+        groups.setdefault(prefix, []).extend(_row(f"{prefix}.{name}", function) for name, function in _functions(module))
     tables = [
         f"## {group.replace('_', ' ').capitalize()}\n\n| function | returns |\n|---|---|\n" + "\n".join(rows) + "\n"
         for group, rows in groups.items()
