@@ -11,6 +11,7 @@ from emberharmony.arrow import tick_unit
 from emberharmony.errors import DataError
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.manifest import MANIFEST
+from emberharmony.io.sources.registry import open_source
 from emberharmony.io.store.address import without_query
 from emberharmony.io.store.opening import open_store, result_at
 from emberharmony.io.store.result import Result
@@ -37,6 +38,7 @@ from emberharmony.report.plan_figures import (
     StrideFigures,
     TableFigures,
 )
+from emberharmony.report.plan_sample import is_charged
 from emberharmony.report.trial_run import n_reads
 from emberharmony.splits import NEVER, SPLITS
 from emberharmony.windows import n_windows
@@ -87,7 +89,14 @@ def plan_figures(
             memory.fixed_bytes,
             memory.reserved_bytes,
         ),
-        bytes=ByteFigures(decoded, decoded * n_reads(plan), plan.arranged_bytes, n_result, kept),
+        bytes=ByteFigures(
+            decoded=decoded,
+            read=decoded * n_reads(plan),
+            arranged=plan.arranged_bytes,
+            result=n_result,
+            kept=kept,
+            charged=decoded * n_reads(plan) if is_charged(open_source(plan.spec.source)) else 0,
+        ),
         copy=None
         if copy is None
         else CopyFigures(
@@ -174,8 +183,8 @@ def _series(plan: Plan, sample: SampleFigures | None) -> SeriesFigures | None:
     entity = plan.roles.entity
     if not entity:
         return None
-    seen = [sample.columns[name].distinct for name in entity if name in sample.columns] if sample else []
-    return SeriesFigures(entity, max((n for n in seen if n is not None), default=None))
+    seen = sample.entities if sample else None
+    return SeriesFigures(entity, seen, round(plan.n_rows / seen, 1) if seen else None)
 
 
 def _windows(plan: Plan) -> Iterator[StrideFigures]:

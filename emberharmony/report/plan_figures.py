@@ -80,7 +80,9 @@ class SeriesFigures(Section):
     entity: tuple[str, ...]
     """The columns that tell them apart."""
     least_entities: int | None
-    """Entities that were seen, or that the server has counted; null without a sample."""
+    """Entities in the sample; null without one."""
+    most_mean_rows: float | None
+    """Rows of an entity on average, at most: there may be entities that are not in the sample."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ class ByteFigures(Section):
     """Of the result, at most."""
     kept: int
     """Of the result and the earlier ones that stay beside it."""
+    charged: int
+    """That reading is charged for, as BigQuery's Storage Read API charges what it sends."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,8 @@ class SampleFigures(Section):
     """Their size, decoded."""
     is_charged: bool
     """Whether these bytes are charged for, as those that BigQuery's Storage Read API sends."""
+    entities: int | None
+    """Entities among them, in a job with `columns.entity`."""
     columns: dict[str, SampledFigures]
     """What they say of each column that the job reads."""
     trial: TrialFigures | None

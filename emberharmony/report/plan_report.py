@@ -106,6 +106,8 @@ def _lines(job: Job, plan: Plan, figures: PlanFigures) -> Iterator[tuple[str, st
         f"{plan.table.n_rows:,} rows; {figures.table.columns_read} of {figures.table.columns} columns are read, "
         f"{size_text(figures.bytes.decoded)} decoded{_times(figures.bytes)}",
     )
+    if figures.bytes.charged:
+        yield "cost", f"{size_text(figures.bytes.charged)} read through the Storage Read API, which BigQuery charges"
     if plan.n_null_times:
         yield "left out", f"{plan.n_null_times:,} rows without a time"
     yield "order", _order(plan)
@@ -165,8 +167,9 @@ def _stride_text(stride: StrideFigures, split: SplitFigures) -> str:
 
 def _series_text(series: SeriesFigures) -> str:
     by = ", ".join(series.entity)
-    known = "how many there are needs rows, see --sample" if series.least_entities is None else ""
-    return f"by {by}; {known or f'at least {series.least_entities:,} entities'}"
+    if series.least_entities is None:
+        return f"by {by}; how many there are needs rows, see --sample"
+    return f"by {by}; at least {series.least_entities:,}, of at most {series.most_mean_rows:,.1f} rows on average"
 
 
 def _sample_lines(figures: PlanFigures) -> Iterator[tuple[str, str]]:

@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import Final, Self
 
+import numpy as np
 import pyarrow as pa
 
 from emberharmony.errors import PlanError
-from emberharmony.io.sources.base import Sampled
+from emberharmony.io.sources.base import Sampled, Source
 from emberharmony.io.sources.registry import open_source
 from emberharmony.messages import shown
 from emberharmony.pipeline.job import Job
@@ -71,6 +72,11 @@ class SampleSize:
         return max(1, min(asked, n_rows, *bounds))
 
 
+def is_charged(source: Source) -> bool:
+    """Whether reading the rows of a source is charged by the byte."""
+    return isinstance(source, Sampled) and source.sample_is_charged
+
+
 @dataclass(frozen=True)
 class PlanSample:
     """The rows that were read, and what they say."""
@@ -104,6 +110,7 @@ def sample_plan(job: Job, plan: Plan, size: SampleSize) -> PlanSample:
 
 def _figures(job: Job, plan: Plan, sample: TableSample, read_seconds: float, *, is_charged: bool) -> SampleFigures:
     rows: pa.Table = sample.rows
+    entities = sample.groups(plan.roles.entity) if plan.roles.entity else None
     trial = trial_run(job, plan, rows, read_seconds=read_seconds) if rows.num_rows else "the table has no rows"
     return SampleFigures(
         rows=rows.num_rows,
@@ -111,6 +118,7 @@ def _figures(job: Job, plan: Plan, sample: TableSample, read_seconds: float, *, 
         read_seconds=round(read_seconds, 3),
         read_bytes=int(rows.nbytes),
         is_charged=is_charged,
+        entities=None if entities is None else len(np.unique(entities)),
         columns={
             name: SampledFigures(column.n_distinct, round(column.n_null / max(column.n_rows, 1), 6))
             for name, column in sample.columns.items()

@@ -197,7 +197,7 @@ class _Trial:
 
     @property
     def result_bytes(self) -> int:
-        return sum(file.n_bytes for file in self.manifest.files if not file.name.startswith("state/"))
+        return sum(file.n_bytes for file in self.manifest.files if file.name.startswith(("features/", "windows/")))
 
 
 def _run(job: _TrialJob) -> _Trial:

@@ -248,4 +248,4 @@ def test_a_plan_with_a_sample_of_the_table(settings, connection, flights, tmp_pa
     assert (figures.sample.rows, figures.sample.is_charged, figures.sample.problem) == (2_000, True, "")
     assert (figures.sample.trial.rows, figures.sample.trial.without) == (2_000, "")
     assert figures.sample.columns["origin"].distinct == 3
-    assert figures.bytes.read == 2 * figures.bytes.decoded, "for the profile, and for the features"
+    assert figures.bytes.charged == figures.bytes.read == 2 * figures.bytes.decoded, "for the profile, and for the features"

@@ -1,7 +1,9 @@
 """The figures of a plan, against what the job then does."""
 
 from emberharmony.pipeline.execute import run_job
+from emberharmony.report.plan_figures import SeriesFigures
 from emberharmony.report.plan_report import plan_report
+from emberharmony.report.plan_sample import SampleSize
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
 from tests.jobs import small_table, write_table
@@ -34,7 +36,8 @@ def test_windows_of_many_series_are_bounded(tmp_path):
         assert one.are_at_most
         found = manifest.strides[str(one.stride)].windows
         assert all(one.windows[split] >= n for split, n in found.items())
-    assert figures.series.entity == ("id",)
+    assert figures.series == SeriesFigures(("id",), None, None)
+    assert plan_report(job, SampleSize(rows=400)).figures.series == SeriesFigures(("id",), 9, 44.4)
     assert figures.order.by == ("id", "t")
     assert figures.order.levels == 1
 
