@@ -138,7 +138,7 @@ def run(case: Case, bench: Workbench, scale: float) -> Outcome:
         cost = bench.run_job(job)
     except FailedError as error:
         return Outcome(case.name, n_bytes=n_bytes, error=str(error).strip().splitlines()[-1])
-    costs = cost.job_seconds, cost.cpu_seconds, cost.peak_mb, cost.planned_mb
+    costs = cost.job_seconds, cost.job_cpu_seconds, cost.peak_mb, cost.planned_mb
     return Outcome(case.name, cost.n_rows, n_bytes, *costs)
 
 

@@ -32,8 +32,8 @@ def measure(bench: Workbench, *, n_rows: int = ROWS) -> Iterator[Measurement]:
     for name, make in {"sorted": bench.table, "shuffled": lambda n: shuffled_table(bench, n)}.items():
         small, large = (bench.run_job(job_of(make(n), bench.result)) for n in (n_rows, factor * n_rows))
         yield times_the_memory(f"memory of {many}, {name}", large, few, small, Target(at_most=1.1))
-        per_row = Cost(large.job_seconds / factor, large.cpu_seconds / factor)
-        beside = Cost(small.job_seconds, small.cpu_seconds)
+        per_row = Cost(large.job_seconds / factor, large.job_cpu_seconds / factor)
+        beside = Cost(small.job_seconds, small.job_cpu_seconds)
         yield times_the_cost(f"time of every {few} of {many}, {name}", per_row, few, beside, Target(at_most=1.1))
     n_files = bench.pick(FILES, 2)
     small, large = (bench.run_job(job_of(files_table(bench, n_rows, n), bench.result)) for n in (n_files, 10 * n_files))

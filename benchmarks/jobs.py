@@ -29,6 +29,7 @@ class JobCost(Cost):
     """What a job took: its process, and the job within it."""
 
     job_seconds: float = math.nan  # without the start of Python and the imports
+    job_cpu_seconds: float = math.nan  # likewise, of the process that runs the job alone
     job_peak_mb: float = math.nan  # as the job measures itself; with the processes that it starts, of all at a time
     planned_mb: float = math.nan
     n_rows: int = 0
@@ -68,9 +69,10 @@ def _run(job: dict[str, Any], callback: Callback | None = None) -> dict[str, Any
     from flows.config.job import parse_job
     from flows.run import run
 
-    result = run(parse_job(job), callback)
+    cost, result = timed(lambda: run(parse_job(job), callback))
     return {
         "job_seconds": result.seconds,
+        "job_cpu_seconds": cost.cpu_seconds,
         "job_peak_mb": result.peak_bytes / 2**20,
         "planned_mb": result.projected_bytes / 2**20,
         "n_rows": result.manifest.source_rows,

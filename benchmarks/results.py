@@ -71,8 +71,10 @@ class Results:
             axes.annotate(f" {row.ratio:.3g} ({row.target})", (max(reached[place], 1), place), va="center", fontsize=8)
         axes.axvline(1, color="black", linewidth=0.8)
         axes.set_xscale("log")
+        for of_ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            of_ticks("{x:g}")
         axes.margins(x=0.2)
-        axes.set_yticks(range(len(rows)), [f"{row.what} / {row.beside}" for row in rows], fontsize=8)
+        axes.set_yticks(range(len(rows)), [f"{row.what}, beside {row.beside}" for row in rows], fontsize=8)
         axes.set_xlabel("share of the target that is reached: right of the line it is met")
         axes.set_title(f"{self.machine.cpu}, {self.machine.cores} cores, commit {self.machine.commit}", fontsize=9)
         figure.savefig(path)

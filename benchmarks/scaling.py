@@ -80,7 +80,7 @@ class Sweep:
                     print(f"  {variant}, {number:,} {self.axis}: needs more than {max_rows:,} rows; left out", flush=True)
                     continue
                 cost = bench.run_job(case.job)
-                costs = cost.job_seconds, cost.cpu_seconds, cost.peak_mb, cost.planned_mb
+                costs = cost.job_seconds, cost.job_cpu_seconds, cost.peak_mb, cost.planned_mb
                 points.append(Point(number, variant, case.n_rows, *costs))
                 print(f"  {self.line(points[-1])}", flush=True)
         return points

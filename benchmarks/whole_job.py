@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import math
 import shutil
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -169,9 +168,10 @@ def show(bench: Workbench, table: Path, arguments: argparse.Namespace) -> None:
     floor = Floor.median(floors)
     print("the machine's floor")
     print_floor(floor, Shape.of(bench.result, size=SIZE))
-    within = statistics.median(cost.job_seconds for cost in costs[OURS]) / floor.total.seconds
-    wall, cpu = our.seconds / floor.total.seconds, our.cpu_seconds / floor.total.cpu_seconds
-    print(f"ours / floor: {wall:.2f} x wall, {cpu:.2f} x CPU; without the start of the process {within:.2f} x wall")
+    job = median_of(Cost(cost.job_seconds, cost.job_cpu_seconds) for cost in costs[OURS])
+    for name, cost in {"ours": our, "without the start of Python": job}.items():
+        wall, cpu = cost.seconds / floor.total.seconds, cost.cpu_seconds / floor.total.cpu_seconds
+        print(f"{name} / floor: {wall:.2f} x wall, {cpu:.2f} x CPU")
 
 
 if __name__ == "__main__":

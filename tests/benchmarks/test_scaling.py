@@ -22,7 +22,7 @@ class Counting(Workbench):
     def run_job(self, job):
         spec = parse_job(job)
         n_rows = pq.read_table(job["source"]["path"]).num_rows
-        return JobCost(9.0, 2e-6 * n_rows, 50.0, job_seconds=1e-6 * n_rows, planned_mb=spec.windows.size, n_rows=n_rows)
+        return JobCost(9.0, 9.0, 50.0, 1e-6 * n_rows, 2e-6 * n_rows, planned_mb=spec.windows.size, n_rows=n_rows)
 
 
 @pytest.fixture
