@@ -85,4 +85,6 @@ def facts_by_hand(*, n_rows: int = 400, n_numbers: int = 2, strides: tuple[int, 
     )
     work = StageWork("profile", np.arange(5), np.full(5, 100), np.array([1.0, 2.0, 1.0, 1.0, 5.0]), ("numpy:cpu on a",) * 5)
     sample = Sample(splits, times, block)
-    return Facts(manifest, HOSTILE[0], "out", tuple(columns), baselines, pcas, sample, windows, {}, (work,), 2**30, 2**29)
+    fitted = {"columns": tuple(columns), "baselines": baselines, "pcas": pcas}
+    memory = {"planned_bytes": 2**30, "peak_bytes": 2**29}
+    return Facts(manifest, HOSTILE[0], "out", **fitted, rows=sample, windows=windows, work=(work,), **memory)

@@ -85,7 +85,7 @@ def binned(group: Mapping[str, ArrayLike], low: float, high: float) -> Data:
     """
     shares = np.asarray([*group.values()], np.float64)
     found = grid({"group": [*group]}, "share", shares, step=1e-4)
-    found["axes"].append(["value", {"low": in_digits(low), "high": in_digits(high), "n": shares.shape[1]}])
+    found["axes"].append(["value", {"low": in_digits(low, 9), "high": in_digits(high, 9), "n": shares.shape[1]}])
     return found
 
 
@@ -107,6 +107,18 @@ def in_digits(value: float, digits: int = 4) -> float | int | None:
     if float(value).is_integer() and abs(value) < 2**53:
         return int(value)
     return float(f"{value:.{digits}g}")
+
+
+def distinct_texts(numbers: Sequence[float]) -> list[str]:
+    """Return different numbers in four digits, or in as many as tell them apart.
+
+    Examples
+    --------
+    >>> distinct_texts([1.5, 12.345678]), distinct_texts([1000001.0, 1000002.0])
+    (['1.5', '12.35'], ['1000001', '1000002'])
+    """
+    written = ([f"{number:.{digits}g}" for number in numbers] for digits in range(4, 18))
+    return next((texts for texts in written if len({*texts}) == len(numbers)), [repr(number) for number in numbers])
 
 
 def _column(values: list[Any]) -> Any:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
+from emberharmony.features.drift import Baseline, ColumnCounts
 from emberharmony.features.kinds.base import FittedColumn
-from emberharmony.page.chart import PERCENT, SEARCH, SEARCHED, Chart, Section, Spec, binned, columns, in_digits, listed_shares
+from emberharmony.page.chart import (
+    PERCENT,
+    SEARCH,
+    SEARCHED,
+    Chart,
+    Section,
+    Spec,
+    binned,
+    columns,
+    distinct_texts,
+    listed_shares,
+)
 from emberharmony.page.facts import Facts
 from emberharmony.page.markup import Html, element, name, table
 from emberharmony.typing import BoolArray, FloatArray
@@ -34,6 +47,17 @@ DISTRIBUTION: Final[Spec] = {
     },
 }
 """One specification for the charts of all features: the page holds it once."""
+AGAINST_TRAINING: Final[Spec] = {
+    "height": 90,
+    "mark": "bar",
+    "encoding": {
+        "x": {"field": "bin", "type": "ordinal", "sort": None, "title": None, "axis": {"labelAngle": -40}},
+        "xOffset": {"field": "group", "sort": ["training"]},
+        "y": {"field": "share", "type": "quantitative", "title": None, "axis": {"format": ".0%", "tickCount": 3}},
+        "color": {"field": "group", "type": "nominal", "sort": ["training"], "legend": None},
+        "tooltip": [{"field": "bin"}, {"field": "group"}, {"field": "share", "format": ".1%"}],
+    },
+}
 
 
 def null_section(facts: Facts) -> Section | None:
@@ -92,7 +116,9 @@ def distribution_section(facts: Facts) -> Section | None:
     lead = (
         f"{against}: shares of a sample of {sample.n:,} rows, in the features' own units. The outermost bars hold the tails."
     )
-    return Section("distributions", "Distributions", lead, [*([_legend()] if has_both else []), charts])
+    return Section(
+        "distributions", "Distributions", lead, [*([_legend("training", "validation and test")] if has_both else []), charts]
+    )
 
 
 def histogram(values: FloatArray, edges: FloatArray) -> FloatArray:
@@ -105,6 +131,33 @@ def histogram(values: FloatArray, edges: FloatArray) -> FloatArray:
     """
     counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
     return counts / max(len(values), 1)
+
+
+def applied_section(facts: Facts) -> Section | None:
+    """Return the section on numbers against the training rows; ``None`` for rows that a state was fitted on."""
+    charts = [
+        _against_training(column.name, facts.baselines[column.name], facts.applied[column.name])
+        for column in facts.columns
+        if column.name in facts.applied and facts.baselines[column.name].edges
+    ]
+    if not charts:
+        return None
+    lead = "Shares of all rows between the deciles of the training rows, in the units of the source."
+    return Section("training", "Against training", lead, [_legend("training", "now"), charts])
+
+
+def _against_training(column: str, baseline: Baseline, now: ColumnCounts) -> Chart:
+    texts = distinct_texts(baseline.edges)
+    between = (f"{low} to {high}" for low, high in pairwise(texts))
+    labels = [f"below {texts[0]}", *between, f"from {texts[-1]}", "missing"]
+    shares = {
+        group: np.append(counts.bins, counts.n_missing) / max(counts.n_rows, 1)
+        for group, counts in (("training", baseline.counts), ("now", now))
+    }
+    groups = [group for group in shares for _ in labels]
+    data = columns(bin=labels * 2, group=groups, share=np.concatenate([*shares.values()]))
+    moved = f"mean {baseline.counts.moments.mean:.6g}, now {now.moments.mean:.6g}"
+    return Chart(column, AGAINST_TRAINING, data, moved, height=150, name=column)
 
 
 def category_section(facts: Facts) -> Section | None:
@@ -123,21 +176,31 @@ def category_section(facts: Facts) -> Section | None:
     ]
     if not tables:
         return None
-    lead = f"Training rows of each category; the {MAX_CATEGORIES} largest of each column."
+    now = ", and the share of the rows now" if facts.applied else ""
+    lead = f"Training rows of each category{now}; the {MAX_CATEGORIES} largest of each column."
     return Section("categories", "Categories", lead, [element("div", *tables, class_="cards")])
 
 
 def category_table(facts: Facts, column: FittedColumn) -> Html:
     """Return the largest categories of a column, the rows of all others, and the missing ones."""
-    counts = facts.baselines[column.name].counts
-    pairs = sorted(zip(column.categories, counts.bins.tolist(), strict=False), key=lambda pair: (-pair[1], pair[0]))
-    shown: list[tuple[str, int]] = [(name(value) if value else "empty text", n) for value, n in pairs[:MAX_CATEGORIES]]
-    more = sum(n for _, n in pairs[MAX_CATEGORIES:])
-    if more:
-        shown.append((f"{len(pairs) - MAX_CATEGORIES:,} more", more))
-    shown += [("outside the vocabulary", int(counts.bins[-1])), ("missing", counts.n_missing)]
-    rows = [[label, f"{n:,}", f"{n / max(counts.n_rows, 1):.1%}"] for label, n in shown if n]
-    return table(["category", "rows", "share"], rows, numbers=(1, 2))
+    then = facts.baselines[column.name].counts
+    now = facts.applied.get(column.name, then)
+    places = sorted(range(len(column.categories)), key=lambda i: (-int(then.bins[i]), column.categories[i]))
+    shown, rest = places[:MAX_CATEGORIES], places[MAX_CATEGORIES:]
+
+    def counts_of(counts: ColumnCounts) -> list[int]:
+        more = [int(counts.bins[rest].sum())] if rest else []
+        return [*counts.bins[shown].tolist(), *more, int(counts.bins[-1]), counts.n_missing]
+
+    labels: list[str] = [name(column.categories[i]) if column.categories[i] else "empty text" for i in shown]
+    labels += [*([f"{len(rest):,} more"] if rest else []), "outside the vocabulary", "missing"]
+    rows = [
+        [label, f"{n:,}", f"{n / max(then.n_rows, 1):.1%}", *([f"{m / max(now.n_rows, 1):.1%}"] if facts.applied else [])]
+        for label, n, m in zip(labels, counts_of(then), counts_of(now), strict=True)
+        if n or m
+    ]
+    header = ["category", "rows", "share", *(["now"] if facts.applied else [])]
+    return table(header, rows, numbers=range(1, len(header)))
 
 
 def _features(fitted: tuple[FittedColumn, ...]) -> Iterator[tuple[str, FittedColumn]]:
@@ -152,13 +215,12 @@ def _distribution(feature: str, column: FittedColumn, values: FloatArray, in_tra
     if has_both:
         shares["validation and test"] = histogram(values[~in_train], edges)
     centre = column.centre
-    of_source = f"median {in_digits(centre.median)}, scale {in_digits(centre.scale)} in the source" if centre else ""
+    of_source = f"median {centre.median:.6g}, scale {centre.scale:.4g} in the source" if centre else ""
     data = binned(shares, float(edges[0]), float(edges[-1]))
     return Chart(feature, DISTRIBUTION, data, of_source or f"feature of {column.name}", height=96, name=feature)
 
 
-def _legend() -> Html:
-    groups = ("training", "validation and test")
+def _legend(*groups: str) -> Html:
     items = (element("span", element("i", "", class_=f"swatch c{i}"), group) for i, group in enumerate(groups))
     return element("p", *items, class_="legend")
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from emberharmony.page.chart import Chart, Section
-from emberharmony.page.column_sections import category_section, distribution_section, null_section
+from emberharmony.page.column_sections import applied_section, category_section, distribution_section, null_section
 from emberharmony.page.drift_section import drift_section, gate_section
 from emberharmony.page.facts import Facts
 from emberharmony.page.markup import Html, element, join
@@ -25,6 +25,7 @@ SECTIONS: Final = (
     split_section,
     null_section,
     distribution_section,
+    applied_section,
     category_section,
     variance_section,
     loading_section,

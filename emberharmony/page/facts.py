@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from emberharmony.features.drift import Baseline
+from emberharmony.features.drift import Baseline, ColumnCounts
 from emberharmony.features.kinds.base import FittedColumn
 from emberharmony.io.manifest import Manifest
 from emberharmony.pca import WindowPCA
@@ -83,6 +83,8 @@ class Facts:
     columns: tuple[FittedColumn, ...] = ()
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     """Counts of the training rows, by column."""
+    applied: Mapping[str, ColumnCounts] = field(default_factory=dict)
+    """Counts of the rows that a state is applied to, by column and in the bins of `baselines`."""
     pcas: Mapping[int, WindowPCA] = field(default_factory=dict)
     rows: Sample | None = None
     windows: Mapping[int, Sample] = field(default_factory=dict)

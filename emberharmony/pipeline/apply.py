@@ -10,12 +10,9 @@ import numpy as np
 
 from emberharmony.errors import DataError
 from emberharmony.features.columns import NullTime
-from emberharmony.features.drift import ColumnCounts
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.sources.base import SourceSpec
 from emberharmony.io.sources.registry import open_source
-from emberharmony.io.store.base import by_prefix
-from emberharmony.pipeline.chunk_stages import drift_name
 from emberharmony.pipeline.fitted import FIT, SPLIT_ROWS
 from emberharmony.pipeline.plan import Plan, Resources, plan_table
 from emberharmony.pipeline.receipts import Receipt
@@ -83,16 +80,8 @@ def measured_drift(run: Run) -> dict[str, dict[str, float]]:
     """
     if not run.plan.n_rows:
         return {}
-    columns, merged = run.fitted.preprocessing.columns, list[ColumnCounts]()
-    for receipt in run.receipts.all_of("featurize"):
-        record = receipt.find(drift_name(receipt.chunk))
-        assert record is not None
-        run.store.check(record)
-        states = by_prefix(run.store.read_arrays(record))
-        counts = [ColumnCounts.from_arrays(states[str(i)]) for i in range(len(columns))]
-        merged = [a.merge(b) for a, b in zip(merged, counts, strict=True)] if merged else counts
-    baselines = run.fitted.baselines
+    baselines, counts = run.fitted.baselines, run.fitted.applied_counts
     return {
-        column.name: kind_named(column.kind).drift(baselines[column.name], found)
-        for column, found in zip(columns, merged, strict=True)
+        column.name: kind_named(column.kind).drift(baselines[column.name], counts[column.name])
+        for column in run.fitted.preprocessing.columns
     }

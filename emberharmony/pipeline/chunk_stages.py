@@ -33,6 +33,7 @@ from emberharmony.io.store.base import FileRecord, Store, prefixed
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.arrange import arrange_chunk as arrange
 from emberharmony.pipeline.arrange import partition_rows, regroup
+from emberharmony.pipeline.fitted import drift_name
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.pushdown import profile_by_query, split_without_reading
 from emberharmony.pipeline.receipts import Receipt
@@ -244,11 +245,6 @@ def categories_name(chunk: int) -> str:
 def grams_name(chunk: int) -> str:
     """Name of a chunk's Gram states."""
     return f"grams/{chunk:05}.safetensors"
-
-
-def drift_name(chunk: int) -> str:
-    """Name of a chunk's counts of the columns that a state is applied to."""
-    return f"drift/{chunk:05}.safetensors"
 
 
 def halo_name(chunk: int) -> str:

@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from emberharmony.features.drift import Baseline
+from emberharmony.features.drift import Baseline, ColumnCounts
 from emberharmony.features.preprocessing import Preprocessing
-from emberharmony.io.store.base import FileRecord, Store
+from emberharmony.io.store.base import FileRecord, Store, by_prefix
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.receipts import Receipts
 from emberharmony.stats.series_span import SeriesSpan
@@ -23,6 +23,11 @@ SPLIT_ROWS = "split-rows.safetensors"
 PREPROCESSING = "state/preprocessing.json"
 BASELINE = "state/baseline.json"
 PCAS = "state/pca.safetensors"
+
+
+def drift_name(chunk: int) -> str:
+    """Name of a chunk's counts of the columns that a state is applied to."""
+    return f"drift/{chunk:05}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,26 @@ class Fitted:
         """Counts of the training rows of every fitted column."""
         fitted = self.store.read_json(self.receipts.file(FIT, 0, BASELINE))
         return {name: Baseline.from_json(data) for name, data in fitted.items()}
+
+    @cached_property
+    def applied_counts(self) -> dict[str, ColumnCounts]:
+        """Counts of the rows that a state is applied to, by column. Reads each chunk's counts once.
+
+        Raises
+        ------
+        DamagedError
+            If a chunk's counts are missing or were changed.
+        """
+        names = [column.name for column in self.preprocessing.columns]
+        merged = list[ColumnCounts]()
+        for receipt in self.receipts.all_of("featurize"):
+            record = receipt.find(drift_name(receipt.chunk))
+            assert record is not None
+            self.store.check(record)
+            states = by_prefix(self.store.read_arrays(record))
+            counts = [ColumnCounts.from_arrays(states[str(i)]) for i in range(len(names))]
+            merged = [a.merge(b) for a, b in zip(merged, counts, strict=True)] if merged else counts
+        return dict(zip(names, merged, strict=True))
 
     def _pca_file(self) -> FileRecord:
         """The file of the stage that fits, or of the state that is applied."""

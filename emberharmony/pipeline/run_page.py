@@ -75,6 +75,7 @@ def facts_of(run: Run, manifest: Manifest, chunk_stages: Sequence[str]) -> Facts
         place=without_query(run.result.address),
         columns=run.fitted.preprocessing.columns,
         baselines=run.fitted.baselines,
+        applied={} if run.plan.spec.job.fits or not run.plan.n_rows else run.fitted.applied_counts,
         pcas=run.fitted.pcas if has_windows else {},
         rows=sampled_rows(run.store, run.receipts) if "featurize" in chunk_stages else None,
         windows=sampled_windows(run.store, run.receipts) if "project" in chunk_stages else {},
@@ -93,7 +94,7 @@ def published_facts(snapshot: Snapshot) -> Facts:
         return Facts(manifest, source, place)
     state = published_state(snapshot)
     pcas = state.pcas if manifest.strides else {}
-    return Facts(manifest, source, place, state.preprocessing.columns, state.baselines, pcas)
+    return Facts(manifest, source, place, state.preprocessing.columns, state.baselines, pcas=pcas)
 
 
 def published_page(snapshot: Snapshot) -> bytes:

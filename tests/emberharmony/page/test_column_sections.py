@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from emberharmony.features.kinds.registry import kind_named
 from emberharmony.page.column_sections import (
+    applied_section,
     category_section,
     category_table,
     distribution_section,
@@ -76,6 +79,29 @@ def test_without_a_sample_or_numbers_there_is_no_section():
     assert distribution_section(replace(FACTS, columns=(COLOUR,))) is None
     assert null_section(replace(FACTS, baselines={})) is None
     assert category_section(replace(FACTS, columns=FACTS.columns[:-1])) is None
+
+
+def test_applied_rows_are_compared_with_training_in_its_bins():
+    values, column = pd.Series(FACTS.rows.values[1], dtype=float), FACTS.columns[1]
+    source = pa.chunked_array([pa.array(values * 2.0 + 1.0)])
+    baseline = FACTS.baselines[column.name]
+    counts = kind_named("numeric").count(source, column, baseline)
+    section = applied_section(replace(FACTS, applied={column.name: counts}))
+    ((chart,),) = section.parts[1:]
+    rows = pd.DataFrame(rows_of(chart.data))
+    edges = [-np.inf, *baseline.edges, np.inf]
+    expected = pd.cut(values * 2.0 + 1.0, edges, right=False, labels=False).value_counts(normalize=True).reindex(range(10))
+    np.testing.assert_allclose(rows[rows.group == "now"].share, [*expected.fillna(0.0), 0.0], rtol=1e-3)
+    np.testing.assert_allclose(rows[rows.group == "training"].share[:10], 0.1, rtol=0.02)
+    assert applied_section(FACTS) is None
+
+
+def test_categories_of_applied_rows_have_their_share_beside():
+    then = FACTS.baselines[COLOUR.name].counts
+    now = replace(then, bins=then.bins[::-1].copy(), n_rows=then.n_rows * 2)
+    text = Read(category_table(replace(FACTS, applied={COLOUR.name: now}), COLOUR)).text
+    n, m = int(then.bins[0]), int(now.bins[0])
+    assert f"{COLOUR.categories[0]}{n}{n / then.n_rows:.1%}{m / now.n_rows:.1%}" in text
 
 
 def test_categories_are_counted_and_escaped():

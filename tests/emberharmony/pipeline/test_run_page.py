@@ -7,10 +7,13 @@ import stat
 import pytest
 
 from emberharmony.io.sinks.parquet.spec import ParquetSinkSpec
+from emberharmony.io.store.address import child_address, without_query
 from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline import run_page
 from emberharmony.pipeline.publish import publish
 from emberharmony.pipeline.run_page import REPORT, SWITCH, find_report, published_page, work_of, writes_report
+from tests.jobs import run_at, small_table, write_table
+from tests.stores import memory_bucket
 
 CHUNK_STAGES = ("profile", "featurize", "project")
 
@@ -41,6 +44,17 @@ def test_another_result_takes_its_place_as_a_whole(with_report, run_again, tmp_p
     assert (kept / REPORT).exists()
     (_, earlier) = result_at(tmp_path / "result").versions()
     assert b"seconds of work" in published_page(result_at(tmp_path / "result").snapshot(earlier.name))
+
+
+@pytest.mark.usefixtures("without_scripts")
+def test_in_a_bucket_the_page_is_a_file_of_the_version(tmp_path, monkeypatch):
+    monkeypatch.delenv(SWITCH)
+    path = write_table(small_table(200), tmp_path / "table.parquet")
+    with memory_bucket() as bucket:
+        outcome = run_at(str(path), child_address(bucket, "out"), columns={"time": "t", "target": "y", "drop": ["name"]})
+        snapshot = result_at(child_address(bucket, "out")).snapshot()
+        assert outcome.report == f"{without_query(bucket)}/out/{outcome.manifest.file_name(find_report(outcome.manifest))}"
+        assert b"seconds of work" in snapshot.get(find_report(snapshot.manifest)) == published_page(snapshot)
 
 
 def test_a_page_that_cannot_be_made_is_left_out(with_report, monkeypatch, caplog):
