@@ -147,8 +147,8 @@ def commands() -> str:
 
     group = get_command(app)
     intro = (
-        "# Commands\n\nWhat `emberharmony COMMAND --help` shows. Exit statuses: 0 done or nothing to do, 1 error, 2 wrong "
-        "usage, 130 or 143 stopped by a signal.\n\n"
+        "# Commands and options\n\nWhat `emberharmony COMMAND --help` shows. [Command line](cli.md) says what the commands "
+        "are for, and lists the exit statuses.\n\n"
     )
     return intro + "\n".join(_command(name, command) for name, command in group.commands.items())
 

@@ -143,3 +143,9 @@ def test_commands_in_the_text_exist(page):
     text = re.sub(r"^ *```.*?^ *```$", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     named = set(re.findall(r"`(?:python -m )?emberharmony ([a-z][a-z-]*)", text))
     assert named <= COMMANDS.keys()
+
+
+def test_the_page_of_the_command_line_names_every_command():
+    table = (ROOT / "docs/cli.md").read_text(encoding="utf-8").split("| does |")[1].split("\n\n")[0]
+    named = [name for row in table.splitlines() for name in re.findall(r"`([a-z-]+)`", row.split(" | ")[0])]
+    assert sorted(named) == sorted(COMMANDS)
