@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks.growth import files_table
 from benchmarks.jobs import SIZE, job_of
 from benchmarks.machine import Machine, print_machine
+from benchmarks.measure import FailedError
 from benchmarks.series import LEAST_ROWS, series_table, shuffled_table
 from benchmarks.table import write_numbers
 from benchmarks.workbench import Workbench
@@ -79,7 +80,11 @@ class Sweep:
                 if case is None:
                     print(f"  {variant}, {number:,} {self.axis}: needs more than {max_rows:,} rows; left out", flush=True)
                     continue
-                cost = bench.run_job(case.job)
+                try:
+                    cost = bench.run_job(case.job)
+                except FailedError as error:  # the points before it took long
+                    print(f"  {variant}, {number:,} {self.axis}: FAILED: {str(error).splitlines()[-1]}", flush=True)
+                    continue
                 costs = cost.job_seconds, cost.job_cpu_seconds, cost.peak_mb, cost.planned_mb
                 points.append(Point(number, variant, case.n_rows, *costs))
                 print(f"  {self.line(points[-1])}", flush=True)
@@ -216,6 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"\n{sweep.name}", flush=True)
             with tempfile.TemporaryDirectory() as folder:  # one for each: 30 M rows fill a disk
                 points = sweep.run(Workbench(options.folder or Path(folder), options.smoke), max_rows=options.max_rows)
+            if not points:
+                print(f"  no chart of {sweep.name}: it has no point", flush=True)
+                continue
             keep(sweep, points, machine, options.figures)
             print(summary(sweep, points), flush=True)
         print(f"wrote {draw(sweep, options.figures)}", file=sys.stderr)

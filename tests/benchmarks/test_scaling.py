@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import scaling
 from benchmarks.jobs import JobCost
+from benchmarks.measure import FailedError
 from benchmarks.scaling import SWEEPS, Point, Sweep, draw, main, summary
 from benchmarks.workbench import Workbench
 from flows.config.job import parse_job
@@ -62,6 +63,25 @@ def test_cases_with_too_many_rows_are_left_out(bench, capsys):
     assert [point.number for point in BY_NAME["rows"].run(bench, max_rows=1_000)] == [1_000, 1_000]
     assert "3,000 rows: needs more than 1,000 rows; left out" in capsys.readouterr().out
     assert BY_NAME["entities"].case(bench, 500, "sorted", 4_000) is None
+
+
+def test_a_job_that_fails_costs_its_own_point_only(bench, monkeypatch, capsys):
+    def run_job(self, job):
+        if "table-1000" in job["source"]["path"]:
+            raise FailedError("python ended with 1:\nTraceback\nMemoryError: 12 GB")
+        return Counting.run_job(self, job)
+
+    failing = type("Failing", (Counting,), {"run_job": run_job})(bench.folder, smoke=True)
+    points = BY_NAME["rows"].run(failing, max_rows=4_000)
+    assert [(point.variant, point.number) for point in points] == [("sorted", 3_000), ("shuffled", 1_000), ("shuffled", 3_000)]
+    assert "sorted, 1,000 rows: FAILED: MemoryError: 12 GB" in capsys.readouterr().out
+
+
+def test_a_sweep_without_points_has_no_chart(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(scaling, "Workbench", Counting)
+    main(["--only", "rows", "--figures", str(tmp_path / "figures"), "--max-rows", "10", "--smoke"])
+    assert not (tmp_path / "figures").exists()
+    assert "it has no point" in capsys.readouterr().out
 
 
 def test_the_summary_compares_the_largest_with_the_smallest():
