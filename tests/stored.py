@@ -55,7 +55,7 @@ def stage_by_hand(
     result = result_at(sink)
     run = result.stage(f"{sha256(text.encode()).hexdigest()[:16]}-1-00000001")
     if contents is None:
-        contents = dict.fromkeys(("features/part", "state/part"), text.encode())
+        contents = dict.fromkeys(("features/part", "report/part", "state/part"), text.encode())
     files = tuple(run.keep(name, content) for name, content in contents.items())
     manifest = manifest_of(text, files, created=next(_created), keep=keep)
     run.write_json(MANIFEST, manifest.to_json())

@@ -55,7 +55,7 @@ def test_earlier_versions_are_listed_and_described(tmp_path):
     *_, versions, line, last = result_lines(result)
     assert versions == ("versions", "2 earlier kept, of at most 2")
     assert line[1].startswith(f"{second.name}, created {second.created[:10]} ")
-    assert line[1].endswith(" UTC, fingerprint second, 12 bytes")
+    assert line[1].endswith(" UTC, fingerprint second, 18 bytes")
     assert last[1].startswith(first.name)
     assert dict(result_lines(result, first.name))["job"] == "extract, fingerprint first"
     assert result_json(result, first.name)["fingerprint"] == "first"

@@ -65,7 +65,7 @@ def test_clean_says_what_it_would_remove_and_then_removes_it(sink):
     assert total.endswith(" KiB).")
     assert run("clean", sink, "--keep", 0) == said.replace("Would remove", "Removed")
     assert run("clean", sink, "--keep", 0) == "There is nothing to remove.\n"
-    assert sorted(path.name for path in sink.iterdir()) == ["features", "manifest.json", "state"]
+    assert sorted(path.name for path in sink.iterdir()) == ["features", "manifest.json", "report", "state"]
 
 
 def test_slices_are_cleaned_as_well(tmp_path):

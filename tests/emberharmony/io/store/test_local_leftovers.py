@@ -72,4 +72,4 @@ def test_a_commit_that_was_killed_is_undone_before_its_run_is_removed(tmp_path, 
     with result.lease():
         result.remove(result.leftovers(keep=1))
     assert (tmp_path / "features/part").read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["features", "manifest.json", "state"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["features", "manifest.json", "report", "state"]

@@ -140,7 +140,7 @@ def test_a_damaged_manifest_has_a_name_too(content):
 
 def test_results_of_other_versions_of_the_library_are_described(tmp_path):
     publish_by_hand(tmp_path, "first")
-    assert described(tmp_path, is_current=True).n_bytes == len("first") * 2
+    assert described(tmp_path, is_current=True).n_bytes == len("first") * 3
     (tmp_path / "manifest.json").write_text('{"version": 0, "fingerprint": "f", "created": "2020-01-01T00:00:00+00:00"}')
     found = described(tmp_path, is_current=True)
     assert (found.fingerprint, found.n_bytes, found.name[:16]) == ("f", 0, "20200101T000000Z")
@@ -154,4 +154,4 @@ def test_the_versions_of_a_result(tmp_path):
     found = result_at(tmp_path).versions()
     assert [version.fingerprint for version in found] == ["third", "second", "first"]
     assert [version.is_current for version in found] == [True, False, False]
-    assert [version.n_bytes for version in found] == [10, 12, 10]
+    assert [version.n_bytes for version in found] == [15, 18, 15]
