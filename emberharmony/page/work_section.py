@@ -15,6 +15,8 @@ from emberharmony.page.markup import Html, element, table
 MAX_POINTS: Final = 200
 """Points of one stage in the chart of chunks; of more chunks, neighbours are averaged."""
 
+_MOST_TICKS: Final = 10
+
 
 def work_section(facts: Facts) -> Section | None:
     """Return the section on time and memory; ``None`` if the run's receipts are gone."""
@@ -79,10 +81,12 @@ def _by_chunk(facts: Facts) -> Chart:
             stages.append(work.title)
             chunks.append(float(chunk))
             speeds.append(speed)
+    numbers = sorted({*chunks})
+    ticks = {"values": numbers} if len(numbers) <= _MOST_TICKS else {}  # Vega would put some between two chunks
     spec: Spec = {
         "mark": {"type": "line", "point": {"size": 24}, "strokeWidth": 1.5},
         "encoding": {
-            "x": {"field": "chunk", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d", "grid": False}},
+            "x": {"field": "chunk", "type": "quantitative", "axis": {"format": "d", "grid": False, **ticks}},
             "y": {"field": "speed", "type": "quantitative", "title": "rows/s", "axis": {"format": "~s", "tickCount": 5}},
             "color": {"field": "stage", "type": "nominal", "sort": [work.title for work in facts.work], "title": None},
             "tooltip": [{"field": "stage"}, {"field": "chunk"}, {"field": "speed", "format": ",.0f"}],
