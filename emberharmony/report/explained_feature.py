@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from emberharmony.errors import PlanError
 from emberharmony.features.kinds.base import FittedColumn
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.manifest import Manifest
 from emberharmony.messages import did_you_mean, listed, shortened, shown
+from emberharmony.nested import path_of
 from emberharmony.pipeline.state import FittedState
 
 _MOST_VALUES = 12
@@ -24,6 +27,8 @@ class ExplainedFeature:
 
     feature: str
     column: str
+    path: str
+    """Where the column lies in the source, such as ``place.lat`` or ``embedding[0]``: its name, if it is not nested."""
     type: str
     kind: str
     description: str
@@ -52,7 +57,8 @@ class ExplainedFeature:
         """Yield it as labels and texts."""
         yield "feature", f"{self.feature}, number {self.position} of a row's features, from 0"
         yield "is", self.description
-        yield "column", f"{self.column}, {self.type}, {self.kind}"
+        nested = f" ({self.path} of the source)" if self.path != self.column else ""
+        yield "column", f"{self.column}{nested}, {self.type}, {self.kind}"
         yield "formula", self.formula
         is_long = len(self.expression) > _MOST_CHARS
         yield "in pandas", shortened(self.expression, _MOST_CHARS) + (" (whole with --json)" if is_long else "")
@@ -106,6 +112,7 @@ def _explained(
     return ExplainedFeature(
         feature=column.features[number],
         column=column.name,
+        path=_path(state.schema.field(column.name)),
         type=str(type_),
         kind=column.kind,
         description=kind.describe(column)[number],
@@ -119,6 +126,11 @@ def _explained(
         fitted_on=_fitted_on(state, manifest),
         position=before + number,
     )
+
+
+def _path(field: pa.Field) -> str:
+    outer, *inner = path_of(field)
+    return str(outer) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inner)
 
 
 def _fitted_on(state: FittedState, manifest: Manifest | None) -> str:

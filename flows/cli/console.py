@@ -165,6 +165,12 @@ def print_aligned(lines: Sequence[Sequence[str]]) -> None:
         _out.print("  ".join(map(str.ljust, line, widths)).rstrip(), markup=False)
 
 
+def show_note(text: str) -> None:
+    """Print to a terminal what takes a while; nothing where nobody waits."""
+    if _err.is_terminal:
+        _err.print(printable(text), markup=False)
+
+
 def show_error(error: Exception) -> None:
     """Print an error for the user."""
     _err.print(f"[bold red]error:[/] {_escaped(error)}")

@@ -6,7 +6,7 @@ import json
 
 from emberharmony.report.plan_report import plan_report
 from emberharmony.report.plan_sample import SampleSize
-from flows.cli.console import print_table, print_text
+from flows.cli.console import print_table, print_text, show_note
 from flows.config.job import ApplyJob, Job
 
 
@@ -27,6 +27,8 @@ def show_plan(job: Job | ApplyJob, *, sample: str | None = None, as_json: bool =
     EmberharmonyError
         If the job cannot run.
     """
+    if sample and not as_json:
+        show_note("Reading a sample, and running the job on it ...")
     report = plan_report(job.resolved(), SampleSize.parse(sample) if sample else None)
     if as_json:
         print_text(json.dumps(report.figures.to_json(), indent=1, ensure_ascii=False, allow_nan=False))

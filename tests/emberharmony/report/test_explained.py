@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from emberharmony.errors import DataError, PlanError
@@ -63,3 +65,12 @@ def test_rows_that_a_state_was_applied_to(result, tmp_path):
     assert told.published["null_share"] == pytest.approx(small_table(100, seed=3)["walk"].null_count / 100)
     assert told.training == explain_named(result / "out", "walk").training
     assert "applied to" in dict(told.lines())
+
+
+def test_a_nested_column_is_named_as_it_lies_in_the_source(tmp_path):
+    rows = {"place": [{"lat": i / 7} for i in range(40)], "vec": pa.FixedSizeListArray.from_arrays(np.arange(80.0) % 9, 2)}
+    source = write_table(pa.table(rows), tmp_path / "t.parquet")
+    run_small(source, tmp_path / "out", columns={}, windows={"strides": []})
+    told = {name: explain_named(tmp_path / "out", name) for name in ("place_lat", "vec_1")}
+    assert {name: one.path for name, one in told.items()} == {"place_lat": "place.lat", "vec_1": "vec[1]"}
+    assert dict(told["vec_1"].lines())["column"] == "vec_1 (vec[1] of the source), double, numeric"
