@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -26,6 +27,8 @@ LEAST_BAR_CHARS: Final = 10
 MOST_WORKERS: Final = 8
 """Lines about workers; of more, their number is shown."""
 REFRESHES_PER_S: Final = 4
+QUICK_S: Final = 1.0
+"""Time until a line says that the job is being planned, or its engine started."""
 
 
 class ShownProgress(Callback):
@@ -55,6 +58,7 @@ class LiveProgress(ShownProgress):
         self._live: Live | None = None
         self._job: JobPlanned | None = None
         self._stage: StageProgress | None = None
+        self._began = time.monotonic()
 
     def __enter__(self) -> Self:
         """Begin to draw."""
@@ -105,9 +109,9 @@ class LiveProgress(ShownProgress):
         self._console.print(line, markup=False, soft_wrap=False)
 
     def _drawn(self) -> Group:
-        stage = self._stage
+        stage, waited_s = self._stage, time.monotonic() - self._began
         if stage is None:
-            return Group()
+            return Group(*([_line("starting", f"{waited_s:.0f} s")] if self._job is None and waited_s >= QUICK_S else []))
         held = self._job.memory() if self._job else 0
         facts = [*stage.facts(brief=True), *([f"{size_text(held)} memory"] if held else [])]
         lines = list(self._stage_lines(stage, facts))

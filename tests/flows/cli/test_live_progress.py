@@ -62,6 +62,17 @@ def test_a_low_terminal_shows_few_workers():
     assert len(drawn(console, at_work(console, 200))) <= 7
 
 
+def test_a_job_that_takes_a_while_to_start_says_so(monkeypatch):
+    console, now = terminal(80), [100.0]
+    monkeypatch.setattr(live_progress.time, "monotonic", lambda: now[0])
+    progress = LiveProgress(console)
+    assert drawn(console, progress) == []
+    now[0] += 12.3
+    assert drawn(console, progress) == ["starting   12 s"]
+    progress._job = JobPlanned(SimpleNamespace(), "numpy:cpu", lambda: 0)
+    assert drawn(console, progress) == [], "between two stages"
+
+
 def test_stages_leave_a_line_each_and_the_bar_goes():
     console = terminal(80)
     with LiveProgress(console) as progress:
