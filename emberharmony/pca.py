@@ -160,11 +160,13 @@ class WindowPCA:
             at, stop = int(starts[block.start]), int(starts[block.stop - 1]) + self.size
             taken = _Taken.of(starts[block] - at, self.stride)
             if narrow:
-                scores = narrow.scores(rows[:, at:stop], taken)
-                if math.isfinite(float(ops.sum(scores))):
+                with np.errstate(over="ignore", invalid="ignore"):  # what overflows is computed again below
+                    scores = narrow.scores(rows[:, at:stop], taken)
+                    is_finite = math.isfinite(float(ops.sum(scores)))
+                if is_finite:
                     out[:, block] = scores.numpy()
                     return
-            with nullcontext() if select().float64 else using_backend("numpy"):  # float32 may have overflowed
+            with nullcontext() if select().float64 else using_backend("numpy"):
                 scores = (wide or _Loadings.of(self, compute_dtype())).scores(rows[:, at:stop], taken)
                 out[:, block] = ops.astype(ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()
 

@@ -36,12 +36,12 @@ def test_scores_beyond_float32_are_clipped(backend, caplog):
 
 def test_memory_does_not_grow_with_the_rows():
     def peak(n_batches):
-        processor = TerabyteTemporalStrideProcessor(5, (1, 3), 4, batch_size=2_000)
+        processor = TerabyteTemporalStrideProcessor(5, (1, 3), 4, batch_size=8_000)
         rng = np.random.default_rng(0)
         gc.collect()
         tracemalloc.start()
-        scores = processor.process_large_dataset(rng.normal(size=(2_000, 8)) for _ in range(n_batches))
-        assert len(scores[1]) == n_batches * 2_000 - 4
+        scores = processor.process_large_dataset(rng.normal(size=(8_000, 8)) for _ in range(n_batches))
+        assert len(scores[1]) == n_batches * 8_000 - 4
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

@@ -17,7 +17,7 @@ from tests.jobs import small_table, write_table
 
 @pytest.fixture
 def applied(tmp_path):
-    """A job that applies a state, in five chunks."""
+    """A job that applies a state, in some chunks."""
     source = {"path": str(write_table(small_table(300), tmp_path / "table.parquet", group_rows=50))}
     runtime = {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": 60}
     columns = {"time": "t", "target": "y"}
@@ -39,7 +39,8 @@ def test_drift_opens_the_counts_of_every_chunk_once(applied, monkeypatch):
     result = run(applied)
     drift = {name: n for name, n in opened.items() if name.startswith("drift/")}
     assert len(result.manifest.drift) > 3
-    assert len(drift) == 5
+    chunks = [file.name for file in result.manifest.files if file.name.startswith("features/")]
+    assert len(drift) == len(chunks) >= 5
     assert set(drift.values()) == {1}
 
 
