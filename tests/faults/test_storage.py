@@ -123,15 +123,13 @@ class WithLateWorker(LocalEngine):
             return lambda *args: step(*args) * np.float32(1 + 1e-6)
 
         steps = replace(PLAIN, encode=nearly(PLAIN.encode), project=nearly(PLAIN.project))
-        for number in super().map(stage, ref, chunks):
-            if stage.once:
-                yield number
-                continue
-            run = open_run(ref)
-            receipt = stage.work(run, run.plan.chunks[number], "torch:cuda", steps)
-            if self.commits:
-                run.receipts.commit(receipt)
-            yield number
+        for done in super().map(stage, ref, chunks):
+            if not stage.once:
+                run = open_run(ref)
+                receipt = stage.work(run, run.plan.chunks[done.item], "torch:cuda", steps)
+                if self.commits:
+                    run.receipts.commit(receipt)
+            yield done
 
 
 @pytest.mark.parametrize("commits", [False, True], ids=["cancelled before it commits", "commits as well"])

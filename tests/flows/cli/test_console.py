@@ -67,7 +67,7 @@ def test_a_run_in_a_terminal_shows_bars_and_ends(job):
                 break
     os.close(master)
     assert process.returncode == 0
-    for stage in (b"profile", b"featurize", b"project", b"100 %", b"output"):
+    for stage in (b"profile", b"featurize", b"project", b"rows/s", b"\x1b[2K", b"\x1b[?25h", b"output"):
         assert stage in shown
 
 
