@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from emberharmony import ops
-from emberharmony.backend import select, using_backend
 from emberharmony.errors import PlanError
 from emberharmony.settings import Section
 from emberharmony.stats.eigenspaces import leading_eigenvectors
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.places import blocks_of
-from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, on_host
+from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, on_host, wide_enough_for
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.threads import each_block, one_blas_thread, threads_for
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray, IntArray
@@ -31,9 +28,6 @@ _DEVICE_BLOCK_WINDOWS = 262_144
 _PRODUCT_DEPTH = 256  # terms of one product; with so many, adding the products up costs little
 _MOST_PROJECTED = 1.3  # windows from every row, of which some are chosen, cost less than to choose rows
 _SAME_LOADING = 1e-4  # far above the rounding error of a loading, even in float32
-_FLOAT32_SHARE = 4e-5
-"""Scores are computed in float32 if every component has at least this share of the mean square of windows. Rounding errors are
-at most about 2**-24 of a window's length, and so at most 1e-5 of the deviation of any score."""
 
 
 @dataclass(frozen=True)
@@ -151,33 +145,22 @@ class WindowPCA:
         float32 array of shape (n_components, n_windows)
             Scores beyond float32 are clipped to its range.
         """
+        with wide_enough_for(rows):
+            return self._project(rows, starts)
+
+    def _project(self, rows: FeatureBlock, starts: IntArray) -> FeatureBlock:
         out = np.empty((self.n_components, len(starts)), np.float32)
-        narrow = _Loadings.of(self, ops.float32) if self._float32_suffices else None
-        wide = _Loadings.of(self, compute_dtype()) if narrow is None else None
+        loadings = _Loadings.of(self, compute_dtype())
         step = _HOST_BLOCK_WINDOWS if on_host() else _DEVICE_BLOCK_WINDOWS
 
         def score(block: slice) -> None:
             at, stop = int(starts[block.start]), int(starts[block.stop - 1]) + self.size
-            taken = _Taken.of(starts[block] - at, self.stride)
-            if narrow:
-                with np.errstate(over="ignore", invalid="ignore"):  # what overflows is computed again below
-                    scores = narrow.scores(rows[:, at:stop], taken)
-                    is_finite = math.isfinite(float(ops.sum(scores)))
-                if is_finite:
-                    out[:, block] = scores.numpy()
-                    return
-            with nullcontext() if select().float64 else using_backend("numpy"):
-                scores = (wide or _Loadings.of(self, compute_dtype())).scores(rows[:, at:stop], taken)
-                out[:, block] = ops.astype(ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()
+            scores = loadings.scores(rows[:, at:stop], _Taken.of(starts[block] - at, self.stride))
+            out[:, block] = ops.astype(ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()
 
         window_bytes = 8 * (_PRODUCT_DEPTH + 2 * self.n_features + 3 * self.n_components)
         each_block(score, blocks_of(starts, step, step * self.stride), n_threads=threads_for(step * window_bytes))
         return out
-
-    @property
-    def _float32_suffices(self) -> bool:
-        mean_square = self.total_variance + float(self.mean @ self.mean)
-        return bool(self.explained_variance.min() >= _FLOAT32_SHARE * mean_square)
 
     def explained_squares(self, scores: FeatureBlock, rows: FeatureBlock, starts: IntArray, /) -> ExplainedSquares:
         """Return the squared distances of windows from the fitted mean, and the part of them that the scores explain.

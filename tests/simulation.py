@@ -70,7 +70,9 @@ class Job:
                 store = result.stage(RUN_NAMES[self.fingerprint], discard=overwrite)
                 chunks = [SimpleNamespace(index=i) for i in range(N_CHUNKS)]
                 receipts = Receipts(store, chunks)
-                run = SimpleNamespace(store=store, receipts=receipts, result=result, sink=SimpleNamespace(publish=no_sink))
+                run = SimpleNamespace(
+                    store=store, receipts=receipts, result=result, sink=SimpleNamespace(publish=no_sink, report=False)
+                )
                 if not is_committed(run):
                     receipts.drop_damaged()
                 self._work(receipts, process)
@@ -202,8 +204,8 @@ def simulated(world: World) -> Iterator[None]:
         patched.setattr(json, "loads", orjson.loads)
         for module in (base, object_result, object_versions):
             patched.setattr(module, "as_json", orjson.dumps)
-        for module in (manifest_module, receipts_module):
-            patched.setattr(module, "asdict", lambda record: record)  # orjson writes a dataclass as its fields
+        patched.setattr(manifest_module, "asdict", lambda record: record)  # orjson writes a dataclass as its fields
+        patched.setattr(Receipt, "to_json", lambda receipt: orjson.dumps(receipt))
         yield
 
 
