@@ -333,7 +333,7 @@ def test_a_schedule_has_fired_and_made_the_slice_of_its_time(client, home, sched
     def first() -> FlowRun | None:
         return next(iter(client.read_flow_runs(flow_run_filter=of_deployment)), None)
 
-    wait_until(lambda: (run := first()) and run.state.is_final(), timeout_s=240)
+    wait_until(lambda: (run := first()) and run.state.is_final(), timeout_s=600)
     ran = first()
     assert (ran.state.name, ran.auto_scheduled) == ("Completed", True), ran.state.message
     night = ran.expected_start_time.astimezone(ZoneInfo("Pacific/Kiritimati")).date()
