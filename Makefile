@@ -95,9 +95,10 @@ types: $(VENV)/.test ## run mypy --strict on the library
 contracts: $(VENV)/.test ## check the direction of imports
 	$(BIN)/lint-imports
 
+# A worker that crashes ends the run: pytest-xdist would start another one, and then wait for ever for the rest of its group.
 pytest: $(VENV)/.test emulator azurite ## run doctests and tests
 	@scratch=$$(mktemp -d "$(SCRATCH)/emberharmony-XXXXXX"); chmod 755 "$$scratch"; trap 'rm -rf "$$scratch"' EXIT INT TERM; \
-	TMPDIR="$$scratch" $(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup --durations 25
+	TMPDIR="$$scratch" $(BIN)/pytest -n $(PYTEST_WORKERS) --max-worker-restart 0 --dist loadgroup --durations 25
 
 format: $(VENV)/.test ## format the code
 	$(BIN)/ruff check --fix
