@@ -1,15 +1,17 @@
 """Tables and results in buckets: what planning, reading and a whole job cost beside a disk.
 
     python -m benchmarks.stores [--files 10000] [--rows 2000000] [--parts 20000] [--latency-ms 30] [--rounds 3]
-        [--folder FOLDER]
+        [--only PART] [--folder FOLDER]
 
-The source lies behind a server of the tests that makes every answer wait (`tests/servers/distant.py`); the result of the last
-part goes to moto's S3 server. Both run on this machine and take some of its time. Printed are seconds, requests and bytes:
+The source lies behind a server of the tests that makes every answer wait (`tests/servers/distant.py`), and so do results, but
+for that of the last part: moto's S3 server. Both run on this machine and take some of its time. Printed are seconds, requests
+and bytes:
 
 - planning a table of many files: listing, footers and a plan, in a process of its own, and the peak memory of that process;
 - reading all of some columns: with obstore's ranges, as sources do it, and with pyarrow's S3 file system, with and without its
   `pre_buffer`;
-- a whole job: from the disk to the disk, from the server to the disk, and from the disk to an S3 server;
+- a whole job, from and to the disk and the server, one and two chunks at a time: seconds, and how long its workers wait, by
+  stage;
 - publishing a run of many parts that lie in an S3 server: what checking, committing and tidying take, and how many requests.
 """
 
@@ -33,10 +35,11 @@ import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from benchmarks.jobs import job_of, run_job
+from benchmarks.jobs import job_of
 from benchmarks.machine import named, print_machine
 from benchmarks.measure import median_of, print_ratios, run_process, turn_about
 from benchmarks.table import ROW_GROUP_ROWS, write_files, write_table
+from benchmarks.waiting import WatchedJob
 from benchmarks.workbench import Measurement, Workbench, times_as_fast
 from emberharmony.io.manifest import MANIFEST, Manifest
 from emberharmony.io.sources.parquet.source import ParquetSource
@@ -52,6 +55,7 @@ from tests.servers.s3 import CREDENTIALS, s3_server
 COLUMNS = ["time", "signal_0", "signal_3", "reading_1", "count_2", "city"]
 OURS = "obstore, ranges"
 PRE_BUFFER = "pyarrow.fs, pre_buffer"
+WORKERS = (1, 2)
 
 
 def main() -> None:
@@ -61,21 +65,28 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=20_000)
     parser.add_argument("--latency-ms", type=float, default=30.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=["plan", "read", "jobs", "publish"], help="only this part")
     parser.add_argument("--folder", type=Path, help="folder of tables and results (default: a temporary one)")
     arguments = parser.parse_args()
     print_machine(["emberharmony", "obstore", "pyarrow"])
     os.environ.update(CREDENTIALS)
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.folder or Path(name)
+        parts = {arguments.only} if arguments.only else {"plan", "read", "jobs", "publish"}
         table = write_table(folder / "served/table.parquet", n_rows=arguments.rows)
-        rows = write_table(folder / "rows.parquet", n_rows=arguments.files * 200)
-        write_files(rows, folder / "served/many", n_files=arguments.files)
+        if "plan" in parts:
+            rows = write_table(folder / "rows.parquet", n_rows=arguments.files * 200)
+            write_files(rows, folder / "served/many", n_files=arguments.files)
         with distant_server(folder / "served", latency_ms=arguments.latency_ms) as server:
             print(f"\neach answer of the server waits {arguments.latency_ms:g} ms", flush=True)
-            plan_many(folder, server, arguments.files)
-            read_columns(table, server, arguments.rounds)
-            whole_jobs(folder, table, server)
-        publish_many(arguments.parts)
+            if "plan" in parts:
+                plan_many(folder, server, arguments.files)
+            if "read" in parts:
+                read_columns(table, server, arguments.rounds)
+            if "jobs" in parts:
+                whole_jobs(folder, table, server)
+        if "publish" in parts:
+            publish_many(arguments.parts)
 
 
 PLAN = """
@@ -162,20 +173,23 @@ def read_columns(path: Path, server: DistantServer, rounds: int) -> None:
 
 
 def whole_jobs(folder: Path, table: Path, server: DistantServer) -> None:
-    """Run the job of `benchmarks.whole_job` from and to disks and servers."""
+    """Run the job of `benchmarks.whole_job` from and to the disk and the server, and print how long its workers wait."""
     print("\nthe whole job, in a process of its own")
-    with s3_server() as s3:
-        urllib.request.urlopen(urllib.request.Request(f"{s3}/results", method="PUT"), timeout=10).close()
-        for name, source, sink in (
-            ("disk to disk", str(table), str(folder / "a")),
-            ("server to disk", server.address("table.parquet"), str(folder / "b")),
-            ("disk to S3 server", str(table), f"s3://results/c?endpoint={s3}&region=us-east-1"),
-        ):
+    disk, far = (str(table), str(folder / "out")), (server.address("table.parquet"), server.address("out"))
+    ways = {
+        "disk to disk": disk,
+        "server to disk": (far[0], disk[1]),
+        "disk to server": (disk[0], far[1]),
+        "server to server": far,
+    }
+    for name, (source, sink) in ways.items():
+        for workers in WORKERS:
             server.counts()
-            done = run_job(job_of(source, sink), log=folder / "log")
-            print(f"  {name:<20}{done.seconds:7.1f} s ({done.cpu_seconds:.1f} s of CPU), {_counted(server)}", flush=True)
-            for left in ("a", "b"):
-                shutil.rmtree(folder / left, ignore_errors=True)
+            done = WatchedJob.run(job_of(source, sink, runtime={"workers": workers}), log=folder / "log")
+            print(f"  {name}, {workers} at a time: {_counted(server)}\n    {done}", flush=True)
+            for left in (folder / "out", folder / "served/out"):
+                shutil.rmtree(left, ignore_errors=True)
+            server.forget("out/")
 
 
 def publish_many(n_parts: int) -> None:
@@ -259,7 +273,8 @@ _NO_ROWS: dict[str, Any] = {
 
 def _counted(server: DistantServer) -> str:
     counts = server.counts()
-    return f"{counts['list'] + counts['head'] + counts['get']:,} requests to read, {counts['bytes'] / 1e6:,.0f} MB"
+    n_read, n_written = (sum(counts[kind] for kind in kinds) for kinds in (("list", "head", "get"), ("put", "post", "delete")))
+    return f"{n_read:,} requests to read, {counts['bytes'] / 1e6:,.0f} MB, {n_written:,} to write"
 
 
 if __name__ == "__main__":
