@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from contextvars import copy_context
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 R = TypeVar("R")
+P = ParamSpec("P")
 
 _limit: int | None = None
 BLOCKS_BYTES = 48 * 2**20
@@ -129,6 +131,32 @@ def each_as_done(work: Callable[[T], R], items: Iterable[T], *, n_threads: int) 
                 yield from _done_of(running)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class Turns:
+    """Turns at computing: of more threads, so many compute at a time, while the others wait for a disk or a server.
+
+    Examples
+    --------
+    >>> turns = Turns(1)
+    >>> turns.taking(abs)(-1)
+    1
+    """
+
+    def __init__(self, n_turns: int) -> None:
+        self._turns = threading.Semaphore(n_turns)
+
+    def taking(self, compute: Callable[P, R]) -> Callable[P, R]:
+        """Return a function that waits for a turn, and gives it back when it has computed.
+
+        What it calls must neither read nor write, nor wait for another thread: a turn is never waited for with a lock in hand.
+        """
+
+        def taken(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self._turns:
+                return compute(*args, **kwargs)
+
+        return taken
 
 
 def _done_of(running: set[Future[R]]) -> Iterator[R]:

@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.errors import DamagedError
-from emberharmony.features.columns import ROW_NUMBER
+from emberharmony.features.columns import ROW_NUMBER, FeatureColumn
 from emberharmony.features.kinds.numeric import count_clipped
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.preprocessing import Preprocessing
 from emberharmony.features.preprocessing import count_clipped as clipped_by_column
 from emberharmony.features.profile import ColumnProfile
+from emberharmony.features.specs import FeatureSpecs
 from emberharmony.io.parts import (
     Encoding,
     block_of,
@@ -76,6 +77,7 @@ class Steps:
     datetime_features: Callable[[pa.Table, Preprocessing], dict[str, FeatureBlock]] = datetime_features
     encode: Callable[[pa.Table, Mapping[str, FeatureBlock], Preprocessing], FeatureBlock] = encode
     split: Callable[[RowSplit, Chunk, pa.Table], SplitCodes] = split_codes
+    profile_rows: Callable[[pa.Table, Sequence[FeatureColumn], FeatureSpecs], dict[str, ColumnProfile]] = profile_rows
     window_states: Callable[[Segment, WindowSpec], list[WindowGram]] = window_states
     project: Callable[[WindowPCA, Segment, IntArray], FeatureBlock] = project
     write_part: Callable[[Store, str, pa.Table, Encoding], FileRecord] = write_part
@@ -115,7 +117,7 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
     elif in_train.any():
         rows = _read(run, chunk, [column.name for column in features], steps)
         rows = rows if in_train.all() else rows.filter(pa.array(in_train))
-        profiles = profile_rows(rows, features, plan.spec.features)
+        profiles = steps.profile_rows(rows, features, plan.spec.features)
     # Apart: there may be many categories, and merging the rest does not read them.
     states = {str(i): profile.without_categories.to_arrays() for i, profile in enumerate(profiles.values())}
     counts = {str(i): profile.categories.to_arrays() for i, profile in enumerate(profiles.values())}

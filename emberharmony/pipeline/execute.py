@@ -126,7 +126,7 @@ def _staged(
     chosen = job.backend if job.is_spread else backend
     ref = stage_plan(plan, place, backend=chosen, discard=overwrite, sink=job.sink, expect=job.expect)
     threads, memory_for = job.threads_of(workers), plan.memory.most_workers
-    ref = replace(ref, threads=threads, parity=job.parity_check, workers=memory_for)
+    ref = replace(ref, threads=threads, parity=job.parity_check, workers=memory_for, ahead=job.resources.ahead)
     run = open_run(ref)
     if state is not None:
         stage_fitted(state, run)

@@ -43,6 +43,7 @@ class Resources:
     backend: str | None = None
     may_be_fewer: bool = False  # whether to use fewer workers if memory is scarce
     beside: Beside | None = None  # other processes of the job
+    ahead: int = 0  # chunks for each worker that are read or written while it computes another one, where memory allows it
 
 
 @dataclass(frozen=True)
@@ -180,15 +181,16 @@ def plan_table(
         n_null_times=layout.n_null,
         n_shared_times=layout.n_shared,
         boundaries=_boundaries(spec, table, layout) if by_time else None,
-        memory=_memory_of(layout, memory, sizes),
+        memory=_memory_of(layout, memory, sizes, ahead=resources.ahead),
         in_order=layout.in_order,
         inputs=tuple(layout.inputs),
     )
 
 
-def _memory_of(layout: Layout, memory: MemoryPlan, sizes: RowSizes) -> MemoryPlan:
+def _memory_of(layout: Layout, memory: MemoryPlan, sizes: RowSizes, *, ahead: int) -> MemoryPlan:
     planned = memory.with_chunk(max(chunk.n_rows for chunk in layout.chunks), sizes)
-    return planned.with_inputs(max((piece.n_rows for piece in layout.inputs), default=0), sizes)
+    planned = planned.with_inputs(max((piece.n_rows for piece in layout.inputs), default=0), sizes)
+    return planned.with_ahead(ahead * planned.n_workers, max(len(layout.chunks), len(layout.inputs)))
 
 
 def _memory_request(spec: PipelineSpec, resources: Resources, n_rows: int) -> MemoryRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from platform import node
 from typing import Protocol, Self
@@ -26,7 +26,8 @@ from emberharmony.pipeline.fitted import Fitted
 from emberharmony.pipeline.plan_file import CATALOGUE, StagedPlan
 from emberharmony.pipeline.receipts import Receipts
 from emberharmony.planning.chunks import Chunk
-from emberharmony.threads import limit_worker_threads
+from emberharmony.planning.memory import chunks_ahead
+from emberharmony.threads import Turns, limit_worker_threads
 
 
 class Rows(Protocol):
@@ -50,10 +51,20 @@ class RunRef:
     threads: int | None = None  # compute threads of a worker process; None: the process that runs the job sets them
     parity: float = 0.0  # share of the chunks that are computed on NumPy as well
     workers: int | None = None  # chunks at a time that a process has memory for
+    ahead: int = 0  # chunks for each worker that are read or written while it computes another one, where memory allows it
+    turns: int | None = None  # chunks that a process computes at a time, if it works on more of them
 
     def workers_of(self, most: int) -> int:
         """Number of workers of a process that can run at the same time in its memory: at most `most`."""
         return min(most, self.workers or most)
+
+    def in_flight(self, workers: int) -> tuple[RunRef, int]:
+        """Return the reference for the stages of a process with so many workers, and the chunks in flight there.
+
+        Of these, as many as there are workers are computed; the others are read or written meanwhile.
+        """
+        n_ahead = chunks_ahead(workers, self.workers or workers, self.ahead * workers)
+        return (replace(self, turns=workers) if n_ahead else self), workers + n_ahead
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,12 @@ def _opened(staging: str, token: str) -> Run:
 def open_run(ref: RunRef) -> Run:
     """Return the run that a reference names; each process opens it once."""
     return _opened(ref.staging, ref.token)
+
+
+@lru_cache(maxsize=4)
+def turns_of(token: str, n_turns: int) -> Turns:
+    """Return the turns at computing that all chunks of a run share in this process."""
+    return Turns(n_turns)
 
 
 def forget_runs() -> None:

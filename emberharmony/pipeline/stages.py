@@ -26,9 +26,10 @@ from emberharmony.pipeline.fitted import FIT, FIT_PCA
 from emberharmony.pipeline.parity import ParityCheck, is_checked
 from emberharmony.pipeline.publish import publish
 from emberharmony.pipeline.receipts import Receipt
-from emberharmony.pipeline.run import Run, RunRef, opened_run
+from emberharmony.pipeline.run import Run, RunRef, opened_run, turns_of
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk
+from emberharmony.threads import Turns
 
 Work = Callable[[Run, Chunk, str, Steps], Receipt | None]
 
@@ -113,6 +114,8 @@ def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> I
         done = ItemDone(chunk, 0 if stage.once else item.n_rows, worker=current_worker())
         if run.receipts.find(name, chunk) is not None:
             return done
+        if ref.turns is not None:
+            steps = _in_turn(steps, turns_of(ref.token, ref.turns))
         is_twice = stage.uses_backend and not backend.startswith("numpy") and is_checked(chunk, ref.parity)
         check = ParityCheck() if is_twice else None
         receipt = stage.work(run, item, backend, check.of(steps) if check else steps)
@@ -123,3 +126,16 @@ def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> I
             receipt = replace(receipt, parity=check.largest)
         run.receipts.commit(replace(receipt, host=node()))
     return replace(done, n_bytes=sum(file.n_bytes for file in receipt.files))
+
+
+def _in_turn(steps: Steps, turns: Turns) -> Steps:
+    """Return the steps, those that compute each with a turn; reading and writing take none."""
+    return replace(
+        steps,
+        datetime_features=turns.taking(steps.datetime_features),
+        encode=turns.taking(steps.encode),
+        split=turns.taking(steps.split),
+        profile_rows=turns.taking(steps.profile_rows),
+        window_states=turns.taking(steps.window_states),
+        project=turns.taking(steps.project),
+    )

@@ -15,6 +15,8 @@ DEFAULT_CHUNK_ROWS = 131_072
 MAX_CHUNKS = 20_000
 """A table that would need more chunks is cut into larger ones, if memory allows: files, receipts, task runs and the manifest
 grow with the number of chunks, not of rows."""
+AHEAD = 2
+"""Chunks for each one that is computed which a process reads or writes meanwhile, if it waits for servers: one of each."""
 INPUT_ROWS = 262_144
 """Rows that are partitioned at once, if memory allows it: fewer pieces, so fewer reads of a partition."""
 _INPUT_BYTES = 128 * 2**20
@@ -91,18 +93,19 @@ class MemoryPlan:
     n_workers: int
     allowed_bytes: int
     may_be_fewer: bool = False  # workers, where memory is scarce
+    n_ahead: int = 0  # chunks that are read or written while others are computed
     apart: bool = False  # whether chunks run in other processes, which keep their memory while this one merges and fits
 
     @property
     def projected_bytes(self) -> int:
         """Peak of all processes together."""
-        chunks = self.n_workers * self.chunk_bytes
+        chunks = (self.n_workers + self.n_ahead) * self.chunk_bytes
         return self.reserved_bytes + (chunks + self.fixed_bytes if self.apart else max(chunks, self.fixed_bytes))
 
     @property
     def spare_bytes(self) -> int:
         """Allowed bytes of a chunk beyond those planned for it."""
-        return (self.allowed_bytes - self.projected_bytes) // self.n_workers
+        return (self.allowed_bytes - self.projected_bytes) // (self.n_workers + self.n_ahead)
 
     @property
     def most_workers(self) -> int:
@@ -152,9 +155,39 @@ class MemoryPlan:
             )
         return replace(self, fixed_bytes=max(self.fixed_bytes, n_bytes)), min(n_threads, fitting)
 
+    def with_ahead(self, most: int, n_items: int) -> MemoryPlan:
+        """Return the plan with chunks that are read or written while others are computed: `most`, or fewer.
+
+        Parameters
+        ----------
+        most : int
+            Wanted chunks.
+        n_items : int
+            Items of the stage that has the most of them.
+        """
+        if not min(most, n_items - self.n_workers) > 0:
+            return self
+        kept = _KEPT_BYTES if self.n_workers == 1 else 0
+        plan = replace(self, chunk_bytes=self.chunk_bytes + kept)
+        n_ahead = chunks_ahead(self.n_workers, plan.most_workers, min(most, n_items - self.n_workers))
+        return replace(plan, n_ahead=n_ahead) if n_ahead else self
+
     def with_inputs(self, n_rows: int, sizes: RowSizes) -> MemoryPlan:
         """Return the plan with memory to partition pieces of `n_rows` rows."""
         return replace(self, chunk_bytes=max(self.chunk_bytes, partition_bytes(sizes, n_rows))) if n_rows else self
+
+
+def chunks_ahead(n_workers: int, fitting: int, most: int) -> int:
+    """Return how many chunks are read or written while `n_workers` are computed, where `fitting` fit into memory.
+
+    They take half of the memory that would be left: texts may take more than was planned.
+
+    Examples
+    --------
+    >>> [chunks_ahead(2, fitting, 4) for fitting in (2, 3, 4, 9, 10, 100)]
+    [0, 0, 1, 3, 4, 4]
+    """
+    return max(0, min(most, (fitting - n_workers) // 2))
 
 
 def input_rows(sizes: RowSizes, memory: MemoryPlan) -> int:
@@ -305,7 +338,9 @@ def memory_or_refusal(sizes: RowSizes, request: MemoryRequest) -> MemoryPlan | s
             f"runtime.max_memory_gb leaves to each of {n_workers} workers. Lower runtime.chunk_rows to {fitting:,}, or raise "
             f"runtime.max_memory_gb."
         )
-    return MemoryPlan(rows, reserved_bytes, chunk_bytes(rows), fit, n_workers, allowed_bytes, request.may_be_fewer, apart)
+    return MemoryPlan(
+        rows, reserved_bytes, chunk_bytes(rows), fit, n_workers, allowed_bytes, request.may_be_fewer, apart=apart
+    )
 
 
 def _smaller(sizes: RowSizes, window_size: int, *, is_fitted: bool) -> str:

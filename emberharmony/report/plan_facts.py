@@ -85,6 +85,7 @@ def plan_figures(
             memory.projected_bytes,
             memory.allowed_bytes,
             memory.n_workers,
+            memory.n_ahead,
             memory.chunk_bytes,
             memory.fixed_bytes,
             memory.reserved_bytes,

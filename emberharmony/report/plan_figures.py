@@ -121,6 +121,8 @@ class MemoryFigures(Section):
     """What it may take: `runtime.max_memory_gb`."""
     workers: int
     """Chunks at a time."""
+    ahead: int
+    """Chunks that are read or written meanwhile."""
     chunk_bytes: int
     """Of each of them."""
     fit_bytes: int

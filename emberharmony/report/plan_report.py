@@ -19,6 +19,7 @@ from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.result_size import kept_bytes, result_bytes
 from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.planning.memory import MemoryPlan
 from emberharmony.report.markdown import table_row
 from emberharmony.report.plan_facts import moment_text, place_of, plan_figures
 from emberharmony.report.plan_figures import (
@@ -128,7 +129,7 @@ def _lines(job: Job, plan: Plan, figures: PlanFigures) -> Iterator[tuple[str, st
         "memory",
         (
             f"{size_text(memory.projected_bytes)} projected "
-            f"({memory.n_workers} workers at {size_text(memory.chunk_bytes)} each, "
+            f"({memory.n_workers} workers{_ahead(memory)} at {size_text(memory.chunk_bytes)} each, "
             f"{size_text(memory.fixed_bytes)} for the fit, {size_text(memory.reserved_bytes)} in use before), "
             f"{size_text(memory.allowed_bytes)} allowed"
         ),
@@ -151,6 +152,13 @@ def _lines(job: Job, plan: Plan, figures: PlanFigures) -> Iterator[tuple[str, st
     yield from _sample_lines(figures)
     yield "staging", without_query(place_of(job).address_of_run(StagedPlan.of(plan).run_name))
     yield "sink", f"{figures.sink}: {figures.target}"
+
+
+def _ahead(memory: MemoryPlan) -> str:
+    """The chunks that are in memory beside those of the workers."""
+    if not memory.n_ahead:
+        return ""
+    return f" and {memory.n_ahead} {'chunk' if memory.n_ahead == 1 else 'chunks'} read or written meanwhile,"
 
 
 def _times(n_bytes: ByteFigures) -> str:

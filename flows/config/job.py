@@ -14,7 +14,7 @@ from emberharmony.errors import PlanError
 from emberharmony.expectations.spec import ExpectSpec
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.specs import CategorySpec, CyclicalSpec, NumberSpec
-from emberharmony.io.store.address import without_query
+from emberharmony.io.store.address import is_bucket, without_query
 from emberharmony.io.store.paths import Folder
 from emberharmony.messages import listed, shortened, shown
 from emberharmony.pca import PCASpec
@@ -23,7 +23,7 @@ from emberharmony.pipeline.plan import Resources
 from emberharmony.pipeline.slicing import in_slice
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.state import FittedState
-from emberharmony.planning.memory import Beside
+from emberharmony.planning.memory import AHEAD, Beside
 from emberharmony.slices import Slice, SlicesSpec, SliceTimes
 from emberharmony.splits import SplitSpec
 from emberharmony.threads import available_cores
@@ -180,7 +180,14 @@ class AnyJob(BaseModel):
         may_be_fewer = runtime.workers is None
         worker = self._worker_bytes
         beside = Beside(self.workers if worker else 0, worker, server_bytes() if self.engine.uses_prefect else 0)
-        return Resources(runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend, may_be_fewer, beside)
+        return Resources(
+            runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend, may_be_fewer, beside, ahead=self._ahead
+        )
+
+    @property
+    def _ahead(self) -> int:
+        """Chunks for each worker that are read or written while it computes another one."""
+        return AHEAD if self.engine.overlaps and (self.source.is_remote or is_bucket(self.sink.path)) else 0
 
 
 class Job(AnyJob):

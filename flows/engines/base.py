@@ -34,6 +34,8 @@ class EngineKind(ABC):
     name: ClassVar[str]
     uses_prefect: ClassVar[bool] = True
     """Whether the job is a flow run, which needs a Prefect server."""
+    overlaps: ClassVar[bool] = False
+    """Whether a process that computes a chunk reads or writes others meanwhile, if a server has to be waited for."""
     worker_bytes: ClassVar[int] = 0
     """Resident bytes of a worker process before its first chunk; 0 if this process does the work."""
 

@@ -26,9 +26,9 @@ class LocalEngine:
         self._workers = workers
 
     def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[ItemDone]:
-        """Run a stage for the given chunks; with several workers a bounded number of them at a time."""
-        n_threads = 1 if stage.once else ref.workers_of(self._workers)
-        yield from each_as_done(lambda chunk: _run_stage(stage.name, ref, chunk), chunks, n_threads=n_threads)
+        """Run a stage for the given chunks: several at a time, and some are read or written while others are computed."""
+        at_work, n_threads = (ref, 1) if stage.once else ref.in_flight(ref.workers_of(self._workers))
+        yield from each_as_done(lambda chunk: _run_stage(stage.name, at_work, chunk), chunks, n_threads=n_threads)
 
 
 def _run_stage(stage: str, ref: RunRef, chunk: int) -> ItemDone:
@@ -40,6 +40,7 @@ class Local(EngineKind):
 
     name = "local"
     uses_prefect = False
+    overlaps = True
 
     @contextmanager
     def open(self, job: AnyJob) -> Iterator[LocalEngine]:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from emberharmony.threads import each_as_done
+from emberharmony.threads import Turns, each_as_done
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -68,3 +68,32 @@ def test_who_stops_reading_stops_the_work():
     next(items)
     items.close()
     assert len(begun) < 1_000
+
+
+def test_so_many_compute_at_a_time_and_others_wait():
+    """While two compute, the others are beside them, reading or writing: none waits for a turn to do that."""
+    turns, lock, together = Turns(2), threading.Lock(), threading.Barrier(5, timeout=120)
+    now, most = set[int](), set[int]()
+
+    def compute(item):
+        with lock:
+            now.add(item)
+            most.add(len(now))
+        threading.Event().wait(0.002)
+        with lock:
+            now.remove(item)
+        return -item
+
+    def work(item):
+        together.wait()  # all five are there, or none goes on
+        return turns.taking(compute)(item)
+
+    assert sorted(each_as_done(work, range(10), n_threads=5)) == list(range(-9, 1))
+    assert max(most) == 2
+
+
+def test_a_turn_is_given_back_after_an_error():
+    turns = Turns(1)
+    with pytest.raises(ZeroDivisionError):
+        turns.taking(lambda: 1 // 0)()
+    assert turns.taking(lambda x, *, y: x + y)(1, y=2) == 3

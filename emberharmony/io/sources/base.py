@@ -131,6 +131,11 @@ class SourceSpec(Protocol):
         ...
 
     @property
+    def is_remote(self) -> bool:
+        """Whether a server has to be waited for to read the table."""
+        ...
+
+    @property
     def texts(self) -> Mapping[str, str | Sequence[str]]:
         """Settings that may name the slice that is run, by `{slice}`; by their keys."""
         ...

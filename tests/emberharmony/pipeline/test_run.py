@@ -11,7 +11,7 @@ import pytest
 
 from emberharmony.backend import get_backend
 from emberharmony.errors import DataError, TransientError
-from emberharmony.pipeline.run import RunRef, forget_runs, open_run, opened_run
+from emberharmony.pipeline.run import RunRef, forget_runs, open_run, opened_run, turns_of
 
 
 def test_a_process_opens_a_run_once(stopped):
@@ -59,6 +59,22 @@ def test_published_columns_are_carried(run):
 @pytest.mark.parametrize(("workers", "most", "expected"), [(None, 4, 4), (2, 4, 2), (8, 4, 4)])
 def test_workers_of_a_process(workers, most, expected):
     assert RunRef("x", workers=workers).workers_of(most) == expected
+
+
+@pytest.mark.parametrize(
+    ("ahead", "memory_for", "workers", "expected"),
+    [(0, 50, 2, 2), (2, 50, 2, 6), (2, 5, 2, 3), (2, 3, 2, 2), (2, None, 2, 2), (1, 50, 3, 6)],
+)
+def test_chunks_in_flight_of_a_process(ahead, memory_for, workers, expected):
+    """As many more as half of the memory that is left has room for; so many are computed at a time."""
+    ref, in_flight = RunRef("x", ahead=ahead, workers=memory_for).in_flight(workers)
+    assert in_flight == expected
+    assert ref.turns == (workers if in_flight > workers else None)
+
+
+def test_all_chunks_of_a_run_share_the_turns_of_a_process():
+    assert turns_of("a", 2) is turns_of("a", 2)
+    assert turns_of("a", 2) is not turns_of("b", 2)
 
 
 def test_the_backend_is_that_of_the_reference(stopped):

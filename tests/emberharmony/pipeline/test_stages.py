@@ -15,6 +15,7 @@ from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import JOBS, PipelineSpec
 from emberharmony.pipeline.stages import EXTRACT, STAGES, run_stage, stages_of
 from emberharmony.pipeline.staging import stage_plan
+from emberharmony.threads import Turns
 from emberharmony.windows import WindowSpec
 from flows.config.job import parse_job
 from tests.jobs import small_table, write_table
@@ -73,3 +74,31 @@ def test_a_stage_is_run_once_for_a_chunk(ref, monkeypatch):
     receipt = open_run(ref).receipts.find("profile", 1)
     assert receipt.host
     assert receipt.parity is None
+
+
+def test_the_steps_that_compute_take_turns(ref, monkeypatch):
+    """In a process that works on more chunks than it computes. What reads or writes takes none."""
+    taking = list[str]()
+
+    class Noted(Turns):
+        def taking(self, compute):
+            taken = super().taking(compute)
+
+            def noted(*args, **kwargs):
+                taking.append(compute.__name__)
+                return taken(*args, **kwargs)
+
+            return noted
+
+    def turns_of(token, n_turns):
+        assert n_turns == 1
+        return turns
+
+    turns = Noted(1)
+    monkeypatch.setattr(stages, "turns_of", turns_of)
+    monkeypatch.setattr("emberharmony.pipeline.chunk_stages.state_pays", lambda *_: True)
+    run, at_work = open_run(ref), dataclasses.replace(ref, turns=1)
+    for stage in stages_of(run.plan.spec, levels=run.plan.levels)[:-1]:
+        for chunk in [0] if stage.once else [item.index for item in run.receipts.items(stage.name)]:
+            run_stage(stage.name, at_work, chunk)
+    assert {*taking} == {"datetime_features", "encode", "split_codes", "profile_rows", "window_states", "project"}

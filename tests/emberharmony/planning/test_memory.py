@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from emberharmony.errors import PlanError
 from emberharmony.planning.memory import (
+    AHEAD,
     DEFAULT_CHUNK_ROWS,
     INPUT_ROWS,
     MAX_CHUNKS,
@@ -246,3 +247,41 @@ def test_rows_of_one_time_need_room_of_their_own():
     assert larger.chunk_rows == 1000
     with pytest.raises(PlanError, match=r"50,000,000 rows have the same time.* over the 4\.00 GiB .*runtime.max_memory_gb"):
         memory.with_chunk(50_000_000, SIZES)
+
+
+@given(
+    allowed=st.integers(GB // 2, 16 * GB),
+    n_workers=st.integers(1, 8),
+    n_items=st.integers(0, 40),
+    chunk_rows=st.integers(1_000, 300_000),
+    most=st.integers(0, 20),
+)
+def test_chunks_ahead_take_memory_that_is_left(allowed, n_workers, n_items, chunk_rows, most):
+    """A chunk that is read or written while another is computed counts like one that is computed."""
+    asked = {"allowed_bytes": allowed, "n_workers": n_workers, "chunk_rows": chunk_rows}
+    try:
+        without = plan(**asked)
+    except PlanError:
+        return
+    memory = without.with_ahead(most, n_items)
+    assert 0 <= memory.n_ahead <= max(0, min(most, n_items - n_workers))
+    assert (memory.n_workers, memory.chunk_rows) == (without.n_workers, without.chunk_rows)
+    assert memory.projected_bytes <= allowed
+    in_flight = memory.n_workers + memory.n_ahead
+    assert memory.projected_bytes == memory.reserved_bytes + max(in_flight * memory.chunk_bytes, memory.fixed_bytes)
+    assert memory.spare_bytes * in_flight <= allowed - memory.projected_bytes
+    # Half of what is left stays for texts that take more than planned.
+    assert memory.n_ahead * memory.chunk_bytes <= max(0, memory.most_workers - n_workers) * memory.chunk_bytes / 2
+    if not memory.n_ahead:
+        assert memory == without
+
+
+def test_a_small_limit_leaves_no_chunk_ahead():
+    """Neither does a table of one chunk; with room, a worker has one that is read and one that is written."""
+    one = plan(chunk_rows=100_000)
+    tight = plan(chunk_rows=100_000, allowed_bytes=one.projected_bytes + 2 * one.chunk_bytes - 1)
+    assert tight.with_ahead(AHEAD, 100).n_ahead == 0
+    assert one.with_ahead(AHEAD, 1).n_ahead == 0
+    assert one.with_ahead(AHEAD, 2).n_ahead == 1
+    assert one.with_ahead(AHEAD, 100).n_ahead == AHEAD == 2
+    assert plan(chunk_rows=100_000, n_workers=2).with_ahead(2 * AHEAD, 100).n_ahead == 2 * AHEAD

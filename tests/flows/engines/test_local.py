@@ -19,11 +19,12 @@ STAGE, LAST = SimpleNamespace(name="featurize", once=False), SimpleNamespace(nam
 @pytest.fixture
 def done(monkeypatch):
     """The chunks that were done, and how many at most at the same time."""
-    seen = SimpleNamespace(chunks=[], most=0, now=0, failures={})
+    seen = SimpleNamespace(chunks=[], most=0, now=0, failures={}, turns=set())
     lock = threading.Lock()
 
     def run_stage(stage, ref, chunk):
         with lock:
+            seen.turns.add(ref.turns)
             seen.now += 1
             seen.most = max(seen.most, seen.now)
             errors = seen.failures.get(chunk, [])
@@ -67,3 +68,25 @@ def test_other_failures_end_the_stage(done, error):
     with pytest.raises(type(error), match=str(error)):
         list(LocalEngine(1).map(STAGE, RunRef("x"), range(5)))
     assert done.chunks == [0]
+
+
+@pytest.mark.parametrize(("memory_for", "most"), [(40, 6), (5, 3), (2, 2)])
+def test_chunks_are_in_flight_beside_those_that_are_computed(done, memory_for, most):
+    """A bounded number of them is in memory, whatever the number of chunks."""
+    ref = RunRef("x", workers=memory_for, ahead=2)
+    assert {item.item for item in LocalEngine(2).map(STAGE, ref, range(40))} == {*range(40)}
+    assert sorted(done.chunks) == list(range(40))
+    assert done.most == most
+    assert done.turns == {2 if most > 2 else None}
+
+
+def test_an_error_ahead_is_that_of_its_chunk(done):
+    """It is retried as often, and ends the stage with the same message; what had begun is committed, the rest is dropped."""
+    ref = RunRef("x", workers=40, ahead=2)
+    done.failures[1] = [TransientError("of chunk 1")] * 3
+    done.failures[2] = [TransientError("of chunk 2")] * 4
+    with pytest.raises(TransientError, match="of chunk 2"):
+        list(LocalEngine(1).map(STAGE, ref, range(100)))
+    assert not done.failures[1]
+    assert not done.failures[2]
+    assert len(done.chunks) < 100

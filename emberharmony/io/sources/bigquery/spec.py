@@ -126,6 +126,11 @@ class BigQuerySourceSpec(Section):
         return (f"bigquery://{self.table.strip().replace('.', '/')}",) if self.table else ()
 
     @property
+    def is_remote(self) -> bool:
+        """``True``: rows come from a server."""
+        return True
+
+    @property
     def texts(self) -> Mapping[str, str | Sequence[str]]:
         """Settings that may name the slice that is run, by `{slice}`."""
         given = {"table": self.table, "query": self.query, "where": self.where}

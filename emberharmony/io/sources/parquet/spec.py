@@ -9,6 +9,7 @@ from typing import Literal, Self
 from emberharmony.errors import PlanError
 from emberharmony.io.sources.parquet.listing import place_of
 from emberharmony.io.sources.time_rows import TimeRows
+from emberharmony.io.store.address import is_bucket
 from emberharmony.messages import check_distinct
 from emberharmony.settings import Section
 from emberharmony.slices import SliceTimes, placeholders_in
@@ -69,6 +70,11 @@ class ParquetSourceSpec(Section):
     def addresses(self) -> tuple[str, ...]:
         """Every path, folder or pattern."""
         return self.places
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether files lie in a bucket."""
+        return any(is_bucket(place) for place in self.places)
 
     @property
     def texts(self) -> Mapping[str, str | Sequence[str]]:
