@@ -18,6 +18,7 @@ from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.store.access import PRIVATE, make_folder, mode_of, private, set_mode
 from emberharmony.io.store.base import ETag, FileRecord, HashingFile, Store
 from emberharmony.io.store.errors import translate
+from emberharmony.io.store.local_hashes import WRITTEN
 
 UNFINISHED = ".unfinished"
 """Folder, under a store's root, of files that are being written."""
@@ -119,8 +120,17 @@ class LocalStore(Store):
     @contextmanager
     def keeping(self, name: str) -> Iterator[HashingFile]:
         """Open a file to write; it is kept if the block ends without an error."""
-        with self._writing(name, lambda unfinished, record: unfinished.replace(self.path(record))) as file:
+        inode = 0
+
+        def put(unfinished: Path, record: FileRecord) -> None:
+            nonlocal inode
+            inode = unfinished.stat().st_ino
+            unfinished.replace(self.path(record))
+
+        with self._writing(name, put) as file:
             yield file
+        with suppress(OSError):  # then it is hashed when it is read
+            WRITTEN.remember(self.path(file.record), file.record.sha256, inode=inode)
 
     def get(self, file: str | FileRecord) -> bytes:
         """Return the content of a file."""
@@ -175,11 +185,14 @@ class LocalStore(Store):
             path.unlink(missing_ok=True)
 
     def sha256(self, file: str | FileRecord) -> str | None:
-        """SHA-256 of a file's content, in hexadecimal; ``None`` if there is no such file."""
+        """SHA-256 of a file's content, in hexadecimal; ``None`` if there is no such file.
+
+        A file that this process has kept, and that nobody has touched since, is not read again.
+        """
         path = self.path(file)
         with self._translated(path):
             try:
-                return file_hash(path)
+                return WRITTEN.hash_of(path)
             except FileNotFoundError:
                 return None
 
@@ -256,12 +269,6 @@ class LocalStore(Store):
             if isinstance(error, FileNotFoundError):
                 self.check_there()
             raise translate(error, target) from error
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

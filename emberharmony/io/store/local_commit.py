@@ -20,7 +20,8 @@ from emberharmony.errors import DamagedError, TerminalError
 from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.exchange import exchange
-from emberharmony.io.store.local import LocalStore, file_hash, sync_folder
+from emberharmony.io.store.local import LocalStore, sync_folder
+from emberharmony.io.store.local_hashes import WRITTEN
 from emberharmony.io.store.local_staging import staged_runs
 from emberharmony.io.store.local_target import PUBLISHED, foreign_files, owned_names, refuse_foreign
 
@@ -165,7 +166,7 @@ def _damaged(store: LocalStore, files: Sequence[FileRecord], in_place: Mapping[s
 
     def is_whole(file: FileRecord) -> bool:
         assembled = in_place.get(_folder_of(file.name), store.root / ASSEMBLED) / file.name
-        return any(path.exists() and file_hash(path) == file.sha256 for path in (store.path(file), assembled))
+        return any(path.exists() and WRITTEN.hash_of(path) == file.sha256 for path in (store.path(file), assembled))
 
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
         return [file for file, whole in zip(files, pool.map(is_whole, files), strict=True) if not whole]

@@ -16,7 +16,8 @@ from pathlib import Path
 from emberharmony.errors import DataError, TerminalError
 from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest, damaged_result, other_result, read_manifest
 from emberharmony.io.store.base import FileRecord
-from emberharmony.io.store.local import LocalStore, file_hash
+from emberharmony.io.store.local import LocalStore
+from emberharmony.io.store.local_hashes import file_hash
 from emberharmony.io.store.local_staging import REPLACES, STAGING, VERSIONS, staged_runs
 
 PUBLISHED = ("features", "windows", "state", "report")
