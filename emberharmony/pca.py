@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +14,7 @@ from emberharmony.settings import Section
 from emberharmony.stats.eigenspaces import leading_eigenvectors
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.places import blocks_of
-from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, on_host, wide_enough_for
+from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, fill_with_ones, on_host, wide_enough_for
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.threads import each_block, one_blas_thread, threads_for
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray, IntArray
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
 MAX_DEFAULT_COMPONENTS = 32
 
-_HOST_BLOCK_WINDOWS = 4_096  # their rows, scores and products fit in the cache
+_HOST_BLOCK_ROWS = 4_096  # they, their windows' scores and products fit in the cache
 _DEVICE_BLOCK_WINDOWS = 262_144
 _PRODUCT_DEPTH = 256  # terms of one product; with so many, adding the products up costs little
 _MOST_PROJECTED = 1.3  # windows from every row, of which some are chosen, cost less than to choose rows
+_LONGEST_STEP = 2  # windows' lengths between the starts of two: if they are further apart, most rows are in no window
 _SAME_LOADING = 1e-4  # far above the rounding error of a loading, even in float32
 
 
@@ -150,16 +152,24 @@ class WindowPCA:
 
     def _project(self, rows: FeatureBlock, starts: IntArray) -> FeatureBlock:
         out = np.empty((self.n_components, len(starts)), np.float32)
-        loadings = _Loadings.of(self, compute_dtype())
-        step = _HOST_BLOCK_WINDOWS if on_host() else _DEVICE_BLOCK_WINDOWS
+        loadings, here = _Loadings.of(self, compute_dtype()), on_host()
+        step = max(_HOST_BLOCK_ROWS // self.stride, 1) if here else _DEVICE_BLOCK_WINDOWS
+        blocks = blocks_of(starts, step, step * self.stride)
 
-        def score(block: slice) -> None:
-            at, stop = int(starts[block.start]), int(starts[block.stop - 1]) + self.size
-            scores = loadings.scores(rows[:, at:stop], _Taken.of(starts[block] - at, self.stride))
-            out[:, block] = ops.astype(ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32), ops.float32).numpy()
+        def score(some: Sequence[slice]) -> None:
+            lines = _Lines(loadings) if here else None
+            for block in some:
+                at, stop = int(starts[block.start]), int(starts[block.stop - 1]) + self.size
+                taken, of_block = _Taken.of(starts[block] - at, self.stride), rows[:, at:stop]
+                if lines and 0 < taken.step <= _LONGEST_STEP * self.size:
+                    lines.score(of_block, taken, out[:, block])
+                else:
+                    scores = ops.clip(loadings.scores(of_block, taken), -LARGEST_FLOAT32, LARGEST_FLOAT32)
+                    out[:, block] = ops.astype(scores, ops.float32).numpy()
 
         window_bytes = 8 * (_PRODUCT_DEPTH + 2 * self.n_features + 3 * self.n_components)
-        each_block(score, blocks_of(starts, step, step * self.stride), n_threads=threads_for(step * window_bytes))
+        n_threads = threads_for(step * window_bytes)
+        each_block(score, [blocks[i::n_threads] for i in range(min(n_threads, len(blocks)))], n_threads=n_threads)
         return out
 
     def explained_squares(self, scores: FeatureBlock, rows: FeatureBlock, starts: IntArray, /) -> ExplainedSquares:
@@ -227,6 +237,48 @@ class _Loadings:
             of_rows = ops.concat(parts, axis=0) if len(parts) > 1 else parts[0]
             scores = scores + self.matrix[:, i * n_features : (i + len(parts)) * n_features] @ of_rows
         return taken.windows(scores)
+
+
+class _Lines:
+    """Scores of evenly spaced windows on the host, from rows that are transposed once.
+
+    Rows are cut into lines that are a multiple of the step long and hold a window. The windows that begin at the same place of
+    their lines are a matrix, which nobody has to build. The memory of the rows is used again: fresh pages cost more than the
+    copy.
+    """
+
+    def __init__(self, loadings: _Loadings) -> None:
+        matrix = loadings.matrix.numpy().reshape(loadings.offset.shape[0], loadings.size, -1)
+        self._size, self._width = loadings.size, matrix.shape[2] + 1
+        with_ones = np.zeros((*matrix.shape[:2], self._width), matrix.dtype)
+        with_ones[:, :, :-1] = matrix
+        with_ones[:, 0, -1] = -loadings.offset.numpy()[:, 0]  # for the one that follows a window's first row
+        self._matrix = ops.asarray(with_ones.reshape(len(matrix), -1))
+        self._table = np.empty((0, self._width), matrix.dtype)
+
+    def score(self, rows: FeatureBlock, taken: _Taken, out: FeatureBlock) -> None:
+        """Write the scores of the windows that are taken from `rows` to `out`, of shape ``(n_components, n_windows)``."""
+        if len(taken.starts) == taken.n_windows:
+            self._score_all(rows, taken, out)
+            return
+        scores = np.empty((len(out), taken.n_windows), np.float32)
+        self._score_all(rows, taken, scores)
+        out[:] = scores[:, taken.starts]
+
+    def _score_all(self, rows: FeatureBlock, taken: _Taken, out: FeatureBlock) -> None:
+        n_phases, width = -(-self._size // taken.step), self._width  # as many windows begin in a line
+        n_lines, period = -(-taken.n_windows // n_phases), n_phases * taken.step
+        flat = ops.reshape(ops.asarray(self._filled(rows, n_lines * period + (n_phases - 1) * taken.step)), (-1,))
+        for phase in range(min(n_phases, taken.n_windows)):
+            n, begin = -(-(taken.n_windows - phase) // n_phases), phase * taken.step * width
+            lines = ops.reshape(flat[begin : begin + n * period * width], (n, period * width))
+            scores = self._matrix @ lines[:, : self._size * width].mT
+            out[:, phase::n_phases] = ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32).numpy()
+
+    def _filled(self, rows: FeatureBlock, n_rows: int) -> FloatArray:
+        if len(self._table) < n_rows:
+            self._table = np.empty((n_rows, self._width), self._table.dtype)
+        return fill_with_ones(self._table[:n_rows], rows)
 
 
 @dataclass(frozen=True)
