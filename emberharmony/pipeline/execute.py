@@ -36,7 +36,7 @@ from emberharmony.pipeline.stages import PUBLISH, Stage, stages_of
 from emberharmony.pipeline.staging import stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state, roles_in
 from emberharmony.pipeline.state_registry import with_resolved_state
-from emberharmony.planning.resident import release_memory
+from emberharmony.planning.resident import arrow_in_c_memory, release_memory
 from emberharmony.threads import compute_threads, limit_compute_threads
 
 MAX_ROUNDS = 3
@@ -101,7 +101,8 @@ def run_job(
                 ref = _staged(job, place, plan, state, backend, workers=workers, overwrite=overwrite)
                 Attempt.now(engine.name, backend, workers).write(open_run(ref).store)
                 callback.planned(JobPlanned(plan, backend, lambda: peak.latest_bytes))
-                with limit_compute_threads(max(1, compute_threads() // workers)), peak.sampling():
+                threads = max(1, compute_threads() // workers)
+                with limit_compute_threads(threads), arrow_in_c_memory(), peak.sampling():
                     manifest, did_work = execute(ref, engine, callback, workers=workers), True
     if not did_work:
         _check_published(job, plan, manifest)

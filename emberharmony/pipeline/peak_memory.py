@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import threading
@@ -33,7 +34,7 @@ class PeakMemory:
         def sample() -> None:
             while not over.wait(SAMPLE_S):
                 with suppress(psutil.Error):
-                    self.latest_bytes = resident_of([this, *this.children(recursive=True)])
+                    self.latest_bytes = resident_of([this, *(this.children(recursive=True) if has_children() else ())])
                     self.sampled_bytes = max(self.sampled_bytes, self.latest_bytes)
 
         sampler = threading.Thread(target=sample, name="memory-sampler", daemon=True)
@@ -43,6 +44,17 @@ class PeakMemory:
         finally:
             over.set()
             sampler.join()
+
+
+def has_children() -> bool:
+    """Whether this process has children. To look for them takes psutil a look at every process of the machine."""
+    if not hasattr(os, "waitid"):
+        return True
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # leaves one that has ended for whoever waits for it
+    except ChildProcessError:
+        return False
+    return True
 
 
 def peak_bytes() -> int:

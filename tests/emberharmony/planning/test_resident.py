@@ -4,11 +4,13 @@ import subprocess
 import sys
 
 import psutil
+import pyarrow as pa
 
-from emberharmony.planning.resident import release_memory, resident_bytes
+from emberharmony.planning.resident import arrow_in_c_memory, release_memory, resident_bytes
 
 GROWTH = """
 import psutil
+import pyarrow as pa
 from emberharmony.planning.resident import resident_bytes
 counted = resident_bytes()
 import pandas, pyarrow as pa, scipy.linalg, safetensors.numpy
@@ -29,3 +31,21 @@ def test_free_memory_is_given_back():
     release_memory()
     assert psutil.Process().memory_info().rss < full
     assert 0 < resident_bytes() < full + 200 * 2**20
+
+
+def test_arrow_takes_memory_from_the_c_library_within_the_block(monkeypatch):
+    monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL", raising=False)
+    before = pa.default_memory_pool().backend_name
+    with arrow_in_c_memory():
+        assert pa.default_memory_pool().backend_name == "system"
+        held = pa.total_allocated_bytes()
+        column = pa.array(range(100_000), pa.int64())
+        assert pa.total_allocated_bytes() - held >= column.nbytes
+    assert pa.default_memory_pool().backend_name == before
+
+
+def test_an_allocator_that_was_asked_for_is_kept(monkeypatch):
+    monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", "mimalloc")
+    before = pa.default_memory_pool().backend_name
+    with arrow_in_c_memory():
+        assert pa.default_memory_pool().backend_name == before
