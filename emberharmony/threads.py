@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
@@ -131,6 +132,57 @@ def each_as_done(work: Callable[[T], R], items: Iterable[T], *, n_threads: int) 
                 yield from _done_of(running)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def in_parallel(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    n_threads: int,
+    *,
+    size: Callable[[T], int] = lambda _: 0,
+    most: int = 0,
+) -> Iterator[R]:
+    """Yield the function's results in the order of the items, on several threads: for work that waits for a server.
+
+    With one thread, each item's turn comes when its result is asked for.
+
+    Parameters
+    ----------
+    function : callable
+        Returns the result for an item.
+    items : iterable
+        The items.
+    n_threads : int
+        Results that are there or being made at a time, at most.
+    size : callable
+        Returns the bytes of an item's result.
+    most : int
+        Bytes of these results, at most, but for a single one.
+
+    Examples
+    --------
+    >>> list(in_parallel(abs, [-2, -1], n_threads=2))
+    [2, 1]
+    """
+    if n_threads <= 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        waiting, held = deque[tuple[Future[R], int]](), 0
+        try:
+            for item in items:
+                n_bytes = size(item)
+                while waiting and (len(waiting) == n_threads or held + n_bytes > most > 0):
+                    result, taken = waiting.popleft()
+                    yield result.result()
+                    held -= taken
+                waiting.append((pool.submit(function, item), n_bytes))
+                held += n_bytes
+            while waiting:
+                yield waiting.popleft()[0].result()
+        finally:
+            for result, _ in waiting:
+                result.cancel()
 
 
 class Turns:

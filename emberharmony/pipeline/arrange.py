@@ -14,12 +14,13 @@ from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.pieces import read_pieces, write_pieces
 from emberharmony.io.sources.base import no_rows
 from emberharmony.io.sources.text_budget import TextBudget
-from emberharmony.io.store.base import FileRecord, Store
+from emberharmony.io.store.base import READ_AHEAD_BYTES, FileRecord, Store
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.receipts import Receipt, Receipts
 from emberharmony.planning.chunk_groups import ChunkGroups
 from emberharmony.planning.chunks import Chunk
 from emberharmony.steps.arrange import KeyRanges, arranged, partitioned
+from emberharmony.threads import in_parallel
 
 PARTITION, REGROUP, ARRANGE = "partition", "regroup", "arrange"
 
@@ -85,10 +86,14 @@ class Arranged:
         yield from self._pieces(regrouped.files, chunk - members.start, len(members))
 
     def _pieces(self, records: Sequence[FileRecord], place: int, n_pieces: int) -> Iterator[pa.Table]:
-        for record in records:
-            (found,) = read_pieces(self.store, record, [place], n_pieces)
-            if found is not None:
-                yield found
+        def read(record: FileRecord) -> pa.Table | None:
+            return read_pieces(self.store, record, [place], n_pieces)[0]
+
+        def mean_bytes(record: FileRecord) -> int:
+            return record.n_bytes // n_pieces
+
+        found = in_parallel(read, records, self.store.readers, size=mean_bytes, most=READ_AHEAD_BYTES)
+        yield from (piece for piece in found if piece is not None)
 
 
 def check_room(rows: Arranged) -> None:

@@ -352,8 +352,7 @@ def _slice_windows(run: Run, chunk: Chunk, segment: TableSegment) -> SliceWindow
 
 def _read_segment(run: Run, featurized: Receipt, chunk: Chunk, split: str) -> TableSegment:
     """A chunk's rows of one split, followed by the halo that its last windows need."""
-    record = run.receipts.file("featurize", chunk.index, feature_part(split, chunk.index))
-    table = read_part(run.store, record)
+    table = read_part(run.store, featurized.record(feature_part(split, chunk.index)))
     context = featurized.find(context_name(chunk.index))
     if context is not None:
         table = joined_rows(table, read_halo(run.store, context, split))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import tee
 
 import numpy as np
 import pyarrow as pa
@@ -42,11 +43,12 @@ def fit_features(run: Run, backend: str) -> Receipt:
     counted, files, keys = list[list[int]](), dict[str, FileRecord](), dict[str, Runs]()
     spans = list[Mapping[str, SeriesSpan]]()
     for receipt in run.receipts.all_of("profile"):
-        run.receipts.check_files(receipt)
         counted.append([receipt.rows[name] for name in SPLITS])
         files |= {file.name: file for file in receipt.files}
         keys = merged_runs(keys, receipt.runs)
         spans.append(receipt.series)
+    for _ in run.store.each(run.store.check, files.values()):
+        pass
     rows = np.array(counted, np.int64)
     check_split_sizes(dict(zip(SPLITS, rows.sum(axis=0).tolist(), strict=True)), run.plan.spec)
     check_neighbours(keys, run.plan.spec)
@@ -79,8 +81,9 @@ def fit_pcas(run: Run, backend: str) -> Receipt:
 def _merged_profiles(run: Run, files: Mapping[str, FileRecord]) -> dict[str, ColumnProfile]:
     """Profile of every column over all chunks, without its categories: there may be too many to hold."""
     sums = {column.name: ProfileSum() for column in run.plan.roles.features}
-    for chunk in run.plan.chunks:
-        states = by_prefix(run.store.read_arrays(files[profile_name(chunk.index)]))
+    records = (files[profile_name(chunk.index)] for chunk in run.plan.chunks)
+    for arrays in run.store.each(run.store.read_arrays, records):
+        states = by_prefix(arrays)
         for i, total in enumerate(sums.values()):
             total.add(ColumnProfile.from_arrays(states[str(i)]))
     return {name: total.profile() for name, total in sums.items()}
@@ -92,8 +95,9 @@ def _top_categories(run: Run, files: Mapping[str, FileRecord]) -> dict[str, TopC
     columns = categorical_columns(run.plan.roles, run.plan.spec.features)
 
     def chunks() -> Iterator[dict[str, CategoryCounts]]:
-        for chunk in run.plan.chunks if columns else ():
-            states = by_prefix(run.store.read_arrays(files[categories_name(chunk.index)]))
+        records = (files[categories_name(chunk.index)] for chunk in (run.plan.chunks if columns else ()))
+        for arrays in run.store.each(run.store.read_arrays, records):
+            states = by_prefix(arrays)
             yield {name: CategoryCounts.from_arrays(states[position[name]]) for name in columns}
 
     return top_categories(chunks, columns, run.plan.spec.categories.max_categories)
@@ -106,16 +110,16 @@ def _window_states(run: Run) -> Iterator[list[WindowGram]]:
     """
     windows, n_features = run.plan.spec.windows, len(run.fitted.preprocessing.feature_names)
     waiting: list[Segment] = []
-    for receipt in run.receipts.all_of("featurize"):
-        if not receipt.rows["train"]:
-            continue
-        state = receipt.find(grams_name(receipt.chunk))
-        if state:
-            run.store.check(state)
+    receipts, ahead = tee(receipt for receipt in run.receipts.all_of("featurize") if receipt.rows["train"])
+    kept = (receipt.find(grams_name(receipt.chunk)) for receipt in ahead)
+    states = run.store.each(run.store.read_checked_arrays, filter(None, kept))
+    for receipt in receipts:
+        if receipt.find(grams_name(receipt.chunk)):
             if waiting:
                 yield window_states(joined(waiting), windows)
             waiting = []
-            yield [WindowGram.from_arrays(run.store.read_arrays(state, prefix=f"{s}/")) for s in windows.strides]
+            by_stride = by_prefix(next(states))
+            yield [WindowGram.from_arrays(by_stride[str(s)]) for s in windows.strides]
             continue
         waiting.append(_train_segment(run, receipt))
         if state_pays(sum(segment.block.nbytes for segment in waiting), windows, n_features):

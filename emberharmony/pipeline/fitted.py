@@ -112,11 +112,10 @@ class Fitted:
         """
         names = [column.name for column in self.preprocessing.columns]
         merged = list[ColumnCounts]()
-        for receipt in self.receipts.all_of("featurize"):
-            record = receipt.find(drift_name(receipt.chunk))
-            assert record is not None
-            self.store.check(record)
-            states = by_prefix(self.store.read_arrays(record))
+        receipts = self.receipts.all_of("featurize")
+        kept = (receipt.record(drift_name(receipt.chunk)) for receipt in receipts)
+        for arrays in self.store.each(self.store.read_checked_arrays, kept):
+            states = by_prefix(arrays)
             counts = [ColumnCounts.from_arrays(states[str(i)]) for i in range(len(names))]
             merged = [a.merge(b) for a, b in zip(merged, counts, strict=True)] if merged else counts
         return dict(zip(names, merged, strict=True))

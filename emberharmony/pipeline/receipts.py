@@ -44,6 +44,21 @@ class Receipt:
         """Return the record of the file of that name, if the stage has written one."""
         return next((file for file in self.files if file.name == name), None)
 
+    def record(self, name: str) -> FileRecord:
+        """Return the record of the file of that name.
+
+        Raises
+        ------
+        DamagedError
+            If the stage has written no such file.
+        """
+        found = self.find(name)
+        if found is None:
+            raise DamagedError(
+                f"{name} is needed, and there is no receipt of {self.stage} of chunk {self.chunk} that names it.", name
+            )
+        return found
+
     def to_json(self) -> bytes:
         """Return the receipt as JSON, without indentation: there is one for each stage of each chunk."""
         return json.dumps(vars(self), default=vars, ensure_ascii=False).encode()
@@ -97,11 +112,8 @@ class Receipts:
         DamagedError
             If the stage is not done, or has written no such file.
         """
-        receipt = self.find(stage, chunk)
-        record = receipt.find(name) if receipt else None
-        if record is None:
-            raise DamagedError(f"{name} is needed, and there is no receipt of {stage} of chunk {chunk} that names it.", name)
-        return record
+        receipt = self.find(stage, chunk) or Receipt(stage, chunk, {}, (), "", 0.0)
+        return receipt.record(name)
 
     def missing(self, stage: str) -> list[Chunk]:
         """Return the chunks of which a stage is not done."""
@@ -113,17 +125,6 @@ class Receipts:
         """When each item of a stage was done, by its number, as the store's listing says; no receipt is opened."""
         times = {name.rpartition("/")[2]: at for name, at in self.store.modified(f"{_FOLDER}/{stage}").items()}
         return {int(name.removesuffix(".json")): at for name, at in times.items() if _RECEIPT.fullmatch(name)}
-
-    def check_files(self, receipt: Receipt) -> None:
-        """Raise unless a receipt's files are what it says.
-
-        Raises
-        ------
-        DamagedError
-            If one is missing or was changed; its stage has to be run again.
-        """
-        for file in receipt.files:
-            self.store.check(file)
 
     def drop_damaged(self, *, n_threads: int = 1) -> int:
         """Remove the receipts whose files are missing or changed; returns how many.

@@ -105,13 +105,8 @@ def sampled_rows(store: Store, receipts: Receipts) -> Sample | None:
     DamagedError
         If a file of it is missing or was changed.
     """
-    found = []
-    for receipt in receipts.all_of("featurize"):
-        record = receipt.find(rows_name(receipt.chunk))
-        if record is not None:
-            store.check(record)
-            found.append(Sample.from_arrays(store.read_arrays(record)))
-    return Sample.joined(found)
+    kept = (receipt.find(rows_name(receipt.chunk)) for receipt in receipts.all_of("featurize"))
+    return Sample.joined([*map(Sample.from_arrays, store.each(store.read_checked_arrays, filter(None, kept)))])
 
 
 def sampled_windows(store: Store, receipts: Receipts) -> dict[int, Sample]:
@@ -123,12 +118,10 @@ def sampled_windows(store: Store, receipts: Receipts) -> dict[int, Sample]:
         If a file of them is missing or was changed.
     """
     found = dict[int, list[Sample]]()
-    for receipt in receipts.all_of("project"):
-        record = receipt.find(windows_name(receipt.chunk))
-        if record is not None:
-            store.check(record)
-            for stride, arrays in by_prefix(store.read_arrays(record)).items():
-                found.setdefault(int(stride), []).append(Sample.from_arrays(arrays))
+    kept = (receipt.find(windows_name(receipt.chunk)) for receipt in receipts.all_of("project"))
+    for of_chunk in store.each(store.read_checked_arrays, filter(None, kept)):
+        for stride, arrays in by_prefix(of_chunk).items():
+            found.setdefault(int(stride), []).append(Sample.from_arrays(arrays))
     return {stride: sample for stride in sorted(found) if (sample := Sample.joined(found[stride])) is not None}
 
 

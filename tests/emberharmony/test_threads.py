@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from emberharmony.threads import Turns, each_as_done
+from emberharmony.threads import Turns, each_as_done, in_parallel
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -97,3 +97,40 @@ def test_a_turn_is_given_back_after_an_error():
     with pytest.raises(ZeroDivisionError):
         turns.taking(lambda: 1 // 0)()
     assert turns.taking(lambda x, *, y: x + y)(1, y=2) == 3
+
+
+@pytest.mark.parametrize("n_threads", [0, 1, 2, 7])
+@pytest.mark.parametrize("most", [0, 1, 50])
+def test_results_in_parallel_are_those_of_map(n_threads, most):
+    found = in_parallel(lambda x: x * x, range(20), n_threads, size=lambda x: x, most=most)
+    assert list(found) == [x * x for x in range(20)]
+    assert list(in_parallel(abs, [], n_threads)) == []
+
+
+def test_no_more_than_asked_for_is_ahead():
+    """Results that nobody has taken are held in memory."""
+    begun = []
+    results = in_parallel(lambda x: begun.append(x) or x, range(100), 3)
+    assert next(results) == 0
+    assert len(begun) <= 3
+    results.close()
+    assert len(begun) <= 3
+
+
+@pytest.mark.parametrize(("most", "ahead"), [(10, 1), (25, 2), (39, 3), (1000, 5)])
+def test_no_more_bytes_than_asked_for_are_ahead(most, ahead):
+    """One result may be larger, or nothing would go on."""
+    begun = []
+    for taken, _ in enumerate(in_parallel(begun.append, range(30), 5, size=lambda _: 10, most=most)):
+        assert len(begun) - taken <= ahead
+    assert sorted(begun) == list(range(30))
+
+
+def test_several_run_in_parallel():
+    together = threading.Barrier(3, timeout=120)
+    assert len(list(in_parallel(lambda _: together.wait(), range(6), 3))) == 6
+
+
+def test_the_first_error_ends_what_runs_in_parallel():
+    with pytest.raises(ZeroDivisionError):
+        list(in_parallel(lambda x: 1 // (5 - x), range(100), 4))

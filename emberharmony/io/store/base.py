@@ -7,23 +7,26 @@ import hashlib
 import json
 import posixpath
 from abc import abstractmethod
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BufferedIOBase, BytesIO
-from itertools import islice
-from typing import Any, BinaryIO, NewType, Protocol
+from typing import Any, BinaryIO, NewType, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emberharmony.errors import DamagedError
+from emberharmony.threads import in_parallel
 from emberharmony.typing import Arrays
+
+R = TypeVar("R")
 
 ETag = NewType("ETag", str)
 """Names one state of a file, for comparison only."""
+
+READ_AHEAD_BYTES = 16 * 2**20
+"""Bytes of files that are read ahead, at most."""
 
 _SAFETENSORS_DTYPES = {"BOOL": np.dtype(np.bool_)} | {
     f"{kind}{8 * n_bytes}": np.dtype(f"<{kind.lower()}{n_bytes}")
@@ -243,16 +246,25 @@ class Store(Protocol):
 
     def read_each_json(self, names: Iterable[str]) -> Iterator[Any]:
         """Yield the contents of JSON files, in order; as many are read ahead as the store reads best at a time."""
-        if self.readers == 1:
-            yield from map(self.read_json, names)
-            return
-        with ThreadPoolExecutor(self.readers, thread_name_prefix="read-json") as pool:
-            ahead, pending = iter(names), deque[Future[Any]]()
-            pending.extend(pool.submit(self.read_json, name) for name in islice(ahead, self.readers))
-            while pending:
-                content = pending.popleft().result()
-                pending.extend(pool.submit(self.read_json, name) for name in islice(ahead, 1))
-                yield content
+        return in_parallel(self.read_json, names, self.readers)
+
+    def each(self, read: Callable[[FileRecord], R], records: Iterable[FileRecord]) -> Iterator[R]:
+        """Yield what `read` returns for kept files, in order.
+
+        As many are read ahead as the store reads best at a time, within `READ_AHEAD_BYTES`.
+        """
+        return in_parallel(read, records, self.readers, size=lambda record: record.n_bytes, most=READ_AHEAD_BYTES)
+
+    def read_checked_arrays(self, record: FileRecord) -> Arrays:
+        """Return all arrays of a kept file.
+
+        Raises
+        ------
+        DamagedError
+            If it is missing or its content has changed.
+        """
+        self.check(record)
+        return self.read_arrays(record)
 
     def read_arrays(self, file: str | FileRecord, *, prefix: str = "") -> Arrays:
         """Return the arrays whose names begin with `prefix`, without the prefix; the others are not read."""

@@ -17,6 +17,7 @@ from emberharmony.io.placed_file import PlacedFile
 from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import ETag, FileRecord, HashingFile, Store
 from emberharmony.io.store.objects import ABSENT, ConditionFailedError, ObjectInfo, Objects, Revision
+from emberharmony.threads import in_parallel
 
 _ATTEMPTS = 3
 """How often a conditional write whose answer was lost is looked for, and written again."""
@@ -25,6 +26,9 @@ _SPOOLED_BYTES = 8 * 2**20
 WHOLE_BYTES = 4 * 2**20
 """Files up to this size are read by one request."""
 READ_BYTES = 2**20
+AHEAD_BYTES = 8 * 2**20
+"""Bytes that are fetched at a time, at most, from a file that is read from one end to the other."""
+_PART_BYTES = 4 * 2**20
 _READERS = 16
 
 
@@ -75,7 +79,7 @@ class ObjectStore(Store):
     @contextmanager
     def open(self, file: str | FileRecord) -> Iterator[BufferedIOBase]:
         """Open a file for reading; larger ones are read by ranges, all of the state that they were opened in."""
-        info = self.objects.info(self._key(file))
+        info = self._info(file)
         if info is None:
             raise self._missing(file)
         if info.n_bytes <= WHOLE_BYTES:
@@ -180,6 +184,11 @@ class ObjectStore(Store):
     def make_durable(self, records: Iterable[FileRecord]) -> None:
         """Do nothing: a bucket answers once an object is safe."""
 
+    def _info(self, file: str | FileRecord) -> ObjectInfo | None:
+        """What is known of a file. A kept one never changes, and its record says how long it is: the bucket is not asked."""
+        key = self._key(file)
+        return self.objects.info(key) if isinstance(file, str) else ObjectInfo(key, file.n_bytes, Revision(""))
+
     def _key(self, file: str | FileRecord) -> str:
         return self.prefix.key_of(_name(file))
 
@@ -189,6 +198,8 @@ class ObjectStore(Store):
 
 class ObjectFile(PlacedFile):
     """An object that is read by ranges, all of one revision.
+
+    Who reads on where the last range ended gets longer ones, by several requests at the same time.
 
     Parameters
     ----------
@@ -205,6 +216,7 @@ class ObjectFile(PlacedFile):
         self._objects = objects
         self._info = info
         self._changed = changed or (lambda: TransientError(f"{info.key} was replaced while it was read. Read it again."))
+        self._ahead, self._ahead_at, self._window = memoryview(b""), 0, 0
 
     def readall(self) -> bytes:
         """Return all further bytes, by one request."""
@@ -214,12 +226,27 @@ class ObjectFile(PlacedFile):
         start, stop = self._place, min(self._info.n_bytes, self._place + most)
         if stop <= start:
             return b""
-        try:
-            content = self._objects.get_range(self._info.key, start, stop, revision=self._info.revision)
-        except ConditionFailedError:
-            raise self._changed() from None
+        end = self._ahead_at + len(self._ahead)
+        if not self._ahead_at <= start < end:
+            self._window = min(2 * max(self._window, most), AHEAD_BYTES) if start == end else 0
+            self._ahead, self._ahead_at = memoryview(b""), start  # before the next bytes are fetched, not after it
+            self._ahead = self._fetched(start, min(self._info.n_bytes, start + max(most, self._window)))
+        content = self._ahead[start - self._ahead_at : stop - self._ahead_at]
         self._place = start + len(content)
         return content
+
+    def _fetched(self, start: int, stop: int) -> memoryview:
+        parts = [(at, min(stop, at + _PART_BYTES)) for at in range(start, stop, _PART_BYTES)]
+        found = (
+            list(in_parallel(self._range, parts, len(parts))) if stop - start <= AHEAD_BYTES else [self._range((start, stop))]
+        )
+        return memoryview(found[0] if len(found) == 1 else b"".join(found))
+
+    def _range(self, part: tuple[int, int]) -> bytes | memoryview:
+        try:
+            return self._objects.get_range(self._info.key, *part, revision=self._info.revision or None)
+        except ConditionFailedError:
+            raise self._changed() from None
 
 
 def _name(file: str | FileRecord) -> str:

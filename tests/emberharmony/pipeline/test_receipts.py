@@ -54,8 +54,6 @@ def test_receipts_whose_files_changed_are_dropped(receipts):
         receipts.commit(receipt)
     receipts.store.path(written[1].files[0]).write_bytes(b"part X")
     receipts.store.path(written[2].files[0]).unlink()
-    with pytest.raises(DamagedError):
-        receipts.check_files(written[1])
     assert receipts.drop_damaged(n_threads=2) == 2
     assert receipts.missing("featurize") == CHUNKS[1:]
     receipts.invalidate(written[0].files[0].kept_as)

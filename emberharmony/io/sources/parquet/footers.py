@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from emberharmony.errors import DataError, TerminalError, TransientError
 from emberharmony.io.sources.parquet.decoding import READ_BUFFER_BYTES, stored_columns
 from emberharmony.io.sources.parquet.files import ByteRange, FileVersion, TableFile
-from emberharmony.io.sources.parquet.parallel import in_parallel
 from emberharmony.io.store.errors import TRANSIENT, translate
 from emberharmony.messages import listed
+from emberharmony.threads import in_parallel
 
 _SIGNATURE_BYTES = 28
 """Length of the signature behind the footer of a file with encrypted columns, whose decoding would abort the process."""

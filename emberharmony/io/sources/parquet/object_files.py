@@ -13,12 +13,12 @@ from emberharmony.errors import DataError, MissingLibraryError, TerminalError
 from emberharmony.io.sources.parquet.files import ByteRange, FileVersion
 from emberharmony.io.sources.parquet.folders import folders_of
 from emberharmony.io.sources.parquet.local_files import HIDDEN, MAGIC, changed, check_stars, has_wildcard, name_matches
-from emberharmony.io.sources.parquet.parallel import in_parallel
 from emberharmony.io.sources.parquet.ranged_file import MOST_BYTES, READ_AHEAD_BYTES, Content, RangedFile
 from emberharmony.io.store.address import BucketAddress, is_bucket
 from emberharmony.io.store.bucket import Bucket
 from emberharmony.io.store.clients import client_of
 from emberharmony.io.store.objects import ConditionFailedError, ObjectInfo, Objects, Revision
+from emberharmony.threads import in_parallel
 
 _LEAST_BYTES = 12
 """A Parquet file holds its first and last four bytes, and the length of its footer."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from emberharmony.io.placed_file import PlacedFile
 from emberharmony.io.sources.parquet.decoding import READ_BUFFER_BYTES
 from emberharmony.io.sources.parquet.files import ByteRange
-from emberharmony.io.sources.parquet.parallel import in_parallel
+from emberharmony.threads import in_parallel
 
 PARALLEL_READS = 8
 """Requests at the same time. Measured in docs/design.md: further ones gain little, and other workers have theirs."""

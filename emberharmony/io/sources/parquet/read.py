@@ -14,12 +14,12 @@ from emberharmony.io.sources.base import no_rows
 from emberharmony.io.sources.parquet.decoding import damaged_column, decoded, open_parquet
 from emberharmony.io.sources.parquet.files import ByteRange
 from emberharmony.io.sources.parquet.footers import RowGroup, open_unchanged, stored_ranges, unreadable
-from emberharmony.io.sources.parquet.parallel import in_parallel
 from emberharmony.io.sources.parquet.table import ParquetTable
 from emberharmony.io.sources.rows import rows_between, rows_of_times, sorted_rows
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.nested import Path, flat_values
 from emberharmony.planning.chunks import Chunk
+from emberharmony.threads import in_parallel
 from emberharmony.typing import IntArray
 
 _MIN_BATCH_ROWS = 16_384

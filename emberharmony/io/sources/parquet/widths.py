@@ -13,7 +13,7 @@ from emberharmony.arrow import varies
 from emberharmony.io.sources.parquet.columns import StoredColumn
 from emberharmony.io.sources.parquet.decoding import open_parquet
 from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, open_unchanged, stored_ranges, unreadable
-from emberharmony.io.sources.parquet.parallel import in_parallel
+from emberharmony.threads import in_parallel
 
 if TYPE_CHECKING:
     from emberharmony.io.sources.parquet.table import ParquetTable

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import pytest
 
-from emberharmony.errors import TerminalError, TransientError
+from emberharmony.errors import DamagedError, TerminalError, TransientError
 from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.local import LocalStore
-from emberharmony.io.store.object_store import ObjectStore
+from emberharmony.io.store.object_store import AHEAD_BYTES, READ_BYTES, ObjectStore
 from tests.stores import BUCKETS, MemoryObjects, objects_of
 
 pytestmark = pytest.mark.xdist_group("stores")
@@ -149,3 +150,57 @@ def test_a_conditional_write_whose_answer_is_lost_was_written():
     assert store.read_with_etag("x") == (b"2", after)
     store.objects.n_lost = 1
     assert not store.put_if_absent("x", b"3")
+
+
+def test_kept_files_are_read_in_order_and_ahead(store):
+    arrays = [{"x": np.arange(i), "y": np.full(3, i)} for i in range(30)]
+    records = [store.keep_arrays(f"a/{i}.safetensors", each) for i, each in enumerate(arrays)]
+    found = list(store.each(store.read_checked_arrays, iter(records)))
+    assert [sorted(each) for each in found] == [["x", "y"]] * 30
+    assert all((a[name] == b[name]).all() for a, b in zip(found, arrays, strict=True) for name in b)
+    store.delete(records[7].kept_as)
+    reading = store.each(store.read_checked_arrays, records)
+    for i in range(7):
+        assert len(next(reading)["x"]) == i
+    with pytest.raises(DamagedError, match=r"a/7-\w+.safetensors is missing or was changed"):
+        next(reading)
+
+
+class Counted(MemoryObjects):
+    """A bucket that notes what is asked of it, and how much is read at the same time."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.ranges = [], []
+
+    def info(self, key):
+        self.asked.append("info")
+        return super().info(key)
+
+    def get_range(self, key, start, stop, *, revision=None):
+        self.ranges.append((start, stop))
+        return super().get_range(key, start, stop, revision=revision)
+
+
+def test_a_file_that_is_read_from_one_end_to_the_other_takes_few_rounds():
+    """Ranges grow, and the longer ones are fetched in parts at the same time; whoever moves about reads little at a time."""
+    objects = Counted()
+    store = ObjectStore(objects, BucketAddress.parse("s3://bucket/p"))
+    content = np.random.default_rng(0).bytes(20 * 2**20 + 5)
+    record = store.keep("big", content)
+    with store.open(record) as handle:
+        whole = b"".join(iter(lambda: handle.read(300_000), b""))
+    assert whole == content
+    assert objects.asked == []  # its record says how long it is
+    assert sorted(objects.ranges) == objects.ranges
+    assert [start for start, _ in objects.ranges[1:]] == [stop for _, stop in objects.ranges[:-1]]
+    lengths = [stop - start for start, stop in objects.ranges]
+    assert len(lengths) <= 8
+    assert max(lengths) <= AHEAD_BYTES
+    objects.ranges.clear()
+    places = [17 * 2**20, 3 * 2**20, 11 * 2**20, 0]
+    with store.open(record) as handle:
+        for place in places:
+            handle.seek(place)
+            assert handle.read(100) == content[place : place + 100]
+    assert [stop - start for start, stop in objects.ranges] == [READ_BYTES] * 4
