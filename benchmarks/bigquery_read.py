@@ -1,28 +1,34 @@
 """Measure the path from BigQuery's Storage Read API to features: rows/s, and the share of time spent waiting for the network.
 
-    python -m benchmarks.bigquery_read [--copies 4] [--streams 1 4] [--workers 1 2] [--rounds 3] [--far 0.2]
+    python -m benchmarks.bigquery_read [--copies 4] [--streams 1 4] [--workers 1 2] [--ahead 0 2] [--rounds 3] [--far 0.2]
+        [--jobs]
 
 The server is the tests' emulator. It holds copies of the flights and shares this machine's cores, so its rows/s say nothing
 about BigQuery. Two results carry over: the share of a chunk's time that this library's own work takes and, with a delay of
-`--far` seconds per message, how much of the waiting several concurrent chunks hide.
+`--far` seconds per message, how much of the waiting further chunks hide, which are read while others are computed (`--ahead`
+of them for each worker; jobs have two). With `--jobs`, whole jobs are run, and each stage's share of waiting is printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
+import pyarrow as pa
 
+from benchmarks.jobs import job_of
 from benchmarks.machine import print_machine
+from benchmarks.waiting import WatchedJob, watched
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.preprocessing import Preprocessing, datetime_features, encode
 from emberharmony.io.bigquery import BigQueryConnection
@@ -36,8 +42,12 @@ from emberharmony.pipeline.spec import PipelineSpec, pinned
 from emberharmony.pipeline.stages import run_stage
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.chunks import Chunk
+from emberharmony.planning.memory import AHEAD
+from emberharmony.threads import Turns, each_as_done
 from flows.flights import prepare_flights
 from tests.integration.emulator import server
+
+COLUMNS: dict[str, Any] = {"time": "time_hour", "target": "arr_delay", "passthrough": ("flight",)}
 
 
 class Round(NamedTuple):
@@ -46,6 +56,7 @@ class Round(NamedTuple):
     total: float
     waiting: float  # part of the total in which no stream had a message
     features: float  # sum over all workers
+    idle: float  # share of the workers' time in which none of the process's threads could run
 
 
 class Waiting(grpc.UnaryStreamClientInterceptor, grpc.UnaryUnaryClientInterceptor):
@@ -101,6 +112,8 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=4, help="copies of the 336,776 flights")
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="concurrent chunks")
+    parser.add_argument("--ahead", type=int, nargs="+", default=[0, AHEAD], help="further chunks for each worker")
+    parser.add_argument("--jobs", action="store_true", help="run whole jobs as well")
     parser.add_argument("--far", type=float, default=0.0, help="extra seconds per message")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--chunk-rows", type=int, default=131_072)
@@ -125,7 +138,7 @@ def measure(emulator: server.Emulator, folder: Path, arguments: argparse.Namespa
     load(connection, prepare_flights(Path("data") / "flights.parquet"), arguments.copies)
     spec = PipelineSpec(
         BigQuerySourceSpec(table="raw.flights", connection=connection),
-        ColumnSpec(time="time_hour", target="arr_delay", passthrough=("flight",)),
+        ColumnSpec(**COLUMNS),
     )
     spec = pinned(spec)
     plan = make_plan(spec, Resources(chunk_rows=arguments.chunk_rows))
@@ -134,20 +147,25 @@ def measure(emulator: server.Emulator, folder: Path, arguments: argparse.Namespa
     print(
         f"\n{plan.n_rows:,} rows in {n_chunks} chunks to {len(fitted.feature_names)} features; medians of {arguments.rounds}"
     )
-    ways = [(workers, streams) for workers in arguments.workers for streams in arguments.streams]
-    rounds: dict[tuple[int, int], list[Round]] = {way: [] for way in ways}
+    ways = list(product(arguments.workers, arguments.streams, arguments.ahead))
+    rounds: dict[tuple[int, int, int], list[Round]] = {way: [] for way in ways}
     for _ in range(arguments.rounds):  # in turns, so that other load on the machine affects all settings alike
-        for workers, streams in ways:
-            rounds[workers, streams].append(one_pass(plan, fitted, streams, workers, arguments.far))
-    for (workers, streams), passes in rounds.items():
+        for workers, streams, ahead in ways:
+            rounds[workers, streams, ahead].append(one_pass(plan, fitted, streams, workers, ahead, arguments.far))
+    for (workers, streams, ahead), passes in rounds.items():
         middle = sorted(passes, key=lambda it: it.total)[len(passes) // 2]
         spread = statistics.pstdev(it.total for it in passes) / middle.total
-        shares = f"all calls wait {middle.waiting / middle.total:.0%} of the time"
-        if workers == 1:
+        shares = f"all calls wait {middle.waiting / middle.total:.0%} of the time, the workers {middle.idle:.0%}"
+        if workers == 1 and not ahead:
             rest = middle.total - middle.waiting - middle.features
             shares += f", decoding and sorting {rest / middle.total:.0%}, features {middle.features / middle.total:.0%}"
         speed = f"{plan.n_rows / middle.total:,.0f} rows/s (± {spread:.0%})"
-        print(f"{workers} workers, {streams} streams each: {speed}; {shares}")
+        print(f"{workers} workers, {streams} streams each, {ahead} chunks ahead: {speed}; {shares}", flush=True)
+    for workers in arguments.workers if arguments.jobs else ():
+        runtime = {"workers": workers, "chunk_rows": arguments.chunk_rows}
+        job = job_of("", folder / "job", columns=COLUMNS, runtime=runtime)
+        job["source"] = {"type": "bigquery", "table": "raw.flights", "connection": asdict(connection)}
+        print(f"a job, {workers} at a time: {WatchedJob.run(job, log=folder / 'log')}", flush=True)
 
 
 def load(connection: BigQueryConnection, path: Path, copies: int) -> None:
@@ -170,7 +188,7 @@ def fit(plan: Plan, folder: Path) -> Preprocessing:
     return open_run(ref).fitted.preprocessing
 
 
-def one_pass(plan: Plan, fitted: Preprocessing, streams: int, workers: int, far_s: float) -> Round:
+def one_pass(plan: Plan, fitted: Preprocessing, streams: int, workers: int, ahead: int, far_s: float) -> Round:
     source_spec = plan.spec.source
     assert isinstance(source_spec, BigQuerySourceSpec)
     waiting = Waiting(far_s)
@@ -178,16 +196,21 @@ def one_pass(plan: Plan, fitted: Preprocessing, streams: int, workers: int, far_
         source = BigQuerySource(replace(source_spec, read=ReadSpec(streams=streams)), clients)
         source.describe()
 
-        def features_of(chunk: Chunk) -> float:
-            rows = source.read(chunk, list(plan.roles.to_read), time=plan.spec.columns.time)
+        def features_of(rows: pa.Table) -> float:
             there = time.perf_counter()
             encode(rows, datetime_features(rows, fitted), fitted)
             return time.perf_counter() - there
 
+        in_turn = Turns(workers).taking(features_of)  # as the local engine does
+
+        def read(chunk: Chunk) -> float:
+            return in_turn(source.read(chunk, list(plan.roles.to_read), time=plan.spec.columns.time))
+
         begun = time.perf_counter()
-        with ThreadPoolExecutor(workers) as pool:
-            features = sum(pool.map(features_of, plan.chunks))
-        return Round(time.perf_counter() - begun, waiting.seconds, features)
+        with watched(os.getpid()) as watch:
+            features = sum(each_as_done(read, plan.chunks, n_threads=workers * (1 + ahead)))
+            total = time.perf_counter() - begun
+        return Round(total, waiting.seconds, features, watch.waiting(workers=workers))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 
 JOB is a job as JSON, which is run and watched; the last line that is printed holds what `WatchedJob` says.
 
-A thread that waits for another process to leave its core counts as one that runs, so other load on the machine changes the
-shares little.
+A thread that waits for another process to leave its core counts as one that runs. So what a job waits for servers is found on
+a busy machine too, but there it hides more of it: its own work takes longer.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Watch:
     """Threads that ran, or would have run on a machine with more cores."""
 
     def waiting(self, begin: float = -np.inf, end: float = np.inf, *, workers: int = 1) -> float:
-        """Return the share of their time that so many workers waited; NaN if it was too short for a sample.
+        """Return the share of their time that so many workers waited; 0 if it was too short for a sample.
 
         Examples
         --------
@@ -68,7 +68,7 @@ class Watch:
         0.375
         """
         within = self.running[(self.times >= begin) & (self.times < end)]
-        return float(1.0 - np.minimum(within, workers).mean() / workers) if len(within) else float("nan")
+        return float(1.0 - np.minimum(within, workers).mean() / workers) if len(within) else 0.0
 
 
 @contextmanager
@@ -87,46 +87,54 @@ def watched(pid: int, interval_s: float = INTERVAL_S) -> Iterator[Watch]:
 
 
 class StageTimes(Callback):
-    """When each stage began and ended, by `time.monotonic`."""
+    """When each stage began and ended, by `time.monotonic`, and the CPU seconds of the process until then."""
 
     def __init__(self) -> None:
-        self.begun: dict[str, float] = {}
-        self.ended: dict[str, float] = {}
+        self.begun: dict[str, tuple[float, float]] = {}
+        self.ended: dict[str, tuple[float, float]] = {}
 
     def stage_started(self, event: StageStarted) -> None:
         """Note the time."""
-        self.begun[event.stage.title] = time.monotonic()
+        self.begun[event.stage.title] = time.monotonic(), time.process_time()
 
     def stage_ended(self, event: StageEnded) -> None:
         """Note the time."""
-        self.ended[event.stage.title] = time.monotonic()
+        self.ended[event.stage.title] = time.monotonic(), time.process_time()
 
 
 @dataclass(frozen=True)
 class StageWait:
-    """How long a stage took, and the share of that time in which its workers waited."""
+    """How long a stage took, its CPU seconds, and the seconds that all its workers together waited."""
 
     stage: str
     seconds: float
-    waiting: float
+    cpu_seconds: float
+    waited_seconds: float
 
     @classmethod
     def of(cls, times: StageTimes, watch: Watch, *, workers: int) -> list[Self]:
         """Return that of each stage, in order."""
-        return [
-            cls(stage, end - begin, watch.waiting(begin, end, workers=workers))
-            for stage, begin, end in ((stage, times.begun[stage], end) for stage, end in times.ended.items())
-        ]
+        found = []
+        for stage, (end, cpu_end) in times.ended.items():
+            begin, cpu_begin = times.begun[stage]
+            waited = watch.waiting(begin, end, workers=workers) * workers * (end - begin)
+            found.append(cls(stage, end - begin, cpu_end - cpu_begin, waited))
+        return found
+
+    @property
+    def waiting(self) -> float:
+        """Share of the workers' time that was spent waiting, if all else is computing: load by others is left out."""
+        return self.waited_seconds / ((self.waited_seconds + self.cpu_seconds) or 1.0)
 
     def __str__(self) -> str:
         """Return it in words.
 
         Examples
         --------
-        >>> print(StageWait("project", 1.25, 0.1))
-        project 1.2 s, 10 % waiting
+        >>> print(StageWait("project", 9.25, cpu_seconds=3.0, waited_seconds=1.0))
+        project 3.0 s CPU, 1.0 s waited (25 %)
         """
-        return f"{self.stage} {self.seconds:.1f} s, {self.waiting:.0%} waiting".replace("%", " %")
+        return f"{self.stage} {self.cpu_seconds:.1f} s CPU, {self.waited_seconds:.1f} s waited ({100 * self.waiting:.0f} %)"
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,6 @@ class WatchedJob:
     cpu_seconds: float
     peak_mb: float
     planned_mb: float
-    waiting: float
     stages: list[StageWait]
 
     @classmethod
@@ -154,17 +161,16 @@ class WatchedJob:
         with watched(os.getpid()) as watch:
             cost = run_job_here(job, times)
         seconds, cpu, peak, planned = cost.job_seconds, cost.job_cpu_seconds, cost.job_peak_mb, cost.planned_mb
-        begin, end = min(times.begun.values()), max(times.ended.values())
-        waiting = watch.waiting(begin, end, workers=workers)
-        return cls(seconds, cpu, peak, planned, waiting, StageWait.of(times, watch, workers=workers))
+        return cls(seconds, cpu, peak, planned, StageWait.of(times, watch, workers=workers))
 
     def __str__(self) -> str:
         """Return it in words, in two lines."""
-        waiting = f"{self.waiting:.0%}".replace("%", " %")
-        return (
-            f"{self.seconds:5.1f} s, {self.cpu_seconds:.1f} s CPU, {self.peak_mb:.0f} of {self.planned_mb:.0f} MB planned; "
-            f"its workers waited {waiting} of the time\n      {'; '.join(map(str, self.stages))}"
+        seconds, cpu, waited = (
+            sum(getattr(it, name) for it in self.stages) for name in ("seconds", "cpu_seconds", "waited_seconds")
         )
+        whole = StageWait(f"{self.seconds:.1f} s; its stages", seconds, cpu, waited)
+        memory = f"{self.peak_mb:.0f} of {self.planned_mb:.0f} MB planned"
+        return f"{whole}; {memory}\n      {'; '.join(map(str, self.stages))}"
 
 
 def main() -> None:
