@@ -43,7 +43,7 @@ def shard(ref: RunRef, name: str, stage: ChunkStageName, chunks: list[tuple[int,
     with (
         reporting(ref, name) as withdrawn,
         limit_compute_threads(max(1, compute_threads() // workers)),
-        ThreadPoolTaskRunner(max_workers=workers) as runner,
+        ThreadPoolTaskRunner(max_workers=ref.in_flight(workers)[1]) as runner,
     ):
         missing = {chunk.index for chunk in open_run(ref).receipts.missing(stage)}
         left = [chunk for chunk in from_ranges(chunks) if chunk in missing]

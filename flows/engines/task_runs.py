@@ -65,9 +65,11 @@ class PrefectEngine:
         if granularity == "auto":
             granularity = "stage" if len(chunks) <= MAX_STAGE_CHUNKS else "chunk"
         workers = ref.workers_of(self._workers)
-        # The runner takes up one task run for each of its workers: where memory allows fewer, none waits there.
-        at_once = workers if workers < self._workers else 2 * workers
-        pace = _Pace(0.0 if granularity == "stage" else self._task_run_s, workers)
+        # The runner takes up one task run for each of its threads: where memory allows fewer, none waits there.
+        is_bounded = workers < self._workers or ref.ahead > 0
+        ref, in_flight = ref.in_flight(workers)
+        at_once = in_flight if is_bounded else 2 * workers
+        pace = _Pace(0.0 if granularity == "stage" else self._task_run_s, in_flight)
         waiting = deque(chunks)
         alive: dict[Any, range] = {}
         try:

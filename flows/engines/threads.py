@@ -17,6 +17,7 @@ class Threads(EngineKind):
     """Prefect task runs on threads of this process."""
 
     name = "threads"
+    overlaps = True
 
     @contextmanager
     def open(self, job: AnyJob) -> Iterator[Engine]:
@@ -25,5 +26,6 @@ class Threads(EngineKind):
 
         from flows.engines.task_runs import task_run_engine
 
-        with task_run_engine(job, ThreadPoolTaskRunner(max_workers=job.workers)) as engine:
+        most = job.workers * (1 + job.resources.ahead)
+        with task_run_engine(job, ThreadPoolTaskRunner(max_workers=most)) as engine:
             yield engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from prefect import flow
 
 from emberharmony.errors import DamagedError
 from emberharmony.io.store.opening import result_at
+from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.plan import make_plan
 from emberharmony.pipeline.run import RunRef, open_run
 from emberharmony.pipeline.stages import PROJECT, stages_of
@@ -57,3 +59,32 @@ def test_an_error_of_a_worker_arrives_with_its_type_and_fields(damaged, tmp_path
         failing()
     assert type(raised.value) is DamagedError
     assert raised.value.file == part
+
+
+@pytest.mark.parametrize(("memory_for", "most"), [(40, 3), (3, 2), (1, 1)])
+def test_chunks_are_in_flight_beside_those_that_are_computed(tmp_path, monkeypatch, memory_for, most):
+    """With the result in a bucket, as many task runs are alive as there are chunks in flight."""
+    lock, now, seen = threading.Lock(), set[int](), list[tuple[int, int | None]]()
+
+    def run_stage(name, ref, chunk, steps):
+        with lock:
+            now.add(chunk)
+            seen.append((len(now), ref.turns))
+        threading.Event().wait(0.1)
+        with lock:
+            now.remove(chunk)
+        return ItemDone(chunk)
+
+    monkeypatch.setattr("tasks.stages.run_stage", run_stage)
+    job = small_job(tmp_path, runtime={"engine": "threads", "granularity": "chunk"}) | {"sink": {"path": "s3://nowhere/out"}}
+    parsed = parse_job(job)
+    ref = RunRef("x", workers=memory_for, ahead=parsed.resources.ahead)
+
+    @flow(name="in flight", persist_result=False)
+    def in_flight() -> list[int]:
+        with parsed.engine.open(parsed) as started:
+            return [done.item for done in started.map(PROJECT, ref, range(8))]
+
+    assert sorted(in_flight()) == list(range(8))
+    assert max(alive for alive, _ in seen) == most
+    assert {turns for _, turns in seen} == {1 if most > 1 else None}
