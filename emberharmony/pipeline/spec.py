@@ -112,7 +112,7 @@ class PipelineSpec:
 def pinned(spec: PipelineSpec, roles: Callable[[pa.Schema], ColumnRoles] | None = None, *, make: bool = True) -> PipelineSpec:
     """Return the spec with a source that all workers read at one moment, even if others change the table meanwhile.
 
-    A server that can arrange the rows of many series does so, in a copy of the columns that the job reads.
+    A server that can arrange the rows does so where it is worth it, in a copy of the columns that the job reads.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def pinned(spec: PipelineSpec, roles: Callable[[pa.Schema], ColumnRoles] | None 
             f"(`windows.strides: []`)."
         )
     source = open_source(spec.source)
-    if spec.columns.entities and isinstance(source, ArrangedByServer) and source.can_arrange:
+    if isinstance(source, ArrangedByServer) and source.arranges(spec.columns.entities, time):
 
         def needed(schema: pa.Schema) -> set[str]:
             found = roles(schema) if roles else assign_roles(schema, spec.columns, also=spec.split_keys)

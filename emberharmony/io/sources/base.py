@@ -33,7 +33,7 @@ class TableCopy:
     scanned_bytes: int  # by the query that makes it
     stored_bytes: int
     expires: dt.datetime | None
-    is_arranged: bool = False  # whether its rows are in the order of a job of many series
+    is_arranged: bool = False  # whether it was made because the table is in another order than the job
     is_made: bool = True  # whether it is there
 
 
@@ -320,20 +320,20 @@ class ProfiledByQuery(Protocol):
 
 @runtime_checkable
 class ArrangedByServer(TiesOrdered, Protocol):
-    """The server keeps a copy of the rows in the order of a job of many series: no stage has to arrange them.
+    """The server keeps a copy of the rows in the order of a job: no stage has to arrange them.
 
-    The copy's own order, ``Source.order(None)``, is that of the entities' keys: whole numbers in ``[0, 2**KEY_BITS)`` that the
-    server has computed. An entity that exceeds a chunk is divided by the second order, which is that of its rows.
+    The order of many series, ``Source.order(None)``, is that of the entities' keys: whole numbers in ``[0, 2**KEY_BITS)`` that
+    the server has computed. An entity that exceeds a chunk is divided by the second order, which is that of its rows. A copy
+    of one series is read as the table is, by ranges of its time or key.
     """
 
-    @property
-    def can_arrange(self) -> bool:
-        """Whether the settings allow a copy."""
+    def arranges(self, entity: Sequence[str], time: str | None) -> bool:
+        """Whether a job in the order of `entity` and `time` reads a copy: settings allow it, and it pays."""
         ...
 
     @property
     def is_arranged(self) -> bool:
-        """Whether rows are read from such a copy."""
+        """Whether rows are read from a copy that is arranged by many series."""
         ...
 
     def arrange(
@@ -349,7 +349,7 @@ class ArrangedByServer(TiesOrdered, Protocol):
         Parameters
         ----------
         entity : sequence of str
-            Columns that name the entity.
+            Columns that name the entity; none if the rows are one series.
         time : str, optional
             Column that orders the rows of an entity.
         needed : callable

@@ -17,6 +17,7 @@ from emberharmony.errors import TerminalError
 from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.queries import query_table
+from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.io.sources.time_rows import TimeRows
 
 _LOGGER = logging.getLogger(__name__)
@@ -30,6 +31,26 @@ class PartitionState(NamedTuple):
     id: str
     n_rows: int  # the time of the last change need not tell of rows that were deleted
     modified: str  # ISO 8601
+
+
+def identity_of(
+    spec: BigQuerySourceSpec, table: TableName | None, content: str, columns: Sequence[str], schema: str, n_rows: int
+) -> dict[str, Any]:
+    """Return, as JSON can hold it, what identifies the rows that a job reads: settings that decide them, and the content."""
+    return {
+        "type": "bigquery",
+        "source": spec.query or str(table),
+        "parameters": dict(spec.parameters),
+        "content": content,
+        "where": spec.where,
+        **({"rows": [str(spec.rows.start), str(spec.rows.stop)]} if spec.rows else {}),
+        "columns": columns,
+        "schema": schema,
+        "order_by": list(spec.order_by),
+        "key": spec.key,
+        "n_rows": n_rows,
+        **({"profile": spec.profile} if spec.profile != "stream" else {}),  # a query's medians are approximate
+    }
 
 
 def content_of(

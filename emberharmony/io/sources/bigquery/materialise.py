@@ -1,4 +1,4 @@
-"""Copies that chunks are read from: of views, of queries, of rows without an order, and of many series. They expire."""
+"""Copies that chunks are read from: of views, of queries, and of rows in another order than the job's. They expire."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from emberharmony.io.sources.bigquery.keys import KEY_TYPES
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 
 _LOGGER = logging.getLogger(__name__)
-_LARGE_TABLE_BYTES: Final = 10**10
+_LARGE_TABLE_BYTES: Final = 10**9
+"""From here on, a table makes so many chunks that one copy costs less than a scan for each, however wide its rows are."""
 ROW_HASH: Final = "_eh_row_hash"
 """Column that orders a copy of rows without an order."""
 ENTITY_KEY: Final = "_eh_entity"
@@ -36,6 +37,7 @@ class Series:
     """How the rows of a copy are arranged: by entity, then by one column."""
 
     entity: tuple[str, ...]
+    """None if all rows are one series."""
     then: str
     """The time, the key, or `ROW_HASH` in a job with neither."""
     needed: Callable[[pa.Schema], Collection[str]] | None = None
@@ -75,14 +77,24 @@ def with_keys(rows: str, columns: Sequence[str], where: str, *, of_rows: bool = 
     SELECT *, FARM_FINGERPRINT(TO_JSON_STRING(STRUCT(`e` AS e0))) & 4611686018427387903 AS _eh_entity
     FROM (SELECT `e`, `x` FROM a.b) AS _eh_row
     """
-    names = ", ".join(quote(name) for name in columns) or "*"
-    condition = f" WHERE {where}" if where else ""
     hashed = {ROW_HASH: "_eh_row"} if of_rows else {}
     if entity:
         values = ", ".join(f"{quote(path)} AS e{i}" for i, path in enumerate(entity))
         hashed[ENTITY_KEY] = f"STRUCT({values})"
     keys = [f"FARM_FINGERPRINT(TO_JSON_STRING({of})) & {2**KEY_BITS - 1} AS {name}" for name, of in hashed.items()]
-    return f"SELECT *, {', '.join(keys)}\nFROM (SELECT {names} FROM {rows}{condition}) AS _eh_row"
+    return f"SELECT *, {', '.join(keys)}\nFROM ({selected(rows, columns, where)}) AS _eh_row"
+
+
+def selected(rows: str, columns: Sequence[str], where: str) -> str:
+    """Return the query for the columns of `rows` that meet a condition; all, if there are none, or it is empty.
+
+    Examples
+    --------
+    >>> selected("a.b", ["x"], "x > 0")
+    'SELECT `x` FROM a.b WHERE x > 0'
+    """
+    names = ", ".join(quote(name) for name in columns) or "*"
+    return f"SELECT {names} FROM {rows}" + (f" WHERE {where}" if where else "")
 
 
 def checked_dataset(spec: BigQuerySourceSpec, table: str, *, has_keys: bool) -> str:
@@ -206,13 +218,24 @@ def _check_bytes(clients: Clients, copy: Copy) -> None:
         )
 
 
+def is_scattered(table: Any, column: str) -> bool:
+    """Whether each range of a column scans all of a large table, by the table's metadata."""
+    partitions = [by.field for by in (table.time_partitioning, table.range_partitioning) if by]
+    laid_out_by = [name.casefold() for name in (*(table.clustering_fields or ())[:1], *partitions) if name]
+    return (table.num_bytes or 0) >= _LARGE_TABLE_BYTES and column.casefold() not in laid_out_by
+
+
+def can_cluster(table: Any, column: str) -> bool:
+    """Whether a copy of a table can be clustered by a column, which is no field of a STRUCT then."""
+    return any(field.name == column and field.field_type in KEY_TYPES for field in table.schema)
+
+
 def warn_of_scans(table: Any, column: str) -> None:
-    """Warn that ranges of a column scan all of a large table, if the table of these metadata is not clustered by it."""
-    clustered_by = next(iter(table.clustering_fields or ()), "")
-    if (table.num_bytes or 0) >= _LARGE_TABLE_BYTES and clustered_by.casefold() != column.casefold():
+    """Warn that ranges of a column scan all of a large table, if they do."""
+    if is_scattered(table, column):
         _LOGGER.warning(
-            "%s.%s is neither partitioned nor clustered by %s: every chunk, a range of it, scans all %.0f GB. A copy would be "
-            "clustered by it: give the table as `source.query: SELECT ...`, and `source.temporary_dataset`.",
+            "%s.%s is neither partitioned nor clustered by %s: every chunk, a range of it, scans all %.0f GB. Set "
+            "`source.temporary_dataset` to a dataset in which the job makes one copy that is clustered by it.",
             table.dataset_id,
             table.table_id,
             column,

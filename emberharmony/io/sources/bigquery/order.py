@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from emberharmony.features.kinds.registry import kind_of
+
 
 def sort_rows(table: pa.Table, /, *, by: str, ties: Sequence[str] | None = None) -> pa.Table:
     """Return the rows sorted by column `by`, and equal values of it by the columns `ties` in their order.
@@ -33,6 +35,11 @@ def sort_rows(table: pa.Table, /, *, by: str, ties: Sequence[str] | None = None)
         places = np.flatnonzero(tied)
         order[places] = order[places][_order_of_ties(table.select([by, *ties]).take(pa.array(order[places])))]
     return table.take(pa.array(order))
+
+
+def sortable(schema: pa.Schema) -> list[str]:
+    """Return the columns that can order rows of the same time."""
+    return [field.name for field in schema if kind_of(field.type) is not None]
 
 
 def _order_of_ties(ties: pa.Table) -> np.typing.NDArray[np.uint64]:

@@ -80,7 +80,7 @@ class BigQueryPlanning:
     @property
     def is_arranged(self) -> bool:
         """Whether rows are read from such a copy."""
-        return self._table.series is not None
+        return bool(self._table.series and self._table.series.entity)
 
     def series_totals(self) -> SeriesTotals:
         """Return what planning asks of all rows at once; scans the columns of entity and time."""

@@ -13,9 +13,10 @@ from emberharmony.features.columns import FeatureColumn
 from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.metadata import find
+from emberharmony.io.bigquery.queries import table_of
 from emberharmony.io.bigquery.schema import bigquery_type
 from emberharmony.io.sources.base import ColumnFigures, TableInfo
-from emberharmony.io.sources.bigquery.materialise import ROW_HASH, Series
+from emberharmony.io.sources.bigquery.materialise import ROW_HASH, Series, can_cluster, is_scattered
 from emberharmony.io.sources.bigquery.plan import BigQueryPlanning
 from emberharmony.io.sources.bigquery.planned_copy import PlannedCopy
 from emberharmony.io.sources.bigquery.profile import ProfileSpec, profile_table
@@ -42,10 +43,16 @@ class BigQuerySource(BigQueryPlanning):
         ordered = BigQueryTable(spec, self._table.clients, by=time or spec.key or ROW_HASH)
         return replace(spec, pin=ordered.pin())
 
-    @property
-    def can_arrange(self) -> bool:
-        """Whether there is a dataset for copies."""
-        return self._table.spec.temporary_dataset is not None
+    def arranges(self, entity: Sequence[str], time: str | None) -> bool:
+        """Whether there is a dataset for copies, and many series, or a table that every chunk would scan."""
+        spec, given = self._table.spec, self._table.given
+        if spec.temporary_dataset is None:
+            return False
+        column = time or spec.key
+        if entity or column is None or given is None:
+            return bool(entity)
+        table = table_of(self._table.clients, given)
+        return not self._table.is_copy and can_cluster(table, column) and is_scattered(table, column)
 
     def arrange(
         self,
@@ -55,8 +62,9 @@ class BigQuerySource(BigQueryPlanning):
         *,
         make: bool = True,
     ) -> BigQuerySourceSpec:
-        """Copy the needed columns, clustered by a hash of the entity and by time, unless the copy is there; pin it.
+        """Copy the needed columns, clustered by a hash of the entity, if there is one, and by time, unless the copy is there.
 
+        The settings that are returned read the copy. One of a single series has all columns that order rows of the same time.
         The copy of a query with parameters is always made: planning would have to pass them on.
         """
         spec = self._table.spec

@@ -11,14 +11,13 @@ from typing import Any
 import pyarrow as pa
 
 from emberharmony.errors import DataError, PlanError
-from emberharmony.features.kinds.registry import kind_of
 from emberharmony.io.bigquery.connection import Clients, shared_clients
 from emberharmony.io.bigquery.identifiers import TableName, as_of, parse_dataset
 from emberharmony.io.bigquery.parameters import checked_parameters
 from emberharmony.io.bigquery.queries import query_row, table_of
 from emberharmony.io.bigquery.schema import bigquery_type, bytes_per_row, clashes, flat_fields, schema_fields, schema_text
 from emberharmony.io.sources.base import RowOrder, TableCopy, TableInfo
-from emberharmony.io.sources.bigquery.content import PartitionState, content_of, partitions_of
+from emberharmony.io.sources.bigquery.content import PartitionState, content_of, identity_of, partitions_of
 from emberharmony.io.sources.bigquery.keys import KEY_TYPES, Key
 from emberharmony.io.sources.bigquery.materialise import (
     ENTITY_KEY,
@@ -29,9 +28,11 @@ from emberharmony.io.sources.bigquery.materialise import (
     materialised,
     no_order,
     schema_of,
+    selected,
     statement,
     with_keys,
 )
+from emberharmony.io.sources.bigquery.order import sortable
 from emberharmony.io.sources.bigquery.slice import slice_condition
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec, Pin
 from emberharmony.nested import outer_columns, outer_names, path_of
@@ -70,7 +71,7 @@ class BigQueryTable:
         self.spec = spec
         self.clients = clients or shared_clients(spec.connection)
         self.series = Series(spec.pin.entity, spec.pin.then) if spec.pin and spec.pin.then else series
-        self._by = spec.pin.key if spec.pin else ENTITY_KEY if series else by
+        self._by = spec.pin.key if spec.pin else ENTITY_KEY if series and series.entity else by
         self._make = make
         self._range = ""
 
@@ -96,7 +97,7 @@ class BigQueryTable:
         return TableInfo(
             self.schema,
             n_rows,
-            self._identity(n_rows),
+            identity_of(self.spec, self.given, self._content, self.schema.names, schema_text(self._fields), n_rows),
             self.row_bytes,
             always_read=tuple(name for name in self.order_columns if name in self.schema.names),
             in_flight_bytes=self.spec.read.in_flight_bytes,
@@ -119,8 +120,13 @@ class BigQueryTable:
 
     @property
     def _has_keys(self) -> bool:
-        """Whether rows are read from a copy with keys, see `with_keys`; `where` and `columns` are already applied to it."""
+        """Whether rows are read from a copy with keys, see `with_keys`."""
         return self._by in (ROW_HASH, ENTITY_KEY)
+
+    @property
+    def _is_narrowed(self) -> bool:
+        """Whether rows are read from a copy to which `where` and `columns` are already applied."""
+        return self._has_keys or self.series is not None
 
     def _is_key(self, name: str) -> bool:
         """Whether a column is a key that the copy has beside the table's columns."""
@@ -129,14 +135,14 @@ class BigQueryTable:
     @cached_property
     def is_copy(self) -> bool:
         """Whether rows are read from a copy that this job makes: of a view, a query, rows without an order, or series."""
-        if self._has_keys or self.given is None:
+        if self._is_narrowed or self.given is None:
             return True
         return table_of(self.clients, self.given).table_type not in ("TABLE", "SNAPSHOT", "CLONE")
 
     @property
     def _sql(self) -> str:
         spec = self.spec
-        if not self._has_keys:
+        if not self._is_narrowed:
             return (
                 f"SELECT * FROM {self._rows}\nWHERE {self._slice}"
                 if spec.rows
@@ -145,6 +151,8 @@ class BigQueryTable:
         if self.series is None:
             columns = dict.fromkeys([*spec.columns, *spec.order_by]) if spec.columns else ()
             return with_keys(self._rows, tuple(columns), self._where)
+        if not self.series.entity:
+            return selected(self._rows, self._copied_columns, self._where)
         entity = [self.dotted(name) for name in self.series.entity]
         return with_keys(self._rows, self._copied_columns, self._where, of_rows=self.series.then == ROW_HASH, entity=entity)
 
@@ -157,11 +165,16 @@ class BigQueryTable:
 
     @property
     def _copied_columns(self) -> list[str]:
-        """The columns of the table that a job of many series needs, structs whole, in the table's order."""
+        """The columns of the table that a job needs, structs whole, in the table's order.
+
+        Of many series, all columns that are copied order ties; rows of one series keep the order that they have in the table.
+        """
         assert self.series is not None
         assert self.series.needed is not None
         schema = self.schema
         needed = {*self.series.needed(schema), *self.series.entity, self.series.then, *self.spec.order_by}
+        if not (self.series.entity or self.spec.order_by):
+            needed |= {*sortable(schema)}
         return list(dict.fromkeys(str(path_of(field)[0]) for field in self._schema_of_all if field.name in needed))
 
     @cached_property
@@ -180,7 +193,7 @@ class BigQueryTable:
     @cached_property
     def _copy(self) -> Copy:
         spec = self.spec
-        dataset = checked_dataset(spec, self.name, has_keys=self._has_keys)
+        dataset = checked_dataset(spec, self.name, has_keys=self._is_narrowed)
         return materialised(
             self.clients,
             self._sql,
@@ -215,7 +228,7 @@ class BigQueryTable:
     def snapshot(self) -> dt.datetime:
         """The time at which the table is read."""
         pin = self.spec.pin
-        given = pin.read_at if pin else None if self._has_keys else self.spec.snapshot_time
+        given = pin.read_at if pin else None if self._is_narrowed else self.spec.snapshot_time
         if given is not None:
             return given.astimezone(dt.UTC)
         _ = self.table  # a copy has to exist before the time at which it is read
@@ -254,23 +267,6 @@ class BigQueryTable:
     def _partitions(self, table: Any) -> list[PartitionState] | None:
         rows = self.spec.rows
         return partitions_of(self.clients, self.given, table, rows, self._flat_fields) if rows and self.given else None
-
-    def _identity(self, n_rows: int) -> dict[str, Any]:
-        spec = self.spec
-        return {
-            "type": "bigquery",
-            "source": spec.query or str(self.given),
-            "parameters": dict(spec.parameters),
-            "content": self._content,
-            "where": spec.where,
-            **({"rows": [str(spec.rows.start), str(spec.rows.stop)]} if spec.rows else {}),
-            "columns": self.schema.names,
-            "schema": schema_text(self._fields),
-            "order_by": list(spec.order_by),
-            "key": spec.key,
-            "n_rows": n_rows,
-            **({"profile": spec.profile} if spec.profile != "stream" else {}),  # a query's medians are approximate
-        }
 
     def key(self, name: str) -> Key:
         """Return a column that chunks are ranges of.
@@ -323,8 +319,8 @@ class BigQueryTable:
         if self.spec.order_by:
             return list(self.spec.order_by)
         there = flat_fields(self.metadata.schema) if self.series else self.schema
-        names = {*self.schema.names} & {field.name for field in there}
-        return sorted(name for name in names if kind_of(self.schema.field(name).type) is not None)
+        names = {field.name for field in there}
+        return sorted(name for name in sortable(self.schema) if name in names)
 
     @property
     def order_columns(self) -> list[str]:
@@ -371,7 +367,7 @@ class BigQueryTable:
 
     def condition(self, condition: str = "") -> str:
         """Return the SQL condition on the rows of this table that also meet `condition`."""
-        where = "" if self._has_keys else self._where
+        where = "" if self._is_narrowed else self._where
         return " AND ".join(filter(None, (condition, self._range, where))) or "TRUE"
 
     @property
