@@ -105,6 +105,17 @@ def size_text(n_bytes: float) -> str:
     return f"{n_bytes:,.0f} bytes"
 
 
+def usd_text(usd: float) -> str:
+    """A price in US dollars for people, as an estimate.
+
+    Examples
+    --------
+    >>> usd_text(6.248), usd_text(1_250), usd_text(0.002)
+    ('about $6.25', 'about $1,250.00', 'less than $0.01')
+    """
+    return f"about ${usd:,.2f}" if usd >= 0.01 else "less than $0.01"
+
+
 def duration_text(seconds: float) -> str:
     """A length of time for people.
 

@@ -101,7 +101,12 @@ def plan_figures(
         copy=None
         if copy is None
         else CopyFigures(
-            copy.name, copy.scanned_bytes, copy.stored_bytes, copy.is_made, copy.expires.isoformat() if copy.expires else None
+            copy.name,
+            copy.scanned_bytes,
+            copy.stored_bytes,
+            copy.is_made,
+            copy.expires.isoformat() if copy.expires else None,
+            copy.scan_usd,
         ),
         warnings=tuple(warnings),
         sample=sample,

@@ -163,6 +163,8 @@ class CopyFigures(Section):
     """Whether it is there."""
     expires: str | None
     """When it is removed."""
+    scan_usd: float | None
+    """US dollars for the bytes that are scanned, at `source.usd_per_tib`; null without a price."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from emberharmony.expectations.spec import OnFailure
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.sinks.registry import open_sink
 from emberharmony.io.store.address import without_query
-from emberharmony.messages import duration_text, shortened, size_text
+from emberharmony.messages import duration_text, shortened, size_text, usd_text
 from emberharmony.pipeline.execute import plan_job
 from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.plan import Plan
@@ -117,6 +117,7 @@ def _lines(job: Job, plan: Plan, figures: PlanFigures) -> Iterator[tuple[str, st
         until = f" until {copy.expires:%Y-%m-%d %H:%M %Z}" if copy.expires else ""
         stored = f"{'' if copy.is_made else 'about '}{size_text(copy.stored_bytes)} stored{until}"
         made = "scanned to make it" if copy.is_made else "scanned when the run makes it"
+        made += "" if copy.scan_usd is None else f" ({usd_text(copy.scan_usd)})"
         yield "copy", f"{copy.name}: {size_text(copy.scanned_bytes)} {made}, {stored}"
     if plan.inputs:
         pieces = "piece" if len(plan.inputs) == 1 else "pieces"

@@ -207,7 +207,7 @@ def test_a_copy_is_made_once_and_kept_while_it_is_used(job, tmp_path, copies, mo
     seen = parse_job(job(tmp_path / "out", short, runtime={"engine": "local", "chunk_rows": 16}))
     before, lines = len(copies()), dict(plan_report(seen).lines)
     name = lines["copy"].partition(":")[0]
-    assert lines["copy"] == f"{name}: 5.00 GiB scanned when the run makes it, about 5.00 GiB stored"
+    assert lines["copy"] == f"{name}: 5.00 GiB scanned when the run makes it (about $0.03), about 5.00 GiB stored"
     looked_at, n_copies = plan_job(seen, make=False).plan, len(copies())
     assert n_copies == before, "what is only looked at copies nothing"
     planned = plan_job(seen).plan
@@ -217,7 +217,7 @@ def test_a_copy_is_made_once_and_kept_while_it_is_used(job, tmp_path, copies, mo
     assert looked_at.boundaries == planned.boundaries
     lines = dict(plan_report(seen).lines)
     [first] = [copy for copy in copies() if str(copy.reference) == name]
-    assert lines["copy"].startswith(f"{name}: 5.00 GiB scanned to make it, ")
+    assert lines["copy"].startswith(f"{name}: 5.00 GiB scanned to make it (about $0.03), ")
     assert f"stored until {first.expires:%Y-%m-%d %H:%M UTC}" in lines["copy"]
     assert first.expires < dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
     planned = plan_job(parse_job(job(tmp_path / "out", short | {"temporary_hours": 20}))).plan

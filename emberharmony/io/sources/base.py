@@ -33,6 +33,7 @@ class TableCopy:
     scanned_bytes: int  # by the query that makes it
     stored_bytes: int
     expires: dt.datetime | None
+    scan_usd: float | None = None  # US dollars for the bytes that are scanned
     is_arranged: bool = False  # whether it was made because the table is in another order than the job
     is_made: bool = True  # whether it is there
 

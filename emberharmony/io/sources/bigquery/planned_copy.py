@@ -47,4 +47,5 @@ class PlannedCopy(BigQueryTable):
         pin = self.spec.pin
         assert pin is not None
         assert pin.scanned_bytes is not None
-        return TableCopy(pin.table, pin.scanned_bytes, pin.scanned_bytes, None, is_arranged=True, is_made=False)
+        usd = self.spec.query_usd(pin.scanned_bytes)
+        return TableCopy(pin.table, pin.scanned_bytes, pin.scanned_bytes, None, usd, is_arranged=True, is_made=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
@@ -40,7 +41,8 @@ class BigQuerySourceSpec(Section):
     `where` and `query` are the user's own SQL and run unchanged, with the user's rights; everything else is quoted or passed
     as a parameter. Rows of the same time are ordered by `order_by`, or by all columns. Chunks are ranges of the time column,
     or of the `key` in a job without one. Rows with neither are copied once, with a hash of their values; so are those of many
-    series (`columns.entity`), with a hash of their entity.
+    series (`columns.entity`), with a hash of their entity. A large table that is neither partitioned nor clustered by the
+    column is copied too, if there is a `temporary_dataset`.
     """
 
     type: Literal["bigquery"] = "bigquery"
@@ -62,9 +64,11 @@ class BigQuerySourceSpec(Section):
     snapshot_time: dt.datetime | None = None
     """The moment at which the table is read, with its zone; by default that of the plan."""
     temporary_dataset: str | None = None
-    """Dataset for copies that expire: of views, of queries, of tables without time and key, and of tables of many series."""
+    """Dataset for copies that expire: of views, queries, many series, tables without time and key, and large tables."""
     temporary_hours: float = 24.0
     """How long a copy is kept after a run has last begun on it, from 0.1 to 720."""
+    usd_per_tib: float | None = 6.25
+    """US dollars for a TiB that a query scans, in the plan's estimates: by default the list price of the US; null for none."""
     pin: Pin | None = None
     """Set by the plan, not by you."""
     profile: Literal["stream", "query"] = "stream"
@@ -96,6 +100,8 @@ class BigQuerySourceSpec(Section):
             raise ValueError("`snapshot_time` is of a `table`; in a `query`, write FOR SYSTEM_TIME AS OF behind its tables.")
         if not 0.1 <= self.temporary_hours <= 24 * 30:
             raise ValueError(f"temporary_hours lies between 0.1 and 720, got {self.temporary_hours}.")
+        if self.usd_per_tib is not None and not 0 <= self.usd_per_tib < math.inf:
+            raise ValueError(f"usd_per_tib is a price of 0 or more, or null; got {self.usd_per_tib}.")
         check_distinct(self.columns, key="columns")
         check_distinct(self.order_by or None, key="order_by")
         for name in (*(self.columns or ()), *self.order_by, *filter(None, [self.key])):
@@ -104,6 +110,10 @@ class BigQuerySourceSpec(Section):
     def __str__(self) -> str:
         """Name the table."""
         return self.table or "a query"
+
+    def query_usd(self, scanned_bytes: int) -> float | None:
+        """Return what a query that scans so many bytes costs; ``None`` without a price."""
+        return None if self.usd_per_tib is None else scanned_bytes / 2**40 * self.usd_per_tib
 
     @property
     def has_order(self) -> bool:

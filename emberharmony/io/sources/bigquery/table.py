@@ -211,7 +211,8 @@ class BigQueryTable:
         pin, table = self.spec.pin, self.metadata
         if pin is None or pin.scanned_bytes is None:
             return None
-        return TableCopy(pin.table, pin.scanned_bytes, int(table.num_bytes or 0), table.expires, self.series is not None)
+        usd, stored = self.spec.query_usd(pin.scanned_bytes), int(table.num_bytes or 0)
+        return TableCopy(pin.table, pin.scanned_bytes, stored, table.expires, usd, is_arranged=self.series is not None)
 
     @property
     def name(self) -> str:

@@ -70,6 +70,7 @@ def test_sizes_are_those_of_the_table(copy):
 def test_its_cost(copy):
     cost = copy.described_copy
     assert (cost.name, cost.scanned_bytes, cost.stored_bytes, cost.expires) == (PIN.table, 5_000, 5_000, None)
+    assert cost.scan_usd == 5_000 * 6.25 / 2**40
     assert cost.is_arranged
     assert not cost.is_made
 
