@@ -117,8 +117,9 @@ def test_many_series(job, file, tmp_path, entity):
 
 @pytest.fixture
 def scattered(monkeypatch):
-    """Every table counts as a large one."""
+    """Every table counts as a large one; a copy of it has four partitions or more."""
     monkeypatch.setattr(materialise, "_LARGE_TABLE_BYTES", 0)
+    monkeypatch.setattr(bigquery.QueryJob, "total_bytes_processed", 2**30)
 
 
 @pytest.mark.parametrize("order_by", [[], ["number", "id"]], ids=["all columns", "order_by"])
@@ -139,6 +140,7 @@ def test_one_series(job, rows, connection, tmp_path, scattered, order_by):
         copy = clients.jobs.get_table(found.manifest["spec"]["source"]["pin"]["table"])
     assert str(copy.reference) == plan.table.copy.name
     assert copy.clustering_fields == ["t"]
+    assert (copy.time_partitioning.field, copy.time_partitioning.type_) == ("t", "HOUR"), "of five hours"
     assert copy.num_rows == N_ROWS - 40
     needed = [field.name for field in copy.schema]
     assert needed == [name for name in rows.column_names if not order_by or name != "note"]
@@ -171,3 +173,16 @@ def test_only_a_table_that_every_chunk_would_scan(job, connection, tmp_path, sca
     plan = plan_job(parse_job(made), make=False).plan
     assert bool(plan.table.copy and not plan.table.copy.is_made) == is_copied
     assert plan.n_rows == N_ROWS
+
+
+def test_partitions_that_a_dataset_would_remove(job, connection, tmp_path, scattered):
+    """Times of long ago are not partitions of their own in a dataset whose partitions expire."""
+    with connection.open() as clients:
+        dataset = bigquery.Dataset(f"{connection.project}.expiring")
+        dataset.default_partition_expiration_ms = 86_400_000
+        clients.jobs.create_dataset(dataset)
+    plan = plan_job(parse_job(job(tmp_path, {"temporary_dataset": "expiring"}))).plan
+    with connection.open() as clients:
+        copy = clients.jobs.get_table(plan.table.copy.name)
+    assert copy.time_partitioning is None
+    assert copy.clustering_fields == ["t"]

@@ -26,6 +26,7 @@ from emberharmony.io.bigquery.read import read_rows
 from emberharmony.io.sinks.bigquery.bucket import remove_all
 from emberharmony.io.sinks.bigquery.publication import Publication
 from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
+from emberharmony.io.sources.bigquery import materialise, partition_clauses
 from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 from emberharmony.pipeline.plan import Resources, make_plan
@@ -140,8 +141,9 @@ def test_rows_that_nothing_orders(connection, table, prefix, tmp_path):
     assert sorted(numbers[0]["id"]) == list(range(1, 3_001)) != numbers[0]["id"]
 
 
-def test_many_series_in_a_clustered_copy(connection, table, prefix, tmp_path):
+def test_many_series_in_a_clustered_copy(connection, table, prefix, tmp_path, monkeypatch):
     """Every entity's rows are adjacent and in time order, and an entity that exceeds a chunk is divided."""
+    monkeypatch.setattr(partition_clauses, "PARTITION_BYTES", 2**12)
     job = {
         "source": {"type": "bigquery", "table": str(table), "temporary_dataset": DATASET, "where": "id <= 3000"}
         | {"connection": dataclasses.asdict(connection)},
@@ -154,12 +156,39 @@ def test_many_series_in_a_clustered_copy(connection, table, prefix, tmp_path):
     with connection.open() as clients:
         copy = clients.jobs.get_table(outcome.manifest.spec["source"]["pin"]["table"])
     assert copy.clustering_fields == ["_eh_entity", "t"]
+    assert copy.range_partitioning.field == "_eh_entity"
     rows = pq.read_table(tmp_path / "features", columns=["row_number", "c", "id"]).sort_by("row_number")
     assert rows["row_number"].to_pylist() == list(range(3_000))
     names, numbers = rows["c"].to_pylist(), rows["id"].to_pylist()
     assert sorted(numbers) == list(range(1, 3_001))
     assert sum(a != b for a, b in pairwise(names)) == len(set(names)) - 1
     assert all(a < b for (a, b), (c, d) in zip(pairwise(numbers), pairwise(names), strict=True) if c == d)
+
+
+@pytest.mark.parametrize("order", [{"key": "id"}, {"columns": {"time": "t"}}], ids=["key", "time"])
+def test_one_series_in_a_clustered_copy(connection, table, prefix, tmp_path, monkeypatch, order):
+    """A table that is partitioned by nothing that orders it is copied, and its rows come in their order."""
+    monkeypatch.setattr(materialise, "_LARGE_TABLE_BYTES", 0)
+    monkeypatch.setattr(partition_clauses, "PARTITION_BYTES", 2**12)
+    with connection.open() as clients:
+        clients.jobs.query(f"CREATE TABLE {DATASET}.{prefix}heap AS SELECT * FROM {table.sql}").result()
+    columns = {"passthrough": ["id"]} | order.get("columns", {})
+    source = {"type": "bigquery", "table": f"{DATASET}.{prefix}heap", "temporary_dataset": DATASET, "order_by": ["id"]}
+    job = {
+        "source": source | {"connection": dataclasses.asdict(connection), "key": order.get("key")},
+        "sink": {"path": str(tmp_path)},
+        "columns": columns,
+        "windows": {"size": 3, "strides": [1]},
+        "runtime": {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": 3_000},
+    }
+    outcome = run(parse_job(job))
+    by = "id" if "key" in order else "t"
+    with connection.open() as clients:
+        copy = clients.jobs.get_table(outcome.manifest.spec["source"]["pin"]["table"])
+    assert copy.clustering_fields == [by]
+    assert (copy.range_partitioning or copy.time_partitioning).field == by
+    rows = pq.read_table(tmp_path / "features", columns=["row_number", "id"]).sort_by("row_number")
+    assert rows["id"].to_pylist() == list(range(1, 20_001))
 
 
 def test_the_profile_is_accepted_and_measured(connection, table):

@@ -69,9 +69,18 @@ def remove(clients: Clients, name: TableName) -> None:
 
 def dataset_location(clients: Clients, name: TableName) -> str:
     """Return the location of a table's dataset."""
+    location: str = _dataset(clients, name).location
+    return location
+
+
+def partitions_expire(clients: Clients, name: TableName) -> bool:
+    """Whether partitions of times that are long ago would be removed from the tables of a table's dataset."""
+    return bool(_dataset(clients, name).default_partition_expiration_ms)
+
+
+def _dataset(clients: Clients, name: TableName) -> Any:
     dataset = f"{name.project}.{name.dataset}"
     try:
-        location: str = clients.jobs.get_dataset(dataset, retry=rest_retry(clients)).location
+        return clients.jobs.get_dataset(dataset, retry=rest_retry(clients))
     except google_errors() as error:
-        raise_explained(error, doing=f"Looking up where dataset {dataset} lies", permission="bigquery.datasets.get")
-    return location
+        raise_explained(error, doing=f"Looking up dataset {dataset}", permission="bigquery.datasets.get")

@@ -16,11 +16,12 @@ from emberharmony.errors import PlanError
 from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import TableName, quote
-from emberharmony.io.bigquery.metadata import find
+from emberharmony.io.bigquery.metadata import find, partitions_expire
 from emberharmony.io.bigquery.parameters import Value
-from emberharmony.io.bigquery.queries import rest_retry, run_query, table_of
+from emberharmony.io.bigquery.queries import query_row, rest_retry, run_query, table_of
 from emberharmony.io.sources.base import KEY_BITS
-from emberharmony.io.sources.bigquery.keys import KEY_TYPES
+from emberharmony.io.sources.bigquery.keys import KEY_TYPES, Key
+from emberharmony.io.sources.bigquery.partition_clauses import by_hash, by_values, n_partitions
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
 
 _LOGGER = logging.getLogger(__name__)
@@ -157,13 +158,16 @@ def materialised(
     cluster_by: Sequence[str] = (),
     make: bool = True,
     state: Sequence[Any] | None = None,
+    is_table: bool = False,
 ) -> Copy:
     """Return a table that holds the query's rows; create it unless it exists, or only return its name.
 
     Its name is a hash of the query and of the state of the tables that it reads, so a run that is started again finds the
     copy, and a run after a change makes another one. Other inputs of the query (``CURRENT_DATE()``) do not count as a change.
     That state is `state`, JSON, if the caller knows better than the tables' last changes which rows the query reads.
-    The rows are clustered by the columns `cluster_by` that can be, so that reading a range of them does not scan the table.
+    The rows are clustered by the columns `cluster_by` that can be, so that reading a range of them does not scan the table. A
+    large copy is partitioned by the first of them as well: by a hash always, and by another column if the query reads a table
+    (`is_table`), whose column can be asked for its range at little cost.
 
     Raises
     ------
@@ -172,8 +176,8 @@ def materialised(
     """
     checked = run_query(clients, sql, doing="Checking the query", parameters=parameters, dry_run=True)  # which is free
     types = {field.name: field.field_type for field in checked.schema or ()}
-    columns = ", ".join(quote(name) for name in cluster_by if types.get(name) in KEY_TYPES)
-    cluster = f"CLUSTER BY {columns}\n" if columns else ""
+    keys = [Key(name, types[name]) for name in cluster_by if types.get(name) in KEY_TYPES]
+    cluster = f"CLUSTER BY {', '.join(key.sql for key in keys)}" if keys else ""
     state = _state_of(clients, checked) if state is None else state
     text = json.dumps([sql, dict(parameters), state, cluster], sort_keys=True, default=asdict)
     digest = hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -185,16 +189,35 @@ def materialised(
     _check_bytes(clients, copy)
     if not make:
         return copy._replace(is_made=False)
+    by = next((key for key in keys[:1] if is_table or key.name in (ROW_HASH, ENTITY_KEY)), None)
+    partition = _partitions(clients, copy, by, sql) if by else ""
+    layout = "\n".join(filter(None, [f"CREATE TABLE IF NOT EXISTS {copy.name.sql}", partition, cluster]))
     _LOGGER.info("Copying rows into %s: %d bytes are scanned; the copy expires in %g hours.", *copy[:2], hours)
     run_query(
         clients,
-        f"CREATE TABLE IF NOT EXISTS {copy.name.sql}\n{cluster}"
-        f"OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {round(hours * 60)} MINUTE))\n"
+        f"{layout}\nOPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {round(hours * 60)} MINUTE))\n"
         f"AS (\n{statement(sql)}\n)",
         doing=f"Materialising the query into {copy.name}",
         parameters=parameters,
     )
     return copy
+
+
+def _partitions(clients: Clients, copy: Copy, by: Key, sql: str) -> str:
+    """The clause that partitions a copy by a column; empty for a small one, or where partitions would not last as long."""
+    n = n_partitions(copy.scanned_bytes)
+    if n < 2:
+        return ""
+    if by.name in (ROW_HASH, ENTITY_KEY):
+        return by_hash(by.name, n)
+    span = query_row(
+        clients,
+        f"SELECT MIN({by.ticks_sql}) AS first, MAX({by.ticks_sql}) AS last\nFROM (\n{sql}\n)",
+        doing=f"Asking for the range of {by.name}",
+    )
+    if span["first"] is None or partitions_expire(clients, copy.name):
+        return ""
+    return by_values(by, int(span["first"]), int(span["last"]), n)
 
 
 def _keep(clients: Clients, table: Any, hours: float) -> None:

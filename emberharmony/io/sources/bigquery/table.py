@@ -192,7 +192,7 @@ class BigQueryTable:
 
     @cached_property
     def _copy(self) -> Copy:
-        spec = self.spec
+        spec, table = self.spec, self.given if self.series else None
         dataset = checked_dataset(spec, self.name, has_keys=self._is_narrowed)
         return materialised(
             self.clients,
@@ -202,7 +202,8 @@ class BigQueryTable:
             hours=spec.temporary_hours,
             cluster_by=list(filter(None, [self._by, self.series.then if self.series else None])),
             make=self._make,
-            state=self._partitions(table_of(self.clients, self.given)) if self.series and self.given else None,
+            state=self._partitions(table_of(self.clients, table)) if table else None,
+            is_table=table is not None,
         )
 
     @property
@@ -308,9 +309,9 @@ class BigQueryTable:
         return None
 
     def partitions(self, key: Key) -> TimePartitions | None:
-        """Return the table's partitions by a column; partitions by load time are ranges of no column."""
+        """Return the table's partitions by a column; not those of the job's copy, which is planned before it is made."""
         found = self.metadata.time_partitioning
-        if found is None or (found.field or "").casefold() != key.name.casefold():
+        if found is None or self.series is not None or (found.field or "").casefold() != key.name.casefold():
             return None
         return TimePartitions(found.type_, unit="s" if key.kind == "DATE" else "us")
 

@@ -11,7 +11,15 @@ from google.cloud.bigquery import SchemaField, Table
 from emberharmony.errors import TerminalError
 from emberharmony.io.bigquery.connection import BigQueryConnection
 from emberharmony.io.bigquery.identifiers import TableName
-from emberharmony.io.bigquery.metadata import add_columns, create, dataset_location, exists, find, remove
+from emberharmony.io.bigquery.metadata import (
+    add_columns,
+    create,
+    dataset_location,
+    exists,
+    find,
+    partitions_expire,
+    remove,
+)
 
 NAME = TableName("my-project", "air", "t")
 OLD, NEW = SchemaField("X", "INT64"), SchemaField("y", "STRING")
@@ -21,7 +29,7 @@ class Service:
     """Stands for the REST client: one table, and errors that a test gives."""
 
     def __init__(self, *columns):
-        self.columns, self.errors, self.updates = list(columns), [], 0
+        self.columns, self.errors, self.updates, self.lasts_ms = list(columns), [], 0, None
         connection = BigQueryConnection(project="my-project")
         self.clients = SimpleNamespace(jobs=self, connection=connection, retry=connection.retry)
 
@@ -53,7 +61,7 @@ class Service:
 
     def get_dataset(self, name, retry):
         self._answer()
-        return SimpleNamespace(location={"my-project.air": "EU"}[name])
+        return SimpleNamespace(location={"my-project.air": "EU"}[name], default_partition_expiration_ms=self.lasts_ms)
 
 
 def names(service):
@@ -73,6 +81,13 @@ def test_a_table_is_created_and_removed():
     remove(service.clients, NAME)
     assert not exists(service.clients, NAME)
     assert dataset_location(service.clients, NAME) == "EU"
+
+
+def test_whether_partitions_of_long_ago_stay():
+    service = Service()
+    assert not partitions_expire(service.clients, NAME)
+    service.lasts_ms = 86_400_000
+    assert partitions_expire(service.clients, NAME)
 
 
 def test_columns_that_a_table_lacks_are_added_behind_its_own():
