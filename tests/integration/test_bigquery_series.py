@@ -88,7 +88,9 @@ def rows(flights) -> pa.Table:
 def test_rows_that_this_job_arranges(job, rows, tmp_path):
     """Without a dataset for a copy, rows are read in time order, and arranged by the stages of the job."""
     remote = parse_job(job(tmp_path / "out", temporary_dataset=None))
-    lines = dict(plan_report(remote).lines)
+    report = plan_report(remote)
+    lines, [warning] = dict(report.lines), [one for one in report.figures.warnings if one.code == "arranged_here"]
+    assert "if `source.temporary_dataset` says where" in warning.text
     assert lines["order"] == "by origin, tailnum, time_hour, arranged first: the table is in another order"
     assert "copy" not in lines
     assert run(remote).manifest.series["train"]["series"] > 500
@@ -108,6 +110,7 @@ def test_rows_that_the_server_arranges(job, rows, connection, tmp_path, entity, 
     assert max(chunk.n_rows for chunk in plan.chunks) <= chunk_rows
     lines = dict(plan_report(remote).lines)
     assert lines["order"] == f"by {', '.join(entity)}, time_hour, as the server has arranged them in a copy"
+    assert "arranged_here" not in [one.code for one in plan_report(remote).figures.warnings]
     assert plan.table.copy is not None
     assert lines["copy"].startswith(f"{plan.table.copy.name}: 0 bytes scanned to make it (less than $0.01), ")
     run(remote)

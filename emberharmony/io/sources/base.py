@@ -328,6 +328,11 @@ class ArrangedByServer(TiesOrdered, Protocol):
     of one series is read as the table is, by ranges of its time or key.
     """
 
+    @property
+    def arranging_setting(self) -> str:
+        """Name of the setting that allows a copy, for messages."""
+        ...
+
     def arranges(self, entity: Sequence[str], time: str | None) -> bool:
         """Whether a job in the order of `entity` and `time` reads a copy: settings allow it, and it pays."""
         ...

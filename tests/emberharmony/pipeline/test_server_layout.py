@@ -21,7 +21,7 @@ COLUMNS = ColumnSpec(time="t", entity="id")
 class FakeServer:
     """A server of some rows, given by the key of their entity and their time; counts what it is asked."""
 
-    is_arranged = True
+    is_arranged, arranging_setting = True, "source.place"
 
     def __init__(self, keys, times, *, n_null=0, n_entities_null=0, resolution=1):
         self.keys, self.times, self.resolution = np.asarray(keys, np.int64), np.asarray(times, np.int64), resolution

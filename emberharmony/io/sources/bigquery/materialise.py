@@ -257,12 +257,14 @@ def warn_of_scans(table: Any, column: str) -> None:
     """Warn that ranges of a column scan all of a large table, if they do."""
     if is_scattered(table, column):
         _LOGGER.warning(
-            "%s.%s is neither partitioned nor clustered by %s: every chunk, a range of it, scans all %.0f GB. Set "
-            "`source.temporary_dataset` to a dataset in which the job makes one copy that is clustered by it.",
+            "%s.%s is neither partitioned nor clustered by %s: every chunk, a range of it, scans all %.0f GB.%s",
             table.dataset_id,
             table.table_id,
             column,
             table.num_bytes / 1e9,
+            " Set `source.temporary_dataset` to where the job may make one copy that is clustered by it."
+            if can_cluster(table, column)
+            else "",
         )
 
 

@@ -43,6 +43,11 @@ class BigQuerySource(BigQueryPlanning):
         ordered = BigQueryTable(spec, self._table.clients, by=time or spec.key or ROW_HASH)
         return replace(spec, pin=ordered.pin())
 
+    @property
+    def arranging_setting(self) -> str:
+        """The dataset that a copy is made in."""
+        return "source.temporary_dataset"
+
     def arranges(self, entity: Sequence[str], time: str | None) -> bool:
         """Whether there is a dataset for copies, and many series, or a table that every chunk would scan."""
         spec, given = self._table.spec, self._table.given
