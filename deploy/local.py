@@ -32,9 +32,11 @@ POOLS = {"control": 1, "cpu": 1, "gpu": 1, "apple": 1}
 
 
 @contextlib.contextmanager
-def local_deployment(home: Path, pools: Mapping[str, int] | None = None) -> Iterator[dict[str, str]]:
-    """Run a server, pools, deployments and one worker per pool; yields the environment variables that point to them."""
-    pools = POOLS if pools is None else pools
+def local_deployment(home: Path, pools: Mapping[str, int] = POOLS, command: str | None = None) -> Iterator[dict[str, str]]:
+    """Run a server, pools, deployments and one worker per pool; yields the environment variables that point to them.
+
+    The workers start each flow run by `command`, which is Prefect's engine if it is not given.
+    """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     login = f"admin:{secrets.token_urlsafe(24)}"  # other users of this machine reach the port, too
     with socket.socket() as free:
@@ -53,7 +55,7 @@ def local_deployment(home: Path, pools: Mapping[str, int] | None = None) -> Iter
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(local_server(environment, home / "server.log"))
-        _prepare_server(environment, pools)
+        _prepare_server(environment, pools, command or f"{shlex.quote(sys.executable)} -m prefect.engine")
         _prefect(["--no-prompt", "deploy", "--all"], environment)
         for pool, limit in pools.items():
             stack.enter_context(local_worker(pool, limit, environment, home / f"worker-{pool}.log"))
@@ -93,7 +95,7 @@ def run_and_wait(deployment: str, parameters: Mapping[str, Any], environment: Ma
     _prefect(command, environment)
 
 
-def _prepare_server(environment: Mapping[str, str], pools: Mapping[str, int]) -> None:
+def _prepare_server(environment: Mapping[str, str], pools: Mapping[str, int], command: str) -> None:
     """Create the pools and the automation, as deploy/README.md does with `prefect work-pool` and `deploy.zombies`."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
@@ -102,7 +104,7 @@ def _prepare_server(environment: Mapping[str, str], pools: Mapping[str, int]) ->
 
     template = json.loads((ROOT / "deploy/templates/process.json").read_text())
     # Otherwise each flow run first starts Prefect to look for a project that is to be fetched, which takes a second or two.
-    template["variables"]["properties"]["command"]["default"] = f"{shlex.quote(sys.executable)} -m prefect.engine"
+    template["variables"]["properties"]["command"]["default"] = command
     with client_settings(environment):
         with get_client(sync_client=True) as client:
             for pool, limit in pools.items():

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd  # noqa: F401 - before a test runs the command's main(), which keeps pandas away from pyarrow in its process
 import pyarrow as pa
@@ -17,6 +18,9 @@ from hypothesis import HealthCheck, settings
 
 from emberharmony.backend import using_backend
 from tests.backends import BACKENDS, on_device
+
+if TYPE_CHECKING:
+    from tests.servers.forks import Forks
 
 # No telemetry from the tests' Prefect servers; writing its first record also failed at times because the database was locked.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -151,6 +155,15 @@ def gcs_endpoint() -> Iterator[str]:
 def gcs(gcs_endpoint: str) -> str:
     """Address of a new bucket of the stand-in for Google Cloud Storage."""
     return f"gs://test-{uuid.uuid4().hex[:12]}?endpoint={gcs_endpoint}"
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """A server of forks, for tests that start many processes."""
+    from tests.servers.forks import fork_server
+
+    with fork_server() as forks:
+        yield forks
 
 
 @pytest.fixture(scope="session")

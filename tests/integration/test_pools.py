@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -62,14 +61,20 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(home, s3_endpoint) -> Iterator[dict[str, str]]:
+def engine(forks) -> str:
+    """Command of a flow run: a fork, since in a new process the imports take longer than the work."""
+    return forks.shell_command("-m", "prefect.engine")
+
+
+@pytest.fixture(scope="module")
+def environment(home, s3_endpoint, engine) -> Iterator[dict[str, str]]:
     """Variables of the server and of the S3 server's credentials."""
     with pytest.MonkeyPatch.context() as patch:
         # Nobody looks at this server: its UI and the types of blocks would take seconds of its start.
         patch.setenv("PREFECT_UI_ENABLED", "0")
         patch.setenv("PREFECT_API_BLOCKS_REGISTER_ON_START", "false")
         patch.setenv("PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION", "false")
-        with local_deployment(home) as environment:
+        with local_deployment(home, command=engine) as environment:
             yield environment
 
 
@@ -196,9 +201,9 @@ def scheduled(environment, client, home) -> UUID:
 
 
 @pytest.fixture
-def far_hosts(environment, client, home, tmp_path_factory) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+def far_hosts(environment, engine, client, home, tmp_path_factory) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """Workers of two more pools, by the names of the pools. They see an empty folder where all files of the tests are."""
-    shard, command = client.read_deployment_by_name("shard/cpu"), f"{shlex.quote(sys.executable)} -m prefect.engine"
+    shard = client.read_deployment_by_name("shard/cpu")
     template = json.loads((ROOT / "deploy/templates/process.json").read_text())
     with ExitStack() as stack:
         workers = {}
@@ -211,7 +216,7 @@ def far_hosts(environment, client, home, tmp_path_factory) -> Iterator[dict[str,
                 entrypoint=shard.entrypoint,
                 pull_steps=[],
                 work_pool_name=pool,
-                job_variables={"command": command, "env": {"EMBERHARMONY_BACKEND": backend}},
+                job_variables={"command": engine, "env": {"EMBERHARMONY_BACKEND": backend}},
                 parameter_openapi_schema=shard.parameter_openapi_schema,
             )
             start = ["-m", "prefect", "worker", "start", "--pool", pool, "--limit", "1"]

@@ -1,0 +1,287 @@
+"""A server of forks: processes that have imported Prefect and our libraries when they start.
+
+A new process of Prefect spends 2 to 4 s of CPU time on imports. Here one process does that, and forks for each that is asked
+for by `tests.servers.forked`. What is read at import is read again in the fork: Prefect's settings and loggers. The flows and
+tasks are imported there, since Prefect gives them defaults from its settings when they are defined.
+
+Nothing but imports may happen before the fork: threads, clients and event loops do not survive it. The tests of imports, of
+the start of a command, and some of each kind of process use new processes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import gc
+import json
+import os
+import runpy
+import selectors
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+STAND_IN = Path(__file__).with_name("forked.py")
+PRELOADED = [
+    "prefect.artifacts",
+    "prefect.flow_engine",
+    "prefect.task_engine",
+    "prefect.runner",
+    "prefect.utilities.visualization",
+    "prefect_gcp",
+    "prefect_dask",
+    "anyio._backends._asyncio",
+    "pydantic.v1",
+    "importlib_metadata._adapters",
+    "email.policy",
+    "emberharmony.pipeline.execute",
+    "emberharmony.pipeline.slicing",
+    "emberharmony.report.summary",
+    "emberharmony.pipeline.stages",
+    "emberharmony.backend._numpy",
+    "emberharmony.backend._torch",
+    "emberharmony.io.sources.parquet.slice",
+    "emberharmony.io.sources.parquet.source",
+    "emberharmony.io.sinks.parquet.publish",
+    "emberharmony.io.sinks.delta.log",
+    "pyarrow.acero",
+    "pyarrow.dataset",
+    "safetensors.numpy",
+    "sklearn.decomposition",
+    "tests.faults.preloaded",
+]
+"""What flow runs import. Before its first task run, Prefect loads every integration that is installed."""
+
+FIRST_FREE = 1000
+"""File descriptors from here on are unused in the server and in those that ask it."""
+
+
+class Forks:
+    """A running server of forks."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def command(self, *arguments: str) -> list[str]:
+        """Command of a process that a fork stands for; `arguments` are those of Python, such as ``-m prefect.engine``."""
+        return [sys.executable, "-IS", str(STAND_IN), self._address, *arguments]
+
+    def shell_command(self, *arguments: str) -> str:
+        """The same, as words of a shell."""
+        return shlex.join(self.command(*arguments))
+
+
+@contextmanager
+def fork_server(modules: Sequence[str] = PRELOADED) -> Iterator[Forks]:
+    """Run a server that has imported these modules until the end of the block, and end its forks with it."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        address = str(Path(folder) / "forks")
+        listener.bind(address)
+        listener.listen(64)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        server = subprocess.Popen(
+            [sys.executable, "-c", f"from tests.servers.forks import serve; serve({listener.fileno()}, {modules!r})"],
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+            env=environment | {"PYTHONPATH": str(ROOT), "PREFECT_HOME": folder},
+            cwd=folder,
+            start_new_session=True,
+        )
+        try:
+            yield Forks(address)
+        finally:
+            server.communicate()  # the end of its input ends it
+
+
+# ---- the server ------------------------------------------------------------------------------------------------------------
+
+
+def serve(listening: int, modules: Sequence[str]) -> None:
+    """Fork for everyone who connects; returns in no process but the forks, when they have done their work."""
+    own = {"", str(ROOT)}
+    paths = [path for path in sys.path if path not in own]
+    for module in modules:
+        import_module(module)
+    assert not {"flows", "tasks"} & sys.modules.keys(), "they read settings of Prefect when they are imported"
+    assert threading.active_count() == 1
+    gc.collect()
+    gc.freeze()
+    _become(paths, *_Server(socket.socket(fileno=listening)).next())
+
+
+class _Server:
+    """The children, by the connections of those who asked for them."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._children: dict[int, socket.socket] = {}
+        self._ended, told = os.pipe()
+        os.set_blocking(told, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        self._events = selectors.DefaultSelector()
+        for source in (0, self._ended, listener):
+            self._events.register(source, selectors.EVENT_READ)
+
+    def next(self) -> tuple[dict[str, Any], list[int]]:
+        """In a new fork: what was asked for, and its open files."""
+        while True:
+            for key, _ in self._events.select():
+                if key.fd == 0:
+                    self._end()
+                elif key.fd == self._ended:
+                    self._tell_of_the_ended()
+                elif key.fileobj is self._listener:
+                    if asked := self._fork():
+                        return asked
+                else:  # whoever asked is gone
+                    self._events.unregister(key.fileobj)
+                    os.kill(key.data, signal.SIGKILL)
+
+    def _fork(self) -> tuple[dict[str, Any], list[int]] | None:
+        connection, _ = self._listener.accept()
+        size, files, _, _ = socket.recv_fds(connection, 4, 250)
+        asked = json.loads(connection.recv(int.from_bytes(size), socket.MSG_WAITALL))
+        child = os.fork()
+        if child == 0:
+            return asked, files
+        for number in files:
+            os.close(number)
+        self._children[child] = connection
+        self._events.register(connection, selectors.EVENT_READ, child)
+        connection.sendall(f"{child}\n".encode())
+        return None
+
+    def _tell_of_the_ended(self) -> None:
+        os.read(self._ended, 4096)
+        while self._children:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child == 0:
+                return
+            connection = self._children.pop(child)
+            with suppress(KeyError):
+                self._events.unregister(connection)
+            with suppress(OSError):
+                connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+            connection.close()
+
+    def _end(self) -> None:
+        for child in self._children:
+            os.kill(child, signal.SIGKILL)
+        os._exit(0)
+
+
+# ---- a fork ----------------------------------------------------------------------------------------------------------------
+
+
+def _become(paths: list[str], asked: dict[str, Any], files: list[int]) -> None:
+    """Do what a new process would do that got these arguments, and end as it would."""
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _enter_namespaces(asked["process"])
+    _take(files, asked["files"])
+    os.chdir(asked["folder"])
+    environment = asked["environment"]
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    sys.path[:] = [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *paths]
+    run = _program(asked["arguments"], environment)
+    _read_settings_again()
+    _exit(run)
+
+
+def _enter_namespaces(process: int) -> None:
+    """Share the files of a process that is on a host of its own, see `tests.integration.hosts`."""
+    for kind in ("user", "mnt"):
+        theirs = Path(f"/proc/{process}/ns/{kind}")
+        if theirs.readlink() != Path(f"/proc/self/ns/{kind}").readlink():
+            number = os.open(theirs, os.O_RDONLY)
+            if ctypes.CDLL(None, use_errno=True).setns(number, 0) != 0:
+                raise OSError(ctypes.get_errno(), f"setns {kind}")
+            os.close(number)
+
+
+def _take(files: list[int], numbers: list[int]) -> None:
+    """Have these files open, under these numbers, and no others."""
+    import fcntl
+
+    safe = [fcntl.fcntl(file, fcntl.F_DUPFD, FIRST_FREE) for file in files]
+    os.closerange(0, FIRST_FREE)
+    for file, number in zip(safe, numbers, strict=True):
+        os.dup2(file, number)
+        os.close(file)
+
+
+def _program(arguments: list[str], environment: dict[str, str]) -> Callable[[], object]:
+    """What Python would run."""
+    sys.orig_argv = [sys.executable, *arguments]
+    safe = arguments[0] == "-P"
+    how, what, *own = arguments[safe:]
+    sys.argv = [how, *own]
+    if how not in ("-c", "-m"):
+        raise ValueError(f"only -c and -m are known here, not {arguments}")
+    if not (safe or environment.get("PYTHONSAFEPATH")):
+        sys.path.insert(0, "" if how == "-c" else str(Path.cwd()))
+    if how == "-c":
+        return lambda: exec(what, _new_main())
+    sys.modules.pop(what, None)
+    return lambda: runpy._run_module_as_main(what)  # type: ignore[attr-defined] # what `python -m` calls
+
+
+def _new_main() -> dict[str, Any]:
+    main = type(sys)("__main__")
+    sys.modules["__main__"] = main
+    return main.__dict__
+
+
+def _read_settings_again() -> None:
+    """Read what Prefect reads when it is imported: its profile, its settings, and those of its loggers."""
+    if "prefect.context" not in sys.modules:
+        return
+    import prefect.context
+    from prefect.logging import configuration
+
+    prefect.context.refresh_global_settings_context()
+    configuration.PROCESS_LOGGING_CONFIG.clear()
+    configuration.setup_logging()
+
+
+def _exit(run: Callable[[], object]) -> None:
+    """Run a program and end as Python would, but for taking down its modules, which takes a tenth of a second."""
+    code: object = 0
+    try:
+        run()
+    except SystemExit as end:
+        code = end.code
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        code = -signal.SIGINT
+    except BaseException:  # noqa: BLE001 - as Python does
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    if not isinstance(code, int | None):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(ValueError):  # closed
+            stream.flush()
+    if code == -signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(int(code or 0) & 0xFF)
