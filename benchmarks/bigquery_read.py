@@ -1,12 +1,13 @@
 """Measure the path from BigQuery's Storage Read API to features: rows/s, and the share of time spent waiting for the network.
 
     python -m benchmarks.bigquery_read [--copies 4] [--streams 1 4] [--workers 1 2] [--ahead 0 2] [--rounds 3] [--far 0.2]
-        [--jobs]
+        [--jobs] [--latency-ms 30]
 
 The server is the tests' emulator. It holds copies of the flights and shares this machine's cores, so its rows/s say nothing
 about BigQuery. Two results carry over: the share of a chunk's time that this library's own work takes and, with a delay of
 `--far` seconds per message, how much of the waiting further chunks hide, which are read while others are computed (`--ahead`
-of them for each worker; jobs have two). With `--jobs`, whole jobs are run, and each stage's share of waiting is printed.
+of them for each worker; jobs have two). With `--jobs`, whole jobs are run over a line of `--latency-ms`, and each stage's
+share of waiting is printed: what is left with chunks read ahead is how long the emulator takes to send their rows.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import grpc
 import pyarrow as pa
@@ -46,6 +49,7 @@ from emberharmony.planning.memory import AHEAD
 from emberharmony.threads import Turns, each_as_done
 from flows.flights import prepare_flights
 from tests.integration.emulator import server
+from tests.servers.long_line import long_line
 
 COLUMNS: dict[str, Any] = {"time": "time_hour", "target": "arr_delay", "passthrough": ("flight",)}
 
@@ -114,6 +118,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="concurrent chunks")
     parser.add_argument("--ahead", type=int, nargs="+", default=[0, AHEAD], help="further chunks for each worker")
     parser.add_argument("--jobs", action="store_true", help="run whole jobs as well")
+    parser.add_argument("--latency-ms", type=float, default=30.0, help="of whole jobs, there and back")
     parser.add_argument("--far", type=float, default=0.0, help="extra seconds per message")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--chunk-rows", type=int, default=131_072)
@@ -161,11 +166,19 @@ def measure(emulator: server.Emulator, folder: Path, arguments: argparse.Namespa
             shares += f", decoding and sorting {rest / middle.total:.0%}, features {middle.features / middle.total:.0%}"
         speed = f"{plan.n_rows / middle.total:,.0f} rows/s (± {spread:.0%})"
         print(f"{workers} workers, {streams} streams each, {ahead} chunks ahead: {speed}; {shares}", flush=True)
-    for workers in arguments.workers if arguments.jobs else ():
-        runtime = {"workers": workers, "chunk_rows": arguments.chunk_rows}
-        job = job_of("", folder / "job", columns=COLUMNS, runtime=runtime)
-        job["source"] = {"type": "bigquery", "table": "raw.flights", "connection": asdict(connection)}
-        print(f"a job, {workers} at a time: {WatchedJob.run(job, log=folder / 'log')}", flush=True)
+    if arguments.jobs:
+        whole_jobs(emulator, connection, folder, arguments)
+
+
+def whole_jobs(emulator: server.Emulator, connection: BigQueryConnection, folder: Path, arguments: argparse.Namespace) -> None:
+    far = partial(long_line, latency_ms=arguments.latency_ms)
+    with far(urlsplit(emulator.rest_url).netloc) as rest, far(emulator.grpc_address) as grpc_address:
+        there = asdict(replace(connection, api_endpoint=f"http://{rest}", grpc_endpoint=grpc_address))
+        for workers in arguments.workers:
+            runtime = {"workers": workers, "chunk_rows": arguments.chunk_rows, "max_memory_gb": 4.0}
+            job = job_of("", folder / "job", columns=COLUMNS, runtime=runtime)
+            job["source"] = {"type": "bigquery", "table": "raw.flights", "connection": there}
+            print(f"a job {arguments.latency_ms:g} ms away, {workers} at a time: {WatchedJob.run(job, log=folder / 'log')}")
 
 
 def load(connection: BigQueryConnection, path: Path, copies: int) -> None:

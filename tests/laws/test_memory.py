@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.planning.memory import INPUT_ROWS
+from tests.servers.distant import distant_server
+from tests.servers.s3 import CREDENTIALS
 
 ROOT = Path(__file__).parent.parent.parent
 MAX_MEMORY_GB = 0.6
@@ -35,6 +37,7 @@ print(json.dumps([outcome.peak_bytes, outcome.projected_bytes, outcome.manifest.
 
 def write_stream(path: Path, n_rows: int, *, group_rows: int, order: str) -> Path:
     """Write a table group by group; `order` is "sorted", "shuffled" or "shuffled inside" (within each row group)."""
+    path.parent.mkdir(exist_ok=True)
     rng = np.random.default_rng(0)
     names = np.array([f"value {i}" for i in range(200)])
     schema = pa.schema(
@@ -56,7 +59,7 @@ def write_stream(path: Path, n_rows: int, *, group_rows: int, order: str) -> Pat
 
 def measured(
     source: Path | dict,
-    sink: Path,
+    sink: Path | str,
     chunk_rows: int | None,
     *,
     max_memory_gb: float = MAX_MEMORY_GB,
@@ -100,6 +103,20 @@ def test_two_workers_of_one_process(tmp_path):
     pq.write_table(pa.table(table), tmp_path / "t.parquet", row_group_size=n_rows)
     _, projected = measured(tmp_path / "t.parquet", tmp_path / "out", None, max_memory_gb=0.51, cores=2, workers=2)
     assert projected > 0.95 * 0.51 * 2**30  # all that is allowed is used
+
+
+@pytest.mark.xdist_group("stores")
+def test_chunks_in_flight(tmp_path, monkeypatch):
+    """Those that are read or written while others are computed are planned, and they are taken where there is room."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    write_stream(tmp_path / "served/t.parquet", 300_000, group_rows=30_000, order="sorted")
+    _, near = measured(tmp_path / "served/t.parquet", tmp_path / "out", 30_000, max_memory_gb=2.0, workers=2, cores=2)
+    with distant_server(tmp_path / "served", latency_ms=10) as server:
+        there = {"path": server.address("t.parquet")}
+        _, far = measured(there, server.address("out"), 30_000, max_memory_gb=2.0, workers=2, cores=2)
+        assert far > near + 4 * 48 * 2**20  # four more chunks, each of which takes more than that
+        measured(there, server.address("small"), 30_000, max_memory_gb=0.6, workers=2, cores=2)
 
 
 @pytest.mark.parametrize("order", ["sorted", "shuffled"])
