@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from emberharmony.planning.resident import resident_bytes
 from emberharmony.report.plan_report import plan_report
 from flows.config.job import parse_job
 from tests.stored import publish_by_hand
+from tests.stores import memory_bucket, uploader
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,31 @@ def test_bytes_of_the_result_and_of_those_that_are_kept(tmp_path, keep, kept):
     publish_by_hand(tmp_path / "out", "other", contents={"features/part": bytes(2**20)}, keep=keep)
     lines = dict(plan_report(parse_job(places | {"runtime": {"engine": "local"}})).lines)
     assert ("MiB once" in lines["disk"]) is (keep > 0), "the published result is the first that stays"
+
+
+@pytest.mark.parametrize(("spare_gb", "ahead"), [(8.0, 2), (0.14, 0)])
+def test_chunks_that_are_read_or_written_meanwhile(tmp_path, spare_gb, ahead):
+    """A table in a bucket waits for requests; the plan says how many chunks that takes, and counts their memory."""
+    table = pa.table({"t": pa.array(range(400), pa.timestamp("s")), "x": [float(i) for i in range(400)]})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=100)
+    with memory_bucket() as bucket:
+        there = uploader(bucket)(tmp_path / "t.parquet", "t")
+        job = {
+            "source": {"path": there},
+            "sink": {"path": str(tmp_path / "out")},
+            "columns": {"time": "t"},
+            "windows": {"strides": []},
+            "runtime": {
+                "engine": "local",
+                "workers": 1,
+                "chunk_rows": 100,
+                "max_memory_gb": spare_gb + resident_bytes() / 2**30,
+            },
+        }
+        report = plan_report(parse_job(job))
+    line, figures = dict(report.lines)["memory"], report.figures.memory
+    assert ("(1 workers and 2 chunks read or written meanwhile, at" in line) == (ahead > 0)
+    assert ("meanwhile" in line) == (ahead > 0)
+    assert figures.ahead == ahead
+    chunks = (1 + ahead) * figures.chunk_bytes
+    assert figures.projected_bytes == figures.reserved_bytes + max(chunks, figures.fit_bytes)
