@@ -14,7 +14,7 @@ from emberharmony.settings import Section
 from emberharmony.stats.eigenspaces import leading_eigenvectors
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.places import blocks_of
-from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, fill_with_ones, on_host, wide_enough_for
+from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, fill_transposed, on_host, wide_enough_for
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.threads import each_block, one_blas_thread, threads_for
 from emberharmony.typing import Arrays, FeatureBlock, FloatArray, IntArray
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 MAX_DEFAULT_COMPONENTS = 32
 
-_HOST_BLOCK_ROWS = 4_096  # they, their windows' scores and products fit in the cache
+_HOST_BLOCK_WINDOWS = 4_096  # their rows, scores and products fit in the cache
+_LINES_BYTES = 3 * 2**20  # of rows that are cut into lines: they stay in the cache
+_MOST_LINED = 16_384  # rows
+_LEAST_LINES = 256  # of a product, which packs all loadings first
 _DEVICE_BLOCK_WINDOWS = 262_144
 _PRODUCT_DEPTH = 256  # terms of one product; with so many, adding the products up costs little
 _MOST_PROJECTED = 1.3  # windows from every row, of which some are chosen, cost less than to choose rows
@@ -153,7 +156,7 @@ class WindowPCA:
     def _project(self, rows: FeatureBlock, starts: IntArray) -> FeatureBlock:
         out = np.empty((self.n_components, len(starts)), np.float32)
         loadings, here = _Loadings.of(self, compute_dtype()), on_host()
-        step = max(_HOST_BLOCK_ROWS // self.stride, 1) if here else _DEVICE_BLOCK_WINDOWS
+        step, window_bytes = self._blocks(starts, here=here)
         blocks = blocks_of(starts, step, step * self.stride)
 
         def score(some: Sequence[slice]) -> None:
@@ -161,16 +164,32 @@ class WindowPCA:
             for block in some:
                 at, stop = int(starts[block.start]), int(starts[block.stop - 1]) + self.size
                 taken, of_block = _Taken.of(starts[block] - at, self.stride), rows[:, at:stop]
-                if lines and 0 < taken.step <= _LONGEST_STEP * self.size:
+                if lines and self._in_lines(taken):
                     lines.score(of_block, taken, out[:, block])
                 else:
                     scores = ops.clip(loadings.scores(of_block, taken), -LARGEST_FLOAT32, LARGEST_FLOAT32)
                     out[:, block] = ops.astype(scores, ops.float32).numpy()
 
-        window_bytes = 8 * (_PRODUCT_DEPTH + 2 * self.n_features + 3 * self.n_components)
         n_threads = threads_for(step * window_bytes)
         each_block(score, [blocks[i::n_threads] for i in range(min(n_threads, len(blocks)))], n_threads=n_threads)
         return out
+
+    def _blocks(self, starts: IntArray, *, here: bool) -> tuple[int, int]:
+        """Return the windows of a block, and the bytes that each of them takes."""
+        if here and len(starts) and self._in_lines(_Taken.of(starts - starts[0], self.stride)):
+            scores_bytes = 16 * self.n_components * self.stride // self.size  # of the windows at one place of their lines
+            return max(self._lined_rows // self.stride, 1), 8 * self.stride * self.n_features + scores_bytes
+        step = max(_HOST_BLOCK_WINDOWS // self.stride, 1) if here else _DEVICE_BLOCK_WINDOWS
+        return step, 8 * (_PRODUCT_DEPTH + 2 * self.n_features + 3 * self.n_components)
+
+    @property
+    def _lined_rows(self) -> int:
+        """Rows that are cut into lines at once."""
+        return min(_LINES_BYTES // (8 * self.n_features), _MOST_LINED)
+
+    def _in_lines(self, taken: _Taken) -> bool:
+        """Whether windows are evenly spaced, so close that most rows lie in one, and of few enough numbers."""
+        return 0 < taken.step <= _LONGEST_STEP * self.size and self._lined_rows >= _LEAST_LINES * self.size
 
     def explained_squares(self, scores: FeatureBlock, rows: FeatureBlock, starts: IntArray, /) -> ExplainedSquares:
         """Return the squared distances of windows from the fitted mean, and the part of them that the scores explain.
@@ -248,13 +267,8 @@ class _Lines:
     """
 
     def __init__(self, loadings: _Loadings) -> None:
-        matrix = loadings.matrix.numpy().reshape(loadings.offset.shape[0], loadings.size, -1)
-        self._size, self._width = loadings.size, matrix.shape[2] + 1
-        with_ones = np.zeros((*matrix.shape[:2], self._width), matrix.dtype)
-        with_ones[:, :, :-1] = matrix
-        with_ones[:, 0, -1] = -loadings.offset.numpy()[:, 0]  # for the one that follows a window's first row
-        self._matrix = ops.asarray(with_ones.reshape(len(matrix), -1))
-        self._table = np.empty((0, self._width), matrix.dtype)
+        self._loadings, self._width = loadings, int(loadings.matrix.shape[1]) // loadings.size
+        self._table = np.empty((0, self._width), loadings.matrix.numpy().dtype)
 
     def score(self, rows: FeatureBlock, taken: _Taken, out: FeatureBlock) -> None:
         """Write the scores of the windows that are taken from `rows` to `out`, of shape ``(n_components, n_windows)``."""
@@ -266,19 +280,21 @@ class _Lines:
         out[:] = scores[:, taken.starts]
 
     def _score_all(self, rows: FeatureBlock, taken: _Taken, out: FeatureBlock) -> None:
-        n_phases, width = -(-self._size // taken.step), self._width  # as many windows begin in a line
+        size, width = self._loadings.size, self._width
+        n_phases = -(-size // taken.step)  # as many windows begin in a line
         n_lines, period = -(-taken.n_windows // n_phases), n_phases * taken.step
         flat = ops.reshape(ops.asarray(self._filled(rows, n_lines * period + (n_phases - 1) * taken.step)), (-1,))
         for phase in range(min(n_phases, taken.n_windows)):
             n, begin = -(-(taken.n_windows - phase) // n_phases), phase * taken.step * width
             lines = ops.reshape(flat[begin : begin + n * period * width], (n, period * width))
-            scores = self._matrix @ lines[:, : self._size * width].mT
+            scores = self._loadings.matrix @ lines[:, : size * width].mT
+            scores -= self._loadings.offset
             out[:, phase::n_phases] = ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32).numpy()
 
     def _filled(self, rows: FeatureBlock, n_rows: int) -> FloatArray:
         if len(self._table) < n_rows:
             self._table = np.empty((n_rows, self._width), self._table.dtype)
-        return fill_with_ones(self._table[:n_rows], rows)
+        return fill_transposed(self._table[:n_rows], rows)
 
 
 @dataclass(frozen=True)

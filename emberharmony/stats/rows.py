@@ -83,11 +83,18 @@ def fill_with_ones(table: NDArray[Any], rows: FeatureBlock) -> NDArray[Any]:
     rows : array of shape (n_features, <= n_rows)
         Consecutive rows of a series.
     """
+    fill_transposed(table[:, :-1], rows)
+    table[: rows.shape[1], -1] = 1.0
+    table[rows.shape[1] :, -1] = 0.0
+    return table
+
+
+def fill_transposed(table: NDArray[Any], rows: FeatureBlock) -> NDArray[Any]:
+    """Fill a matrix of shape ``(n_rows, n_features)`` with rows, and zeros below them; returns it."""
     n_given = rows.shape[1]
     for begin in range(0, n_given, _TRANSPOSED_ROWS):
         some = slice(begin, min(begin + _TRANSPOSED_ROWS, n_given))
         # Copied first: features a power of two apart would evict each other from the cache during the transposition.
-        table[some, :-1] = rows[:, some].copy().T
-    table[:n_given, -1] = 1.0
+        table[some] = rows[:, some].copy().T
     table[n_given:] = 0.0
     return table

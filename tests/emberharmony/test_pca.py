@@ -226,7 +226,9 @@ def test_all_windows_alike():
 @pytest.mark.parametrize(("size", "stride"), [(5, 1), (5, 3), (3, 7), (1, 1), (6, 6), (7, 3)])
 @pytest.mark.parametrize(("block", "depth"), [(1, 1), (10, 7), (8_192, 256)])
 def test_any_stretch_is_projected_alike(backend, monkeypatch, size, stride, block, depth):
-    monkeypatch.setattr(module, "_HOST_BLOCK_ROWS", block)
+    monkeypatch.setattr(module, "_HOST_BLOCK_WINDOWS", block)
+    monkeypatch.setattr(module, "_LINES_BYTES", 24 * size * block)  # of windows of three features
+    monkeypatch.setattr(module, "_LEAST_LINES", 1)
     monkeypatch.setattr(module, "_PRODUCT_DEPTH", depth)
     rows = series(140, 3)
     pca = fitted(rows, size, stride)
@@ -247,7 +249,9 @@ def test_any_stretch_is_projected_alike(backend, monkeypatch, size, stride, bloc
 @pytest.mark.parametrize(("size", "stride"), [(5, 1), (5, 3), (3, 7), (1, 1), (1, 4), (7, 3)])
 @pytest.mark.parametrize(("block", "depth"), [(1, 1), (10, 7), (8_192, 256)])
 def test_windows_of_several_series_are_projected_alike(backend, monkeypatch, size, stride, block, depth, longest):
-    monkeypatch.setattr(module, "_HOST_BLOCK_ROWS", block)
+    monkeypatch.setattr(module, "_HOST_BLOCK_WINDOWS", block)
+    monkeypatch.setattr(module, "_LINES_BYTES", 24 * size * block)  # of windows of three features
+    monkeypatch.setattr(module, "_LEAST_LINES", 1)
     monkeypatch.setattr(module, "_PRODUCT_DEPTH", depth)
     several = SeveralSeries(3, tuple(np.random.default_rng(longest).integers(1, longest, 2_000 // longest).tolist()))
     rows = series(several.n_rows, 3)
