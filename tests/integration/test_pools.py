@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ from flows.run import run
 from tests.faults.victims import contents, receipts, small_job, wait_until
 from tests.integration import hosts
 from tests.jobs import small_table, write_table
+from tests.servers.prefect import copy_database
 
 pytestmark = [
     pytest.mark.xdist_group("pools"),
@@ -63,18 +65,24 @@ def home(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def engine(forks) -> str:
     """Command of a flow run: a fork, since in a new process the imports take longer than the work."""
-    return forks.shell_command("-m", "prefect.engine")
+    return shlex.join(forks.command("-m", "prefect.engine"))
 
 
 @pytest.fixture(scope="module")
-def environment(home, s3_endpoint, engine) -> Iterator[dict[str, str]]:
-    """Variables of the server and of the S3 server's credentials."""
+def environment(home, s3_endpoint, engine, forks) -> Iterator[dict[str, str]]:
+    """Variables of the server and of the S3 server's credentials.
+
+    The server and the workers are forks, as is the command that deploys. Those that follow are new processes.
+    """
+    copy_database(home / ".prefect")
     with pytest.MonkeyPatch.context() as patch:
         # Nobody looks at this server: its UI and the types of blocks would take seconds of its start.
         patch.setenv("PREFECT_UI_ENABLED", "0")
         patch.setenv("PREFECT_API_BLOCKS_REGISTER_ON_START", "false")
         patch.setenv("PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION", "false")
-        with local_deployment(home, command=engine) as environment:
+        with ExitStack() as stack:
+            with forks.instead_of_new_processes():
+                environment = stack.enter_context(local_deployment(home, command=engine))
             yield environment
 
 

@@ -31,6 +31,8 @@ def main() -> None:
         message = json.dumps(asked).encode()
         socket.send_fds(server, [len(message).to_bytes(4)], asked["files"])
         server.sendall(message)
+        for number in asked["files"]:
+            os.close(number)  # whoever waits for their ends waits for the fork alone
         answers = server.makefile()
         child = int(answers.readline())
         for number in PASSED_ON:

@@ -32,6 +32,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).with_name("forked.py")
 PRELOADED = [
@@ -64,35 +66,49 @@ PRELOADED = [
 ]
 """What flow runs import. Before its first task run, Prefect loads every integration that is installed."""
 
+ROOM = 4000 * "."
+"""An argument of the server: where its forks show their own arguments."""
+
 FIRST_FREE = 1000
 """File descriptors from here on are unused in the server and in those that ask it."""
 
 
 class Forks:
-    """A running server of forks."""
+    """A running server of forks.
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    Attributes
+    ----------
+    python : str
+        Path of an executable that takes the place of `sys.executable`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._command = [sys.executable, "-IS", str(STAND_IN), str(folder / "forks")]
+        self.python = str(folder / "python")
+        Path(self.python).write_text(f'#!/bin/sh\nexec {shlex.join(self._command)} "$@"\n')
+        Path(self.python).chmod(0o700)
 
     def command(self, *arguments: str) -> list[str]:
         """Command of a process that a fork stands for; `arguments` are those of Python, such as ``-m prefect.engine``."""
-        return [sys.executable, "-IS", str(STAND_IN), self._address, *arguments]
+        return [*self._command, *arguments]
 
-    def shell_command(self, *arguments: str) -> str:
-        """The same, as words of a shell."""
-        return shlex.join(self.command(*arguments))
+    @contextmanager
+    def instead_of_new_processes(self) -> Iterator[None]:
+        """Fork whatever is started by `sys.executable` during the block."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "executable", self.python)
+            yield
 
 
 @contextmanager
 def fork_server(modules: Sequence[str] = PRELOADED) -> Iterator[Forks]:
     """Run a server that has imported these modules until the end of the block, and end its forks with it."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
-        address = str(Path(folder) / "forks")
-        listener.bind(address)
+        listener.bind(f"{folder}/forks")
         listener.listen(64)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         server = subprocess.Popen(
-            [sys.executable, "-c", f"from tests.servers.forks import serve; serve({listener.fileno()}, {modules!r})"],
+            [sys.executable, "-c", f"from tests.servers.forks import serve; serve({listener.fileno()}, {modules!r})", ROOM],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             env=environment | {"PYTHONPATH": str(ROOT), "PREFECT_HOME": folder},
@@ -100,7 +116,7 @@ def fork_server(modules: Sequence[str] = PRELOADED) -> Iterator[Forks]:
             start_new_session=True,
         )
         try:
-            yield Forks(address)
+            yield Forks(Path(folder))
         finally:
             server.communicate()  # the end of its input ends it
 
@@ -200,6 +216,7 @@ def _become(paths: list[str], asked: dict[str, Any], files: list[int]) -> None:
     time.tzset()
     sys.path[:] = [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *paths]
     run = _program(asked["arguments"], environment)
+    _show_arguments(asked["arguments"])
     _read_settings_again()
     _exit(run)
 
@@ -226,15 +243,23 @@ def _take(files: list[int], numbers: list[int]) -> None:
         os.close(file)
 
 
+def _show_arguments(arguments: list[str]) -> None:
+    """Make `ps` and psutil show these arguments of this process, which they read in its memory."""
+    start, end = map(int, Path("/proc/self/stat").read_text().rpartition(")")[2].split()[45:47])
+    words = "\0".join([sys.executable, *arguments]).encode()[: end - start - 1]
+    ctypes.memmove(start, words.ljust(end - start, b"\0"), end - start)
+
+
 def _program(arguments: list[str], environment: dict[str, str]) -> Callable[[], object]:
     """What Python would run."""
     sys.orig_argv = [sys.executable, *arguments]
-    safe = arguments[0] == "-P"
-    how, what, *own = arguments[safe:]
+    n_flags = next(place for place, argument in enumerate(arguments) if argument not in ("-B", "-P"))
+    flags, (how, what, *own) = arguments[:n_flags], arguments[n_flags:]
     sys.argv = [how, *own]
     if how not in ("-c", "-m"):
         raise ValueError(f"only -c and -m are known here, not {arguments}")
-    if not (safe or environment.get("PYTHONSAFEPATH")):
+    sys.dont_write_bytecode = "-B" in flags or bool(environment.get("PYTHONDONTWRITEBYTECODE"))
+    if "-P" not in flags and not environment.get("PYTHONSAFEPATH"):
         sys.path.insert(0, "" if how == "-c" else str(Path.cwd()))
     if how == "-c":
         return lambda: exec(what, _new_main())

@@ -93,6 +93,17 @@ def test_a_module_runs_as_main(forks: Forks, tmp_path: Path):
     assert (status, "Invalid flow run id" in err) == (1, True)
 
 
+def test_forks_take_the_place_of_new_processes(forks: Forks):
+    with forks.instead_of_new_processes():
+        command = [sys.executable, "-P", "-c", WAITING, "an argument"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        fork = psutil.Process(int(process.stdout.readline()))
+        assert fork.parent().ppid() == os.getpid()
+        assert fork.pid != process.pid
+        assert [word for word in fork.cmdline() if word][1:] == command[1:]
+        process.kill()
+
+
 def test_signals_reach_a_fork(forks: Forks):
     with subprocess.Popen(forks.command("-c", WAITING), stdout=subprocess.PIPE, text=True) as process:
         fork = psutil.Process(int(process.stdout.readline()))
