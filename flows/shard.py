@@ -15,7 +15,18 @@ from emberharmony.threads import available_cores, compute_threads, limit_compute
 from flows.engines.shard_files import reporting
 from flows.engines.task_runs import PrefectEngine
 
-ChunkStageName = Literal["partition", "regroup", "arrange", "profile", "featurize", "project"]
+ChunkStageName = Literal[
+    "partition",
+    "regroup",
+    "arrange",
+    "profile",
+    "merge-profiles",
+    "merge-profiles-2",
+    "featurize",
+    "merge-grams",
+    "merge-grams-2",
+    "project",
+]
 """Stages that run for each chunk; Prefect refuses a shard of another name before it starts."""
 
 

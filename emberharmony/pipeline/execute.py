@@ -32,7 +32,7 @@ from emberharmony.pipeline.run import Run, RunRef, open_run
 from emberharmony.pipeline.run_page import report_output
 from emberharmony.pipeline.spec import pinned
 from emberharmony.pipeline.split_checks import check_method
-from emberharmony.pipeline.stages import PUBLISH, Stage, stages_of
+from emberharmony.pipeline.stages import PUBLISH, Stage, stages_of_plan
 from emberharmony.pipeline.staging import stage_plan, staged_chunk_rows
 from emberharmony.pipeline.state import FittedState, read_state, roles_in
 from emberharmony.pipeline.state_registry import with_resolved_state
@@ -191,7 +191,7 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
             check_room(run.arranged)
     for further in reversed(range(MAX_ROUNDS)):
         try:
-            for stage in [PUBLISH] if is_committed(run) else stages_of(run.plan.spec, levels=run.plan.levels):
+            for stage in [PUBLISH] if is_committed(run) else stages_of_plan(run.plan):
                 _map(stage, run, ref, engine, callback)
             break
         except DamagedError as damaged:

@@ -28,6 +28,8 @@ from emberharmony.pipeline.split_checks import check_components, check_method, c
 from emberharmony.planning.chunk_groups import partition_levels
 from emberharmony.planning.chunks import Chunk, check_chunk_rows
 from emberharmony.planning.memory import Beside, Counting, MemoryPlan, MemoryRequest, RowSizes, input_rows
+from emberharmony.planning.merge_tree import NO_MERGES, MergeLevels
+from emberharmony.planning.merging import Merging
 from emberharmony.planning.resident import resident_bytes
 from emberharmony.splits import TimeBoundaries
 from emberharmony.threads import compute_threads
@@ -62,6 +64,7 @@ class Plan:
     memory: MemoryPlan
     in_order: bool
     inputs: tuple[Chunk, ...] = ()  # pieces of the table whose rows are arranged first
+    merges: MergeLevels = NO_MERGES  # of states, before the stages that fit
     applied_state: Mapping[str, str] = field(default_factory=dict)  # its address and fingerprint, if one is applied
 
     @property
@@ -170,6 +173,7 @@ def plan_table(
     if layout.n_null:
         check_rows(spec, layout.n_rows)
         check_components(spec, n_rows=layout.n_rows, n_features=sizes.n_features)
+    merging = _merging(spec, layout, sizes)
     by_time = spec.job.fits and spec.split_method == "temporal"
     return Plan(
         spec=spec,
@@ -181,16 +185,30 @@ def plan_table(
         n_null_times=layout.n_null,
         n_shared_times=layout.n_shared,
         boundaries=_boundaries(spec, table, layout) if by_time else None,
-        memory=_memory_of(layout, memory, sizes, ahead=resources.ahead),
+        memory=_memory_of(layout, memory, sizes, merging, ahead=resources.ahead),
         in_order=layout.in_order,
         inputs=tuple(layout.inputs),
+        merges=merging.levels,
     )
 
 
-def _memory_of(layout: Layout, memory: MemoryPlan, sizes: RowSizes, *, ahead: int) -> MemoryPlan:
+def _memory_of(layout: Layout, memory: MemoryPlan, sizes: RowSizes, merging: Merging, *, ahead: int) -> MemoryPlan:
     planned = memory.with_chunk(max(chunk.n_rows for chunk in layout.chunks), sizes)
     planned = planned.with_inputs(max((piece.n_rows for piece in layout.inputs), default=0), sizes)
+    planned = planned.with_merging(merging.chunk_bytes)
     return planned.with_ahead(ahead * planned.n_workers, max(len(layout.chunks), len(layout.inputs)))
+
+
+def _merging(spec: PipelineSpec, layout: Layout, sizes: RowSizes) -> Merging:
+    if not spec.job.fits:
+        return Merging(NO_MERGES, 0)
+    return Merging.planned(
+        sizes,
+        layout.chunks,
+        window_size=spec.windows.size,
+        n_strides=len(spec.windows.strides),
+        has_profiles=not spec.source.profiles_by_query,
+    )
 
 
 def _memory_request(spec: PipelineSpec, resources: Resources, n_rows: int) -> MemoryRequest:

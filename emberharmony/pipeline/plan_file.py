@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunk_groups import ChunkGroups, partition_levels
 from emberharmony.planning.chunks import Chunk
+from emberharmony.planning.merge_tree import GRAM_STAGES, PROFILE_STAGES, MergeLevels, MergeTree
 from emberharmony.splits import TimeBoundaries
 from emberharmony.steps.context import SliceStart
 from emberharmony.steps.order import JobOrder
@@ -32,7 +33,7 @@ from emberharmony.typing import Arrays, IntArray
 PLAN = "plan.json"
 CHUNKS, INPUTS = "chunks.safetensors", "inputs.safetensors"
 CATALOGUE = "catalogue.arrow"
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class StagedPlan:
     facts: Mapping[str, Any]  # what a summary shows
     chunks: tuple[Chunk, ...]
     inputs: tuple[Chunk, ...] = ()  # pieces of the table whose rows are arranged first
+    merges: MergeLevels = field(default_factory=MergeLevels)  # of states, before the stages that fit
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
@@ -74,6 +76,7 @@ class StagedPlan:
             facts=facts,
             chunks=plan.chunks,
             inputs=plan.inputs,
+            merges=plan.merges,
         )
 
     @cached_property
@@ -98,6 +101,16 @@ class StagedPlan:
     def levels(self) -> int:
         """How often the rows are partitioned to arrange them."""
         return partition_levels(self.inputs, self.chunks)
+
+    @cached_property
+    def profile_tree(self) -> MergeTree:
+        """How the profiles of the chunks are merged."""
+        return MergeTree(PROFILE_STAGES, len(self.chunks), self.merges.profiles)
+
+    @cached_property
+    def gram_tree(self) -> MergeTree:
+        """How the Gram states of the chunks are merged."""
+        return MergeTree(GRAM_STAGES, len(self.chunks), self.merges.grams)
 
     @property
     def to_read(self) -> tuple[str, ...]:
@@ -129,8 +142,9 @@ class StagedPlan:
 
     @cached_property
     def run_name(self) -> str:
-        """Name of the run's folder: fingerprint, chunks and format, so that only the same work is ever resumed."""
-        digest = hashlib.sha256(b"%d" % PLAN_VERSION + _chunk_table(self.chunks + self.inputs).tobytes()).hexdigest()[:8]
+        """Name of the run's folder: fingerprint, chunks, merges and format, so that only the same work is ever resumed."""
+        work = b"%d" % PLAN_VERSION + _chunk_table(self.chunks + self.inputs).tobytes() + ",".join(self.merges.stages).encode()
+        digest = hashlib.sha256(work).hexdigest()[:8]
         return f"{self.fingerprint}-{len(self.chunks)}-{digest}"
 
     def write(self, store: Store) -> None:
@@ -174,6 +188,7 @@ class StagedPlan:
             facts=data["facts"],
             chunks=_chunks_in(store, CHUNKS),
             inputs=_chunks_in(store, INPUTS) if data["n_inputs"] else (),
+            merges=MergeLevels(**data["merges"]),
         )
 
     def _to_json(self) -> dict[str, Any]:
@@ -188,6 +203,7 @@ class StagedPlan:
             "texts": asdict(self.texts),
             "facts": dict(self.facts),
             "n_inputs": len(self.inputs),
+            "merges": asdict(self.merges),
         }
 
 

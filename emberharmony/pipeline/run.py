@@ -133,7 +133,9 @@ class Run:
 
 def receipts_of(plan: StagedPlan, store: Store) -> Receipts:
     """Return the receipts of a run with this plan."""
-    return Receipts(store, plan.chunks, {PARTITION: plan.inputs, REGROUP: plan.groups.as_items(plan.chunks)})
+    items = {PARTITION: plan.inputs, REGROUP: plan.groups.as_items(plan.chunks)}
+    merged = plan.profile_tree.items(plan.chunks) | plan.gram_tree.items(plan.chunks)
+    return Receipts(store, plan.chunks, {**items, **merged})
 
 
 @lru_cache(maxsize=4)

@@ -127,7 +127,7 @@ def report_output(path: str, manifest: Manifest) -> str | None:
 def stages_in_order(run: Run, chunk_stages: Sequence[str]) -> list[str]:
     """Return the stages of chunks and, where a run fits, the fits between them."""
     names = list(chunk_stages)
-    for fit, before in ((FIT, "profile"), (FIT_PCA, "featurize")):
+    for fit, before in ((FIT, run.plan.profile_tree.top), (FIT_PCA, run.plan.gram_tree.top)):
         if before in names and run.plan.spec.job.fits:
             names.insert(names.index(before) + 1, fit)
     return names

@@ -20,7 +20,7 @@ from emberharmony.pipeline.attempt import Attempt
 from emberharmony.pipeline.plan_file import PLAN, StagedPlan
 from emberharmony.pipeline.published_slices import slice_folders
 from emberharmony.pipeline.run import receipts_of
-from emberharmony.pipeline.stages import Stage, stages_of
+from emberharmony.pipeline.stages import Stage, stages_of_plan
 from emberharmony.slices import FOLDER
 
 
@@ -171,7 +171,7 @@ class StatusReader:
         attempt = Attempt.read(store)
         key = store.address, attempt
         plan = self._plans.setdefault(key, self._plans.get(key) or StagedPlan.read(store))
-        stages = [self._stage(store, plan, stage, attempt) for stage in stages_of(plan.spec, levels=plan.levels)]
+        stages = [self._stage(store, plan, stage, attempt) for stage in stages_of_plan(plan)]
         part = plan.spec.slice
         return RunStatus(
             store.address.rstrip("/").rpartition("/")[2],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from platform import node
 
 from emberharmony.pipeline.arrange import ARRANGE, PARTITION, REGROUP
@@ -23,12 +24,16 @@ from emberharmony.pipeline.chunk_stages import (
 from emberharmony.pipeline.events import ItemDone, current_worker
 from emberharmony.pipeline.fit import fit_features, fit_pcas
 from emberharmony.pipeline.fitted import FIT, FIT_PCA
+from emberharmony.pipeline.merge import merge_grams, merge_profiles
 from emberharmony.pipeline.parity import ParityCheck, is_checked
+from emberharmony.pipeline.plan import Plan
+from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.publish import publish
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run, RunRef, opened_run, turns_of
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk
+from emberharmony.planning.merge_tree import GRAM_STAGES, NO_MERGES, PROFILE_STAGES, MergeLevels
 from emberharmony.threads import Turns
 
 Work = Callable[[Run, Chunk, str, Steps], Receipt | None]
@@ -62,8 +67,16 @@ def _fit_pca(run: Run, _chunk: Chunk, backend: str, _steps: Steps) -> Receipt:
     return fit_pcas(run, backend)
 
 
+def _merge_profiles(level: int, run: Run, group: Chunk, backend: str, _steps: Steps) -> Receipt:
+    return merge_profiles(run, group, backend, level=level)
+
+
+def _merge_grams(level: int, run: Run, group: Chunk, backend: str, steps: Steps) -> Receipt:
+    return merge_grams(run, group, backend, steps, level=level)
+
+
 def _publish(run: Run, _chunk: Chunk, _backend: str, _steps: Steps) -> None:
-    publish(run, [stage.name for stage in stages_of(run.plan.spec, levels=run.plan.levels) if not stage.once])
+    publish(run, [stage.name for stage in stages_of_plan(run.plan) if not stage.once])
 
 
 PARTITIONS = Stage(PARTITION, "partition", partition_input, 12)
@@ -79,8 +92,19 @@ FIT_PCAS = Stage(FIT_PCA, "fit PCA", _fit_pca, 4, once=True)
 PROJECT = Stage("project", "project", project_chunk, 38, needs_windows=True, uses_backend=True)
 PUBLISH = Stage("publish", "publish", _publish, 0, once=True)
 
-EXTRACT = (PROFILE, FIT_FEATURES, FEATURIZE, FIT_PCAS, PROJECT, PUBLISH)
-FIT_ONLY = (PROFILE, FIT_FEATURES, FEATURIZE_WINDOWS, FIT_PCAS, PUBLISH)
+MERGING_PROFILES = (
+    Stage(PROFILE_STAGES[1], "merge profiles", partial(_merge_profiles, 1), 2),
+    Stage(PROFILE_STAGES[2], "merge profiles again", partial(_merge_profiles, 2), 1),
+)
+MERGING_GRAMS = (
+    Stage(GRAM_STAGES[1], "merge Grams", partial(_merge_grams, 1), 4),
+    Stage(GRAM_STAGES[2], "merge Grams again", partial(_merge_grams, 2), 1),
+)
+MERGING = (*MERGING_PROFILES, *MERGING_GRAMS)
+"""Stages that a job has if its states are many and large; see `planning.merge_tree`."""
+
+EXTRACT = (PROFILE, *MERGING_PROFILES, FIT_FEATURES, FEATURIZE, *MERGING_GRAMS, FIT_PCAS, PROJECT, PUBLISH)
+FIT_ONLY = (PROFILE, *MERGING_PROFILES, FIT_FEATURES, FEATURIZE_WINDOWS, *MERGING_GRAMS, FIT_PCAS, PUBLISH)
 APPLY = (FEATURIZE, PROJECT, PUBLISH)
 
 _STAGES_OF_KIND = {"extract": EXTRACT, "fit": FIT_ONLY, "apply": APPLY}
@@ -89,10 +113,16 @@ ARRANGING = (PARTITIONS, REGROUPS, ARRANGES)
 STAGES = {stage.name: stage for stage in (*ARRANGING, *EXTRACT)}
 
 
-def stages_of(spec: PipelineSpec, *, levels: int = 0) -> tuple[Stage, ...]:
+def stages_of_plan(plan: Plan | StagedPlan) -> tuple[Stage, ...]:
+    """Stages of a planned job, in order."""
+    return stages_of(plan.spec, levels=plan.levels, merges=plan.merges)
+
+
+def stages_of(spec: PipelineSpec, *, levels: int = 0, merges: MergeLevels = NO_MERGES) -> tuple[Stage, ...]:
     """Stages of a job, in order; without windows nothing is projected.
 
-    Rows out of order are partitioned first, on one or two `levels`; see `planning.chunk_groups`.
+    Rows out of order are partitioned first, on one or two `levels`; see `planning.chunk_groups`. Many states are merged on
+    as many levels as `merges` says.
 
     Examples
     --------
@@ -103,7 +133,8 @@ def stages_of(spec: PipelineSpec, *, levels: int = 0) -> tuple[Stage, ...]:
     has_windows = bool(spec.windows.strides)
     arranging = tuple(stage for stage in ARRANGING if levels > 1 or stage is not REGROUPS) if levels else ()
     stages = (*arranging, *_STAGES_OF_KIND[spec.kind])
-    return tuple(stage for stage in stages if has_windows or not stage.needs_windows)
+    unneeded = {stage.name for stage in MERGING} - {*merges.stages}
+    return tuple(stage for stage in stages if (has_windows or not stage.needs_windows) and stage.name not in unneeded)
 
 
 def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> ItemDone:

@@ -124,9 +124,7 @@ class MemoryPlan:
             return self
         more = int((n_rows - self.chunk_rows) * row_peak_bytes(sizes))
         profiled = sizes.in_flight_bytes + profile_bytes(sizes, n_rows)
-        plan = replace(self, chunk_bytes=max(self.chunk_bytes + more, profiled))
-        if self.may_be_fewer:
-            plan = replace(plan, n_workers=max(1, min(plan.n_workers, plan.most_workers)))
+        plan = self._with_chunk_bytes(max(self.chunk_bytes + more, profiled))
         if plan.projected_bytes > self.allowed_bytes:
             raise PlanError(
                 f"{n_rows:,} rows have the same time or key, so no chunk can divide them; together they need "
@@ -135,6 +133,29 @@ class MemoryPlan:
                 f"time, or, in BigQuery, begin source.order_by with a column of whole numbers or times that differs between "
                 f"them and is never null."
             )
+        return plan
+
+    def with_merging(self, n_bytes: int) -> MemoryPlan:
+        """Return the plan with memory for workers that merge states.
+
+        Raises
+        ------
+        PlanError
+            If so many workers do not fit.
+        """
+        plan = self._with_chunk_bytes(max(self.chunk_bytes, n_bytes))
+        if plan.projected_bytes > plan.allowed_bytes:
+            raise PlanError(
+                f"Merging the states of chunks needs {n_bytes / 2**30:.2f} GiB in each of {plan.n_workers} workers, together "
+                f"{plan.projected_bytes / 2**30:.2f} GiB, over the {plan.allowed_bytes / 2**30:.2f} GiB allowed by "
+                f"runtime.max_memory_gb. Raise it, {_fewer(plan.n_workers)}or lower windows.size."
+            )
+        return plan
+
+    def _with_chunk_bytes(self, n_bytes: int) -> MemoryPlan:
+        plan = replace(self, chunk_bytes=n_bytes)
+        if self.may_be_fewer:
+            plan = replace(plan, n_workers=max(1, min(plan.n_workers, plan.most_workers)))
         return plan
 
     def with_counting(self, counting: Counting, *, n_threads: int) -> tuple[MemoryPlan, int]:
@@ -238,7 +259,7 @@ def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> i
     """Return the bytes of a chunk's stage that do not depend on its rows: products of rows, and Gram matrices."""
     if not n_strides:
         return _BUFFERS_BYTES
-    gram = _gram_bytes(sizes, window_size)
+    gram = gram_bytes(sizes, window_size)
     products = max(_PRODUCT_BYTES, 2 * gram)  # for a single stride, a period has fewer rows than two windows
     return products + (n_strides + 2) * gram + _BUFFERS_BYTES  # two more: one being computed, and its correction
 
@@ -247,7 +268,17 @@ def fit_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
     """Return the bytes of fitting the PCAs: merged and loaded states of every stride, a covariance and its eigenvectors."""
     if not n_strides:
         return _BUFFERS_BYTES
-    return (2 * n_strides + 4) * _gram_bytes(sizes, window_size) + _BUFFERS_BYTES
+    return (2 * n_strides + 4) * gram_bytes(sizes, window_size) + _BUFFERS_BYTES
+
+
+def gram_merge_bytes(sizes: RowSizes, *, window_size: int, n_strides: int, chunk_rows: int) -> int:
+    """Return the bytes of merging Gram states, some of which are made of the joined rows of chunks that have none."""
+    states = n_strides * gram_bytes(sizes, window_size)
+    # Rows are joined until they have half the bytes of their states; the last chunk may exceed that.
+    joined = states // 2 + min(states // 2, 4 * sizes.n_features * chunk_rows)
+    return (
+        fixed_chunk_bytes(sizes, window_size=window_size, n_strides=n_strides) + joined + min(states, 2**26) + _THREADS_BYTES
+    )
 
 
 @dataclass(frozen=True)
@@ -356,5 +387,6 @@ def _fewer(n_workers: int) -> str:
     return f"lower runtime.workers (now {n_workers}), " if n_workers > 1 else ""
 
 
-def _gram_bytes(sizes: RowSizes, window_size: int) -> int:
+def gram_bytes(sizes: RowSizes, window_size: int) -> int:
+    """Return the bytes of the Gram matrix of one stride."""
     return int(8 * (window_size * (sizes.n_features + 1)) ** 2)

@@ -28,6 +28,7 @@ from emberharmony.report.plan_figures import (
     ChunkFigures,
     CopyFigures,
     MemoryFigures,
+    MergeFigures,
     OrderFigures,
     PlanFigures,
     PlannedColumn,
@@ -108,6 +109,7 @@ def plan_figures(
             copy.expires.isoformat() if copy.expires else None,
             copy.scan_usd,
         ),
+        merges=tuple(_merges(plan)),
         warnings=tuple(warnings),
         sample=sample,
     )
@@ -169,6 +171,14 @@ def target_text(job: Job, plan: Plan) -> str:
         return f"resumes an interrupted run; {done:,} stages of chunks are done"
     earlier = place.published.exists(MANIFEST)
     return "replaces an earlier run's result; its rows stay where they were published" if earlier else "empty"
+
+
+def _merges(plan: Plan) -> Iterator[MergeFigures]:
+    staged = StagedPlan.of(plan)
+    for tree in (staged.profile_tree, staged.gram_tree):
+        for level in range(1, tree.n_levels + 1):
+            groups = tree.groups(level)
+            yield MergeFigures(tree.stages[level], groups.n_chunks, groups.n_groups, groups.size)
 
 
 def _split(plan: Plan) -> SplitFigures:

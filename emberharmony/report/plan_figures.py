@@ -112,6 +112,20 @@ class ChunkFigures(Section):
 
 
 @dataclass(frozen=True)
+class MergeFigures(Section):
+    """A stage that merges states of neighbouring chunks on the workers, so that a fit has few to read."""
+
+    stage: str
+    """The stage."""
+    states: int
+    """States that it merges."""
+    groups: int
+    """Groups that it merges them in."""
+    fan_in: int
+    """States of a group, at most."""
+
+
+@dataclass(frozen=True)
 class MemoryFigures(Section):
     """Memory of the job on this host, in bytes."""
 
@@ -269,6 +283,8 @@ class PlanFigures(Section):
     """Bytes to read and to write."""
     copy: CopyFigures | None
     """The copy that BigQuery makes; null if it makes none."""
+    merges: tuple[MergeFigures, ...] = ()
+    """Stages that merge states before a fit; none if there are few states, or small ones."""
     warnings: tuple[PlanWarning, ...] = ()
     """What is worth a look."""
     sample: SampleFigures | None = None

@@ -19,6 +19,7 @@ from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.result_size import kept_bytes, result_bytes
 from emberharmony.pipeline.spec import PipelineSpec
+from emberharmony.pipeline.stages import STAGES
 from emberharmony.planning.memory import MemoryPlan
 from emberharmony.report.markdown import table_row
 from emberharmony.report.plan_facts import moment_text, place_of, plan_figures
@@ -126,6 +127,9 @@ def _lines(job: Job, plan: Plan, figures: PlanFigures) -> Iterator[tuple[str, st
     yield "split", _split(plan)
     sizes = [chunk.n_rows for chunk in plan.chunks]
     yield "chunks", f"{len(sizes):,} of {min(sizes):,} to {max(sizes):,} rows"
+    for merge in figures.merges:
+        groups = f"{merge.states:,} states in {merge.groups:,} groups of up to {merge.fan_in}"
+        yield STAGES[merge.stage].title, groups
     yield (
         "memory",
         (

@@ -95,8 +95,15 @@ class WindowGram:
         one = len(self.gram) // self.size - 1
         return round(float(self.gram[one, one]))
 
-    def merge(self, other: Self, /) -> Self:
+    def merge(self, other: Self, /, *, out: FloatArray | None = None) -> Self:
         """Return the state of this segment and the one that follows it.
+
+        Parameters
+        ----------
+        other : WindowGram
+            The state of the segment that follows.
+        out : float64 array, optional
+            A matrix for the sum, which may be that of this state; by default a new one.
 
         Raises
         ------
@@ -110,9 +117,10 @@ class WindowGram:
         if other._is_empty:
             return self
         halo = self.size - 1 + self.label_after
+        gram = np.add(self.gram, other.gram, out=out)
         if other.start == 0:  # of another series
-            return replace(other, start=self.start, is_one_series=False, gram=self.gram + other.gram, head=self.head)
-        gram = self.gram + other.gram + self._across(other)
+            return replace(other, start=self.start, is_one_series=False, gram=gram, head=self.head)
+        gram += self._across(other)
         head, tail = self.head, other.tail
         if self.is_one_series:
             head = np.concatenate([head, other.head], axis=1)[:, :halo]
@@ -160,10 +168,40 @@ def merge_segments(states: Iterable[Sequence[WindowGram]], /) -> list[WindowGram
     >>> [state.n_windows for state in merge_segments(parts)]
     [12, 6]
     """
-    merged: list[WindowGram] = []
+    sums: list[GramSum] = []
     for more in states:
-        merged = [a.merge(b) for a, b in zip(merged, more, strict=True)] if merged else list(more)
-    return merged
+        sums = sums or [GramSum() for _ in more]
+        for total, state in zip(sums, more, strict=True):
+            total.add(state)
+    return [total.state for total in sums if total.state is not None]
+
+
+class GramSum:
+    """The sum of the states of adjoining segments, which are added in order; all are added to one matrix.
+
+    Examples
+    --------
+    >>> x, total = np.arange(14, dtype=np.float32).reshape(1, 14), GramSum()
+    >>> for a, b in [(0, 5), (5, 9), (9, 14)]:
+    ...     total.add(WindowGram.of(x[:, a:b], start=a, size=3, stride=2))
+    >>> total.state.n_windows
+    6
+    """
+
+    def __init__(self) -> None:
+        self.state: WindowGram | None = None
+        """The state of all segments; ``None`` before the first one."""
+        self._is_own = False  # a matrix of which nobody else has a state
+
+    def add(self, state: WindowGram, /) -> None:
+        """Add the state of the segment that follows."""
+        before = self.state
+        if before is None:
+            self.state = state
+            return
+        merged = before.merge(state, out=before.gram if self._is_own else None)
+        self._is_own = merged is not state and (self._is_own or merged is not before)
+        self.state = merged
 
 
 def window_grams(rows: FeatureBlock, bounds: Bounds, /, *, size: int, strides: Sequence[int]) -> dict[int, FloatArray]:

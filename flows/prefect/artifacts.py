@@ -21,7 +21,7 @@ from emberharmony.errors import TransientError
 from emberharmony.pipeline.callback import Callback
 from emberharmony.pipeline.events import ItemDone, JobPlanned, StageStarted
 from emberharmony.pipeline.execute import RunResult
-from emberharmony.pipeline.stages import stages_of
+from emberharmony.pipeline.stages import stages_of_plan
 from emberharmony.report.drift_rows import drift_rows
 from emberharmony.report.stage_progress import StageProgress
 from emberharmony.report.summary import explained_rows, summary_markdown
@@ -49,7 +49,7 @@ class ArtifactCallback(Callback):
     def planned(self, event: JobPlanned) -> None:
         """Create the artifact."""
         plan = event.plan
-        self._whole = float(sum(stage.weight for stage in stages_of(plan.spec, levels=plan.levels)))
+        self._whole = float(sum(stage.weight for stage in stages_of_plan(plan)))
         with self._at_once():
             self._artifact = create_progress_artifact(
                 0.0, key=self._key, description=f"{plan.n_rows:,} rows on {event.backend}"

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emberharmony.pipeline import fit
+from emberharmony.pipeline import gram_segments
 from flows.engines.local import LocalEngine
 from flows.flights import demo_config
 from tests.backends import BACKENDS, on_device
@@ -237,10 +237,10 @@ def test_whether_states_pay_is_no_matter(tmp_path, monkeypatch):
     job = {"columns": COLUMNS, "runtime": {"chunk_rows": 25}}
     results = []
     for limit in (0, 10**9):
-        for module in ("emberharmony.pipeline.chunk_stages", "emberharmony.pipeline.fit"):
+        for module in ("emberharmony.pipeline.chunk_stages", "emberharmony.pipeline.gram_segments"):
             monkeypatch.setattr(f"{module}.state_pays", lambda n_bytes, windows, n_features, limit=limit: n_bytes > limit)
         results.append(run_small(source, tmp_path / str(limit), **job))
-    assert fit.state_pays(1, None, 0) is False
+    assert gram_segments.state_pays(1, None, 0) is False
     assert_published_alike(results[1], results[0])
 
 
@@ -253,7 +253,7 @@ def test_equal_eigenvalues(tmp_path, monkeypatch, other):
     table = pa.table({"t": pa.array(number, pa.timestamp("us")), "y": number / 7, **columns})
     source = write_table(table, tmp_path / "s.parquet", group_rows=100)
     job = {"columns": {"time": "t", "target": "y"}, "windows": {"size": 1, "strides": [1]}, "numbers": {"scale": "all"}}
-    for module in ("emberharmony.pipeline.chunk_stages", "emberharmony.pipeline.fit"):
+    for module in ("emberharmony.pipeline.chunk_stages", "emberharmony.pipeline.gram_segments"):
         monkeypatch.setattr(
             f"{module}.state_pays", lambda n_bytes, windows, n_features: True
         )  # otherwise short chunks are joined again

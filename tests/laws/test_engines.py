@@ -40,21 +40,30 @@ MANY_SERIES = {
 }
 
 
+def merging(patch: pytest.MonkeyPatch) -> None:
+    """States are merged on two levels; what workers need of that is in the plan."""
+    patch.setattr("emberharmony.planning.merge_tree.LEAST_BYTES", 0)
+    patch.setattr("emberharmony.planning.merge_tree.MOST_MERGED", 2)
+
+
 @pytest.fixture(scope="module")
 def plain_series(folder) -> dict[str, str]:
-    run(parse_job(small_job(folder, sink="plain-series", **MANY_SERIES)))
+    with pytest.MonkeyPatch.context() as patch:
+        merging(patch)
+        run(parse_job(small_job(folder, sink="plain-series", **MANY_SERIES)))
     return contents(folder / "plain-series")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_engine_publishes_what_the_plain_loop_does(plain_series, folder, engine):
+def test_every_engine_publishes_what_the_plain_loop_does(plain_series, folder, engine, monkeypatch):
     """Rows of many series, which are shuffled: each stage that there is runs on the engine."""
     if engine == "ray" and importlib.util.find_spec("prefect_ray") is None:
         pytest.skip("Ray is not installed: pip install 'emberharmony[ray]'")
+    merging(monkeypatch)
     runtime = {"engine": engine, "workers": 2, "granularity": "chunk"}
     outcome = run(parse_job(small_job(folder, sink=engine, runtime=runtime, **MANY_SERIES)))
     assert outcome.engine == engine
-    assert {"partition", "arrange"} <= {*outcome.manifest.computed}
+    assert {"partition", "arrange", "merge-profiles-2", "merge-grams-2"} <= {*outcome.manifest.computed}
     assert contents(folder / engine) == plain_series
 
 

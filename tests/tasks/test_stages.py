@@ -19,8 +19,12 @@ def test_every_stage_is_a_task():
         "regroup": "regroup-chunks",
         "arrange": "arrange-chunks",
         "profile": "profile-chunks",
+        "merge-profiles": "merge-profiles-chunks",
+        "merge-profiles-2": "merge-profiles-2-chunks",
         "fit": "fit",
         "featurize": "featurize-chunks",
+        "merge-grams": "merge-grams-chunks",
+        "merge-grams-2": "merge-grams-2-chunks",
         "fit-pca": "fit-pca",
         "project": "project-chunks",
         "publish": "publish",
@@ -68,4 +72,4 @@ def test_worker_processes_run_the_stages_of_chunks_alone(monkeypatch):
     for name, stage in STAGES.items():
         TASKS[name].fn(ref, 0, 0, "chunk")
         assert (name in here) == stage.once
-    assert [arguments[0] for arguments in called] == ["partition", "regroup", "arrange", "profile", "featurize", "project"]
+    assert [arguments[0] for arguments in called] == [name for name, stage in STAGES.items() if not stage.once]

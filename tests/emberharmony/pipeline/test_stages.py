@@ -13,8 +13,9 @@ from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import JOBS, PipelineSpec
-from emberharmony.pipeline.stages import EXTRACT, STAGES, run_stage, stages_of
+from emberharmony.pipeline.stages import EXTRACT, MERGING, STAGES, run_stage, stages_of
 from emberharmony.pipeline.staging import stage_plan
+from emberharmony.planning.merge_tree import MergeLevels
 from emberharmony.threads import Turns
 from emberharmony.windows import WindowSpec
 from flows.config.job import parse_job
@@ -42,7 +43,7 @@ def test_without_windows_nothing_is_projected_and_a_fit_makes_no_features():
 
 
 def test_the_weights_of_progress_add_up():
-    assert sum(stage.weight for stage in EXTRACT) == 100
+    assert sum(stage.weight for stage in EXTRACT if stage not in MERGING) == 100
 
 
 def test_rows_out_of_order_are_arranged_before_all_else():
@@ -51,6 +52,23 @@ def test_rows_out_of_order_are_arranged_before_all_else():
     assert [stage.name for stage in stages] == ["partition", "arrange", "featurize", "project", "publish"]
     assert all(STAGES[stage.name] is stage for stage in stages)
     assert [stage.name for stage in stages_of(spec, levels=2)][:3] == ["partition", "regroup", "arrange"]
+
+
+def test_many_states_are_merged_before_they_are_fitted_on():
+    spec, merges = PipelineSpec(ParquetSourceSpec("t.parquet"), kind="fit"), MergeLevels(profiles=1, grams=2)
+    found = [stage.name for stage in stages_of(spec, merges=merges)]
+    assert found == [
+        "profile",
+        "merge-profiles",
+        "fit",
+        "featurize",
+        "merge-grams",
+        "merge-grams-2",
+        "fit-pca",
+        "publish",
+    ]
+    assert {*merges.stages} <= {stage.name for stage in MERGING}
+    assert not any(stage.once for stage in MERGING), "workers merge"
 
 
 @pytest.fixture

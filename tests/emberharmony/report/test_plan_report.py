@@ -77,6 +77,27 @@ def test_a_job_of_many_series(tmp_path):
     assert "rows with equal keys must be adjacent" not in str(lines)
 
 
+def test_states_that_are_merged(tmp_path, monkeypatch):
+    monkeypatch.setattr("emberharmony.planning.merge_tree.LEAST_BYTES", 0)
+    monkeypatch.setattr("emberharmony.planning.merge_tree.MOST_MERGED", 3)
+    times, x = pa.array(range(400), pa.timestamp("s")), [float(i % 17) for i in range(400)]
+    pq.write_table(pa.table({"t": times, "x": x}), tmp_path / "t.parquet", row_group_size=40)
+    job = {
+        "source": {"path": str(tmp_path / "t.parquet")},
+        "sink": {"path": str(tmp_path / "out")},
+        "columns": {"time": "t"},
+        "runtime": {"chunk_rows": 40},
+    }
+    report = plan_report(parse_job(job))
+    lines = dict(report.lines)
+    for what in ("profiles", "Grams"):
+        assert lines[f"merge {what}"] == "10 states in 4 groups of up to 3"
+        assert lines[f"merge {what} again"] == "4 states in 2 groups of up to 3"
+    assert report.figures.to_json()["merges"][1] == {"stage": "merge-profiles-2", "states": 4, "groups": 2, "fan_in": 3}
+    monkeypatch.setattr("emberharmony.planning.merge_tree.LEAST_BYTES", 2**30)
+    assert plan_report(parse_job(job)).figures.merges == ()
+
+
 def test_how_many_numbers_a_job_judges(tmp_path):
     times = pa.array(range(90), pa.timestamp("s"))
     pq.write_table(pa.table({"t": times, "x": [i / 2 for i in range(90)], "c": ["a", "b"] * 45}), tmp_path / "t.parquet")

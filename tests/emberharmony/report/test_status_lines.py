@@ -10,7 +10,7 @@ import pytest
 from emberharmony.io.store.holder import Holder
 from emberharmony.pipeline.attempt import Attempt
 from emberharmony.pipeline.run_status import DoneItem, PlaceStatus, RunStatus, SinkStatus, StageStatus
-from emberharmony.pipeline.stages import EXTRACT
+from emberharmony.pipeline.stages import EXTRACT, MERGING
 from emberharmony.report.status_lines import status_json, status_lines
 from tests.stored import publish_by_hand
 
@@ -19,9 +19,12 @@ ATTEMPT = Attempt("processes", "numpy:cpu", 2, "a", 17, "2026-11-29T00:00:00.000
 HOLDER = Holder(17, "a", "2026-11-29 00:00:00 UTC", is_alive=True, silent_s=4.2)
 
 
+PLAIN = [stage for stage in EXTRACT if stage not in MERGING]
+
+
 def stage(number: int, n_items: int, times: list[float], n_rows: int = 1_000) -> StageStatus:
-    rows = 0 if EXTRACT[number].once else n_rows
-    return StageStatus(EXTRACT[number], n_items, n_items * rows, tuple(DoneItem(BEGAN + at, rows) for at in times))
+    rows = 0 if PLAIN[number].once else n_rows
+    return StageStatus(PLAIN[number], n_items, n_items * rows, tuple(DoneItem(BEGAN + at, rows) for at in times))
 
 
 RUN = RunStatus(

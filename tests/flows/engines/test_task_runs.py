@@ -14,7 +14,7 @@ from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.plan import make_plan
 from emberharmony.pipeline.run import RunRef, open_run
-from emberharmony.pipeline.stages import PROJECT, stages_of
+from emberharmony.pipeline.stages import PROJECT, stages_of_plan
 from emberharmony.pipeline.staging import stage_plan
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
@@ -34,7 +34,7 @@ def damaged(tmp_path_factory) -> tuple[RunRef, str]:
     job = parse_job(small_job(folder))
     plan = make_plan(job.spec, job.resources)
     ref = stage_plan(plan, result_at(folder / "result"), backend="numpy")
-    stages = stages_of(plan.spec, levels=plan.levels)
+    stages = stages_of_plan(plan)
     for stage in stages[: stages.index(PROJECT)]:
         chunks = [0] if stage.once else [item.index for item in open_run(ref).receipts.items(stage.name)]
         list(LocalEngine().map(stage, ref, chunks))

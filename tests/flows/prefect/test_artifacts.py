@@ -31,7 +31,7 @@ def shown(monkeypatch):
 
     monkeypatch.setattr(artifacts, "create_progress_artifact", show)
     monkeypatch.setattr(artifacts, "update_progress_artifact", show)
-    monkeypatch.setattr(artifacts, "stages_of", lambda *_, **__: [STAGES["profile"], STAGES["project"]])
+    monkeypatch.setattr(artifacts, "stages_of_plan", lambda *_, **__: [STAGES["profile"], STAGES["project"]])
     return calls
 
 
