@@ -17,7 +17,7 @@ from emberharmony.stats.places import blocks_of
 from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, fill_transposed, on_host, wide_enough_for
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.threads import each_block, one_blas_thread, threads_for
-from emberharmony.typing import Arrays, FeatureBlock, FloatArray, IntArray
+from emberharmony.typing import Arrays, BoolArray, FeatureBlock, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
@@ -32,6 +32,7 @@ _DEVICE_BLOCK_WINDOWS = 262_144
 _PRODUCT_DEPTH = 256  # terms of one product; with so many, adding the products up costs little
 _MOST_PROJECTED = 1.3  # windows from every row, of which some are chosen, cost less than to choose rows
 _LONGEST_STEP = 2  # windows' lengths between the starts of two: if they are further apart, most rows are in no window
+_COVARIANCE_ROWS = 256
 _SAME_LOADING = 1e-4  # far above the rounding error of a loading, even in float32
 
 
@@ -98,19 +99,24 @@ class WindowPCA:
         PlanError
             If there are fewer than two windows, or too few for the components that `spec` asks for.
         """
-        count, mean, scatter = _centred(state)
+        count, width = state.n_windows, len(state.gram) - state.size
         if count < 2:
             raise PlanError(
                 f"The training split has {count} windows of {state.size} rows at stride {state.stride}; a PCA needs "
                 f"two. Lower `windows.size` or the stride, or give the training split more rows."
             )
-        width = len(mean)
         k = n_components(spec, size=state.size, n_features=width // state.size, n_windows=count)
-        scatter /= count - 1
-        total = float(np.trace(scatter))
+        mean, variances = _mean(state), list[FloatArray]()
+
+        def covariance() -> FloatArray:
+            matrix = _covariance(state, mean)
+            variances[:] = [matrix.diagonal().copy()]
+            return matrix
+
         largest = float(np.diag(state.gram).max()) / count  # mean square; the scatter has its rounding errors
         with one_blas_thread():  # bound by memory: more threads gain nothing, and could change the last bits
-            values, vectors = leading_eigenvectors(scatter, k=k, rounding=_rounding(), scale=largest)
+            values, vectors = leading_eigenvectors(covariance, k=k, rounding=_rounding(), scale=largest)
+        total = float(variances[0].sum())
         variance = np.maximum(values, 0.0)  # rounding may leave a zero eigenvalue a little below zero
         return cls(state.size, state.stride, count, mean, _with_fixed_signs(vectors), variance, total)
 
@@ -325,15 +331,29 @@ class _Taken:
         return scores
 
 
-def _centred(state: WindowGram) -> tuple[int, FloatArray, FloatArray]:
-    """Return the number of windows, their mean and their scatter matrix about it, without the constant column of ones."""
+def _mean(state: WindowGram) -> FloatArray:
+    """Return the mean of the windows, without the constant column of ones."""
     width = len(state.gram) // state.size
-    is_value = np.arange(len(state.gram)) % width != width - 1
-    count = state.n_windows
-    total = state.gram[width - 1, is_value]  # sums of the values: their products with the one of the first row
-    mean = total / max(count, 1)
-    scatter = state.gram[np.ix_(is_value, is_value)] - np.outer(total, mean)
-    return count, mean, scatter
+    sums: FloatArray = state.gram[width - 1, _is_value(state)]  # their products with the one of the first row
+    return sums / max(state.n_windows, 1)
+
+
+def _covariance(state: WindowGram, mean: FloatArray) -> FloatArray:
+    """Return the covariance matrix of the windows, with ddof=1, without the constant column of ones."""
+    sums = state.gram[len(state.gram) // state.size - 1, _is_value(state)]
+    rows = np.flatnonzero(_is_value(state))
+    matrix = np.empty((len(rows), len(rows)))
+    for begin in range(0, len(rows), _COVARIANCE_ROWS):  # a block at a time: Gram matrices take gigabytes
+        some = slice(begin, begin + _COVARIANCE_ROWS)
+        np.subtract(state.gram[np.ix_(rows[some], rows)], np.outer(sums[some], mean), out=matrix[some])
+    matrix /= state.n_windows - 1
+    return matrix
+
+
+def _is_value(state: WindowGram) -> BoolArray:
+    width = len(state.gram) // state.size
+    is_value: BoolArray = np.arange(len(state.gram)) % width != width - 1
+    return is_value
 
 
 def _rounding() -> float:

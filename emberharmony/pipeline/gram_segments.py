@@ -144,7 +144,7 @@ def merged_states(
 
 
 def _sum(states: Iterable[Sequence[WindowGram]]) -> list[WindowGram]:
-    total = GramSum()
+    total = GramSum(owns=True)  # they were read for this
     for (state,) in states:
         total.add(state)
         del state  # before the next one is read

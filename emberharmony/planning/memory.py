@@ -21,6 +21,7 @@ INPUT_ROWS = 262_144
 """Rows that are partitioned at once, if memory allows it: fewer pieces, so fewer reads of a partition."""
 _INPUT_BYTES = 128 * 2**20
 _COUNT_BYTES = 72  # measured: of an entity's key and rows, while counts are merged
+_DIVIDED_BYTES = 2**28  # of a solver that is used where the usual one gives up, see `stats.eigenspaces`
 _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the interpreter's own
 _VALUE_BYTES = 16  # a value or bucket, and its count
 _GROUPING = 9  # measured: bytes for counting categories, per byte merged at once
@@ -261,14 +262,18 @@ def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> i
         return _BUFFERS_BYTES
     gram = gram_bytes(sizes, window_size)
     products = max(_PRODUCT_BYTES, 2 * gram)  # for a single stride, a period has fewer rows than two windows
-    return products + (n_strides + 2) * gram + _BUFFERS_BYTES  # two more: one being computed, and its correction
+    return products + n_strides * gram + _BUFFERS_BYTES
 
 
 def fit_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
-    """Return the bytes of fitting the PCAs: merged and loaded states of every stride, a covariance and its eigenvectors."""
+    """Return the bytes of fitting the PCAs, most of them those of merging the states of every stride.
+
+    A fit takes less: the merged state of one stride, and a covariance matrix that is overwritten.
+    """
     if not n_strides:
         return _BUFFERS_BYTES
-    return (2 * n_strides + 4) * gram_bytes(sizes, window_size) + _BUFFERS_BYTES
+    gram = gram_bytes(sizes, window_size)
+    return (2 * n_strides + 2) * gram + _BUFFERS_BYTES + min(2 * gram, _DIVIDED_BYTES)
 
 
 def gram_merge_bytes(sizes: RowSizes, *, window_size: int, n_strides: int, chunk_rows: int) -> int:

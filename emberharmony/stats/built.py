@@ -78,12 +78,30 @@ def _threads(width: int, block_bytes: int) -> int:
     return threads_for(block_bytes) if on_host() and 8 * width**2 <= _SUMS_BYTES // 2 else 1
 
 
-def gram_of_windows(rows: FloatArray, starts: Sequence[int], size: int) -> FloatArray:
-    """Return the Gram matrix of windows of a matrix of rows by building them."""
+def add_gram_of_windows(gram: FloatArray, rows: FloatArray, starts: Sequence[int], size: int, *, sign: int = 1) -> None:
+    """Add the Gram matrix of windows of a matrix of rows by building them; with `sign` -1, subtract it.
+
+    Parameters
+    ----------
+    gram : float64 array of shape (size * n_columns, size * n_columns)
+        Changed in place, a few of its rows at a time: a product as large as all of it is never in memory.
+    rows : float64 array of shape (n_rows, n_columns)
+        Adjacent rows.
+    starts : sequence of int
+        Places in `rows` where the windows begin.
+    size : int
+        Rows of a window.
+    sign : int
+        1 or -1.
+    """
     index = np.asarray(starts, np.int64)[:, None] + np.arange(size)
     windows: FloatArray = rows[index.reshape(-1)].reshape(len(index), size * rows.shape[1])
-    gram: FloatArray = windows.T @ windows
-    return gram
+    step = max(_SUMS_BYTES // (8 * len(gram)), 1)
+    for begin in range(0, len(gram) if len(index) else 0, step):
+        some = slice(begin, begin + step)
+        # Of all rows at once, NumPy computes one half and mirrors it.
+        product = (windows if step >= len(gram) else windows[:, some]).T @ windows
+        np.add(gram[some], product, out=gram[some]) if sign > 0 else np.subtract(gram[some], product, out=gram[some])
 
 
 def with_ones(rows: FeatureBlock) -> FloatArray:

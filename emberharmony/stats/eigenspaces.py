@@ -8,7 +8,9 @@ basis.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -23,19 +25,21 @@ _SAME_SCORES = 1e-8
 # Largest order of a matrix for NumPy's solver, which computes all eigenvectors: in the same time as SciPy's up to 225, in less
 # than 0.03 s up to here. SciPy's computes the leading ones, but takes 0.15 s to import, a tenth of a small job.
 _SMALL = 512
+_DIVIDED = 4_096  # largest order of a matrix that is divided and conquered, which takes 0.4 GB more
 # Structured data give ratios of small integers; the golden ratio is far from all of them.
 _NEARLY_LONGEST = (math.sqrt(5.0) - 1.0) / 2.0
 
 
 def leading_eigenvectors(
-    matrix: FloatArray, /, *, k: int, rounding: float = 1e-12, scale: float = 0.0
+    matrix: FloatArray | Callable[[], FloatArray], /, *, k: int, rounding: float = 1e-12, scale: float = 0.0
 ) -> tuple[FloatArray, FloatArray]:
     """Return the largest eigenvalues and their eigenvectors, with a canonical basis for every eigenspace.
 
     Parameters
     ----------
-    matrix : array of shape (n, n)
-        Symmetric and positive semidefinite, up to rounding.
+    matrix : array of shape (n, n), or callable
+        Symmetric and positive semidefinite, up to rounding. A callable makes the matrix, which is overwritten, and makes it
+        again if it has to be solved again, so that it is in memory once.
     k : int
         Number of eigenvectors, at most `n`. The last eigenspace may be cut.
     rounding : float
@@ -56,7 +60,8 @@ def leading_eigenvectors(
     >>> values.round(9).tolist(), np.abs(vectors).round(9).tolist()
     ([3.0, 2.0], [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
     """
-    values, vectors = _whole_eigenspaces(matrix, k, rounding, scale)
+    make = matrix if callable(matrix) else matrix.copy
+    values, vectors = _whole_eigenspaces(make, k, rounding, scale)
     basis = vectors.T[:k].copy()
     for begin, end in pairwise(_borders(values, rounding, scale)):
         if end - begin > 1 and begin < k:
@@ -101,33 +106,43 @@ def canonical_basis(vectors: FloatArray, /, *, n: int) -> FloatArray:
     return basis
 
 
-def _whole_eigenspaces(matrix: FloatArray, k: int, rounding: float, scale: float) -> tuple[FloatArray, FloatArray]:
+def _whole_eigenspaces(make: Callable[[], FloatArray], k: int, rounding: float, scale: float) -> tuple[FloatArray, FloatArray]:
     """Return the leading eigenvalues and eigenvectors (as columns): at least `k`, and the rest of the last eigenspace."""
+    matrix = make()
     n = len(matrix)
     if n <= _SMALL:
         values, vectors = np.linalg.eigh(matrix)
         return values[::-1], vectors[:, ::-1]
-    from scipy.linalg import eigh
-
-    values, vectors = _leading(matrix, min(k + 1, n))  # one more shows whether the last eigenspace ends at k
+    del matrix
+    values, vectors = _leading(make, min(k + 1, n))  # one more shows whether the last eigenspace ends at k
     if k + 1 >= n or k in _borders(values, rounding, scale):
         return values, vectors
-    every = eigh(matrix, eigvals_only=True, driver="evr")[::-1]
-    return _leading(matrix, next(border for border in _borders(every, rounding, scale) if border >= k))
+    every = _solved(make(), "evr", eigvals_only=True)[::-1]
+    return _leading(make, next(border for border in _borders(every, rounding, scale) if border >= k))
 
 
-def _leading(matrix: FloatArray, k: int) -> tuple[FloatArray, FloatArray]:
-    from scipy.linalg import LinAlgError, eigh
+def _leading(make: Callable[[], FloatArray], k: int) -> tuple[FloatArray, FloatArray]:
+    from scipy.linalg import LinAlgError
 
+    matrix = make()
     n = len(matrix)
     try:
-        values, vectors = eigh(matrix, subset_by_index=(n - k, n - 1) if k < n else None, driver="evr")
+        values, vectors = _solved(matrix, "evr", subset_by_index=(n - k, n - 1) if k < n else None)
     except LinAlgError:
         # LAPACK's solvers of some eigenvectors, `evr` and `evx`, may give up where many eigenvalues are nearly equal and tiny,
-        # as those of rare categories are. The one that divides and conquers does not; it computes all vectors.
-        values, vectors = np.linalg.eigh(matrix)
-        values, vectors = values[n - k :], vectors[:, n - k :]
+        # as those of rare categories are. The ones that compute all vectors do not: the one that divides and conquers takes
+        # the memory of three matrices, the other several times as long.
+        del matrix
+        values, vectors = _solved(make(), "evd" if n <= _DIVIDED else "ev")
+        values, vectors = values[n - k :], vectors[:, n - k :].copy()
     return values[::-1], vectors[:, ::-1]
+
+
+def _solved(matrix: FloatArray, driver: str, **options: Any) -> Any:
+    """Return what SciPy's solver does; it overwrites the matrix, transposed, as LAPACK has columns where NumPy has rows."""
+    from scipy.linalg import eigh
+
+    return eigh(matrix.T, driver=driver, overwrite_a=True, **options)
 
 
 def _borders(values: FloatArray, rounding: float, scale: float) -> list[int]:

@@ -122,15 +122,15 @@ def line_products(rows: FeatureBlock, starts: IntArray, stops: IntArray, period:
     return sums
 
 
-def gram_of_products(products: Products, period: int, phase: int, size: int, stride: int) -> FloatArray:
-    """Return the Gram matrix of all windows of the zero-padded series, from its lagged products."""
+def add_gram_of_products(gram: FloatArray, products: Products, period: int, phase: int, size: int, stride: int) -> None:
+    """Add to `gram` the Gram matrix of all windows of the zero-padded series, from its lagged products."""
     width = len(next(iter(products.values())))
-    gram = np.empty((size, width, size, width))
+    blocks = gram.reshape(size, width, size, width)
     for lag in range(size):
         for residue in range(min(stride, size - lag)):
             places = range((phase + residue) % stride, period, stride)
             total = sum(products[p][:, lag * width : (lag + 1) * width] for p in places)
             for i in range(residue, size - lag, stride):
-                gram[i, :, i + lag] = total
-                gram[i + lag, :, i] = np.transpose(total)
-    return gram.reshape(size * width, size * width)
+                blocks[i + lag, :, i] += np.transpose(total)
+                if lag:
+                    blocks[i, :, i + lag] += total

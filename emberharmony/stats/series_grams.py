@@ -13,9 +13,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from emberharmony import ops
-from emberharmony.stats.built import gram_of_built, gram_of_matrix, gram_of_windows, with_ones
+from emberharmony.stats.built import add_gram_of_windows, gram_of_built, gram_of_matrix, with_ones
 from emberharmony.stats.gathering import Gathering
-from emberharmony.stats.lags import gram_of_products, lagged_products, line_products, period_of, reaches_of, sharing_a_period
+from emberharmony.stats.lags import (
+    add_gram_of_products,
+    lagged_products,
+    line_products,
+    period_of,
+    reaches_of,
+    sharing_a_period,
+)
 from emberharmony.stats.places import Bounds, places_of_series
 from emberharmony.typing import FeatureBlock, FloatArray, IntArray
 
@@ -46,8 +53,10 @@ def add_series(grams: Grams, rows: FeatureBlock, /, *, start: int, size: int) ->
         period = period_of(sharing, size)
         products = lagged_products(rows, period, reaches_of(period, {s: phases[s] for s in sharing}, size))
         for s in sharing:
-            grams[s] += gram_of_products(products, period, phases[s], size, s)
-            grams[s] -= _incomplete(rows, phases[s], size, s)
+            add_gram_of_products(grams[s], products, period, phases[s], size, s)
+        del products  # which may take twice the memory of a matrix
+        for s in sharing:
+            _subtract_incomplete(grams[s], rows, phases[s], size, s)
 
 
 def add_many_series(grams: Grams, rows: FeatureBlock, bounds: Bounds, /, *, size: int) -> None:
@@ -116,7 +125,7 @@ def _add_by_lags(grams: Grams, rows: FeatureBlock, bounds: Bounds, size: int) ->
     reaches = reaches_of(period, dict.fromkeys(grams, 0), size)
     products = line_products(rows, np.repeat(origins, n_lines) + period * lines, np.repeat(stops, n_lines), period, reaches)
     for s, gram in grams.items():
-        gram += gram_of_products(products, period, 0, size, s)
+        add_gram_of_products(gram, products, period, 0, size, s)
     del products
     width, halo = rows.shape[0] + 1, size - 1
     if not halo:
@@ -201,12 +210,13 @@ def _by_position(gram: FloatArray, size: int) -> FloatArray:
     return gram.reshape(size, len(gram) // size, size, len(gram) // size)
 
 
-def _incomplete(rows: FeatureBlock, phase: int, size: int, stride: int) -> FloatArray:
-    """Return the Gram matrix of the windows that reach past the first or last row of the series into the padding."""
+def _subtract_incomplete(gram: FloatArray, rows: FeatureBlock, phase: int, size: int, stride: int) -> None:
+    """Subtract the windows that reach past the first or last row of the series into the padding."""
     halo, n_rows = size - 1, rows.shape[1]
     padding = np.zeros((halo, rows.shape[0] + 1))
     before = np.concatenate([padding, with_ones(rows[:, :halo])])
     after = np.concatenate([with_ones(rows[:, n_rows - halo :]), padding])
     first_starts = [p + halo for p in range(-halo, 0) if (p - phase) % stride == 0]
     last_starts = [p - (n_rows - halo) for p in range(n_rows - halo, n_rows) if (p - phase) % stride == 0]
-    return gram_of_windows(before, first_starts, size) + gram_of_windows(after, last_starts, size)
+    add_gram_of_windows(gram, before, first_starts, size, sign=-1)
+    add_gram_of_windows(gram, after, last_starts, size, sign=-1)

@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from emberharmony.stats.built import gram_of_windows, with_ones
+from emberharmony.stats.built import add_gram_of_windows, with_ones
 from emberharmony.stats.places import NO_BORDERS, Bounds, series_bounds
 from emberharmony.stats.rows import wide_enough_for
 from emberharmony.stats.series_grams import add_many_series, add_series
@@ -120,7 +120,7 @@ class WindowGram:
         gram = np.add(self.gram, other.gram, out=out)
         if other.start == 0:  # of another series
             return replace(other, start=self.start, is_one_series=False, gram=gram, head=self.head)
-        gram += self._across(other)
+        self._add_across(gram, other)
         head, tail = self.head, other.tail
         if self.is_one_series:
             head = np.concatenate([head, other.head], axis=1)[:, :halo]
@@ -134,8 +134,8 @@ class WindowGram:
     def _is_empty(self) -> bool:
         return self.is_one_series and self.start == self.stop
 
-    def _across(self, other: Self) -> FloatArray:
-        """Return the Gram matrix of the windows that begin in this segment's last series and end in the next segment."""
+    def _add_across(self, gram: FloatArray, other: Self) -> None:
+        """Add the windows that begin in this segment's last series and end in the next segment."""
         bridge = np.concatenate([self.tail, other.head], axis=1)
         first = self.stop - self.tail.shape[1]
         starts = [
@@ -143,7 +143,7 @@ class WindowGram:
             for p in range(first + -first % self.stride, self.stop, self.stride)
             if self.stop < p + self.size + self.label_after <= first + bridge.shape[1]
         ]
-        return gram_of_windows(with_ones(bridge), starts, self.size)
+        add_gram_of_windows(gram, with_ones(bridge), starts, self.size)
 
     def to_arrays(self) -> Arrays:
         """Return the state as named arrays."""
@@ -179,6 +179,11 @@ def merge_segments(states: Iterable[Sequence[WindowGram]], /) -> list[WindowGram
 class GramSum:
     """The sum of the states of adjoining segments, which are added in order; all are added to one matrix.
 
+    Parameters
+    ----------
+    owns : bool
+        Whether the matrix of the first state may be that one, as nobody else needs it; by default it is a new one.
+
     Examples
     --------
     >>> x, total = np.arange(14, dtype=np.float32).reshape(1, 14), GramSum()
@@ -188,10 +193,10 @@ class GramSum:
     6
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, owns: bool = False) -> None:
         self.state: WindowGram | None = None
         """The state of all segments; ``None`` before the first one."""
-        self._is_own = False  # a matrix of which nobody else has a state
+        self._owns, self._is_own = owns, owns  # whether nobody else has the matrix of the state
 
     def add(self, state: WindowGram, /) -> None:
         """Add the state of the segment that follows."""
@@ -200,7 +205,7 @@ class GramSum:
             self.state = state
             return
         merged = before.merge(state, out=before.gram if self._is_own else None)
-        self._is_own = merged is not state and (self._is_own or merged is not before)
+        self._is_own = self._owns or (merged is not state and (self._is_own or merged is not before))
         self.state = merged
 
 

@@ -1,5 +1,6 @@
 """Windowed PCA against scikit-learn on windows that are built."""
 
+import tracemalloc
 from functools import reduce
 from itertools import pairwise
 
@@ -271,3 +272,17 @@ def test_survives_its_codec():
 
 def test_default_is_half_a_window():
     assert module.MAX_DEFAULT_COMPONENTS == 32
+
+
+def test_a_fit_has_the_covariance_in_memory_once(monkeypatch):
+    """Beside the Gram matrix, and a few eigenvectors."""
+    monkeypatch.setattr(module, "_COVARIANCE_ROWS", 16)
+    state = WindowGram.of(series(2_000, 60), start=0, size=12, stride=1)
+    WindowPCA.fit(state, PCASpec())  # imports SciPy
+    tracemalloc.start()
+    try:
+        WindowPCA.fit(state, PCASpec())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert state.gram.nbytes <= peak + 2**19 <= 1.5 * state.gram.nbytes + 2**19

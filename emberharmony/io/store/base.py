@@ -33,6 +33,8 @@ _SAFETENSORS_DTYPES = {"BOOL": np.dtype(np.bool_)} | {
     for kind, sizes in {"I": (1, 2, 4, 8), "U": (1, 2, 4, 8), "F": (2, 4, 8)}.items()
     for n_bytes in sizes
 }
+_JOINED_BYTES = 8 * 2**20
+"""Larger files of arrays are written array by array: a copy of all of them would take as much memory again."""
 _SAFETENSORS_NAMES = {dtype: name for name, dtype in _SAFETENSORS_DTYPES.items()}
 
 
@@ -238,7 +240,13 @@ class Store(Protocol):
 
     def keep_arrays(self, name: str, arrays: Arrays) -> FileRecord:
         """Keep named arrays as safetensors."""
-        return self.keep(name, as_safetensors(arrays))
+        parts = _safetensors_parts(arrays)
+        if sum(len(part) for part in parts) <= _JOINED_BYTES:
+            return self.keep(name, b"".join(parts))
+        with self.keeping(name) as file:
+            for part in parts:
+                file.write(part)
+        return file.record
 
     def read_json(self, file: str | FileRecord) -> Any:
         """Return the content of a JSON file."""
@@ -295,7 +303,12 @@ class Store(Protocol):
 
 
 def as_safetensors(arrays: Arrays) -> bytes:
-    """Named arrays as the bytes of a safetensors file: larger elements first, so that all are aligned.
+    """Named arrays as the bytes of a safetensors file."""
+    return b"".join(_safetensors_parts(arrays))
+
+
+def _safetensors_parts(arrays: Arrays) -> list[bytes | memoryview]:
+    """Parts of a safetensors file, which share the memory of its arrays: larger elements first, so that all are aligned.
 
     The library asks NumPy for the name of every dtype, which takes longer than all the rest for the small arrays of a chunk.
     """
@@ -308,7 +321,7 @@ def as_safetensors(arrays: Arrays) -> bytes:
         begin = end
     head = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
-    return b"".join([len(head).to_bytes(8, "little"), head, *contents])
+    return [len(head).to_bytes(8, "little") + head, *contents]
 
 
 def from_safetensors(content: bytes) -> Arrays:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emberharmony.stats import built
-from emberharmony.stats.built import gram_of_built, gram_of_windows, with_ones
+from emberharmony.stats.built import add_gram_of_windows, gram_of_built, with_ones
 
 
 @pytest.mark.parametrize("least", [1, 1_000])
@@ -19,7 +19,11 @@ def test_blocks_change_nothing(backend, monkeypatch, least, sums_bytes):
     starts = np.array([0, 1, 7, 30, 46])
     windows = np.stack([with_ones(rows)[p : p + 4].ravel() for p in starts])
     np.testing.assert_allclose(gram_of_built(rows, starts, 4), windows.T @ windows, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(gram_of_windows(with_ones(rows), starts.tolist(), 4), windows.T @ windows, rtol=1e-12)
+    for sign in (1, -1):
+        gram = np.ones((16, 16))
+        add_gram_of_windows(gram, with_ones(rows), starts.tolist(), 4, sign=sign)
+        np.testing.assert_allclose(gram, 1 + sign * (windows.T @ windows), rtol=1e-12, atol=1e-12)
+    add_gram_of_windows(gram, with_ones(rows), [], 4)
     assert gram_of_built(rows, np.arange(0), 4).shape == (16, 16)
 
 

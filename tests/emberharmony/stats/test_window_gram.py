@@ -1,5 +1,6 @@
 """The Gram matrix of windows against windows that are built, and its merge."""
 
+import tracemalloc
 from functools import reduce
 from itertools import pairwise
 
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from emberharmony import threads
 from emberharmony.stats import WindowGram, lags
-from emberharmony.stats.window_gram import merge_segments
+from emberharmony.stats import built as built_module
+from emberharmony.stats.window_gram import GramSum, merge_segments
 from tests.series import SeveralSeries, built_windows, places_by_trying, several_series
 
 
@@ -221,3 +223,51 @@ def test_a_series_is_followed_by_another_one():
 def test_counts_stay_whole_over_many_rows():
     state = WindowGram.of(random_rows(1, 300_000), start=0, size=5, stride=1)
     assert state.n_windows == 299_996
+
+
+def peak_of(work):
+    tracemalloc.start()
+    try:
+        return work(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("borders", [np.empty(0, np.int64), np.arange(100, 1_000, 100)], ids=["one series", "several"])
+def test_matrices_in_memory(borders, monkeypatch):
+    """As planned: of each stride one, and two of products; a sum is one, beside that which is added."""
+    monkeypatch.setattr(built_module, "_SUMS_BYTES", 2**17)
+    rows = random_rows(89, 1_000)
+    size, strides = 12, [1, 5]
+
+    def states():
+        return WindowGram.of_strides(rows, start=0, size=size, strides=strides, borders=borders)
+
+    n_bytes, blocks = states()[0].gram.nbytes, 8 * 1_100 * 90 * 3
+    for allowed, work in ((4, states), (1.2, merging(states()[0], WindowGram.of(rows, start=0, size=size, stride=1)))):
+        _, peak = peak_of(work)
+        assert peak <= allowed * n_bytes + blocks
+
+
+def merging(first, second):
+    def merge():
+        total = GramSum(owns=True)
+        total.add(first)
+        total.add(second)
+        return total.state
+
+    return merge
+
+
+@pytest.mark.parametrize("owns", [False, True])
+def test_a_sum_changes_no_matrix_but_its_own(owns):
+    rows = random_rows(2, 60)
+    cuts = [0, 0, 7, 7, 30, 60]
+    parts = [WindowGram.of(rows[:, a:b], start=a, size=4, stride=1) for a, b in pairwise(cuts)]
+    before = [part.gram.copy() for part in parts]
+    total = GramSum(owns=owns)
+    for part in parts:
+        total.add(part)
+    assert_counts(total.state, rows)
+    same = [np.array_equal(part.gram, gram) for part, gram in zip(parts, before, strict=True)]
+    assert all(same) or (owns and same.count(False) == 1)

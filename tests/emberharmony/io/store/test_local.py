@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,19 @@ def test_arrays_are_what_the_library_reads(tmp_path, shape):
         np.testing.assert_array_equal(got[name], array)
         assert got[name].flags.writeable
     assert sorted(store.read_arrays(record, prefix="int8/")) == ["a", "b"]
+
+
+def test_large_arrays_are_written_without_a_copy(tmp_path):
+    arrays = {"a": np.arange(1_500_000.0), "b": np.arange(7, dtype=np.int8)}
+    store = LocalStore(tmp_path)
+    tracemalloc.start()
+    try:
+        record = store.keep_arrays("x.safetensors", arrays)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert store.get(record) == as_safetensors(arrays)
+    assert store.holds(record)
 
 
 def test_arrays_of_a_file_that_ends_too_early(tmp_path):
