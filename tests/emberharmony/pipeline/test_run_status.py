@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ class Looking(LocalEngine):
         self.reader = StatusReader(sink)
 
     def map(self, stage, ref, chunks):
-        for number, done in enumerate(super().map(stage, ref, chunks), start=1):
+        alone = replace(ref, ahead=0)  # nothing else is written while it looks
+        for number, done in enumerate(super().map(stage, alone, chunks), start=1):
             yield done
             if stage.name == "featurize" and number == 2:
                 self.files = self.all_files()
