@@ -50,7 +50,8 @@ class Moments:
         with np.errstate(over="ignore", invalid="ignore"):  # squares of 1e200 are infinite; the fit refuses them
             mean = float(x.mean())
             # Not a dot product: BLAS splits it among threads, whose number would decide the last bit.
-            squares = np.square(x - mean)
+            squares = x - mean
+            np.square(squares, out=squares)
             return cls(len(x), mean, float(squares.sum()), float(x.min()), float(x.max()))
 
     def merge(self, other: Self, /) -> Self:

@@ -254,12 +254,14 @@ def _buckets(values: FloatArray | IntArray) -> IntArray:
 
 def _counted_in_buckets(x: FloatArray) -> tuple[IntArray, IntArray]:
     """Return the sorted buckets of values in any order, and their counts."""
-    bits = (x + 0.0).view(np.int64)  # + 0.0 turns -0.0 into 0.0
-    places = np.abs(x).view(np.int64) >> _SHIFT
+    signs, places = (x + 0.0).view(np.int64), np.abs(x).view(np.int64)  # + 0.0 turns -0.0 into 0.0
+    places >>= _SHIFT  # in place, here and below: fresh memory costs more than the arithmetic
     lowest, highest = int(places.min()), int(places.max())
     n = highest - lowest + 1  # few exponents occur, so a table of all buckets between the extremes is small
     places -= lowest
-    places += (bits >> _SIGN_BIT) & n  # negative values go behind the positive ones; separating them takes three times as long
+    signs >>= _SIGN_BIT
+    signs &= n
+    places += signs  # negative values go behind the positive ones; separating them takes three times as long
     counts = np.bincount(places, minlength=2 * n)
     above, below = counts[:n], counts[n:]
     down, up = np.flatnonzero(below)[::-1], np.flatnonzero(above)

@@ -308,7 +308,9 @@ def scale(x: FloatArray, scaling: Scaling) -> FeatureBlock:
     if not ops.all(is_finite):
         values = ops.where(is_finite, values, scaling.fill)
     with np.errstate(over="ignore"):  # infinities are clipped below
-        scaled = ops.astype((values - scaling.mean) * (1.0 / scaling.scale), ops.float32)
+        centred = values - scaling.mean
+        centred *= 1.0 / scaling.scale  # in place: fresh memory costs more than the arithmetic
+        scaled = ops.astype(centred, ops.float32)
     return ops.clip(scaled, -LARGEST_FLOAT32, LARGEST_FLOAT32).numpy()[None, :]
 
 
