@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -265,22 +266,23 @@ def _buckets(
         places = np.flatnonzero(part)
         starts = [start + i * width for i in places.tolist()]
         of = partitions.starts(np.array(starts, np.int64)) if partitions else np.zeros(len(places), np.int64)
-        sums = np.concatenate([[0], np.cumsum(part[places])])
-        for a, b in _runs(sums, of, together):
-            stop = min(starts[b - 1] + width, LAST_TICK)
-            yield TimeBucket(starts[a], stop, int(sums[b] - sums[a]), int(of[a]))
+        sums = [0, *accumulate(part[places].tolist())]
+        ends = [*(np.flatnonzero(of[1:] != of[:-1]) + 1).tolist(), len(of)]
+        partition_of = of.tolist()
+        for a, b in _runs(sums, ends, together):
+            yield TimeBucket(starts[a], min(starts[b - 1] + width, LAST_TICK), sums[b] - sums[a], partition_of[a])
 
 
-def _runs(sums: IntArray, of: IntArray, most: int) -> Iterator[tuple[int, int]]:
+def _runs(sums: Sequence[int], ends: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
     """Yield ``[from, to)`` of neighbouring buckets of a partition that have at most `most` rows, or are one bucket.
 
-    `sums` are the rows before each bucket and, last, of all; `of` are the buckets' partitions.
+    `sums` are the rows before each bucket and, last, of all; `ends` is where partitions end. These are lists: NumPy takes
+    longer for a single number, and most runs of a large table are one bucket.
     """
     begin = 0
-    for stop in [*(np.flatnonzero(of[1:] != of[:-1]) + 1).tolist(), len(of)]:
+    for stop in ends:
         while begin < stop:
-            end = int(np.searchsorted(sums, sums[begin] + most, side="right")) - 1
-            end = min(max(end, begin + 1), stop)
+            end = max(bisect_right(sums, sums[begin] + most, begin + 1, stop + 1) - 1, begin + 1)
             yield begin, end
             begin = end
 
