@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emberharmony.errors import PlanError
@@ -32,8 +32,9 @@ def counter(ticks, calls=None):
     def count(start, width, n_buckets):
         if calls is not None:
             calls.append(n_buckets)
-        place = (ticks - start) // width
-        return np.bincount(place[(place >= 0) & (place < n_buckets)], minlength=n_buckets)
+        seen = ticks[(ticks >= start) & (ticks < start + width * n_buckets)].tolist()
+        places = [(tick - start) // width for tick in seen]  # of Python's numbers: two times may be 2**63 apart
+        return np.bincount(np.array(places, np.int64), minlength=n_buckets)
 
     return count
 
@@ -132,6 +133,7 @@ def test_a_chunk_says_where_it_is():
 
 
 @pytest.mark.parametrize("partitions", [None, TimePartitions("DAY")])
+@example(ticks=np.array([2**62, -(2**62)]), max_rows=0, together=0, n_buckets=256)
 @given(ticks=times, max_rows=st.integers(0, 20), together=st.integers(0, 40), n_buckets=st.sampled_from([256, 262_144]))
 def test_buckets_counted_together_are_those_joined_afterwards(partitions, ticks, max_rows, together, n_buckets):
     """But for neighbours in different parts of a count, each 64th of it."""
@@ -153,6 +155,15 @@ def test_buckets_counted_together_are_those_joined_afterwards(partitions, ticks,
         assert len(inside) == 1 or bucket.n_rows <= together
     if not partitions and first > last - 4_000 and n_buckets == 262_144:  # one part holds them all
         assert coarse == list(joined(fine, max_rows=together))
+
+
+def test_buckets_counted_together_end_with_their_partition():
+    """One part of the count holds several days, of fewer rows than may be counted together."""
+    day = 86_400_000_000
+    ticks = np.arange(0, 900 * day, day // 50)
+    limits = {"max_rows": 400, "partitions": TimePartitions("DAY")}
+    buckets = list(time_buckets(counter(ticks), 0, int(ticks.max()), **limits, together=60))
+    assert [(bucket.partition, bucket.n_rows) for bucket in buckets] == [(i * day, 50) for i in range(900)]
 
 
 @given(ticks=times, max_rows=st.integers(0, 20), together=st.integers(0, 40))
