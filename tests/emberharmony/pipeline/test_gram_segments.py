@@ -66,6 +66,23 @@ def test_stored_states_are_checked_and_used_instead_of_the_rows(run, monkeypatch
             np.testing.assert_array_equal(a.gram, b.gram)
 
 
+@pytest.mark.parametrize("at_once", [0, 2**26])
+def test_stored_states_between_joined_rows(run, monkeypatch, at_once):
+    """In the order of the chunks: rows that wait are one segment before each stored state."""
+    monkeypatch.setattr(gram_segments, "AT_ONCE_BYTES", at_once)
+    monkeypatch.setattr(gram_segments, "state_pays", lambda n_bytes, windows, n_features: True)
+    receipts, strides = list(run.receipts.all_of("featurize")), run.plan.spec.windows.strides
+    for receipt, segment in zip(receipts[1:3], [*segments_of_chunks(run, receipts)][1:3], strict=True):
+        states = segment.states(run.store, strides)
+        record = run.store.keep_arrays(f"grams/{receipt.chunk:05}.safetensors", as_arrays(states))
+        object.__setattr__(receipt, "files", (*receipt.files, record))
+    monkeypatch.setattr(gram_segments, "state_pays", lambda n_bytes, windows, n_features: False)
+    n_features = len(run.fitted.preprocessing.feature_names)
+    found = merged_states(run.store, segments_of_chunks(run, receipts), run.plan.spec.windows, n_features=n_features)
+    for state in found:
+        np.testing.assert_allclose(state.gram, built(run, state.stride), rtol=1e-11, atol=1e-8)
+
+
 def test_no_segments_leave_no_states(run, monkeypatch):
     for at_once in (0, 2**26):
         monkeypatch.setattr(gram_segments, "AT_ONCE_BYTES", at_once)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emberharmony.planning.chunks import cut_rows
@@ -19,6 +19,8 @@ from emberharmony.planning.merge_tree import (
 
 
 @given(st.integers(1, 40_000))
+@example(37)
+@example(1_332)
 def test_every_chunk_is_below_one_group_of_each_level(n_chunks):
     tree = MergeTree.planned(GRAM_STAGES, n_chunks, LEAST_BYTES + 1)
     leaves = [[chunk] for chunk in range(n_chunks)]
