@@ -309,7 +309,7 @@ def scale(x: FloatArray, scaling: Scaling) -> FeatureBlock:
         values = ops.where(is_finite, values, scaling.fill)
     with np.errstate(over="ignore"):  # infinities are clipped below
         centred = values - scaling.mean
-        centred *= 1.0 / scaling.scale  # in place: fresh memory costs more than the arithmetic
+        centred *= 1.0 / scaling.scale  # gives the difference back: fresh memory costs more than the arithmetic
         scaled = ops.astype(centred, ops.float32)
     return ops.clip(scaled, -LARGEST_FLOAT32, LARGEST_FLOAT32).numpy()[None, :]
 
