@@ -9,6 +9,7 @@ from prefect.settings import PREFECT_RESULTS_PERSIST_BY_DEFAULT, temporary_setti
 from prefect.states import Failed
 
 from emberharmony.errors import DataError, TerminalError, TransientError
+from emberharmony.pipeline.chunk_stages import PLAIN
 from emberharmony.pipeline.retry import RETRY_DELAYS_S
 from flows.apply import apply
 from flows.extract import extract
@@ -35,9 +36,11 @@ def test_stages_are_retried_like_those_of_the_local_engine():
         assert made.persist_result is False
 
 
-@pytest.mark.parametrize(
-    "work", [extract, fit, apply, plan, shard, *TASKS.values(), *vars(WATCHED).values()], ids=lambda work: work.name
-)
+WATCHED_STEPS = [step for name, step in vars(WATCHED).items() if step is not vars(PLAIN)[name]]
+"""The steps that are task runs of their own: all but the one that is a stage by itself."""
+
+
+@pytest.mark.parametrize("work", [extract, fit, apply, plan, shard, *TASKS.values(), *WATCHED_STEPS], ids=lambda work: work.name)
 def test_no_result_is_kept_on_the_disk_of_a_worker(work):
     """Other hosts could not read it. The setting of a worker's own profile makes no difference."""
     with temporary_settings({PREFECT_RESULTS_PERSIST_BY_DEFAULT: True}):
