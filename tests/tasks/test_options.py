@@ -40,7 +40,9 @@ WATCHED_STEPS = [step for name, step in vars(WATCHED).items() if step is not var
 """The steps that are task runs of their own: all but the one that is a stage by itself."""
 
 
-@pytest.mark.parametrize("work", [extract, fit, apply, plan, shard, *TASKS.values(), *WATCHED_STEPS], ids=lambda work: work.name)
+@pytest.mark.parametrize(
+    "work", [extract, fit, apply, plan, shard, *TASKS.values(), *WATCHED_STEPS], ids=lambda work: work.name
+)
 def test_no_result_is_kept_on_the_disk_of_a_worker(work):
     """Other hosts could not read it. The setting of a worker's own profile makes no difference."""
     with temporary_settings({PREFECT_RESULTS_PERSIST_BY_DEFAULT: True}):
