@@ -91,6 +91,17 @@ def shortened(text: str, most: int = MAX_VALUE_CHARS) -> str:
     return f"{text[:kept]}...{text[-kept:]}"
 
 
+def count_of(n: int, noun: str) -> str:
+    """A number of things for people.
+
+    Examples
+    --------
+    >>> count_of(1, "chunk"), count_of(20_000, "chunk"), count_of(0, "chunk")
+    ('1 chunk', '20,000 chunks', '0 chunks')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def size_text(n_bytes: float) -> str:
     """A number of bytes for people.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from emberharmony.features.drift import MAJOR_PSI, drift_verdict
+from emberharmony.messages import count_of
 
 _COUNTS: Final = ("rows", "training_rows")
 _ORDER: Final = ("drifted far", "too few rows to judge", "stable")
@@ -68,21 +69,17 @@ def drift_line(drift: Mapping[str, Mapping[str, float]], *, most: int) -> str:
     n_few = sum(verdict == "too few rows to judge" for verdict in verdicts.values())
     rows = max(found.get("rows", 0) for found in drift.values())
     judged = f"; judged on {rows:,.0f} rows" if rows else ""
-    few = f", too few to judge {_columns(n_few)}" if n_few else ""
+    few = f", too few to judge {count_of(n_few, 'column')}" if n_few else ""
     if not far:
-        stable = f"none of {_columns(len(drift))} has drifted far from the training rows"
+        stable = f"none of {count_of(len(drift), 'column')} has drifted far from the training rows"
         return (
             f"{stable}{judged}{few}" if n_few < len(drift) else f"{rows:,.0f} rows are too few to judge drift{_least(drift)}"
         )
     texts = ", ".join(f"{name} ({_moved(drift[name])})" for name in far[:most])
     more = f" and {len(far) - most:,} more" if len(far) > most else ""
     have = "has" if len(far) == 1 else "have"
-    begin = f"{len(far):,} of {_columns(len(drift))} {have} drifted far from the training rows"
+    begin = f"{len(far):,} of {count_of(len(drift), 'column')} {have} drifted far from the training rows"
     return f"{begin}: {texts}{more}{judged}{few}"
-
-
-def _columns(number: int) -> str:
-    return "1 column" if number == 1 else f"{number:,} columns"
 
 
 def _least(drift: Mapping[str, Mapping[str, float]]) -> str:

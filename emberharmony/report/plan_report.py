@@ -12,7 +12,7 @@ from emberharmony.expectations.spec import OnFailure
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.sinks.registry import open_sink
 from emberharmony.io.store.address import without_query
-from emberharmony.messages import duration_text, shortened, size_text, usd_text
+from emberharmony.messages import count_of, duration_text, shortened, size_text, usd_text
 from emberharmony.pipeline.execute import plan_job
 from emberharmony.pipeline.job import Job
 from emberharmony.pipeline.plan import Plan
@@ -121,20 +121,19 @@ def _lines(job: Job, plan: Plan, figures: PlanFigures) -> Iterator[tuple[str, st
         made += "" if copy.scan_usd is None else f" ({usd_text(copy.scan_usd)})"
         yield "copy", f"{copy.name}: {size_text(copy.scanned_bytes)} {made}, {stored}"
     if plan.inputs:
-        pieces = "piece" if len(plan.inputs) == 1 else "pieces"
-        into = f"{len(plan.inputs):,} {pieces} of the table into {len(plan.chunks):,} chunks"
+        into = f"{count_of(len(plan.inputs), 'piece')} of the table into {count_of(len(plan.chunks), 'chunk')}"
         yield "arrange", f"{into}; about {size_text(plan.arranged_bytes)} of disk until the job ends"
     yield "split", _split(plan)
     sizes = [chunk.n_rows for chunk in plan.chunks]
     yield "chunks", f"{len(sizes):,} of {min(sizes):,} to {max(sizes):,} rows"
     for merge in figures.merges:
-        groups = f"{merge.states:,} states in {merge.groups:,} groups of up to {merge.fan_in}"
+        groups = f"{merge.states:,} states in {count_of(merge.groups, 'group')} of up to {merge.fan_in}"
         yield STAGES[merge.stage].title, groups
     yield (
         "memory",
         (
             f"{size_text(memory.projected_bytes)} projected "
-            f"({memory.n_workers} workers{_ahead(memory)} at {size_text(memory.chunk_bytes)} each, "
+            f"({count_of(memory.n_workers, 'worker')}{_ahead(memory)} at {size_text(memory.chunk_bytes)} each, "
             f"{size_text(memory.fixed_bytes)} for the fit, {size_text(memory.reserved_bytes)} in use before), "
             f"{size_text(memory.allowed_bytes)} allowed"
         ),
@@ -163,7 +162,7 @@ def _ahead(memory: MemoryPlan) -> str:
     """The chunks that are in memory beside those of the workers."""
     if not memory.n_ahead:
         return ""
-    return f" and {memory.n_ahead} {'chunk' if memory.n_ahead == 1 else 'chunks'} read or written meanwhile,"
+    return f" and {count_of(memory.n_ahead, 'chunk')} read or written meanwhile,"
 
 
 def _times(n_bytes: ByteFigures) -> str:
@@ -212,7 +211,7 @@ def _expected(bounds: Counter[OnFailure]) -> str:
     """How many numbers are judged, and what becomes of the job if one is out of bounds."""
     n, n_fail, n_warn = bounds.total(), bounds["fail"], bounds["warn"]
     outcomes = [*([f"{n_fail:,} can fail the job"] if n_fail else []), *([f"{n_warn:,} only warn"] if n_warn else [])]
-    return f"{n:,} {'bound' if n == 1 else 'bounds'}, judged before anything is published: {', '.join(outcomes)}"
+    return f"{count_of(n, 'bound')}, judged before anything is published: {', '.join(outcomes)}"
 
 
 def _order(plan: Plan) -> str:

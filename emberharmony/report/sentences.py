@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.store.address import without_query
+from emberharmony.messages import count_of
 from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.plan import Plan
 
@@ -12,8 +13,9 @@ def plan_sentence(plan: Plan, backend: str) -> str:
     """Rows and chunks of a plan, how its rows are ordered, the backend, and the planned memory."""
     by = "planned time ranges" if plan.spec.columns.time else "ranges of a key"
     order = "in order" if plan.in_order else "arranged first" if plan.inputs else f"ordered by {by}"
+    rows, chunks = count_of(plan.n_rows, "row"), count_of(len(plan.chunks), "chunk")
     return (
-        f"{plan.n_rows:,} rows in {len(plan.chunks)} chunks of up to {max(c.n_rows for c in plan.chunks):,}, {order}; "
+        f"{rows} in {chunks} of up to {max(c.n_rows for c in plan.chunks):,}, {order}; "
         f"backend {backend}; at most {plan.memory.projected_bytes / 2**20:,.0f} MiB"
     )
 

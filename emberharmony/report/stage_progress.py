@@ -9,7 +9,7 @@ from itertools import chain
 from math import exp
 from typing import Final
 
-from emberharmony.messages import size_text
+from emberharmony.messages import count_of, size_text
 from emberharmony.pipeline.events import ItemDone, StageStarted
 
 SMOOTHED_S: Final = 30.0
@@ -179,7 +179,7 @@ class StageProgress:
         """What the stage has to do."""
         started = self.started
         resumed = f", of which an earlier run has done {started.done_items:,}" if started.done_items else ""
-        return f"{_chunks(started.n_items)} of {started.n_rows:,} rows{resumed}"
+        return f"{count_of(started.n_items, 'chunk')} of {started.n_rows:,} rows{resumed}"
 
     def ended_text(self) -> str:
         """What the stage has done, and how long it took."""
@@ -187,7 +187,7 @@ class StageProgress:
             return "done by an earlier run"
         parts = [f"{self.elapsed_s:.1f} s"]
         if not self.started.stage.once:
-            parts.append(_chunks(self.done_items - self.started.done_items))
+            parts.append(count_of(self.done_items - self.started.done_items, "chunk"))
         if self.rows_per_second is not None:
             parts.append(f"{count_text(self.rows_per_second)} rows/s")
         if self.n_bytes:
@@ -251,7 +251,3 @@ def duration_text(seconds: float) -> str:
     if minutes < 6 * 60:
         return f"{minutes // 60} h {minutes % 60} min"
     return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
-
-
-def _chunks(n: int) -> str:
-    return "1 chunk" if n == 1 else f"{n:,} chunks"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from emberharmony.io.store.address import without_query
-from emberharmony.messages import listed
+from emberharmony.messages import count_of, listed
 from emberharmony.pipeline.state_comparison import Explained, StateComparison, VocabularyChange
 
 MOVED: Final = 0.1
@@ -76,10 +76,8 @@ def _medians(moved: Mapping[str, float], most: int) -> str:
 
 def _explained(before: Explained, after: Explained) -> str:
     if len(before) == len(after):
-        return f"{sum(before):.1%} -> {sum(after):.1%} of the training windows' variance, {_components(after)}"
-    texts = (f"{sum(ratios):.1%} by {_components(ratios)}" if ratios else "no windows" for ratios in (before, after))
+        return f"{sum(before):.1%} -> {sum(after):.1%} of the training windows' variance, {count_of(len(after), 'component')}"
+    texts = (
+        f"{sum(ratios):.1%} by {count_of(len(ratios), 'component')}" if ratios else "no windows" for ratios in (before, after)
+    )
     return f"{' -> '.join(texts)}"
-
-
-def _components(ratios: Explained) -> str:
-    return "1 component" if len(ratios) == 1 else f"{len(ratios):,} components"

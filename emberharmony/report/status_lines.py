@@ -9,6 +9,7 @@ from typing import Any
 
 from emberharmony.io.manifest import Manifest
 from emberharmony.io.store.address import without_query
+from emberharmony.messages import count_of
 from emberharmony.pipeline.run_status import PlaceStatus, RunStatus, SinkStatus, StageStatus
 from emberharmony.report.stage_progress import Pace, count_text, duration_text
 
@@ -39,7 +40,7 @@ def _place_lines(place: PlaceStatus, now: float) -> Iterator[Line]:
     if run is not None:
         if run.attempt is not None:
             attempt = run.attempt
-            workers = "1 worker" if attempt.workers == 1 else f"{attempt.workers:,} workers"
+            workers = count_of(attempt.workers, "worker")
             yield "engine", f"{attempt.engine}, {workers}, backend {attempt.backend}"
         if run.slice is not None:
             yield "slice", run.slice
@@ -73,7 +74,7 @@ def _run_text(place: PlaceStatus, now: float) -> str:
 
 
 def _stage_text(run: RunStatus, stage: StageStatus, now: float, *, is_at_work: bool) -> str:
-    unit = "" if stage.stage.once else "1 chunk" if stage.n_items == 1 else f"{stage.n_items:,} chunks"
+    unit = "" if stage.stage.once else count_of(stage.n_items, "chunk")
     if stage.is_complete:
         took = _Speed.of(run, stage).took_s
         return f"done{f': {unit}' if unit else ''}{f' in {duration_text(took)}' if took is not None else ''}"

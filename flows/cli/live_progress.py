@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 from rich.console import Console, Group
 from rich.text import Text
 
-from emberharmony.messages import size_text
+from emberharmony.messages import count_of, size_text
 from emberharmony.pipeline.callback import Callback
 from emberharmony.pipeline.events import ItemDone, JobPlanned, StageEnded, StageStarted
 from emberharmony.report.progress_lines import ProgressLines
@@ -144,7 +144,7 @@ class LiveProgress(ShownProgress):
         width = max(map(len, labels[:most]))
         for label, worker in list(zip(labels, workers.values(), strict=True))[:most]:
             speed = f", {count_text(worker.n_rows / stage.elapsed_s)} rows/s" if worker.n_rows and stage.elapsed_s else ""
-            chunks = "1 chunk" if worker.n_items == 1 else f"{worker.n_items:,} chunks"
+            chunks = count_of(worker.n_items, "chunk")
             yield _line("", f"{label:<{width}}  {chunks}{speed}", style="bright_black")
         if len(workers) > most:
             yield _line("", f"and {len(workers) - most:,} more", style="bright_black")

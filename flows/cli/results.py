@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from emberharmony.io.store.opening import result_at
 from emberharmony.io.store.snapshot import Leftover
-from emberharmony.messages import size_text
+from emberharmony.messages import count_of, size_text
 from emberharmony.pipeline.clean import clean_sink
 from emberharmony.report.result_report import result_json, result_lines
 
@@ -39,7 +39,7 @@ def _total(leftovers: Sequence[Leftover], done: str) -> str:
     if not leftovers:
         return "There is nothing to remove."
     n_bytes = sum(leftover.n_bytes for leftover in leftovers)
-    what = "1 folder" if len(leftovers) == 1 else f"{len(leftovers):,} folders"
+    what = count_of(len(leftovers), "folder")
     return f"{done} {what}: {n_bytes:,} bytes ({size_text(n_bytes)})."
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from emberharmony.messages import count_of
 from emberharmony.pipeline.events import JobPlanned
 from emberharmony.report.progress_lines import ProgressLines
 from emberharmony.report.sentences import plan_sentence
@@ -30,7 +31,7 @@ class LogCallback(ProgressLines):
         """Log the plan."""
         self.is_planned, plan = True, event.plan
         n_workers = min(plan.memory.n_workers, len(plan.chunks))
-        at_once = "one chunk" if n_workers == 1 else f"{n_workers} chunks"
+        at_once = count_of(n_workers, "chunk")
         self._log.info("Planned: %s; %s at a time.", plan_sentence(plan, event.backend), at_once)
 
 

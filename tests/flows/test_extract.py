@@ -188,7 +188,7 @@ def test_the_state_and_the_log_of_a_flow_run_say_what_it_did(tmp_path: Path) -> 
     extract(source, tmp_path / "flow")
     message, log = asyncio.run(newest("Stage publish: done in "))
     assert re.fullmatch(rf"Published 400 rows and \d+ windows in {tmp_path}/flow\.", message)
-    assert any(line.startswith("Planned: 400 rows in 1 chunks") and "; one chunk at a time" in line for line in log), log
+    assert any(line.startswith("Planned: 400 rows in 1 chunk ") and "; 1 chunk at a time" in line for line in log), log
     assert "Engine threads: the job runs inside a Prefect flow." in log
     assert any(re.fullmatch(r"Stage project: done in \d+\.\d s, .* rows/s, .* written\.", line) for line in log), log
     extract(source, tmp_path / "flow")

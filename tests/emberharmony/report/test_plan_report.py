@@ -154,7 +154,7 @@ def test_chunks_that_are_read_or_written_meanwhile(tmp_path, spare_gb, ahead):
         }
         report = plan_report(parse_job(job))
     line, figures = dict(report.lines)["memory"], report.figures.memory
-    assert ("(1 workers and 2 chunks read or written meanwhile, at" in line) == (ahead > 0)
+    assert ("(1 worker and 2 chunks read or written meanwhile, at" in line) == (ahead > 0)
     assert ("meanwhile" in line) == (ahead > 0)
     assert figures.ahead == ahead
     chunks = (1 + ahead) * figures.chunk_bytes

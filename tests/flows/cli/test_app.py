@@ -71,7 +71,7 @@ def test_many_series_are_planned_arranged_and_counted(job):
     done = run("run", job, *many)
     assert done.exit_code == 0, done.output
     told = " ".join(done.output.split())
-    assert "200 rows in 1 chunks of up to 200, arranged first; backend numpy:cpu" in told
+    assert "200 rows in 1 chunk of up to 200, arranged first; backend numpy:cpu" in told
     assert "series" in told
     assert "are shorter than a window" in told
 
