@@ -35,6 +35,11 @@ def ended(command: list[str], **options: Any) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def plain_environment() -> dict[str, str]:
+    """Ours, without settings of Prefect: a run in this process leaves some for the processes that it starts."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+
+
 STATE = """
 import logging, os, sys, time
 print(sys.argv, sys.orig_argv[1:], sys.executable, __name__, sys.flags)
@@ -67,8 +72,7 @@ ENDS = {
 def test_a_fork_has_what_a_new_process_has(forks: Forks, tmp_path: Path, safe: dict[str, str]):
     own = {"PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": "http://x/api", "PYTHONPATH": str(ROOT)}
     settings = {"PREFECT_LOGGING_LEVEL": "ERROR", "PREFECT_FLOWS_DEFAULT_RETRIES": "4", "TZ": "Pacific/Kiritimati"}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    options = {"cwd": tmp_path, "env": environment | own | settings | safe, "input": "one\ntwo\n"}
+    options = {"cwd": tmp_path, "env": plain_environment() | own | settings | safe, "input": "one\ntwo\n"}
     arguments = ["-c", STATE, "first", "--second"]
     with (tmp_path / "file").open("w") as file:
         new = ended([sys.executable, *arguments], pass_fds=[file.fileno()], **options)
@@ -89,7 +93,7 @@ def test_a_fork_ends_as_a_new_process_does(forks: Forks, program: str):
 def test_a_module_runs_as_main(forks: Forks, tmp_path: Path):
     arguments = ["-m", "json.tool", "--compact", "--no-ensure-ascii"]
     assert ended(forks.command(*arguments), input='{"é": 1}', cwd=tmp_path) == (0, '{"é":1}\n', "")
-    status, _, err = ended(forks.command("-m", "prefect.engine"), env=os.environ | {"PREFECT__FLOW_RUN_ID": "none"})
+    status, _, err = ended(forks.command("-m", "prefect.engine"), env=plain_environment() | {"PREFECT__FLOW_RUN_ID": "none"})
     assert (status, "Invalid flow run id" in err) == (1, True)
 
 
