@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from emberharmony.backend import using_backend
+from emberharmony.planning.resident import resident_bytes
 from tests.backends import BACKENDS, on_device
 
 if TYPE_CHECKING:
@@ -74,6 +75,18 @@ def _place(item: pytest.Item) -> int:
     mark = item.get_closest_marker("xdist_group")
     group = mark.args[0] if mark else None
     return LONGEST_GROUPS.index(group) if group in LONGEST_GROUPS else len(LONGEST_GROUPS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _memory_in_use_before_a_job() -> Iterator[None]:
+    """Plan jobs in these processes as in one that has just started.
+
+    A worker of pytest-xdist has imported every library and run thousands of tests: it holds up to 1.8 GB, which a job with
+    `max_memory_gb: 2` in its file would be refused for. Tests of memory run jobs in processes of their own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emberharmony.pipeline.plan.resident_bytes", lambda: min(resident_bytes(), 2**30))
+        yield
 
 
 @pytest.fixture(params=BACKENDS)

@@ -108,7 +108,7 @@ def job_of(connection, tmp_path, **sink) -> Job:
 @pytest.mark.parametrize(
     ("sink", "error", "said"),
     [
-        ({"dataset": "no_such_dataset"}, TerminalError, "no_such_dataset lies: not found"),
+        ({"dataset": "no_such_dataset"}, TerminalError, r"dataset \S+no_such_dataset: not found"),
         ({"staging": "gs://no-such-bucket/runs"}, TerminalError, "Check that bucket 'no-such-bucket' is there"),
         (
             {"staging_dataset": "asia"},

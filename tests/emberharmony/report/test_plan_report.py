@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emberharmony.planning.resident import resident_bytes
 from emberharmony.report.plan_report import plan_report
 from flows.config.job import parse_job
 from tests.stored import publish_by_hand
@@ -134,8 +133,10 @@ def test_bytes_of_the_result_and_of_those_that_are_kept(tmp_path, keep, kept):
 
 
 @pytest.mark.parametrize(("spare_gb", "ahead"), [(8.0, 2), (0.14, 0)])
-def test_chunks_that_are_read_or_written_meanwhile(tmp_path, spare_gb, ahead):
+def test_chunks_that_are_read_or_written_meanwhile(tmp_path, monkeypatch, spare_gb, ahead):
     """A table in a bucket waits for requests; the plan says how many chunks that takes, and counts their memory."""
+    in_use = 200 * 2**20
+    monkeypatch.setattr("emberharmony.pipeline.plan.resident_bytes", lambda: in_use)
     table = pa.table({"t": pa.array(range(400), pa.timestamp("s")), "x": [float(i) for i in range(400)]})
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=100)
     with memory_bucket() as bucket:
@@ -149,7 +150,7 @@ def test_chunks_that_are_read_or_written_meanwhile(tmp_path, spare_gb, ahead):
                 "engine": "local",
                 "workers": 1,
                 "chunk_rows": 100,
-                "max_memory_gb": spare_gb + resident_bytes() / 2**30,
+                "max_memory_gb": spare_gb + in_use / 2**30,
             },
         }
         report = plan_report(parse_job(job))
