@@ -69,6 +69,13 @@ class StageWork:
     seconds: FloatArray
     workers: tuple[str, ...]
     """Backend and host that computed each entry."""
+    memory: IntArray | None = None
+    """Bytes that the process held at the end of each entry; 0 if unknown."""
+
+    @property
+    def most_bytes(self) -> int:
+        """Most bytes that a process held at the end of an entry; 0 if unknown."""
+        return 0 if self.memory is None else int(self.memory.max(initial=0))
 
 
 @dataclass(frozen=True)

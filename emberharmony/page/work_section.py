@@ -25,6 +25,8 @@ def work_section(facts: Facts) -> Section | None:
     total = sum(float(work.seconds.sum()) for work in facts.work)
     lead = f"{total:,.1f} s of work, summed over chunks and workers."
     parts: list[Html | Chart | list[Chart]] = [[_by_stage(facts), _by_chunk(facts)], _stages(facts)]
+    if any(work.most_bytes for work in facts.work):
+        parts.append(element("p", "Process memory: the most that a process held at the end of a chunk.", class_="note"))
     if facts.planned_bytes:
         peak = (
             f"{size_text(facts.peak_bytes)} at most in the process that published and its children, "
@@ -103,5 +105,7 @@ def _stages(facts: Facts) -> Html:
         speed = f"{n_rows / total:,.0f}" if total and n_rows else ""
         longest = f"{float(work.seconds.max()):,.2f}"
         who = ", ".join(f"{worker} ({n:,})" for worker, n in Counter(work.workers).items())
-        rows.append([work.title, f"{len(work.chunks):,}", f"{total:,.2f}", longest, speed, who])
-    return table(["stage", "chunks", "seconds", "longest chunk", "rows/s", "workers (chunks)"], rows, numbers=(1, 2, 3, 4))
+        memory = size_text(work.most_bytes) if work.most_bytes else ""
+        rows.append([work.title, f"{len(work.chunks):,}", f"{total:,.2f}", longest, speed, memory, who])
+    heads = ["stage", "chunks", "seconds", "longest chunk", "rows/s", "process memory", "workers (chunks)"]
+    return table(heads, rows, numbers=(1, 2, 3, 4, 5))

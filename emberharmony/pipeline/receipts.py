@@ -32,6 +32,7 @@ class Receipt:
     seconds: float
     left_out: int = 0  # rows in no split
     host: str = ""  # that computed it
+    memory_bytes: int = 0  # that the process which computed it held at its end
     parity: float | None = None  # largest difference to NumPy, if it was computed there as well
     explained: Mapping[str, ExplainedSquares] = field(default_factory=dict)  # by stride, of rows that a state is applied to
     clipped: Mapping[str, int] = field(default_factory=dict)  # values beyond float32, by column; scores, by stride

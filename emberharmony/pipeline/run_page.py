@@ -146,4 +146,5 @@ def work_of(run: Run, stage: str) -> StageWork:
         np.array(rows[: len(found)], np.int64),
         np.array([receipt.seconds for receipt in found], np.float64),
         tuple(f"{receipt.backend} on {receipt.host}" for receipt in found),
+        np.array([receipt.memory_bytes for receipt in found], np.int64),
     )

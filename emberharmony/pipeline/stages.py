@@ -26,6 +26,7 @@ from emberharmony.pipeline.fit import fit_features, fit_pcas
 from emberharmony.pipeline.fitted import FIT, FIT_PCA
 from emberharmony.pipeline.merge import merge_grams, merge_profiles
 from emberharmony.pipeline.parity import ParityCheck, is_checked
+from emberharmony.pipeline.peak_memory import resident_now
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.publish import publish
@@ -155,7 +156,7 @@ def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> I
         if check:
             check.raise_if_apart(name, chunk, backend)
             receipt = replace(receipt, parity=check.largest)
-        run.receipts.commit(replace(receipt, host=node()))
+        run.receipts.commit(replace(receipt, host=node(), memory_bytes=resident_now()))
     return replace(done, n_bytes=sum(file.n_bytes for file in receipt.files))
 
 

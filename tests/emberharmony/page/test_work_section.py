@@ -42,5 +42,14 @@ def test_stages_without_rows_have_no_speed():
     assert rows_of(by_chunk.data) == []
 
 
+def test_memory_is_the_most_at_the_end_of_a_chunk():
+    memory = RNG.integers(2**30, 2**32, 1000)
+    (_, lines, note) = work_section(replace(FACTS, work=(replace(WORK, memory=memory),), planned_bytes=0)).parts
+    assert f"{memory.max() / 2**30:.2f} GiB" in Read(lines).text
+    assert "at the end of a chunk" in Read(note).text
+    (_, lines) = work_section(replace(FACTS, planned_bytes=0)).parts  # of a run of an earlier version
+    assert "GiB" not in Read(lines).text
+
+
 def test_without_receipts_there_is_no_section():
     assert work_section(replace(FACTS, work=())) is None

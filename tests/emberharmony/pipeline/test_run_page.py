@@ -89,5 +89,7 @@ def test_work_is_that_of_the_receipts(run):
     receipts = list(run.receipts.all_of("featurize"))
     assert work.seconds.tolist() == [receipt.seconds for receipt in receipts]
     assert work.rows.tolist() == [50] * 6
+    assert work.memory.tolist() == [receipt.memory_bytes for receipt in receipts]
+    assert 50 * 2**20 < work.most_bytes < 64 * 2**30, "pyarrow and NumPy alone take more than 50 MiB"
     assert work.workers == tuple(f"numpy:cpu on {receipt.host}" for receipt in receipts)
     assert work_of(run, "fit-pca").title == "fit PCA"
