@@ -60,6 +60,21 @@ class WindowSpec(Section):
         """Rows after its own that a chunk needs to complete its windows."""
         return self.reach - 1 if self.strides else 0
 
+    def state_bytes(self, n_features: int) -> int:
+        """Return the bytes of the Gram matrices of a segment's windows, one for each stride.
+
+        Examples
+        --------
+        >>> WindowSpec(size=5, strides=(1, 3)).state_bytes(10)
+        48400
+        """
+        return len(self.strides) * gram_bytes(self.size, n_features)
+
+
+def gram_bytes(size: int, n_features: int) -> int:
+    """Return the bytes of a Gram matrix of windows of `size` rows, in float64: a row has a one beside its features."""
+    return 8 * (size * (n_features + 1)) ** 2
+
 
 def window_starts(size: int, stride: int, *, start: int, stop: int, n_rows: int) -> range:
     """Return the first rows of the windows that begin in rows ``[start, stop)`` of a series of `n_rows`.

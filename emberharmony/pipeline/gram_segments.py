@@ -13,14 +13,12 @@ from emberharmony.io.store.base import FileRecord, Store, by_prefix, prefixed
 from emberharmony.pipeline.chunk_stages import PLAIN, Steps, grams_name
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run
+from emberharmony.planning.memory import STATES_AT_ONCE_BYTES
 from emberharmony.series import Segment, joined
 from emberharmony.stats.window_gram import GramSum, WindowGram, merge_segments
 from emberharmony.steps.featurize import state_pays
 from emberharmony.typing import Arrays
 from emberharmony.windows import WindowSpec
-
-AT_ONCE_BYTES = 64 * 2**20
-"""States of all strides are in memory together if each segment's take no more; larger ones are read stride by stride."""
 
 
 class SegmentStates(Protocol):
@@ -114,7 +112,7 @@ def segments_in_files(run: Run, files: Iterable[Mapping[int, FileRecord]]) -> It
     store, windows = run.store, run.plan.spec.windows
     segments, ahead = tee(files)
     records = (record for segment in ahead for record in dict.fromkeys(segment.values()))
-    if state_bytes(windows, len(run.fitted.preprocessing.feature_names)) > AT_ONCE_BYTES:
+    if windows.state_bytes(len(run.fitted.preprocessing.feature_names)) > STATES_AT_ONCE_BYTES:
         checks = store.each(store.check, records)
         for segment in segments:
             for _ in {*segment.values()}:
@@ -134,7 +132,7 @@ def merged_states(
 
     Of large states, only those of one stride are in memory, beside those of rows that were joined.
     """
-    if state_bytes(windows, n_features) <= AT_ONCE_BYTES:
+    if windows.state_bytes(n_features) <= STATES_AT_ONCE_BYTES:
         yield from merge_segments(segment.states(store, windows.strides) for segment in segments)
         return
     stored = [segment.stored(store) for segment in segments]
@@ -149,11 +147,6 @@ def _sum(states: Iterable[Sequence[WindowGram]]) -> list[WindowGram]:
         total.add(state)
         del state  # before the next one is read
     return [] if total.state is None else [total.state]
-
-
-def state_bytes(windows: WindowSpec, n_features: int) -> int:
-    """Return the bytes of a segment's states of all strides."""
-    return len(windows.strides) * 8 * (windows.size * (n_features + 1)) ** 2
 
 
 def as_arrays(states: Iterable[WindowGram]) -> Arrays:

@@ -10,6 +10,7 @@ from emberharmony.stats.categories import MAX_MERGED_BYTES
 from emberharmony.stats.key_counts import MAX_RANGES
 from emberharmony.stats.quantiles import MAX_BUCKETS
 from emberharmony.threads import BLOCKS_BYTES
+from emberharmony.windows import gram_bytes
 
 DEFAULT_CHUNK_ROWS = 131_072
 MAX_CHUNKS = 20_000
@@ -17,6 +18,8 @@ MAX_CHUNKS = 20_000
 grow with the number of chunks, not of rows."""
 AHEAD = 2
 """Chunks for each one that is computed which a process reads or writes meanwhile, if it waits for servers: one of each."""
+STATES_AT_ONCE_BYTES = 2**26
+"""States of all strides are in memory together if each segment's take no more; larger ones are read stride by stride."""
 INPUT_ROWS = 262_144
 """Rows that are partitioned at once, if memory allows it: fewer pieces, so fewer reads of a partition."""
 _INPUT_BYTES = 128 * 2**20
@@ -260,7 +263,7 @@ def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> i
     """Return the bytes of a chunk's stage that do not depend on its rows: products of rows, and Gram matrices."""
     if not n_strides:
         return _BUFFERS_BYTES
-    gram = gram_bytes(sizes, window_size)
+    gram = gram_bytes(window_size, sizes.n_features)
     products = max(_PRODUCT_BYTES, 2 * gram)  # for a single stride, a period has fewer rows than two windows
     return products + n_strides * gram + _BUFFERS_BYTES
 
@@ -272,17 +275,20 @@ def fit_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> int:
     """
     if not n_strides:
         return _BUFFERS_BYTES
-    gram = gram_bytes(sizes, window_size)
+    gram = gram_bytes(window_size, sizes.n_features)
     return (2 * n_strides + 2) * gram + _BUFFERS_BYTES + min(2 * gram, _DIVIDED_BYTES)
 
 
 def gram_merge_bytes(sizes: RowSizes, *, window_size: int, n_strides: int, chunk_rows: int) -> int:
     """Return the bytes of merging Gram states, some of which are made of the joined rows of chunks that have none."""
-    states = n_strides * gram_bytes(sizes, window_size)
+    states = n_strides * gram_bytes(window_size, sizes.n_features)
     # Rows are joined until they have half the bytes of their states; the last chunk may exceed that.
     joined = states // 2 + min(states // 2, 4 * sizes.n_features * chunk_rows)
     return (
-        fixed_chunk_bytes(sizes, window_size=window_size, n_strides=n_strides) + joined + min(states, 2**26) + _THREADS_BYTES
+        fixed_chunk_bytes(sizes, window_size=window_size, n_strides=n_strides)
+        + joined
+        + min(states, STATES_AT_ONCE_BYTES)
+        + _THREADS_BYTES
     )
 
 
@@ -390,8 +396,3 @@ def _smaller(sizes: RowSizes, window_size: int, *, is_fitted: bool) -> str:
 
 def _fewer(n_workers: int) -> str:
     return f"lower runtime.workers (now {n_workers}), " if n_workers > 1 else ""
-
-
-def gram_bytes(sizes: RowSizes, window_size: int) -> int:
-    """Return the bytes of the Gram matrix of one stride."""
-    return int(8 * (window_size * (sizes.n_features + 1)) ** 2)

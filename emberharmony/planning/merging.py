@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from emberharmony.planning.chunks import Chunk
-from emberharmony.planning.memory import RowSizes, gram_bytes, gram_merge_bytes, merge_bytes
+from emberharmony.planning.memory import RowSizes, gram_merge_bytes, merge_bytes
 from emberharmony.planning.merge_tree import GRAM_STAGES, PROFILE_STAGES, MergeLevels, MergeTree
+from emberharmony.windows import gram_bytes
 
 _BUCKET_BYTES = 6  # in a file: a key of four bytes, and a count of one or two
 _USUAL_BUCKETS = 16_384  # measured: 131,072 rows of a normal distribution fall into 15,600
@@ -48,7 +49,7 @@ class Merging:
         n_chunks, most_rows = len(chunks), max(chunk.n_rows for chunk in chunks)
         profile_bytes = _BUCKET_BYTES * sizes.n_numbers * min(most_rows, _USUAL_BUCKETS) if has_profiles else 0
         # Where they take more than twice the rows, the rows of several chunks are joined to one state.
-        state_bytes = min(n_strides * gram_bytes(sizes, window_size), 2 * 4 * sizes.n_features * most_rows)
+        state_bytes = min(n_strides * gram_bytes(window_size, sizes.n_features), 2 * 4 * sizes.n_features * most_rows)
         profiles = MergeTree.planned(PROFILE_STAGES, n_chunks, n_chunks * profile_bytes)
         grams = MergeTree.planned(GRAM_STAGES, n_chunks, n_chunks * state_bytes)
         of_profiles = merge_bytes(sizes, profiles.fan_in * most_rows) if profiles.n_levels else 0

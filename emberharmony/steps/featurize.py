@@ -37,7 +37,7 @@ def window_states(train: Segment, windows: WindowSpec) -> list[WindowGram]:
 
 def state_pays(n_bytes: int, windows: WindowSpec, n_features: int) -> bool:
     """Whether Gram states are worth their space for so many bytes of training rows; otherwise the fit joins rows first."""
-    return _STATE_WORTH * n_bytes > (windows.size * (n_features + 1)) ** 2 * len(windows.strides) * 8
+    return _STATE_WORTH * n_bytes > windows.state_bytes(n_features)
 
 
 def drift_counts(rows: pa.Table, fitted: Preprocessing, baselines: Mapping[str, Baseline]) -> list[ColumnCounts]:

@@ -32,7 +32,7 @@ def merged(run):
 @pytest.mark.parametrize("worth", [0, 10**4, 10**9], ids=["each chunk", "a few chunks", "all chunks together"])
 def test_the_states_are_those_of_all_training_windows(run, monkeypatch, worth, at_once):
     monkeypatch.setattr(gram_segments, "state_pays", lambda n_bytes, windows, n_features: n_bytes > worth)
-    monkeypatch.setattr(gram_segments, "AT_ONCE_BYTES", at_once)
+    monkeypatch.setattr(gram_segments, "STATES_AT_ONCE_BYTES", at_once)
     states = merged(run)
     assert [state.stride for state in states] == [1, 2]
     for state in states:
@@ -42,7 +42,7 @@ def test_the_states_are_those_of_all_training_windows(run, monkeypatch, worth, a
 def test_large_states_are_read_by_stride_and_the_same_to_the_last_bit(run, monkeypatch):
     monkeypatch.setattr(gram_segments, "state_pays", lambda n_bytes, windows, n_features: n_bytes > 10**4)
     together = merged(run)
-    monkeypatch.setattr(gram_segments, "AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(gram_segments, "STATES_AT_ONCE_BYTES", 0)
     for a, b in zip(together, merged(run), strict=True):
         for name, array in a.to_arrays().items():
             np.testing.assert_array_equal(array, b.to_arrays()[name])
@@ -59,7 +59,7 @@ def test_stored_states_are_checked_and_used_instead_of_the_rows(run, monkeypatch
         object.__setattr__(receipt, "files", (*receipt.files, record))
     n_features = len(run.fitted.preprocessing.feature_names)
     for at_once, kind in ((2**26, LoadedStates), (0, StoredStates)):
-        monkeypatch.setattr(gram_segments, "AT_ONCE_BYTES", at_once)
+        monkeypatch.setattr(gram_segments, "STATES_AT_ONCE_BYTES", at_once)
         assert all(isinstance(segment, kind) for segment in segments_of_chunks(run, receipts))
         again = list(merged_states(run.store, segments_of_chunks(run, receipts), windows, n_features=n_features))
         for a, b in zip(whole, again, strict=True):
@@ -69,7 +69,7 @@ def test_stored_states_are_checked_and_used_instead_of_the_rows(run, monkeypatch
 @pytest.mark.parametrize("at_once", [0, 2**26])
 def test_stored_states_between_joined_rows(run, monkeypatch, at_once):
     """In the order of the chunks: rows that wait are one segment before each stored state."""
-    monkeypatch.setattr(gram_segments, "AT_ONCE_BYTES", at_once)
+    monkeypatch.setattr(gram_segments, "STATES_AT_ONCE_BYTES", at_once)
     monkeypatch.setattr(gram_segments, "state_pays", lambda n_bytes, windows, n_features: True)
     receipts, strides = list(run.receipts.all_of("featurize")), run.plan.spec.windows.strides
     for receipt, segment in zip(receipts[1:3], [*segments_of_chunks(run, receipts)][1:3], strict=True):
@@ -85,5 +85,5 @@ def test_stored_states_between_joined_rows(run, monkeypatch, at_once):
 
 def test_no_segments_leave_no_states(run, monkeypatch):
     for at_once in (0, 2**26):
-        monkeypatch.setattr(gram_segments, "AT_ONCE_BYTES", at_once)
+        monkeypatch.setattr(gram_segments, "STATES_AT_ONCE_BYTES", at_once)
         assert list(merged_states(run.store, (), run.plan.spec.windows, n_features=3)) == []

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from emberharmony.planning.chunks import Chunk
-from emberharmony.planning.memory import RowSizes, fit_bytes, fixed_chunk_bytes, gram_bytes
+from emberharmony.planning.memory import RowSizes, fit_bytes, fixed_chunk_bytes
 from emberharmony.planning.merge_tree import MergeLevels
 from emberharmony.planning.merging import Merging
+from emberharmony.windows import gram_bytes
 
 ROWS = 131_072
 
@@ -44,6 +45,6 @@ def test_memory(size, n_strides):
     sizes = RowSizes(1_200, 8, n_features=300, in_order=True, n_numbers=300)
     planned = merging(500, size=size, n_strides=n_strides)
     kwargs = {"window_size": size, "n_strides": n_strides}
-    assert planned.chunk_bytes >= fixed_chunk_bytes(sizes, **kwargs) + n_strides * gram_bytes(sizes, size) // 2
+    assert planned.chunk_bytes >= fixed_chunk_bytes(sizes, **kwargs) + n_strides * gram_bytes(size, sizes.n_features) // 2
     if size == 24:
         assert planned.chunk_bytes <= fit_bytes(sizes, **kwargs) + 2**28
