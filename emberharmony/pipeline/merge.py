@@ -22,7 +22,7 @@ from emberharmony.pipeline.vocabulary import categorical_columns
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.merge_tree import GRAM_STAGES, PROFILE_STAGES, MergeTree
 from emberharmony.stats.categories import MAX_MERGED_BYTES, CategoryCounts
-from emberharmony.typing import Arrays
+from emberharmony.threads import in_parallel
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,7 @@ def merge_profiles(run: Run, group: Chunk, backend: str, *, level: int) -> Recei
     files = ProfileFiles.of(run, _files(_below(run, run.plan.profile_tree, level, group.index)))
     profiles = {str(i): profile.to_arrays() for i, profile in enumerate(merged_profiles(run, files))}
     name = f"merged-{level}-{group.index:05}.safetensors"
-    records = [run.store.keep_arrays(f"profile/{name}", prefixed(profiles))]
-    columns = categorical_columns(run.plan.roles, run.plan.spec.features)
-    if not columns:
-        pass
-    elif sum(file.n_bytes for file in files.categories) <= MAX_MERGED_BYTES:
-        places = [str(i) for i, column in enumerate(run.plan.roles.features) if column.name in columns]
-        counts = _merged_categories(run, files.categories, places)
-        records.append(run.store.keep_arrays(f"categories/{name}", counts))
-    else:
-        records += files.categories
+    records = [run.store.keep_arrays(f"profile/{name}", prefixed(profiles)), *_merged_categories(run, files.categories, name)]
     return Receipt(PROFILE_STAGES[level], group.index, {}, tuple(records), backend, time.perf_counter() - began)
 
 
@@ -102,11 +93,17 @@ def merged_profiles(run: Run, files: ProfileFiles) -> list[ColumnProfile]:
     return [total.profile() for total in sums]
 
 
-def _merged_categories(run: Run, files: Sequence[FileRecord], places: Sequence[str]) -> Arrays:
-    """Counts of the columns of categories at some places among the columns, over all files."""
+def _merged_categories(run: Run, files: Sequence[FileRecord], name: str) -> Sequence[FileRecord]:
+    """The file of that name with the counts of the columns of categories, or `files` if they are too large to be merged."""
+    columns = categorical_columns(run.plan.roles, run.plan.spec.features)
+    if not columns:
+        return []
+    if sum(file.n_bytes for file in files) > MAX_MERGED_BYTES:
+        return files
     found = [by_prefix(arrays) for arrays in run.store.each(run.store.read_arrays, files)]
+    places = [str(i) for i, column in enumerate(run.plan.roles.features) if column.name in columns]
     counts = {i: CategoryCounts.merge_all(CategoryCounts.from_arrays(states[i]) for states in found) for i in places}
-    return prefixed({i: merged.to_arrays() for i, merged in counts.items()})
+    return [run.store.keep_arrays(f"categories/{name}", prefixed({i: merged.to_arrays() for i, merged in counts.items()}))]
 
 
 def _segments_of_groups(run: Run, receipts: Iterable[Receipt], level: int) -> Iterator[SegmentStates]:
@@ -120,13 +117,12 @@ def _files(receipts: Iterable[Receipt]) -> Iterator[FileRecord]:
 
 
 def _below(run: Run, tree: MergeTree, level: int, group: int) -> Iterator[Receipt]:
-    """The receipts of what a group merges."""
-    for item in tree.groups(level).chunks(group):
-        receipt = run.receipts.find(tree.stages[level - 1], item)
+    """The receipts of what a group merges; as many are read ahead as the store reads best at a time."""
+    below, items = tree.stages[level - 1], tree.groups(level).chunks(group)
+    found = in_parallel(lambda item: run.receipts.find(below, item), items, run.store.readers)
+    for item, receipt in zip(items, found, strict=True):
         if receipt is None:
-            raise DamagedError(
-                f"{tree.stages[level]} {group} needs {item}, and there is no receipt of {tree.stages[level - 1]}."
-            )
+            raise DamagedError(f"{tree.stages[level]} {group} needs {item}, and there is no receipt of {below}.")
         yield receipt
 
 

@@ -55,9 +55,7 @@ class Receipt:
         """
         found = self.find(name)
         if found is None:
-            raise DamagedError(
-                f"{name} is needed, and there is no receipt of {self.stage} of chunk {self.chunk} that names it.", name
-            )
+            raise _unnamed(self.stage, self.chunk, name)
         return found
 
     def to_json(self) -> bytes:
@@ -113,7 +111,9 @@ class Receipts:
         DamagedError
             If the stage is not done, or has written no such file.
         """
-        receipt = self.find(stage, chunk) or Receipt(stage, chunk, {}, (), "", 0.0)
+        receipt = self.find(stage, chunk)
+        if receipt is None:
+            raise _unnamed(stage, chunk, name)
         return receipt.record(name)
 
     def missing(self, stage: str) -> list[Chunk]:
@@ -160,3 +160,7 @@ def receipt_names(store: Store) -> Sequence[str]:
 
 def _name(stage: str, chunk: int) -> str:
     return f"{_FOLDER}/{stage}/{chunk:05}.json"
+
+
+def _unnamed(stage: str, chunk: int, name: str) -> DamagedError:
+    return DamagedError(f"{name} is needed, and there is no receipt of {stage} of chunk {chunk} that names it.", name)
