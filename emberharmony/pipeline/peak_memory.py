@@ -67,13 +67,6 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def resident_now() -> int:
-    """Bytes that this process holds."""
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)
-
-
 def resident_of(processes: Sequence[psutil.Process]) -> int:
     """Resident bytes of processes together; those that have ended count as 0."""
     import psutil

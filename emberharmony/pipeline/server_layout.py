@@ -23,6 +23,11 @@ def is_arranged(source: Source) -> bool:
     return isinstance(source, ArrangedByServer) and source.is_arranged
 
 
+def arranging_setting(source: Source) -> str | None:
+    """Name of the setting that says where the server may arrange the rows of a source; ``None`` if it cannot."""
+    return source.arranging_setting if isinstance(source, ArrangedByServer) else None
+
+
 def server_layout(source: Source, columns: ColumnSpec, chunk_rows: int) -> Layout:
     """Return the layout of rows that the server has arranged by series; all rows are counted there.
 

@@ -26,7 +26,6 @@ from emberharmony.pipeline.fit import fit_features, fit_pcas
 from emberharmony.pipeline.fitted import FIT, FIT_PCA
 from emberharmony.pipeline.merge import merge_grams, merge_profiles
 from emberharmony.pipeline.parity import ParityCheck, is_checked
-from emberharmony.pipeline.peak_memory import resident_now
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.pipeline.publish import publish
@@ -35,6 +34,7 @@ from emberharmony.pipeline.run import Run, RunRef, opened_run, turns_of
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.merge_tree import GRAM_STAGES, NO_MERGES, PROFILE_STAGES, MergeLevels
+from emberharmony.planning.resident import resident_now
 from emberharmony.threads import Turns
 
 Work = Callable[[Run, Chunk, str, Steps], Receipt | None]

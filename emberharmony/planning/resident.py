@@ -22,13 +22,18 @@ pyarrow or a hash of strings imports pandas, and windows of many numbers import 
 
 def resident_bytes() -> int:
     """Return the bytes of this process before its first chunk, with all libraries that chunks import."""
-    import psutil
-
     for name in _IMPORTED:
         import_module(name)
     release_memory()
     later = sum(n_bytes for name, n_bytes in COUNTED_BYTES.items() if name not in sys.modules)
-    return int(psutil.Process().memory_info().rss) + later
+    return resident_now() + later
+
+
+def resident_now() -> int:
+    """Return the bytes that this process holds."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
 
 
 @contextmanager

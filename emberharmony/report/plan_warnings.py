@@ -14,10 +14,10 @@ import pyarrow.types as pt
 
 from emberharmony.arrow import is_text
 from emberharmony.features.kinds.registry import kind_named
-from emberharmony.io.sources.base import ArrangedByServer, Source
 from emberharmony.io.sources.registry import open_source
 from emberharmony.messages import listed, size_text
 from emberharmony.pipeline.plan import Plan
+from emberharmony.pipeline.server_layout import arranging_setting
 from emberharmony.report.plan_figures import PlanWarning
 from emberharmony.report.summary import MANY, MIXED
 from emberharmony.splits import SPLITS
@@ -54,15 +54,15 @@ def plan_warnings(plan: Plan) -> Iterator[PlanWarning]:
         shared = f"at least {plan.n_shared_times:,} of {plan.n_rows:,} rows share their time with another row"
         yield PlanWarning("shared_times", f"{shared}: {MIXED}")
     if plan.inputs:
-        yield from _arranged_here(plan, open_source(spec.source))
+        yield from _arranged_here(plan, arranging_setting(open_source(spec.source)))
 
 
-def _arranged_here(plan: Plan, source: Source) -> Iterator[PlanWarning]:
-    if isinstance(source, ArrangedByServer):
+def _arranged_here(plan: Plan, setting: str | None) -> Iterator[PlanWarning]:
+    if setting:
         yield PlanWarning(
             "arranged_here",
             f"The rows are arranged on {size_text(plan.arranged_bytes)} of this job's own disk; the server does that in a "
-            f"copy of the columns that are read, if `{source.arranging_setting}` says where",
+            f"copy of the columns that are read, if `{setting}` says where",
         )
 
 
