@@ -120,17 +120,15 @@ class LocalStore(Store):
     @contextmanager
     def keeping(self, name: str) -> Iterator[HashingFile]:
         """Open a file to write; it is kept if the block ends without an error."""
-        inode = 0
 
         def put(unfinished: Path, record: FileRecord) -> None:
-            nonlocal inode
             inode = unfinished.stat().st_ino
             unfinished.replace(self.path(record))
+            with suppress(OSError):  # then it is hashed when it is read
+                WRITTEN.remember(self.path(record), record.sha256, inode=inode)
 
         with self._writing(name, put) as file:
             yield file
-        with suppress(OSError):  # then it is hashed when it is read
-            WRITTEN.remember(self.path(file.record), file.record.sha256, inode=inode)
 
     def get(self, file: str | FileRecord) -> bytes:
         """Return the content of a file."""
