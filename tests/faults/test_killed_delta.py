@@ -16,7 +16,7 @@ from emberharmony.io.sinks.delta.log import DeltaLog
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
-from tests.faults.test_killed_arranging import Arranging, Changes, Killed
+from tests.faults.ended import Changes, Killed, Noting
 from tests.faults.victims import run, small_job
 from tests.jobs import small_table, write_table
 
@@ -66,7 +66,7 @@ def undisturbed(folder, request):
     sink, disposition = f"undisturbed-{request.param}", request.param
     shutil.copytree(folder / "earlier", folder / sink)
     with pytest.MonkeyPatch.context() as patch:
-        engine = Arranging(DeltaChanges(patch))
+        engine = Noting(DeltaChanges(patch))
         job = delta_job(folder, sink, "second.parquet", write_disposition=disposition)
         run_job(parse_job(job), engine, overwrite=disposition == "replace")
     return disposition, {name: rows(folder / sink / name) for name in TABLES}, engine.at["publish"], engine.changes.n
@@ -132,7 +132,7 @@ def weeks(tmp_path_factory):
     write_table(corrected, folder / "weeks.parquet", group_rows=300)
     shutil.copytree(folder / "weeks", folder / "undisturbed")
     with pytest.MonkeyPatch.context() as patch:
-        engine = Arranging(DeltaChanges(patch))
+        engine = Noting(DeltaChanges(patch))
         run_job(week_job(folder, "undisturbed", WEEKS[1]), engine)
     return folder, engine.at["publish"], engine.changes.n
 

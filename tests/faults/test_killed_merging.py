@@ -1,12 +1,10 @@
 """Law 3 where workers merge states: a run that ends at any change of the file system is completed, byte for byte, by the next.
 
-As in `test_killed_arranging`, nothing that a run does from its last moment on changes the file system.
+`tests.faults.ended` ends runs in this process.
 """
 
 from __future__ import annotations
 
-import gc
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +13,8 @@ import pytest
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
-from tests.faults.test_killed_arranging import Arranging, Changes, Killed
-from tests.faults.victims import contents, receipts, small_job
+from tests.faults.ended import Noting, assert_completed, undisturbed_run
+from tests.faults.victims import contents, small_job
 
 # A lock of a dead run is not closed in this process, but by it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -41,30 +39,18 @@ def merging():
 
 
 @pytest.fixture(scope="module")
-def undisturbed(folder) -> tuple[dict[str, str], Arranging]:
+def undisturbed(folder) -> tuple[dict[str, str], Noting]:
     """The result of an undisturbed run, and its engine."""
-    with pytest.MonkeyPatch.context() as patch:
-        engine = Arranging(Changes(patch))
-        run_job(parse_job(small_job(folder, sink="undisturbed")), engine)
-    return contents(folder / "undisturbed"), engine
+    return undisturbed_run(small_job(folder, sink="undisturbed"))
 
 
 @pytest.mark.parametrize("moment", range(N_MOMENTS))
 @pytest.mark.parametrize("stage", STAGES)
-def test_ended_at_any_change_of_the_file_system(undisturbed, folder, stage, moment, monkeypatch):
-    expected, engine = undisturbed
+def test_ended_at_any_change_of_the_file_system(undisturbed, folder, stage, moment):
+    at = undisturbed[1].at
+    last = int(np.linspace(at[stage] + 1, at[STAGES[stage]], N_MOMENTS).astype(int)[moment])
     job = small_job(folder, sink=f"{stage}-{moment}")
-    last = int(np.linspace(engine.at[stage] + 1, engine.at[STAGES[stage]], N_MOMENTS).astype(int)[moment])
-    with monkeypatch.context() as patch:
-        Changes(patch, last)
-        with pytest.raises(Killed):
-            run_job(parse_job(job), LocalEngine(1 + 2 * (moment % 2)))  # every other time on several threads
-    gc.collect()  # threads and their errors refer to each other, and to the lock
-    done = Counter(path.parent.name for path in receipts(job))
-    again = Arranging(Changes(monkeypatch))
-    run_job(parse_job(job), again)
-    assert contents(Path(job["sink"]["path"])) == expected
-    assert {name: n - done[name] for name, n in engine.pending.items()} == again.pending, "what is done is not done again"
+    assert_completed(job, undisturbed, last=last, n_workers=1 + 2 * (moment % 2))  # every other time on several threads
 
 
 class Damaging(LocalEngine):
