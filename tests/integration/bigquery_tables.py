@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import requests
 import requests.adapters
+from google.cloud import bigquery
 
 from emberharmony.io.bigquery import TableName
+from emberharmony.io.bigquery.connection import Clients
 from emberharmony.io.parts import Encoding, write_part
 from emberharmony.io.sinks.bigquery.bucket import CloudObjects
 from emberharmony.io.sinks.bigquery.publish import BigQuerySink
@@ -141,6 +143,16 @@ def expected(*tables: OutputTable) -> list[tuple]:
     parts = [(part, table.run_id) for table in tables for part in table.parts]
     read = [(part.read().to_pylist(), part.split, run_id) for part, run_id in parts]
     return sorted((*row.values(), split, run_id) for rows, split, run_id in read for row in rows)
+
+
+def load_file(clients: Clients, file: Path, table: str, *, layout: str = "") -> None:
+    """Load a Parquet file into a table, given as `dataset.name`, with a clause that partitions or clusters it."""
+    config = bigquery.LoadJobConfig(source_format="PARQUET")
+    loaded = f"{table.partition('.')[0]}.loaded"
+    with file.open("rb") as opened:
+        clients.jobs.load_table_from_file(opened, f"{clients.jobs.project}.{loaded}", job_config=config).result()
+    # Of a table that a load makes by itself, this server forgets the time of the last change.
+    clients.jobs.query(f"CREATE OR REPLACE TABLE {table} {layout} AS SELECT * FROM {loaded}").result()
 
 
 def open_with(spec, http: HttpFaults, faults: Faults | None = None):

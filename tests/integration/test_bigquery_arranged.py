@@ -24,6 +24,7 @@ from flows.config.job import ApplyJob, parse_job
 from flows.engines.local import LocalEngine
 from flows.run import run
 from tests.faults import victims
+from tests.integration.bigquery_tables import load_file
 from tests.jobs import SPLITS, assert_published_alike, read_published
 
 pytestmark = pytest.mark.xdist_group("bigquery-job")
@@ -63,12 +64,8 @@ def job(connection, rows, tmp_path_factory):
     with connection.open() as clients:
         for name in (COPIES, "sensors"):
             clients.jobs.create_dataset(name, exists_ok=True)
-        config = bigquery.LoadJobConfig(source_format="PARQUET")
-        with path.open("rb") as file:
-            clients.jobs.load_table_from_file(file, f"{connection.project}.sensors.loaded", job_config=config).result()
+        load_file(clients, path, "sensors.all")
         missing = "SELECT * REPLACE (IF(id < 7, NULL, t) AS t) FROM sensors.all"
-        # Of a table that a load makes by itself, this server forgets the time of the last change.
-        clients.jobs.query("CREATE OR REPLACE TABLE sensors.all AS SELECT * FROM sensors.loaded").result()
         clients.jobs.query(f"CREATE OR REPLACE TABLE sensors.timeless AS {missing}").result()
 
     def made(sink, source=None, **changes):

@@ -16,6 +16,7 @@ from emberharmony.pipeline.execute import plan_job
 from emberharmony.report.plan_report import plan_report
 from flows.config.job import parse_job
 from flows.run import run
+from tests.integration.bigquery_tables import load_file
 from tests.jobs import SPLITS, assert_published_alike, read_published
 
 pytestmark = pytest.mark.xdist_group("bigquery-job")
@@ -56,11 +57,7 @@ def job(connection, file):
     with connection.open() as clients:
         for name in (COPIES, "layouts"):
             clients.jobs.create_dataset(name, exists_ok=True)
-        config = bigquery.LoadJobConfig(source_format="PARQUET")
-        with file.open("rb") as opened:
-            clients.jobs.load_table_from_file(opened, f"{connection.project}.layouts.loaded", job_config=config).result()
-        # Of a table that a load makes by itself, this server forgets the time of the last change.
-        clients.jobs.query("CREATE OR REPLACE TABLE layouts.machines AS SELECT * FROM layouts.loaded").result()
+        load_file(clients, file, "layouts.machines")
 
     def made(sink, source=None, columns=None, **changes):
         table = {"type": "bigquery", "table": "layouts.machines", "connection": dataclasses.asdict(connection)}

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from google.cloud import bigquery
 
 from emberharmony.errors import PlanError
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
@@ -19,6 +18,7 @@ from emberharmony.planning.chunks import Chunk
 from emberharmony.slices import SlicesSpec, SliceTimes
 from flows.config.job import ApplyJob, parse_job
 from flows.engines.local import LocalEngine
+from tests.integration.bigquery_tables import load_file
 from tests.laws.test_slices import NIGHTS, events, fitted, parts_of
 
 pytestmark = pytest.mark.xdist_group("bigquery-job")
@@ -39,12 +39,7 @@ def table(connection, rows, tmp_path_factory):
     with connection.open() as clients:
         for name in (COPIES, "slices"):
             clients.jobs.create_dataset(name, exists_ok=True)
-        config = bigquery.LoadJobConfig(source_format="PARQUET")
-        with path.open("rb") as file:
-            clients.jobs.load_table_from_file(file, f"{connection.project}.slices.loaded", job_config=config).result()
-        # Of a table that a load makes by itself, this server forgets the time of the last change.
-        made = "CREATE OR REPLACE TABLE slices.events PARTITION BY DATE(t) AS SELECT * FROM slices.loaded"
-        clients.jobs.query(made).result()
+        load_file(clients, path, "slices.events", layout="PARTITION BY DATE(t)")
         assert clients.jobs.get_table("slices.events").time_partitioning.field == "t"
         clients.jobs.query("CREATE OR REPLACE VIEW slices.seen AS SELECT * FROM slices.events").result()
     return path
