@@ -122,9 +122,7 @@ def _below(run: Run, tree: MergeTree, level: int, group: int) -> Iterator[Receip
     found = in_parallel(lambda item: run.receipts.find(below, item), items, run.store.readers)
     for item, receipt in zip(items, found, strict=True):
         if receipt is None:
-            raise DamagedError(
-                f"Group {group} of {tree.stages[level]} needs item {item} of {below}, and there is no receipt of that item."
-            )
+            raise DamagedError(f"{tree.stages[level]} {group} needs {item}, and there is no receipt of {below}.")
         yield receipt
 
 
