@@ -164,7 +164,7 @@ class StageProgress:
         facts = [f"{done:,}/{n_items:,} chunks" if brief else f"{done:,} of {n_items:,} chunks ({100 * self.share:.0f} %)"]
         left, speed = self.seconds_left, self.rows_per_second
         if left is not None:
-            facts.append(f"about {duration_text(left)} left")
+            facts.append(f"about {rough_duration(left)} left")
         if speed is not None:
             facts.append(f"{count_text(speed)} rows/s")
         if self.n_bytes:
@@ -235,12 +235,12 @@ def count_text(n: float) -> str:
     return f"{n:.0f}" if n >= 10 else f"{n:.1f}"
 
 
-def duration_text(seconds: float) -> str:
+def rough_duration(seconds: float) -> str:
     """A duration as precisely as a prediction is worth.
 
     Examples
     --------
-    >>> [duration_text(s) for s in (0.3, 12.4, 200, 6_000, 50_000, 400_000)]
+    >>> [rough_duration(s) for s in (0.3, 12.4, 200, 6_000, 50_000, 400_000)]
     ['1 s', '12 s', '3 min', '1 h 40 min', '14 h', '4.6 days']
     """
     if seconds < 90:

@@ -11,7 +11,7 @@ from emberharmony.io.manifest import Manifest
 from emberharmony.io.store.address import without_query
 from emberharmony.messages import count_of
 from emberharmony.pipeline.run_status import PlaceStatus, RunStatus, SinkStatus, StageStatus
-from emberharmony.report.stage_progress import Pace, count_text, duration_text
+from emberharmony.report.stage_progress import Pace, count_text, rough_duration
 
 Line = tuple[str, str]
 
@@ -63,7 +63,7 @@ def _run_text(place: PlaceStatus, now: float) -> str:
         gone = (
             "its process has ended"
             if holder.silent_s is None
-            else f"it gave no sign of life for {duration_text(holder.silent_s)}"
+            else f"it gave no sign of life for {rough_duration(holder.silent_s)}"
         )
         return f"interrupted: {holder}; {gone}{last}. The same command goes on where it stopped."
     sign = "" if holder.silent_s is None else f"; last sign of life {_ago(holder.silent_s)}"
@@ -77,7 +77,7 @@ def _stage_text(run: RunStatus, stage: StageStatus, now: float, *, is_at_work: b
     unit = "" if stage.stage.once else count_of(stage.n_items, "chunk")
     if stage.is_complete:
         took = _Speed.of(run, stage).took_s
-        return f"done{f': {unit}' if unit else ''}{f' in {duration_text(took)}' if took is not None else ''}"
+        return f"done{f': {unit}' if unit else ''}{f' in {rough_duration(took)}' if took is not None else ''}"
     if stage is not run.current:
         return unit or "-"
     if stage.stage.once:
@@ -87,7 +87,7 @@ def _stage_text(run: RunStatus, stage: StageStatus, now: float, *, is_at_work: b
     if is_at_work:
         speed = _Speed.of(run, stage)
         left = speed.seconds_left(now)
-        parts += [] if left is None else [f"about {duration_text(left)} left"]
+        parts += [] if left is None else [f"about {rough_duration(left)} left"]
         parts += [] if speed.rows_per_second is None else [f"{count_text(speed.rows_per_second)} rows/s"]
         parts += [] if not stage.done else [f"last one {_ago(now - stage.done[-1].at)}"]
     return ", ".join(parts)
@@ -138,7 +138,7 @@ def _published_text(manifest: Manifest) -> str:
 
 
 def _ago(seconds: float) -> str:
-    return f"{duration_text(max(seconds, 0.0))} ago"
+    return f"{rough_duration(max(seconds, 0.0))} ago"
 
 
 def status_json(status: SinkStatus) -> dict[str, Any]:
