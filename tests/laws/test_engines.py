@@ -106,7 +106,15 @@ def test_a_killed_worker_process_loses_nothing(plain, folder, engine):
     assert contents(Path(job["sink"]["path"])) == plain
 
 
-def test_a_killed_server_is_started_again_and_loses_nothing(plain, folder, caplog):
+@pytest.fixture(scope="module")
+def prefect_logs():
+    """Prefect's logging, set up before `caplog` adds its handler, which that would remove."""
+    from prefect.logging.configuration import setup_logging
+
+    setup_logging()
+
+
+def test_a_killed_server_is_started_again_and_loses_nothing(plain, folder, prefect_logs, caplog):
     job = small_job(folder, sink="killed-server", runtime={"engine": "threads", "workers": 1, "granularity": "chunk"})
 
     def kill() -> None:
