@@ -10,6 +10,7 @@ import tomllib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,27 @@ def _profiles_path() -> Path:
 
 
 def load_prefect() -> None:
-    """Import Prefect, and check the settings with which it runs.
+    """Import Prefect, and check the settings with which it runs: once, until a variable or a file changes.
 
     Raises
     ------
     TerminalError
         If a file or a variable is wrong; the message names it.
     """
+    variables = tuple(sorted(item for item in os.environ.items() if item[0].upper().startswith("PREFECT_")))
+    _load(prefect_home(), variables, tuple((path.absolute(), _bytes(path)) for path in settings_files()))
+
+
+def _bytes(path: Path) -> bytes | None:
+    with suppress(OSError):
+        return path.read_bytes()
+    return None
+
+
+# A plan asks for its engine again and again, and each time Prefect would take 70 ms to read its settings.
+@lru_cache(maxsize=1)
+def _load(home: Path, variables: tuple[tuple[str, str], ...], files: tuple[tuple[Path, bytes | None], ...]) -> None:
+    """Do so for these settings. Errors are not kept."""
     _check_files()
     try:
         _import()

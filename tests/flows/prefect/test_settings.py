@@ -92,6 +92,35 @@ def test_settings_that_are_right(home):
     load_prefect()
 
 
+def test_settings_are_read_again_when_they_have_changed(home, monkeypatch):
+    def write_profile(level: str) -> None:
+        (home / "profiles.toml").write_text(f'active = "mine"\n[profiles.mine]\nPREFECT_LOGGING_LEVEL = "{level}"\n')
+
+    changes = [
+        lambda: write_profile("WARNING"),
+        lambda: write_profile("ERROR"),
+        lambda: monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "INFO"),
+        lambda: monkeypatch.setenv("prefect_client_max_retries", "3"),
+        lambda: Path("prefect.toml").write_text("[logging]\nlevel = 'INFO'\n"),
+        lambda: Path("prefect.toml").unlink(),
+        lambda: monkeypatch.setenv("PREFECT_HOME", str(home.parent / "elsewhere")),
+    ]
+    load_prefect()
+    from prefect.settings import Settings
+
+    read = []
+    monkeypatch.setattr("prefect.settings.Settings", lambda: read.append(Settings()))
+    for n, change in enumerate(changes, 1):
+        change()
+        load_prefect()
+        load_prefect()
+        assert len(read) == n
+    monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "foo")
+    assert [refusal(), refusal()] == [refusal()] * 2
+    monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "INFO")
+    load_prefect()
+
+
 def test_only_a_file_that_speaks_of_prefect_is_a_reason_to_import_it(home):
     Path("pyproject.toml").write_text("[project]\ndependencies = ['prefect']\n")
     Path(".env").write_text("TOKEN=x\n")
