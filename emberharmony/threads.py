@@ -6,9 +6,9 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from contextvars import copy_context
 from functools import cache
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -107,7 +107,7 @@ def each_block(work: Callable[[T], None], blocks: Sequence[T], *, n_threads: int
             future.result()
 
 
-def each_as_done(work: Callable[[T], R], items: Iterable[T], *, n_threads: int) -> Iterator[R]:
+def each_as_done(work: Callable[[T], R], items: Iterable[T], *, n_threads: int) -> Generator[R, None, None]:
     """Do `work` for every item on several threads, and yield each of its results as soon as it is there.
 
     At most twice as many items as threads are taken from `items` before one of them is done. If `work` fails, its error is
@@ -132,6 +132,28 @@ def each_as_done(work: Callable[[T], R], items: Iterable[T], *, n_threads: int) 
                 yield from _done_of(running)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def each_ended_behind(work: Callable[[T], Callable[[], R]], items: Iterable[T], *, n_threads: int) -> Iterator[R]:
+    """Do `work` for every item on several threads, and what it returns behind it: on as many others, which mostly wait.
+
+    Yields what is returned behind, in the order in which the items were worked on. At most four times as many items as there
+    are threads have begun and not ended. An error in either part is raised. All that was worked on is ended before.
+
+    Examples
+    --------
+    >>> sorted(each_ended_behind(lambda item: lambda: -item, [3, 1, 2], n_threads=2))
+    [-3, -2, -1]
+    """
+    with ThreadPoolExecutor(n_threads) as behind:
+        ending = deque[Future[R]]()
+        with closing(each_as_done(lambda item: behind.submit(work(item)), items, n_threads=n_threads)) as begun:
+            for end in begun:
+                ending.append(end)
+                while ending and (len(ending) > n_threads or ending[0].done()):
+                    yield ending.popleft().result()
+        while ending:
+            yield ending.popleft().result()
 
 
 def in_parallel(

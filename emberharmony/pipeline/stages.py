@@ -140,23 +140,35 @@ def stages_of(spec: PipelineSpec, *, levels: int = 0, merges: MergeLevels = NO_M
 
 def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> ItemDone:
     """Run one stage for one chunk, unless it is done; returns what was written, and by whom."""
+    return compute_stage(name, ref, chunk, steps)()
+
+
+def compute_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> Callable[[], ItemDone]:
+    """Run one stage for one chunk, unless it is done, all but its end: returns what commits it and says what was written.
+
+    Committing waits for a disk or a server, and needs neither the chunk's memory nor a core.
+    """
     stage = STAGES[name]
     with opened_run(ref) as (run, backend):
         item = run.receipts.items(name)[chunk]
         done = ItemDone(chunk, 0 if stage.once else item.n_rows, worker=current_worker())
         if run.receipts.find(name, chunk) is not None:
-            return done
+            return lambda: done
         if ref.turns is not None:
             steps = _in_turn(steps, turns_of(ref.token, ref.turns))
         is_twice = stage.uses_backend and not backend.startswith("numpy") and is_checked(chunk, ref.parity)
         check = ParityCheck() if is_twice else None
         receipt = stage.work(run, item, backend, check.of(steps) if check else steps)
         if receipt is None:
-            return done
+            return lambda: done
         if check:
             check.raise_if_apart(name, chunk, backend)
             receipt = replace(receipt, parity=check.largest)
-        run.receipts.commit(replace(receipt, host=node(), memory_bytes=resident_now()))
+        return partial(_commit, run, replace(receipt, host=node(), memory_bytes=resident_now()), done)
+
+
+def _commit(run: Run, receipt: Receipt, done: ItemDone) -> ItemDone:
+    run.receipts.commit(receipt)
     return replace(done, n_bytes=sum(file.n_bytes for file in receipt.files))
 
 

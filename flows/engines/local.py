@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import RunRef
-from emberharmony.pipeline.stages import Stage, run_stage
-from emberharmony.threads import each_as_done
+from emberharmony.pipeline.stages import Stage, compute_stage
+from emberharmony.threads import each_ended_behind
 from flows.engines.base import EngineKind
 
 if TYPE_CHECKING:
@@ -26,13 +26,17 @@ class LocalEngine:
         self._workers = workers
 
     def map(self, stage: Stage, ref: RunRef, chunks: Sequence[int]) -> Iterator[ItemDone]:
-        """Run a stage for the given chunks: several at a time, and some are read or written while others are computed."""
+        """Run a stage for the given chunks: several at a time, and some are read or written while others are computed.
+
+        A chunk is committed behind the work, so that no worker waits for the disk.
+        """
         at_work, n_threads = (ref, 1) if stage.once else ref.in_flight(ref.workers_of(self._workers))
-        yield from each_as_done(lambda chunk: _run_stage(stage.name, at_work, chunk), chunks, n_threads=n_threads)
+        yield from each_ended_behind(lambda chunk: _computed(stage.name, at_work, chunk), chunks, n_threads=n_threads)
 
 
-def _run_stage(stage: str, ref: RunRef, chunk: int) -> ItemDone:
-    return with_retries(lambda: run_stage(stage, ref, chunk))
+def _computed(stage: str, ref: RunRef, chunk: int) -> Callable[[], ItemDone]:
+    commit = with_retries(lambda: compute_stage(stage, ref, chunk))
+    return lambda: with_retries(commit)
 
 
 class Local(EngineKind):

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from emberharmony.threads import Turns, each_as_done, in_parallel
+from emberharmony.threads import Turns, each_as_done, each_ended_behind, in_parallel
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -68,6 +68,71 @@ def test_who_stops_reading_stops_the_work():
     next(items)
     items.close()
     assert len(begun) < 1_000
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("n_items", [0, 1, 4, 30])
+def test_every_item_is_ended_once_by_another_thread(n_threads, n_items):
+    working, ending = set[int](), set[int]()
+
+    def work(item):
+        working.add(threading.get_ident())
+        return lambda: ending.add(threading.get_ident()) or -item
+
+    done = each_ended_behind(work, iter(range(n_items)), n_threads=n_threads)
+    assert sorted(done) == sorted(-item for item in range(n_items))
+    assert bool(ending) == bool(n_items)
+    assert not working & ending
+
+
+def test_the_next_items_are_worked_on_while_one_is_ended():
+    others = threading.Event()
+
+    def work(item):
+        if item == 1:
+            others.set()
+        return lambda: others.wait(120) and item
+
+    assert list(each_ended_behind(work, range(3), n_threads=1)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_few_items_wait_to_be_ended(n_threads):
+    """Their files are in the system's memory until then."""
+    begun, ended = [], []
+
+    def end(item):
+        threading.Event().wait(0.001)
+        ended.append(item)
+
+    def work(item):
+        begun.append(item)
+        assert len(begun) - len(ended) <= 4 * n_threads
+        return lambda: end(item)
+
+    assert len(list(each_ended_behind(work, range(60), n_threads=n_threads))) == 60
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("while_ended", [False, True])
+def test_an_error_is_raised_when_all_that_was_worked_on_is_ended(n_threads, while_ended):
+    worked, ended = [], []
+
+    def work(item):
+        if item == 5 and not while_ended:
+            raise ZeroDivisionError
+        worked.append(item)
+        return lambda: end(item)
+
+    def end(item):
+        ended.append(item)
+        if item == 5:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(each_ended_behind(work, range(100), n_threads=n_threads))
+    assert len(worked) < 100
+    assert sorted(worked) == sorted(ended)
 
 
 def test_so_many_compute_at_a_time_and_others_wait():

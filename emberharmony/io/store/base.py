@@ -149,7 +149,10 @@ class Store(Protocol):
 
     @abstractmethod
     def keeping(self, name: str) -> AbstractContextManager[HashingFile]:
-        """Open a file to write; it is kept if the block ends without an error, and then its record is complete."""
+        """Open a file to write; it is kept if the block ends without an error, and then its record is complete.
+
+        A power failure may damage it until `make_durable` was called, so nothing that lasts may name it before.
+        """
         ...
 
     @abstractmethod
@@ -197,7 +200,13 @@ class Store(Protocol):
 
     @abstractmethod
     def make_durable(self, records: Iterable[FileRecord]) -> None:
-        """Make sure that kept files are found under their names after a power failure."""
+        """Make sure that kept files survive a power failure, whole and under their names.
+
+        Raises
+        ------
+        DamagedError
+            If one is missing.
+        """
         ...
 
     @property

@@ -127,7 +127,7 @@ class LocalStore(Store):
             with suppress(OSError):  # then it is hashed when it is read
                 WRITTEN.remember(self.path(record), record.sha256, inode=inode)
 
-        with self._writing(name, put) as file:
+        with self._writing(name, put, sync=False) as file:  # `make_durable` does
             yield file
 
     def get(self, file: str | FileRecord) -> bytes:
@@ -207,18 +207,28 @@ class LocalStore(Store):
             return shutil.disk_usage(self.root).free
 
     def make_durable(self, records: Iterable[FileRecord]) -> None:
-        """Write the folders of kept files to disk: after a power failure the files are found under their names."""
-        for folder in {self.path(record).parent for record in records}:
+        """Write kept files and their folders to disk: after a power failure they are whole, and found under their names."""
+        folders = set[Path]()
+        for record in records:
+            path = self.path(record)
+            folders.add(path.parent)
+            with self._translated(path):
+                try:
+                    sync(path)
+                except FileNotFoundError:
+                    self.check_there()
+                    raise self.damaged(record) from None
+        for folder in folders:
             with self._translated(folder):
                 sync_folder(folder)
 
     @contextmanager
     def _writing(
-        self, name: str, put: Callable[[Path, FileRecord], object], *, blamed: Path | None = None
+        self, name: str, put: Callable[[Path, FileRecord], object], *, sync: bool = True, blamed: Path | None = None
     ) -> Iterator[HashingFile]:
         """Write in a folder apart, so that a killed writer leaves nothing among the files; `put` moves the complete file.
 
-        Errors name the file, or the path `blamed`.
+        With `sync`, it is on disk before it is moved. Errors name the file, or the path `blamed`.
         """
         target = self.path(name)
         unfinished = self.root / UNFINISHED / f"{target.name}.{uuid.uuid4().hex[:12]}"
@@ -231,7 +241,8 @@ class LocalStore(Store):
                     file = HashingFile(name, handle)
                     yield file
                     handle.flush()
-                    os.fsync(handle.fileno())
+                    if sync:
+                        os.fsync(handle.fileno())
                 put(unfinished, file.record)
             finally:
                 unfinished.unlink(missing_ok=True)
@@ -269,16 +280,22 @@ class LocalStore(Store):
             raise translate(error, target) from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Write a folder's list of names to disk, where the file system can."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Wait until a file or a folder's list of names is on disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Write a folder's list of names to disk, where the file system can."""
+    try:
+        sync(folder)
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
             raise
-    finally:
-        os.close(handle)
 
 
 def _etag(content: bytes | memoryview) -> ETag:

@@ -134,7 +134,7 @@ class RoutedStore(Store):
         self.elsewhere.check_writable()
 
     def make_durable(self, records: Iterable[FileRecord]) -> None:
-        """Make sure that kept files are found under their names after a power failure."""
+        """Make sure that kept files survive a power failure, whole and under their names."""
         by_store: dict[bool, list[FileRecord]] = {True: [], False: []}
         for record in records:
             store, there = self._routed(record)

@@ -12,7 +12,7 @@ import pytest
 from emberharmony.errors import BackendUnavailableError, PlanError, TerminalError
 from emberharmony.pipeline.callback import Callback
 from emberharmony.pipeline.execute import peak_bytes, plan_job, run_job
-from emberharmony.pipeline.stages import run_stage
+from emberharmony.pipeline.stages import compute_stage
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
 from tests.jobs import small_table, write_table
@@ -84,11 +84,11 @@ def test_no_more_chunks_at_a_time_than_have_memory(job, monkeypatch):
         running.add(chunk)
         most.append(len(running))
         time.sleep(0.01)
-        done = run_stage(stage, ref, chunk)
+        done = compute_stage(stage, ref, chunk)
         running.discard(chunk)
         return done
 
-    monkeypatch.setattr("flows.engines.local.run_stage", counted)
+    monkeypatch.setattr("flows.engines.local.compute_stage", counted)
     monkeypatch.setattr("flows.config.job.available_cores", lambda: 64)
     del job["runtime"]["workers"]
     planned = plan_job(parse_job(job)).plan.memory
@@ -110,7 +110,7 @@ def test_a_result_that_is_there_is_not_made_again(job):
         assert not run_job(parse_job(same), Idle(1)).did_work
 
 
-def test_what_is_committed_is_not_done_again(job):
+def test_what_is_committed_is_not_done_again(job, tmp_path):
     class Breaks(LocalEngine):
         def map(self, stage, ref, chunks):
             for done in super().map(stage, ref, chunks):
@@ -120,6 +120,8 @@ def test_what_is_committed_is_not_done_again(job):
 
     with pytest.raises(KeyboardInterrupt):
         run_job(parse_job(job), Breaks(1))
+    committed = {int(path.stem) for path in (tmp_path / "out").glob(".staging/*/receipts/featurize/*.json")}
+    assert {0, 1} <= committed, "and perhaps those that were computed meanwhile"
     watch, done = Watch(), []
 
     class Counts(LocalEngine):
@@ -130,7 +132,8 @@ def test_what_is_committed_is_not_done_again(job):
     assert run_job(parse_job(job), Counts(1), watch).did_work
     chunks = dict(done)
     assert chunks.get("profile", []) == []
-    assert chunks["featurize"][0] == 2
+    assert chunks["featurize"]
+    assert not committed & {*chunks["featurize"]}
     assert chunks["project"][0] == 0
     assert all(done == total for _, done, total in watch.stages)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from emberharmony.errors import DamagedError
@@ -37,6 +39,29 @@ def test_the_first_receipt_of_a_chunk_stays(receipts):
     receipts.commit(first)
     receipts.commit(second)
     assert receipts.find("featurize", 0) == first
+
+
+def test_files_are_on_disk_before_the_receipt_that_names_them(receipts, monkeypatch):
+    """A power failure loses what was not synced."""
+    synced, fsync = [], os.fsync
+
+    def noted(handle):
+        synced.append((os.fstat(handle).st_ino, receipts.find("featurize", 1) is None))
+        fsync(handle)
+
+    receipt = receipt_of(receipts, 1)
+    monkeypatch.setattr(os, "fsync", noted)
+    receipts.commit(receipt)
+    part = receipts.store.path(receipt.files[0])
+    assert {(part.stat().st_ino, True), (part.parent.stat().st_ino, True)} <= {*synced}
+
+
+def test_a_file_that_has_vanished_gets_no_receipt(receipts):
+    receipt = receipt_of(receipts, 1)
+    receipts.store.path(receipt.files[0]).unlink()
+    with pytest.raises(DamagedError, match=r"parts/00001-\w+\.bin is missing"):
+        receipts.commit(receipt)
+    assert receipts.find("featurize", 1) is None
 
 
 def test_missing_chunks_are_those_without_a_receipt(receipts):

@@ -13,7 +13,7 @@ from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import open_run
 from emberharmony.pipeline.spec import JOBS, PipelineSpec
-from emberharmony.pipeline.stages import EXTRACT, MERGING, STAGES, run_stage, stages_of
+from emberharmony.pipeline.stages import EXTRACT, MERGING, STAGES, compute_stage, run_stage, stages_of
 from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.merge_tree import MergeLevels
 from emberharmony.threads import Turns
@@ -92,6 +92,17 @@ def test_a_stage_is_run_once_for_a_chunk(ref, monkeypatch):
     receipt = open_run(ref).receipts.find("profile", 1)
     assert receipt.host
     assert receipt.parity is None
+
+
+def test_what_is_computed_is_done_when_it_is_committed(ref):
+    run = open_run(ref)
+    stage = stages_of(run.plan.spec, levels=run.plan.levels)[0].name
+    commit = compute_stage(stage, ref, 0)
+    assert run.receipts.find(stage, 0) is None
+    done = commit()
+    assert done.n_rows == run.receipts.items(stage)[0].n_rows > 0
+    assert done.n_bytes == sum(file.n_bytes for file in run.receipts.find(stage, 0).files) > 0
+    assert compute_stage(stage, ref, 0)() == dataclasses.replace(done, n_bytes=0), "nothing is written again"
 
 
 def test_the_steps_that_compute_take_turns(ref, monkeypatch):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from emberharmony import __version__
 from emberharmony.errors import TransientError
-from emberharmony.pipeline.stages import run_stage
+from emberharmony.pipeline.stages import compute_stage
 from flows.cli.app import app, main
 from tests.jobs import small_table, write_job, write_table
 
@@ -174,9 +174,9 @@ def test_what_is_tried_again_is_told(job, monkeypatch, capsys):
     def once_away(*arguments):
         if failures:
             raise failures.pop()
-        return run_stage(*arguments)
+        return compute_stage(*arguments)
 
-    monkeypatch.setattr("flows.engines.local.run_stage", once_away)
+    monkeypatch.setattr("flows.engines.local.compute_stage", once_away)
     monkeypatch.setattr("sys.argv", ["emberharmony", "run", str(job), "--quiet"])
     with pytest.raises(SystemExit, match="0"):
         main()

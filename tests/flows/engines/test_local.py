@@ -18,12 +18,15 @@ STAGE, LAST = SimpleNamespace(name="featurize", once=False), SimpleNamespace(nam
 
 @pytest.fixture
 def done(monkeypatch):
-    """The chunks that were done, and how many at most at the same time."""
-    seen = SimpleNamespace(chunks=[], most=0, now=0, failures={}, turns=set())
+    """The chunks that were done, and how many at most were computed at the same time."""
+    seen = SimpleNamespace(
+        chunks=[], most=0, now=0, failures={}, turns=set(), of_commits={}, computing=set(), committing=set()
+    )
     lock = threading.Lock()
 
-    def run_stage(stage, ref, chunk):
+    def compute_stage(stage, ref, chunk):
         with lock:
+            seen.computing.add(threading.get_ident())
             seen.turns.add(ref.turns)
             seen.now += 1
             seen.most = max(seen.most, seen.now)
@@ -34,10 +37,18 @@ def done(monkeypatch):
             seen.now -= 1
             if error:
                 raise error
+        return lambda: commit(chunk)
+
+    def commit(chunk):
+        with lock:
+            seen.committing.add(threading.get_ident())
+            errors = seen.of_commits.get(chunk, [])
+            if errors:
+                raise errors.pop(0)
             seen.chunks.append(chunk)
         return ItemDone(chunk)
 
-    monkeypatch.setattr(local, "run_stage", run_stage)
+    monkeypatch.setattr(local, "compute_stage", compute_stage)
     monkeypatch.setattr("emberharmony.pipeline.retry.RETRY_DELAYS_S", (0.0, 0.0, 0.0))
     return seen
 
@@ -51,6 +62,13 @@ def test_every_chunk_is_done_once(done, workers, of_run, most):
         assert found == list(range(20))
 
 
+def test_no_worker_commits(done):
+    """It would wait for the disk."""
+    assert len(list(LocalEngine(2).map(STAGE, RunRef("x"), range(20)))) == 20
+    assert done.committing
+    assert not done.computing & done.committing
+
+
 def test_a_stage_that_runs_once_has_one_worker(done):
     assert list(LocalEngine(4).map(LAST, RunRef("x"), [0])) == [ItemDone(0)]
     assert done.most == 1
@@ -60,6 +78,19 @@ def test_failures_that_pass_are_retried(done):
     done.failures[3] = [TransientError("the share is away")] * 3
     assert {done.item for done in LocalEngine(2).map(STAGE, RunRef("x"), range(5))} == {*range(5)}
     assert done.chunks.count(3) == 1
+
+
+def test_a_commit_that_fails_for_a_while_is_repeated_alone(done):
+    done.of_commits[3] = [TransientError("the share is away")] * 3
+    assert {done.item for done in LocalEngine(2).map(STAGE, RunRef("x"), range(5))} == {*range(5)}
+    assert sorted(done.chunks) == list(range(5))
+
+
+def test_a_commit_that_fails_ends_the_stage(done):
+    done.of_commits[1] = [TerminalError("the disk is full")]
+    with pytest.raises(TerminalError, match="the disk is full"):
+        list(LocalEngine(1).map(STAGE, RunRef("x"), range(100)))
+    assert len(done.chunks) < 99
 
 
 @pytest.mark.parametrize("error", [TerminalError("no space"), TransientError("still away")])

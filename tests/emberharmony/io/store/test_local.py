@@ -2,6 +2,8 @@
 
 import errno
 import hashlib
+import os
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from emberharmony.errors import TerminalError, TransientError
+from emberharmony.errors import DamagedError, TerminalError, TransientError
 from emberharmony.io.store.base import FileRecord, as_safetensors, prefixed
 from emberharmony.io.store.local import LocalStore
 
@@ -124,6 +126,51 @@ def test_written_once_the_first_stays(tmp_path, monkeypatch, links):
         store.put_if_absent("x", content)
     assert store.get("x") == b"first"
     assert files(tmp_path) == ["x"]
+
+
+def test_kept_files_are_on_disk_when_they_are_made_durable_and_others_at_once(tmp_path, monkeypatch):
+    store, synced, fsync = LocalStore(tmp_path), list[int](), os.fsync
+
+    def noted(handle):
+        synced.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    records = [store.keep(f"a/{i}", b"%d" % i) for i in range(3)]
+    assert not synced, "each would be waited for, one after the other"
+    store.make_durable(records)
+    assert {*synced} == {path.stat().st_ino for path in (tmp_path / "a", *map(store.path, records))}
+    for write in (store.put, store.put_if_absent):
+        synced.clear()
+        write("b", b"receipt")
+        assert synced == [(tmp_path / "b").stat().st_ino]
+        store.delete("b")
+
+
+@pytest.mark.parametrize(("error", "translated"), [(errno.ENOSPC, TerminalError), (errno.EIO, TransientError)])
+def test_errors_of_a_disk_that_are_found_when_it_is_synced(tmp_path, monkeypatch, error, translated):
+    """Disks and shares may refuse what was written before."""
+    store = LocalStore(tmp_path)
+    record = store.keep("a/x", b"1")
+
+    def refused(handle):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", refused)
+    with pytest.raises(translated, match=str(store.path(record))):
+        store.make_durable([record])
+
+
+def test_a_kept_file_that_has_vanished_is_damaged(tmp_path):
+    store = LocalStore(tmp_path / "run", within=tmp_path)
+    store.root.mkdir()
+    record = store.keep("a/x", b"1")
+    store.path(record).unlink()
+    with pytest.raises(DamagedError, match="is missing"):
+        store.make_durable([record])
+    shutil.rmtree(store.root)
+    with pytest.raises(TransientError, match="has vanished"):
+        store.make_durable([record])
 
 
 def test_two_workers_of_one_part_leave_each_other_alone(tmp_path):
