@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -114,7 +115,8 @@ class World:
         self.current: Actor | None = None
         self.log: list[str] | None = None
         self.published: list[tuple[str, str]] = []  # fingerprint and version of each commit, in order
-        self._until: Callable[[], bool] = lambda: True
+        self._deadline = 0.0
+        self._awaited = set[Actor | None]()
 
     def start(self, name: str, work: Callable[[], object], process: Process) -> Actor:
         def body() -> None:
@@ -125,26 +127,35 @@ class World:
                     self.note(name, "ended", repr(error)[:150])
             actor.ended = True
             self.actors.remove(actor)
+            self._awaited.discard(actor)
             self.now += _STEP_S
 
         actor = Actor(name, work, greenlet(body, parent=self.main), process, wakes=self.now)
         self.actors.append(actor)
         return actor
 
-    def run(self, until: Callable[[], bool]) -> None:
-        """Let the actors go on, one call at a time, until the condition holds or all have ended."""
-        self._until = until
+    def run_until(self, deadline: float) -> None:
+        """Let the actors go on, one call at a time, until that time or until all have ended."""
+        self._run(deadline, {None})
+
+    def run_to_the_end_of(self, actors: Iterable[Actor]) -> None:
+        """Let the actors go on, one call at a time, until these have ended."""
+        self._run(math.inf, {actor for actor in actors if not actor.ended})
+
+    def _run(self, deadline: float, awaited: set[Actor | None]) -> None:
+        self._deadline, self._awaited = deadline, awaited
         while (following := self._next()) is not self.main:
-            following.switch()  # comes back when an actor has ended, or the condition holds
+            following.switch()  # comes back when an actor has ended, or there is nothing left to wait for
 
     def sleep(self, seconds: float) -> None:
         """Let others go on for so many seconds."""
         actor = self.current
         assert actor is not None
+        process = actor.process
         self._switch(actor, self.now + seconds)
-        while actor.process.paused_until > self.now and not actor.process.is_dead:
-            self._switch(actor, actor.process.paused_until)
-        if actor.process.is_dead:
+        while process.paused_until > self.now and not process.is_dead:
+            self._switch(actor, process.paused_until)
+        if process.is_dead:
             raise Killed
 
     def note(self, name: str, *what: object) -> None:
@@ -160,18 +171,21 @@ class World:
             following.switch()
 
     def _next(self) -> greenlet:
-        """Choose who goes on: one of the actors that are awake, or whoever waits for the condition, if it holds."""
-        while self.actors and not self._until():
-            now = self.now
-            able = [actor for actor in self.actors if actor.wakes <= now]
-            if not able:
-                self.now = min([actor.wakes for actor in self.actors])
-                continue
-            while self.late and self.late[0].at <= now:
-                heapq.heappop(self.late).write()
-            self.current = able[int(self.random.random() * len(able))]
-            return self.current.glet
-        return self.main
+        """Choose who goes on: one of the actors that are awake, or whoever waits for them, if there is no more to wait for."""
+        actors = self.actors
+        if not actors or not self._awaited or self.now >= self._deadline:
+            return self.main
+        earliest = min([actor.wakes for actor in actors])
+        if earliest > self.now:
+            self.now = earliest
+            if earliest >= self._deadline:
+                return self.main
+        now = self.now
+        while self.late and self.late[0].at <= now:
+            heapq.heappop(self.late).write()
+        able = [actor for actor in actors if actor.wakes <= now]
+        self.current = able[int(self.random.random() * len(able))]
+        return self.current.glet
 
 
 class SimulatedObjects(MemoryObjects):
@@ -190,7 +204,8 @@ class SimulatedObjects(MemoryObjects):
         world.sleep(0.01)
         if chance < faults.together:
             self._strike(actor, faults, chance, name, key, carry_out, writes=writes)
-        world.note(actor.name, name, key)
+        if world.log is not None:
+            world.note(actor.name, name, key)
         return carry_out()
 
     def _strike(

@@ -249,21 +249,20 @@ def _play(world: World) -> None:
                 lambda job=job, process=process, overwrite=overwrite: job.control(process, overwrite=overwrite),
                 process,
             )
-        deadline = world.now + choose([0.5, 5.0, 200.0])
-        world.run(lambda deadline=deadline: world.now >= deadline)
+        world.run_until(world.now + choose([0.5, 5.0, 200.0]))
     world.faults = NO_FAULTS
     others = [actor for actor in world.actors if actor.name != "reader"]
     if choose([True, False]):
         for actor in others:
             actor.process.is_dead = True
-    world.run(lambda: all(actor.ended for actor in others))
+    world.run_to_the_end_of(others)
     last = jobs[choose("ab")]
     last.done = False
     commits = len(world.published)
     for attempt in range(3):
         process = Process(100 + attempt)
         run = world.start(f"last {last.fingerprint}", lambda process=process: last.control(process, overwrite=True), process)
-        world.run(lambda run=run: run.ended)
+        world.run_to_the_end_of([run])
         if last.done:
             break
     if not last.done:
@@ -271,7 +270,7 @@ def _play(world: World) -> None:
     reader.stopped = True
     for actor in world.actors:
         actor.process.is_dead = actor.name != "reader"
-    world.run(lambda: all(actor.ended for actor in world.actors))
+    world.run_to_the_end_of(world.actors)
     _check_end(world, last, commits)
 
 

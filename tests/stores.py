@@ -6,7 +6,6 @@ import itertools
 import threading
 import urllib.request
 import uuid
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -57,16 +56,15 @@ class MemoryObjects:
         return None if found is None else found[1]
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        keys = sorted(self._objects)
-        for key in keys[bisect_left(keys, prefix) :]:
-            if not prefix or key.startswith(f"{prefix.rstrip('/')}/"):
-                yield self._objects[key][1]
+        return (self._objects[key][1] for key in self._keys_below(prefix))
 
     def folders(self, prefix: str) -> Sequence[str]:
-        below = f"{prefix}/" if prefix else ""
-        return sorted(
-            {info.key[len(below) :].partition("/")[0] for info in self.list(prefix) if "/" in info.key[len(below) :]}
-        )
+        start = len(prefix) + 1 if prefix else 0
+        return sorted({key[start:].partition("/")[0] for key in self._keys_below(prefix) if "/" in key[start:]})
+
+    def _keys_below(self, prefix: str) -> Sequence[str]:
+        below = f"{prefix.rstrip('/')}/"
+        return sorted([key for key in self._objects if not prefix or key.startswith(below)])
 
     def delete(self, keys: Sequence[str] | Iterable[str]) -> None:
         for key in list(keys):
