@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,13 @@ ENGINES = ["threads", "processes", "dask", "ray"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("engines")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spawned(forks) -> Iterator[None]:
+    """Workers are forks: in new processes, as in `tests.faults.test_signals`, imports take longer than the work."""
+    with forks.instead_of_spawned_processes():
+        yield
 
 
 @pytest.fixture(scope="module")

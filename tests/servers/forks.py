@@ -14,6 +14,7 @@ import atexit
 import ctypes
 import gc
 import json
+import multiprocessing.spawn
 import os
 import runpy
 import selectors
@@ -97,6 +98,13 @@ class Forks:
         """Fork whatever is started by `sys.executable` during the block."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "executable", self.python)
+            yield
+
+    @contextmanager
+    def instead_of_spawned_processes(self) -> Iterator[None]:
+        """Fork whatever `multiprocessing` spawns during the block."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(multiprocessing.spawn, "_python_exe", self.python.encode())
             yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 from tests.faults.victims import wait_until
 from tests.integration import hosts
-from tests.servers.forks import ROOT, Forks, fork_server
+from tests.servers.forks import ROOT, STAND_IN, Forks, fork_server
 
 pytestmark = pytest.mark.xdist_group("pools")  # which has a server of forks
 
@@ -106,6 +107,16 @@ def test_forks_take_the_place_of_new_processes(forks: Forks):
         assert fork.pid != process.pid
         assert [word for word in fork.cmdline() if word][1:] == command[1:]
         process.kill()
+
+
+def test_forks_take_the_place_of_spawned_processes(forks: Forks):
+    with forks.instead_of_spawned_processes():
+        process = multiprocessing.get_context("spawn").Process(target=signal.pause)
+        process.start()
+    assert str(STAND_IN) in psutil.Process(process.pid).cmdline()
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 def test_signals_reach_a_fork(forks: Forks):
