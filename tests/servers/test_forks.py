@@ -113,7 +113,7 @@ def test_forks_take_the_place_of_spawned_processes(forks: Forks):
     with forks.instead_of_spawned_processes():
         process = multiprocessing.get_context("spawn").Process(target=signal.pause)
         process.start()
-    assert str(STAND_IN) in psutil.Process(process.pid).cmdline()
+    wait_until(lambda: str(STAND_IN) in psutil.Process(process.pid).cmdline())
     process.kill()
     process.join()
     assert process.exitcode == -signal.SIGKILL
