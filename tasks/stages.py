@@ -10,7 +10,8 @@ from prefect import Task, task
 from emberharmony.pipeline.chunk_stages import PLAIN, Steps
 from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.run import RunRef
-from emberharmony.pipeline.stages import STAGES, Stage, run_stage
+from emberharmony.pipeline.stages import STAGES, Stage, compute_stage, run_stage
+from emberharmony.threads import each_ended_behind
 from tasks.chunk_read import chunk_read
 from tasks.datetime_features import add_datetime_features
 from tasks.encode import encode_rows
@@ -53,14 +54,15 @@ def _task_of(stage: Stage) -> Task[[RunRef, int, int, str], list[ItemDone]]:
         **STAGE,
     )
     def run(ref: RunRef, first: int, last: int, granularity: str) -> list[ItemDone]:
-        processes, done = None if stage.once else worker_processes(), list[ItemDone]()
-        for chunk in range(first, last + 1):
-            if processes is not None:
-                done.append(processes.call(run_stage, stage.name, ref, chunk))
-            else:
-                with steps_of(chunk):
-                    done.append(run_stage(stage.name, ref, chunk, WATCHED if granularity == "stage" else PLAIN))
-        return done
+        processes, chunks = None if stage.once else worker_processes(), range(first, last + 1)
+        if processes is not None:
+            return [processes.call(run_stage, stage.name, ref, chunk) for chunk in chunks]
+
+        def computed(chunk: int) -> Callable[[], ItemDone]:
+            with steps_of(chunk):
+                return compute_stage(stage.name, ref, chunk, WATCHED if granularity == "stage" else PLAIN)
+
+        return [*each_ended_behind(computed, chunks, n_threads=1)]
 
     return run
 

@@ -143,7 +143,11 @@ def test_prefect_keeps_nothing_of_a_task_run_that_is_done(staged, monkeypatch):
 
     from flows.engines.task_runs import PrefectEngine
 
-    monkeypatch.setattr("tasks.stages.run_stage", lambda stage, ref, chunk, steps: time.sleep(0.002) or ItemDone(chunk))
+    def compute_stage(stage, ref, chunk, steps):
+        time.sleep(0.002)
+        return lambda: ItemDone(chunk)
+
+    monkeypatch.setattr("tasks.stages.compute_stage", compute_stage)
     monkeypatch.setattr("flows.engines.task_runs.MAX_EVENTS_WAITING", 50)
     chunks = range(300, 600)  # Python caches smaller integers
     submitted, unfinished, events, sizes, at_once = [], [], [], [], []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import cloudpickle
 import pytest
 
@@ -53,10 +55,24 @@ def test_every_task_travels_to_the_workers_of_clusters(work):
 @pytest.mark.parametrize(("granularity", "steps"), [("stage", WATCHED), ("chunk", PLAIN)])
 def test_a_task_runs_its_stage_for_every_chunk(monkeypatch, granularity, steps):
     done = []
-    monkeypatch.setattr(stages, "run_stage", lambda *arguments: done.append(arguments) or arguments[2])
+    monkeypatch.setattr(stages, "compute_stage", lambda *arguments: done.append(arguments) or (lambda: arguments[2]))
     ref = RunRef("nowhere")
     assert TASKS["featurize"].fn(ref, 2, 4, granularity) == [2, 3, 4], "what each chunk has returned"
     assert done == [("featurize", ref, chunk, steps) for chunk in (2, 3, 4)]
+
+
+def test_a_task_run_commits_behind_its_work(monkeypatch):
+    """Chunk 2 is on its way to the disk while chunk 3 is computed; a task run ends when all of its chunks are committed."""
+    next_begun, done = threading.Event(), []
+
+    def compute_stage(stage, ref, chunk, steps):
+        if chunk == 3:
+            next_begun.set()
+        return lambda: next_begun.wait(120) and done.append(chunk)
+
+    monkeypatch.setattr(stages, "compute_stage", compute_stage)
+    TASKS["featurize"].fn(RunRef("nowhere"), 2, 3, "chunk")
+    assert done == [2, 3]
 
 
 def test_worker_processes_run_the_stages_of_chunks_alone(monkeypatch):
@@ -67,7 +83,7 @@ def test_worker_processes_run_the_stages_of_chunks_alone(monkeypatch):
             called.append(arguments)
 
     monkeypatch.setattr(stages, "worker_processes", Processes)
-    monkeypatch.setattr(stages, "run_stage", lambda *arguments: here.append(arguments[0]))
+    monkeypatch.setattr(stages, "compute_stage", lambda *arguments: here.append(arguments[0]) or (lambda: None))
     ref = RunRef("nowhere")
     for name, stage in STAGES.items():
         TASKS[name].fn(ref, 0, 0, "chunk")

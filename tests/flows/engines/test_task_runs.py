@@ -66,16 +66,16 @@ def test_chunks_are_in_flight_beside_those_that_are_computed(tmp_path, monkeypat
     """With the result in a bucket, as many task runs are alive as there are chunks in flight."""
     lock, now, seen = threading.Lock(), set[int](), list[tuple[int, int | None]]()
 
-    def run_stage(name, ref, chunk, steps):
+    def compute_stage(name, ref, chunk, steps):
         with lock:
             now.add(chunk)
             seen.append((len(now), ref.turns))
         threading.Event().wait(0.1)
         with lock:
             now.remove(chunk)
-        return ItemDone(chunk)
+        return lambda: ItemDone(chunk)
 
-    monkeypatch.setattr("tasks.stages.run_stage", run_stage)
+    monkeypatch.setattr("tasks.stages.compute_stage", compute_stage)
     job = small_job(tmp_path, runtime={"engine": "threads", "granularity": "chunk"}) | {"sink": {"path": "s3://nowhere/out"}}
     parsed = parse_job(job)
     ref = RunRef("x", workers=memory_for, ahead=parsed.resources.ahead)
