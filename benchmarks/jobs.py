@@ -80,6 +80,9 @@ def _run(job: dict[str, Any], callback: Callback | None = None) -> dict[str, Any
 
 
 def main() -> None:
+    from flows.cli.startup import import_pyarrow_alone
+
+    import_pyarrow_alone()  # as the command does
     print(json.dumps(_run(json.loads(sys.argv[1]))))
 
 

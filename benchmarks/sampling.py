@@ -3,6 +3,9 @@
 Every few milliseconds a thread looks at the stacks of all others. The CPU time that a thread has used since the last sample,
 by the kernel's count, goes to the kind of work that its innermost frame of this project does. So whatever moves within the
 code, the shares stay right as long as a module keeps its task.
+
+The sampler needs the interpreter, and so makes threads wait for it: the job takes a fifth longer while it is sampled. How long
+it takes and waits is measured apart, by `benchmarks.waiting`.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from types import FrameType
 from benchmarks.workbench import SkippedError
 from emberharmony.pipeline.callback import Callback
 from emberharmony.pipeline.events import StageStarted
-from emberharmony.threads import available_cores
 
 INTERVAL_S = 0.002
 DECODE, ARITHMETIC, ENCODE, WRITE, REST, LIBRARIES = "decode", "arithmetic", "encode", "write", "the rest", "libraries"
@@ -77,21 +79,13 @@ def kind_of_stack(frame: FrameType | None) -> str:
 class StageShares:
     """What one stage took."""
 
-    seconds: float = 0.0
     cpu_seconds: float = 0.0  # of the whole process
-    queued_seconds: float = 0.0  # in which threads could have run, but had no core
     by_kind: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
-
-    @property
-    def waiting_seconds(self) -> float:
-        """Seconds in which cores had nothing of ours to do: waiting for a disk, a lock, or another thread."""
-        return max(0.0, available_cores() * self.seconds - self.cpu_seconds - self.queued_seconds)
 
     def __add__(self, other: StageShares) -> StageShares:
         """Return both stages together."""
         sums = {kind: self.by_kind[kind] + other.by_kind[kind] for kind in KINDS}
-        numbers = ("seconds", "cpu_seconds", "queued_seconds")
-        return StageShares(*(getattr(self, name) + getattr(other, name) for name in numbers), sums)
+        return StageShares(self.cpu_seconds + other.cpu_seconds, sums)
 
 
 class Sampler(Callback):
@@ -108,11 +102,10 @@ class Sampler(Callback):
             raise SkippedError("CPU time of single threads is only known on Linux")
         self.stages: dict[str, StageShares] = {}
         self._stage = "plan"
-        self._counts: dict[int, tuple[int, int]] = {}  # nanoseconds on a core, and queued for one, by thread
+        self._counts: dict[int, int] = {}  # nanoseconds on a core, by thread
         self._done = threading.Event()
         self._found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-        self._queued: dict[str, float] = defaultdict(float)
-        self._since = 0.0, 0.0
+        self._since = 0.0
         self._own_seconds = 0.0  # CPU time of the sampler since the stage began
 
     def stage_started(self, event: StageStarted) -> None:
@@ -125,8 +118,8 @@ class Sampler(Callback):
         """Sample until the block ends."""
         thread = threading.Thread(target=self._sample_until_done, name="sampler", daemon=True)
         for running in threading.enumerate():  # what they did before is not counted
-            self._counts[running.native_id or 0] = _counts_of(running.native_id) or (0, 0)
-        self._since = time.perf_counter(), time.process_time()
+            self._counts[running.native_id or 0] = _count_of(running.native_id) or 0
+        self._since = time.process_time()
         thread.start()
         try:
             yield
@@ -136,13 +129,12 @@ class Sampler(Callback):
             self._close()
 
     def _close(self) -> None:
-        wall, cpu = time.perf_counter(), time.process_time()
+        cpu = time.process_time()
         kinds = dict.fromkeys(KINDS, 0.0) | self._found.pop(self._stage, {})
-        total, self._own_seconds = cpu - self._since[1] - self._own_seconds, 0.0
+        total, self._own_seconds = cpu - self._since - self._own_seconds, 0.0
         kinds[LIBRARIES] = max(0.0, total - sum(kinds.values()))
-        shares = StageShares(wall - self._since[0], total, self._queued.pop(self._stage, 0.0), kinds)
-        self.stages[self._stage] = self.stages.get(self._stage, StageShares()) + shares
-        self._since = wall, cpu
+        self.stages[self._stage] = self.stages.get(self._stage, StageShares()) + StageShares(total, kinds)
+        self._since = cpu
 
     def _sample_until_done(self) -> None:
         before = time.thread_time()
@@ -156,41 +148,34 @@ class Sampler(Callback):
         """Look at all threads once."""
         for ident, frame in sys._current_frames().items():
             native = native_ids.get(ident)
-            counts = _counts_of(native)
-            if native is None or counts is None:
+            count = _count_of(native)
+            if native is None or count is None:
                 continue  # the sampler itself, or a thread that has ended
-            kind = kind_of_stack(frame)
-            before = self._counts.get(native, (0, 0))
-            self._counts[native] = counts
-            self._found[self._stage][kind] += (counts[0] - before[0]) / 1e9
-            self._queued[self._stage] += (counts[1] - before[1]) / 1e9
+            self._found[self._stage][kind_of_stack(frame)] += (count - self._counts.get(native, 0)) / 1e9
+            self._counts[native] = count
 
 
-def _counts_of(native_id: int | None) -> tuple[int, int] | None:
+def _count_of(native_id: int | None) -> int | None:
     try:
-        on_core, queued, _ = Path(f"/proc/self/task/{native_id}/schedstat").read_text().split()
+        return int(Path(f"/proc/self/task/{native_id}/schedstat").read_text().split()[0])
     except OSError:
         return None
-    return int(on_core), int(queued)
 
 
-def table_of(stages: Mapping[str, StageShares], floor: Mapping[str, float], *, floor_seconds: float) -> str:
+def table_of(stages: Mapping[str, StageShares], floor: Mapping[str, float]) -> str:
     """Return a table of CPU seconds: stages by kinds of work, their sum, and each beside the floor's.
 
     Parameters
     ----------
     floor : mapping of str to float
         CPU seconds of the floor, by the same kinds.
-    floor_seconds : float
-        Wall seconds of the whole floor, of which the last column is a share.
     """
     total = sum(stages.values(), start=StageShares())
-    columns = [*KINDS, "CPU", "waiting", "no core", "wall", "of the floor"]
+    columns = [*KINDS, "CPU", "of the floor"]
     lines = ["".join([f"{'':<12}", *(f"{column:>13}" for column in columns)])]
     for name, shares in [*stages.items(), ("together", total)]:
-        numbers = [*shares.by_kind.values(), shares.cpu_seconds, shares.waiting_seconds, shares.queued_seconds, shares.seconds]
-        share = f"{shares.seconds / floor_seconds:13.0%}"
-        lines.append("".join([f"{name:<12}", *(f"{number:13.2f}" for number in numbers), share]))
+        share = f"{shares.cpu_seconds / sum(floor.values()):13.0%}"
+        lines.append("".join([f"{name:<12}", *(f"{n:13.2f}" for n in [*shares.by_kind.values(), shares.cpu_seconds]), share]))
     of_floor = [f"{floor[kind]:13.2f}" if kind in floor else f"{'':>13}" for kind in KINDS]
     lines.append("".join([f"{'the floor':<12}", *of_floor, f"{sum(floor.values()):13.2f}"]))
     times = [f"{total.by_kind[kind] / floor[kind]:11.1f} x" if floor.get(kind) else f"{'':>13}" for kind in KINDS]

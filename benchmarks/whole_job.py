@@ -7,7 +7,8 @@ The table has 16 numeric, one string, one boolean and one time column. All sides
 of 5 at strides 1, 3 and 5 with 32 components. Every run is a separate process, and the sides take turns. `benchmarks.floor`
 says what the floor is; set `TMPDIR=/dev/shm` if the disk is slow. `--flow` adds the job as a Prefect flow on threads, and
 `--spark` adds Spark ML in local mode, with the Python of an environment that has Java and `pyspark`. Spark takes minutes where
-ours takes seconds, so use fewer rows (`--rows 500000`). `--profile` runs our side alone and shows where its time goes.
+ours takes seconds, so use fewer rows (`--rows 500000`). `--profile` runs our side alone, and shows how long it waits and
+where its time goes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from benchmarks.jobs import MAX_MEMORY_GB, SIZE, job_of, run_job_here
 from benchmarks.machine import named, print_machine
 from benchmarks.measure import Cost, median_of, run_process
 from benchmarks.sampling import ARITHMETIC, Sampler, table_of
+from benchmarks.waiting import WatchedJob
 from benchmarks.workbench import Measurement, Target, Workbench, times_as_fast, times_the_cost, times_the_memory
+from emberharmony.threads import available_cores
+from flows.cli.startup import import_pyarrow_alone
 
 OURS = "emberharmony, local engine"
 FLOW = "emberharmony, Prefect flow on threads"
@@ -117,7 +121,7 @@ def main() -> None:
     parser.add_argument("--no-peer", action="store_true", help="only our side and the floor")
     parser.add_argument("--flow", action="store_true", help="also run our job as a Prefect flow on threads")
     parser.add_argument("--spark", metavar="PYTHON", help="also run Spark ML, with this Python")
-    parser.add_argument("--profile", action="store_true", help="only our side, once: where its time goes, by stage and work")
+    parser.add_argument("--profile", action="store_true", help="only our side: how long it waits, and where its time goes")
     parser.add_argument("--folder", type=Path, help="folder of tables and results (default: a temporary one)")
     arguments = parser.parse_args()
     print_machine(["emberharmony", "prefect", "numpy", "polars", "scikit-learn", "pyarrow"])
@@ -131,17 +135,21 @@ def main() -> None:
 
 
 def profile(bench: Workbench, table: Path, arguments: argparse.Namespace) -> None:
-    """Run our job in this process, and print where its CPU time goes, by stage and kind of work, beside the floor."""
+    """Print how long our job takes and waits; then where its CPU time goes, by stage and kind of work, beside the floor."""
     import flows.run  # noqa: F401 - its imports are not the job's time
 
     sampler, runtime = Sampler(), {"backend": arguments.backend, "max_memory_gb": arguments.max_memory_gb}
+    job = job_of(table, bench.result, runtime=runtime)
+    watched = WatchedJob.run(job, log=bench.folder / "log.txt")
+    import_pyarrow_alone()
     with sampler.sampling():
-        run_job_here(job_of(table, bench.result, runtime=runtime), sampler)
+        run_job_here(job, sampler)
     floor = measure_floor(table, bench.result, size=SIZE)
     by_kind = {name: cost.cpu_seconds for name, cost in floor.parts.items()}
     by_kind[ARITHMETIC] = by_kind.pop("gram") + by_kind.pop("project")
-    print(f"\n{arguments.rows:,} rows: CPU seconds of each kind of work; wall seconds, and what cores waited, at the end")
-    print(table_of(sampler.stages, by_kind, floor_seconds=floor.total.seconds))
+    ratio = watched.seconds / floor.total.seconds
+    print(f"\n{arguments.rows:,} rows, {available_cores()} cores, {ratio:.2f} x the floor by the clock")
+    print(f"{watched}\n\nsampled in another run: CPU seconds of each kind of work\n{table_of(sampler.stages, by_kind)}")
 
 
 def show(bench: Workbench, table: Path, arguments: argparse.Namespace) -> None:

@@ -70,23 +70,22 @@ def sampler():
 
 def test_a_threads_time_since_the_last_sample_goes_to_its_work_and_stage(sampler, monkeypatch):
     frames = {1: frame_in(f"{ROOT}/emberharmony/pca.py"), 2: frame_in(f"{ROOT}/emberharmony/io/store/local.py")}
-    counts = {11: (3 * 10**9, 0), 12: (10**9, 5 * 10**8)}
+    counts = {11: 3 * 10**9, 12: 10**9}
     monkeypatch.setattr(sys, "_current_frames", lambda: frames)
-    monkeypatch.setattr(sampling, "_counts_of", counts.get)
+    monkeypatch.setattr(sampling, "_count_of", counts.get)
     clock = iter([10.0, 12.0])
     monkeypatch.setattr(sampling.time, "process_time", lambda: next(clock))
-    sampler._since = 0.0, 5.0
+    sampler._since = 5.0
     sampler.sample({1: 11, 2: 12, 3: 13})
     sampler.stage_started(StageStarted(PROJECT, n_items=1, n_rows=1))
-    counts[11] = (4 * 10**9, 10**9)
+    counts[11] = 4 * 10**9
     del frames[2]
     sampler.sample({1: 11})
     sampler._close()
     plan, project = sampler.stages["plan"], sampler.stages["project"]
     assert (plan.by_kind["arithmetic"], plan.by_kind["write"], plan.by_kind["libraries"]) == (3.0, 1.0, 1.0)
-    assert (plan.cpu_seconds, plan.queued_seconds) == (5.0, 0.5)
+    assert plan.cpu_seconds == 5.0
     assert (project.by_kind["arithmetic"], project.by_kind["libraries"], project.cpu_seconds) == (1.0, 1.0, 2.0)
-    assert project.queued_seconds == 1.0
 
 
 def test_threads_that_work_are_sampled(sampler, monkeypatch):
@@ -116,22 +115,13 @@ def test_the_stages_of_a_job_are_told_apart(sampler, tmp_path):
     assert all(shares.cpu_seconds > 0 for shares in sampler.stages.values())
 
 
-def test_waiting_is_what_the_cores_did_not_do(monkeypatch):
-    monkeypatch.setattr(sampling, "available_cores", lambda: 2)
-    assert StageShares(10.0, 12.0, 3.0).waiting_seconds == 5.0
-    assert StageShares(1.0, 4.0, 0.0).waiting_seconds == 0.0
-
-
 def test_the_table_adds_up_and_stands_beside_the_floor():
     kinds = dict.fromkeys(KINDS, 0.0)
     stages = {
-        "profile": StageShares(1.0, 2.0, 0.0, kinds | {"decode": 2.0}),
-        "project": StageShares(3.0, 4.0, 0.0, kinds | {"decode": 1.0, "arithmetic": 3.0}),
+        "profile": StageShares(2.0, kinds | {"decode": 2.0}),
+        "project": StageShares(4.0, kinds | {"decode": 1.0, "arithmetic": 3.0}),
     }
-    lines = {
-        line.split("  ")[0]: line
-        for line in table_of(stages, {"decode": 1.0, "arithmetic": 1.5}, floor_seconds=2.0).splitlines()
-    }
+    lines = {line.split("  ")[0]: line for line in table_of(stages, {"decode": 1.0, "arithmetic": 1.5}).splitlines()}
     assert lines["together"].split()[1:3] == ["3.00", "3.00"]
-    assert lines["together"].endswith("4.00         200%")
+    assert lines["together"].endswith("6.00         240%")
     assert lines["ours / floor"].split("floor")[1].split() == ["3.0", "x", "2.0", "x", "2.4", "x"]
