@@ -1,12 +1,14 @@
 """Many series in any order: what entities, shuffled rows and the number of chunks cost.
 
-    python -m benchmarks.series [--rows 2000000] [--chunks 16 100 1000] [--entities 1000 100000] [--peer [polars] [pandas]]
+    python -m benchmarks.series [--only chunks entities skewed] [--rows 2000000] [--peer [polars] [pandas]]
+    python -m benchmarks.series --only chunks --chunks 16 100 1000
     python -m benchmarks.series --rows 1000000 3000000 10000000 30000000 --entities 1 1000 100000 2000000 --peer
 
 The table is that of `benchmarks.whole_job` with an entity column. Every run is a separate process, local engine. For each
-number of rows it prints: one series in time order, the same rows shuffled, then many series, sorted and shuffled; with the
-shuffled table in more and more chunks, and with one entity that holds half of the rows. Tables are made in pieces, 30 M rows
-in about 1 GB of memory and 12 GB of disk. The scripts of polars and pandas hold all rows and scores in memory.
+number of rows it prints one series in time order, and beside it: one series in more and more chunks, in order and shuffled;
+many series, in order and shuffled; and series of which one holds half of the rows. `--peer` adds the scripts that experts
+would write with polars and pandas, which hold all rows and scores in memory. With 2 M rows and both scripts, all of it takes
+about ten minutes on two idle cores. Tables are made in pieces, 30 M rows in about 1 GB of memory and 12 GB of disk.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
-from benchmarks.jobs import MAX_MEMORY_GB, SIZE, JobCost, job_of
+from benchmarks.jobs import MAX_MEMORY_GB, SIZE, job_of
 from benchmarks.machine import print_machine
 from benchmarks.measure import Cost, FailedError, median_of
 from benchmarks.table import rearrange, shuffle
@@ -102,8 +106,74 @@ def job(
     return job_of(table, bench.result, columns={"entity": entity}, runtime=runtime)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="What many series and shuffled rows cost.")
+@dataclass(frozen=True)
+class Comparison:
+    """A table, and what its rows cost as one series in order: all else stands beside it."""
+
+    bench: Workbench
+    n_rows: int
+    options: argparse.Namespace
+    first: Cost
+
+    @classmethod
+    def of(cls, bench: Workbench, n_rows: int, options: argparse.Namespace) -> Self:
+        """Run the job over one series in order."""
+        print(f"\n{n_rows:,} rows", flush=True)
+        cost = bench.run_job(job(bench, bench.table(n_rows), max_memory_gb=options.max_memory_gb))
+        return cls(bench, n_rows, options, show("one series, in order", cost, None))
+
+    def by_chunks(self) -> None:
+        """Compare shuffled rows with those in order, in as many chunks."""
+        plain, shuffled = self.bench.table(self.n_rows), shuffled_table(self.bench, self.n_rows)
+        for n_chunks in self.options.chunks:
+            chunk_rows = -(-self.n_rows // n_chunks)
+            in_order = self._show(f"one series, in order, {n_chunks:,} chunks", plain, chunk_rows=chunk_rows)
+            name = f"one series, shuffled, {n_chunks:,} chunks (beside that)"
+            self._show(name, shuffled, beside=in_order, chunk_rows=chunk_rows)
+
+    def by_entities(self) -> None:
+        """Compare many series, in order and shuffled, with one."""
+        for n_series in self.options.entities:
+            if self.n_rows < LEAST_ROWS * n_series:
+                rows = f"{n_series:,} series of {self.n_rows / n_series:.0f} rows"
+                print(f"  {rows}: too few rows for windows of {SIZE}; left out")
+                continue
+            table = series_table(self.bench, self.n_rows, n_series)
+            self._show(f"{n_series:,} series, in order", table, entity="entity")
+            table.unlink()
+            table = series_table(self.bench, self.n_rows, n_series, in_order=False)
+            ours = self._show(f"{n_series:,} series, shuffled", table, entity="entity")
+            self._show_peers(table, ours)
+            table.unlink()
+
+    def skewed(self) -> None:
+        """Compare series of which one holds half of the rows."""
+        table = self.bench.made(f"skewed-{self.n_rows}.parquet", self._write_skewed)
+        ours = self._show("1,000 series, one of half the rows, shuffled", table, entity="entity")
+        self._show_peers(table, ours)
+        table.unlink()
+
+    def _write_skewed(self, path: Path) -> object:
+        entity = lambda numbers: np.where(numbers % 2, numbers % 1_000, -1)  # noqa: E731
+        return shuffle(self.bench.table(self.n_rows), path, n_rows=self.n_rows, entity=entity)
+
+    def _show(self, name: str, table: Path, *, beside: Cost | None = None, **settings: Any) -> Cost:
+        cost = self.bench.run_job(job(self.bench, table, max_memory_gb=self.options.max_memory_gb, **settings))
+        return show(name, cost, beside or self.first)
+
+    def _show_peers(self, table: Path, ours: Cost) -> None:
+        for peer in PEERS if self.options.peer == [] else self.options.peer or ():
+            show_peer(self.bench, peer, table, ours)
+
+
+PARTS = {"chunks": Comparison.by_chunks, "entities": Comparison.by_entities, "skewed": Comparison.skewed}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.series", description="What many series and shuffled rows cost."
+    )
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="only these parts")
     parser.add_argument("--rows", type=int, nargs="+", default=[2_000_000])
     parser.add_argument("--chunks", type=int, nargs="+", default=[16, 100, 1_000])
     parser.add_argument("--entities", type=int, nargs="*", default=[1_000, 100_000])
@@ -112,46 +182,18 @@ def main() -> None:
         "--peer",
         nargs="*",
         choices=PEERS,
-        help="also run the scripts of these libraries on the shuffled series; all if none is named",
+        help="also run the scripts of these libraries on shuffled series; all if none is named",
     )
     parser.add_argument("--folder", type=Path, help="folder of tables and results (default: a temporary one)")
-    arguments = parser.parse_args()
-    print_machine(["emberharmony", "numpy", "pyarrow"])
+    parser.add_argument("--smoke", action="store_true", help="in this process: whether everything works")
+    options = parser.parse_args(arguments)
+    print_machine(["emberharmony", "numpy", "pyarrow", "polars", "pandas", "scikit-learn"])
     with tempfile.TemporaryDirectory() as folder:
-        bench = Workbench(arguments.folder or Path(folder))
-        for n_rows in arguments.rows:
-            compare(bench, n_rows, arguments)
-
-
-def compare(bench: Workbench, n_rows: int, arguments: argparse.Namespace) -> None:
-    """Print what each table costs beside the first."""
-
-    def run(table: Path, **settings: object) -> JobCost:
-        return bench.run_job(job(bench, table, max_memory_gb=arguments.max_memory_gb, **settings))
-
-    print(f"\n{n_rows:,} rows", flush=True)
-    plain, shuffled = bench.table(n_rows), shuffled_table(bench, n_rows)
-    first = show("one series, in order", run(plain), None)
-    for n_chunks in arguments.chunks:
-        chunk_rows = -(-n_rows // n_chunks)
-        in_order = show(f"one series, in order, {n_chunks:,} chunks", run(plain, chunk_rows=chunk_rows), first)
-        name = f"one series, shuffled, {n_chunks:,} chunks (beside that)"
-        show(name, run(shuffled, chunk_rows=chunk_rows), in_order)
-    for n_series in arguments.entities:
-        if n_rows < LEAST_ROWS * n_series:
-            print(f"  {n_series:,} series of {n_rows / n_series:.0f} rows: too few rows for windows of {SIZE}; left out")
-            continue
-        table = series_table(bench, n_rows, n_series)
-        show(f"{n_series:,} series, in order", run(table, entity="entity"), first)
-        table.unlink()
-        table = series_table(bench, n_rows, n_series, in_order=False)
-        ours = show(f"{n_series:,} series, shuffled", run(table, entity="entity"), first)
-        for peer in PEERS if arguments.peer == [] else arguments.peer or ():
-            show_peer(bench, peer, table, ours)
-        table.unlink()
-    uneven = bench.folder / "uneven.parquet"
-    shuffle(plain, uneven, n_rows=n_rows, entity=lambda numbers: np.where(numbers % 2, numbers % 1_000, -1))
-    show("1,000 series, one of half the rows, shuffled", run(uneven, entity="entity"), first)
+        bench = Workbench(options.folder or Path(folder), options.smoke)
+        for n_rows in options.rows:
+            comparison = Comparison.of(bench, n_rows, options)
+            for part in options.only:
+                PARTS[part](comparison)
 
 
 def show_peer(bench: Workbench, peer: str, table: Path, ours: Cost) -> None:
