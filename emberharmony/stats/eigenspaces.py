@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from emberharmony.threads import one_blas_thread
 from emberharmony.typing import FloatArray
 
 # Eigenvalues count as equal if they differ by less than this, relative to the larger one: rounding features to float32
@@ -140,9 +141,10 @@ def _leading(make: Callable[[], FloatArray], k: int) -> tuple[FloatArray, FloatA
 
 def _solved(matrix: FloatArray, driver: str, **options: Any) -> Any:
     """Return what SciPy's solver does; it overwrites the matrix, transposed, as LAPACK has columns where NumPy has rows."""
-    from scipy.linalg import eigh
+    from scipy.linalg import eigh  # loads a BLAS of its own
 
-    return eigh(matrix.T, driver=driver, overwrite_a=True, **options)
+    with one_blas_thread():
+        return eigh(matrix.T, driver=driver, overwrite_a=True, **options)
 
 
 def _borders(values: FloatArray, rounding: float, scale: float) -> list[int]:

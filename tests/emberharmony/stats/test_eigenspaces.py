@@ -1,5 +1,6 @@
 """Eigenvectors against NumPy's, and bases of eigenspaces that rounding does not turn."""
 
+import os
 import subprocess
 import sys
 
@@ -138,6 +139,24 @@ def test_small_matrices_need_no_scipy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_scipy_has_one_thread_also_when_it_has_just_been_imported():
+    """It loads a BLAS of its own, which has as many threads as there are cores."""
+    code = (
+        "import numpy as np, threadpoolctl\n"
+        "from emberharmony.stats.eigenspaces import leading_eigenvectors\n"
+        "class Watched(np.ndarray):\n"
+        "    @property\n"
+        "    def T(self):\n"
+        "        blas = [each for each in threadpoolctl.threadpool_info() if each['user_api'] == 'blas']\n"
+        "        print(len(blas), {each['num_threads'] for each in blas})\n"
+        "        return np.asarray(self).T\n"
+        "leading_eigenvectors(lambda: np.diag(np.arange(600.0)).view(Watched), k=3)\n"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "2 {1}\n"
 
 
 @pytest.mark.parametrize("n_numbers", [1, 2, 4])
