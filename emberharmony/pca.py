@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from emberharmony import ops
 from emberharmony.errors import PlanError
+from emberharmony.projection import Directions, project
 from emberharmony.settings import Section
 from emberharmony.stats.eigenspaces import leading_eigenvectors
 from emberharmony.stats.explained import ExplainedSquares
-from emberharmony.stats.places import blocks_of
-from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, fill_transposed, on_host, wide_enough_for
+from emberharmony.stats.rows import compute_dtype
 from emberharmony.stats.window_gram import WindowGram
-from emberharmony.threads import each_block, one_blas_thread, threads_for
+from emberharmony.threads import one_blas_thread
 from emberharmony.typing import Arrays, BoolArray, FeatureBlock, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -24,14 +24,8 @@ if TYPE_CHECKING:
 
 MAX_DEFAULT_COMPONENTS = 32
 
-_HOST_BLOCK_WINDOWS = 4_096  # their rows, scores and products fit in the cache
-_LINES_BYTES = 3 * 2**20  # of rows that are cut into lines: they stay in the cache
-_MOST_LINED = 16_384  # rows
-_LEAST_LINES = 256  # of a product, which packs all loadings first
-_DEVICE_BLOCK_WINDOWS = 262_144
-_PRODUCT_DEPTH = 256  # terms of one product; with so many, adding the products up costs little
-_MOST_PROJECTED = 1.3  # windows from every row, of which some are chosen, cost less than to choose rows
-_LONGEST_STEP = 2  # windows' lengths between the starts of two: if they are further apart, most rows are in no window
+_FLOAT32_LENGTHS = 1e-5 / (2.5 * 2**-24)
+"""Windows up to this many times as long as the smallest deviation of a score are projected in float32."""
 _COVARIANCE_ROWS = 256
 _SAME_LOADING = 1e-4  # far above the rounding error of a loading, even in float32
 
@@ -156,46 +150,15 @@ class WindowPCA:
         float32 array of shape (n_components, n_windows)
             Scores beyond float32 are clipped to its range.
         """
-        with wide_enough_for(rows):
-            return self._project(rows, starts)
-
-    def _project(self, rows: FeatureBlock, starts: IntArray) -> FeatureBlock:
-        out = np.empty((self.n_components, len(starts)), np.float32)
-        loadings, here = _Loadings.of(self, compute_dtype()), on_host()
-        step, window_bytes = self._blocks(starts, here=here)
-        blocks = blocks_of(starts, step, step * self.stride)
-
-        def score(some: Sequence[slice]) -> None:
-            lines = _Lines(loadings) if here else None
-            for block in some:
-                at, stop = int(starts[block.start]), int(starts[block.stop - 1]) + self.size
-                taken, of_block = _Taken.of(starts[block] - at, self.stride), rows[:, at:stop]
-                if lines and self._in_lines(taken):
-                    lines.score(of_block, taken, out[:, block])
-                else:
-                    scores = ops.clip(loadings.scores(of_block, taken), -LARGEST_FLOAT32, LARGEST_FLOAT32)
-                    out[:, block] = ops.astype(scores, ops.float32).numpy()
-
-        n_threads = threads_for(step * window_bytes)
-        each_block(score, [blocks[i::n_threads] for i in range(min(n_threads, len(blocks)))], n_threads=n_threads)
-        return out
-
-    def _blocks(self, starts: IntArray, *, here: bool) -> tuple[int, int]:
-        """Return the windows of a block, and the bytes that each of them takes."""
-        if here and len(starts) and self._in_lines(_Taken.of(starts - starts[0], self.stride)):
-            scores_bytes = 16 * self.n_components * self.stride // self.size  # of the windows at one place of their lines
-            return max(self._lined_rows // self.stride, 1), 8 * self.stride * self.n_features + scores_bytes
-        step = max(_HOST_BLOCK_WINDOWS // self.stride, 1) if here else _DEVICE_BLOCK_WINDOWS
-        return step, 8 * (_PRODUCT_DEPTH + 2 * self.n_features + 3 * self.n_components)
+        return project(self._directions, rows, starts)
 
     @property
-    def _lined_rows(self) -> int:
-        """Rows that are cut into lines at once."""
-        return min(_LINES_BYTES // (8 * self.n_features), _MOST_LINED)
-
-    def _in_lines(self, taken: _Taken) -> bool:
-        """Whether windows are evenly spaced, so close that most rows lie in one, and of few enough numbers."""
-        return 0 < taken.step <= _LONGEST_STEP * self.size and self._lined_rows >= _LEAST_LINES * self.size
+    def _directions(self) -> Directions:
+        deviation = math.sqrt(float(self.explained_variance.min()))
+        longest = _FLOAT32_LENGTHS * deviation
+        typical = math.sqrt(self.total_variance + float(self.mean @ self.mean))
+        offset = self.components @ self.mean
+        return Directions(self.components, offset, self.size, self.stride, longest if typical <= longest else 0.0)
 
     def explained_squares(self, scores: FeatureBlock, rows: FeatureBlock, starts: IntArray, /) -> ExplainedSquares:
         """Return the squared distances of windows from the fitted mean, and the part of them that the scores explain.
@@ -236,99 +199,6 @@ class WindowPCA:
         total = float(arrays["total_variance"][0])
         parts = (arrays["mean"], arrays["components"], arrays["explained_variance"])
         return cls(size, stride, n_windows, *parts, total)
-
-
-@dataclass(frozen=True)
-class _Loadings:
-    """Loadings of a model on the current backend, in one data type."""
-
-    matrix: Any  # (n_components, size * n_features)
-    offset: Any  # (n_components, 1): the scores of the mean
-    size: int
-
-    @classmethod
-    def of(cls, pca: WindowPCA, dtype: Any) -> Self:
-        offset = ops.asarray((pca.components @ pca.mean)[:, None], dtype=dtype)
-        return cls(ops.asarray(pca.components, dtype=dtype), offset, pca.size)
-
-    def scores(self, rows: FeatureBlock, taken: _Taken) -> Any:
-        """Return the scores of the windows that are taken from `rows`; shape ``(n_components, n_windows)``."""
-        n_features, dtype = len(rows), self.matrix.dtype
-        at_once = max(1, _PRODUCT_DEPTH // n_features)  # rows of the windows to one product
-        x = ops.astype(ops.asarray(rows), dtype, copy=False)
-        scores = -self.offset
-        for i in range(0, self.size, at_once):
-            parts = [taken.rows(x, j) for j in range(i, min(i + at_once, self.size))]
-            of_rows = ops.concat(parts, axis=0) if len(parts) > 1 else parts[0]
-            scores = scores + self.matrix[:, i * n_features : (i + len(parts)) * n_features] @ of_rows
-        return taken.windows(scores)
-
-
-class _Lines:
-    """Scores of evenly spaced windows on the host, from rows that are transposed once.
-
-    Rows are cut into lines that are a multiple of the step long and hold a window. The windows that begin at the same place of
-    their lines are a matrix, which nobody has to build. The memory of the rows is used again: fresh pages cost more than the
-    copy.
-    """
-
-    def __init__(self, loadings: _Loadings) -> None:
-        self._loadings, self._width = loadings, int(loadings.matrix.shape[1]) // loadings.size
-        self._table = np.empty((0, self._width), loadings.matrix.numpy().dtype)
-
-    def score(self, rows: FeatureBlock, taken: _Taken, out: FeatureBlock) -> None:
-        """Write the scores of the windows that are taken from `rows` to `out`, of shape ``(n_components, n_windows)``."""
-        if len(taken.starts) == taken.n_windows:
-            self._score_all(rows, taken, out)
-            return
-        scores = np.empty((len(out), taken.n_windows), np.float32)
-        self._score_all(rows, taken, scores)
-        out[:] = scores[:, taken.starts]
-
-    def _score_all(self, rows: FeatureBlock, taken: _Taken, out: FeatureBlock) -> None:
-        size, width = self._loadings.size, self._width
-        n_phases = -(-size // taken.step)  # as many windows begin in a line
-        n_lines, period = -(-taken.n_windows // n_phases), n_phases * taken.step
-        flat = ops.reshape(ops.asarray(self._filled(rows, n_lines * period + (n_phases - 1) * taken.step)), (-1,))
-        for phase in range(min(n_phases, taken.n_windows)):
-            n, begin = -(-(taken.n_windows - phase) // n_phases), phase * taken.step * width
-            lines = ops.reshape(flat[begin : begin + n * period * width], (n, period * width))
-            scores = self._loadings.matrix @ lines[:, : size * width].mT
-            scores -= self._loadings.offset
-            out[:, phase::n_phases] = ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32).numpy()
-
-    def _filled(self, rows: FeatureBlock, n_rows: int) -> FloatArray:
-        if len(self._table) < n_rows:
-            self._table = np.empty((n_rows, self._width), self._table.dtype)
-        return fill_transposed(self._table[:n_rows], rows)
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """How the windows of a block are taken from its rows: evenly spaced, all of them or some, or one by one."""
-
-    starts: IntArray
-    step: int  # rows between windows that are evenly spaced, or 0
-    n_windows: int  # that are evenly spaced, of which `starts` are all or some
-
-    @classmethod
-    def of(cls, starts: IntArray, stride: int) -> Self:
-        reach = int(starts[-1]) + 1
-        if reach == (len(starts) - 1) * stride + 1 and (np.diff(starts) == stride).all():
-            return cls(starts, stride, len(starts))
-        return cls(starts, int(reach <= _MOST_PROJECTED * len(starts)), reach)
-
-    def rows(self, x: Any, j: int) -> Any:
-        """Return row `j` of every window, of shape ``(n_features, n_windows)``."""
-        if self.step:
-            return x[:, j : j + (self.n_windows - 1) * self.step + 1 : self.step]
-        return ops.take(x, ops.asarray(self.starts + j), axis=1)
-
-    def windows(self, scores: Any) -> Any:
-        """Return the scores of the windows, given those of all evenly spaced ones."""
-        if self.step and len(self.starts) < self.n_windows:
-            return ops.take(scores, ops.asarray(self.starts), axis=1)
-        return scores
 
 
 def _mean(state: WindowGram) -> FloatArray:

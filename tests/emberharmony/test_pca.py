@@ -14,7 +14,6 @@ from emberharmony.errors import PlanError
 from emberharmony.pca import PCASpec, WindowPCA, n_components
 from emberharmony.stats import WindowGram
 from tests.references import fit_pca, windows_of
-from tests.series import SeveralSeries, built_windows, places_by_trying
 
 
 def series(n_rows, n_features, seed=0, *, family="correlated"):
@@ -222,44 +221,6 @@ def test_all_windows_alike():
     pca = fitted(np.ones((2, 50), np.float32), 3, 1)
     assert pca.explained_variance_ratio.tolist() == [0.0] * pca.n_components
     np.testing.assert_allclose(projected(pca, np.ones((2, 50), np.float32)), 0, atol=1e-6)
-
-
-@pytest.mark.parametrize(("size", "stride"), [(5, 1), (5, 3), (3, 7), (1, 1), (6, 6), (7, 3)])
-@pytest.mark.parametrize(("block", "depth"), [(1, 1), (10, 7), (8_192, 256)])
-def test_any_stretch_is_projected_alike(backend, monkeypatch, size, stride, block, depth):
-    monkeypatch.setattr(module, "_HOST_BLOCK_WINDOWS", block)
-    monkeypatch.setattr(module, "_LINES_BYTES", 24 * size * block)  # of windows of three features
-    monkeypatch.setattr(module, "_LEAST_LINES", 1)
-    monkeypatch.setattr(module, "_PRODUCT_DEPTH", depth)
-    rows = series(140, 3)
-    pca = fitted(rows, size, stride)
-    whole = (pca.components @ (windows_of(rows.T.astype(np.float64), size=size, stride=stride) - pca.mean).T).astype(
-        np.float32
-    )
-    for first, count in ((0, whole.shape[1]), (1, 5), (3, 1), (2, 0), (whole.shape[1] - 2, 2)):
-        # The segment ends with its last window: not a row more.
-        stop = first * stride + (count - 1) * stride + size if count else first * stride
-        shift = min(2, first * stride)
-        segment = rows[:, first * stride - shift : stop]
-        got = pca.project(segment, shift + stride * np.arange(count))
-        assert got.shape == (pca.n_components, count)
-        np.testing.assert_allclose(got, whole[:, first : first + count], atol=2e-5)
-
-
-@pytest.mark.parametrize("longest", [12, 400])
-@pytest.mark.parametrize(("size", "stride"), [(5, 1), (5, 3), (3, 7), (1, 1), (1, 4), (7, 3)])
-@pytest.mark.parametrize(("block", "depth"), [(1, 1), (10, 7), (8_192, 256)])
-def test_windows_of_several_series_are_projected_alike(backend, monkeypatch, size, stride, block, depth, longest):
-    monkeypatch.setattr(module, "_HOST_BLOCK_WINDOWS", block)
-    monkeypatch.setattr(module, "_LINES_BYTES", 24 * size * block)  # of windows of three features
-    monkeypatch.setattr(module, "_LEAST_LINES", 1)
-    monkeypatch.setattr(module, "_PRODUCT_DEPTH", depth)
-    several = SeveralSeries(3, tuple(np.random.default_rng(longest).integers(1, longest, 2_000 // longest).tolist()))
-    rows = series(several.n_rows, 3)
-    pca = fitted(rows, size, stride)
-    starts = np.array(places_by_trying(several, size, stride))
-    expected = (built_windows(rows, starts, size) - pca.mean) @ pca.components.T
-    np.testing.assert_allclose(pca.project(rows, starts).T, expected, atol=2e-5)
 
 
 def test_survives_its_codec():
