@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, nullcontext
 from contextvars import copy_context
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ def limit_worker_threads(n_threads: int) -> None:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Limit BLAS to one thread, also in libraries that were loaded after the limit was set."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"):
+    with _controller().limit(limits=1, user_api="blas"):
         yield
 
 
@@ -246,8 +244,14 @@ def _do_all(work: Callable[[T], None], blocks: Sequence[T]) -> None:
         work(block)
 
 
-@cache
 def _controller() -> ThreadpoolController:
-    from threadpoolctl import ThreadpoolController  # imported late: it inspects every loaded library, some 20 ms
+    """Return what limits the threads of all libraries that are loaded: imports load them."""
+    return _controller_of(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _controller_of(_n_modules: int) -> ThreadpoolController:
+    """Inspect every loaded library, which takes milliseconds: once, until there are more modules."""
+    from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

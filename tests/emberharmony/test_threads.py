@@ -1,10 +1,15 @@
 """Work on several threads: every item once, a bounded number of them at a time."""
 
+import sys
 import threading
+from types import ModuleType
 
+import numpy  # noqa: F401 - which loads a library of BLAS
 import pytest
+import threadpoolctl
 
-from emberharmony.threads import Turns, each_as_done, each_ended_behind, in_parallel
+from emberharmony import threads
+from emberharmony.threads import Turns, each_as_done, each_ended_behind, in_parallel, one_blas_thread
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -199,3 +204,23 @@ def test_several_run_in_parallel():
 def test_the_first_error_ends_what_runs_in_parallel():
     with pytest.raises(ZeroDivisionError):
         list(in_parallel(lambda x: 1 // (5 - x), range(100), 4))
+
+
+def blas_threads():
+    return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_blas_has_one_thread_within_the_block():
+    with threadpoolctl.threadpool_limits(3, user_api="blas"):
+        assert blas_threads() == {3}
+        with one_blas_thread():
+            assert blas_threads() == {1}
+        assert blas_threads() == {3}
+
+
+def test_libraries_are_looked_for_again_after_an_import(monkeypatch):
+    """Looking takes milliseconds, a tenth of a small job if it was done for every PCA."""
+    found = threads._controller()
+    assert threads._controller() is found
+    monkeypatch.setitem(sys.modules, "imported_since_then", ModuleType("imported_since_then"))
+    assert threads._controller() is not found
