@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from getpass import getuser
-from importlib import metadata
 from platform import node
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberharmony.features.drift import drift_verdict
@@ -103,7 +104,7 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     return Manifest(
         fingerprint=run.plan.fingerprint,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={"emberharmony": VERSION, **{name: metadata.version(name) for name in ("numpy", "pyarrow")}},
+        versions={"emberharmony": VERSION, "numpy": np.__version__, "pyarrow": pa.__version__},
         spec=spec.to_json(),
         source_rows=run.plan.facts["source_rows"],
         null_times=run.plan.facts["null_times"],

@@ -4,7 +4,7 @@ import sys
 import threading
 from types import ModuleType
 
-import numpy  # noqa: F401 - which loads a library of BLAS
+import numpy as np  # noqa: F401 - which loads a library of BLAS
 import pytest
 import threadpoolctl
 

@@ -1,8 +1,14 @@
-"""The validator of jobs: the fork server of `tests.faults.victims` makes it once instead of in every run."""
+"""What every run makes once in its process: the fork server of `tests.faults.victims` makes it for all of them."""
 
 from __future__ import annotations
 
+from emberharmony.features.kinds.registry import KINDS, _reader
+from emberharmony.threads import one_blas_thread
 from flows.config.job import Job
 from flows.config.strict_schema import strict_validator
 
 strict_validator(Job)
+for _kind in KINDS:
+    _reader(_kind)
+with one_blas_thread():  # looks for libraries
+    pass
