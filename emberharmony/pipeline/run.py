@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from platform import node
+from threading import Lock
 from typing import Protocol, Self
 
 import pyarrow as pa
@@ -39,6 +40,9 @@ class Rows(Protocol):
         ...
 
 
+_one_at_a_time = Lock()
+"""A cache alone would make what the first threads of a process ask for once for each of them."""
+
 ReadChunk = Callable[[Rows, Chunk, Sequence[str], str | None, TextBudget], pa.Table]
 
 
@@ -51,21 +55,21 @@ class RunRef:
     token: str = ""  # differs from that of an earlier run in the same folder, which a worker may have cached
     threads: int | None = None  # compute threads of a worker process; None: the process that runs the job sets them
     parity: float = 0.0  # share of the chunks that are computed on NumPy as well
-    workers: int | None = None  # chunks at a time that a process has memory for
+    workers: int | None = None  # chunks at a time that a process has memory for, or all worker processes of a host together
     ahead: int = 0  # chunks for each worker that are read or written while it computes another one, where memory allows it
-    turns: int | None = None  # chunks that a process computes at a time, if it works on more of them
+    turns: int | None = None  # chunks that each process computes at a time, if it works on more of them
 
     def workers_of(self, most: int) -> int:
         """Number of workers of a process that can run at the same time in its memory: at most `most`."""
         return min(most, self.workers or most)
 
-    def in_flight(self, workers: int) -> tuple[RunRef, int]:
-        """Return the reference for the stages of a process with so many workers, and the chunks in flight there.
+    def in_flight(self, workers: int, *, n_processes: int = 1) -> tuple[RunRef, int]:
+        """Return the reference for the stages of so many workers, evenly in so many processes, and the chunks in flight there.
 
         Of these, as many as there are workers are computed; the others are read or written meanwhile.
         """
-        n_ahead = chunks_ahead(workers, self.workers or workers, self.ahead * workers)
-        return (replace(self, turns=workers) if n_ahead else self), workers + n_ahead
+        n_ahead = chunks_ahead(workers, self.workers or workers, self.ahead * workers, n_processes=n_processes)
+        return (replace(self, turns=workers // n_processes) if n_ahead else self), workers + n_ahead
 
 
 @dataclass(frozen=True)
@@ -143,15 +147,21 @@ def _opened(staging: str, token: str) -> Run:
     return Run.opened(staging)
 
 
+@lru_cache(maxsize=4)
+def _turns_of(token: str, n_turns: int) -> Turns:
+    return Turns(n_turns)
+
+
 def open_run(ref: RunRef) -> Run:
     """Return the run that a reference names; each process opens it once."""
-    return _opened(ref.staging, ref.token)
+    with _one_at_a_time:
+        return _opened(ref.staging, ref.token)
 
 
-@lru_cache(maxsize=4)
 def turns_of(token: str, n_turns: int) -> Turns:
     """Return the turns at computing that all chunks of a run share in this process."""
-    return Turns(n_turns)
+    with _one_at_a_time:
+        return _turns_of(token, n_turns)
 
 
 def forget_runs() -> None:

@@ -190,29 +190,33 @@ class MemoryPlan:
         n_items : int
             Items of the stage that has the most of them.
         """
-        if not min(most, n_items - self.n_workers) > 0:
-            return self
-        kept = _KEPT_BYTES if self.n_workers == 1 else 0
+        kept = _KEPT_BYTES if self.n_workers == 1 or self.apart else 0
         plan = replace(self, chunk_bytes=self.chunk_bytes + kept)
-        n_ahead = chunks_ahead(self.n_workers, plan.most_workers, min(most, n_items - self.n_workers))
-        return replace(plan, n_ahead=n_ahead) if n_ahead else self
+        n_processes = self.n_workers if self.apart else 1
+        n_ahead = chunks_ahead(self.n_workers, plan.most_workers, most, n_processes=n_processes)
+        n_ahead = min(n_ahead, n_items - self.n_workers)
+        return replace(plan, n_ahead=n_ahead) if n_ahead > 0 else self
 
     def with_inputs(self, n_rows: int, sizes: RowSizes) -> MemoryPlan:
         """Return the plan with memory to partition pieces of `n_rows` rows."""
         return replace(self, chunk_bytes=max(self.chunk_bytes, partition_bytes(sizes, n_rows))) if n_rows else self
 
 
-def chunks_ahead(n_workers: int, fitting: int, most: int) -> int:
+def chunks_ahead(n_workers: int, fitting: int, most: int, *, n_processes: int = 1) -> int:
     """Return how many chunks are read or written while `n_workers` are computed, where `fitting` fit into memory.
 
-    They take half of the memory that would be left: texts may take more than was planned.
+    They take half of the memory that would be left: texts may take more than was planned. Several processes have the same
+    number of them each, since a process keeps the memory of the most chunks that it ever had at a time.
 
     Examples
     --------
     >>> [chunks_ahead(2, fitting, 4) for fitting in (2, 3, 4, 9, 10, 100)]
     [0, 0, 1, 3, 4, 4]
+    >>> [chunks_ahead(2, fitting, 4, n_processes=2) for fitting in (2, 3, 4, 9, 10, 100)]
+    [0, 0, 0, 2, 4, 4]
     """
-    return max(0, min(most, (fitting - n_workers) // 2))
+    n_ahead = max(0, min(most, (fitting - n_workers) // 2))
+    return n_ahead - n_ahead % n_processes
 
 
 def input_rows(sizes: RowSizes, memory: MemoryPlan) -> int:

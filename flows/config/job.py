@@ -187,7 +187,7 @@ class AnyJob(BaseModel):
     @property
     def _ahead(self) -> int:
         """Chunks for each worker that are read or written while it computes another one."""
-        return AHEAD if self.engine.overlaps and (self.source.is_remote or is_bucket(self.sink.path)) else 0
+        return AHEAD if self.engine.overlaps(self.runtime) and (self.source.is_remote or is_bucket(self.sink.path)) else 0
 
 
 class Job(AnyJob):

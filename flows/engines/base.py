@@ -34,8 +34,6 @@ class EngineKind(ABC):
     name: ClassVar[str]
     uses_prefect: ClassVar[bool] = True
     """Whether the job is a flow run, which needs a Prefect server."""
-    overlaps: ClassVar[bool] = False
-    """Whether a process that computes a chunk reads or writes others meanwhile, if a server has to be waited for."""
     worker_bytes: ClassVar[int] = 0
     """Resident bytes of a worker process before its first chunk; 0 if this process does the work."""
 
@@ -56,6 +54,10 @@ class EngineKind(ABC):
     def is_remote(self, runtime: Runtime) -> bool:
         """Whether workers that select their own backend do the work, outside of this host's plan."""
         return False
+
+    def overlaps(self, runtime: Runtime) -> bool:
+        """Whether a process that computes a chunk reads or writes others meanwhile, if a server has to be waited for."""
+        return True
 
     def threads_of(self, runtime: Runtime, workers: int) -> int | None:
         """Compute threads of each of so many worker processes; ``None`` if each process decides for itself."""

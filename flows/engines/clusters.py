@@ -96,8 +96,11 @@ class ClusterKind(WorkerProcessKind):
     addresses: ClassVar[AddressForm]
 
     @abstractmethod
-    def runner(self, workers: int, address: str | None) -> AbstractContextManager[TaskRunner[Any]]:
-        """Start Prefect's task runner on the cluster at an address, or on one that lives as long as the block."""
+    def runner(self, workers: int, address: str | None, n_chunks: int = 1) -> AbstractContextManager[TaskRunner[Any]]:
+        """Start Prefect's task runner on the cluster at an address, or on one that lives as long as the block.
+
+        Each worker of that one does `n_chunks` at a time.
+        """
 
     @contextmanager
     def open(self, job: AnyJob) -> Iterator[Engine]:
@@ -105,7 +108,8 @@ class ClusterKind(WorkerProcessKind):
         from flows.engines.task_runs import task_run_engine
 
         self.check_available(job.runtime)
-        with task_run_engine(job, self.runner(job.workers, job.runtime.address)) as engine:
+        runner = self.runner(job.workers, job.runtime.address, 1 + job.resources.ahead)
+        with task_run_engine(job, runner, n_processes=job.workers) as engine:
             yield engine
 
     def is_remote(self, runtime: Runtime) -> bool:

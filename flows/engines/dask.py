@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from distributed import Client
     from prefect.task_runners import TaskRunner
 
+    from flows.config.runtime import Runtime
+
 
 ADDRESS = AddressForm("dask", ("tcp", "tls", "ws", "wss", "ucx"), ("inproc://",), "tcp://HOST:8786")
 DASK_SETTINGS = {
@@ -39,16 +41,20 @@ class Dask(ClusterKind):
     worker_bytes = 320 * MiB  # measured: 316 MiB, Prefect included
     addresses = ADDRESS
 
-    def runner(self, workers: int, address: str | None) -> AbstractContextManager[TaskRunner[Any]]:
+    def runner(self, workers: int, address: str | None, n_chunks: int = 1) -> AbstractContextManager[TaskRunner[Any]]:
         """Start the task runner."""
-        return dask_runner(workers, address)
+        return dask_runner(workers, address, n_chunks)
+
+    def overlaps(self, runtime: Runtime) -> bool:
+        """Whether the workers are started here. Those at an address do as many chunks at a time as they have threads."""
+        return not self.is_remote(runtime)
 
 
-def local_cluster(workers: int) -> dict[str, Any]:
-    """Return the arguments of a `LocalCluster`: one task at a time in each process, in the memory that the plan counted."""
+def local_cluster(workers: int, n_tasks: int = 1) -> dict[str, Any]:
+    """Return the arguments of a `LocalCluster`: `n_tasks` at a time in each process, in the memory that is planned."""
     return {
         "n_workers": workers,
-        "threads_per_worker": 1,
+        "threads_per_worker": n_tasks,
         "processes": True,
         "memory_limit": 0,
         "dashboard_address": "127.0.0.1:0",  # any port: None means 8787, which may be taken
@@ -57,7 +63,7 @@ def local_cluster(workers: int) -> dict[str, Any]:
 
 
 @contextmanager
-def dask_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
+def dask_runner(workers: int, address: str | None, n_tasks: int = 1) -> Iterator[TaskRunner[Any]]:
     """Start a task runner on the cluster at an address, or on one that lives as long as the block.
 
     Raises
@@ -78,7 +84,7 @@ def dask_runner(workers: int, address: str | None) -> Iterator[TaskRunner[Any]]:
         check_dask(address)
         connected = DaskTaskRunner(address=address)
     else:
-        connected = started("dask", DaskTaskRunner(cluster_kwargs=local_cluster(workers)))
+        connected = started("dask", DaskTaskRunner(cluster_kwargs=local_cluster(workers, n_tasks)))
     with (
         dask.config.set(DASK_SETTINGS),
         logging_until_closed("distributed", "tornado") as logs,

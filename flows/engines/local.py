@@ -44,7 +44,6 @@ class Local(EngineKind):
 
     name = "local"
     uses_prefect = False
-    overlaps = True
 
     @contextmanager
     def open(self, job: AnyJob) -> Iterator[LocalEngine]:

@@ -19,7 +19,6 @@ class Pools(EngineKind):
     """Shards in Prefect worker pools; each shard uses all cores of its host, unless `runtime.workers` says otherwise."""
 
     name = "pools"
-    overlaps = True
 
     def is_remote(self, runtime: Runtime) -> bool:
         """Whether other workers do the chunks: always."""

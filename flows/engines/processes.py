@@ -27,7 +27,8 @@ class Processes(WorkerProcessKind):
         from flows.engines.task_runs import task_run_engine
         from tasks.processes import working_in_processes
 
-        # Twice as many threads as processes: no process is idle while task runs end and begin.
-        runner = ThreadPoolTaskRunner(max_workers=2 * job.workers)
-        with working_in_processes(job.workers), task_run_engine(job, runner) as engine:
+        workers, n_chunks = job.workers, 1 + job.resources.ahead
+        # At least twice as many threads as processes: no process is idle while task runs end and begin.
+        runner = ThreadPoolTaskRunner(max_workers=workers * max(2, n_chunks))
+        with working_in_processes(workers, n_chunks), task_run_engine(job, runner, n_processes=workers) as engine:
             yield engine

@@ -15,6 +15,8 @@ from flows.engines.clusters import AddressForm, ClusterKind, missing_extra, star
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
+    from flows.config.runtime import Runtime
+
 
 ADDRESS = AddressForm("ray", ("ray",), ("auto", "local"), "ray://HOST:10001, HOST:6379 or auto")
 
@@ -26,9 +28,13 @@ class Ray(ClusterKind):
     worker_bytes = 400 * MiB  # an estimate
     addresses = ADDRESS
 
-    def runner(self, workers: int, address: str | None) -> AbstractContextManager[TaskRunner[Any]]:
+    def runner(self, workers: int, address: str | None, n_chunks: int = 1) -> AbstractContextManager[TaskRunner[Any]]:
         """Start the task runner."""
         return _ray_runner(workers, address)
+
+    def overlaps(self, runtime: Runtime) -> bool:
+        """No: a worker of Ray runs one task at a time."""
+        return False
 
 
 @contextmanager

@@ -44,9 +44,11 @@ class PrefectEngine:
         workers: int,
         granularity: str,
         runner: TaskRunner[Any] | None = None,
+        n_processes: int = 1,
         task_run_s: float = TASK_RUN_S,
     ) -> None:
         self.name = name
+        self._n_processes = n_processes
         self._granularity = granularity
         self._workers = workers
         self._runner = runner
@@ -67,7 +69,7 @@ class PrefectEngine:
         workers = ref.workers_of(self._workers)
         # The runner takes up one task run for each of its threads: where memory allows fewer, none waits there.
         is_bounded = workers < self._workers or ref.ahead > 0
-        ref, in_flight = ref.in_flight(workers)
+        ref, in_flight = ref.in_flight(workers, n_processes=min(workers, self._n_processes))
         at_once = in_flight if is_bounded else 2 * workers
         pace = _Pace(0.0 if granularity == "stage" else self._task_run_s, in_flight)
         waiting = deque(chunks)
@@ -134,15 +136,25 @@ def _keep_pace_with_server() -> None:
 
 
 @contextmanager
-def task_run_engine(job: AnyJob, runner: AbstractContextManager[TaskRunner[Any]]) -> Iterator[PrefectEngine]:
-    """Start a task runner, and run the stages as its task runs, within the current flow run."""
+def task_run_engine(
+    job: AnyJob, runner: AbstractContextManager[TaskRunner[Any]], *, n_processes: int = 1
+) -> Iterator[PrefectEngine]:
+    """Start a task runner, and run the stages as its task runs, within the current flow run.
+
+    Of `n_processes`, each computes one chunk at a time; a single one computes as many as the job has workers.
+    """
     with ExitStack() as stack:
         stack.enter_context(_sigterm_translated())
         with _sigterm_handler_kept():
             started = stack.enter_context(runner)
         stack.enter_context(settings_sent_whole())
-        granularity = job.runtime.granularity
-        yield PrefectEngine(job.engine.name, workers=job.workers, granularity=granularity, runner=started)
+        yield PrefectEngine(
+            job.engine.name,
+            workers=job.workers,
+            granularity=job.runtime.granularity,
+            runner=started,
+            n_processes=n_processes,
+        )
 
 
 @contextmanager

@@ -17,7 +17,6 @@ class Threads(EngineKind):
     """Prefect task runs on threads of this process."""
 
     name = "threads"
-    overlaps = True
 
     @contextmanager
     def open(self, job: AnyJob) -> Iterator[Engine]:

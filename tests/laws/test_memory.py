@@ -24,13 +24,14 @@ import json, sys
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
+from flows.run import run
 from emberharmony import threads
 from emberharmony.planning import memory
 
 threads.available_cores = lambda: int(sys.argv[2])
 memory.INPUT_ROWS = int(sys.argv[3])
 job = parse_job(json.loads(sys.argv[1]))
-outcome = run_job(job, LocalEngine(job.workers))
+outcome = run_job(job, LocalEngine(job.workers)) if job.engine.name == "local" else run(job)
 print(json.dumps([outcome.peak_bytes, outcome.projected_bytes, outcome.manifest.source_rows]))
 """
 
@@ -66,6 +67,7 @@ def measured(
     cores: int = 1,
     workers: int = 1,
     input_rows: int = INPUT_ROWS,
+    engine: str = "local",
     **sections,
 ) -> tuple[int, int]:
     """Peak and projection of a process that runs a job."""
@@ -75,7 +77,7 @@ def measured(
         "columns": {"time": "t", "target": "x0"},
         "categories": {"max_categories": 10},
         "runtime": {
-            "engine": "local", "backend": "numpy", "workers": workers,
+            "engine": engine, "backend": "numpy", "workers": workers,
             "chunk_rows": chunk_rows, "max_memory_gb": max_memory_gb,
         },
         **sections,
@@ -117,6 +119,20 @@ def test_chunks_in_flight(tmp_path, monkeypatch):
         _, far = measured(there, server.address("out"), 30_000, max_memory_gb=2.0, workers=2, cores=2)
         assert far > near + 4 * 48 * 2**20  # four more chunks, each of which takes more than that
         measured(there, server.address("small"), 30_000, max_memory_gb=0.6, workers=2, cores=2)
+
+
+@pytest.mark.xdist_group("stores")
+@pytest.mark.parametrize("engine", ["processes", "dask"])
+def test_chunks_in_flight_of_worker_processes(tmp_path, monkeypatch, engine):
+    """They are planned for each of the processes, beside a Prefect server of the run's own."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    write_stream(tmp_path / "served/t.parquet", 300_000, group_rows=30_000, order="sorted")
+    with distant_server(tmp_path / "served", latency_ms=10) as server:
+        there, options = {"path": server.address("t.parquet")}, {"engine": engine, "workers": 2, "cores": 2}
+        _, few = measured(there, server.address("few"), 30_000, max_memory_gb=1.9, **options)
+        _, many = measured(there, server.address("many"), 30_000, max_memory_gb=4.0, **options)
+        assert many > few + 4 * 48 * 2**20  # four more chunks, each of which takes more than that
 
 
 @pytest.mark.parametrize("order", ["sorted", "shuffled"])

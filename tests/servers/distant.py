@@ -56,6 +56,10 @@ class DistantServer:
         """Have no objects below a prefix any more; their files are left."""
         self._control(f"forget/{prefix}")
 
+    def writes(self) -> list[tuple[str, float, float]]:
+        """Each PUT so far: the object's key, when it came and when it was answered, in seconds."""
+        return [(key, begin, end) for key, begin, end in json.loads(self._control("writes"))]
+
     def _control(self, path: str) -> bytes:
         with urllib.request.urlopen(f"{self.root}{CONTROL}{path}", timeout=60) as answer:
             content: bytes = answer.read()
@@ -92,6 +96,7 @@ class Objects:
                 tag = hashlib.md5(f"{path}{status.st_mtime_ns}".encode(), usedforsecurity=False).hexdigest()
                 self.tags[path.relative_to(folder).as_posix()] = (status.st_size, f'"{tag}"')
         self.uploads: dict[str, dict[int, bytes]] = {}
+        self.writes: list[tuple[str, float, float]] = []
         self.numbers = itertools.count()
 
     def answer(
@@ -174,6 +179,8 @@ class Objects:
             counts = json.dumps(self.counts).encode()
             self.counts = dict.fromkeys(self.counts, 0)
             return counts
+        if path == "writes":
+            return json.dumps(self.writes).encode()
         command, _, rest = path.partition("/")
         if command == "forget":
             self.tags = {key: tag for key, tag in self.tags.items() if not key.startswith(rest)}
@@ -241,6 +248,9 @@ class Connection(asyncio.Protocol):
             if is_cut:
                 self.objects.faults.pop(0)
                 self.objects.counts["failed"] += 1
+            now = asyncio.get_running_loop().time()
+            if method == "PUT":
+                self.objects.writes.append((unquote(urlsplit(target).path), now, now + wait))
             asyncio.get_running_loop().call_later(
                 wait, self._send, answer[: len(answer) - len(body) // 2] if is_cut else answer, is_cut
             )

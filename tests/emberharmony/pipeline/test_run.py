@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +14,7 @@ import pytest
 
 from emberharmony.backend import get_backend
 from emberharmony.errors import DataError, TransientError
-from emberharmony.pipeline.run import RunRef, forget_runs, open_run, opened_run, turns_of
+from emberharmony.pipeline.run import Run, RunRef, forget_runs, open_run, opened_run, turns_of
 
 
 def test_a_process_opens_a_run_once(stopped):
@@ -70,6 +73,38 @@ def test_chunks_in_flight_of_a_process(ahead, memory_for, workers, expected):
     ref, in_flight = RunRef("x", ahead=ahead, workers=memory_for).in_flight(workers)
     assert in_flight == expected
     assert ref.turns == (workers if in_flight > workers else None)
+
+
+@pytest.mark.parametrize(
+    ("memory_for", "workers", "expected"), [(50, 2, 6), (5, 2, 2), (6, 2, 4), (8, 3, 3), (9, 3, 6), (50, 1, 3), (None, 2, 2)]
+)
+def test_chunks_in_flight_of_worker_processes(memory_for, workers, expected):
+    """Each has as many as any other, within the memory of all, and computes one at a time."""
+    ref, in_flight = RunRef("x", ahead=2, workers=memory_for).in_flight(workers, n_processes=workers)
+    assert in_flight == expected
+    assert ref.turns == (1 if in_flight > workers else None)
+
+
+def test_a_process_opens_a_run_once_for_all_of_its_threads(stopped, monkeypatch):
+    opened, begin = [], threading.Barrier(4)
+
+    def slowly(staging):
+        opened.append(staging)
+        time.sleep(0.05)
+        return Run(*[None] * 5)
+
+    monkeypatch.setattr(Run, "opened", slowly)
+    forget_runs()
+
+    def open_together() -> Run:
+        begin.wait(60)
+        return open_run(stopped)
+
+    with ThreadPoolExecutor(4) as pool:
+        runs = [each.result() for each in [pool.submit(open_together) for _ in range(4)]]
+    forget_runs()
+    assert len(opened) == 1
+    assert all(run is runs[0] for run in runs)
 
 
 def test_all_chunks_of_a_run_share_the_turns_of_a_process():

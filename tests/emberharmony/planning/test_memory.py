@@ -171,6 +171,18 @@ def test_worker_processes_are_planned(n_workers):
     assert processes.n_workers <= processes.most_workers
 
 
+@pytest.mark.parametrize(("more", "expected"), [(0, 0), (3, 0), (4, 2), (7, 2), (8, 4), (100, 4)])
+def test_worker_processes_have_as_many_chunks_ahead_each(more, expected):
+    """They keep the memory of the most chunks that they had at a time, also while this process merges and fits."""
+    one = plan(chunk_rows=50_000, n_workers=2, beside=Beside(2, 300 * 2**20))
+    chunk_bytes = one.chunk_bytes + 16 * 2**20  # what allocators keep for each of several threads
+    allowed = one.reserved_bytes + one.fixed_bytes + (2 + more) * chunk_bytes
+    memory = plan(chunk_rows=50_000, n_workers=2, beside=Beside(2, 300 * 2**20), allowed_bytes=allowed).with_ahead(4, 100)
+    assert memory.n_ahead == expected
+    if expected:
+        assert memory.projected_bytes == one.reserved_bytes + one.fixed_bytes + (2 + expected) * chunk_bytes
+
+
 def test_worker_processes_leave_less_for_rows():
     beside = Beside(4, 320 * 2**20)
     fewer = plan(n_workers=4, allowed_bytes=2 * GB, beside=beside, may_be_fewer=True)

@@ -35,6 +35,7 @@ def test_an_engine_is_its_own_choice():
     assert engine.choose(None) == (engine, "runtime.engine is plain", "")
     assert engine.uses_prefect
     assert not engine.is_remote(Runtime())
+    assert engine.overlaps(Runtime())
     assert engine.threads_of(Runtime(threads=3), 2) is None
 
 

@@ -9,8 +9,9 @@ import psutil
 import pytest
 from distributed import LocalCluster
 
+from flows.config.runtime import Runtime
 from flows.engines import dask as room
-from flows.engines.dask import DASK_SETTINGS, dask_runner, local_cluster
+from flows.engines.dask import DASK_SETTINGS, Dask, dask_runner, local_cluster
 from tests.faults.victims import wait_until
 
 pytestmark = pytest.mark.filterwarnings("default")  # Dask's own
@@ -32,6 +33,14 @@ def test_a_worker_that_dies_twice_comes_back_twice():
         time.sleep(max(0.0, began + 14.8 - time.monotonic()))
         psutil.Process(second).kill()
         wait_until(lambda: worker() not in (None, second))
+
+
+def test_a_worker_does_several_chunks_at_a_time_if_it_is_started_here():
+    """A cluster at an address has the threads that its owner gave it."""
+    assert local_cluster(2, 3)["threads_per_worker"] == 3
+    assert local_cluster(2)["threads_per_worker"] == 1
+    assert Dask().overlaps(Runtime(engine="dask"))
+    assert not Dask().overlaps(Runtime(engine="dask", address="tcp://there:8786"))
 
 
 def test_a_cluster_without_a_worker_is_waited_for(monkeypatch, caplog):

@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from emberharmony.errors import BackendUnavailableError, TerminalError
+from flows.config.runtime import Runtime
 from flows.engines import ray as room
 from flows.engines.ray import Ray
 
@@ -60,6 +61,10 @@ def test_a_cluster_that_does_not_start(runners):
     runners.error = OSError(28, "No space left on device")
     with pytest.raises(TerminalError, match=r"`engine: ray` cannot start .*No space left"), Ray().runner(1, None):
         pytest.fail("the cluster runs")
+
+
+def test_a_worker_runs_one_task_at_a_time():
+    assert not Ray().overlaps(Runtime(engine="ray"))
 
 
 def test_without_ray(monkeypatch):

@@ -18,6 +18,7 @@ from emberharmony.pipeline.stages import PROJECT, stages_of_plan
 from emberharmony.pipeline.staging import stage_plan
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
+from tasks.processes import WorkerProcesses
 from tests.faults.victims import small_job
 
 pytestmark = [
@@ -61,12 +62,23 @@ def test_an_error_of_a_worker_arrives_with_its_type_and_fields(damaged, tmp_path
     assert raised.value.file == part
 
 
-@pytest.mark.parametrize(("memory_for", "most"), [(40, 3), (3, 2), (1, 1)])
-def test_chunks_are_in_flight_beside_those_that_are_computed(tmp_path, monkeypatch, memory_for, most):
+@pytest.mark.parametrize(
+    ("engine", "workers", "memory_for", "most", "turns"),
+    [
+        ("threads", 1, 40, 3, 1),
+        ("threads", 1, 3, 2, 1),
+        ("threads", 1, 1, 1, None),
+        ("threads", 2, 5, 3, 2),
+        ("processes", 2, 40, 6, 1),
+        ("processes", 2, 6, 4, 1),
+        ("processes", 2, 5, 2, None),
+    ],
+)
+def test_chunks_are_in_flight_beside_those_that_are_computed(tmp_path, monkeypatch, engine, workers, memory_for, most, turns):
     """With the result in a bucket, as many task runs are alive as there are chunks in flight."""
     lock, now, seen = threading.Lock(), set[int](), list[tuple[int, int | None]]()
 
-    def compute_stage(name, ref, chunk, steps):
+    def compute_stage(name, ref, chunk, steps=None):
         with lock:
             now.add(chunk)
             seen.append((len(now), ref.turns))
@@ -76,15 +88,18 @@ def test_chunks_are_in_flight_beside_those_that_are_computed(tmp_path, monkeypat
         return lambda: ItemDone(chunk)
 
     monkeypatch.setattr("tasks.stages.compute_stage", compute_stage)
-    job = small_job(tmp_path, runtime={"engine": "threads", "granularity": "chunk"}) | {"sink": {"path": "s3://nowhere/out"}}
-    parsed = parse_job(job)
+    monkeypatch.setattr("tasks.stages.run_stage", lambda *arguments: compute_stage(*arguments)())
+    monkeypatch.setattr(WorkerProcesses, "start", lambda _: None)
+    monkeypatch.setattr(WorkerProcesses, "call", lambda _, function, *arguments: function(*arguments))
+    runtime = {"engine": engine, "workers": workers, "granularity": "chunk"}
+    parsed = parse_job(small_job(tmp_path, runtime=runtime) | {"sink": {"path": "s3://nowhere/out"}})
     ref = RunRef("x", workers=memory_for, ahead=parsed.resources.ahead)
 
     @flow(name="in flight", persist_result=False)
     def in_flight() -> list[int]:
         with parsed.engine.open(parsed) as started:
-            return [done.item for done in started.map(PROJECT, ref, range(8))]
+            return [done.item for done in started.map(PROJECT, ref, range(16))]
 
-    assert sorted(in_flight()) == list(range(8))
+    assert sorted(in_flight()) == list(range(16))
     assert max(alive for alive, _ in seen) == most
-    assert {turns for _, turns in seen} == {1 if most > 1 else None}
+    assert {taken for _, taken in seen} == {turns}
