@@ -7,12 +7,15 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
+from typing import TypeVar
 
 from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.store.access import PRIVATE, make_folder, mode_of, private, set_mode
@@ -20,8 +23,14 @@ from emberharmony.io.store.base import ETag, FileRecord, HashingFile, Store
 from emberharmony.io.store.errors import translate
 from emberharmony.io.store.local_hashes import WRITTEN
 
+T = TypeVar("T")
+
 UNFINISHED = ".unfinished"
 """Folder, under a store's root, of files that are being written."""
+
+_SYNC_THREADS = 8
+_QUICK_S = 0.001
+"""A file that is synced in this time was not waited for."""
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK})
 """Errors raised where hard links are not supported."""
@@ -34,7 +43,8 @@ _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOP
 class LocalStore(Store):
     """Files below a folder.
 
-    A file is on disk, not only in memory, before it gets its name. Users who may read the root may read its files and folders.
+    A file that is written is on disk, not only in memory, before it gets its name, and one that is kept when `make_durable`
+    returns. Users who may read the root may read its files and folders.
 
     With `within`, a folder above the root, the root must exist and is not created. If only the root is missing, it was removed
     when its work was done. If `within` is missing or empty too, the share is unavailable and may return.
@@ -208,19 +218,22 @@ class LocalStore(Store):
 
     def make_durable(self, records: Iterable[FileRecord]) -> None:
         """Write kept files and their folders to disk: after a power failure they are whole, and found under their names."""
-        folders = set[Path]()
-        for record in records:
-            path = self.path(record)
-            folders.add(path.parent)
-            with self._translated(path):
-                try:
-                    sync(path)
-                except FileNotFoundError:
-                    self.check_there()
-                    raise self.damaged(record) from None
-        for folder in folders:
-            with self._translated(folder):
-                sync_folder(folder)
+        kept = [*records]
+        sync_each(self._sync, kept)
+        sync_each(self._sync_folder, {self.path(record).parent for record in kept})
+
+    def _sync(self, record: FileRecord) -> None:
+        path = self.path(record)
+        with self._translated(path):
+            try:
+                sync(path)
+            except FileNotFoundError:
+                self.check_there()
+                raise self.damaged(record) from None
+
+    def _sync_folder(self, folder: Path) -> None:
+        with self._translated(folder):
+            sync_folder(folder)
 
     @contextmanager
     def _writing(
@@ -278,6 +291,18 @@ class LocalStore(Store):
             if isinstance(error, FileNotFoundError):
                 self.check_there()
             raise translate(error, target) from error
+
+
+def sync_each(sync: Callable[[T], None], items: Iterable[T]) -> None:
+    """Call `sync` for every item: several at a time once one was waited for, since disks write together what is there."""
+    left = iter(items)
+    for item in left:
+        began = time.perf_counter()
+        sync(item)
+        if time.perf_counter() - began > _QUICK_S:
+            break
+    with ThreadPoolExecutor(_SYNC_THREADS) as pool:
+        list(pool.map(sync, left))
 
 
 def sync(path: Path) -> None:

@@ -20,7 +20,7 @@ from emberharmony.errors import DamagedError, TerminalError
 from emberharmony.io.manifest import MANIFEST, PUBLISHED_TO, Manifest
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.exchange import exchange
-from emberharmony.io.store.local import LocalStore, sync_folder
+from emberharmony.io.store.local import LocalStore, sync_each, sync_folder
 from emberharmony.io.store.local_hashes import WRITTEN
 from emberharmony.io.store.local_staging import staged_runs
 from emberharmony.io.store.local_target import PUBLISHED, foreign_files, owned_names, refuse_foreign
@@ -182,8 +182,7 @@ def _assemble(store: LocalStore, files: list[FileRecord]) -> None:
             kept.replace(place)
             folders.update(place.parents[: len(Path(name).parts) - 1])
     store.make_folder(store.root / ASSEMBLED)
-    for folder in folders:
-        sync_folder(folder)
+    sync_each(sync_folder, folders)
 
 
 def _names(store: LocalStore, files: Iterable[FileRecord]) -> list[tuple[Path, str]]:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import safetensors.numpy
 
 from emberharmony.errors import DamagedError, TerminalError, TransientError
 from emberharmony.io.store.base import FileRecord, as_safetensors, prefixed
-from emberharmony.io.store.local import LocalStore
+from emberharmony.io.store.local import LocalStore, sync_each
 
 
 def files(root):
@@ -145,6 +146,23 @@ def test_kept_files_are_on_disk_when_they_are_made_durable_and_others_at_once(tm
         write("b", b"receipt")
         assert synced == [(tmp_path / "b").stat().st_ino]
         store.delete("b")
+
+
+@pytest.mark.parametrize("n_items", [0, 1, 2, 30])
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_each_is_synced_once_and_several_at_a_time_if_one_was_waited_for(monkeypatch, n_items, is_slow):
+    monkeypatch.setattr("emberharmony.io.store.local._QUICK_S", -1.0 if is_slow else 120.0)
+    begun, together, threads = [], threading.Barrier(2, timeout=120), set[int]()
+
+    def sync(item):
+        begun.append(item)
+        threads.add(threading.get_ident())
+        if is_slow and n_items > 2 and item in (1, 2):
+            together.wait()
+
+    sync_each(sync, range(n_items))
+    assert sorted(begun) == list(range(n_items))
+    assert is_slow or threads <= {threading.get_ident()}
 
 
 @pytest.mark.parametrize(("error", "translated"), [(errno.ENOSPC, TerminalError), (errno.EIO, TransientError)])
