@@ -17,9 +17,7 @@ import pytest
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
-from tests.faults.victims import contents, receipts
-
-CHANGES = ("link", "replace", "rename", "unlink", "rmdir")
+from tests.faults.victims import CHANGES, contents, receipts
 
 
 class Killed(BaseException):
@@ -66,12 +64,17 @@ def undisturbed_run(job: dict[str, Any]) -> tuple[dict[str, str], Noting]:
 
 def assert_completed(job: dict[str, Any], undisturbed: tuple[dict[str, str], Noting], *, last: int, n_workers: int) -> None:
     """End a run at its `last` change of the file system; the next one does what is left, and has the same result."""
-    expected, engine = undisturbed
     with pytest.MonkeyPatch.context() as patch:
         Changes(patch, last)
         with pytest.raises(Killed):
             run_job(parse_job(job), LocalEngine(n_workers))
     gc.collect()  # threads and their errors refer to each other, and to the lock
+    assert_goes_on(job, undisturbed)
+
+
+def assert_goes_on(job: dict[str, Any], undisturbed: tuple[dict[str, str], Noting]) -> None:
+    """The next run does what an ended one has left, and has the same result."""
+    expected, engine = undisturbed
     done = Counter(path.parent.name for path in receipts(job))
     with pytest.MonkeyPatch.context() as patch:
         again = Noting(Changes(patch))

@@ -27,6 +27,9 @@ from tests.jobs import small_table, write_table
 N_ROWS = 1500
 CHUNK_ROWS = 250
 
+CHANGES = ("link", "replace", "rename", "unlink", "rmdir")
+"""Functions of `os` that change the file system."""
+
 QUIET = {
     "PREFECT_LOGGING_LEVEL": "ERROR",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
@@ -97,7 +100,12 @@ def start(
 
     It kills itself before its `die_at`-th change of the file system or a bucket, and tells `told` how many it made.
     """
-    process = _servant.Process(target=_victim, args=(job, overwrite, die_at, told, api))
+    return fork(_victim, job, overwrite, die_at, told, api)
+
+
+def fork(target: Callable[..., None], *args: Any) -> Any:
+    """Call a function in a process that has imported all that a run needs; returns the process."""
+    process = _servant.Process(target=target, args=args)
     with patch.dict(os.environ, QUIET):  # the first call starts the fork server
         process.start()
     return process
@@ -105,7 +113,11 @@ def start(
 
 def run(job: dict[str, Any], **options: Any) -> int:
     """Run a job until it ends or is killed; returns the exit status, negative for a signal."""
-    process = start(job, **options)
+    return status_of(start(job, **options))
+
+
+def status_of(process: Any) -> int:
+    """Wait for a run; returns its exit status, negative for a signal."""
     process.join(300)
     if process.exitcode is None:
         os.kill(process.pid, signal.SIGABRT)  # faulthandler prints all threads
@@ -242,7 +254,7 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
 
         return changes
 
-    for name in ("link", "replace", "rename", "unlink", "rmdir"):
+    for name in CHANGES:
         setattr(os, name, watched(getattr(os, name)))
     commit.exchange = watched(commit.exchange)
     DeltaLog._try = watched(DeltaLog._try)
