@@ -53,9 +53,9 @@ class KeyCounts:
     def merge(self, other: Self) -> Self:
         """Return the counts of both."""
         shift = max(self.shift, other.shift)
-        parts = [self._of_width(shift), other._of_width(shift)]
-        keys = np.concatenate([part.keys for part in parts])
-        return type(self)(*_summed(keys, np.concatenate([part.counts for part in parts])), shift, self.most)._within_bounds()
+        fewer, more = sorted([self._of_width(shift), other._of_width(shift)], key=lambda part: len(part.keys))
+        keys, counts = _added(more.keys, more.counts, fewer.keys, fewer.counts)
+        return type(self)(keys, counts, shift, self.most)._within_bounds()
 
     def range_at(self, rank: int) -> tuple[int, int, int, int]:
         """Return the range that holds the row at `rank` in the order of keys, its number of rows, and the rows before it."""
@@ -95,14 +95,23 @@ class KeyCounts:
     def _of_width(self, shift: int) -> Self:
         if shift == self.shift:
             return self
-        keys, counts = _summed(self.keys >> (shift - self.shift), self.counts, in_order=True)
+        keys, counts = _summed(self.keys >> (shift - self.shift), self.counts)
         return type(self)(keys, counts, shift, self.most)
 
 
-def _summed(keys: IntArray, counts: IntArray, *, in_order: bool = False) -> tuple[IntArray, IntArray]:
-    """Add up the counts of equal keys."""
-    if not in_order:
-        order = np.argsort(keys, kind="stable")
-        keys, counts = keys[order], counts[order]
+def _summed(keys: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """Add up the counts of equal keys, which are adjacent."""
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.empty(0, np.int64)
     return keys[starts], np.add.reduceat(counts, starts) if len(starts) else np.empty(0, np.int64)
+
+
+def _added(keys: IntArray, counts: IntArray, other_keys: IntArray, other_counts: IntArray) -> tuple[IntArray, IntArray]:
+    """Add counts to others, both by ascending keys: no array is copied but into the result."""
+    places = np.searchsorted(keys, other_keys)
+    is_new = np.ones(len(other_keys), bool)
+    inside = places < len(keys)
+    is_new[inside] = keys[places[inside]] != other_keys[inside]
+    found = np.insert(keys, places[is_new], other_keys[is_new])
+    sums = np.insert(counts, places[is_new], other_counts[is_new])
+    sums[np.searchsorted(found, other_keys[~is_new])] += other_counts[~is_new]
+    return found, sums

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from functools import reduce
 from itertools import pairwise
@@ -51,6 +52,18 @@ def test_any_cutting_and_any_order_of_merging_give_the_same(keys, cuts, most, ra
     merged, whole = reduce(KeyCounts.merge, parts), KeyCounts.of(array(keys), most=most)
     assert list(merged.ranges()) == list(whole.ranges())
     assert (merged.shift, merged.most, merged.keys.dtype, merged.counts.dtype) == (whole.shift, most, np.int64, np.int64)
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["keys that are known", "new keys"])
+def test_few_keys_are_added_to_many_in_the_memory_of_the_result(first):
+    many, few = KeyCounts.of(np.arange(2**18, dtype=np.int64) * 2), KeyCounts.of(np.arange(first, 4_000, 2))
+    tracemalloc.start()
+    try:
+        merged = many.merge(few)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * (merged.keys.nbytes + merged.counts.nbytes)
 
 
 def test_the_fewest_ranges():
