@@ -40,6 +40,7 @@ def resident_now() -> int:
 def arrow_in_c_memory() -> Iterator[None]:
     """Have Arrow take memory from the C library, as NumPy does, until the block ends; see `use_c_memory`."""
     before = pa.default_memory_pool()
+    before.release_unused()  # what planning has left there, which no stage would use
     use_c_memory()
     try:
         yield

@@ -44,6 +44,25 @@ def test_arrow_takes_memory_from_the_c_library_within_the_block(monkeypatch):
     assert pa.default_memory_pool().backend_name == before
 
 
+LEFT = """
+import psutil
+import pyarrow as pa
+from emberharmony.planning.resident import arrow_in_c_memory
+values = pa.array(range(8_000), pa.int64())
+tables = [values.take(values) for _ in range(2_000)]  # 122 MiB
+full = psutil.Process().memory_info().rss
+del tables
+with arrow_in_c_memory():
+    print(full - psutil.Process().memory_info().rss)
+"""
+
+
+def test_what_arrow_has_kept_before_the_block_is_given_back(monkeypatch):
+    monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL", raising=False)
+    done = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 80 * 2**20
+
+
 def test_an_allocator_that_was_asked_for_is_kept(monkeypatch):
     monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", "mimalloc")
     before = pa.default_memory_pool().backend_name
