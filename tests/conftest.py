@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from emberharmony.backend import using_backend
 from emberharmony.planning.resident import resident_bytes
 from tests.backends import BACKENDS, on_device
+from tests.compiled import compile_all
 
 if TYPE_CHECKING:
     from tests.servers.forks import Forks
@@ -60,6 +61,11 @@ LONGEST_GROUPS = (
 The tests with BigQuery are two groups, and those with Prefect three, each with a server of its own: together they would take
 longer than all others.
 """
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    compile_all(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
