@@ -134,8 +134,7 @@ def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = 
     DamagedError
         If the file is not what its record says.
     """
-    store.check(record)
-    with store.open(record) as handle:
+    with store.open_checked(record) as handle:
         parquet = pq.ParquetFile(handle)
         own = dict(zip(_own_names(parquet.schema_arrow), parquet.schema_arrow.names, strict=False))
         names = list(own) if columns is None else list(columns)
@@ -162,6 +161,6 @@ def read_halo(store: Store, record: FileRecord, split: str) -> pa.Table:
     DamagedError
         If the file is not what its record says.
     """
-    store.check(record)
-    table = pa.ipc.open_file(pa.py_buffer(store.get(record))).read_all()
+    with store.open_checked(record) as handle:
+        table = pa.ipc.open_file(pa.py_buffer(handle.read())).read_all()
     return table.filter(pc.equal(table["split"], split)).drop_columns("split")  # an expression would start a plan

@@ -92,8 +92,8 @@ class Fitted:
     @cached_property
     def pcas(self) -> dict[int, WindowPCA]:
         """The fitted PCA of every stride."""
-        file = self._pca_file()
-        return {s: WindowPCA.from_arrays(self.store.read_arrays(file, prefix=f"{s}/")) for s in self.strides}
+        of_stride = by_prefix(self.store.read_arrays(self._pca_file()))
+        return {stride: WindowPCA.from_arrays(of_stride[str(stride)]) for stride in self.strides}
 
     @cached_property
     def baselines(self) -> dict[str, Baseline]:

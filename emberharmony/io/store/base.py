@@ -8,7 +8,7 @@ import json
 import posixpath
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase, BytesIO
 from typing import Any, BinaryIO, NewType, Protocol, TypeVar
@@ -280,13 +280,26 @@ class Store(Protocol):
         DamagedError
             If it is missing or its content has changed.
         """
-        self.check(record)
-        return self.read_arrays(record)
+        with self.open_checked(record) as handle:
+            return dict(_safetensors_in(handle, ""))
 
     def read_arrays(self, file: str | FileRecord, *, prefix: str = "") -> Arrays:
         """Return the arrays whose names begin with `prefix`, without the prefix; the others are not read."""
         with self.open(file) as handle:
             return {key.removeprefix(prefix): array for key, array in _safetensors_in(handle, prefix)}
+
+    @contextmanager
+    def open_checked(self, record: FileRecord) -> Iterator[BufferedIOBase]:
+        """Open a kept file for reading, if it is what its record says.
+
+        Raises
+        ------
+        DamagedError
+            If it is missing or its content has changed.
+        """
+        self.check(record)
+        with self.open(record) as handle:
+            yield handle
 
     def holds(self, record: FileRecord) -> bool:
         """Whether a kept file is there and hashes to what its record says."""

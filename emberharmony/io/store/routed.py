@@ -51,6 +51,13 @@ class RoutedStore(Store):
         store, there = self._routed(file)
         return store.open(there)
 
+    @contextmanager
+    def open_checked(self, record: FileRecord) -> Iterator[BufferedIOBase]:
+        """Open a kept file for reading, if it is what its record says."""
+        store, there = self._routed(record)
+        with store.open_checked(cast(FileRecord, there)) as handle:
+            yield handle
+
     def put(self, name: str, content: bytes | memoryview) -> None:
         """Write a file, in place of one of that name."""
         store, there = self._routed(name)

@@ -11,7 +11,7 @@ from emberharmony.errors import DamagedError, TerminalError, TransientError
 from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.local import LocalStore
-from emberharmony.io.store.object_store import AHEAD_BYTES, READ_BYTES, ObjectStore
+from emberharmony.io.store.object_store import AHEAD_BYTES, READ_BYTES, WHOLE_BYTES, ObjectStore
 from tests.stores import BUCKETS, MemoryObjects, objects_of
 
 pytestmark = pytest.mark.xdist_group("stores")
@@ -164,6 +164,33 @@ def test_kept_files_are_read_in_order_and_ahead(store):
         assert len(next(reading)["x"]) == i
     with pytest.raises(DamagedError, match=r"a/7-\w+.safetensors is missing or was changed"):
         next(reading)
+
+
+@pytest.mark.parametrize("n_bytes", [5, WHOLE_BYTES + 5], ids=["small", "large"])
+@pytest.mark.parametrize("content", [None, b"", b"another"], ids=["missing", "empty", "another"])
+def test_a_kept_file_is_checked_when_it_is_opened(store, n_bytes, content):
+    record = store.keep("a.bin", b"x" * n_bytes)
+    with store.open_checked(record) as handle:
+        assert handle.read() == b"x" * n_bytes
+        handle.seek(1)
+        assert handle.read(3) == b"xxx"
+    if content is None:
+        store.delete(record.kept_as)
+    else:
+        store.put(record.kept_as, content)
+    with pytest.raises(DamagedError, match="missing or was changed"), store.open_checked(record):
+        pytest.fail("it is opened")
+
+
+def test_a_small_kept_file_is_checked_by_the_request_that_reads_it():
+    objects = Counted()
+    store = ObjectStore(objects, BucketAddress.parse("s3://bucket/p"))
+    record, large = store.keep_arrays("a", {"x": np.arange(3)}), store.keep("b", b"x" * (WHOLE_BYTES + 1))
+    objects.asked.clear()
+    assert store.read_checked_arrays(record)["x"].tolist() == [0, 1, 2]
+    assert not objects.asked
+    with store.open_checked(large):
+        assert objects.asked == ["info"]
 
 
 class Counted(MemoryObjects):

@@ -38,13 +38,19 @@ def test_parts_are_kept_elsewhere_under_their_own_names(stores):
     assert list(store.list("features")) == [record.kept_as]
     assert dict(store.modified("features")) == {record.kept_as: tables.modified("table")[place]}
     assert store.address_of(record) == tables.address_of(place)
-    with store.open(record) as handle:
-        assert handle.read() == b"rows"
+    for opened in (store.open, store.open_checked):
+        with opened(record) as handle:
+            assert handle.read() == b"rows"
     store.make_durable([record])
     store.delete(record.kept_as)
     assert not store.holds(record)
     with pytest.raises(DamagedError, match=r"out/table/run/split=train/part-0-\w+\.parquet is missing"):
         store.check(record)
+    with (
+        pytest.raises(DamagedError, match=r"out/table/run/split=train/part-0-\w+\.parquet is missing"),
+        store.open_checked(record),
+    ):
+        pytest.fail("it is opened")
 
 
 def test_all_other_files_are_the_runs(stores):
