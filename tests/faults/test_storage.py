@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -285,21 +286,25 @@ def test_a_disk_without_room_for_the_arranged_rows_is_told_before_they_are_writt
 
 FULL = """
 import json, subprocess, sys
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", sys.argv[2]], check=True)
-job = sys.argv[1]
+from pathlib import Path
+job, disk, copy = sys.argv[1:]
 command = [sys.executable, "-c", "from flows.cli.app import main; main()", "run", job, "--quiet"]
-full = subprocess.run(command, capture_output=True, text=True)
-subprocess.run(["mount", "-o", "remount,size=20m", sys.argv[2]], check=True)
-room = subprocess.run(command, capture_output=True, text=True)
-subprocess.run(["cp", "-r", sys.argv[2], sys.argv[3]], check=True)
-print(json.dumps([full.returncode, full.stderr, room.returncode, room.stderr]))
+def run():
+    done = subprocess.run(command, capture_output=True, text=True)
+    stages = {path.parent.name for path in Path(disk).rglob("receipts/*/*.json")}
+    return done.returncode, " ".join(done.stderr.split()), sorted(stages)
+told = []
+for size in ("240k", "248k", "20m"):  # the second has room for what each run notes of itself
+    options = ["-o", f"remount,size={size}"] if told else ["-t", "tmpfs", "-o", f"size={size}", "none"]
+    subprocess.run(["mount", *options, disk], check=True)
+    told.append(run())
+subprocess.run(["cp", "-r", disk, copy], check=True)
+print(json.dumps(told))
 """
 
 
-def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(undisturbed, folder):
-    """Use a real, small disk in a separate mount namespace."""
-    import json
-
+def test_a_disk_that_fills_while_rows_are_arranged_is_told_and_the_run_goes_on_when_there_is_room(undisturbed, folder):
+    """Use a real, small disk in a separate mount namespace: it has the room that was planned, but not for whole blocks."""
     unshared = ["unshare", "--user", "--map-root-user", "--mount", sys.executable]
     try:
         subprocess.run([*unshared, "-c", ""], check=True, capture_output=True)
@@ -312,11 +317,13 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(undisturbed,
     arguments = [str(folder / "full.yaml"), str(disk), str(folder / "disk-after")]
     done = subprocess.run([*unshared, "-c", FULL, *arguments], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
-    full, told, room, error = json.loads(done.stdout.splitlines()[-1])
-    assert full == 1
-    assert "The disk is full:" in told
-    assert "run the same command again; it goes on where it stopped" in " ".join(told.split())
-    assert room == 0, error
+    full, still_full, room = json.loads(done.stdout.splitlines()[-1])
+    assert full[0] == still_full[0] == 1
+    assert full[2] == still_full[2] == ["arrange", "partition"]
+    assert "The disk is full: " in full[1]
+    assert "run the same command again; it goes on where it stopped" in full[1]
+    assert re.search(r"takes about [\d,]+ more bytes of disk until the job ends; [\d,]+ are free at", still_full[1])
+    assert room == [0, "", []]
     assert contents(folder / "disk-after/result") == undisturbed
 
 

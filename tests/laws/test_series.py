@@ -155,6 +155,13 @@ def test_short_series_are_counted(tmp_path):
         ({"time": "t", "entity": "idd"}, {}, PlanError, "Column 'idd' is not in the table. Did you mean 'id'"),
         ({"time": "t", "entity": "x"}, {}, PlanError, "The entity column 'x' is of type double"),
         ({"time": "t", "entity": "empty"}, {}, DataError, "The entity empty is null in every row"),
+        ({"time": "t", "entity": "untyped"}, {}, PlanError, "The entity column 'untyped' is of type null"),
+        (
+            {"time": "t", "entity": "nested"},
+            {},
+            PlanError,
+            "'nested' is nested, and read as the columns nested_a.* one of these",
+        ),
         ({"time": "t", "entity": "row"}, {}, PlanError, "the longest of the .* training series has 1"),
         ({"entity": "id"}, {"max_gap": "PT1H"}, PlanError, "this job has no time column"),
     ],
@@ -163,6 +170,8 @@ def test_what_cannot_be_is_refused(tmp_path, columns, windows, error, message):
     table = many_series([60, 60, 60])
     table["row"] = np.arange(len(table))
     table["empty"] = pd.Series([None] * len(table), dtype="string")
+    table["untyped"] = None
+    table["nested"] = [{"a": 1, "b": "x"}] * len(table)
     with pytest.raises(error, match=message):
         run(table, tmp_path, columns=columns, windows=windows)
     assert not (tmp_path / "out" / "manifest.json").exists()
