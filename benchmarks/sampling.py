@@ -4,7 +4,7 @@ Every few milliseconds a thread looks at the stacks of all others. The CPU time 
 by the kernel's count, goes to the kind of work that its innermost frame of this project does. So whatever moves within the
 code, the shares stay right as long as a module keeps its task.
 
-The sampler needs the interpreter, and so makes threads wait for it: the job takes a fifth longer while it is sampled. How long
+The sampler needs the interpreter, and so makes threads wait for it: the job takes a sixth longer while it is sampled. How long
 it takes and waits is measured apart, by `benchmarks.waiting`.
 """
 
