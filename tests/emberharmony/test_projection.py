@@ -96,27 +96,38 @@ def test_scores_are_computed_in_float32_here():
     directions = directions_of(32, 45, 5, 1)
     rows = rows_of(900, 45)
     starts = np.arange(890)
-    assert module._steady_layout(32, 225) is not None
+    if module._steady_layout(32, 225) is None:
+        pytest.skip("no product in float32 gives a window the same bits at every place on this machine")
     exact = exactly(directions, rows, starts)
     assert (project(directions, rows, starts) != exact.astype(np.float32)).mean() > 0.3
     wide = Directions(directions.loadings, directions.offset, 5, 1)
     assert (project(wide, rows, starts) != exact.astype(np.float32)).mean() < 1e-3
 
 
-class Unsteady(module._Layout):
-    """A product whose last lines are summed in another order, as with AVX2."""
+class Steady(module._Layout):
+    """A product that is rounded once, so that the order of its terms does not show."""
+
+    def operand(self, loadings):
+        return loadings.T.astype(np.float32)
 
     def scores(self, lines, operand):
-        found = super().scores(lines, operand).copy()
-        found[:, -1] = super().scores(np.ascontiguousarray(lines[:, ::-1]), operand[::-1])[:, -1]
+        return (lines.astype(np.float64) @ operand.astype(np.float64)).T.astype(np.float32)
+
+
+class Unsteady(Steady):
+    """The same, but the scores of the last line are rounded after every term."""
+
+    def scores(self, lines, operand):
+        found = super().scores(lines, operand)
+        found[:, -1] = np.cumsum(lines[-1][:, None] * operand, axis=0)[-1]
         return found
 
 
-@pytest.mark.parametrize("n_components", [2, 5, 32])
+@pytest.mark.parametrize("n_components", [1, 5, 32])
 @pytest.mark.parametrize("depth", [3, 16, 225])
 def test_a_product_whose_bits_depend_on_the_place_is_found(n_components, depth):
-    assert module._is_steady(module._Layout(np.float32, 128), n_components, depth, "numpy")
-    assert not module._is_steady(Unsteady(np.float32, 128), n_components, depth, "numpy")
+    assert module._is_steady(Steady(np.float32, 16), n_components, depth, "numpy")
+    assert not module._is_steady(Unsteady(np.float32, 16), n_components, depth, "numpy")
 
 
 def test_scores_are_computed_in_float64_where_no_product_is_steady(monkeypatch):

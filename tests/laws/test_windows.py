@@ -1,7 +1,11 @@
-"""Law 4: the chunks' windows are those of `sliding_window_view` over the series, each exactly once, with the same scores."""
+"""Law 4: the chunks' windows are those of `sliding_window_view` over the series, each exactly once, with the same scores.
+
+Law 1 for scores: no bit of them depends on the chunks.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 
@@ -14,6 +18,7 @@ from emberharmony.pca import PCASpec, WindowPCA
 from emberharmony.series import Segment
 from emberharmony.stats import WindowGram
 from emberharmony.windows import WindowSpec
+from tests.series import SeveralSeries
 
 
 @given(
@@ -48,6 +53,31 @@ def test_chunks_fit_and_project_what_the_series_holds(n_rows, n_features, size, 
         first_rows.extend(a + starts)
     assert first_rows == list(range(0, n_rows - size + 1, stride))
     np.testing.assert_allclose(np.concatenate(scores, axis=1)[0], centred @ pca.components[0], atol=1e-5)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 900), min_size=1, max_size=6),
+    n_features=st.integers(2, 12),
+    size=st.integers(1, 6),
+    stride=st.integers(1, 14),
+    cuts=st.lists(st.integers(0, 2_000), max_size=6),
+    seed=st.integers(0, 9),
+)
+def test_no_bit_of_a_score_depends_on_the_chunks(lengths, n_features, size, stride, cuts, seed):
+    """Chunks are projected in float32, and a few windows with outliers in float64."""
+    series, rng = SeveralSeries(0, tuple(lengths)), np.random.default_rng(seed)
+    rows = rng.standard_t(3, size=(n_features, series.n_rows)).astype(np.float32)
+    pca = WindowPCA.fit(WindowGram.of(rng.normal(size=(n_features, 400)), start=0, size=size, stride=1), PCASpec(2))
+    pca = replace(pca, stride=stride)
+    assert pca._directions.longest > 0
+    whole = pca.project(rows, Segment(0, rows, borders=series.borders).window_starts(size, stride))
+    scores = []
+    for a, b, start, borders in series.chunks(cuts):
+        following = series.borders[series.borders >= b]
+        halo = min(b + size - 1, int(following[0]) if len(following) else series.n_rows)
+        segment = Segment(start, rows[:, a:halo], borders=borders)
+        scores.append(pca.project(segment.block, segment.window_starts(size, stride)))
+    np.testing.assert_array_equal(np.concatenate(scores, axis=1), whole)
 
 
 @pytest.mark.parametrize("lost", [0, 1])
