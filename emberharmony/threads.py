@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, nullcontext
 from contextvars import copy_context
 from functools import lru_cache
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -77,7 +77,7 @@ def limit_worker_threads(n_threads: int) -> None:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Limit BLAS to one thread, also in libraries that were loaded after the limit was set."""
-    with _controller().limit(limits=1, user_api="blas"):
+    with _shared_limit.held():
         yield
 
 
@@ -95,14 +95,51 @@ def each_block(work: Callable[[T], None], blocks: Sequence[T], *, n_threads: int
     n_allowed = n_threads or compute_threads()
     n_threads = min(n_allowed, len(blocks))
     if n_threads < 2:
-        with _controller().limit(limits=1, user_api="blas") if n_allowed > 1 else nullcontext():
+        with _shared_limit.held() if n_allowed > 1 else nullcontext():
             _do_all(work, blocks)
         return
-    with _controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+    with _shared_limit.held(), ThreadPoolExecutor(n_threads) as pool:
         # A new thread does not inherit the context, which holds the backend's choice.
         futures = [pool.submit(copy_context().run, _do_all, work, blocks[i::n_threads]) for i in range(n_threads)]
         for future in futures:
             future.result()
+
+
+class _SharedLimit:
+    """One thread of BLAS until the last of several computations that overlap has ended.
+
+    The number of threads belongs to the process: the first one that ended would give BLAS all threads again, in the middle of
+    the products of the others, and so change their last bits.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._n_holders = threading.Lock(), 0
+        self._before = dict[str, tuple[Any, int]]()  # libraries and their threads, by path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Limit BLAS, at least until the block ends."""
+        with self._lock:
+            for library in _controller().lib_controllers:
+                if library.user_api == "blas" and library.filepath not in self._before:
+                    self._before[library.filepath] = library, library.get_num_threads()
+                    self._set(library, 1)
+            self._n_holders += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_holders -= 1
+                while self._before and not self._n_holders:
+                    self._set(*self._before.popitem()[1])
+
+    @staticmethod
+    def _set(library: Any, n_threads: int) -> None:
+        # threadpoolctl 3.8 ignores limits of OpenBLAS unless they come from the thread that set the first one.
+        getattr(library, "_real_set_num_threads", library.set_num_threads)(n_threads)
+
+
+_shared_limit = _SharedLimit()
 
 
 def each_as_done(work: Callable[[T], R], items: Iterable[T], *, n_threads: int) -> Generator[R, None, None]:

@@ -9,7 +9,7 @@ import pytest
 import threadpoolctl
 
 from emberharmony import threads
-from emberharmony.threads import Turns, each_as_done, each_ended_behind, in_parallel, one_blas_thread
+from emberharmony.threads import Turns, each_as_done, each_block, each_ended_behind, in_parallel, one_blas_thread
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -224,3 +224,24 @@ def test_libraries_are_looked_for_again_after_an_import(monkeypatch):
     assert threads._controller() is found
     monkeypatch.setitem(sys.modules, "imported_since_then", ModuleType("imported_since_then"))
     assert threads._controller() is not found
+
+
+@pytest.mark.parametrize("n_blocks", [1, 3])
+def test_blas_has_one_thread_until_the_last_of_overlapping_computations_has_ended(n_blocks):
+    begun, ended = threading.Barrier(n_blocks + 1), threading.Event()
+    during = []
+
+    def long_work(_):
+        begun.wait(60)
+        assert ended.wait(60)
+        during.append(blas_threads())
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        long = threading.Thread(target=each_block, args=(long_work, range(n_blocks)), kwargs={"n_threads": max(n_blocks, 2)})
+        long.start()
+        begun.wait(60)
+        each_block(lambda _: during.append(blas_threads()), [0], n_threads=2)
+        ended.set()
+        long.join()
+        assert during == [{1}] * (n_blocks + 1)
+        assert blas_threads() == {2}
