@@ -119,7 +119,7 @@ def _run(kills: Kills, job: dict[str, Any], api: str | None) -> None:
     kills.watch()
     forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign] # else, a fork starts another server
     processes.multiprocessing = SimpleNamespace(get_context=lambda _: multiprocessing.get_context("forkserver"))
-    processes._begin_worker = partial(_begin_worker, kills)
+    processes._work = partial(_work, kills)
     parsed = parse_job(job)
 
     def work() -> None:
@@ -131,9 +131,10 @@ def _run(kills: Kills, job: dict[str, Any], api: str | None) -> None:
         (flow(name="killed", persist_result=False)(work) if api else work)()
 
 
-def _begin_worker(kills: Kills, begun: Any) -> None:
+def _work(kills: Kills, lines: list[Any], begun: Any) -> None:
+    """Do what a worker process does, and count its changes."""
     from tasks import processes
 
     (kills.folder / "workers" / str(os.getpid())).touch()
     kills.watch()
-    processes._begin_worker(begun)
+    processes._work(lines, begun)
