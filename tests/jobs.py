@@ -164,9 +164,16 @@ def _assert_tables_alike(actual: pa.Table, expected: pa.Table, atol: float, rtol
     if not expected.num_rows:
         return
     assert actual.schema == expected.schema, where
+    floats = [name for name in expected.column_names if pa.types.is_float32(expected[name].type)]
     for name in expected.column_names:
-        a, b = actual[name], expected[name]
-        if pa.types.is_float32(b.type):
-            np.testing.assert_allclose(a.to_numpy(), b.to_numpy(), rtol=rtol, atol=atol, err_msg=f"{name}, {where}")
-        else:
-            assert a.combine_chunks().equals(b.combine_chunks()), f"{name}, {where}"
+        if name not in floats:
+            assert actual[name].combine_chunks().equals(expected[name].combine_chunks()), f"{name}, {where}"
+    if not floats:
+        return
+    a, b = (np.stack([table[name].to_numpy() for name in floats]) for table in (actual, expected))
+    if not np.allclose(
+        a, b, rtol=rtol, atol=atol, equal_nan=True
+    ):  # for all columns at once: one by one takes ten times as long
+        for name, values, wanted in zip(floats, a, b, strict=True):
+            np.testing.assert_allclose(values, wanted, rtol=rtol, atol=atol, err_msg=f"{name}, {where}")
+        raise AssertionError(where)

@@ -77,18 +77,24 @@ def in_range(ticks: IntArray, start: int, stop: int) -> NDArray[np.bool_]:
     return ticks >= start if stop >= LAST_TICK else (ticks >= start) & (ticks < stop)
 
 
-def count_in_buckets(ticks: IntArray, start: int, width: int, n_buckets: int) -> IntArray:
-    """Return the number of times in each of the buckets ``[start + i * width, start + (i + 1) * width)``.
+def count_in_buckets(counts: IntArray, ticks: IntArray, start: int, width: int) -> None:
+    """Add to `counts` the number of times in each of the buckets ``[start + i * width, start + (i + 1) * width)``.
 
     Examples
     --------
-    >>> count_in_buckets(np.array([-(2**63), 0, 2**63 - 1]), -(2**63), 2**62, 4).tolist()
+    >>> counts = np.zeros(4, np.int64)
+    >>> count_in_buckets(counts, np.array([-(2**63), 0, 2**63 - 1]), -(2**63), 2**62)
+    >>> counts.tolist()
     [1, 0, 1, 1]
     """
-    inside = ticks[(ticks >= start) & (ticks < start + width * n_buckets)]
+    inside = ticks[(ticks >= start) & (ticks < start + width * len(counts))]
     # Unsigned: the difference of two times may exceed the largest time.
     distance = inside.view(np.uint64) - np.uint64(start % 2**64)
-    return np.bincount((distance // np.uint64(width)).astype(np.int64), minlength=n_buckets)
+    places = (distance // np.uint64(width)).astype(np.int64)
+    if len(places) < len(counts):  # of a small row group, which does not take the time to go through all buckets
+        np.add.at(counts, places, 1)
+    else:
+        counts += np.bincount(places, minlength=len(counts))
 
 
 CountTimes = Callable[[int, int, int], IntArray]

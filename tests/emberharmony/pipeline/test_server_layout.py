@@ -51,7 +51,8 @@ class FakeServer:
         self.asked.append(("ties", len(keys)))
         counts = {}
         for key in keys:
-            of = count_in_buckets(self.times[self.keys == key], start, width, n_buckets)
+            of = np.zeros(n_buckets, np.int64)
+            count_in_buckets(of, self.times[self.keys == key], start, width)
             counts[key] = KeyCounts(np.flatnonzero(of), of[of > 0])
             assert of.sum() == (self.keys == key).sum()
         return counts
@@ -66,7 +67,9 @@ class FakeServer:
 
     def count_times(self, time, start, width, n_buckets):
         self.asked.append(("times", n_buckets))
-        return count_in_buckets(self.times, start, width, n_buckets)
+        counts = np.zeros(n_buckets, np.int64)
+        count_in_buckets(counts, self.times, start, width)
+        return counts
 
     def times_between(self, time, start, stop):
         return self.times[in_range(self.times, start, stop)]

@@ -255,7 +255,8 @@ def test_times_of_all_of_64_bits(n_buckets, ticks, data):
 
     def count(start, width, n):
         exact = [sum(start + i * width <= int(t) < start + (i + 1) * width for t in ticks) for i in range(n)]
-        counts = count_in_buckets(ticks, start, width, n)
+        counts = np.zeros(n, np.int64)
+        count_in_buckets(counts, ticks, start, width)
         assert counts.tolist() == exact
         return counts
 

@@ -79,7 +79,7 @@ class ParquetPlanning:
         counts = np.zeros(n_buckets, np.int64)
         groups = self._table.groups_between(time, start, start + width * n_buckets)
         for present, _ in times_of_groups(self._table, groups, time):
-            counts += count_in_buckets(present, start, width, n_buckets)
+            count_in_buckets(counts, present, start, width)
         return counts
 
     def times_between(self, time: str, start: int, stop: int) -> IntArray:
