@@ -54,17 +54,20 @@ class Beside:
     n_processes: int = 0  # of workers
     worker_bytes: int = 0  # of each, before its first chunk
     server_bytes: int = 0  # of a Prefect server that the job has started
+    services_bytes: int = 0  # of a cluster's processes that compute nothing
 
     @property
     def total_bytes(self) -> int:
         """Bytes of all of them."""
-        return self.n_processes * self.worker_bytes + self.server_bytes
+        return self.n_processes * self.worker_bytes + self.services_bytes + self.server_bytes
 
     def text(self) -> str:
         """Return their bytes in words, for a message about memory."""
         workers = f", {self.n_processes * self.worker_bytes / 2**30:.2f} by {self.n_processes} worker processes"
+        services = f", {self.services_bytes / 2**30:.2f} by the cluster's own processes"
         server = f", {self.server_bytes / 2**30:.2f} by its own Prefect server"
-        return (workers if self.n_processes else "") + (server if self.server_bytes else "")
+        said = {workers: self.n_processes, services: self.services_bytes, server: self.server_bytes}
+        return "".join(text for text, n in said.items() if n)
 
 
 @dataclass(frozen=True)

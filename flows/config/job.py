@@ -179,7 +179,8 @@ class AnyJob(BaseModel):
         runtime = self.runtime
         may_be_fewer = runtime.workers is None
         worker = self._worker_bytes
-        beside = Beside(self.workers if worker else 0, worker, server_bytes() if self.engine.uses_prefect else 0)
+        server = server_bytes() if self.engine.uses_prefect else 0
+        beside = Beside(self.workers, worker, server, self.engine.services_bytes) if worker else Beside(server_bytes=server)
         return Resources(
             runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend, may_be_fewer, beside, ahead=self._ahead
         )

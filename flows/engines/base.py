@@ -36,6 +36,8 @@ class EngineKind(ABC):
     """Whether the job is a flow run, which needs a Prefect server."""
     worker_bytes: ClassVar[int] = 0
     """Resident bytes of a worker process before its first chunk; 0 if this process does the work."""
+    services_bytes: ClassVar[int] = 0
+    """Resident bytes of the other processes of a cluster that is started here."""
 
     @abstractmethod
     def open(self, job: AnyJob) -> AbstractContextManager[Engine]:

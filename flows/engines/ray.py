@@ -25,7 +25,8 @@ class Ray(ClusterKind):
     """Prefect task runs on a Ray cluster."""
 
     name = "ray"
-    worker_bytes = 400 * MiB  # an estimate
+    worker_bytes = 300 * MiB
+    services_bytes = 450 * MiB  # measured with one and two workers: 400 MiB, and 320 MiB more for each
     addresses = ADDRESS
 
     def runner(self, workers: int, address: str | None, n_chunks: int = 1) -> AbstractContextManager[TaskRunner[Any]]:

@@ -133,6 +133,13 @@ def test_chunks_in_flight_of_worker_processes(tmp_path, monkeypatch, engine):
         measured(there, server.address("out"), 30_000, max_memory_gb=4.0, engine=engine, workers=2, cores=2)
 
 
+@pytest.mark.xdist_group("prefect-engines")
+def test_services_of_a_cluster(tmp_path):
+    """Those of Ray take more than its worker does."""
+    source = write_stream(tmp_path / "t.parquet", 60_000, group_rows=30_000, order="sorted")
+    measured(source, tmp_path / "out", 30_000, max_memory_gb=4.0, engine="ray")
+
+
 @pytest.mark.parametrize("order", ["sorted", "shuffled"])
 def test_ten_times_the_rows(tmp_path, order):
     peaks = []

@@ -162,7 +162,7 @@ def test_threads_that_a_worker_does_not_share_are_planned():
 @pytest.mark.parametrize("n_workers", [1, 2, 4])
 def test_worker_processes_are_planned(n_workers):
     """Each holds its libraries, and keeps its chunk's memory while this process merges and fits."""
-    beside = Beside(n_workers, 300 * 2**20, server_bytes=380 * 2**20)
+    beside = Beside(n_workers, 300 * 2**20, server_bytes=330 * 2**20, services_bytes=50 * 2**20)
     threads = plan(chunk_rows=50_000, n_workers=n_workers)
     processes = plan(chunk_rows=50_000, n_workers=n_workers, beside=beside)
     assert processes.reserved_bytes == threads.reserved_bytes + (n_workers * 300 + 380) * 2**20

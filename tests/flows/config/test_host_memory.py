@@ -31,13 +31,13 @@ def test_worker_processes_of_this_host_are_in_the_plan(tmp_path, monkeypatch, en
     # What this process holds grows with the first plan that it makes.
     monkeypatch.setattr("emberharmony.pipeline.plan.resident_bytes", lambda: 200 * 2**20)
     monkeypatch.setattr(config, "server_bytes", lambda: 0)  # other tests may share a server of this process
-    worker_bytes = ENGINES[engine].worker_bytes
+    worker_bytes, services_bytes = ENGINES[engine].worker_bytes, ENGINES[engine].services_bytes
     local = plan_job(job_of(tmp_path, engine="local", workers=2)).plan.memory
     several = plan_job(job_of(tmp_path, engine=engine, workers=2)).plan.memory
-    assert several.reserved_bytes == local.reserved_bytes + 2 * worker_bytes
+    assert several.reserved_bytes == local.reserved_bytes + 2 * worker_bytes + services_bytes
     with_torch = job_of(tmp_path, engine=engine, workers=2, backend="torch:cpu").resources.beside
     assert with_torch.worker_bytes == worker_bytes + TORCH_BYTES
-    with pytest.raises(PlanError, match=r"by 9 worker processes\).* lower runtime.workers \(now 9\)"):
+    with pytest.raises(PlanError, match=r"by 9 worker processes\b.* lower runtime.workers \(now 9\)"):
         plan_job(job_of(tmp_path, engine=engine, workers=9, max_memory_gb=1.0))
 
 
