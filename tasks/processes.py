@@ -62,6 +62,9 @@ class WorkerProcesses:
             except (EOFError, OSError):
                 self._discard(process)  # every call in progress there comes here, and is repeated
                 continue
+            except BaseException:
+                self._discard(process)  # the next call on this line would get the answer to this one
+                raise
             self._give_back(process, line)
             return _answered(content)
         if not self._begun.is_set():

@@ -171,9 +171,7 @@ def _assert_tables_alike(actual: pa.Table, expected: pa.Table, atol: float, rtol
     if not floats:
         return
     a, b = (np.stack([table[name].to_numpy() for name in floats]) for table in (actual, expected))
-    if not np.allclose(
-        a, b, rtol=rtol, atol=atol, equal_nan=True
-    ):  # for all columns at once: one by one takes ten times as long
+    if not np.allclose(a, b, rtol=rtol, atol=atol, equal_nan=True):  # all at once: one by one takes ten times as long
         for name, values, wanted in zip(floats, a, b, strict=True):
             np.testing.assert_allclose(values, wanted, rtol=rtol, atol=atol, err_msg=f"{name}, {where}")
         raise AssertionError(where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -55,6 +56,24 @@ def test_what_cannot_travel_is_an_error_and_the_process_goes_on(processes):
     with pytest.raises((TypeError, AttributeError), match=r"pickle|local"):
         processes.call(len, threading.Lock())
     assert processes.call(len, "four") == 4
+
+
+class StoppedError(Exception):
+    """What a signal raises."""
+
+
+def test_a_call_that_is_interrupted_leaves_its_answer_to_nobody(processes):
+    def stop(*_: object) -> None:
+        raise StoppedError
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        threading.Timer(0.5, signal.pthread_kill, [threading.get_ident(), signal.SIGUSR1]).start()
+        with pytest.raises(StoppedError):
+            processes.call(time.sleep, 600)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert [processes.call(len, "x" * n) for n in range(8)] == [*range(8)]
 
 
 def lock() -> object:
