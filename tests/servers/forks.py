@@ -27,6 +27,7 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -261,11 +262,12 @@ def _show_arguments(arguments: list[str]) -> None:
 def _program(arguments: list[str], environment: dict[str, str]) -> Callable[[], object]:
     """What Python would run."""
     sys.orig_argv = [sys.executable, *arguments]
-    n_flags = next(place for place, argument in enumerate(arguments) if argument not in ("-B", "-P"))
+    n_flags = next(place for place, argument in enumerate(arguments) if not argument.startswith(("-B", "-P", "-W")))
     flags, (how, what, *own) = arguments[:n_flags], arguments[n_flags:]
     sys.argv = [how, *own]
     if how not in ("-c", "-m"):
         raise ValueError(f"only -c and -m are known here, not {arguments}")
+    warnings._processoptions([flag.removeprefix("-W") for flag in flags if flag.startswith("-W")])  # type: ignore[attr-defined]
     sys.dont_write_bytecode = "-B" in flags or bool(environment.get("PYTHONDONTWRITEBYTECODE"))
     if "-P" not in flags and not environment.get("PYTHONSAFEPATH"):
         sys.path.insert(0, "" if how == "-c" else str(Path.cwd()))

@@ -91,6 +91,14 @@ def test_a_fork_ends_as_a_new_process_does(forks: Forks, program: str):
     assert fork == without_trace(ended([sys.executable, "-c", program]))
 
 
+def test_a_fork_ignores_the_warnings_that_a_new_process_does(forks: Forks):
+    program = "import warnings; warnings.warn('this'); warnings.warn('that')"
+    arguments = ["-Wignore:this:UserWarning", "-B", "-c", program]
+    fork = ended(forks.command(*arguments), env=plain_environment())
+    assert fork == ended([sys.executable, *arguments], env=plain_environment())
+    assert fork[2].count("Warning: that") == 1
+
+
 def test_a_module_runs_as_main(forks: Forks, tmp_path: Path):
     arguments = ["-m", "json.tool", "--compact", "--no-ensure-ascii"]
     assert ended(forks.command(*arguments), input='{"é": 1}', cwd=tmp_path) == (0, '{"é":1}\n', "")

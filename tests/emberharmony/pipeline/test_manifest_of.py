@@ -29,13 +29,13 @@ def applied(tmp_path):
 
 def test_drift_opens_the_counts_of_every_chunk_once(applied, monkeypatch):
     """However many columns there are."""
-    opened, read_arrays = Counter(), LocalStore.read_arrays
+    opened, open_file = Counter(), LocalStore.open
 
-    def counted(self, file, **kwargs):
+    def counted(self, file):
         opened[file if isinstance(file, str) else file.name] += 1
-        return read_arrays(self, file, **kwargs)
+        return open_file(self, file)
 
-    monkeypatch.setattr(LocalStore, "read_arrays", counted)
+    monkeypatch.setattr(LocalStore, "open", counted)
     result = run(applied)
     drift = {name: n for name, n in opened.items() if name.startswith("drift/")}
     assert len(result.manifest.drift) > 3

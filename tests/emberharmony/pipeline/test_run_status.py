@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,9 +31,8 @@ class Looking(LocalEngine):
         self.reader = StatusReader(sink)
 
     def map(self, stage, ref, chunks):
-        alone = replace(ref, ahead=0)  # nothing else is written while it looks
-        for number, done in enumerate(super().map(stage, alone, chunks), start=1):
-            yield done
+        for number, chunk in enumerate(chunks, start=1):
+            yield from super().map(stage, ref, [chunk])  # nothing else is written while it looks
             if stage.name == "featurize" and number == 2:
                 self.files = self.all_files()
                 self.seen, self.again = self.reader.read(), self.reader.read()

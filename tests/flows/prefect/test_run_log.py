@@ -33,9 +33,9 @@ class Stopping(LocalEngine):
     """Stops when two chunks are featurized."""
 
     def map(self, stage, ref, chunks):
-        for done, chunk in enumerate(super().map(stage, ref, chunks), start=1):
-            yield chunk
-            if stage.name == "featurize" and done == 2:
+        for number, chunk in enumerate(chunks, start=1):
+            yield from super().map(stage, ref, [chunk])
+            if stage.name == "featurize" and number == 2:
                 raise KeyboardInterrupt
 
 
