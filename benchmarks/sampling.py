@@ -40,7 +40,20 @@ _WORK = {
     "emberharmony/io/store": WRITE,
     **{
         f"emberharmony/{name}": ARITHMETIC
-        for name in ("steps", "stats", "features", "ops", "backend", "pca", "series", "windows", "splits", "threads", "arrow")
+        for name in (
+            "steps",
+            "stats",
+            "features",
+            "ops",
+            "backend",
+            "pca",
+            "projection",
+            "series",
+            "windows",
+            "splits",
+            "threads",
+            "arrow",
+        )
     },
     "emberharmony": REST,
     "flows": REST,

@@ -28,9 +28,9 @@ _DEVICE_WINDOWS = 262_144  # of a block
 _PRODUCT_DEPTH = 256  # terms of one product on a device; with so many, adding the products up costs little
 _MOST_PROJECTED = 1.3  # windows from every row, of which some are chosen, cost a device less than to choose rows
 _LONGEST_STEP = 2  # windows' lengths between the starts of two: if they are further apart, most rows are in no window
-_LINES_NUMBERS = 2**17  # of a product: they stay in the cache
+_LINES_NUMBERS = 2**19  # of a product: smaller ones would wait for the interpreter, where several threads compute
 _FEWEST_LINES, _MOST_LINES = 64, 4_096
-_FINISHED_SCORES = 4_096  # of lines that are written at once to one row for each component
+_FINISHED_SCORES = 32_768  # of lines that are written at once to one row for each component
 _COMPARED = 64  # scores that must have the same bits at every place of a product
 
 
