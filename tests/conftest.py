@@ -31,6 +31,9 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 # Thousands of jobs run here, and few tests look at their pages: those turn them on.
 os.environ["EMBERHARMONY_REPORT"] = "off"
 
+# On the short-lived threads here, the mimalloc of Arrow's wheels may crash (apache/arrow#50908). Jobs do not use it.
+pa.set_memory_pool(pa.system_memory_pool())
+
 # Collecting the tests makes a million objects that stay: the garbage collector would go through them again and again.
 gc.disable()
 
