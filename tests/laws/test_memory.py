@@ -204,7 +204,7 @@ def test_long_texts_of_a_dictionary(tmp_path):
     columns = {f"s{i}": pa.array(texts[rng.integers(0, 50, 100_000)]) for i in range(16)}
     table = pa.table({"t": pa.array(np.arange(100_000), pa.timestamp("s")), "x0": rng.normal(size=100_000), **columns})
     pq.write_table(table, tmp_path / "t.parquet")
-    measured(tmp_path / "t.parquet", tmp_path / "out", 33_000, windows={"strides": []})
+    measured(tmp_path / "t.parquet", tmp_path / "out", 32_000, windows={"strides": []})
 
 
 @pytest.mark.parametrize("use_dictionary", [True, False])

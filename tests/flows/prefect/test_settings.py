@@ -92,6 +92,7 @@ def test_settings_that_are_right(home):
     load_prefect()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of Prefect's thread that sends logs
 def test_settings_are_read_again_when_they_have_changed(home, monkeypatch):
     def write_profile(level: str) -> None:
         (home / "profiles.toml").write_text(f'active = "mine"\n[profiles.mine]\nPREFECT_LOGGING_LEVEL = "{level}"\n')
