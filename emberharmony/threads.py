@@ -54,10 +54,14 @@ def limit_compute_threads(n_threads: int) -> Iterator[None]:
     torch_before = torch.get_num_threads() if torch else 0
     if torch:
         torch.set_num_threads(n_threads)
+    libraries = [(library, library.get_num_threads()) for library in _controller().lib_controllers]
     try:
-        with _controller().limit(limits=n_threads):
-            yield
+        for library, _ in libraries:
+            _set_threads(library, n_threads)
+        yield
     finally:
+        for library, n_before in libraries:
+            _set_threads(library, n_before)
         _limit = before
         if torch:
             torch.set_num_threads(torch_before)
@@ -71,7 +75,8 @@ def limit_worker_threads(n_threads: int) -> None:
         torch.set_num_threads(n_threads)
     if _limit != n_threads:
         _limit = n_threads
-        _controller().limit(limits=n_threads)  # permanent: the context is never left
+        for library in _controller().lib_controllers:
+            _set_threads(library, n_threads)
 
 
 @contextmanager
@@ -123,7 +128,7 @@ class _SharedLimit:
             for library in _controller().lib_controllers:
                 if library.user_api == "blas" and library.filepath not in self._before:
                     self._before[library.filepath] = library, library.get_num_threads()
-                    self._set(library, 1)
+                    _set_threads(library, 1)
             self._n_holders += 1
         try:
             yield
@@ -131,12 +136,7 @@ class _SharedLimit:
             with self._lock:
                 self._n_holders -= 1
                 while self._before and not self._n_holders:
-                    self._set(*self._before.popitem()[1])
-
-    @staticmethod
-    def _set(library: Any, n_threads: int) -> None:
-        # threadpoolctl 3.8 ignores limits of OpenBLAS unless they come from the thread that set the first one.
-        getattr(library, "_real_set_num_threads", library.set_num_threads)(n_threads)
+                    _set_threads(*self._before.popitem()[1])
 
 
 _shared_limit = _SharedLimit()
@@ -279,6 +279,13 @@ def _done_of(running: set[Future[R]]) -> Iterator[R]:
 def _do_all(work: Callable[[T], None], blocks: Sequence[T]) -> None:
     for block in blocks:
         work(block)
+
+
+def _set_threads(library: Any, n_threads: int) -> None:
+    """Set the threads of a library, from any thread: those of OpenBLAS are otherwise left to the one that set them first."""
+    if hasattr(library, "clear_controlling_thread"):
+        library.clear_controlling_thread(force=True)
+    library.set_num_threads(n_threads)
 
 
 def _controller() -> ThreadpoolController:

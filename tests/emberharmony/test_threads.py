@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import numpy as np  # noqa: F401 - which loads a library of BLAS
@@ -9,7 +10,15 @@ import pytest
 import threadpoolctl
 
 from emberharmony import threads
-from emberharmony.threads import Turns, each_as_done, each_block, each_ended_behind, in_parallel, one_blas_thread
+from emberharmony.threads import (
+    Turns,
+    each_as_done,
+    each_block,
+    each_ended_behind,
+    in_parallel,
+    limit_compute_threads,
+    one_blas_thread,
+)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -208,6 +217,18 @@ def test_the_first_error_ends_what_runs_in_parallel():
 
 def blas_threads():
     return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_any_thread_may_limit_the_threads_of_computations():
+    """Those of OpenBLAS too, which threadpoolctl leaves to the thread that set them first."""
+
+    def limited():
+        with limit_compute_threads(2):
+            return blas_threads()
+
+    with threadpoolctl.threadpool_limits(3, user_api="blas"), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(limited).result() == {2}
+        assert blas_threads() == {3}
 
 
 def test_blas_has_one_thread_within_the_block():
