@@ -47,20 +47,7 @@ class Directions:
 
 
 def project(directions: Directions, rows: FeatureBlock, starts: IntArray) -> FeatureBlock:
-    """Return the scores of windows, computed on the current backend.
-
-    Parameters
-    ----------
-    rows : array of shape (n_features, n_rows)
-        Adjacent rows, which hold all of the windows.
-    starts : int64 array of shape (n_windows,)
-        Places in `rows`, ascending, where the windows begin.
-
-    Returns
-    -------
-    float32 array of shape (n_components, n_windows)
-        Scores beyond float32 are clipped to its range.
-    """
+    """Return the scores of the windows that begin at `starts`, see `WindowPCA.project`."""
     with wide_enough_for(rows):
         if not on_host():
             return _on_device(directions, rows, starts)
