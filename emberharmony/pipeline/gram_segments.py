@@ -13,7 +13,7 @@ from emberharmony.io.store.base import FileRecord, Store, by_prefix, prefixed
 from emberharmony.pipeline.chunk_stages import PLAIN, Steps, grams_name
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run
-from emberharmony.planning.memory import STATES_AT_ONCE_BYTES
+from emberharmony.planning.stage_bytes import STATES_AT_ONCE_BYTES
 from emberharmony.series import Segment, joined
 from emberharmony.stats.window_gram import GramSum, WindowGram, merge_segments
 from emberharmony.steps.featurize import state_pays

@@ -27,10 +27,11 @@ from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.split_checks import check_components, check_method, check_rows
 from emberharmony.planning.chunk_groups import partition_levels
 from emberharmony.planning.chunks import Chunk, check_chunk_rows
-from emberharmony.planning.memory import Beside, Counting, MemoryPlan, MemoryRequest, RowSizes, input_rows
+from emberharmony.planning.memory import Beside, Counting, MemoryPlan, MemoryRequest, input_rows
 from emberharmony.planning.merge_tree import NO_MERGES, MergeLevels
 from emberharmony.planning.merging import Merging
 from emberharmony.planning.resident import resident_bytes
+from emberharmony.planning.stage_bytes import RowSizes
 from emberharmony.splits import TimeBoundaries
 from emberharmony.threads import compute_threads
 

@@ -12,7 +12,8 @@ from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.sources.base import Source, TableInfo
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.vocabulary import categorical_columns, vocabulary_bounds
-from emberharmony.planning.memory import MemoryPlan, MemoryRequest, RowSizes, memory_or_refusal, plan_memory
+from emberharmony.planning.memory import MemoryPlan, MemoryRequest, memory_or_refusal, plan_memory
+from emberharmony.planning.stage_bytes import RowSizes
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from emberharmony.typing import IntArray
 
 N_BUCKETS = 262_144
 """Buckets of time counted in one pass over a time column."""
+DEFAULT_CHUNK_ROWS = 131_072
 LAST_TICK = 2**63 - 1
 """Largest 64-bit number. A range ``[start, LAST_TICK)`` has no end: times at `LAST_TICK` itself belong to it."""
 

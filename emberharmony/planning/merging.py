@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from emberharmony.planning.chunks import Chunk
-from emberharmony.planning.memory import RowSizes, gram_merge_bytes, merge_bytes
 from emberharmony.planning.merge_tree import GRAM_STAGES, PROFILE_STAGES, MergeLevels, MergeTree
+from emberharmony.planning.stage_bytes import RowSizes, gram_merge_bytes, merge_bytes
 from emberharmony.windows import gram_bytes
 
 _BUCKET_BYTES = 6  # in a file: a key of four bytes, and a count of one or two

@@ -8,22 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emberharmony.errors import PlanError
+from emberharmony.planning.chunks import DEFAULT_CHUNK_ROWS
 from emberharmony.planning.memory import (
     AHEAD,
-    DEFAULT_CHUNK_ROWS,
     INPUT_ROWS,
     MAX_CHUNKS,
     Beside,
     Counting,
     MemoryRequest,
-    RowSizes,
-    fit_bytes,
-    fixed_chunk_bytes,
     input_rows,
-    partition_bytes,
     plan_memory,
-    row_peak_bytes,
 )
+from emberharmony.planning.stage_bytes import RowSizes, partition_bytes
 from emberharmony.stats.quantiles import MAX_BUCKETS
 
 GB = 2**30
@@ -94,9 +90,6 @@ def test_what_makes_it_larger():
     assert plan(chunk_rows=200_000).projected_bytes > base
     assert plan(chunk_rows=100_000, n_workers=2).projected_bytes > base
     assert plan(RowSizes(150.0, 24.0, 45, in_order=False), chunk_rows=100_000).projected_bytes > base
-    assert row_peak_bytes(SIZES) > SIZES.read_bytes + 4 * SIZES.n_features
-    assert fit_bytes(SIZES, window_size=10, n_strides=3) > fit_bytes(SIZES, window_size=5, n_strides=3)
-    assert fixed_chunk_bytes(SIZES, window_size=5, n_strides=3) > fixed_chunk_bytes(SIZES, window_size=5, n_strides=1)
 
 
 def test_the_chunk_size_advised_fits():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from emberharmony.planning.chunks import Chunk
-from emberharmony.planning.memory import RowSizes, fit_bytes, fixed_chunk_bytes
 from emberharmony.planning.merge_tree import MergeLevels
 from emberharmony.planning.merging import Merging
+from emberharmony.planning.stage_bytes import RowSizes, fit_bytes, fixed_chunk_bytes
 from emberharmony.windows import gram_bytes
 
 ROWS = 131_072
