@@ -153,6 +153,11 @@ def _is_steady(layout: _Layout, n_components: int, depth: int, _backend: str) ->
     return all(found)
 
 
+def _table_rows(directions: Directions, layout: _Layout, step: int) -> int:
+    """Return the rows of all lines of a product, and of one more window."""
+    return layout.n_lines * -(-directions.size // step) * step + directions.size
+
+
 class _Lines:
     """Scores of windows on the host, from rows that are transposed once.
 
@@ -170,14 +175,14 @@ class _Lines:
         dtype: Any = np.float32 if layout.dtype == ops.float32 else np.float64
         self._offset = directions.offset.astype(dtype)[:, None]
         self._depth = directions.loadings.shape[1]
-        self._table = np.zeros((layout.n_lines * self._period + self._size, self._depth // self._size), dtype)
+        self._table = np.zeros((_table_rows(directions, layout, step), self._depth // self._size), dtype)
         self._windows = np.zeros((0, self._depth), dtype)
 
     @staticmethod
     def bytes_of(directions: Directions, layout: _Layout, step: int) -> int:
         """Return the most bytes that the scores of a block take."""
         n_components, depth = directions.loadings.shape
-        n_rows = layout.n_lines * -(-directions.size // step) * step + directions.size
+        n_rows = _table_rows(directions, layout, step)
         return int(8 * (n_rows * depth // directions.size + layout.n_lines * (depth + 2 * n_components)))
 
     def score(self, rows: FeatureBlock, starts: IntArray, out: FeatureBlock) -> BoolArray:

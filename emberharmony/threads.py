@@ -170,10 +170,10 @@ def each_as_done(work: Callable[[T], R], items: Iterable[T], *, n_threads: int) 
 
 
 def each_ended_behind(work: Callable[[T], Callable[[], R]], items: Iterable[T], *, n_threads: int) -> Iterator[R]:
-    """Do `work` for every item on several threads, and what it returns behind it: on as many others, which mostly wait.
+    """Do `work` for every item on several threads, and call what it returns on as many others, which mostly wait.
 
-    Yields what is returned behind, in the order in which the items were worked on. At most four times as many items as there
-    are threads have begun and not ended. An error in either part is raised. All that was worked on is ended before.
+    Yields the results of those calls, in the order in which the items were worked on. At most four times as many items as
+    there are threads have begun and not ended. An error in either part is raised once all that was worked on has ended.
 
     Examples
     --------

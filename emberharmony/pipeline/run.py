@@ -41,7 +41,7 @@ class Rows(Protocol):
 
 
 _one_at_a_time = Lock()
-"""A cache alone would make what the first threads of a process ask for once for each of them."""
+"""Held while a cache is asked: it would let each of the first threads of a process open the run for itself."""
 
 ReadChunk = Callable[[Rows, Chunk, Sequence[str], str | None, TextBudget], pa.Table]
 

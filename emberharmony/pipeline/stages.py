@@ -144,9 +144,9 @@ def run_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> I
 
 
 def compute_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) -> Callable[[], ItemDone]:
-    """Run one stage for one chunk, unless it is done, all but its end: returns what commits it and says what was written.
+    """Run one stage for one chunk, unless it is done, and return its commit, a function that returns what was written.
 
-    Committing waits for a disk or a server, and needs neither the chunk's memory nor a core.
+    A commit waits for a disk or a server, and needs neither the chunk's memory nor a core.
     """
     stage = STAGES[name]
     with opened_run(ref) as (run, backend):

@@ -68,7 +68,7 @@ def _bytes(path: Path) -> bytes | None:
 # A plan asks for its engine again and again, and each time Prefect would take 70 ms to read its settings.
 @lru_cache(maxsize=1)
 def _load(home: Path, variables: tuple[tuple[str, str], ...], files: tuple[tuple[Path, bytes | None], ...]) -> None:
-    """Do so for these settings. Errors are not kept."""
+    """Import Prefect, and check these settings. What is wrong with them is told at each call."""
     _check_files()
     try:
         _import()

@@ -294,7 +294,7 @@ class LocalStore(Store):
 
 
 def sync_each(sync: Callable[[T], None], items: Iterable[T]) -> None:
-    """Call `sync` for every item: several at a time once one was waited for, since disks write together what is there."""
+    """Call `sync` for every item; from the first one that takes a while, several at a time, which a disk writes together."""
     left = iter(items)
     for item in left:
         began = time.perf_counter()
