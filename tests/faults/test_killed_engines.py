@@ -1,4 +1,4 @@
-"""Law 3 on Prefect: runs on threads and Dask are killed by progress and at random times; see `test_killed_arranging` as well.
+"""Law 3 on Prefect: runs on threads and Dask are killed at twenty points each, by progress and at random times.
 
 All runs share one server and one Dask cluster, as in production. Only the run is killed, and on Dask sometimes both worker
 processes with it; otherwise the workers finish the task runs they have begun, while the next run has already started.
@@ -30,7 +30,6 @@ from tests.faults.victims import (
 
 pytestmark = pytest.mark.xdist_group("prefect-killed")
 
-N_CHANGES = 8
 N_EVENTS = 14
 N_TIMES = 6
 CHUNK_ROWS = 500
@@ -99,10 +98,10 @@ def goes_on(job: dict[str, Any], point: int, status: int, api: str, expected: di
     shutil.rmtree(sink)
 
 
-@pytest.mark.parametrize("point", range(N_CHANGES))
+@pytest.mark.parametrize("point", range(N_EVENTS))
 def test_threads_killed_at_any_change_of_the_file_system(expected, n_changes, folder, prefect_api, point):
     job = on_threads(folder, f"threads-{point}")
-    status = run(job, api=prefect_api, die_at=1 + (n_changes - 1) * point // (N_CHANGES - 1))
+    status = run(job, api=prefect_api, die_at=1 + (n_changes - 1) * point // (N_EVENTS - 1))
     goes_on(job, point, status, prefect_api, expected)
 
 
