@@ -187,13 +187,19 @@ class _Lines:
 
     def score(self, rows: FeatureBlock, starts: IntArray, out: FeatureBlock) -> BoolArray:
         """Write the scores of windows to `out`, of shape ``(n_components, n_windows)``, and return which are too long."""
-        fill_transposed(self._table[self._first :], rows)
-        if int(starts[-1]) == (len(starts) - 1) * self._step and (np.diff(starts) == self._step).all():
+        fill_transposed(self._table[self._first : self._first + rows.shape[1]], rows)
+        if self._are_lines(starts):
             for phase in range(min(self._in_line, len(starts))):
                 self._write(self._lines(phase * self._step), out[:, phase :: self._in_line])
         else:
             self._score_copies(starts + self._first, out)
         return self._too_long(self._table[self._first : self._first + rows.shape[1]], starts)
+
+    def _are_lines(self, starts: IntArray) -> bool:
+        """Whether windows are evenly spaced, and not so few that copies of all of them are one product instead of several."""
+        if self._in_line > 1 and len(starts) <= self._layout.n_used:
+            return False
+        return int(starts[-1]) == (len(starts) - 1) * self._step and bool((np.diff(starts) == self._step).all())
 
     def _lines(self, first: int) -> NDArray[Any]:
         """Return the windows that begin at row `first` of the table, and a line later, and so on."""
