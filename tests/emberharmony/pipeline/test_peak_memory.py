@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import psutil
+import pytest
 
-from emberharmony.pipeline.peak_memory import SAMPLE_S, PeakMemory
+from emberharmony.pipeline import peak_memory
+from emberharmony.pipeline.peak_memory import SAMPLE_S, PeakMemory, descendants
 
 HOLD = "x = bytearray(80 * 2**20); print(flush=True); input()"
 
@@ -25,19 +31,21 @@ def test_the_peak_is_that_of_all_processes():
     assert peak.sampled_bytes > this.memory_info().rss * 0.5 + 80 * 2**20
 
 
-def test_children_are_known_without_a_look_at_all_processes():
-    code = """
-import subprocess, sys
-from emberharmony.pipeline.peak_memory import has_children
-alone = has_children()
-child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-running = has_children()
-child.stdin.close()
-import time
-time.sleep(0.5)
-ended = has_children(), has_children()
-print(alone, running, ended, child.wait(), has_children())
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    # The status of a child that has ended (1: no line to read) is left to whoever waits for it.
-    assert done.stdout.split() == ["False", "True", "(True,", "True)", "1", "False"], done.stderr
+@pytest.mark.parametrize("listed", [True, False], ids=["by Linux", "by psutil"])
+def test_descendants_are_all_processes_below_this_one(monkeypatch, tmp_path, listed):
+    if not listed:
+        monkeypatch.setattr(peak_memory, "PROC", tmp_path)
+    n_before, shell = len(descendants()), ["sh", "-c", "sleep 60 & echo; wait"]
+    with ExitStack() as ending, ThreadPoolExecutor(2) as pool:
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(shell, stdout=subprocess.PIPE, start_new_session=True)
+
+        # Linux lists the children of each thread apart.
+        for child in (pool.submit(start).result(), start()):
+            ending.callback(child.wait)
+            ending.callback(os.killpg, child.pid, signal.SIGKILL)
+            ending.enter_context(child.stdout).readline()
+        found = {process.pid for process in descendants()}
+        assert len(found) == n_before + 4
+        assert found == {process.pid for process in psutil.Process().children(recursive=True)}
