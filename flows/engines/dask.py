@@ -27,6 +27,10 @@ DASK_SETTINGS = {
     # After this time Dask looks for a dead worker by name. If the name is just being started again after a second death, Dask
     # gives it up for good (SpecCluster._update_worker_status): two deaths 15 s apart would lose a worker.
     "distributed.deploy.lost-worker-timeout": "52w",
+    # Pages of Dask's dashboard, for which a worker without work takes 3 % of a core; without them 0.5 % (measured).
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.tick.interval": "1s",
 }
 CHECK_INTERVAL_S = 30.0
 """Time between two checks that the cluster has workers."""
