@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from emberharmony.backend import using_backend
 from emberharmony.planning.resident import resident_bytes
+from flows.prefect.temporary_server import write_one_certificate
 from tests.backends import BACKENDS, on_device
 from tests.compiled import compile_all
 
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 # No telemetry from the tests' Prefect servers; writing its first record also failed at times because the database was locked.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+# The tests' servers have no TLS, and Prefect would read all certificates for each of its clients.
+ONE_CERTIFICATE = Path(__file__).parent.parent / "data" / "one-certificate.pem"
+if not ONE_CERTIFICATE.exists():
+    ONE_CERTIFICATE.parent.mkdir(exist_ok=True)
+    write_one_certificate(ONE_CERTIFICATE)
+os.environ.setdefault("PREFECT_API_SSL_CERT_FILE", str(ONE_CERTIFICATE))
 
 # Thousands of jobs run here, and few tests look at their pages: those turn them on.
 os.environ["EMBERHARMONY_REPORT"] = "off"

@@ -147,12 +147,18 @@ def _ask() -> Exception | None:
 @contextmanager
 def _using(server: TemporaryServer, meanwhile: Callable[[], object]) -> Iterator[None]:
     load_prefect()
-    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_SSL_CERT_FILE,
+        PREFECT_API_URL,
+        PREFECT_CLIENT_MAX_RETRIES,
+        temporary_settings,
+    )
 
     meanwhile()
     server.wait_until_ready()
+    settings = {PREFECT_API_URL: server.url, PREFECT_API_SSL_CERT_FILE: str(server.certificate)}
     # A request that is lost with the server is repeated, and waits for the next one; 5 would take minutes if there is none.
-    with temporary_settings({PREFECT_API_URL: server.url, PREFECT_CLIENT_MAX_RETRIES: 2}):
+    with temporary_settings(settings | {PREFECT_CLIENT_MAX_RETRIES: 2}):
         try:
             yield
         finally:

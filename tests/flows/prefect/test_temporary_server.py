@@ -4,6 +4,7 @@ A stand-in serves in place of Prefect, as a whole process on the same socket; te
 """
 
 import sqlite3
+import ssl
 from contextlib import closing
 from pathlib import Path
 
@@ -164,3 +165,8 @@ def test_settings_of_a_shared_server_are_not_for_this_one(home, tmp_path, monkey
     assert environment["PREFECT_API_KEY"] == "kept"
     assert environment["PYTHONPATH"] == str(Path("src").absolute())
     assert environment["PREFECT_HOME"].startswith(str(tmp_path / "tmp"))
+
+
+def test_one_certificate_is_enough_for_clients_of_a_server_without_tls(home):
+    with temporary_server(home) as server:
+        assert len(ssl.create_default_context(cafile=server.certificate).get_ca_certs()) == 1
