@@ -215,6 +215,11 @@ def wait_until(condition: Callable[[], Any], *, timeout_s: float = 300.0) -> Non
         asked = time.monotonic()
 
 
+def worker_processes() -> list[psutil.Process]:
+    """Processes that a run in this process has started to compute chunks."""
+    return [child for child in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(child.cmdline())]
+
+
 def receipts(job: dict[str, Any]) -> list[Path]:
     """Receipts written so far."""
     return list(Path(job["sink"]["path"]).glob(".staging/*/receipts/*/*.json"))

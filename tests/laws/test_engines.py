@@ -12,7 +12,7 @@ import pytest
 
 from flows.config.job import parse_job
 from flows.run import run
-from tests.faults.victims import contents, receipts, small_job, wait_until
+from tests.faults.victims import contents, receipts, small_job, wait_until, worker_processes
 
 pytestmark = [
     pytest.mark.xdist_group("prefect-engines"),
@@ -88,11 +88,6 @@ def test_the_steps_that_prefect_shows_split_as_the_plain_loop_does(folder, split
     assert contents(folder / f"steps-{name}") == contents(folder / f"plain-{name}")
 
 
-def workers_of(engine: str) -> list[psutil.Process]:
-    """Worker processes of this process."""
-    return [child for child in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(child.cmdline())]
-
-
 @pytest.mark.parametrize("engine", ["processes", "dask"])
 def test_a_killed_worker_process_loses_nothing(plain, folder, engine):
     job = small_job(folder, sink=f"killed-{engine}", runtime={"engine": engine, "workers": 2, "granularity": "chunk"})
@@ -100,7 +95,7 @@ def test_a_killed_worker_process_loses_nothing(plain, folder, engine):
 
     def kill() -> None:
         wait_until(lambda: len(receipts(job)) >= 2)
-        victim = workers_of(engine)[0]
+        victim = worker_processes()[0]
         environments.append(victim.environ())
         victim.kill()
         killed.append(victim.pid)
@@ -145,7 +140,7 @@ def test_processes_start_before_there_is_work():
     from tasks.processes import working_in_processes
 
     with working_in_processes(2):
-        wait_until(lambda: len(workers_of("processes")) == 2)
+        wait_until(lambda: len(worker_processes()) == 2)
 
 
 def test_a_chunk_that_kills_every_worker_stops_the_run(folder):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,8 @@ from emberharmony.io.store.opening import result_at
 from emberharmony.planning.memory import AHEAD
 from flows.config.job import parse_job
 from flows.run import run
-from tests.faults.victims import contents, contents_by_snapshot, small_job
-from tests.servers.distant import distant_server
+from tests.faults.victims import contents, contents_by_snapshot, small_job, wait_until, worker_processes
+from tests.servers.distant import DistantServer, distant_server
 from tests.servers.s3 import CREDENTIALS
 
 pytestmark = [
@@ -35,12 +37,15 @@ def plain(folder) -> dict[str, str]:
     return contents(folder / "plain")
 
 
-def chunks_written_at_once(writes: list[tuple[str, float, float]]) -> int:
-    """The most chunks of which parts were on their way to the bucket at one moment."""
-    named = [(re.search(r"/part-(\d{5})", key), begin, end) for key, begin, end in writes]
-    found = [(int(name[1]), begin, end) for name, begin, end in named if name]
-    assert len(found) > 6 * 4, "six chunks have several files each"
-    return max(len({chunk for chunk, begin, end in found if begin <= moment < end}) for _, moment, _ in found)
+def writes_of_parts(server: DistantServer) -> list[tuple[int, float, float]]:
+    """Each write of a part so far: its chunk, and when it came and was answered."""
+    named = [(re.search(r"/part-(\d{5})", key), begin, end) for key, begin, end in server.writes()]
+    return [(int(name[1]), begin, end) for name, begin, end in named if name]
+
+
+def chunks_at(moment: float, writes: list[tuple[int, float, float]]) -> set[int]:
+    """Chunks of which parts were on their way to the bucket."""
+    return {chunk for chunk, begin, end in writes if begin <= moment < end}
 
 
 @pytest.mark.parametrize("engine", ["local", "threads", "processes", "dask"])
@@ -53,6 +58,33 @@ def test_one_worker_writes_chunks_beside_the_one_that_it_computes(plain, folder,
     with distant_server(served, latency_ms=LATENCY_MS) as server:
         job = parse_job(small_job(folder, runtime=runtime) | {"sink": {"path": server.address("out")}})
         run(job)
-        at_once = chunks_written_at_once(server.writes())
+        writes = writes_of_parts(server)
         assert contents_by_snapshot(result_at(job.sink.path).snapshot()) == plain
-    assert 2 <= at_once <= 1 + AHEAD
+    assert len(writes) > 6 * 4, "six chunks have several files each"
+    assert 2 <= max(len(chunks_at(begin, writes)) for _, begin, _ in writes) <= 1 + AHEAD
+
+
+@pytest.mark.parametrize("engine", ["processes", "dask"])
+def test_a_worker_that_is_killed_with_several_chunks_in_flight_loses_nothing(plain, folder, monkeypatch, engine):
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    runtime = {"engine": engine, "workers": 1, "granularity": "chunk"}
+    served = folder / f"killed-{engine}"
+    served.mkdir()
+    with distant_server(served, latency_ms=2 * LATENCY_MS) as server:
+        job = parse_job(small_job(folder, runtime=runtime) | {"sink": {"path": server.address("out")}})
+        killed = []
+
+        def is_killed() -> bool:
+            if len(chunks_at(time.monotonic(), writes_of_parts(server))) >= 2:
+                killed.extend(worker_processes())
+                for worker in killed:
+                    worker.kill()
+            return bool(killed)
+
+        killer = threading.Thread(target=wait_until, args=[is_killed])
+        killer.start()
+        run(job)
+        killer.join()
+        assert len(killed) == 1
+        assert contents_by_snapshot(result_at(job.sink.path).snapshot()) == plain
