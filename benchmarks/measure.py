@@ -15,6 +15,8 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 
+_REST_SECONDS = 0.1  # before each measured side: after a product, threads of BLAS keep a core busy for up to 0.03 s
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -46,10 +48,12 @@ def timed(work: Callable[[], T]) -> tuple[Cost, T]:
 
 
 def turn_about(sides: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: bool = True) -> dict[str, list[Cost]]:
-    """Cost of every side in every round; the sides take turns. A first round warms up and is not counted."""
+    """Cost of every side in every round; sides take turns, each after a rest. A first round warms up and is not counted."""
     costs: dict[str, list[Cost]] = {name: [] for name in sides}
     for counted in [False] * warm_up + [True] * rounds:
         for name, side in sides.items():
+            if counted:
+                time.sleep(_REST_SECONDS)
             cost, _ = timed(side)
             if counted:
                 costs[name].append(cost)
