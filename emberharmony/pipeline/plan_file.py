@@ -33,7 +33,7 @@ from emberharmony.typing import Arrays, IntArray
 PLAN = "plan.json"
 CHUNKS, INPUTS = "chunks.safetensors", "inputs.safetensors"
 CATALOGUE = "catalogue.arrow"
-PLAN_VERSION = 4
+PLAN_VERSION = 5
 
 
 @dataclass(frozen=True)

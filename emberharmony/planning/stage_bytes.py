@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from emberharmony.planning.chunks import DEFAULT_CHUNK_ROWS
 from emberharmony.stats.categories import MAX_MERGED_BYTES
+from emberharmony.stats.lags import MAX_PRODUCT_BYTES
 from emberharmony.stats.quantiles import MAX_BUCKETS
 from emberharmony.threads import BLOCKS_BYTES
 from emberharmony.windows import gram_bytes
@@ -18,7 +19,6 @@ _DIVIDED_BYTES = 2**28  # of a solver that is used where the usual one gives up,
 _BUFFERS_BYTES = 48 * 2**20  # pages being encoded or decoded, state files, the interpreter's own
 _VALUE_BYTES = 16  # a value or bucket, and its count
 _GROUPING = 9  # measured: bytes for counting categories, per byte merged at once
-_PRODUCT_BYTES = 64 * 2**20  # lagged products of strides that share a period, see stats.lags
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def fixed_chunk_bytes(sizes: RowSizes, *, window_size: int, n_strides: int) -> i
     if not n_strides:
         return _BUFFERS_BYTES
     gram = gram_bytes(window_size, sizes.n_features)
-    products = max(_PRODUCT_BYTES, 2 * gram)  # for a single stride, a period has fewer rows than two windows
+    products = max(MAX_PRODUCT_BYTES, 2 * gram)  # for a single stride, a period has fewer rows than two windows
     return products + n_strides * gram + _BUFFERS_BYTES
 
 

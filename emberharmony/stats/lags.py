@@ -20,7 +20,8 @@ from emberharmony.stats.rows import on_host, rows_with_ones
 from emberharmony.threads import each_block, threads_for
 from emberharmony.typing import FeatureBlock, FloatArray, IntArray
 
-_MAX_PRODUCT_BYTES = 64 * 2**20  # products of the strides that share a period
+MAX_PRODUCT_BYTES = 64 * 2**20
+"""Bytes of the products of strides that share a period."""
 _MAX_PERIOD = 64  # shared period: a series needs many lines for its products to be large
 _HOST_BLOCK_ROWS = 6_000  # a block and its products stay in cache
 _DEVICE_BLOCK_ROWS = 262_144
@@ -35,7 +36,7 @@ def sharing_a_period(strides: Sequence[int], *, size: int, width: int) -> list[l
     for stride in sorted(strides):
         for group in groups:
             period = period_of([*group, stride], size)
-            if period <= _MAX_PERIOD and 8 * period * size * width**2 <= _MAX_PRODUCT_BYTES:
+            if period <= _MAX_PERIOD and 8 * period * size * width**2 <= MAX_PRODUCT_BYTES:
                 group.append(stride)
                 break
         else:

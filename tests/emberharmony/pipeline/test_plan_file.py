@@ -50,5 +50,5 @@ def test_a_plan_of_another_version_is_refused_by_name(plan, tmp_path):
     StagedPlan.of(plan).write(store)
     path = tmp_path / "run" / "plan.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 1}))
-    with pytest.raises(TerminalError, match=r"plan\.json has version 1, and this library reads version 4"):
+    with pytest.raises(TerminalError, match=r"plan\.json has version 1, and this library reads version 5"):
         StagedPlan.read(store)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from emberharmony.io.sources.parquet.files import FileVersion, Place, TableFile
 from emberharmony.io.sources.parquet.footers import FooteredFile
+from emberharmony.io.sources.parquet.kept_footers import PackedFooter
 from emberharmony.typing import IntArray
 
 GroupTimes: TypeAlias = tuple[IntArray, IntArray, IntArray]
@@ -36,6 +37,8 @@ class Catalogue:
         place_of = {id(file): number for number, place in enumerate(places) for file in place.files}
         schemas = list({id(file.schema): file for file in self.files}.values())
         number_of = {id(file.schema): number for number, file in enumerate(schemas)}
+        likes = list(dict.fromkeys(file.footer.like for file in self.files))
+        like_of = {like: number for number, like in enumerate(likes)}
         # As JSON in ASCII: a name may hold bytes that are no UTF-8.
         about = [
             json.dumps([place_of[id(f.file)], f.address, f.file.folders, f.version, f.footer_digest, f.group_rows])
@@ -45,12 +48,14 @@ class Catalogue:
             {
                 "about": pa.array(about, pa.large_string()),
                 "schema": pa.array([number_of[id(file.schema)] for file in self.files], pa.int32()),
-                "footer": pa.array([file.footer for file in self.files], pa.large_binary()),
+                "footer": pa.array([file.footer.content for file in self.files], pa.large_binary()),
+                "like": pa.array([like_of[file.footer.like] for file in self.files], pa.int32()),
             },
             metadata={
                 "schemas": json.dumps(
                     [[f.schema.serialize().to_pybytes().hex(), sorted(f.number_categories)] for f in schemas]
                 ),
+                "likes": json.dumps([like.hex() for like in likes]),
                 "times": json.dumps({name: t and [part.tolist() for part in t] for name, t in self.times.items()}),
             },
         )
@@ -63,12 +68,15 @@ class Catalogue:
     def from_bytes(cls, content: bytes, places: Sequence[Place]) -> Self:
         """Return what `to_bytes` has written."""
         rows = pa.ipc.open_file(pa.py_buffer(content)).read_all()
-        kept, times = (json.loads(rows.schema.metadata[name]) for name in (b"schemas", b"times"))
+        kept, times, likes = (json.loads(rows.schema.metadata[name]) for name in (b"schemas", b"times", b"likes"))
         schemas = [(pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(schema))), frozenset(names)) for schema, names in kept]
+        likes = [bytes.fromhex(like) for like in likes]
         files = []
-        for about, number, footer in zip(*(rows[name].to_pylist() for name in ("about", "schema", "footer")), strict=True):
+        columns = (rows[name].to_pylist() for name in ("about", "schema", "footer", "like"))
+        for about, number, content, like in zip(*columns, strict=True):
             place, address, folders, version, digest, group_rows = json.loads(about)
             file: TableFile = places[place].file_at(address, folders, FileVersion(*version))
+            footer = PackedFooter(content, likes[like])
             files.append(FooteredFile(file, FileVersion(*version), footer, digest, tuple(group_rows), *schemas[number]))
         return cls(files, {name: t and _times(t) for name, t in times.items()})
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
 from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -16,6 +14,7 @@ import pyarrow.parquet as pq
 from emberharmony.errors import DataError, TerminalError, TransientError
 from emberharmony.io.sources.parquet.decoding import READ_BUFFER_BYTES, stored_columns
 from emberharmony.io.sources.parquet.files import ByteRange, FileVersion, TableFile
+from emberharmony.io.sources.parquet.kept_footers import PackedFooter
 from emberharmony.io.store.errors import TRANSIENT, translate
 from emberharmony.messages import listed
 from emberharmony.threads import in_parallel
@@ -27,15 +26,11 @@ _TAIL_BYTES, _SLACK_BYTES = 2**16, 1024
 
 @dataclass(frozen=True, slots=True)
 class FooteredFile:
-    """A file as it was when its footer was read.
-
-    The footer is kept as it is stored, since Arrow's form of it takes ten times the memory, and thousands of files may be one
-    table.
-    """
+    """A file as it was when its footer was read."""
 
     file: TableFile
     version: FileVersion
-    footer: bytes
+    footer: PackedFooter = field(compare=False)  # its digest is compared
     footer_digest: str
     group_rows: tuple[int, ...]
     """Rows of each row group."""
@@ -56,35 +51,8 @@ class FooteredFile:
 
     @property
     def metadata(self) -> pq.FileMetaData:
-        """The footer, decoded; that of a few files at a time is kept."""
-        return _DECODED.get(self.footer)
-
-
-class _DecodedFooters:
-    """Footers that were decoded last, as many as were short enough together as they are stored."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes, self._n_bytes = most_bytes, 0
-        self._kept = OrderedDict[bytes, pq.FileMetaData]()
-        self._lock = Lock()
-
-    def get(self, footer: bytes) -> pq.FileMetaData:
-        """Return a footer's content."""
-        with self._lock:
-            if footer in self._kept:
-                self._kept.move_to_end(footer)
-                return self._kept[footer]
-        metadata = pq.read_metadata(pa.BufferReader(footer))
-        with self._lock:
-            if footer not in self._kept:
-                self._kept[footer] = metadata
-                self._n_bytes += len(footer)
-            while self._n_bytes > self._most_bytes and len(self._kept) > 1:
-                self._n_bytes -= len(self._kept.popitem(last=False)[0])
-        return metadata
-
-
-_DECODED = _DecodedFooters(most_bytes=4 * 2**20)  # decoded, about 50 MB: a thousand files of twenty columns
+        """The footer, decoded."""
+        return self.footer.decoded
 
 
 class RowGroup(NamedTuple):
@@ -101,13 +69,14 @@ def open_footers(files: Sequence[TableFile]) -> list[FooteredFile]:
     if not files:
         return []
     first = open_footer(files[0])
+    like = first.footer.unpacked()
     # Files of one table have footers of about the same length: mostly, one read of little more than the footer is enough.
-    guess = len(first.footer) * 5 // 4 + _SLACK_BYTES
-    read = in_parallel(partial(open_footer, guess=guess), files[1:], max(file.parallel_reads for file in files))
+    guess = len(like) * 5 // 4 + _SLACK_BYTES
+    read = in_parallel(partial(open_footer, guess=guess, like=like), files[1:], max(file.parallel_reads for file in files))
     return [first, *read]
 
 
-def open_footer(file: TableFile, *, guess: int = _TAIL_BYTES) -> FooteredFile:
+def open_footer(file: TableFile, *, guess: int = _TAIL_BYTES, like: bytes = b"") -> FooteredFile:
     """Read a file's footer, and its version.
 
     Parameters
@@ -116,6 +85,8 @@ def open_footer(file: TableFile, *, guess: int = _TAIL_BYTES) -> FooteredFile:
         The file.
     guess : int
         Bytes at the end of the file to read at first.
+    like : bytes
+        The footer of another file of the table.
 
     Raises
     ------
@@ -147,7 +118,7 @@ def open_footer(file: TableFile, *, guess: int = _TAIL_BYTES) -> FooteredFile:
     if len({*schema.names}) < len(schema.names):
         twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
         raise DataError(f"{file.address} has several columns named {listed(twice)}; give each its own name.")
-    return FooteredFile(file, version, footer, digest, group_rows, schema, categories)
+    return FooteredFile(file, version, PackedFooter.of(footer, like), digest, group_rows, schema, categories)
 
 
 def stored_ranges(file: FooteredFile, group: int, leaves: Iterable[int], *, share: float = 1.0) -> list[ByteRange]:

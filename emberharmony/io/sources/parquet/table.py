@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -207,7 +208,8 @@ class ParquetTable:
 
     def groups_of_rows(self, start: int, stop: int) -> list[RowGroup]:
         """Return the row groups that hold rows ``[start, stop)`` of the table."""
-        return [group for group in self.groups if group.first_row < stop and group.first_row + group.n_rows > start]
+        begin = bisect_right(self.groups, start, key=lambda group: group.first_row + group.n_rows)
+        return self.groups[begin : bisect_left(self.groups, stop, key=lambda group: group.first_row)]
 
     @cached_property
     def _group_times(self) -> dict[str, GroupTimes | None]:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberharmony.errors import DataError, TransientError
-from emberharmony.io.sources.parquet.footers import _DecodedFooters, open_footer, open_footers, open_unchanged, unreadable
+from emberharmony.io.sources.parquet.footers import open_footer, open_footers, open_unchanged, unreadable
 from emberharmony.io.sources.parquet.local_files import LocalFile
 
 TABLE = pa.table({"x": [1.5, 2.5, 3.5], "s": ["a", "b", None]})
@@ -82,19 +82,6 @@ def test_a_footer_that_is_longer_than_the_first_read_is_read_whole(tmp_path, n_c
     both = open_footers([LocalFile(tmp_path / "a.parquet"), LocalFile(tmp_path / "b.parquet")])
     assert [file.schema for file in both] == [TABLE.schema, wide.schema]
     assert both == [open_footer(file.file, guess=2**20) for file in both]
-
-
-def test_decoded_footers_are_kept_within_a_limit(tmp_path):
-    footers = []
-    for i in range(8):
-        pq.write_table(pa.table({f"x{i}": [1.5]}), tmp_path / f"{i}.parquet")
-        footers.append(open_footer(LocalFile(tmp_path / f"{i}.parquet")).footer)
-    kept = _DecodedFooters(most_bytes=sum(map(len, footers[:3])) + 50)
-    for footer in [*footers, *footers[::-1]]:
-        assert kept.get(footer).equals(pq.read_metadata(pa.BufferReader(footer)))
-        assert kept.get(footer) is kept.get(footer)
-    assert 1 < len(kept._kept) <= 4
-    assert len(_DecodedFooters(most_bytes=0).get(footers[0]).schema) == 1
 
 
 def test_files_that_are_written_alike_share_their_schema(tmp_path):
