@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from emberharmony.planning.chunks import Chunk
 from emberharmony.threads import in_parallel
 from emberharmony.typing import IntArray
 
+_JOINED_BYTES = 2**21
 _MIN_BATCH_ROWS = 16_384
 _MAX_BATCH_ROWS = 65_536
 
@@ -36,13 +37,26 @@ def read_chunk(
     names = list(dict.fromkeys([*columns, time] if time else columns))
     pieces = _rows_of_range(source, chunk, names) if chunk.times is None else _rows_of_times(source, chunk, names, time)
     metered = pieces if texts is None else texts.metered(pieces, chunk, str(source.spec))
-    table = pa.concat_tables([piece for piece in metered if piece.num_rows])
+    table = pa.concat_tables(_joined(piece for piece in metered if piece.num_rows))
     if table.num_rows != chunk.n_rows:
         raise DataError(
             f"{source.spec}: {chunk} was planned with {chunk.n_rows:,} rows and has {table.num_rows:,}; the files "
             f"have changed since the plan. Start again with --overwrite."
         )
     return (table if time is None else sorted_rows(table, time)).select([ROW_NUMBER, *columns])
+
+
+def _joined(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the rows of small pieces as larger ones: thousands take more memory than their rows, and time in every step."""
+    small, n_bytes = list[pa.Table](), 0
+    for piece in pieces:
+        if small and n_bytes + piece.nbytes > _JOINED_BYTES:
+            yield pa.concat_tables(small).combine_chunks()  # a single piece is not copied
+            small, n_bytes = [], 0
+        small.append(piece)
+        n_bytes += piece.nbytes
+    if small:
+        yield pa.concat_tables(small).combine_chunks()
 
 
 def times_of_groups(source: ParquetTable, groups: Sequence[RowGroup], time: str) -> Iterator[tuple[IntArray, int]]:

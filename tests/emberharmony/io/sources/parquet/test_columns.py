@@ -261,7 +261,7 @@ def test_only_the_leaves_that_are_needed_are_read(tmp_path):
 
 
 def test_vectors_are_read_in_batches_of_bounded_memory(tmp_path, monkeypatch):
-    for limit in ("table._VECTOR_BATCH_BYTES", "table._MIN_VECTOR_ROWS", "read._MIN_BATCH_ROWS"):
+    for limit in ("table._VECTOR_BATCH_BYTES", "table._MIN_VECTOR_ROWS", "read._MIN_BATCH_ROWS", "read._JOINED_BYTES"):
         monkeypatch.setattr(f"emberharmony.io.sources.parquet.{limit}", 3)
     table = nested_table()
     pq.write_table(table, tmp_path / "t.parquet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,26 @@ def test_source_order(tmp_path_factory, n_rows, group_rows, chunk_rows, batch):
             rows = range(chunk.first_row, chunk.first_row + chunk.n_rows)
             assert got["row_number"].to_pylist() == list(rows)
             assert got["name"].to_pylist() == [f"row {i}" for i in rows]
+
+
+@pytest.mark.parametrize(("joined_bytes", "least", "most"), [(0, 60, 60), (4_000, 5, 20), (2**21, 1, 1)])
+def test_small_pieces_are_joined(tmp_path, monkeypatch, joined_bytes, least, most):
+    """Texts, dictionaries that differ, and nulls among them; pieces that are large enough stay as they are."""
+    monkeypatch.setattr("emberharmony.io.sources.parquet.read._JOINED_BYTES", joined_bytes)
+    table = small_table(300, order="sorted")
+    codes = pa.array([None if i % 7 == 0 else f"code {i // 30}" for i in range(300)]).dictionary_encode()
+    table = table.append_column("code", codes)
+    for i in range(30):
+        write_table(table.slice(10 * i, 10), tmp_path / f"{i:02}.parquet", group_rows=5)
+    reader = parquet_source(tmp_path)
+    (chunk,) = cut_rows(reader.row_groups(None), 1_000)
+    names = reader.describe().schema.names
+    got = reader.read(chunk, names, time=None)
+    assert "code" in names
+    assert got.select(names).to_pylist() == table.select(names).to_pylist()
+    assert got["row_number"].to_pylist() == [*range(300)]
+    (n_pieces,) = {column.num_chunks for column in got.columns}
+    assert least <= n_pieces <= most
 
 
 def test_a_file_changed_after_the_plan(tmp_path):
