@@ -4,7 +4,8 @@
     python -m benchmarks.scaling --draw        # the charts again, from the numbers of the last run
 
 Every point is the whole job of `benchmarks.whole_job` in a process of its own, on the local engine, and its table is written
-before. Time is the job's own, without the start of Python. Cost that grows in a straight line is a flat line in these charts.
+before. Time is the job's own, without the start of Python. Rows and entities are shown by the time of a row, which is a flat
+line if cost grows in a straight line; features, windows and files by the seconds of the job, which are a straight line then.
 Each chart is an SVG, with its numbers as JSON beside it. All together take an hour on two idle cores, and 30 GB of disk;
 `--max-rows 3000000` takes ten minutes.
 """
@@ -52,10 +53,10 @@ class Point:
     peak_mb: float
     planned_mb: float
 
-    def per_row(self, cpu: bool, *, share: bool) -> float:
-        """Microseconds of a row; as `share` for one of the numbers on the axis."""
+    def time(self, cpu: bool, *, per_row: bool) -> float:
+        """Seconds, or microseconds of a row."""
         seconds = self.cpu_seconds if cpu else self.seconds
-        return seconds / self.n_rows / (self.number if share else 1) * 1e6
+        return seconds / self.n_rows * 1e6 if per_row else seconds
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,12 @@ class Sweep:
     smoke: Sequence[int]
     case: Callable[[Workbench, int, str, int], Case | None]  # None: it needs more rows than allowed
     variants: Sequence[str] = ("sorted",)
-    share: bool = False  # whether time is shown for each of the numbers: the arithmetic of a row is proportional to it
-    unit: str = "µs per row"
+    per_row: bool = True  # whether the time of a row is shown, on a logarithmic axis, rather than that of the job
+
+    @property
+    def unit(self) -> str:
+        """What is shown of time."""
+        return "µs per row" if self.per_row else "s"
 
     def run(self, bench: Workbench, *, max_rows: int) -> list[Point]:
         """Run all cases that need at most `max_rows`."""
@@ -92,9 +97,9 @@ class Sweep:
 
     def line(self, point: Point) -> str:
         """Return a point as a line of text."""
-        wall, cpu = (point.per_row(of_cpu, share=self.share) for of_cpu in (False, True))
+        wall, cpu = (point.time(of_cpu, per_row=True) for of_cpu in (False, True))
         memory = f"{point.peak_mb:,.0f} MB of {point.planned_mb:,.0f} MB planned"
-        time = f"{point.seconds:8.1f} s {point.cpu_seconds:8.1f} s CPU, {wall:.3g} {self.unit} ({cpu:.3g} CPU)"
+        time = f"{point.seconds:8.1f} s {point.cpu_seconds:8.1f} s CPU, {wall:.3g} µs per row ({cpu:.3g} CPU)"
         return f"{point.variant:<9} {point.number:>10,} {self.axis:<10} {point.n_rows:>11,} rows {time}, {memory}"
 
 
@@ -134,23 +139,22 @@ def _entities(bench: Workbench, number: int, variant: str, max_rows: int) -> Cas
 BOTH = ("sorted", "shuffled")
 SWEEPS = (
     Sweep("rows", "rows", (1_000_000, 3_000_000, 10_000_000, 30_000_000), (1_000, 3_000), _rows, BOTH),
-    Sweep("features", "features", (10, 30, 100, 300), (10, 20), _features, share=True, unit="µs per row and feature"),
-    Sweep("window", "rows/window", (2, 4, 8, 16, 32, 64), (2, 4), _window, share=True, unit="µs per row and row of a window"),
-    Sweep("files", "files", (1, 10, 100, 1_000, 10_000), (1, 10), _files),
+    Sweep("features", "features", (10, 30, 100, 300), (10, 20), _features, per_row=False),
+    Sweep("window", "rows of a window", (2, 4, 8, 16, 32, 64), (2, 4), _window, per_row=False),
+    Sweep("files", "files", (1, 10, 100, 1_000, 10_000), (1, 10), _files, per_row=False),
     Sweep("entities", "entities", (1, 10, 1_000, 100_000, 2_000_000), (1, 10), _entities, BOTH),
 )
 
 
 def summary(sweep: Sweep, points: Sequence[Point]) -> str:
-    """Return how far time per row and memory are from constant: the largest number of each variant beside the smallest."""
+    """Return how time and memory grow: the largest number of each variant beside the smallest."""
     lines = []
     for variant in sweep.variants:
         of_variant = [point for point in points if point.variant == variant]
         if len(of_variant) > 1:
             first, last = of_variant[0], of_variant[-1]
-            wall, cpu = (
-                last.per_row(of_cpu, share=sweep.share) / first.per_row(of_cpu, share=sweep.share) for of_cpu in (False, True)
-            )
+            times = ([point.time(of_cpu, per_row=sweep.per_row) for point in (first, last)] for of_cpu in (False, True))
+            wall, cpu = (of_last / of_first for of_first, of_last in times)
             what = f"{last.number:,} beside {first.number:,} {sweep.axis}, {variant}"
             lines.append(f"{what}: {wall:.2f} x {sweep.unit} ({cpu:.2f} x CPU), {last.peak_mb / first.peak_mb:.2f} x memory")
     return "\n".join(lines)
@@ -181,7 +185,7 @@ def draw(sweep: Sweep, figures: Path) -> Path:
         some = [point for point in points if point.variant == variant]
         numbers = [point.number for point in some]
         label = f"{variant}, " if len(sweep.variants) > 1 else ""
-        wall, cpu = ([point.per_row(of_cpu, share=sweep.share) for point in some] for of_cpu in (False, True))
+        wall, cpu = ([point.time(of_cpu, per_row=sweep.per_row) for point in some] for of_cpu in (False, True))
         time.plot(numbers, wall, "o-", color=colour, label=f"{label}wall")
         time.plot(numbers, cpu, "o:", color=colour, label=f"{label}CPU", markersize=3)
         memory.plot(numbers, [point.peak_mb for point in some], "o-", color=colour, label=f"{label}peak")
@@ -189,7 +193,8 @@ def draw(sweep: Sweep, figures: Path) -> Path:
     time.set_ylabel(sweep.unit)
     memory.set_ylabel("MB")
     for axes in (time, memory):
-        axes.set_xscale("log")
+        if sweep.per_row:
+            axes.set_xscale("log")
         axes.set_ylim(bottom=0)
         axes.set_xlabel(sweep.axis)
         axes.grid(alpha=0.3)

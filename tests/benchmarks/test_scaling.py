@@ -36,8 +36,8 @@ def test_each_point_has_the_rows_that_it_says(sweep, bench):
     points = sweep.run(bench, max_rows=4_000)
     assert [(point.variant, point.number) for point in points] == [(v, n) for v in sweep.variants for n in sweep.smoke]
     for point in points:
-        assert point.per_row(False, share=False) == pytest.approx(1.0)
-        assert point.per_row(True, share=True) == pytest.approx(2.0 / point.number)
+        assert point.time(False, per_row=True) == pytest.approx(1.0)
+        assert point.time(True, per_row=False) == pytest.approx(2e-6 * point.n_rows)
 
 
 def test_the_number_of_each_sweep_is_what_varies(bench):
@@ -88,6 +88,8 @@ def test_the_summary_compares_the_largest_with_the_smallest():
     sweep = Sweep("rows", "rows", (), (), lambda *_: None)
     points = [Point(1_000, "sorted", 1_000, 1.0, 2.0, 100.0, 0.0), Point(10_000, "sorted", 10_000, 15.0, 10.0, 110.0, 0.0)]
     assert summary(sweep, points) == "10,000 beside 1,000 rows, sorted: 1.50 x µs per row (0.50 x CPU), 1.10 x memory"
+    whole = Sweep("files", "files", (), (), lambda *_: None, per_row=False)
+    assert summary(whole, points) == "10,000 beside 1,000 files, sorted: 15.00 x s (5.00 x CPU), 1.10 x memory"
 
 
 def test_charts_and_numbers_are_written_and_can_be_drawn_again(tmp_path, monkeypatch):
