@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import PurePath
 
 import pytest
@@ -28,7 +29,9 @@ def modes_below(folder):
     """Permission bits of folders and of files, each as a set."""
     found = {True: set(), False: set()}
     for path in [folder, *folder.rglob("*")]:
-        found[path.is_dir()].add(stat.S_IMODE(path.stat().st_mode))
+        with suppress(FileNotFoundError):  # a file that was being written, and has its own name now
+            mode = path.stat().st_mode
+            found[stat.S_ISDIR(mode)].add(stat.S_IMODE(mode))
     return found[True], found[False]
 
 
