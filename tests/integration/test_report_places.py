@@ -40,7 +40,7 @@ def assert_whole(page: str) -> None:
     assert page.rstrip().endswith("</html>")
     assert re.search(r"300\b.*rows", page)
     assert "Time and memory" in page
-    assert re.search(r"<td[^>]*>[\d.,]+ [MG]iB</td>", page), "the memory of each stage"
+    assert re.search(r"<td[^>]*>\d{1,3}(,\d{3})?(\.\d+)? [MG]iB</td>", page), "the memory of each stage"
 
 
 @pytest.mark.xdist_group("stores")

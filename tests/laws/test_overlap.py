@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from emberharmony.io.store.opening import result_at
 from emberharmony.planning.memory import AHEAD
-from flows.config.job import parse_job
+from flows.config.job import AnyJob, parse_job
 from flows.run import run
 from tests.faults.victims import contents, contents_by_snapshot, small_job, wait_until, worker_processes
 from tests.servers.distant import DistantServer, distant_server
@@ -37,6 +39,18 @@ def plain(folder) -> dict[str, str]:
     return contents(folder / "plain")
 
 
+@contextmanager
+def job_to_a_bucket(folder: Path, name: str, *, engine: str, latency_ms: float) -> Iterator[tuple[AnyJob, DistantServer]]:
+    """Give a job of one worker whose result is in a bucket far away, and the server of that bucket."""
+    served = folder / name
+    served.mkdir()
+    runtime = {"engine": engine, "workers": 1, "granularity": "chunk"}
+    with distant_server(served, latency_ms=latency_ms) as server, pytest.MonkeyPatch.context() as patch:
+        for variable, value in CREDENTIALS.items():
+            patch.setenv(variable, value)
+        yield parse_job(small_job(folder, runtime=runtime) | {"sink": {"path": server.address("out")}}), server
+
+
 def writes_of_parts(server: DistantServer) -> list[tuple[int, float, float]]:
     """Each write of a part so far: its chunk, and when it came and was answered."""
     named = [(re.search(r"/part-(\d{5})", key), begin, end) for key, begin, end in server.writes()]
@@ -49,14 +63,8 @@ def chunks_at(moment: float, writes: list[tuple[int, float, float]]) -> set[int]
 
 
 @pytest.mark.parametrize("engine", ["local", "threads", "processes", "dask"])
-def test_one_worker_writes_chunks_beside_the_one_that_it_computes(plain, folder, monkeypatch, engine):
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    runtime = {"engine": engine, "workers": 1, "granularity": "chunk"}
-    served = folder / f"served-{engine}"
-    served.mkdir()
-    with distant_server(served, latency_ms=LATENCY_MS) as server:
-        job = parse_job(small_job(folder, runtime=runtime) | {"sink": {"path": server.address("out")}})
+def test_one_worker_writes_chunks_beside_the_one_that_it_computes(plain, folder, engine):
+    with job_to_a_bucket(folder, f"served-{engine}", engine=engine, latency_ms=LATENCY_MS) as (job, server):
         run(job)
         writes = writes_of_parts(server)
         assert contents_by_snapshot(result_at(job.sink.path).snapshot()) == plain
@@ -65,14 +73,8 @@ def test_one_worker_writes_chunks_beside_the_one_that_it_computes(plain, folder,
 
 
 @pytest.mark.parametrize("engine", ["processes", "dask"])
-def test_a_worker_that_is_killed_with_several_chunks_in_flight_loses_nothing(plain, folder, monkeypatch, engine):
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    runtime = {"engine": engine, "workers": 1, "granularity": "chunk"}
-    served = folder / f"killed-{engine}"
-    served.mkdir()
-    with distant_server(served, latency_ms=2 * LATENCY_MS) as server:
-        job = parse_job(small_job(folder, runtime=runtime) | {"sink": {"path": server.address("out")}})
+def test_a_worker_that_is_killed_with_several_chunks_in_flight_loses_nothing(plain, folder, engine):
+    with job_to_a_bucket(folder, f"killed-{engine}", engine=engine, latency_ms=2 * LATENCY_MS) as (job, server):
         killed = []
 
         def is_killed() -> bool:
