@@ -65,7 +65,7 @@ def descendants() -> Sequence[psutil.Process]:
 
 
 def _started_by(pid: int) -> list[int]:
-    """Return the children of a process, by Linux; none if it has ended."""
+    """Return the children of a process, as Linux lists them; none if it has ended."""
     children = list[int]()
     with suppress(OSError):
         for thread in (PROC / f"{pid}/task").iterdir():

@@ -16,10 +16,9 @@ _LEVEL, _WINDOW_BITS, _MEMORY_LEVEL = 1, -15, 9  # fast, without a header: 0.05 
 
 @dataclass(frozen=True, slots=True)
 class PackedFooter:
-    """The bytes of a footer, as what it has that another one has not.
+    """The bytes of a footer, compressed by what it shares with another footer of the table.
 
-    Thousands of files may be one table, whose footers have much in common: of twenty columns, a footer of 3.8 KB takes 0.7 KB,
-    and as Arrow decodes it ten times as much as unpacked.
+    Thousands of files may be one table. A footer of twenty columns is 3.8 KB long; it takes 0.7 KB packed, and 40 KB decoded.
 
     Examples
     --------
@@ -30,7 +29,7 @@ class PackedFooter:
 
     content: bytes
     like: bytes
-    """A footer of the same table; of its first file nothing."""
+    """The other footer, as it is stored; empty if it was packed alone, as that of the first file is."""
 
     @classmethod
     def of(cls, footer: bytes, like: bytes = b"") -> Self:

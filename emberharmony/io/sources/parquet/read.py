@@ -22,7 +22,7 @@ from emberharmony.planning.chunks import Chunk
 from emberharmony.threads import in_parallel
 from emberharmony.typing import IntArray
 
-_JOINED_BYTES = 2**21
+_JOINED_BYTES = 2**21  # of small pieces that are joined; a larger piece stays as it is
 _MIN_BATCH_ROWS = 16_384
 _MAX_BATCH_ROWS = 65_536
 
@@ -47,14 +47,15 @@ def read_chunk(
 
 
 def _joined(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the rows of small pieces as larger ones: thousands take more memory than their rows, and time in every step."""
+    """Yield small pieces joined into larger ones: thousands take more memory than their rows, and slow down every step."""
     small, n_bytes = list[pa.Table](), 0
     for piece in pieces:
-        if small and n_bytes + piece.nbytes > _JOINED_BYTES:
+        added = piece.nbytes
+        if small and n_bytes + added > _JOINED_BYTES:
             yield pa.concat_tables(small).combine_chunks()  # a single piece is not copied
             small, n_bytes = [], 0
         small.append(piece)
-        n_bytes += piece.nbytes
+        n_bytes += added
     if small:
         yield pa.concat_tables(small).combine_chunks()
 
