@@ -170,3 +170,20 @@ def test_settings_of_a_shared_server_are_not_for_this_one(home, tmp_path, monkey
 def test_one_certificate_is_enough_for_clients_of_a_server_without_tls(home):
     with temporary_server(home) as server:
         assert len(ssl.create_default_context(cafile=server.certificate).get_ca_certs()) == 1
+
+
+def test_the_clients_of_a_run_read_that_certificate(home, monkeypatch):
+    from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL
+
+    from flows.prefect.server import server_if_needed
+
+    monkeypatch.setenv("PREFECT_HOME", str(home))
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    before = PREFECT_API_SSL_CERT_FILE.value()
+    with server_if_needed():
+        assert PREFECT_API_URL.value().startswith("http://127.0.0.1:")
+        certificate = Path(PREFECT_API_SSL_CERT_FILE.value())
+        assert certificate != Path(before or "")
+        assert certificate.exists()
+    assert not certificate.exists()
+    assert PREFECT_API_SSL_CERT_FILE.value() == before
