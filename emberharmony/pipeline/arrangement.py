@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import pairwise
 from typing import Self, TypeVar
 
 import numpy as np
@@ -22,14 +23,13 @@ from emberharmony.io.sources.base import RowGroups, Source
 from emberharmony.pipeline.layout import Layout, check_entities, sorted_layout, stored_layout
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import LAST_TICK, Chunk, TimeBucket, cut_rows, cut_times, time_at_rank
-from emberharmony.stats.key_counts import KeyCounts
-from emberharmony.stats.runs import Runs
+from emberharmony.stats.key_counts import MAX_RANGES, KeyCounts
+from emberharmony.stats.key_runs import KeyRuns
 from emberharmony.steps.order import JobOrder
 from emberharmony.typing import IntArray
 
 T = TypeVar("T")
 
-_TIMES_COUNTED = 2**18
 _SCATTERED = 2.0
 """Reading ranges of time from a table in another order may decode this many times its rows; beyond it, arranging is faster."""
 
@@ -65,17 +65,17 @@ def series_layout(
     DataError
         If rows have no time, and may not be left out, or all of them lack an entity.
     """
-    reads = _Reads(source, order, inputs, chunk_rows, n_threads)
+    reads = _Reads(source, order, inputs, n_threads)
     found = reduce(KeyScan.merge, reads.map(lambda rows: KeyScan.of(rows, order)))
     _check(found, columns)
-    n_null = found.n_null
+    times = found.times  # all that a layout keeps of the counts
 
     def at_rank(rank: int) -> int:
         assert order.time is not None
-        assert found.times is not None
+        assert times is not None
         by, resolution = order.time, tick_resolution(source.describe().schema.field(order.time).type)
-        start, stop, n_rows, before = found.times.range_at(rank)
-        bucket = TimeBucket(start, start + resolution if found.times.is_exact else stop, n_rows)
+        start, stop, n_rows, before = times.range_at(rank)
+        bucket = TimeBucket(start, start + resolution if times.is_exact else stop, n_rows)
         return time_at_rank(
             [bucket], rank - before, lambda start, stop: source.times_between(by, start, stop), resolution=resolution
         )
@@ -83,8 +83,8 @@ def series_layout(
     groups = source.row_groups(None) if isinstance(source, RowGroups) else None
     if found.is_in_order and groups is not None:
         return replace(stored_layout(source, groups, None, chunk_rows), time_at_rank=at_rank)
-    chunks = cut_times(list(_buckets(found.keys, reads, order, chunk_rows)), chunk_rows)
-    return Layout(chunks, at_rank, in_order=False, n_null=n_null, inputs=inputs)
+    chunks = cut_times(list(_buckets(found, reads, chunk_rows)), chunk_rows)
+    return Layout(chunks, at_rank, in_order=False, n_null=found.n_null, inputs=inputs)
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,13 @@ class KeyScan:
 
     keys: KeyCounts
     times: KeyCounts | None
-    runs: Runs  # of equal keys, in the table's order
+    runs: KeyRuns  # in the table's order
     n_null: int  # rows without a time
     n_entities_null: int  # rows without any entity
-    first_time: int
+    first_time: int  # or its number, where rows have no times
     last_time: int
+    least_time: int
+    greatest_time: int
     times_rise: bool  # within each run of equal keys
 
     @classmethod
@@ -111,12 +113,14 @@ class KeyScan:
         empty = np.logical_and.reduce([rows[name].is_null().to_numpy() for name in order.entity])
         return cls(
             KeyCounts.of(keys),
-            None if times is None else KeyCounts.of(times, most=_TIMES_COUNTED),
-            Runs.of(keys),
+            None if times is None else KeyCounts.of(times),
+            KeyRuns.of(keys),
             n_rows - rows.num_rows,
             int(empty.sum()),
             int(ties[0]) if len(ties) else 0,
             int(ties[-1]) if len(ties) else 0,
+            int(ties.min()) if len(ties) else 0,
+            int(ties.max()) if len(ties) else 0,
             rises,
         )
 
@@ -134,13 +138,15 @@ class KeyScan:
             self.n_entities_null + other.n_entities_null,
             self.first_time,
             other.last_time,
+            min(self.least_time, other.least_time),
+            max(self.greatest_time, other.greatest_time),
             self.times_rise and other.times_rise and not (continues and other.first_time < self.last_time),
         )
 
     @property
     def is_in_order(self) -> bool:
         """Whether the rows of every entity are adjacent, and in the order of their times."""
-        return self.keys.is_exact and self.runs.n_runs == len(self.keys.keys) and self.times_rise and not self.n_null
+        return self.times_rise and not self.n_null and self.runs.are_whole()
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,6 @@ class _Reads:
     source: Source
     order: JobOrder
     inputs: Sequence[Chunk]
-    chunk_rows: int
     n_threads: int
 
     def map(self, of: Callable[[pa.Table], T]) -> Iterator[T]:
@@ -163,47 +168,66 @@ class _Reads:
         return self.source.read(chunk, self.order.columns, time=self.order.time if chunk.times else None)
 
 
-def _buckets(keys: KeyCounts, reads: _Reads, order: JobOrder, chunk_rows: int) -> Iterator[TimeBucket]:
+def _buckets(found: KeyScan, reads: _Reads, chunk_rows: int) -> Iterator[TimeBucket]:
     """Ranges of keys, joined where they are small; the rows of one key that exceed a chunk are divided by their ties."""
-    ranges = [TimeBucket(start, min(stop, LAST_TICK), n_rows) for start, stop, n_rows in keys.joined(max(chunk_rows // 16, 1))]
-    wide = [bucket for bucket in ranges if bucket.n_rows > chunk_rows and bucket.stop - bucket.start > 1]
-    if wide:
-        counted = _counted_inside(wide, reads, order.keys, order)
+    small, order = max(chunk_rows // 16, 1), reads.order
+    ranges = [TimeBucket(start, min(stop, LAST_TICK), n_rows) for start, stop, n_rows in found.keys.joined(small)]
+    large = [bucket for bucket in ranges if bucket.n_rows > chunk_rows]
+    while wide := [bucket for bucket in large if bucket.stop - bucket.start > 1]:
+        spans = [(bucket.start, bucket.stop) for bucket in wide]
+        counted = _counted_inside(wide, reads, order.keys, spans, small)
         ranges = [part for bucket in ranges for part in counted.get(bucket.start, [bucket])]
-    large = [bucket for bucket in ranges if bucket.n_rows > chunk_rows and bucket.stop - bucket.start == 1]
-    ties = _counted_inside(large, reads, order.ties, order) if large else {}
+        large = [bucket for bucket in ranges if bucket.n_rows > chunk_rows]
+    span = (found.least_time, found.greatest_time + 1)
+    ties = _counted_inside(large, reads, order.ties, [span] * len(large), small) if large else {}
     for bucket in ranges:
         parts = ties.get(bucket.start, []) if bucket.n_rows > chunk_rows else []
         yield from (bucket._replace(n_rows=part.n_rows, ties=(part.start, part.stop)) for part in parts)
-        if not parts:  # ties never divide a range of several keys, whose rows would mix
+        if not parts:
             yield bucket
 
 
 def _counted_inside(
-    buckets: Sequence[TimeBucket], reads: _Reads, what: Callable[[pa.Table], IntArray], order: JobOrder
+    buckets: Sequence[TimeBucket],
+    reads: _Reads,
+    what: Callable[[pa.Table], IntArray],
+    spans: Sequence[tuple[int, int]],
+    small: int,
 ) -> Mapping[int, list[TimeBucket]]:
-    """Count the rows of some ranges of keys by something else: a second pass. Returns finer ranges by each range's start."""
-    most = max(2**12, 2**21 // len(buckets))
-    starts, stops = (np.array([getattr(bucket, edge) for bucket in buckets], np.int64) for edge in ("start", "stop"))
+    """Count the rows of some ranges of keys by something else, which lies in a span for each: one more pass.
 
-    def count(rows: pa.Table) -> dict[int, KeyCounts]:
-        rows = order.placed(rows)
-        keys, values = order.keys(rows), what(rows)
+    All are counted together, in bounded memory: by numbers whose first bits are those of the range, and whose last ones say
+    where in its span a row is.
+
+    Returns
+    -------
+    dict of int to list of TimeBucket
+        Finer ranges by each range's start.
+    """
+    bits = 63 - len(buckets).bit_length()
+    coarser = max(0, max(stop - start - 1 for start, stop in spans).bit_length() - bits)
+    starts, stops = (np.array([getattr(bucket, edge) for bucket in buckets], np.int64) for edge in ("start", "stop"))
+    origins = np.array([start for start, _ in spans], np.int64).view(np.uint64)
+
+    def count(rows: pa.Table) -> KeyCounts:
+        rows = reads.order.placed(rows)
+        keys = reads.order.keys(rows)
         of = np.maximum(np.searchsorted(starts, keys, side="right") - 1, 0)
         (inside,) = np.nonzero((keys >= starts[of]) & (keys < stops[of]))
-        inside = inside[np.argsort(of[inside], kind="stable")]
-        ends = np.flatnonzero(np.diff(of[inside], append=-1)) + 1
-        parts = np.split(inside, ends[:-1]) if len(inside) else []
-        return {buckets[of[part[0]]].start: KeyCounts.of(values[part], most=most) for part in parts}
+        of = of[inside]
+        places = (what(rows)[inside].view(np.uint64) - origins[of]) >> np.uint64(coarser)  # unsigned: spans may exceed 2**63
+        return KeyCounts.of(of << bits | places.view(np.int64), most=max(MAX_RANGES, 2 * len(buckets)))
 
-    merged: dict[int, KeyCounts] = {}
-    for counts in reads.map(count):
-        for start, of in counts.items():
-            merged[start] = merged[start].merge(of) if start in merged else of
-    return {
-        start: [TimeBucket(first, min(stop, LAST_TICK), n) for first, stop, n in of.joined(max(reads.chunk_rows // 16, 1))]
-        for start, of in merged.items()
-    }
+    counts = reduce(KeyCounts.merge, reads.map(count))
+    firsts = [(i << bits) >> counts.shift for i in range(len(buckets) + 1)]
+    found = dict[int, list[TimeBucket]]()
+    for bucket, (start, stop), first, (begin, end) in zip(
+        buckets, spans, firsts[:-1], pairwise(np.searchsorted(counts.keys, firsts)), strict=True
+    ):
+        inner = KeyCounts(counts.keys[begin:end] - first, counts.counts[begin:end], counts.shift + coarser)
+        parts = [(start + a, min(start + b, stop, LAST_TICK), n_rows) for a, b, n_rows in inner.joined(small)]
+        found[bucket.start] = [TimeBucket(*part) for part in parts]
+    return found
 
 
 def _check(found: KeyScan, columns: ColumnSpec) -> None:

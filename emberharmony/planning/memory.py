@@ -18,6 +18,7 @@ from emberharmony.planning.stage_bytes import (
     row_peak_bytes,
 )
 from emberharmony.stats.key_counts import MAX_RANGES
+from emberharmony.stats.key_runs import MAX_KEYS
 
 MAX_CHUNKS = 20_000
 """A table that would need more chunks is cut into larger ones, if memory allows: files, receipts, task runs and the manifest
@@ -28,6 +29,7 @@ INPUT_ROWS = 262_144
 """Rows that are partitioned at once, if memory allows it: fewer pieces, so fewer reads of a partition."""
 _INPUT_BYTES = 128 * 2**20
 _COUNT_BYTES = 72  # measured: of an entity's key and rows, while counts are merged
+_KEY_BYTES = 12  # of an entity's key, and of what is kept while keys are compared
 _KEPT_BYTES = 16 * 2**20  # measured: free memory that the allocator keeps for each of several workers in one process
 
 
@@ -69,8 +71,8 @@ class Counting:
 
     @property
     def counts_bytes(self) -> int:
-        """Bytes of two counts while they are merged."""
-        return _COUNT_BYTES * min(self.n_rows, MAX_RANGES)
+        """Bytes of two counts while they are merged, and of the keys whose rows may be adjacent."""
+        return _COUNT_BYTES * min(self.n_rows, MAX_RANGES) + _KEY_BYTES * min(self.n_rows, MAX_KEYS)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 
 from emberharmony.typing import IntArray
 
-MAX_RANGES = 2**21
-"""Ranges that are counted apart: 32 MiB."""
+MAX_RANGES = 2**18
+"""Ranges that are counted apart: 4 MiB."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.sources.registry import open_source
+from emberharmony.pipeline import arrangement
 from emberharmony.pipeline.arrangement import KeyScan, input_chunks, series_layout
 from emberharmony.stats.key_counts import KeyCounts
 from emberharmony.steps.arrange import KeyRanges
@@ -74,6 +75,18 @@ def test_ranges_of_keys_widen_where_there_are_too_many(tmp_path, monkeypatch, mo
     table = shuffled_series([1] * 300 + [150, 40, 90, 700])
     layout = planned(table, tmp_path, chunk_rows=60)
     check(layout, table, 60)
+
+
+@pytest.mark.parametrize("ranges", [4, 64, 2**18])
+def test_many_entities_larger_than_a_chunk(tmp_path, monkeypatch, ranges):
+    """They are counted together, in as many passes as the bound of ranges asks for, until each is divided by its times."""
+    monkeypatch.setitem(KeyCounts.of.__func__.__kwdefaults__, "most", ranges)
+    monkeypatch.setattr(arrangement, "MAX_RANGES", ranges)
+    table = shuffled_series([90, 3] * 12)
+    layout = planned(table, tmp_path, chunk_rows=60)
+    divided = {chunk.index for chunk in layout.chunks if chunk.ties is not None}
+    check(layout, table, 60, may_exceed=() if ranges > 64 else divided)
+    assert len(divided) >= 12
 
 
 def test_an_entity_larger_than_a_chunk_is_divided_by_its_times(tmp_path):

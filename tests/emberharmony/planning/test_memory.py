@@ -236,7 +236,7 @@ def test_counting_entities_is_planned_on_as_many_threads_as_fit():
     assert n_threads == (4 * GB - 200 * 2**20 - many.counts_bytes) // many.piece_bytes < 200
     assert memory.projected_bytes == 200 * 2**20 + many.counts_bytes + n_threads * many.piece_bytes <= 4 * GB
     assert plan().with_counting(few, n_threads=2)[1] == 2
-    with pytest.raises(PlanError, match=r"Counting the rows of every entity needs 16\.08 GiB, 0\.20 are in use beside it"):
+    with pytest.raises(PlanError, match=r"Counting the rows of every entity needs 16\.04 GiB, 0\.20 are in use beside it"):
         plan().with_counting(replace(few, row_bytes=2**15), n_threads=8)
 
 

@@ -56,7 +56,8 @@ def test_any_cutting_and_any_order_of_merging_give_the_same(keys, cuts, most, ra
 
 @pytest.mark.parametrize("first", [0, 1], ids=["keys that are known", "new keys"])
 def test_few_keys_are_added_to_many_in_the_memory_of_the_result(first):
-    many, few = KeyCounts.of(np.arange(2**18, dtype=np.int64) * 2), KeyCounts.of(np.arange(first, 4_000, 2))
+    many = KeyCounts.of(np.arange(2**18, dtype=np.int64) * 2, most=2**19)
+    few = KeyCounts.of(np.arange(first, 4_000, 2), most=2**19)
     tracemalloc.start()
     try:
         merged = many.merge(few)
