@@ -80,9 +80,9 @@ def _run(job: dict[str, Any], callback: Callback | None = None) -> dict[str, Any
 
 
 def main() -> None:
-    from flows.cli.startup import import_pyarrow_alone
+    from flows.cli.startup import prepare_process
 
-    import_pyarrow_alone()  # as the command does
+    prepare_process()  # as the command does
     print(json.dumps(_run(json.loads(sys.argv[1]))))
 
 

