@@ -99,6 +99,7 @@ def run_job(
             if manifest is None:
                 workers = min(plan.memory.n_workers, len(plan.chunks))
                 ref = _staged(job, place, plan, state, backend, workers=workers, overwrite=overwrite)
+                plan = replace(plan, table=plan.table.without_files())  # which are staged, and would stay as long as the job
                 Attempt.now(engine.name, backend, workers).write(open_run(ref).store)
                 callback.planned(JobPlanned(plan, backend, lambda: peak.latest_bytes))
                 threads = max(1, compute_threads() // workers)

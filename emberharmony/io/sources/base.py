@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, Protocol, Self, runtime_checkable
 
 import pyarrow as pa
@@ -53,6 +53,10 @@ class TableInfo:
     unreadable: Mapping[str, str] = field(default_factory=dict)  # columns that a job cannot use, and why
     copy: TableCopy | None = None  # that chunks are read from
     catalogue: Callable[[], bytes] | None = None  # makes what other processes open the same table with, see `Catalogued`
+
+    def without_files(self) -> TableInfo:
+        """Return the description without what it knows of each file."""
+        return replace(self, identity={}, catalogue=None)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The job as a sentence: stages in order, progress told, what is done not done again."""
 
+import gc
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from emberharmony.errors import BackendUnavailableError, PlanError, TerminalError
+from emberharmony.io.sources.parquet.footers import FooteredFile
 from emberharmony.pipeline.callback import Callback
 from emberharmony.pipeline.execute import peak_bytes, plan_job, run_job
 from emberharmony.pipeline.stages import compute_stage
@@ -55,6 +57,23 @@ def job(tmp_path):
         "columns": {"time": "t", "target": "y", "drop": ["name"]},
         "runtime": {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": 60},
     }
+
+
+def test_what_planning_knows_of_each_file_does_not_stay_beside_what_the_run_knows(tmp_path, job):
+    """There may be many thousand files."""
+    table, found = small_table(300), set()
+    (tmp_path / "table").mkdir()
+    for i in range(5):
+        write_table(table.slice(60 * i, 60), tmp_path / "table" / f"{i}.parquet")
+
+    class Files(Callback):
+        def stage_ended(self, event):
+            gc.collect()
+            files = [it for it in gc.get_objects() if isinstance(it, FooteredFile) and it.address.startswith(str(tmp_path))]
+            found.add(len(files))
+
+    run_job(parse_job(job | {"source": {"path": str(tmp_path / "table")}}), LocalEngine(1), Files())
+    assert found == {5}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

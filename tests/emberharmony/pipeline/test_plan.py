@@ -60,9 +60,9 @@ def test_a_plan_in_order_reads_the_rows_at_its_boundaries_only(tmp_path, monkeyp
     looked_at = []
     batches = read.row_batches
 
-    def watched(source, group, columns, *args):
-        looked_at.append((group.first_row, columns))
-        return batches(source, group, columns, *args)
+    def watched(source, group, kind, *args):
+        looked_at.append((group.first_row, list(kind.dotted)))
+        return batches(source, group, kind, *args)
 
     monkeypatch.setattr(read, "row_batches", watched)
     planned(path)

@@ -21,9 +21,13 @@ _ARROW_SCHEMA = b"ARROW:schema"
 
 
 def open_parquet(
-    handle: BinaryIO | pa.NativeFile, metadata: pq.FileMetaData, *, piecewise: bool = False, dictionaries: Sequence[str] = ()
+    handle: BinaryIO | pa.NativeFile,
+    metadata: pq.FileMetaData | None,
+    *,
+    piecewise: bool = False,
+    dictionaries: Sequence[str] = (),
 ) -> pq.ParquetFile:
-    """Open a file whose footer is known.
+    """Open a file.
 
     INT96 timestamps are read as microseconds: nanoseconds outside of 1677 to 2262 would wrap. Checksums of pages are compared
     if a file has them (measured: 5 % of decoding, for a million rows).
@@ -32,15 +36,16 @@ def open_parquet(
     ----------
     handle : file
         The open file.
-    metadata : FileMetaData
-        Its footer.
+    metadata : FileMetaData, optional
+        Its footer, which is read otherwise.
     piecewise : bool
         Whether to read compressed data buffer by buffer, for files whose row groups are read in batches.
     dictionaries : sequence of str
         Columns of strings to read as dictionaries, without decoding each value.
     """
-    # Without a buffer, the first page of a column chunk would read the whole compressed chunk.
-    buffered = {"buffer_size": READ_BUFFER_BYTES, "pre_buffer": False} if piecewise else {}
+    # Without a buffer, the first page of a column chunk would read the whole compressed chunk. What is in memory needs none.
+    buffered: dict[str, int] = {"buffer_size": READ_BUFFER_BYTES} if piecewise else {}
+    is_read_ahead = not piecewise and not isinstance(handle, pa.BufferReader)
     return pq.ParquetFile(
         handle,
         metadata=metadata,
@@ -48,6 +53,7 @@ def open_parquet(
         page_checksum_verification=True,
         arrow_extensions_enabled=False,  # with extensions, strings are decoded even if a dictionary is asked for
         read_dictionary=list(dictionaries),
+        pre_buffer=is_read_ahead,
         **buffered,
     )
 

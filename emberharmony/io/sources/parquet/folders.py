@@ -51,9 +51,8 @@ def columns_of_folders(files: Sequence[TableFile]) -> dict[str, pa.Array]:
 
     Examples
     --------
-    >>> from pathlib import Path
     >>> from emberharmony.io.sources.parquet.local_files import LocalFile
-    >>> files = [LocalFile(Path(f"t/year={year}/a.parquet"), (f"year={year}",)) for year in (2024, 2025)]
+    >>> files = [LocalFile(f"t/year={year}/a.parquet", (f"year={year}",)) for year in (2024, 2025)]
     >>> columns_of_folders(files)["year"].to_pylist()
     [2024, 2025]
     """

@@ -72,4 +72,4 @@ class DecodedFooters:
         return metadata
 
 
-_DECODED = DecodedFooters(most_bytes=4 * 2**20)  # decoded, about 50 MB: a thousand files of twenty columns
+_DECODED = DecodedFooters(most_bytes=2**20)  # decoded, about 12 MB: 250 files of twenty columns

@@ -33,11 +33,11 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file on a disk; see the protocol `TableFile`."""
+    """A file on a disk, by its path; see the protocol `TableFile`."""
 
-    path: Path
+    address: str  # a path would take five times the memory
     folders: tuple[str, ...] = ()
     parallel_reads: ClassVar[int] = 1
     read_ahead_bytes: ClassVar[int] = 0  # the system reads ahead, in memory of its own
@@ -45,9 +45,9 @@ class LocalFile:
     most_probes: ClassVar[int] = 5_000  # takes a second or two
 
     @property
-    def address(self) -> str:
+    def path(self) -> Path:
         """The path."""
-        return str(self.path)
+        return Path(self.address)
 
     @property
     def name(self) -> str:
@@ -121,7 +121,7 @@ class LocalPlace:
 
     def file_at(self, address: str, folders: Sequence[str], version: FileVersion) -> LocalFile:
         """Return a file that was listed before."""
-        return LocalFile(Path(address), tuple(folders))
+        return LocalFile(address, tuple(folders))
 
     def file_within(self, folder: str) -> str | None:
         """Return the path of a file that lies within a folder; links are followed."""
@@ -204,7 +204,7 @@ def check_stars(part: str, example: str) -> None:
 
 
 def _file(path: Path, base: Path) -> LocalFile:
-    return LocalFile(path, folders_of(base.absolute().parts, path.parent.relative_to(base).parts))
+    return LocalFile(str(path), folders_of(base.absolute().parts, path.parent.relative_to(base).parts))
 
 
 def _refuse_root(folder: Path, place: str) -> None:

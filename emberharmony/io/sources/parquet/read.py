@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from emberharmony.arrow import ticks
 from emberharmony.errors import DataError
@@ -13,7 +14,7 @@ from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.sources.base import no_rows
 from emberharmony.io.sources.parquet.decoding import damaged_column, decoded, open_parquet
 from emberharmony.io.sources.parquet.files import ByteRange
-from emberharmony.io.sources.parquet.footers import RowGroup, open_unchanged, stored_ranges, unreadable
+from emberharmony.io.sources.parquet.footers import FooteredFile, RowGroup, open_unchanged, stored_ranges, unreadable
 from emberharmony.io.sources.parquet.table import ParquetTable
 from emberharmony.io.sources.rows import rows_between, rows_of_times, sorted_rows
 from emberharmony.io.sources.text_budget import TextBudget
@@ -23,6 +24,7 @@ from emberharmony.threads import in_parallel
 from emberharmony.typing import IntArray
 
 _JOINED_BYTES = 2**21  # of small pieces that are joined; a larger piece stays as it is
+_WHOLE_BYTES = 2**18  # of a file that is read as a whole
 _MIN_BATCH_ROWS = 16_384
 _MAX_BATCH_ROWS = 65_536
 
@@ -80,7 +82,16 @@ def read_groups(
     at_once: int | None = None,
     stop: int | None = None,
 ) -> Iterator[tuple[pa.Table, int]]:
-    """Yield the rows of row groups as `row_batches` does; while a server is waited for, the next groups are read ahead."""
+    """Yield the rows of row groups as tables, each with the number of its first row, up to row `stop` of the table.
+
+    A group of more than `at_once` rows is decoded piece by piece: memory follows the chunk, however large its groups are.
+    Small groups that follow one another are joined. While a server is waited for, the next groups are read ahead.
+
+    Raises
+    ------
+    DataError
+        If a file is damaged, or a value does not fit the type that its column has in the table; the message names both.
+    """
 
     def needed(group: RowGroup) -> list[ByteRange]:
         # Piece by piece, reading ends with the piece that holds row `stop`.
@@ -91,8 +102,27 @@ def read_groups(
     def opened(group: RowGroup) -> tuple[RowGroup, BinaryIO]:
         return group, open_unchanged(source.files[group.file], f"row group {group.number}", needed(group))
 
-    for group, handle in in_parallel(opened, groups, _n_ahead(source, groups, needed)):
-        yield from row_batches(source, group, columns, handle, at_once, stop)
+    kind_of = _kinds(source, columns)
+    pieces = (
+        piece
+        for group, handle in in_parallel(opened, groups, _n_ahead(source, groups, needed))
+        for piece in row_batches(source, group, kind_of(group.file), handle, at_once, stop)
+    )
+    return map(_made, _adjoining(pieces, at_once))
+
+
+def _kinds(source: ParquetTable, columns: Sequence[str]) -> Callable[[int], RowsOfFile]:
+    """Return what makes the columns of a file, given its number: the same for files that hold the same."""
+    made = dict[tuple[object, ...], RowsOfFile]()
+    folders = [values for name, values in source.partitions.items() if name in columns]
+
+    def kind_of(file: int) -> RowsOfFile:
+        key = id(source.columns.of_file(file)), *(values[file] for values in folders)
+        if key not in made:
+            made[key] = RowsOfFile(source, file, columns)
+        return made[key]
+
+    return kind_of
 
 
 def _n_ahead(source: ParquetTable, groups: Sequence[RowGroup], needed: Callable[[RowGroup], list[ByteRange]]) -> int:
@@ -115,59 +145,93 @@ def _needed(source: ParquetTable, group: RowGroup, columns: Sequence[str], *, sh
     return stored_ranges(source.files[group.file], group.number, leaves, share=share)
 
 
+class _Piece(NamedTuple):
+    """Rows as Arrow has read them."""
+
+    rows: pa.Table
+    first: int  # number of the first row
+    kind: RowsOfFile
+    address: str
+
+    def adjoins(self, other: _Piece) -> bool:
+        """Whether the other rows follow these, in a file like this one. Rows without a column cannot be joined."""
+        follows = self.first + self.rows.num_rows == other.first and self.rows.num_columns > 0
+        return follows and self.kind is other.kind and self.rows.schema == other.rows.schema
+
+
+def _adjoining(pieces: Iterable[_Piece], most_rows: int | None) -> Iterator[list[_Piece]]:
+    """Yield small pieces that follow one another together: making columns takes as long for one row as for thousands."""
+    small, n_bytes, n_rows = list[_Piece](), 0, 0
+    for piece in pieces:
+        n_bytes += piece.rows.get_total_buffer_size()  # in a thirtieth of the time that `nbytes` takes
+        n_rows += piece.rows.num_rows
+        are_many = n_bytes > _JOINED_BYTES or (most_rows is not None and n_rows > most_rows)
+        if small and (are_many or not small[-1].adjoins(piece)):
+            yield small
+            small, n_bytes, n_rows = [], piece.rows.get_total_buffer_size(), piece.rows.num_rows
+        small.append(piece)
+    if small:
+        yield small
+
+
+def _made(pieces: Sequence[_Piece]) -> tuple[pa.Table, int]:
+    """Return the table's columns of adjoining pieces, and the number of the first row."""
+    first = pieces[0]
+    if len(pieces) == 1:
+        return first.kind.table(first.rows, first.address), first.first
+    try:
+        return first.kind.table(pa.concat_tables(piece.rows for piece in pieces).combine_chunks(), first.address), first.first
+    except DataError:
+        for piece in pieces:
+            piece.kind.table(piece.rows, piece.address)  # raises the error of the file that it is about
+        raise
+
+
 def row_batches(
-    source: ParquetTable,
-    group: RowGroup,
-    columns: Sequence[str],
-    handle: BinaryIO,
-    at_once: int | None = None,
-    stop: int | None = None,
-) -> Iterator[tuple[pa.Table, int]]:
-    """Yield a row group's rows as tables, each with the number of its first row, up to row `stop` of the table.
-
-    A group of more than `at_once` rows is decoded piece by piece: memory follows the chunk, however large its groups are.
-    Closes the file.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged; the message names the column.
-    """
-    file, rows = source.files[group.file], RowsOfFile(source, group.file, columns)
-    whole, stored = rows.table, list(dict.fromkeys(rows.dotted.values()))
+    source: ParquetTable, group: RowGroup, kind: RowsOfFile, handle: BinaryIO, at_once: int | None, stop: int | None
+) -> Iterator[_Piece]:
+    """Yield a row group's rows as Arrow reads them, in one or more pieces; see `read_groups`. Closes the file."""
+    file, stored = source.files[group.file], list(dict.fromkeys(kind.dotted.values()))
     at_once = group.n_rows if at_once is None else max(at_once, _MIN_BATCH_ROWS)
-    if rows.has_vectors and source.vector_batch_rows:  # in memory as lists and as columns: batch by batch
+    if kind.has_vectors and source.vector_batch_rows:  # in memory as lists and as columns: batch by batch
         at_once = min(at_once, source.vector_batch_rows)
     with handle:
         try:
             if group.n_rows <= at_once:
-                parquet = open_parquet(handle, file.metadata)
-                yield whole(parquet.read_row_group(group.number, stored, use_threads=False)), group.first_row
+                rows = _opened(file, handle).read_row_group(group.number, stored, use_threads=False)
+                yield _Piece(rows, group.first_row, kind, file.address)
                 return
             parquet = open_parquet(handle, file.metadata, piecewise=True)
             first, batch_rows = group.first_row, min(at_once, _MAX_BATCH_ROWS)
             for batch in parquet.iter_batches(batch_rows, [group.number], stored, use_threads=False):
-                yield whole(pa.Table.from_batches([batch])), first
+                yield _Piece(pa.Table.from_batches([batch]), first, kind, file.address)
                 first += batch.num_rows
                 if stop is not None and first >= stop:
                     return
         except (pa.ArrowException, OSError) as error:
             where = f"row group {group.number}"
             if not isinstance(error, OSError) or error.errno is None:  # Arrow's own error, not the system's
-                damaged = damaged_column(handle, file.metadata, group.number, rows.dotted)
+                damaged = damaged_column(handle, file.metadata, group.number, kind.dotted)
                 where += f", column {damaged!r}" if damaged else ""
             raise unreadable(file.address, error, where) from error
 
 
+def _opened(file: FooteredFile, handle: BinaryIO) -> pq.ParquetFile:
+    """Open a file; a small one on a disk is read as a whole, which takes less than to decode its footer apart."""
+    if file.file.read_ahead_bytes or file.version.n_bytes > _WHOLE_BYTES:
+        return open_parquet(handle, file.metadata)
+    return open_parquet(pa.BufferReader(handle.read()), None)
+
+
 class RowsOfFile:
-    """Makes the table's columns of a file's rows.
+    """Makes the table's columns of the rows of files that hold the same columns.
 
     Parameters
     ----------
     source : ParquetTable
         The table.
     file : int
-        The number of the file.
+        The number of one of the files.
     columns : sequence of str
         The columns to make, in order.
 
@@ -181,7 +245,7 @@ class RowsOfFile:
 
     def __init__(self, source: ParquetTable, file: int, columns: Sequence[str]) -> None:
         stored = source.columns.of_file(file)
-        self._address, self._origins = source.files[file].address, source.columns.origins
+        self._origins = source.columns.origins
         self._schema = pa.schema([source.fields[name] for name in columns])
         self._constants = {name: values[file] for name, values in source.partitions.items() if name in columns}
         held = {name: stored[name] for name in columns if name in stored and name not in self._constants}
@@ -191,8 +255,8 @@ class RowsOfFile:
         for name, column in held.items():
             self._inner.setdefault(str(column.flat.path[0]), {})[name] = column.flat.path[1:]
 
-    def table(self, rows: pa.Table) -> pa.Table:
-        """Return the columns of some rows as Arrow has read them.
+    def table(self, rows: pa.Table, address: str) -> pa.Table:
+        """Return the columns of some rows as Arrow has read them from the file with this address.
 
         Raises
         ------
@@ -205,7 +269,7 @@ class RowsOfFile:
         arrays = []
         for name, type_ in zip(self._schema.names, self._schema.types, strict=True):
             if name in values:
-                arrays.append(decoded(values[name], name, type_, self._address, other=self._origins.get(name)))
+                arrays.append(decoded(values[name], name, type_, address, other=self._origins.get(name)))
             elif name in self._constants:
                 arrays.append(pa.repeat(self._constants[name], rows.num_rows))
             else:

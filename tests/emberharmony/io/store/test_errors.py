@@ -98,7 +98,7 @@ def test_a_source_that_is_away_is_waited_for(tmp_path, monkeypatch):
     (tmp_path / "table.parquet").touch()
     monkeypatch.setattr("emberharmony.io.sources.parquet.footers.pq.read_metadata", away)
     with pytest.raises(TransientError, match=r"table\.parquet cannot be reached: stale file handle"):
-        open_footer(LocalFile(tmp_path / "table.parquet"))
+        open_footer(LocalFile(str(tmp_path / "table.parquet")))
 
 
 def test_a_lock_on_a_share_that_goes_away_says_nothing_of_the_work(tmp_path, monkeypatch):

@@ -6,11 +6,15 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emberharmony.errors import DataError
+from emberharmony.io.sources.parquet import read
+from emberharmony.io.sources.parquet.kept_footers import PackedFooter
+from emberharmony.io.sources.parquet.read import RowsOfFile
 from emberharmony.planning.chunks import cut_rows
 from tests.jobs import parquet_source, small_table, write_table
 
@@ -48,6 +52,78 @@ def test_small_pieces_are_joined(tmp_path, monkeypatch, joined_bytes, least, mos
     assert got["row_number"].to_pylist() == [*range(300)]
     (n_pieces,) = {column.num_chunks for column in got.columns}
     assert least <= n_pieces <= most
+
+
+def many_files(folder, n_files=40, **columns):
+    for i in range(n_files):
+        rows = small_table(10, order="sorted")
+        for name, values in columns.items():
+            rows = rows.append_column(name, values(i))
+        write_table(rows, folder / f"{i:02}.parquet")
+    reader = parquet_source(folder)
+    (chunk,) = cut_rows(reader.row_groups(None), 1_000)
+    return reader, chunk
+
+
+def test_columns_of_files_that_follow_one_another_are_made_together(tmp_path, monkeypatch):
+    reader, chunk = many_files(tmp_path)
+    made, table = [], RowsOfFile.table
+
+    def counted(self, rows, address):
+        made.append(rows.num_rows)
+        return table(self, rows, address)
+
+    monkeypatch.setattr(RowsOfFile, "table", counted)
+    assert reader.read(chunk, ["name"], time=None)["row_number"].to_pylist() == [*range(400)]
+    assert made == [400]
+
+
+def test_a_value_is_looked_for_in_few_files_at_a_time(tmp_path, monkeypatch):
+    reader, _ = many_files(tmp_path)
+    opened, open_file = [], read._opened
+    monkeypatch.setattr(read, "_MIN_BATCH_ROWS", 20)
+    monkeypatch.setattr(read, "_opened", lambda file, handle: opened.append(file) or open_file(file, handle))
+    assert read.has_value(reader._table, reader._table.groups, "name")
+    assert 1 <= len(opened) <= 3
+
+
+def test_columns_of_files_with_other_columns_or_folders_are_made_apart(tmp_path):
+    for place, i in (("k=1", 0), ("k=1", 1), ("k=2", 2), ("k=2", 3)):
+        rows = small_table(10).append_column("n", pa.array([i] * 10, pa.int64() if i % 2 else pa.int16()))
+        (tmp_path / place).mkdir(exist_ok=True)
+        write_table(rows, tmp_path / place / f"{i}.parquet")
+    reader = parquet_source(tmp_path)
+    (chunk,) = cut_rows(reader.row_groups(None), 1_000)
+    got = reader.read(chunk, ["k", "n", "name"], time=None)
+    assert got["k"].to_pylist() == [1] * 20 + [2] * 20
+    assert got["n"].to_pylist() == [i for i in range(4) for _ in range(10)]
+    assert got["name"].to_pylist() == [f"row {i}" for i in range(10)] * 4
+
+
+@pytest.mark.parametrize("wrong", [0, 23, 39])
+def test_an_error_names_the_one_of_many_files_that_it_is_about(tmp_path, wrong):
+    def bytes_of(i):
+        values = pa.array([b"\xff" if i == wrong else b"fine"] * 10, pa.binary())
+        return pa.Array.from_buffers(pa.string(), 10, values.buffers())
+
+    reader, chunk = many_files(tmp_path, text=bytes_of)
+    with pytest.raises(DataError, match=rf"'text' of .*/{wrong:02}\.parquet holds a string that is not UTF-8"):
+        reader.read(chunk, ["text"], time=None)
+
+
+@pytest.mark.parametrize("largest", [0, 2**18], ids=["in parts", "as a whole"])
+def test_small_files_are_read_as_a_whole(tmp_path, monkeypatch, largest):
+    """Their footers, which planning has read, are not decoded apart."""
+    reader, chunk = many_files(tmp_path)
+    expected, decoded = reader.read(chunk, ["name", "walk"], time=None), []
+    monkeypatch.setattr("emberharmony.io.sources.parquet.read._WHOLE_BYTES", largest)
+    monkeypatch.setattr(PackedFooter, "decoded", property(lambda self: decoded.append(self) or _metadata_of(self)))
+    assert reader.read(chunk, ["name", "walk"], time=None) == expected
+    assert len(decoded) == (0 if largest else 40)
+
+
+def _metadata_of(footer):
+    return pq.read_metadata(pa.BufferReader(footer.unpacked()))
 
 
 def test_a_file_changed_after_the_plan(tmp_path):
