@@ -1,5 +1,6 @@
 """Orders, ranks, workers, resuming, and memory of a loader."""
 
+import gc
 import json
 import pickle
 import subprocess
@@ -194,8 +195,17 @@ def test_a_result_without_windows_is_refused(tmp_path):
 
 
 def test_memory_is_that_of_a_buffer(tmp_path):
-    """The peak of NumPy's and Arrow's arrays over three epochs, for a table and for one of 8 times the rows."""
+    """The peak of NumPy's and Arrow's arrays over three epochs, for a table and for one of 8 times the rows.
+
+    Without objects that only the garbage collector frees: how many there are at a time is chance, and more so in more batches.
+    """
+
+    def held():
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes() - before
+
     peaks = {}
+    gc.freeze()  # the million objects of the tests are not looked at each time
     for n_groups in (6, 48):
         table, layout = rows(n_groups * 5_000), {"part_rows": 15_000, "group_rows": 5_000}
         publish(tmp_path / str(n_groups), {"train": table}, features=FEATURES, columns=COLUMNS, **layout)
@@ -204,8 +214,8 @@ def test_memory_is_that_of_a_buffer(tmp_path):
         next(iter(of_job))
         before = pa.total_allocated_bytes()
         tracemalloc.start()
-        held = [tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes() - before for _ in chain(*[of_job] * 3)]
-        peaks[n_groups] = max(*held, tracemalloc.get_traced_memory()[1])
+        peaks[n_groups] = max(*[held() for _ in chain(*[of_job] * 3)], tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
+    gc.unfreeze()
     assert peaks[48] < 1.1 * peaks[6]
     assert peaks[48] < 1_500_000  # 10,000 rows of 5 columns take 360 kB, all 240,000 rows 8.6 MB
