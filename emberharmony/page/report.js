@@ -7,6 +7,7 @@
   const plots = [...document.querySelectorAll(".plot")];
   const views = new Map();
   const MOST_ROWS = 500;
+  let wanted = ""; // what was searched for last
 
   // Okabe and Ito's colours, which people with any colour vision tell apart.
   const theme = (isDark) => {
@@ -61,6 +62,11 @@
 
   // Without waiting for anything but promises that are kept already, so that a page to be printed is drawn in time.
   const draw = async (plot, isDark = dark.matches) => {
+    if (!plot.clientWidth) { // hidden by the search: drawn when it is seen again, since a chart needs a width
+      plot.dataset.drawn = "";
+      seen.observe(plot);
+      return;
+    }
     const { spec, data } = page.charts[Number(plot.dataset.chart)];
     const controls = plot.previousElementSibling;
     plot.dataset.drawn = isDark ? "dark" : "light";
@@ -80,11 +86,16 @@
     });
     views.set(plot, view);
     plot.style.minHeight = "";
-    look(view);
+    look(plot, view);
   };
   const hasSearch = (view) => Object.hasOwn(view.getState().signals, "search");
-  const look = (view, text = search.value.trim().toLowerCase()) => {
-    if (hasSearch(view) && view.signal("search") !== text) view.signal("search", text).run();
+  const featuresOf = (data) => {
+    const names = data.axes ? data.axes.find(([field]) => field === "feature")[1] : columnsOf(data).map((row) => row.feature);
+    return [...new Set(names)].map((name) => name.toLowerCase());
+  };
+  const look = (plot, view) => {
+    const isSeen = plot.clientWidth > 0; // without a row, a chart would have an infinite height
+    if (isSeen && hasSearch(view) && view.signal("search") !== wanted) view.signal("search", wanted).run();
   };
   const drawn = () => plots.filter((plot) => views.has(plot));
 
@@ -144,19 +155,26 @@
 
   const named = [...document.querySelectorAll("[data-name]")];
   const found = document.getElementById("found");
+  let searched; // charts of many features, and the features of each
   const find = () => {
-    const text = search.value.trim().toLowerCase();
+    wanted = search.value.trim().toLowerCase();
+    searched ??= plots
+      .map((plot) => [plot, page.charts[Number(plot.dataset.chart)]])
+      .filter(([, { spec }]) => page.specs[spec].params?.some((param) => param.name === "search"))
+      .map(([plot, { data }]) => [plot.closest("figure"), featuresOf(page.data[data])]);
     let n = 0;
+    for (const [figure, names] of searched) figure.hidden = !names.some((name) => name.includes(wanted));
     for (const item of named) {
-      item.hidden = !item.dataset.name.includes(text);
+      item.hidden = !item.dataset.name.includes(wanted);
       n += !item.hidden;
     }
-    found.textContent = text ? `${n} found` : "";
-    for (const view of views.values()) look(view, text);
+    found.textContent = wanted ? `${n} found` : "";
+    for (const [plot, view] of views) look(plot, view);
   };
   let waiting;
   search.addEventListener("input", () => {
     clearTimeout(waiting);
     waiting = setTimeout(find, 120);
   });
+  if (search.value) find(); // kept by the browser while the page was loaded again
 })();

@@ -93,6 +93,31 @@ def test_the_search_finds_features_everywhere(opened):
     assert opened.locator("#distributions figure:visible").count() == 8
 
 
+def test_a_chart_that_the_search_has_hidden_is_drawn_when_it_is_seen_again(opened):
+    """It would be drawn without a width, or with an infinite height, if no row is left."""
+    expect = pytest.importorskip("playwright.sync_api").expect
+    opened.fill("#search", "x5")
+    expect(opened.locator("#found")).to_have_text("1 found")
+    hidden = opened.locator("#distributions figure[hidden] .plot")
+    assert hidden.count() == 7
+    assert opened.locator("#drift figure").is_hidden()  # its columns have other names
+    assert opened.locator("#loadings figure").first.is_visible()
+    opened.evaluate("dispatchEvent(new Event('beforeprint'))")
+    opened.emulate_media(color_scheme="dark")
+    opened.wait_for_timeout(100)
+    assert hidden.locator("svg").count() == 0
+    opened.fill("#search", "no feature")
+    expect(opened.locator("#found")).to_have_text("0 found")
+    assert opened.locator("#loadings figure:visible").count() == 0
+    opened.fill("#search", "")
+    expect(opened.locator("#found")).to_be_empty()
+    opened.locator("#drift .plot").scroll_into_view_if_needed()
+    opened.wait_for_selector("#drift .plot[data-drawn=dark] svg")
+    opened.locator("#distributions .plot").last.scroll_into_view_if_needed()
+    expect(opened.locator("#distributions .plot svg")).to_have_count(8)
+    assert opened.locator("#distributions .plot[data-drawn=dark]").count() == 8
+
+
 def test_numbers_of_a_chart_are_a_table_for_the_keyboard(opened):
     summary = opened.locator("#splits summary").first
     summary.focus()
