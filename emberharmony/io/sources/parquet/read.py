@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -112,12 +113,11 @@ def read_groups(
 
 
 def _kinds(source: ParquetTable, columns: Sequence[str]) -> Callable[[int], RowsOfFile]:
-    """Return what makes the columns of a file, given its number: the same for files that hold the same."""
-    made = dict[tuple[object, ...], RowsOfFile]()
-    folders = [values for name, values in source.partitions.items() if name in columns]
+    """Return what makes the columns of a file, given its number: the same for files that hold the same columns."""
+    made = dict[int, RowsOfFile]()
 
     def kind_of(file: int) -> RowsOfFile:
-        key = id(source.columns.of_file(file)), *(values[file] for values in folders)
+        key = id(source.columns.of_file(file))
         if key not in made:
             made[key] = RowsOfFile(source, file, columns)
         return made[key]
@@ -149,9 +149,9 @@ class _Piece(NamedTuple):
     """Rows as Arrow has read them."""
 
     rows: pa.Table
+    file: int
     first: int  # number of the first row
     kind: RowsOfFile
-    address: str
 
     def adjoins(self, other: _Piece) -> bool:
         """Whether the other rows follow these, in a file like this one. Rows without a column cannot be joined."""
@@ -176,14 +176,13 @@ def _adjoining(pieces: Iterable[_Piece], most_rows: int | None) -> Iterator[list
 
 def _made(pieces: Sequence[_Piece]) -> tuple[pa.Table, int]:
     """Return the table's columns of adjoining pieces, and the number of the first row."""
-    first = pieces[0]
-    if len(pieces) == 1:
-        return first.kind.table(first.rows, first.address), first.first
+    kind = pieces[0].kind
+    joined = pieces[0].rows if len(pieces) == 1 else pa.concat_tables(piece.rows for piece in pieces).combine_chunks()
     try:
-        return first.kind.table(pa.concat_tables(piece.rows for piece in pieces).combine_chunks(), first.address), first.first
+        return kind.table(joined, [(piece.file, piece.rows.num_rows) for piece in pieces]), pieces[0].first
     except DataError:
         for piece in pieces:
-            piece.kind.table(piece.rows, piece.address)  # raises the error of the file that it is about
+            kind.table(piece.rows, [(piece.file, piece.rows.num_rows)])  # raises the error of the file that it is about
         raise
 
 
@@ -199,12 +198,12 @@ def row_batches(
         try:
             if group.n_rows <= at_once:
                 rows = _opened(file, handle).read_row_group(group.number, stored, use_threads=False)
-                yield _Piece(rows, group.first_row, kind, file.address)
+                yield _Piece(rows, group.file, group.first_row, kind)
                 return
             parquet = open_parquet(handle, file.metadata, piecewise=True)
             first, batch_rows = group.first_row, min(at_once, _MAX_BATCH_ROWS)
             for batch in parquet.iter_batches(batch_rows, [group.number], stored, use_threads=False):
-                yield _Piece(pa.Table.from_batches([batch]), first, kind, file.address)
+                yield _Piece(pa.Table.from_batches([batch]), group.file, first, kind)
                 first += batch.num_rows
                 if stop is not None and first >= stop:
                     return
@@ -245,33 +244,40 @@ class RowsOfFile:
 
     def __init__(self, source: ParquetTable, file: int, columns: Sequence[str]) -> None:
         stored = source.columns.of_file(file)
-        self._origins = source.columns.origins
+        self._files, self._origins = source.files, source.columns.origins
         self._schema = pa.schema([source.fields[name] for name in columns])
-        self._constants = {name: values[file] for name, values in source.partitions.items() if name in columns}
-        held = {name: stored[name] for name in columns if name in stored and name not in self._constants}
+        self._folders = {name: values for name, values in source.partitions.items() if name in columns}
+        held = {name: stored[name] for name in columns if name in stored and name not in self._folders}
         self.dotted = {name: column.dotted for name, column in held.items()}
         self.has_vectors = any(column.is_element for column in held.values())
         self._inner: dict[str, dict[str, Path]] = {}
         for name, column in held.items():
             self._inner.setdefault(str(column.flat.path[0]), {})[name] = column.flat.path[1:]
 
-    def table(self, rows: pa.Table, address: str) -> pa.Table:
-        """Return the columns of some rows as Arrow has read them from the file with this address.
+    def table(self, rows: pa.Table, parts: Sequence[tuple[int, int]]) -> pa.Table:
+        """Return the columns of some rows as Arrow has read them.
+
+        Parameters
+        ----------
+        rows : pyarrow.Table
+            Rows of one or more files.
+        parts : sequence of (int, int)
+            The number of each file, and its number of rows; errors name the first.
 
         Raises
         ------
         DataError
             If a value does not fit the type that its column has in the table.
         """
-        values: dict[str, pa.ChunkedArray] = {}
+        address, values = self._files[parts[0][0]].address, dict[str, pa.ChunkedArray]()
         for outer, paths in self._inner.items():
             values |= dict(zip(paths, flat_values(rows[outer], list(paths.values())), strict=True))
         arrays = []
         for name, type_ in zip(self._schema.names, self._schema.types, strict=True):
             if name in values:
                 arrays.append(decoded(values[name], name, type_, address, other=self._origins.get(name)))
-            elif name in self._constants:
-                arrays.append(pa.repeat(self._constants[name], rows.num_rows))
+            elif name in self._folders:
+                arrays.append(self._folders[name].take(pa.array(np.repeat(*np.transpose(parts)))))
             else:
                 arrays.append(pa.nulls(rows.num_rows, type_))
         # Without a column, only the rows that Arrow has read know their number.

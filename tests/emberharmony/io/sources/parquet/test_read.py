@@ -69,9 +69,9 @@ def test_columns_of_files_that_follow_one_another_are_made_together(tmp_path, mo
     reader, chunk = many_files(tmp_path)
     made, table = [], RowsOfFile.table
 
-    def counted(self, rows, address):
+    def counted(self, rows, parts):
         made.append(rows.num_rows)
-        return table(self, rows, address)
+        return table(self, rows, parts)
 
     monkeypatch.setattr(RowsOfFile, "table", counted)
     assert reader.read(chunk, ["name"], time=None)["row_number"].to_pylist() == [*range(400)]
@@ -87,17 +87,24 @@ def test_a_value_is_looked_for_in_few_files_at_a_time(tmp_path, monkeypatch):
     assert 1 <= len(opened) <= 3
 
 
-def test_columns_of_files_with_other_columns_or_folders_are_made_apart(tmp_path):
-    for place, i in (("k=1", 0), ("k=1", 1), ("k=2", 2), ("k=2", 3)):
-        rows = small_table(10).append_column("n", pa.array([i] * 10, pa.int64() if i % 2 else pa.int16()))
-        (tmp_path / place).mkdir(exist_ok=True)
-        write_table(rows, tmp_path / place / f"{i}.parquet")
+@pytest.mark.parametrize("types", [(pa.int64(), pa.int64()), (pa.int16(), pa.int64())], ids=["one type", "two types"])
+def test_files_in_folders_that_are_columns(tmp_path, monkeypatch, types):
+    """They are made together if they hold the same columns; those of folders differ."""
+    places = ["k=1", "k=1", "k=2", "k=__HIVE_DEFAULT_PARTITION__", "k=2"]
+    for i, place in enumerate(places):
+        rows = small_table(10 + i).append_column("n", pa.array([i] * (10 + i), types[i // 3]))
+        (tmp_path / str(i) / place).mkdir(parents=True)
+        write_table(rows, tmp_path / str(i) / place / "t.parquet")
     reader = parquet_source(tmp_path)
     (chunk,) = cut_rows(reader.row_groups(None), 1_000)
+    made, table = [], RowsOfFile.table
+    monkeypatch.setattr(RowsOfFile, "table", lambda self, rows, parts: made.append(parts) or table(self, rows, parts))
     got = reader.read(chunk, ["k", "n", "name"], time=None)
-    assert got["k"].to_pylist() == [1] * 20 + [2] * 20
-    assert got["n"].to_pylist() == [i for i in range(4) for _ in range(10)]
-    assert got["name"].to_pylist() == [f"row {i}" for i in range(10)] * 4
+    assert got["k"].to_pylist() == [1] * 21 + [2] * 12 + [None] * 13 + [2] * 14
+    assert got["n"].to_pylist() == [i for i in range(5) for _ in range(10 + i)]
+    assert got["name"].to_pylist() == [f"row {j}" for i in range(5) for j in range(10 + i)]
+    together = [[0, 1, 2, 3, 4]] if types[0] == types[1] else [[0, 1, 2], [3, 4]]
+    assert [[file for file, _ in parts] for parts in made] == together
 
 
 @pytest.mark.parametrize("wrong", [0, 23, 39])
