@@ -322,8 +322,17 @@ def test_killed_shards_workers_hosts_and_servers_change_nothing(environment, rep
         return process.environ()["EMBERHARMONY_BACKEND"]
 
     def second_shard_in_the_middle_of(stage: str) -> psutil.Process:
-        wait_until(lambda: done(stage, 1) >= 1, timeout_s=300)
-        (shard,) = [process for process in working(environment) if backend_of(process) == "torch"]
+        """Found before its first chunk: looking at all processes may take longer than the others."""
+        found: list[psutil.Process] = []
+
+        def has_begun() -> bool:
+            found[:] = [shard for shard in found if shard.is_running()] or [
+                process for process in working(environment) if backend_of(process) == "torch"
+            ]
+            return bool(found) and done(stage, 1) >= 1
+
+        wait_until(has_begun, timeout_s=300)
+        (shard,) = found
         return shard
 
     with run_from_a_shell(job, environment, home) as process:
