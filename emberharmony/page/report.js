@@ -67,7 +67,7 @@
       seen.observe(plot);
       return;
     }
-    const { spec, data } = page.charts[Number(plot.dataset.chart)];
+    const { spec, data } = chartOf(plot);
     const controls = plot.previousElementSibling;
     plot.dataset.drawn = isDark ? "dark" : "light";
     views.get(plot)?.finalize();
@@ -88,14 +88,15 @@
     plot.style.minHeight = "";
     look(plot, view);
   };
-  const hasSearch = (view) => Object.hasOwn(view.getState().signals, "search");
+  const chartOf = (plot) => page.charts[Number(plot.dataset.chart)];
+  const hasSearch = (plot) => page.specs[chartOf(plot).spec].params?.some((param) => param.name === "search");
   const featuresOf = (data) => {
     const names = data.axes ? data.axes.find(([field]) => field === "feature")[1] : columnsOf(data).map((row) => row.feature);
     return [...new Set(names)].map((name) => name.toLowerCase());
   };
   const look = (plot, view) => {
     const isSeen = plot.clientWidth > 0; // without a row, a chart would have an infinite height
-    if (isSeen && hasSearch(view) && view.signal("search") !== wanted) view.signal("search", wanted).run();
+    if (isSeen && hasSearch(plot) && view.signal("search") !== wanted) view.signal("search", wanted).run();
   };
   const drawn = () => plots.filter((plot) => views.has(plot));
 
@@ -128,7 +129,7 @@
   const number = (value) => (typeof value === "number" ? Number(value.toPrecision(4)).toLocaleString("en") : String(value ?? ""));
   const fill = (details) => {
     if (details.querySelector("table")) return;
-    const rows = rowsOf(page.data[page.charts[Number(details.dataset.chart)].data]);
+    const rows = rowsOf(page.data[chartOf(details).data]);
     const fields = rows.length ? Object.keys(rows[0]) : [];
     const table = document.createElement("table");
     const head = table.createTHead().insertRow();
@@ -158,10 +159,7 @@
   let searched; // charts of many features, and the features of each
   const find = () => {
     wanted = search.value.trim().toLowerCase();
-    searched ??= plots
-      .map((plot) => [plot, page.charts[Number(plot.dataset.chart)]])
-      .filter(([, { spec }]) => page.specs[spec].params?.some((param) => param.name === "search"))
-      .map(([plot, { data }]) => [plot.closest("figure"), featuresOf(page.data[data])]);
+    searched ??= plots.filter(hasSearch).map((plot) => [plot.closest("figure"), featuresOf(page.data[chartOf(plot).data])]);
     let n = 0;
     for (const [figure, names] of searched) figure.hidden = !names.some((name) => name.includes(wanted));
     for (const item of named) {
