@@ -25,6 +25,7 @@ def open_parquet(
     metadata: pq.FileMetaData | None,
     *,
     piecewise: bool = False,
+    in_memory: bool = False,
     dictionaries: Sequence[str] = (),
 ) -> pq.ParquetFile:
     """Open a file.
@@ -40,12 +41,13 @@ def open_parquet(
         Its footer, which is read otherwise.
     piecewise : bool
         Whether to read compressed data buffer by buffer, for files whose row groups are read in batches.
+    in_memory : bool
+        Whether the file is in memory, so that nothing has to be read ahead.
     dictionaries : sequence of str
         Columns of strings to read as dictionaries, without decoding each value.
     """
-    # Without a buffer, the first page of a column chunk would read the whole compressed chunk. What is in memory needs none.
+    # Without a buffer, the first page of a column chunk would read the whole compressed chunk.
     buffered: dict[str, int] = {"buffer_size": READ_BUFFER_BYTES} if piecewise else {}
-    is_read_ahead = not piecewise and not isinstance(handle, pa.BufferReader)
     return pq.ParquetFile(
         handle,
         metadata=metadata,
@@ -53,7 +55,7 @@ def open_parquet(
         page_checksum_verification=True,
         arrow_extensions_enabled=False,  # with extensions, strings are decoded even if a dictionary is asked for
         read_dictionary=list(dictionaries),
-        pre_buffer=is_read_ahead,
+        pre_buffer=not (piecewise or in_memory),
         **buffered,
     )
 

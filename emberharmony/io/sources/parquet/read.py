@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from operator import gt
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +25,8 @@ from emberharmony.nested import Path, flat_values
 from emberharmony.planning.chunks import Chunk
 from emberharmony.threads import in_parallel
 from emberharmony.typing import IntArray
+
+T = TypeVar("T")
 
 _JOINED_BYTES = 2**21  # of small pieces that are joined; a larger piece stays as it is
 _WHOLE_BYTES = 2**18  # of a file that is read as a whole
@@ -51,16 +55,27 @@ def read_chunk(
 
 def _joined(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Yield small pieces joined into larger ones: thousands take more memory than their rows, and slow down every step."""
-    small, n_bytes = list[pa.Table](), 0
+    for small in _together(pieces, lambda piece: (piece.nbytes,), (_JOINED_BYTES,)):
+        yield pa.concat_tables(small).combine_chunks()  # a single piece is not copied
+
+
+def _together(
+    pieces: Iterable[T],
+    sizes: Callable[[T], tuple[int, ...]],
+    most: tuple[int, ...],
+    adjoin: Callable[[T, T], bool] = lambda before, after: True,
+) -> Iterator[list[T]]:
+    """Yield lists of neighbours, whose sizes add up to no more than `most`; a larger piece is in a list of its own."""
+    some, sums = list[T](), (0,) * len(most)
     for piece in pieces:
-        added = piece.nbytes
-        if small and n_bytes + added > _JOINED_BYTES:
-            yield pa.concat_tables(small).combine_chunks()  # a single piece is not copied
-            small, n_bytes = [], 0
-        small.append(piece)
-        n_bytes += added
-    if small:
-        yield pa.concat_tables(small).combine_chunks()
+        added = sizes(piece)
+        sums = tuple(map(sum, zip(sums, added, strict=True)))
+        if some and (any(map(gt, sums, most)) or not adjoin(some[-1], piece)):
+            yield some
+            some, sums = [], added
+        some.append(piece)
+    if some:
+        yield some
 
 
 def times_of_groups(source: ParquetTable, groups: Sequence[RowGroup], time: str) -> Iterator[tuple[IntArray, int]]:
@@ -109,7 +124,10 @@ def read_groups(
         for group, handle in in_parallel(opened, groups, _n_ahead(source, groups, needed))
         for piece in row_batches(source, group, kind_of(group.file), handle, at_once, stop)
     )
-    return map(_made, _adjoining(pieces, at_once))
+    # Making columns takes as long for one row as for thousands. The sizes of buffers take a thirtieth of the time of `nbytes`.
+    most = (_JOINED_BYTES, sys.maxsize if at_once is None else at_once)
+    adjoining = _together(pieces, lambda it: (it.rows.get_total_buffer_size(), it.rows.num_rows), most, _Piece.adjoins)
+    return map(_made, adjoining)
 
 
 def _kinds(source: ParquetTable, columns: Sequence[str]) -> Callable[[int], RowsOfFile]:
@@ -159,21 +177,6 @@ class _Piece(NamedTuple):
         return follows and self.kind is other.kind and self.rows.schema == other.rows.schema
 
 
-def _adjoining(pieces: Iterable[_Piece], most_rows: int | None) -> Iterator[list[_Piece]]:
-    """Yield small pieces that follow one another together: making columns takes as long for one row as for thousands."""
-    small, n_bytes, n_rows = list[_Piece](), 0, 0
-    for piece in pieces:
-        n_bytes += piece.rows.get_total_buffer_size()  # in a thirtieth of the time that `nbytes` takes
-        n_rows += piece.rows.num_rows
-        are_many = n_bytes > _JOINED_BYTES or (most_rows is not None and n_rows > most_rows)
-        if small and (are_many or not small[-1].adjoins(piece)):
-            yield small
-            small, n_bytes, n_rows = [], piece.rows.get_total_buffer_size(), piece.rows.num_rows
-        small.append(piece)
-    if small:
-        yield small
-
-
 def _made(pieces: Sequence[_Piece]) -> tuple[pa.Table, int]:
     """Return the table's columns of adjoining pieces, and the number of the first row."""
     kind = pieces[0].kind
@@ -219,7 +222,7 @@ def _opened(file: FooteredFile, handle: BinaryIO) -> pq.ParquetFile:
     """Open a file; a small one on a disk is read as a whole, which takes less than to decode its footer apart."""
     if file.file.read_ahead_bytes or file.version.n_bytes > _WHOLE_BYTES:
         return open_parquet(handle, file.metadata)
-    return open_parquet(pa.BufferReader(handle.read()), None)
+    return open_parquet(pa.BufferReader(handle.read()), None, in_memory=True)
 
 
 class RowsOfFile:
