@@ -322,7 +322,7 @@ def test_killed_shards_workers_hosts_and_servers_change_nothing(environment, rep
         return process.environ()["EMBERHARMONY_BACKEND"]
 
     def second_shard_in_the_middle_of(stage: str) -> psutil.Process:
-        """Found before its first chunk: looking at all processes may take longer than the others."""
+        """It is looked for before its first chunk: finding a process may take longer than all of its chunks."""
         found: list[psutil.Process] = []
 
         def has_begun() -> bool:
