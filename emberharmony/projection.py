@@ -9,8 +9,9 @@ bits do not show.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
@@ -30,6 +31,7 @@ _MOST_PROJECTED = 1.3  # windows from every row, of which some are chosen, cost 
 _LONGEST_STEP = 2  # windows' lengths between the starts of two: if they are further apart, most rows are in no window
 _LINES_NUMBERS = 2**19  # of a product: smaller ones would wait for the interpreter, where several threads compute
 _FEWEST_LINES, _MOST_LINES = 64, 4_096
+_FEW_LINES = 64, 512  # of products that hold all windows of a small chunk
 _FINISHED_SCORES = 32_768  # of lines that are written at once to one row for each component
 _COMPARED = 64  # scores that must have the same bits at every place of a product
 
@@ -51,17 +53,19 @@ def project(directions: Directions, rows: FeatureBlock, starts: IntArray) -> Fea
     with wide_enough_for(rows):
         if not on_host():
             return _on_device(directions, rows, starts)
-        layout = _steady_layout(*directions.loadings.shape) if directions.longest else None
+        shape = directions.loadings.shape
+        layout = _steady_layout(*shape) if directions.longest else None
         if layout is None:
-            return _on_host(directions, rows, starts, _wide_layout(directions))[0]
+            return _on_host(directions, rows, starts, _wide_layout(*shape))[0]
         scores, is_long = _on_host(directions, rows, starts, layout)
         if is_long.any():
-            scores[:, is_long] = _on_host(directions, rows, starts[is_long], _wide_layout(directions))[0]
+            scores[:, is_long] = _on_host(directions, rows, starts[is_long], _wide_layout(*shape))[0]
         return scores
 
 
 def _on_host(directions: Directions, rows: FeatureBlock, starts: IntArray, layout: _Layout) -> tuple[FeatureBlock, BoolArray]:
     """Return the scores of windows, and which windows are too long for them if they are in float32."""
+    layout = _enough_for(len(starts), layout, *directions.loadings.shape)
     out, is_long = np.empty((len(directions.loadings), len(starts)), np.float32), np.zeros(len(starts), bool)
     size, stride, reach = directions.size, directions.stride, int(starts[-1] - starts[0]) if len(starts) else 0
     apart = max(stride, reach // max(len(starts), 1)) > _LONGEST_STEP * size  # most rows are in no window
@@ -97,6 +101,11 @@ class _Layout:
     lines_first: bool = True  # lines times loadings, or loadings times lines
 
     @property
+    def line_dtype(self) -> Any:
+        """NumPy's data type of the lines."""
+        return np.float32 if self.dtype == ops.float32 else np.float64
+
+    @property
     def n_used(self) -> int:
         """Number of windows of a product."""
         return self.n_lines - 2 * self.margin
@@ -117,8 +126,8 @@ def _lines_of(depth: int) -> int:
     return min(max(1 << (_LINES_NUMBERS // depth).bit_length() - 1, _FEWEST_LINES), _MOST_LINES)
 
 
-def _wide_layout(directions: Directions) -> _Layout:
-    return _Layout(compute_dtype(), _lines_of(directions.loadings.shape[1]), lines_first=False)
+def _wide_layout(_n_components: int, depth: int) -> _Layout:
+    return _Layout(compute_dtype(), _lines_of(depth), lines_first=False)
 
 
 def _steady_layout(n_components: int, depth: int) -> _Layout | None:
@@ -131,22 +140,31 @@ def _steady_layout(n_components: int, depth: int) -> _Layout | None:
         _Layout(ops.float32, _lines_of(depth)),
         _Layout(ops.float32, min(_lines_of(depth), 256), margin=8, lines_first=False),
     )
-    return next((layout for layout in layouts if _is_steady(layout, n_components, depth, select().name)), None)
+    return next((layout for layout in layouts if _are_steady((layout,), n_components, depth, select().name)), None)
+
+
+def _enough_for(n_windows: int, layout: _Layout, n_components: int, depth: int) -> _Layout:
+    """Return the layout, or one of fewer lines that holds all windows and gives them the same bits."""
+    for n_lines in _FEW_LINES:
+        few = replace(layout, n_lines=n_lines)
+        if n_windows <= few.n_used < layout.n_used and _are_steady((layout, few), n_components, depth, select().name):
+            return few
+    return layout
 
 
 @cache
-def _is_steady(layout: _Layout, n_components: int, depth: int, _backend: str) -> bool:
-    """Whether all scores of a window are the same, whatever its place in a product, and the distance between lines."""
+def _are_steady(layouts: tuple[_Layout, ...], n_components: int, depth: int, _backend: str) -> bool:
+    """Whether the scores of a window are the same in all layouts and places of a product, whatever the distance of lines."""
     rng, found = np.random.default_rng(0), list[bool]()
 
     def compare(_: None) -> None:
         for _trial in range(-(-_COMPARED // n_components)):
-            operand, window = layout.operand(rng.standard_normal((n_components, depth))), rng.standard_normal(depth)
+            loadings, window = rng.standard_normal((n_components, depth)), rng.standard_normal(depth)
             scores = list[NDArray[Any]]()
-            for pitch in (depth, 2 * depth):
-                lines = np.zeros((layout.n_lines, pitch), np.float32)
+            for layout, pitch in product(layouts, (depth, 2 * depth)):
+                lines = np.zeros((layout.n_lines, pitch), layout.line_dtype)
                 lines[:, :depth] = window
-                scores.append(layout.scores(lines[:, :depth], operand))
+                scores.append(layout.scores(lines[:, :depth], layout.operand(loadings)))
             found.append(all(bool((some == scores[0][:, :1]).all()) for some in scores))
 
     each_block(compare, [None])  # with one thread of BLAS, as scores are computed
@@ -172,7 +190,7 @@ class _Lines:
         self._period = self._in_line * step  # rows of a line
         self._first = layout.margin * self._period
         self._operand = layout.operand(directions.loadings)
-        dtype: Any = np.float32 if layout.dtype == ops.float32 else np.float64
+        dtype = layout.line_dtype
         self._offset = directions.offset.astype(dtype)[:, None]
         self._depth = directions.loadings.shape[1]
         self._table = np.zeros((_table_rows(directions, layout, step), self._depth // self._size), dtype)

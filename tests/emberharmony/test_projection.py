@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from emberharmony import ops
 from emberharmony import projection as module
 from emberharmony.pca import PCASpec, WindowPCA
 from emberharmony.projection import Directions, project
@@ -126,12 +127,36 @@ class Unsteady(Steady):
 @pytest.mark.parametrize("n_components", [1, 5, 32])
 @pytest.mark.parametrize("depth", [3, 16, 225])
 def test_a_product_whose_bits_depend_on_the_place_is_found(n_components, depth):
-    assert module._is_steady(Steady(np.float32, 16), n_components, depth, "numpy")
-    assert not module._is_steady(Unsteady(np.float32, 16), n_components, depth, "numpy")
+    assert module._are_steady((Steady(ops.float32, 16),), n_components, depth, "numpy")
+    assert not module._are_steady((Unsteady(ops.float32, 16),), n_components, depth, "numpy")
+
+
+class InAnotherOrder(Steady):
+    """A product of the same lines that adds its terms up from the last one, in float32."""
+
+    def scores(self, lines, operand):
+        return np.stack([np.cumsum((line[:, None] * operand)[::-1], axis=0, dtype=np.float32)[-1] for line in lines], axis=1)
+
+
+def test_products_of_other_bits_are_found():
+    several = Steady(ops.float32, 16), Steady(ops.float32, 64)
+    assert module._are_steady(several, 5, 225, "numpy")
+    assert not module._are_steady((several[1], InAnotherOrder(ops.float32, 16)), 5, 225, "numpy")
+
+
+def test_a_few_windows_have_products_of_few_lines_if_the_bits_are_the_same(monkeypatch):
+    layout = Steady(ops.float32, 4_096, margin=8)
+    lines = {n: module._enough_for(n, layout, 5, 70).n_lines for n in (0, 1, 48, 49, 496, 497, 9_000)}
+    assert lines == {0: 64, 1: 64, 48: 64, 49: 512, 496: 512, 497: 4_096, 9_000: 4_096}
+    assert module._enough_for(1, Steady(ops.float32, 64), 5, 7_200).n_lines == 64
+    monkeypatch.setattr(module, "_are_steady", lambda layouts, *_: layouts[-1].n_lines > 64)
+    assert module._enough_for(1, layout, 5, 70).n_lines == 512
+    monkeypatch.setattr(module, "_are_steady", lambda layouts, *_: len(layouts) == 1)
+    assert module._enough_for(1, layout, 5, 70) is layout
 
 
 def test_scores_are_computed_in_float64_where_no_product_is_steady(monkeypatch):
-    monkeypatch.setattr(module, "_is_steady", lambda *_: False)
+    monkeypatch.setattr(module, "_are_steady", lambda *_: False)
     directions, rows = directions_of(8, 6, 5, 1), rows_of(3_000, 6)
     exact = exactly(directions, rows, np.arange(2_990)).astype(np.float32)
     assert (project(directions, rows, np.arange(2_990)) != exact).mean() < 1e-3
@@ -140,7 +165,7 @@ def test_scores_are_computed_in_float64_where_no_product_is_steady(monkeypatch):
 @pytest.mark.parametrize("second", [False, True], ids=["first layout", "second layout"])
 @pytest.mark.parametrize("stride", [1, 3, 30])
 def test_either_layout_projects_alike(monkeypatch, second, stride):
-    monkeypatch.setattr(module, "_is_steady", lambda layout, *_: layout.lines_first is not second)
+    monkeypatch.setattr(module, "_are_steady", lambda layouts, *_: layouts[0].lines_first is not second)
     directions, rows = directions_of(8, 6, 5, stride), rows_of(9_000, 6)
     starts = np.arange(0, 8_990, stride)
     np.testing.assert_allclose(project(directions, rows, starts), exactly(directions, rows, starts), atol=1e-5)
