@@ -69,7 +69,7 @@ def test_what_planning_knows_of_each_file_does_not_stay_beside_what_the_run_know
     class Files(Callback):
         def stage_ended(self, event):
             gc.collect()
-            files = [it for it in gc.get_objects() if isinstance(it, FooteredFile) and it.address.startswith(str(tmp_path))]
+            files = [it for it in gc.get_objects() if type(it) is FooteredFile and it.address.startswith(str(tmp_path))]
             found.add(len(files))
 
     run_job(parse_job(job | {"source": {"path": str(tmp_path / "table")}}), LocalEngine(1), Files())
