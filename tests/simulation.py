@@ -22,10 +22,10 @@ from uuid import UUID
 import orjson
 import pytest
 
-from emberharmony.errors import DamagedError, DataError, TransientError
+from emberharmony.errors import DataError, TransientError
 from emberharmony.io import manifest as manifest_module
 from emberharmony.io.manifest import Manifest
-from emberharmony.io.store import base, object_result, object_versions
+from emberharmony.io.store import base, object_result, object_store, object_versions
 from emberharmony.io.store import lease as lease_module
 from emberharmony.io.store.lease import Lease, Timing
 from emberharmony.io.store.object_result import ObjectResult
@@ -33,6 +33,7 @@ from emberharmony.pipeline import publish as publish_module
 from emberharmony.pipeline import receipts as receipts_module
 from emberharmony.pipeline.publish import is_committed, publish
 from emberharmony.pipeline.receipts import Receipt, Receipts
+from emberharmony.pipeline.totals import Totals
 from tests.simulated_world import NO_FAULTS, PREFIX, Actor, BrokenLawError, Faults, Process, SimulatedObjects, World
 from tests.stored import manifest_of
 
@@ -40,6 +41,8 @@ N_CHUNKS = 2
 RUN_NAMES = {text: f"{text * 16}-{N_CHUNKS}-00000000" for text in "ab"}
 KEEP = 1
 """Earlier versions that the runs keep."""
+PLAN = SimpleNamespace(spec=SimpleNamespace(job=SimpleNamespace(publishes=("features",))))
+"""What publishing asks the plan for."""
 
 
 def text_of(fingerprint: str, chunk: int, flavour: int) -> bytes:
@@ -68,11 +71,10 @@ class Job:
         with result.lease():
             if result.find(self.fingerprint * 16, overwrite=overwrite) is None:
                 store = result.stage(RUN_NAMES[self.fingerprint], discard=overwrite)
-                chunks = [SimpleNamespace(index=i) for i in range(N_CHUNKS)]
+                chunks = [SimpleNamespace(index=i, n_rows=1) for i in range(N_CHUNKS)]
                 receipts = Receipts(store, chunks)
-                run = SimpleNamespace(
-                    store=store, receipts=receipts, result=result, sink=SimpleNamespace(publish=no_sink, report=False)
-                )
+                sink = SimpleNamespace(publish=no_sink, report=False)
+                run = SimpleNamespace(store=store, receipts=receipts, result=result, sink=sink, plan=PLAN)
                 if not is_committed(run):
                     receipts.drop_damaged()
                 self._work(receipts, process)
@@ -113,12 +115,9 @@ def no_sink(*_: Any, **__: Any) -> None:
     """A sink with nothing of its own to publish."""
 
 
-def manifest_from_receipts(run: Any, stages: list[str]) -> Manifest:
-    receipts = [run.receipts.find(stages[0], chunk) for chunk in range(N_CHUNKS)]
-    if None in receipts:
-        raise DamagedError("a receipt is gone")
-    files = tuple(file for receipt in receipts for file in receipt.files)
-    return manifest_of(run.fingerprint, files, created=run.store.objects.world.random.randrange(10_000), keep=KEEP)
+def manifest_from_totals(run: Any, totals: Totals) -> Manifest:
+    created = run.store.objects.world.random.randrange(10_000)
+    return manifest_of(run.fingerprint, tuple(totals.files), created=created, keep=KEEP)
 
 
 class Reader:
@@ -200,7 +199,8 @@ def simulated(world: World) -> Iterator[None]:
         patched.setattr(uuid, "uuid4", lambda: UUID(int=world.random.getrandbits(128)))
         patched.setattr(object_versions, "_now", lambda: f"{world.now:015.3f}-{world.calls:06}")
         patched.setattr(receipts_module, "ThreadPoolExecutor", Serial)
-        patched.setattr(publish_module, "manifest_of", manifest_from_receipts)
+        patched.setattr(object_store.ObjectStore, "readers", 1)
+        patched.setattr(publish_module, "manifest_of", manifest_from_totals)
         patched.setattr(json, "loads", orjson.loads)
         for module in (base, object_result, object_versions):
             patched.setattr(module, "as_json", orjson.dumps)

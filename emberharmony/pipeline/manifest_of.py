@@ -1,10 +1,8 @@
-"""The manifest of a run: its receipts, each read once and folded chunk by chunk."""
+"""The manifest of a run, from the totals of its receipts."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from getpass import getuser
 from platform import node
@@ -20,75 +18,17 @@ from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.apply import measured_drift
 from emberharmony.pipeline.descriptions import feature_descriptions, window_descriptions
-from emberharmony.pipeline.fitted import FIT, FIT_PCA
-from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.state_comparison import compared_with_earlier
+from emberharmony.pipeline.totals import Totals
 from emberharmony.planning.chunks import as_ranges
-from emberharmony.stats.explained import ExplainedSquares
-from emberharmony.stats.runs import Runs, merged_runs
+from emberharmony.stats.runs import Runs
 from emberharmony.stats.series_span import SeriesSpan
 from emberharmony.version import VERSION
 
 
-@dataclass
-class Totals:
-    """Sums over the receipts of a run. Memory grows with its files alone, which the manifest lists."""
-
-    publishes: Sequence[str]
-    """Folders of the result."""
-    files: list[FileRecord] = field(default_factory=list)
-    backends: Counter[str] = field(default_factory=Counter)
-    computed: dict[str, dict[str, list[int]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
-    """Chunks by stage, and by backend and host."""
-    parity: list[float] = field(default_factory=list)
-    left_out: int = 0
-    context: Counter[str] = field(default_factory=Counter)
-    """Rows from before the slice, and series that have too few of them."""
-    runs: dict[str, Runs] = field(default_factory=dict)
-    windows: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """Windows by stride and split."""
-    explained: dict[str, ExplainedSquares] = field(default_factory=lambda: defaultdict(ExplainedSquares))
-    clipped: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """Clipped values by stage: of columns in featurize, of strides in project."""
-
-    def add(self, receipt: Receipt) -> None:
-        """Add the receipt of a chunk's stage."""
-        self.add_files(receipt)
-        self.backends[receipt.backend] += 1
-        self.computed[receipt.stage][f"{receipt.backend} on {receipt.host}"].append(receipt.chunk)
-        self.clipped[receipt.stage].update(receipt.clipped)
-        self.context.update(rows=receipt.context, short=receipt.short_contexts)
-        self.runs = merged_runs(self.runs, receipt.runs)
-        if receipt.parity is not None:
-            self.parity.append(receipt.parity)
-        for stride, squares in receipt.explained.items():
-            self.explained[stride] = self.explained[stride].merge(squares)
-
-    def add_files(self, receipt: Receipt) -> None:
-        """Add the published files of a receipt."""
-        self.files.extend(file for file in receipt.files if file.name.split("/")[0] in self.publishes)
-
-    def add_rows(self, profiled: Receipt) -> None:
-        """Add the rows that a profiled chunk has in no split."""
-        self.left_out += profiled.left_out
-
-    def add_windows(self, projected: Receipt) -> None:
-        """Add the windows of a projected chunk."""
-        for key, n_windows in projected.rows.items():
-            stride, split = key.split("/")
-            self.windows[stride][split] += n_windows
-
-
-def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
+def manifest_of(run: Run, totals: Totals) -> Manifest:
     """Return the manifest of a run whose stages are done.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    chunk_stages : sequence of str
-        Names of the stages that every chunk has gone through.
 
     Raises
     ------
@@ -96,7 +36,6 @@ def manifest_of(run: Run, chunk_stages: Sequence[str]) -> Manifest:
         If a file that it reads is missing or was changed.
     """
     spec, job, fitted = run.plan.spec, run.plan.spec.job, run.fitted.preprocessing
-    totals = _totals(run, chunk_stages)
     features = [file for file in totals.files if file.name.startswith("features/")]
     kept = [file for file in totals.files if file.name.split("/")[0] in run.sink.own_folders]
     times = totals.runs.pop("time", Runs())
@@ -153,21 +92,6 @@ def _user_and_host() -> str:
         return f"{getuser()}@{node()}"
     except (OSError, KeyError):  # a container's user that has no name
         return node()
-
-
-def _totals(run: Run, chunk_stages: Sequence[str]) -> Totals:
-    totals = Totals(run.plan.spec.job.publishes)
-    more = {"profile": totals.add_rows, "project": totals.add_windows}
-    for stage in chunk_stages:
-        for receipt in run.receipts.all_of(stage):
-            totals.add(receipt)
-            if stage in more:
-                more[stage](receipt)
-    for stage in (FIT, FIT_PCA):
-        fitted = run.receipts.find(stage, 0)
-        if fitted is not None:
-            totals.add_files(fitted)
-    return totals
 
 
 def _window_counts(stride: str, pca: WindowPCA, totals: Totals, run: Run) -> WindowCounts:

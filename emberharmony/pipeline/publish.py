@@ -12,6 +12,7 @@ from emberharmony.pipeline.gates import judged
 from emberharmony.pipeline.manifest_of import manifest_of
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.run_page import with_report
+from emberharmony.pipeline.totals import totals_of
 from emberharmony.threads import compute_threads
 
 _log = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ def publish(run: Run, chunk_stages: Sequence[str]) -> Manifest:
     result = run.result
     if not is_committed(run):
         result.check_replaceable()
-        manifest = with_report(run, judged(run, manifest_of(run, chunk_stages)), chunk_stages)
+        totals = totals_of(run, chunk_stages)
+        manifest = with_report(run, judged(run, manifest_of(run, totals)), totals)
         run.store.write_json(MANIFEST, manifest.to_json(), once=True)
     manifest = _committed_manifest(run)
     try:

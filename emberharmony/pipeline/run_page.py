@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -25,6 +24,7 @@ from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.samples import sampled_rows, sampled_windows
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.state import holds_state, published_state
+from emberharmony.pipeline.totals import Totals
 
 REPORT: Final = "report/report.html"
 """Name of the page among the files of a result."""
@@ -39,7 +39,7 @@ def writes_report(sink: SinkSpec) -> bool:
     return sink.report and os.environ.get(SWITCH) != "off" and has_scripts()
 
 
-def with_report(run: Run, manifest: Manifest, chunk_stages: Sequence[str]) -> Manifest:
+def with_report(run: Run, manifest: Manifest, totals: Totals) -> Manifest:
     """Write the page of a run into its store, and return the manifest that names it, too.
 
     A run whose page cannot be made is published without one.
@@ -52,7 +52,7 @@ def with_report(run: Run, manifest: Manifest, chunk_stages: Sequence[str]) -> Ma
     if not run.sink.report:
         return manifest
     try:
-        content = page(facts_of(run, manifest, chunk_stages), scripts())
+        content = page(facts_of(run, manifest, totals), scripts())
     except MissingLibraryError as missing:
         _log.warning("The run writes no report. %s", missing)
         return manifest
@@ -66,8 +66,8 @@ def with_report(run: Run, manifest: Manifest, chunk_stages: Sequence[str]) -> Ma
     return replace(manifest, files=(*manifest.files, record))
 
 
-def facts_of(run: Run, manifest: Manifest, chunk_stages: Sequence[str]) -> Facts:
-    """Return what the page of a run says, from its receipts, its samples and what it has fitted."""
+def facts_of(run: Run, manifest: Manifest, totals: Totals) -> Facts:
+    """Return what the page of a run says, from the totals of its receipts, its samples and what it has fitted."""
     has_windows = bool(run.plan.spec.windows.strides)
     return Facts(
         manifest,
@@ -77,10 +77,10 @@ def facts_of(run: Run, manifest: Manifest, chunk_stages: Sequence[str]) -> Facts
         baselines=run.fitted.baselines,
         applied={} if run.plan.spec.job.fits or not run.plan.n_rows else run.fitted.applied_counts,
         pcas=run.fitted.pcas if has_windows else {},
-        rows=sampled_rows(run.store, run.receipts) if "featurize" in chunk_stages else None,
-        windows=sampled_windows(run.store, run.receipts) if "project" in chunk_stages else {},
+        rows=sampled_rows(run.store, totals.samples["featurize"]),
+        windows=sampled_windows(run.store, totals.samples["project"]),
         lengths={split: span.by_length for split, span in run.fitted.series.items()},
-        work=tuple(work_of(run, stage) for stage in stages_in_order(run, chunk_stages)),
+        work=tuple(work_of(totals, stage) for stage in stages_in_order(run, totals)),
         planned_bytes=run.plan.facts["projected_bytes"],
         peak_bytes=peak_bytes(),
     )
@@ -124,27 +124,23 @@ def report_output(path: str, manifest: Manifest) -> str | None:
     return None if record is None else without_query(child_address(path, manifest.file_name(record)))
 
 
-def stages_in_order(run: Run, chunk_stages: Sequence[str]) -> list[str]:
+def stages_in_order(run: Run, totals: Totals) -> list[str]:
     """Return the stages of chunks and, where a run fits, the fits between them."""
-    names = list(chunk_stages)
+    names = [stage for stage in totals.work if stage not in (FIT, FIT_PCA)]
     for fit, before in ((FIT, run.plan.profile_tree.top), (FIT_PCA, run.plan.gram_tree.top)):
         if before in names and run.plan.spec.job.fits:
             names.insert(names.index(before) + 1, fit)
     return names
 
 
-def work_of(run: Run, stage: str) -> StageWork:
-    """Return what a stage took, from its receipts."""
-    if stage in (FIT, FIT_PCA):
-        found, rows = [receipt for receipt in [run.receipts.find(stage, 0)] if receipt is not None], [0]
-    else:
-        found = list(run.receipts.all_of(stage))
-        rows = [chunk.n_rows for chunk in run.receipts.items(stage)]
+def work_of(totals: Totals, stage: str) -> StageWork:
+    """Return what a stage took."""
+    done = totals.work[stage]
     return StageWork(
         stage.replace("-pca", " PCA"),
-        np.array([receipt.chunk for receipt in found], np.int64),
-        np.array(rows[: len(found)], np.int64),
-        np.array([receipt.seconds for receipt in found], np.float64),
-        tuple(f"{receipt.backend} on {receipt.host}" for receipt in found),
-        np.array([receipt.memory_bytes for receipt in found], np.int64),
+        np.array(done.chunks, np.int64),
+        np.array(done.rows, np.int64),
+        np.array(done.seconds, np.float64),
+        tuple(done.workers),
+        np.array(done.memory, np.int64),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,11 +13,12 @@ from emberharmony.features.kinds.datetime import epoch
 from emberharmony.io.store.base import FileRecord, Store, by_prefix, prefixed
 from emberharmony.page.facts import Sample
 from emberharmony.pipeline.plan_file import StagedPlan
-from emberharmony.pipeline.receipts import Receipts
 from emberharmony.planning.chunks import Chunk
 from emberharmony.steps.segments import TableSegment
 from emberharmony.typing import BoolArray, FeatureBlock, IntArray
 
+SAMPLES: Final = "sample/"
+"""Begin the names of samples."""
 MOST_ROWS: Final = 6_000
 """Rows of all samples of a run together, about."""
 MOST_WINDOWS: Final = 1_200
@@ -97,20 +98,19 @@ class WindowSamples:
         return [store.keep_arrays(windows_name(self.chunk.index), prefixed(arrays))] if arrays else []
 
 
-def sampled_rows(store: Store, receipts: Receipts) -> Sample | None:
-    """Return the sample of all chunks; ``None`` if none was kept.
+def sampled_rows(store: Store, kept: Sequence[FileRecord]) -> Sample | None:
+    """Return the sample of all chunks, from the files that they have kept; ``None`` if there are none.
 
     Raises
     ------
     DamagedError
         If a file of it is missing or was changed.
     """
-    kept = (receipt.find(rows_name(receipt.chunk)) for receipt in receipts.all_of("featurize"))
-    return Sample.joined([*map(Sample.from_arrays, store.each(store.read_checked_arrays, filter(None, kept)))])
+    return Sample.joined([*map(Sample.from_arrays, store.each(store.read_checked_arrays, kept))])
 
 
-def sampled_windows(store: Store, receipts: Receipts) -> dict[int, Sample]:
-    """Return the samples of the windows of all chunks, by stride.
+def sampled_windows(store: Store, kept: Sequence[FileRecord]) -> dict[int, Sample]:
+    """Return the samples of the windows of all chunks, by stride, from the files that they have kept.
 
     Raises
     ------
@@ -118,8 +118,7 @@ def sampled_windows(store: Store, receipts: Receipts) -> dict[int, Sample]:
         If a file of them is missing or was changed.
     """
     found = dict[int, list[Sample]]()
-    kept = (receipt.find(windows_name(receipt.chunk)) for receipt in receipts.all_of("project"))
-    for of_chunk in store.each(store.read_checked_arrays, filter(None, kept)):
+    for of_chunk in store.each(store.read_checked_arrays, kept):
         for stride, arrays in by_prefix(of_chunk).items():
             found.setdefault(int(stride), []).append(Sample.from_arrays(arrays))
     return {stride: sample for stride in sorted(found) if (sample := Sample.joined(found[stride])) is not None}
@@ -127,12 +126,12 @@ def sampled_windows(store: Store, receipts: Receipts) -> dict[int, Sample]:
 
 def rows_name(chunk: int) -> str:
     """Name of the sample of a chunk's rows."""
-    return f"sample/rows-{chunk:05}.safetensors"
+    return f"{SAMPLES}rows-{chunk:05}.safetensors"
 
 
 def windows_name(chunk: int) -> str:
     """Name of the sample of a chunk's windows."""
-    return f"sample/windows-{chunk:05}.safetensors"
+    return f"{SAMPLES}windows-{chunk:05}.safetensors"
 
 
 def _spacing(plan: StagedPlan) -> float:

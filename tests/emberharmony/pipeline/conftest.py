@@ -12,6 +12,8 @@ from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
 from tests.jobs import small_table, write_table
 
+CHUNK_STAGES = ("profile", "featurize", "project")
+
 
 class Stopping(LocalEngine):
     """Stops when it is asked to publish."""

@@ -14,6 +14,7 @@ from emberharmony.pipeline.merge import merge_grams, merge_profiles, merged_prof
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.run_page import stages_in_order, work_of
 from emberharmony.pipeline.stages import stages_of_plan
+from emberharmony.pipeline.totals import totals_of
 from emberharmony.stats.categories import CategoryCounts
 from tests.emberharmony.pipeline.conftest import stop
 
@@ -44,8 +45,9 @@ def test_every_level_has_its_receipts(merged_run):
 def test_the_report_shows_the_stages_in_order(merged_run):
     stages = [stage.name for stage in stages_of_plan(merged_run.plan)]
     chunk_stages = [name for name in stages if name not in ("fit", "fit-pca", "publish")]
-    assert stages_in_order(merged_run, chunk_stages) == stages[:-1]
-    assert work_of(merged_run, "merge-grams-2").rows.sum() == merged_run.plan.n_rows
+    totals = totals_of(merged_run, chunk_stages)
+    assert stages_in_order(merged_run, totals) == stages[:-1]
+    assert work_of(totals, "merge-grams-2").rows.sum() == merged_run.plan.n_rows
 
 
 def test_the_profiles_left_are_those_of_all_chunks(merged_run):

@@ -8,8 +8,7 @@ from emberharmony.errors import DamagedError, DataError
 from emberharmony.io.store.local_result import LocalResult
 from emberharmony.pipeline.publish import is_committed, publish
 from emberharmony.pipeline.run import Run
-
-CHUNK_STAGES = ("profile", "featurize", "project")
+from tests.emberharmony.pipeline.conftest import CHUNK_STAGES
 
 
 def contents(folder):

@@ -12,10 +12,10 @@ from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline import run_page
 from emberharmony.pipeline.publish import publish
 from emberharmony.pipeline.run_page import REPORT, SWITCH, find_report, published_page, work_of, writes_report
+from emberharmony.pipeline.totals import totals_of
+from tests.emberharmony.pipeline.conftest import CHUNK_STAGES
 from tests.jobs import run_at, small_table, write_table
 from tests.stores import memory_bucket
-
-CHUNK_STAGES = ("profile", "featurize", "project")
 
 
 @pytest.fixture
@@ -85,11 +85,12 @@ def test_who_writes_a_report(monkeypatch):
 
 
 def test_work_is_that_of_the_receipts(run):
-    work = work_of(run, "featurize")
+    totals = totals_of(run, CHUNK_STAGES)
+    work = work_of(totals, "featurize")
     receipts = list(run.receipts.all_of("featurize"))
     assert work.seconds.tolist() == [receipt.seconds for receipt in receipts]
     assert work.rows.tolist() == [50] * 6
     assert work.memory.tolist() == [receipt.memory_bytes for receipt in receipts]
     assert 50 * 2**20 < work.most_bytes < 64 * 2**30, "pyarrow and NumPy alone take more than 50 MiB"
     assert work.workers == tuple(f"numpy:cpu on {receipt.host}" for receipt in receipts)
-    assert work_of(run, "fit-pca").title == "fit PCA"
+    assert work_of(totals, "fit-pca").title == "fit PCA"

@@ -9,7 +9,9 @@ import pytest
 
 from emberharmony.pipeline import samples
 from emberharmony.pipeline.samples import chosen, keeps_sample, sampled_rows, sampled_windows, share_of_rows
+from emberharmony.pipeline.totals import totals_of
 from emberharmony.planning.chunks import Chunk
+from tests.emberharmony.pipeline.conftest import CHUNK_STAGES
 
 
 def plan_of(n_chunks: int, n_rows: int) -> SimpleNamespace:
@@ -37,17 +39,19 @@ def test_places_ascend_and_are_within(n, share):
 
 
 def test_without_the_setting_nothing_is_kept(run):
-    assert sampled_rows(run.store, run.receipts) is None
-    assert sampled_windows(run.store, run.receipts) == {}
+    assert not any(totals_of(run, CHUNK_STAGES).samples.values())
+    assert sampled_rows(run.store, []) is None
+    assert sampled_windows(run.store, []) == {}
 
 
 def test_a_small_run_keeps_all_its_rows(with_report):
     run = with_report
-    sample = sampled_rows(run.store, run.receipts)
+    kept = totals_of(run, CHUNK_STAGES).samples
+    sample = sampled_rows(run.store, kept["featurize"])
     assert sample.n == 300
     assert np.bincount(sample.splits).tolist() == [240, 30, 30]
     assert (np.diff(sample.times) == 1800).all()
     assert sample.values.shape == (len(run.fitted.preprocessing.feature_names), 300)
-    windows = sampled_windows(run.store, run.receipts)
+    windows = sampled_windows(run.store, kept["project"])
     assert {stride: found.n for stride, found in windows.items()} == {1: 238 + 28 + 28, 2: 119 + 14 + 14}
     assert isinstance(run.plan.chunks[0], Chunk)
