@@ -7,11 +7,16 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from emberharmony.threads import available_cores
+
+if TYPE_CHECKING:
+    import psutil
 
 _M_ARENA_MAX = -8  # of mallopt(3)
 _IMPORTED = ("safetensors.numpy", "threadpoolctl")
@@ -34,9 +39,15 @@ def resident_bytes() -> int:
 
 def resident_now() -> int:
     """Return the bytes that this process holds."""
+    return int(_process(os.getpid()).memory_info().rss)
+
+
+@lru_cache(maxsize=1)
+def _process(pid: int) -> psutil.Process:
+    """Return the process of that number, this one: psutil opens a file for each that it makes."""
     import psutil
 
-    return int(psutil.Process().memory_info().rss)
+    return psutil.Process(pid)
 
 
 @contextmanager
