@@ -105,6 +105,11 @@ class TimeBoundaries:
         validation, test = (time_at(rank) if rank < n_rows else NEVER for rank in spec.ranks(n_rows))
         return cls(validation, test, gap)
 
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """The times at which rows of another split begin, or rows that are left out."""
+        return tuple(first - gap for first in (self.validation, self.test) for gap in {0, self.gap})
+
 
 def split_by_time(ticks: IntArray, boundaries: TimeBoundaries) -> SplitCodes:
     """Return the split of each row as a code: 0, 1 or 2 in the order of `SPLITS`, or `LEFT_OUT`.

@@ -36,7 +36,7 @@ from emberharmony.pipeline.arrange import arrange_chunk as arrange
 from emberharmony.pipeline.arrange import partition_rows, regroup
 from emberharmony.pipeline.fitted import drift_name
 from emberharmony.pipeline.plan_file import StagedPlan
-from emberharmony.pipeline.pushdown import profile_by_query, split_without_reading
+from emberharmony.pipeline.pushdown import profile_by_query
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import ReadChunk, Rows, Run
 from emberharmony.pipeline.samples import WindowSamples, keep_rows
@@ -52,7 +52,7 @@ from emberharmony.steps.featurize import datetime_features, drift_counts, encode
 from emberharmony.steps.profile import profile_rows
 from emberharmony.steps.project import project
 from emberharmony.steps.segments import TableSegment, no_rows, segments_by_split, window_columns
-from emberharmony.steps.split import OneSplit, RowSplit, TemporalSplit, row_split
+from emberharmony.steps.split import OneSplit, RowSplit, row_split
 from emberharmony.typing import FeatureBlock, IntArray
 from emberharmony.windows import WindowSpec
 
@@ -284,15 +284,10 @@ def _split_of(run: Run, chunk: Chunk, steps: Steps) -> tuple[SplitCodes, dict[st
     """Each row's split, from as few columns as possible, the runs of equal keys, and the series of each split."""
     split, order, windows = split_of(run.plan), run.plan.order, run.plan.spec.windows
     of_series = order.columns if order.makes_series and windows.strides else ()
-    if run.plan.spec.source.profiles_by_query:
-        assert isinstance(split, TemporalSplit)  # as planned
-        return (
-            split_without_reading(chunk, split.boundaries, lambda: _read(run, chunk, split.columns, steps)[split.time]),
-            {},
-            {},
-        )
-    if not split.needs_rows and not of_series:
-        return split.codes(pa.table({}), chunk.ranks), {}, {}
+    # In an order by entity, the range of a chunk is one of entities' keys.
+    planned = split.codes_of(replace(chunk, times=None) if order.entity else chunk)
+    if planned is not None and not of_series:
+        return planned, {}, {}
     rows = _read(run, chunk, list(dict.fromkeys([*split.columns, *of_series])), steps)
     codes = steps.split(split, chunk, rows)
     may_mix = windows.halo and not {*split.columns} <= {*order.entity}

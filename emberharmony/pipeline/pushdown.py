@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.arrow import ticks
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnRoles, FeatureColumn
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.sources.base import ColumnFigures, ProfiledByQuery, Source
 from emberharmony.pipeline.spec import PipelineSpec
-from emberharmony.planning.chunks import Chunk
-from emberharmony.splits import SplitCodes, TimeBoundaries, split_by_time
+from emberharmony.splits import TimeBoundaries
 from emberharmony.stats.categories import CategoryCounts
 from emberharmony.stats.moments import Moments
 from emberharmony.stats.quantiles import Quantiles
@@ -64,15 +62,6 @@ def _why_not_by_query(spec: PipelineSpec, source: Source, schema: pa.Schema, rol
     return None
 
 
-def split_without_reading(chunk: Chunk, boundaries: TimeBoundaries, read_times: Callable[[], pa.ChunkedArray]) -> SplitCodes:
-    """Return the code of each row's split; times are read only if a boundary lies inside the chunk."""
-    assert chunk.times is not None
-    start, stop = chunk.times
-    if not any(start < edge < stop for edge in _edges(boundaries)):
-        return np.repeat(split_by_time(np.array([start]), boundaries), chunk.n_rows)
-    return split_by_time(ticks(read_times())[0], boundaries)
-
-
 def profile_by_query(
     source: Source, spec: PipelineSpec, features: Sequence[FeatureColumn], boundaries: TimeBoundaries
 ) -> dict[str, ColumnProfile]:
@@ -110,8 +99,3 @@ def _quantiles(cuts: Sequence[float], moments: Moments) -> Quantiles:
 def _categories(top: Sequence[tuple[str, int]]) -> CategoryCounts:
     values, counts = zip(*top, strict=True) if top else ((), ())
     return CategoryCounts(pa.table({"value": pa.array(values, pa.large_string()), "count": pa.array(counts, pa.int64())}))
-
-
-def _edges(boundaries: TimeBoundaries) -> list[int]:
-    firsts = (boundaries.validation, boundaries.test)
-    return [edge - gap for edge in firsts for gap in (0, boundaries.gap)]

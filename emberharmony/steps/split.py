@@ -12,6 +12,7 @@ import pyarrow as pa
 from emberharmony.arrow import ticks
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.kinds.categorical import strings
+from emberharmony.planning.chunks import LAST_TICK, Chunk
 from emberharmony.splits import (
     SPLITS,
     SplitCodes,
@@ -34,9 +35,8 @@ class RowSplit(Protocol):
         """Columns of the source that the decision needs, besides the row's number."""
         ...
 
-    @property
-    def needs_rows(self) -> bool:
-        """Whether rows have to be read; otherwise their ranks decide."""
+    def codes_of(self, chunk: Chunk) -> SplitCodes | None:
+        """Return the codes of a chunk's rows if what is planned of it decides them, so that none has to be read."""
         ...
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
@@ -45,7 +45,7 @@ class RowSplit(Protocol):
         Parameters
         ----------
         rows : pyarrow.Table
-            Rows of one chunk in the job's order, with `columns` and the row number; not looked at unless `needs_rows`.
+            Rows of one chunk in the job's order, with `columns` and the row number.
         ranks : range
             Ranks of the same rows in the job's order.
         """
@@ -69,7 +69,10 @@ class OneSplit(_WithoutKeys):
     """All rows in one split: those that a fitted state is applied to."""
 
     columns: ClassVar[tuple[str, ...]] = ()
-    needs_rows: ClassVar[bool] = False
+
+    def codes_of(self, chunk: Chunk) -> SplitCodes:
+        """Return zeros."""
+        return np.zeros(chunk.n_rows, np.int8)
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
         """Return zeros."""
@@ -82,12 +85,21 @@ class TemporalSplit(_WithoutKeys):
 
     time: str
     boundaries: TimeBoundaries
-    needs_rows: ClassVar[bool] = True
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The time column."""
         return (self.time,)
+
+    def codes_of(self, chunk: Chunk) -> SplitCodes | None:
+        """Return codes by the chunk's range of times, if no boundary lies inside it."""
+        if chunk.times is None:
+            return None
+        start, stop = chunk.times
+        last = stop - 1 if stop < LAST_TICK else stop
+        if any(start < edge <= last for edge in self.boundaries.edges):
+            return None
+        return np.repeat(split_by_time(np.array([start]), self.boundaries), chunk.n_rows)
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
         """Return codes by time."""
@@ -101,10 +113,16 @@ class SequentialSplit(_WithoutKeys):
     spec: SplitSpec
     n_rows: int
     columns: ClassVar[tuple[str, ...]] = ()
-    needs_rows: ClassVar[bool] = False
+
+    def codes_of(self, chunk: Chunk) -> SplitCodes:
+        """Return codes by rank."""
+        return self._codes(chunk.ranks)
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
         """Return codes by rank."""
+        return self._codes(ranks)
+
+    def _codes(self, ranks: range) -> SplitCodes:
         return split_by_rank(np.arange(ranks.start, ranks.stop), self.spec, self.n_rows)
 
 
@@ -113,12 +131,14 @@ class HashSplit:
     """Rows of equal keys go to the same split, drawn by a hash of the keys."""
 
     spec: SplitSpec
-    needs_rows: ClassVar[bool] = True
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The keys."""
         return self.spec.keys
+
+    def codes_of(self, _chunk: Chunk) -> None:
+        """Return nothing: the keys have to be read."""
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
         """Return codes by the hash of each row's keys."""
@@ -139,7 +159,9 @@ class RandomSplit(_WithoutKeys):
 
     spec: SplitSpec
     columns: ClassVar[tuple[str, ...]] = ()
-    needs_rows: ClassVar[bool] = True
+
+    def codes_of(self, _chunk: Chunk) -> None:
+        """Return nothing: the rows' numbers have to be read."""
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
         """Return codes by row number."""

@@ -149,6 +149,15 @@ def test_profile_by_query_agrees_with_the_streamed_one(winter, connection):
             assert ours[name].equals(theirs[name]), name
 
 
+def test_profile_by_query_counts_the_series_that_gaps_make(winter):
+    gaps = {"windows": {"strides": [2], "max_gap": "1h"}}
+    streamed, asked = (run(winter(f"gaps_{profile}", profile=profile, overrides=gaps)) for profile in ("stream", "query"))
+    assert asked.manifest.series == streamed.manifest.series
+    assert asked.manifest.series["train"]["series"] > 1
+    windows = [result.manifest.strides["2"].windows for result in (asked, streamed)]
+    assert windows[0] == windows[1]
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [

@@ -27,17 +27,16 @@ class Stopping(LocalEngine):
         return super().map(stage, ref, chunks)
 
 
-def stop(tmp_path, *, overwrite: bool = False, split: dict | None = None, **sink) -> RunRef:
-    """The reference of a run of five chunks, sorted by time, of which all but publishing is done."""
-    table = small_table(300, order="sorted")
+def stop(tmp_path, *, overwrite: bool = False, order: str = "sorted", sections: dict | None = None, **sink) -> RunRef:
+    """The reference of a run of some chunks, of which all but publishing is done; `sections` replace those of its job."""
+    table = small_table(300, order=order)
     job = {
         "source": {"path": str(write_table(table, tmp_path / "table.parquet", group_rows=50))},
         "sink": {"path": str(tmp_path / "result"), **sink},
         "columns": {"time": "t", "target": "y", "drop": ["name"]},
-        "split": split or {},
         "windows": {"size": 3, "strides": [1, 2]},
         "runtime": {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": 60},
-    }
+    } | (sections or {})
     engine = Stopping()
     with pytest.raises(KeyboardInterrupt):
         run_job(parse_job(job), engine, overwrite=overwrite)

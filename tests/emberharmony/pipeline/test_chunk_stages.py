@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +14,7 @@ from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.parts import read_halo
 from emberharmony.io.store.base import by_prefix
 from emberharmony.pipeline.chunk_stages import (
+    PLAIN,
     component_names,
     feature_encoding,
     featurize_chunk,
@@ -19,7 +22,10 @@ from emberharmony.pipeline.chunk_stages import (
     profile_chunk,
     profile_name,
     project_chunk,
+    read_chunk,
 )
+from emberharmony.pipeline.run import Run
+from tests.emberharmony.pipeline.conftest import stop
 
 # The run of `conftest.stopped`: 300 rows in order of time in six chunks; windows of three rows.
 SPLIT = np.repeat(["train", "validation", "test"], [240, 30, 30])
@@ -52,6 +58,46 @@ def test_a_profile_counts_the_training_rows(run, tmp_path):
         profile = ColumnProfile.from_arrays(states[str(names.index("walk"))])
         train = walk.slice(chunk.first_row, receipt.rows["train"])
         assert (profile.n_rows, profile.n_null) == (len(train), train.null_count)
+
+
+BOTH = ["split", "features"]
+
+
+@pytest.mark.parametrize(
+    ("order", "job", "reads"),
+    [
+        ("shuffled", {}, [["features"]] * 4 + [BOTH, []]),
+        ("blocks", {}, [["features"]] * 4 + [BOTH, []]),
+        ("shuffled", {"split": {"gap": "PT2H"}}, [["features"]] * 3 + [BOTH, ["split"], []]),
+        ("shuffled", {"split": {"method": "sequential"}}, [["features"]] * 5 + [[]]),
+        ("shuffled", {"windows": {"size": 3, "strides": [1], "max_gap": "1h"}}, [BOTH] * 5 + [["split"]]),
+        ("sorted", {}, [BOTH] * 5 + [["split"]]),
+    ],
+    ids=["times", "blocks", "a gap", "ranks", "series by gaps", "ranges of rows"],
+)
+def test_a_profile_reads_the_split_apart_only_where_it_may_change(tmp_path, order, job, reads):
+    """Each read is a request to a bucket, or a session of BigQuery. The training rows end at row 240."""
+    run, found = Run.opened(stop(tmp_path, order=order, sections=job).staging), list[list[str]]()
+
+    def noted(source, chunk, columns, *others):
+        found[-1].append("features" if "walk" in columns else "split")
+        return read_chunk(source, chunk, columns, *others)
+
+    for chunk in run.plan.chunks:
+        found.append([])
+        profiled = profile_chunk(run, chunk, "numpy", replace(PLAIN, read_chunk=noted))
+        assert sum(profiled.rows.values()) + profiled.left_out == chunk.n_rows
+        assert profiled.rows == run.receipts.find("featurize", chunk.index).rows
+    assert found == reads
+
+
+def test_keys_of_entities_are_no_times(tmp_path):
+    """A chunk of many series has a range of keys, which says nothing of its rows' split."""
+    job = {"columns": {"time": "t", "target": "y", "entity": "color"}}
+    run = Run.opened(stop(tmp_path, order="shuffled", sections=job | {"windows": {"strides": []}}).staging)
+    assert run.plan.chunks[0].times is not None
+    for chunk in run.plan.chunks:
+        assert profile_chunk(run, chunk, "numpy").rows == run.receipts.find("featurize", chunk.index).rows
 
 
 def test_features_are_written_by_split_with_the_rows_that_earlier_windows_need(run):

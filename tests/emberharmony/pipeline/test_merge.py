@@ -96,7 +96,7 @@ def test_the_grams_left_count_all_windows(merged_run):
 
 
 def test_a_group_without_training_rows_leaves_nothing(merging, tmp_path):
-    run = Run.opened(stop(tmp_path, split={"fractions": [0.3, 0.1, 0.6]}).staging)
+    run = Run.opened(stop(tmp_path, sections={"split": {"fractions": [0.3, 0.1, 0.6]}}).staging)
     files = [[file.name for file in receipt.files] for receipt in run.receipts.all_of("merge-grams")]
     assert [len(names) for names in files] == [2, 0, 0]
 

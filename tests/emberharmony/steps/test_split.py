@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from emberharmony.features.columns import ROW_NUMBER
-from emberharmony.splits import SPLITS, SplitSpec, TimeBoundaries
+from emberharmony.planning.chunks import LAST_TICK, Chunk, in_range
+from emberharmony.splits import NEVER, SPLITS, SplitSpec, TimeBoundaries
 from emberharmony.steps.split import OneSplit, TemporalSplit, row_split
 
 N = 200
@@ -39,7 +42,43 @@ def test_by_time_and_by_rank():
     expected = np.repeat([0, 1, 2], [160, 20, 20])
     np.testing.assert_array_equal(SPLITTERS["temporal"].codes(ROWS, range(N)), expected)
     np.testing.assert_array_equal(SPLITTERS["sequential"].codes(pa.table({}), range(N)), expected)
-    assert not SPLITTERS["sequential"].needs_rows
+
+
+@pytest.mark.parametrize("name", ["sequential", "one"])
+def test_ranks_decide_without_rows(name):
+    split = SPLITTERS.get(name, OneSplit())
+    for begin in range(0, N, 13):
+        n_rows = min(13, N - begin)
+        np.testing.assert_array_equal(
+            split.codes_of(Chunk(0, begin, n_rows)), split.codes(pa.table({}), range(begin, begin + n_rows))
+        )
+
+
+@pytest.mark.parametrize("gap", [0, 100])
+@pytest.mark.parametrize("validation", [0, 1600, 1990, NEVER, LAST_TICK])
+def test_times_decide_without_rows_unless_a_boundary_is_among_them(gap, validation):
+    """All ranges of times, also those that begin or end at a boundary."""
+    split, moments = TemporalSplit("t", TimeBoundaries(validation, NEVER, gap)), np.array([*range(0, 2000, 10), LAST_TICK])
+    edges, known = [0, 10, 1490, 1500, 1510, 1590, 1600, 1610, 1700, 1980, 1990, LAST_TICK - 1, LAST_TICK], 0
+    for start, stop in itertools.combinations(edges, 2):
+        inside = moments[in_range(moments, start, stop)]
+        expected = split.codes(pa.table({"t": pa.array(inside, pa.timestamp("s"))}), range(len(inside)))
+        codes = split.codes_of(Chunk(0, 0, len(inside), (start, stop)))
+        if codes is not None:
+            known += 1
+            np.testing.assert_array_equal(codes, expected)
+        elif len(inside):
+            assert any(start <= boundary <= stop for boundary in (validation, validation - gap, NEVER - gap))
+    assert known > 20
+
+
+@pytest.mark.parametrize("name", SPLITTERS)
+def test_what_is_planned_of_a_chunk_decides_nothing_else(name):
+    split = SPLITTERS[name]
+    by_row_range = Chunk(0, 0, N)
+    assert (split.codes_of(by_row_range) is None) == (name != "sequential")
+    if name in ("hash", "random"):
+        assert split.codes_of(Chunk(0, 0, N, (0, 10 * N))) is None
 
 
 def test_rows_of_equal_keys_stay_together_and_their_runs_are_counted():
