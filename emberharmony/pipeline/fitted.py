@@ -50,6 +50,10 @@ class Fitted:
         """Rows of every split."""
         return dict(zip(self.splits, self.split_rows.sum(axis=0).tolist(), strict=True))
 
+    def first_chunk(self, split: str) -> int:
+        """Index of the first chunk with rows of a split; 0 if none has."""
+        return int((self.split_rows[:, self.splits.index(split)] > 0).argmax())
+
     @cached_property
     def series_starts(self) -> IntArray:
         """Number, in its series, of every chunk's first row of every split; shape ``(n_chunks, n_splits)``."""
