@@ -208,6 +208,8 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         short_contexts += in_slice.n_short(chunk.n_rows) if in_slice else 0
         for stride, pca in run.fitted.pcas.items():
             starts = in_slice.starts(stride) if in_slice else segment.window_starts(plan.reach, stride)
+            # The halo reaches as far as labels do: where windows do not need theirs, some begin in it, the next chunk's.
+            starts = starts[starts < featurized.rows[name]]
             if not len(starts) and not is_short:
                 continue
             scores = steps.project(pca, segment, starts)

@@ -195,13 +195,14 @@ def test_a_horizon_needs_labels(tmp_path):
         run(many_series([60, 60]), tmp_path, windows={"horizon": 3})
 
 
-def test_rows_without_labels_make_windows_up_to_their_series_end(tmp_path):
+@pytest.mark.parametrize("chunk_rows", [None, 15])
+def test_rows_without_labels_make_windows_up_to_their_series_end(tmp_path, chunk_rows):
     table = many_series([60, 5, 6, 7, 80])
     columns = {"time": "t", "entity": "id", "target": "y"}
     run(table, tmp_path, columns=columns, windows={"horizon": 3})
     write_table(pa.Table.from_pandas(table.drop(columns="y"), preserve_index=False), tmp_path / "new.parquet")
     places = {"source": {"path": str(tmp_path / "new.parquet")}, "sink": {"path": str(tmp_path / "applied")}}
-    runtime = {"engine": "local", "workers": 1}
+    runtime = {"engine": "local", "workers": 1, "chunk_rows": chunk_rows}
     job = parse_job({"state": str(tmp_path / "out/state"), **places, "runtime": runtime}, model=ApplyJob)
     applied = run_job(job, LocalEngine(1))
     lengths = table.groupby("id", dropna=False).size()

@@ -10,7 +10,11 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.errors import DataError, PlanError
+from emberharmony.pipeline.execute import run_job
+from flows.config.job import ApplyJob, parse_job
+from flows.engines.local import LocalEngine
 from tests.jobs import Published, assert_published_alike, run_small, small_table, write_table
+from tests.laws.test_apply import parts
 
 ORDERS = ("sorted", "shuffled", "blocks", "ties")
 N_JOBS = 48
@@ -77,3 +81,41 @@ def test_chunks_do_not_matter(tmp_path, seed):
     assert_published_alike(cut, whole, atol=1e-4, rtol=1e-4)
     for count in ("series", "shared_times", "key_changes", "clipped", "nonfinite"):
         assert cut.manifest[count] == whole.manifest[count]
+
+
+def applied(state: Path, source: Path, sink: Path, settings: dict[str, Any], **runtime: Any) -> dict[str, Any]:
+    """What a job publishes that applies a state: counts of its manifest, and the rows of its parts by folder."""
+    places = {"state": str(state), "source": {"path": str(source)}, "sink": {"path": str(sink)}}
+    runtime = {"engine": "local", "workers": 1, "backend": "numpy"} | runtime
+    manifest = run_job(parse_job(settings | places | {"runtime": runtime}, model=ApplyJob), LocalEngine(1)).manifest
+    found = {name: getattr(manifest, name) for name in ("rows", "series", "context", "shared_times", "clipped")}
+    folders = sorted({path.parent for path in sink.rglob("part-*.parquet")})
+    return found | {str(folder.relative_to(sink)): parts(folder) for folder in folders}
+
+
+@pytest.mark.parametrize("seed", range(N_JOBS // 2))
+def test_chunks_do_not_matter_where_a_state_is_applied(tmp_path, seed):
+    """To all rows or a slice of them, and to rows with labels or without."""
+    draw = np.random.default_rng(seed)
+    table = write_table(small_table(400).append_column("id", pa.array(draw.integers(9, size=400))), tmp_path / "t.parquet")
+    windows = {"size": int(draw.choice([1, 3, 4])), "strides": [1, 3], "horizon": int(draw.choice([0, 2]))}
+    windows["max_gap"] = draw.choice([None, "6h"])
+    columns = {"time": "t", "entity": ["id"] if draw.random() < 0.5 else [], "target": "walk", "drop": ["name"]}
+    run_small(table, tmp_path / "run", columns=columns, windows=windows, split={"fractions": [1.0, 0.0, 0.0]})
+    rows = drawn_table(draw)
+    rows = rows.drop_columns("walk") if draw.random() < 0.5 else rows
+    source, settings = write_table(rows, tmp_path / "new.parquet", group_rows=30), {}
+    if draw.random() < 0.6:
+        settings = {"slices": {"every": "day"}, "slice": f"2024-01-{draw.integers(1, 5):02}"}
+        settings["windows"] = {"lookback": str(draw.choice(["2h", "1d"]))} if draw.random() < 0.6 else {}
+    whole = applied(tmp_path / "run", source, tmp_path / "whole", settings)
+    cut = applied(tmp_path / "run", source, tmp_path / "cut", settings, chunk_rows=int(draw.integers(9, 40)))
+    assert cut.keys() == whole.keys()
+    for name, of_whole in whole.items():
+        if isinstance(of_whole, pa.Table):
+            assert cut[name].schema == of_whole.schema, name
+            assert cut[name].num_rows == of_whole.num_rows, name
+            for column in of_whole.column_names:
+                assert cut[name][column].combine_chunks().equals(of_whole[column].combine_chunks()), (name, column)
+        else:
+            assert cut[name] == of_whole, name

@@ -215,14 +215,15 @@ def test_other_slices_keep_their_bytes(states, tmp_path):
     assert dt.date.fromisoformat(nights[0].manifest.slice)
 
 
-def test_the_label_of_a_window_may_not_be_there_yet(tmp_path):
+@pytest.mark.parametrize("chunk_rows", [None, 9])
+def test_the_label_of_a_window_may_not_be_there_yet(tmp_path, chunk_rows):
     """A state with a horizon: the last windows of a night are scored, and have no label."""
     rng = np.random.default_rng(4)
     rows = events(rng, [60, 60])
     state = fitted(tmp_path, events(rng, [300, 200]), horizon=2)
     (tmp_path / "events").mkdir()
     pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), tmp_path / "events/all.parquet")
-    apply_night(tmp_path / "events", state, tmp_path / "nights", NIGHTS[1], "P2D")
+    apply_night(tmp_path / "events", state, tmp_path / "nights", NIGHTS[1], "P2D", chunk_rows=chunk_rows)
     windows = parts_of(tmp_path / f"nights/slice={NIGHTS[1]}/windows/stride=1/split=apply")
     last = rows.set_index(["id", "t"]).loc[list(zip(windows["id"], windows["end_time"], strict=True)), "y"].astype(int)
     assert sorted(last) == expected_windows(rows, ["id"], 4, 1, NIGHTS[1])
