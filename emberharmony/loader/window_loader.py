@@ -26,8 +26,9 @@ from emberharmony.steps.order import JobOrder
 class WindowLoader:
     """Raw windows of a published result, in batches; no window is written to disk.
 
-    Every window appears once in an epoch: the windows are those of the published scores. Rows are read one row group at a
-    time, so memory does not grow with the table. Where torch is in use, the loader is a ``torch.utils.data.IterableDataset``:
+    Every window appears once in an epoch: the windows are those of the published scores. (Of an applied slice, those alone
+    whose rows lie in it, and the row of their label, too.) Rows are read one row group at a time, so memory does not grow with
+    the table. Where torch is in use, the loader is a ``torch.utils.data.IterableDataset``:
     ``DataLoader(loader, batch_size=None, num_workers=2)`` gives tensors, in the same order for any run with that number of
     workers.
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
+from emberharmony.loader import WindowLoader
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import ApplyJob, parse_job
 from flows.engines.local import LocalEngine
@@ -231,3 +232,6 @@ def test_the_label_of_a_window_may_not_be_there_yet(tmp_path, chunk_rows):
     ahead = series.reindex(rows.index)[last.to_numpy()].to_numpy()
     np.testing.assert_array_equal(windows["y"].to_numpy(float), ahead)
     assert np.isnan(ahead).sum() == 2 * 2
+    in_slice = windows[(windows["start_time"] >= pd.Timestamp(NIGHTS[1], tz="UTC")) & windows["y"].notna()]
+    raw = [keys for *_, keys in WindowLoader(tmp_path / f"nights/slice={NIGHTS[1]}", split="apply", stride=1)]
+    assert pa.concat_tables(raw)["last_row"].to_pylist() == in_slice["last_row"].to_list()
