@@ -286,10 +286,9 @@ def _split_of(run: Run, chunk: Chunk, steps: Steps) -> tuple[SplitCodes, dict[st
     """Each row's split, from as few columns as possible, the runs of equal keys, and the series of each split."""
     split, order, windows = split_of(run.plan), run.plan.order, run.plan.spec.windows
     of_series = order.columns if order.makes_series and windows.strides else ()
-    # In an order by entity, the range of a chunk is one of entities' keys.
-    planned = split.codes_of(replace(chunk, times=None) if order.entity else chunk)
-    if planned is not None and not of_series:
-        return planned, {}, {}
+    known = split.codes_of(replace(chunk, times=run.times_of(chunk)))
+    if known is not None and not of_series:
+        return known, {}, {}
     rows = _read(run, chunk, list(dict.fromkeys([*split.columns, *of_series])), steps)
     codes = steps.split(split, chunk, rows)
     may_mix = windows.halo and not {*split.columns} <= {*order.entity}

@@ -16,7 +16,7 @@ from emberharmony.backend import get_backend, select, using_backend
 from emberharmony.errors import DataError, TransientError
 from emberharmony.io.sinks.base import Sink
 from emberharmony.io.sinks.registry import noted_sink
-from emberharmony.io.sources.base import Catalogued, Source
+from emberharmony.io.sources.base import Catalogued, RowGroups, Source
 from emberharmony.io.sources.registry import open_source
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.base import Store
@@ -109,6 +109,15 @@ class Run:
         plan = self.plan
         time = None if plan.order.entity else plan.order.time  # rows of many series that are read as stored are in order
         return read(self.arranged if plan.inputs else self.source, chunk, columns, time, plan.texts)
+
+    def times_of(self, chunk: Chunk) -> tuple[int, int] | None:
+        """Return a range ``[from, to)`` of times in which a chunk's rows lie, if that is known before they are read."""
+        order = self.plan.order
+        if order.entity or not order.time:
+            return None  # the range of a chunk, if it has one, is of entities' keys, or of the table's key
+        if chunk.times or self.plan.inputs or not isinstance(self.source, RowGroups):
+            return chunk.times
+        return self.source.range_of_rows(order.time, chunk.ranks.start, chunk.ranks.stop)
 
     @property
     def published_columns(self) -> tuple[str, ...]:

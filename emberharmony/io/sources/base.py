@@ -242,6 +242,10 @@ class RowGroups(Protocol):
         """Return the times of the groups that hold rows ``[start, stop)``, and the number of their first row."""
         ...
 
+    def range_of_rows(self, time: str, start: int, stop: int) -> tuple[int, int] | None:
+        """Return a range of times in which rows ``[start, stop)`` lie; ``None`` if finding out would cost a scan."""
+        ...
+
 
 @runtime_checkable
 class StoredFiles(Protocol):

@@ -71,7 +71,7 @@ BOTH = ["split", "features"]
         ("shuffled", {"split": {"gap": "PT2H"}}, [["features"]] * 3 + [BOTH, ["split"], []]),
         ("shuffled", {"split": {"method": "sequential"}}, [["features"]] * 5 + [[]]),
         ("shuffled", {"windows": {"size": 3, "strides": [1], "max_gap": "1h"}}, [BOTH] * 5 + [["split"]]),
-        ("sorted", {}, [BOTH] * 5 + [["split"]]),
+        ("sorted", {}, [["features"]] * 4 + [BOTH, ["split"]]),
     ],
     ids=["times", "blocks", "a gap", "ranks", "series by gaps", "ranges of rows"],
 )

@@ -97,3 +97,7 @@ class ParquetPlanning:
         """Return the times of the row groups that hold rows ``[start, stop)``, and the number of their first row."""
         groups = self._table.groups_of_rows(start, stop)
         return np.concatenate([times for times, _ in times_of_groups(self._table, groups, time)]), groups[0].first_row
+
+    def range_of_rows(self, time: str, start: int, stop: int) -> tuple[int, int] | None:
+        """Return the range of times of the row groups that hold rows ``[start, stop)``, from their statistics."""
+        return self._table.range_of_rows(time, start, stop)

@@ -208,8 +208,22 @@ class ParquetTable:
 
     def groups_of_rows(self, start: int, stop: int) -> list[RowGroup]:
         """Return the row groups that hold rows ``[start, stop)`` of the table."""
+        return self.groups[self._places_of_rows(start, stop)]
+
+    def range_of_rows(self, time: str, start: int, stop: int) -> tuple[int, int] | None:
+        """Return the range ``[from, to)`` of the times of the row groups that hold rows ``[start, stop)``.
+
+        ``None`` where statistics are missing, or say that a time is.
+        """
+        ranges, places = self.group_times(time), self._places_of_rows(start, stop)
+        if ranges is None or start >= stop:
+            return None
+        first, last, n_null = (of_groups[places] for of_groups in ranges)
+        return None if n_null.any() else (int(first.min()), min(int(last.max()) + 1, LAST_TICK))
+
+    def _places_of_rows(self, start: int, stop: int) -> slice:
         begin = bisect_right(self.groups, start, key=lambda group: group.first_row + group.n_rows)
-        return self.groups[begin : bisect_left(self.groups, stop, key=lambda group: group.first_row)]
+        return slice(begin, bisect_left(self.groups, stop, key=lambda group: group.first_row))
 
     @cached_property
     def _group_times(self) -> dict[str, GroupTimes | None]:

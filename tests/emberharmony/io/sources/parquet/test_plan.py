@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from emberharmony.arrow import ticks
 from emberharmony.errors import DataError
-from emberharmony.planning.chunks import Chunk, cut_times, time_buckets
+from emberharmony.planning.chunks import LAST_TICK, Chunk, cut_times, time_buckets
 from tests.jobs import parquet_source, write_table
 
 
@@ -48,6 +49,31 @@ def test_times_that_python_does_not_have(tmp_path, type_, statistics):
     rows = pa.concat_tables([reader.read(chunk, ["t", "x"], time="t") for chunk in chunks])
     assert rows["x"].to_pylist() == np.argsort(numbers).tolist()
     assert rows["t"].combine_chunks().view(pa.int32() if bits == 32 else pa.int64()).to_pylist() == sorted(numbers)
+
+
+@pytest.mark.parametrize("type_", [pa.timestamp("ms"), pa.timestamp("ns", "UTC"), pa.date32()], ids=str)
+def test_the_range_of_rows_is_that_of_their_groups(tmp_path, type_):
+    numbers = np.random.default_rng(0).integers(-50, 50, 90).astype(np.int32 if pa.types.is_date(type_) else np.int64)
+    t = pa.array(numbers).cast(type_)
+    pq.write_table(pa.table({"t": t}), tmp_path / "t.parquet", row_group_size=13)
+    reader, times = parquet_source(tmp_path / "t.parquet"), ticks(pa.chunked_array([t]))[0]
+    for start, stop in ((0, 1), (12, 13), (13, 14), (12, 14), (0, 90), (78, 90), (40, 60)):
+        of_groups = times[start // 13 * 13 : -(-stop // 13) * 13]
+        assert reader.range_of_rows("t", start, stop) == (of_groups.min(), of_groups.max() + 1)
+    assert reader.range_of_rows("t", 5, 5) is None
+
+
+def test_the_range_of_rows_is_unknown_without_statistics_or_with_nulls(tmp_path):
+    table = pa.table(
+        {"t": pa.array([1, 2, None, 4], pa.timestamp("us")), "last": pa.array([2**63 - 1] * 4, pa.timestamp("us"))}
+    )
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
+    reader = parquet_source(tmp_path / "t.parquet")
+    assert reader.range_of_rows("t", 0, 2) == (1, 3)
+    assert reader.range_of_rows("t", 1, 3) is None
+    assert reader.range_of_rows("last", 0, 4) == (LAST_TICK, LAST_TICK)  # without an end, see `in_range`
+    pq.write_table(table, tmp_path / "bare.parquet", write_statistics=False)
+    assert parquet_source(tmp_path / "bare.parquet").range_of_rows("t", 0, 2) is None
 
 
 def test_null_times(tmp_path):
