@@ -35,7 +35,7 @@ def run_slices(job: AnyJob, slices: str | None, since: str | None, *, overwrite:
         one = job if slices is None else job.with_slice(slices)
         run_and_show(one, overwrite=overwrite, quiet=quiet, verify=verify)
         return
-    last = spec.holding(dt.datetime.now(dt.UTC)).name
+    last = spec.holding(_now()).name
     named = spec.named_in(f"{since}..{last}" if since else slices or "")
     jobs = {part.name: job.with_slice(part.name) for part in named}
     is_done = is_current if since else is_there
@@ -79,3 +79,7 @@ def is_current(job: AnyJob) -> bool:
         applied = None if manifest is None else manifest.applied_state.get("address")
         return manifest is not None and is_published(whole.with_state(applied) if applied else whole)
     return False
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -12,10 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from emberharmony.errors import PlanError
+from flows.cli import slices
 from flows.cli.app import app
 
 RUNNER = CliRunner()
-TODAY = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+TODAY = dt.datetime(2026, 11, 28, tzinfo=dt.UTC)
 DAYS = [(TODAY - dt.timedelta(days=before)).strftime("%Y-%m-%d") for before in (2, 1, 0)]
 
 
@@ -35,7 +36,8 @@ def write_day(folder, day, n_rows, scale=1.0):
 
 
 @pytest.fixture
-def config(tmp_path):
+def config(tmp_path, monkeypatch):
+    monkeypatch.setattr(slices, "_now", lambda: TODAY + dt.timedelta(hours=13))  # midnight may pass while a test runs
     for number, day in enumerate(DAYS):
         write_day(tmp_path, day, 50 + number)
     (tmp_path / "fit.yaml").write_text(
