@@ -53,13 +53,12 @@ def project(directions: Directions, rows: FeatureBlock, starts: IntArray) -> Fea
     with wide_enough_for(rows):
         if not on_host():
             return _on_device(directions, rows, starts)
-        shape = directions.loadings.shape
-        layout = _steady_layout(*shape) if directions.longest else None
+        layout = _steady_layout(*directions.loadings.shape) if directions.longest else None
         if layout is None:
-            return _on_host(directions, rows, starts, _wide_layout(*shape))[0]
+            return _on_host(directions, rows, starts, _wide_layout(directions))[0]
         scores, is_long = _on_host(directions, rows, starts, layout)
         if is_long.any():
-            scores[:, is_long] = _on_host(directions, rows, starts[is_long], _wide_layout(*shape))[0]
+            scores[:, is_long] = _on_host(directions, rows, starts[is_long], _wide_layout(directions))[0]
         return scores
 
 
@@ -126,8 +125,8 @@ def _lines_of(depth: int) -> int:
     return min(max(1 << (_LINES_NUMBERS // depth).bit_length() - 1, _FEWEST_LINES), _MOST_LINES)
 
 
-def _wide_layout(_n_components: int, depth: int) -> _Layout:
-    return _Layout(compute_dtype(), _lines_of(depth), lines_first=False)
+def _wide_layout(directions: Directions) -> _Layout:
+    return _Layout(compute_dtype(), _lines_of(directions.loadings.shape[1]), lines_first=False)
 
 
 def _steady_layout(n_components: int, depth: int) -> _Layout | None:

@@ -44,7 +44,7 @@ def resident_now() -> int:
 
 @lru_cache(maxsize=1)
 def _process(pid: int) -> psutil.Process:
-    """Return the process of that number, this one: psutil opens a file for each that it makes."""
+    """Return this process: psutil opens a file to make one, and a fork has another number."""
     import psutil
 
     return psutil.Process(pid)
