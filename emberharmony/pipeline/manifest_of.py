@@ -60,7 +60,7 @@ def manifest_of(run: Run, totals: Totals) -> Manifest:
         backends=dict(totals.backends),
         files=tuple(file for file in totals.files if file not in kept),
         registered=tuple(kept),
-        computed=_in_ranges(totals.computed),
+        computed={stage: _in_ranges(totals.work[stage].by_worker()) for stage in totals.chunk_stages},
         parity={"chunks": len(totals.parity), "largest": max(totals.parity)} if totals.parity else {},
         comparison=compared_with_earlier(run),
         applied_state=run.plan.facts.get("applied_state", {}),
@@ -109,8 +109,8 @@ def _series_of(span: SeriesSpan) -> dict[str, int]:
     return {"series": span.n_series, "shorter_than_window": span.n_shorter_than_window, "longest": span.longest}
 
 
-def _in_ranges(computed: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, dict[str, str]]:
-    return {stage: {who: in_few_words(chunks) for who, chunks in by.items()} for stage, by in computed.items()}
+def _in_ranges(chunks: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    return {worker: in_few_words(numbers) for worker, numbers in chunks.items()}
 
 
 def _schema_of(store: Store, file: FileRecord) -> dict[str, str]:

@@ -126,7 +126,7 @@ def report_output(path: str, manifest: Manifest) -> str | None:
 
 def stages_in_order(run: Run, totals: Totals) -> list[str]:
     """Return the stages of chunks and, where a run fits, the fits between them."""
-    names = [stage for stage in totals.work if stage not in (FIT, FIT_PCA)]
+    names = [*totals.chunk_stages]
     for fit, before in ((FIT, run.plan.profile_tree.top), (FIT_PCA, run.plan.gram_tree.top)):
         if before in names and run.plan.spec.job.fits:
             names.insert(names.index(before) + 1, fit)

@@ -37,6 +37,13 @@ class WorkDone:
         self.memory.append(receipt.memory_bytes)
         self.workers.append(sys.intern(f"{receipt.backend} on {receipt.host}"))  # there are few of them
 
+    def by_worker(self) -> dict[str, list[int]]:
+        """Return the chunks of each worker."""
+        found = dict[str, list[int]]()
+        for worker, chunk in zip(self.workers, self.chunks, strict=True):
+            found.setdefault(worker, []).append(chunk)
+        return found
+
 
 @dataclass
 class Totals:
@@ -44,12 +51,12 @@ class Totals:
 
     publishes: Sequence[str]
     """Folders of the result."""
-    work: dict[str, WorkDone]
+    chunk_stages: Sequence[str]
+    """Names of the stages that every chunk has gone through."""
+    work: dict[str, WorkDone] = field(default_factory=lambda: defaultdict(WorkDone))
     """What each stage took."""
     files: list[FileRecord] = field(default_factory=list)
     backends: Counter[str] = field(default_factory=Counter)
-    computed: dict[str, dict[str, list[int]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
-    """Chunks by stage, and by backend and host."""
     parity: list[float] = field(default_factory=list)
     left_out: int = 0
     context: Counter[str] = field(default_factory=Counter)
@@ -63,12 +70,11 @@ class Totals:
     samples: dict[str, list[FileRecord]] = field(default_factory=lambda: defaultdict(list))
     """Samples that the chunks of a stage have kept."""
 
-    def add(self, receipt: Receipt, n_rows: int) -> None:
+    def add_chunk(self, receipt: Receipt, n_rows: int) -> None:
         """Add the receipt of a stage of a chunk of so many rows."""
-        self.add_fit(receipt, n_rows)
+        self.add(receipt, n_rows)
         self.samples[receipt.stage].extend(file for file in receipt.files if file.name.startswith(SAMPLES))
         self.backends[receipt.backend] += 1
-        self.computed[receipt.stage][f"{receipt.backend} on {receipt.host}"].append(receipt.chunk)
         self.clipped[receipt.stage].update(receipt.clipped)
         self.context.update(rows=receipt.context, short=receipt.short_contexts)
         self.runs = merged_runs(self.runs, receipt.runs)
@@ -77,8 +83,8 @@ class Totals:
         for stride, squares in receipt.explained.items():
             self.explained[stride] = self.explained[stride].merge(squares)
 
-    def add_fit(self, receipt: Receipt, n_rows: int = 0) -> None:
-        """Add the published files of a receipt, and what the stage took."""
+    def add(self, receipt: Receipt, n_rows: int = 0) -> None:
+        """Add what every receipt has: its published files, and what the stage took."""
         self.work[receipt.stage].add(receipt, n_rows)
         self.files.extend(file for file in receipt.files if file.name.split("/")[0] in self.publishes)
 
@@ -108,15 +114,15 @@ def totals_of(run: Run, chunk_stages: Sequence[str]) -> Totals:
     DamagedError
         If a receipt is missing or was changed.
     """
-    totals = Totals(run.plan.spec.job.publishes, {stage: WorkDone() for stage in (*chunk_stages, FIT, FIT_PCA)})
+    totals = Totals(run.plan.spec.job.publishes, chunk_stages)
     more = {"profile": totals.add_rows, "project": totals.add_windows}
     for stage in chunk_stages:
         for item, receipt in zip(run.receipts.items(stage), run.receipts.all_of(stage), strict=True):
-            totals.add(receipt, item.n_rows)
+            totals.add_chunk(receipt, item.n_rows)
             if stage in more:
                 more[stage](receipt)
     for stage in (FIT, FIT_PCA):
         fitted = run.receipts.find(stage, 0)
         if fitted is not None:
-            totals.add_fit(fitted)
+            totals.add(fitted)
     return totals

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
+from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline.execute import run_job
 from emberharmony.pipeline.run import Run, RunRef
 from flows.config.job import parse_job
@@ -41,6 +43,18 @@ def stop(tmp_path, *, overwrite: bool = False, order: str = "sorted", sections: 
     with pytest.raises(KeyboardInterrupt):
         run_job(parse_job(job), engine, overwrite=overwrite)
     return engine.ref
+
+
+def counted(monkeypatch, method: str) -> Counter[str]:
+    """How often each file is read by a method of the store, by its name."""
+    counts, read = Counter[str](), getattr(LocalStore, method)
+
+    def noted(self, file, **options):
+        counts[file if isinstance(file, str) else file.name] += 1
+        return read(self, file, **options)
+
+    monkeypatch.setattr(LocalStore, method, noted)
+    return counts
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline import fit
 from emberharmony.pipeline.state import read_state
 from emberharmony.stats.categories import top_categories
 from flows.config.job import FitJob, parse_job
 from flows.run import run
+from tests.emberharmony.pipeline.conftest import counted
 from tests.jobs import write_table
 
 N_ROWS, N_COLUMNS, N_CHUNKS = 400, 12, 5
@@ -32,14 +32,7 @@ def table():
 @pytest.fixture
 def opened(monkeypatch):
     """How often each file of arrays is opened."""
-    counts, read_arrays = Counter(), LocalStore.read_arrays
-
-    def counted(self, file, **keywords):
-        counts[file if isinstance(file, str) else file.name] += 1
-        return read_arrays(self, file, **keywords)
-
-    monkeypatch.setattr(LocalStore, "read_arrays", counted)
-    return counts
+    return counted(monkeypatch, "read_arrays")
 
 
 def fitted(table, folder):

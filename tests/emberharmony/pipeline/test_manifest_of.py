@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import ApplyJob, parse_job
 from flows.engines.local import LocalEngine
 from flows.run import run
+from tests.emberharmony.pipeline.conftest import counted
 from tests.jobs import small_table, write_table
 
 
@@ -29,13 +28,7 @@ def applied(tmp_path):
 
 def test_drift_opens_the_counts_of_every_chunk_once(applied, monkeypatch):
     """However many columns there are."""
-    opened, open_file = Counter(), LocalStore.open
-
-    def counted(self, file):
-        opened[file if isinstance(file, str) else file.name] += 1
-        return open_file(self, file)
-
-    monkeypatch.setattr(LocalStore, "open", counted)
+    opened = counted(monkeypatch, "open")
     result = run(applied)
     drift = {name: n for name, n in opened.items() if name.startswith("drift/")}
     assert len(result.manifest.drift) > 3

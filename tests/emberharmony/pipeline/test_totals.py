@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline.publish import publish
 from emberharmony.pipeline.totals import totals_of
-from tests.emberharmony.pipeline.conftest import CHUNK_STAGES
+from tests.emberharmony.pipeline.conftest import CHUNK_STAGES, counted
 
 
 def test_totals_are_those_of_all_receipts(run):
@@ -32,13 +29,7 @@ def test_totals_are_those_of_all_receipts(run):
 
 def test_a_run_that_publishes_reads_each_receipt_once(with_report, monkeypatch):
     """Each takes a request to a bucket."""
-    reads, get = Counter(), LocalStore.get
-
-    def counted(self, file):
-        reads[file if isinstance(file, str) else file.name] += 1
-        return get(self, file)
-
-    monkeypatch.setattr(LocalStore, "get", counted)
+    reads = counted(monkeypatch, "get")
     publish(with_report, CHUNK_STAGES)
     of_chunks = {name: n for name, n in reads.items() if name.startswith("receipts/") and "/fit" not in name}
     assert len(of_chunks) == 3 * 6
