@@ -23,9 +23,10 @@ JOB: dict[str, Any] = {
 }
 
 
-def apply_to(source: Path, state: Path, sink: Path, **runtime: Any) -> RunResult:
+def apply_to(source: Path, state: Path, sink: Path, *, settings: dict[str, Any] | None = None, **runtime: Any) -> RunResult:
     runtime = {"workers": 1, "backend": "numpy", "engine": "local"} | runtime
     data = {"state": str(state), "source": {"path": str(source)}, "sink": {"path": str(sink)}, "runtime": runtime}
+    data |= settings or {}
     return run_job(parse_job(data, model=ApplyJob), LocalEngine(runtime["workers"]))
 
 

@@ -10,11 +10,8 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.errors import DataError, PlanError
-from emberharmony.pipeline.execute import run_job
-from flows.config.job import ApplyJob, parse_job
-from flows.engines.local import LocalEngine
 from tests.jobs import Published, assert_published_alike, run_small, small_table, write_table
-from tests.laws.test_apply import parts
+from tests.laws.test_apply import apply_to, parts
 
 ORDERS = ("sorted", "shuffled", "blocks", "ties")
 N_JOBS = 48
@@ -85,9 +82,7 @@ def test_chunks_do_not_matter(tmp_path, seed):
 
 def applied(state: Path, source: Path, sink: Path, settings: dict[str, Any], **runtime: Any) -> dict[str, Any]:
     """What a job publishes that applies a state: counts of its manifest, and the rows of its parts by folder."""
-    places = {"state": str(state), "source": {"path": str(source)}, "sink": {"path": str(sink)}}
-    runtime = {"engine": "local", "workers": 1, "backend": "numpy"} | runtime
-    manifest = run_job(parse_job(settings | places | {"runtime": runtime}, model=ApplyJob), LocalEngine(1)).manifest
+    manifest = apply_to(source, state, sink, settings=settings, **runtime).manifest
     found = {name: getattr(manifest, name) for name in ("rows", "series", "context", "shared_times", "clipped")}
     folders = sorted({path.parent for path in sink.rglob("part-*.parquet")})
     return found | {str(folder.relative_to(sink)): parts(folder) for folder in folders}
