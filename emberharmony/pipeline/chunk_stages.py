@@ -200,7 +200,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
     explained, clipped, sample = dict[str, ExplainedSquares](), Counter[str](), WindowSamples(plan, chunk)
     for name in plan.splits:
         # A split without a window leaves a part without rows, so that readers find the columns.
-        is_short = chunk.index == run.fitted.first_chunk(name) and (plan.slice_start is not None or _is_short(run, name))
+        is_short = chunk.index == run.fitted.first_chunks[name] and (plan.slice_start is not None or _is_short(run, name))
         if not featurized.rows[name] and not is_short:
             continue
         segment = _read_segment(run, featurized, chunk, name)

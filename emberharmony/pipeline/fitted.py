@@ -50,9 +50,10 @@ class Fitted:
         """Rows of every split."""
         return dict(zip(self.splits, self.split_rows.sum(axis=0).tolist(), strict=True))
 
-    def first_chunk(self, split: str) -> int:
-        """Index of the first chunk with rows of a split; 0 if none has."""
-        return int((self.split_rows[:, self.splits.index(split)] > 0).argmax())
+    @cached_property
+    def first_chunks(self) -> dict[str, int]:
+        """Index of the first chunk with rows of each split; 0 if none has."""
+        return dict(zip(self.splits, (self.split_rows > 0).argmax(axis=0).tolist(), strict=True))
 
     @cached_property
     def series_starts(self) -> IntArray:
