@@ -33,6 +33,10 @@ class Arranged:
     plan: StagedPlan
     receipts: Receipts
 
+    def times_of(self, chunk: Chunk, time: str) -> tuple[int, int] | None:
+        """Return the chunk's range of times; see `Source.times_of`."""
+        return chunk.times
+
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
         """Return the chunk's rows in the job's order, with the `row_number` as the first column; see `Source.read`.
 

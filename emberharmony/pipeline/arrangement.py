@@ -19,7 +19,8 @@ import pyarrow as pa
 from emberharmony.arrow import tick_resolution, tick_unit, ticks, ticks_of
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnSpec
-from emberharmony.io.sources.base import RowGroups, Source
+from emberharmony.io.sources.base import Source
+from emberharmony.io.sources.capabilities import RowGroups
 from emberharmony.pipeline.layout import Layout, check_entities, sorted_layout, stored_layout
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import LAST_TICK, Chunk, TimeBucket, cut_rows, cut_times, time_at_rank

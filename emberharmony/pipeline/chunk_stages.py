@@ -286,7 +286,7 @@ def _split_of(run: Run, chunk: Chunk, steps: Steps) -> tuple[SplitCodes, dict[st
     """Each row's split, from as few columns as possible, the runs of equal keys, and the series of each split."""
     split, order, windows = split_of(run.plan), run.plan.order, run.plan.spec.windows
     of_series = order.columns if order.makes_series and windows.strides else ()
-    known = split.codes_of(replace(chunk, times=run.times_of(chunk)))
+    known = split.codes_of(chunk.ranks, run.times_of(chunk))
     if known is not None and not of_series:
         return known, {}, {}
     rows = _read(run, chunk, list(dict.fromkeys([*split.columns, *of_series])), steps)

@@ -10,7 +10,8 @@ import numpy as np
 
 from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnSpec
-from emberharmony.io.sources.base import RowGroups, RowOrder, Source, TiesOrdered, TimeCounts, TimeRange
+from emberharmony.io.sources.base import RowOrder, Source, TimeCounts, TimeRange
+from emberharmony.io.sources.capabilities import RowGroups, TiesOrdered
 from emberharmony.planning.chunks import (
     NO_ROWS,
     Chunk,

@@ -11,7 +11,8 @@ from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnRoles, FeatureColumn
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.profile import ColumnProfile
-from emberharmony.io.sources.base import ColumnFigures, ProfiledByQuery, Source
+from emberharmony.io.sources.base import ColumnFigures, Source
+from emberharmony.io.sources.capabilities import ProfiledByQuery
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.splits import TimeBoundaries
 from emberharmony.stats.categories import CategoryCounts

@@ -16,7 +16,8 @@ from emberharmony.backend import get_backend, select, using_backend
 from emberharmony.errors import DataError, TransientError
 from emberharmony.io.sinks.base import Sink
 from emberharmony.io.sinks.registry import noted_sink
-from emberharmony.io.sources.base import Catalogued, RowGroups, Source
+from emberharmony.io.sources.base import Source
+from emberharmony.io.sources.capabilities import Catalogued
 from emberharmony.io.sources.registry import open_source
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.store.base import Store
@@ -34,6 +35,10 @@ from emberharmony.threads import Turns, limit_worker_threads
 
 class Rows(Protocol):
     """What chunks are read from."""
+
+    def times_of(self, chunk: Chunk, time: str) -> tuple[int, int] | None:
+        """Return a range of times in which the chunk's rows lie, see `Source.times_of`."""
+        ...
 
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
         """Return the chunk's rows, see `Source.read`."""
@@ -106,18 +111,20 @@ class Run:
 
     def read(self, chunk: Chunk, columns: Sequence[str], read: ReadChunk) -> pa.Table:
         """Return a chunk's rows in the job's order, by way of `read`: from the arranged rows or from the source."""
-        plan = self.plan
-        time = None if plan.order.entity else plan.order.time  # rows of many series that are read as stored are in order
-        return read(self.arranged if plan.inputs else self.source, chunk, columns, time, plan.texts)
+        return read(self._rows, chunk, columns, self._time, self.plan.texts)
 
     def times_of(self, chunk: Chunk) -> tuple[int, int] | None:
         """Return a range ``[from, to)`` of times in which a chunk's rows lie, if that is known before they are read."""
-        order = self.plan.order
-        if order.entity or not order.time:
-            return None  # the range of a chunk, if it has one, is of entities' keys, or of the table's key
-        if chunk.times or self.plan.inputs or not isinstance(self.source, RowGroups):
-            return chunk.times
-        return self.source.range_of_rows(order.time, chunk.ranks.start, chunk.ranks.stop)
+        return self._rows.times_of(chunk, self._time) if self._time else None
+
+    @property
+    def _rows(self) -> Rows:
+        return self.arranged if self.plan.inputs else self.source
+
+    @property
+    def _time(self) -> str | None:
+        """The column that orders the rows of a chunk, and by whose ranges chunks are read; many series have keys for that."""
+        return None if self.plan.order.entity else self.plan.order.time
 
     @property
     def published_columns(self) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from functools import cache
 import numpy as np
 
 from emberharmony.features.columns import ColumnSpec
-from emberharmony.io.sources.base import KEY_BITS, ArrangedByServer, RowOrder, Source, TimeRange
+from emberharmony.io.sources.base import KEY_BITS, RowOrder, Source, TimeRange
+from emberharmony.io.sources.capabilities import ArrangedByServer
 from emberharmony.pipeline.layout import COUNTS_AT_ONCE, Layout, check_entities, check_nulls, counted_buckets
 from emberharmony.planning.chunks import LAST_TICK, TimeBucket, cut_times, time_at_rank
 from emberharmony.stats.key_counts import MAX_RANGES, KeyCounts

@@ -14,7 +14,7 @@ import pyarrow as pa
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnRoles, ColumnSpec, assign_roles
 from emberharmony.features.specs import CategorySpec, CyclicalSpec, FeatureSpecs, NumberSpec
-from emberharmony.io.sources.base import ArrangedByServer, Pinned
+from emberharmony.io.sources.capabilities import ArrangedByServer, Pinned
 from emberharmony.io.sources.registry import AnySourceSpec, open_source
 from emberharmony.pca import PCASpec
 from emberharmony.slices import Slice

@@ -12,7 +12,8 @@ from emberharmony.features.columns import ColumnRoles
 from emberharmony.features.kinds.categorical import strings
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.features.specs import FeatureSpecs
-from emberharmony.io.sources.base import RowGroups, Source, TableInfo
+from emberharmony.io.sources.base import Source, TableInfo
+from emberharmony.io.sources.capabilities import RowGroups
 from emberharmony.planning.chunks import cut_rows
 
 MAX_COUNTED_BYTES = 2**28

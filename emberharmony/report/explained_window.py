@@ -11,7 +11,7 @@ from typing import Any, Final
 from emberharmony.errors import EmberharmonyError, PlanError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.manifest import Manifest
-from emberharmony.io.sources.base import RowsInFiles
+from emberharmony.io.sources.capabilities import RowsInFiles
 from emberharmony.io.sources.registry import open_source
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.report.explained_component import COMPONENT

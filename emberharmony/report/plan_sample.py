@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.errors import PlanError
-from emberharmony.io.sources.base import Sampled, Source
+from emberharmony.io.sources.base import Source
+from emberharmony.io.sources.capabilities import Sampled
 from emberharmony.io.sources.registry import open_source
 from emberharmony.messages import shown
 from emberharmony.pipeline.job import Job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -12,7 +13,7 @@ import pyarrow as pa
 from emberharmony.arrow import ticks
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.features.kinds.categorical import strings
-from emberharmony.planning.chunks import LAST_TICK, Chunk
+from emberharmony.planning.chunks import LAST_TICK
 from emberharmony.splits import (
     SPLITS,
     SplitCodes,
@@ -35,8 +36,16 @@ class RowSplit(Protocol):
         """Columns of the source that the decision needs, besides the row's number."""
         ...
 
-    def codes_of(self, chunk: Chunk) -> SplitCodes | None:
-        """Return the codes of a chunk's rows if what is planned of it decides them, so that none has to be read."""
+    def codes_of(self, ranks: range, times: tuple[int, int] | None) -> SplitCodes | None:
+        """Return the codes of rows that need not be read; ``None`` if they have to be.
+
+        Parameters
+        ----------
+        ranks : range
+            Ranks of the rows in the job's order.
+        times : tuple of int or None
+            A range ``[from, to)`` of times in which they lie, if one is known.
+        """
         ...
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
@@ -64,15 +73,23 @@ class _WithoutKeys:
         return {}
 
 
-@dataclass(frozen=True)
-class OneSplit(_WithoutKeys):
-    """All rows in one split: those that a fitted state is applied to."""
+class _ByRank(_WithoutKeys, ABC):
+    """A method that looks at nothing but ranks."""
 
     columns: ClassVar[tuple[str, ...]] = ()
 
-    def codes_of(self, chunk: Chunk) -> SplitCodes:
-        """Return zeros."""
-        return np.zeros(chunk.n_rows, np.int8)
+    def codes_of(self, ranks: range, times: tuple[int, int] | None) -> SplitCodes:
+        """Return the codes, without rows."""
+        return self.codes(pa.table({}), ranks)
+
+    @abstractmethod
+    def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
+        """Return codes by rank."""
+
+
+@dataclass(frozen=True)
+class OneSplit(_ByRank):
+    """All rows in one split: those that a fitted state is applied to."""
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
         """Return zeros."""
@@ -91,15 +108,15 @@ class TemporalSplit(_WithoutKeys):
         """The time column."""
         return (self.time,)
 
-    def codes_of(self, chunk: Chunk) -> SplitCodes | None:
-        """Return codes by the chunk's range of times, if no boundary lies inside it."""
-        if chunk.times is None:
+    def codes_of(self, ranks: range, times: tuple[int, int] | None) -> SplitCodes | None:
+        """Return codes by the range of times, if no boundary lies inside it."""
+        if times is None:
             return None
-        start, stop = chunk.times
+        start, stop = times
         last = stop - 1 if stop < LAST_TICK else stop
         if any(start < edge <= last for edge in self.boundaries.edges):
             return None
-        return np.repeat(split_by_time(np.array([start]), self.boundaries), chunk.n_rows)
+        return np.repeat(split_by_time(np.array([start]), self.boundaries), len(ranks))
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
         """Return codes by time."""
@@ -107,22 +124,14 @@ class TemporalSplit(_WithoutKeys):
 
 
 @dataclass(frozen=True)
-class SequentialSplit(_WithoutKeys):
+class SequentialSplit(_ByRank):
     """The first rows of the job's order train."""
 
     spec: SplitSpec
     n_rows: int
-    columns: ClassVar[tuple[str, ...]] = ()
-
-    def codes_of(self, chunk: Chunk) -> SplitCodes:
-        """Return codes by rank."""
-        return self._codes(chunk.ranks)
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
         """Return codes by rank."""
-        return self._codes(ranks)
-
-    def _codes(self, ranks: range) -> SplitCodes:
         return split_by_rank(np.arange(ranks.start, ranks.stop), self.spec, self.n_rows)
 
 
@@ -137,7 +146,7 @@ class HashSplit:
         """The keys."""
         return self.spec.keys
 
-    def codes_of(self, _chunk: Chunk) -> None:
+    def codes_of(self, ranks: range, times: tuple[int, int] | None) -> None:
         """Return nothing: the keys have to be read."""
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:
@@ -160,7 +169,7 @@ class RandomSplit(_WithoutKeys):
     spec: SplitSpec
     columns: ClassVar[tuple[str, ...]] = ()
 
-    def codes_of(self, _chunk: Chunk) -> None:
+    def codes_of(self, ranks: range, times: tuple[int, int] | None) -> None:
         """Return nothing: the rows' numbers have to be read."""
 
     def codes(self, rows: pa.Table, ranks: range) -> SplitCodes:

@@ -7,8 +7,9 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 
-from emberharmony.io.sources.base import Sampled, Source, SourceSpec
+from emberharmony.io.sources.base import Source, SourceSpec
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
+from emberharmony.io.sources.capabilities import Sampled
 from emberharmony.io.sources.parquet.spec import ParquetSourceSpec
 from emberharmony.io.store.address import is_bucket
 from emberharmony.messages import yaml_text

@@ -16,11 +16,11 @@ from emberharmony.arrow import ticks
 from emberharmony.errors import DataError, PlanError, TerminalError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.bigquery import TableName
-from emberharmony.io.sources.base import RowGroups
 from emberharmony.io.sources.bigquery import table as table_module
 from emberharmony.io.sources.bigquery.order import sort_rows
 from emberharmony.io.sources.bigquery.source import BigQuerySource
 from emberharmony.io.sources.bigquery.spec import BigQuerySourceSpec
+from emberharmony.io.sources.capabilities import RowGroups
 from emberharmony.pipeline.plan import Resources, make_plan
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import NO_ROWS, Chunk, cut_times, time_buckets

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from emberharmony.errors import PlanError
 from emberharmony.io.manifest import MANIFEST
-from emberharmony.io.sources.base import Source, StoredFiles
+from emberharmony.io.sources.base import Source
+from emberharmony.io.sources.capabilities import StoredFiles
 from emberharmony.io.store.address import is_bucket
 from emberharmony.io.store.local_staging import STAGING, VERSIONS
 from emberharmony.io.store.local_target import PUBLISHED

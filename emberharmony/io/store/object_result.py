@@ -37,7 +37,8 @@ from emberharmony.io.manifest import (
     other_result,
     read_manifest,
 )
-from emberharmony.io.sources.base import Source, StoredFiles
+from emberharmony.io.sources.base import Source
+from emberharmony.io.sources.capabilities import StoredFiles
 from emberharmony.io.store.address import BucketAddress, without_query
 from emberharmony.io.store.base import ETag, FileRecord, Store, as_json
 from emberharmony.io.store.holder import Holder

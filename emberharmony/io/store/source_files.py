@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emberharmony.errors import PlanError
-from emberharmony.io.sources.base import StoredFiles
+from emberharmony.io.sources.capabilities import StoredFiles
 from emberharmony.io.store.address import child_address, without_query
 
 _FUTURE_PARTS = ("features/split=train/part-00000.parquet", "windows/stride=1/split=train/part-00000.parquet")

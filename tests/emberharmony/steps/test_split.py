@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from emberharmony.features.columns import ROW_NUMBER
-from emberharmony.planning.chunks import LAST_TICK, Chunk, in_range
+from emberharmony.planning.chunks import LAST_TICK, in_range
 from emberharmony.splits import NEVER, SPLITS, SplitSpec, TimeBoundaries
 from emberharmony.steps.split import OneSplit, TemporalSplit, row_split
 
@@ -49,9 +49,8 @@ def test_ranks_decide_without_rows(name):
     split = SPLITTERS.get(name, OneSplit())
     for begin in range(0, N, 13):
         n_rows = min(13, N - begin)
-        np.testing.assert_array_equal(
-            split.codes_of(Chunk(0, begin, n_rows)), split.codes(pa.table({}), range(begin, begin + n_rows))
-        )
+        ranks = range(begin, begin + n_rows)
+        np.testing.assert_array_equal(split.codes_of(ranks, None), split.codes(pa.table({}), ranks))
 
 
 @pytest.mark.parametrize("gap", [0, 100])
@@ -63,7 +62,7 @@ def test_times_decide_without_rows_unless_a_boundary_is_among_them(gap, validati
     for start, stop in itertools.combinations(edges, 2):
         inside = moments[in_range(moments, start, stop)]
         expected = split.codes(pa.table({"t": pa.array(inside, pa.timestamp("s"))}), range(len(inside)))
-        codes = split.codes_of(Chunk(0, 0, len(inside), (start, stop)))
+        codes = split.codes_of(range(len(inside)), (start, stop))
         if codes is not None:
             known += 1
             np.testing.assert_array_equal(codes, expected)
@@ -75,10 +74,9 @@ def test_times_decide_without_rows_unless_a_boundary_is_among_them(gap, validati
 @pytest.mark.parametrize("name", SPLITTERS)
 def test_what_is_planned_of_a_chunk_decides_nothing_else(name):
     split = SPLITTERS[name]
-    by_row_range = Chunk(0, 0, N)
-    assert (split.codes_of(by_row_range) is None) == (name != "sequential")
+    assert (split.codes_of(range(N), None) is None) == (name != "sequential")
     if name in ("hash", "random"):
-        assert split.codes_of(Chunk(0, 0, N, (0, 10 * N))) is None
+        assert split.codes_of(range(N), (0, 10 * N)) is None
 
 
 def test_rows_of_equal_keys_stay_together_and_their_runs_are_counted():

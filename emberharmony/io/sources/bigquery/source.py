@@ -86,6 +86,10 @@ class BigQuerySource(BigQueryPlanning):
         """Return what planning asks of only those rows whose value of `column` lies in ``[start, stop)``."""
         return BigQueryPlanning(self._table.between(column, start, stop))
 
+    def times_of(self, chunk: Chunk, time: str) -> tuple[int, int] | None:
+        """Return the chunk's range of times: rows are read by ranges."""
+        return chunk.times
+
     def read(self, chunk: Chunk, columns: Sequence[str], *, time: str | None, texts: TextBudget | None = None) -> pa.Table:
         """Return the chunk's rows, see `read_chunk`.
 

@@ -13,7 +13,7 @@ from emberharmony.io.sources.base import RowOrder, TimeRange
 from emberharmony.io.sources.parquet.read import has_value, times_of_groups
 from emberharmony.io.sources.parquet.table import ParquetTable
 from emberharmony.io.sources.rows import is_sorted
-from emberharmony.planning.chunks import count_in_buckets, in_range
+from emberharmony.planning.chunks import Chunk, count_in_buckets, in_range
 from emberharmony.typing import IntArray
 
 
@@ -98,6 +98,6 @@ class ParquetPlanning:
         groups = self._table.groups_of_rows(start, stop)
         return np.concatenate([times for times, _ in times_of_groups(self._table, groups, time)]), groups[0].first_row
 
-    def range_of_rows(self, time: str, start: int, stop: int) -> tuple[int, int] | None:
-        """Return the range of times of the row groups that hold rows ``[start, stop)``, from their statistics."""
-        return self._table.range_of_rows(time, start, stop)
+    def times_of(self, chunk: Chunk, time: str) -> tuple[int, int] | None:
+        """Return the chunk's range of times, or that of its row groups, if their statistics tell it."""
+        return chunk.times or self._table.range_of_rows(time, chunk.ranks.start, chunk.ranks.stop)

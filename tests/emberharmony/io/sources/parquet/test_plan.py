@@ -51,6 +51,10 @@ def test_times_that_python_does_not_have(tmp_path, type_, statistics):
     assert rows["t"].combine_chunks().view(pa.int32() if bits == 32 else pa.int64()).to_pylist() == sorted(numbers)
 
 
+def range_of_rows(reader, time, start, stop):
+    return reader.times_of(Chunk(0, start, stop - start), time)
+
+
 @pytest.mark.parametrize("type_", [pa.timestamp("ms"), pa.timestamp("ns", "UTC"), pa.date32()], ids=str)
 def test_the_range_of_rows_is_that_of_their_groups(tmp_path, type_):
     numbers = np.random.default_rng(0).integers(-50, 50, 90).astype(np.int32 if pa.types.is_date(type_) else np.int64)
@@ -59,8 +63,9 @@ def test_the_range_of_rows_is_that_of_their_groups(tmp_path, type_):
     reader, times = parquet_source(tmp_path / "t.parquet"), ticks(pa.chunked_array([t]))[0]
     for start, stop in ((0, 1), (12, 13), (13, 14), (12, 14), (0, 90), (78, 90), (40, 60)):
         of_groups = times[start // 13 * 13 : -(-stop // 13) * 13]
-        assert reader.range_of_rows("t", start, stop) == (of_groups.min(), of_groups.max() + 1)
-    assert reader.range_of_rows("t", 5, 5) is None
+        assert range_of_rows(reader, "t", start, stop) == (of_groups.min(), of_groups.max() + 1)
+    assert range_of_rows(reader, "t", 5, 5) is None
+    assert reader.times_of(Chunk(0, 0, 90, (7, 9)), "t") == (7, 9)
 
 
 def test_the_range_of_rows_is_unknown_without_statistics_or_with_nulls(tmp_path):
@@ -69,11 +74,11 @@ def test_the_range_of_rows_is_unknown_without_statistics_or_with_nulls(tmp_path)
     )
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
     reader = parquet_source(tmp_path / "t.parquet")
-    assert reader.range_of_rows("t", 0, 2) == (1, 3)
-    assert reader.range_of_rows("t", 1, 3) is None
-    assert reader.range_of_rows("last", 0, 4) == (LAST_TICK, LAST_TICK)  # without an end, see `in_range`
+    assert range_of_rows(reader, "t", 0, 2) == (1, 3)
+    assert range_of_rows(reader, "t", 1, 3) is None
+    assert range_of_rows(reader, "last", 0, 4) == (LAST_TICK, LAST_TICK)  # without an end, see `in_range`
     pq.write_table(table, tmp_path / "bare.parquet", write_statistics=False)
-    assert parquet_source(tmp_path / "bare.parquet").range_of_rows("t", 0, 2) is None
+    assert range_of_rows(parquet_source(tmp_path / "bare.parquet"), "t", 0, 2) is None
 
 
 def test_null_times(tmp_path):
