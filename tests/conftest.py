@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from emberharmony.backend import using_backend
 from emberharmony.planning.resident import resident_bytes
 from flows.prefect.temporary_server import write_one_certificate
+from tests import doctests
 from tests.backends import BACKENDS, on_device
 from tests.compiled import compile_all
 
@@ -72,6 +73,10 @@ LONGEST_GROUPS = (
 The tests with BigQuery are two groups, and those with Prefect three, each with a server of its own: together they would take
 longer than all others.
 """
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(doctests)  # a hook of this file would not see the files of the library
 
 
 @pytest.hookimpl(optionalhook=True)
