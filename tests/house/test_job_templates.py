@@ -1,4 +1,7 @@
-"""The job templates of work pools, rendered by Prefect's own code with the variables of `prefect.yaml`."""
+"""The job templates of work pools, rendered by Prefect's own code with the variables of `prefect.yaml`.
+
+Prefect's workers and Docker are imported by the tests that use them, in the one process of their group.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,8 @@ import jsonschema
 import prefect
 import pytest
 import yaml
-from docker.types import HostConfig
-from prefect.server.schemas.actions import WorkPoolCreate
-from prefect.workers.base import BaseJobConfiguration
-from pydantic import ConfigDict
+
+pytestmark = pytest.mark.xdist_group("prefect")
 
 ROOT = Path(__file__).parents[2]
 TYPES = {"process": "prefect", "docker": "prefect-docker", "kubernetes": "prefect-kubernetes"}
@@ -26,8 +27,16 @@ ADDED = {"container_create_kwargs"}
 """Keys that the worker reads though Prefect's own template leaves them out."""
 
 
-class Rendered(BaseJobConfiguration):
-    model_config = ConfigDict(extra="allow")
+@cache
+def configuration() -> Any:
+    """Prefect's class of the configurations of jobs, which takes every key."""
+    from prefect.workers.base import BaseJobConfiguration
+    from pydantic import ConfigDict
+
+    class Rendered(BaseJobConfiguration):
+        model_config = ConfigDict(extra="allow")
+
+    return Rendered
 
 
 @cache
@@ -52,7 +61,7 @@ def rendered(kind: str, pool: str, **values: Any) -> dict[str, Any]:
     jsonschema.validate(given, template(kind)["variables"])
     wanted = {"command": "prefect flow-run execute", "name": "bold-fox", "labels": {"of": "a test"}} | given
     nobody = Mock()  # a mock: the templates refer to no blocks and variables of a server
-    return asyncio.run(Rendered.from_template_and_values(template(kind), wanted, client=nobody)).model_dump()
+    return asyncio.run(configuration().from_template_and_values(template(kind), wanted, client=nobody)).model_dump()
 
 
 def keys(kind: str) -> set[str]:
@@ -80,7 +89,7 @@ def test_defaults_of_a_pool_may_name_variables_of_the_server(kind):
     if "image" in defaults:
         defaults["image"]["default"] = "{{ prefect.variables.emberharmony_image }}"
     given = {"command": "prefect flow-run execute", "name": "bold-fox", "service_account_name": "emberharmony-cpu"}
-    made = asyncio.run(Rendered.from_template_and_values(changed, given, client=client)).model_dump()
+    made = asyncio.run(configuration().from_template_and_values(changed, given, client=client)).model_dump()
     assert made["env"]["EMBERHARMONY_DATA"] == "s3://lake/flights"
     assert ("registry/emberharmony:7" in json.dumps(made)) is ("image" in defaults)
     assert "{{" not in json.dumps(made)
@@ -88,6 +97,8 @@ def test_defaults_of_a_pool_may_name_variables_of_the_server(kind):
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_server_takes_the_template(kind):
+    from prefect.server.schemas.actions import WorkPoolCreate
+
     WorkPoolCreate(name="pool", type=kind, base_job_template=template(kind))
     assert keys(kind) <= set(of_prefect(kind)["job_configuration"]) | ADDED, "a key that no worker reads"
     asked = set(of_prefect(kind)["job_configuration"]) & {"command", "env", "labels", "name", "image", "job_manifest"}
@@ -126,6 +137,8 @@ def test_a_pod_without_gpus_asks_for_none():
 
 
 def test_a_container_gets_gpus_by_a_variable():
+    from docker.types import HostConfig
+
     gpus = [{"Driver": "nvidia", "Count": 1, "Capabilities": [["gpu"]]}]
     created = rendered("docker", "gpu", device_requests=gpus)["container_create_kwargs"]
     host = HostConfig(version="1.45", **created)

@@ -8,9 +8,11 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from cyclopts import CycloptsError
 
 from flows.prefect.private import command_line
+
+# Prefect's command line is imported in one process.
+pytestmark = pytest.mark.xdist_group("prefect")
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -29,6 +31,8 @@ COMMAND = re.compile(r"(?:`|^\s*|do |\$ |\w=\S+ )prefect ((?:--no-prompt )?[a-z-
 
 
 def understands(command: str) -> bool:
+    from cyclopts import CycloptsError
+
     try:
         # The option before a command is parsed by another app, which would run it.
         words = [str(UUID(int=0)) if word == "ID" else word for word in shlex.split(command.removeprefix("--no-prompt "))]

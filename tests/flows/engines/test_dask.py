@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 
-import dask
 import psutil
 import pytest
-from distributed import LocalCluster
 
 from flows.config.runtime import Runtime
 from flows.engines import dask as room
 from flows.engines.dask import DASK_SETTINGS, Dask, dask_runner, local_cluster
 from tests.faults.victims import wait_until
 
-pytestmark = pytest.mark.filterwarnings("default")  # Dask's own
+pytestmark = [
+    pytest.mark.filterwarnings("default"),  # Dask's own
+    pytest.mark.xdist_group("prefect-engines"),  # where other tests have imported Dask
+]
 
 
 def test_a_worker_that_dies_twice_comes_back_twice():
     """Dask looks 15 s after the first death, and by its own settings gives up a worker that just starts then."""
+    import dask
+    from distributed import LocalCluster
+
     with dask.config.set(DASK_SETTINGS), LocalCluster(**local_cluster(1) | {"silence_logs": "CRITICAL"}) as cluster:
         (nanny,) = cluster.workers.values()
 
@@ -44,6 +48,8 @@ def test_a_worker_does_several_chunks_at_a_time_if_it_is_started_here():
 
 
 def test_a_cluster_without_a_worker_is_waited_for(monkeypatch, caplog):
+    from distributed import LocalCluster
+
     monkeypatch.setattr(room, "CHECK_INTERVAL_S", 0.05)
 
     def told() -> list[str]:

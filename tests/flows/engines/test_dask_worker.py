@@ -7,14 +7,14 @@ import os
 import signal
 
 import pytest
-from distributed.protocol.pickle import dumps, loads
 
-from flows.engines import dask_worker
 from flows.engines.cluster_logs import logging_until_closed
 from flows.engines.dask import dask_runner
-from flows.engines.dask_worker import EndsWithItsRun
 
-pytestmark = pytest.mark.filterwarnings("default")  # Dask's own
+pytestmark = [
+    pytest.mark.filterwarnings("default"),  # Dask's own
+    pytest.mark.xdist_group("prefect-engines"),  # where other tests have imported Dask
+]
 
 
 def speak(text: str) -> None:
@@ -23,6 +23,8 @@ def speak(text: str) -> None:
 
 
 def test_a_worker_ignores_ctrl_c_and_is_silent_at_the_end(capfd):
+    from flows.engines.dask_worker import EndsWithItsRun
+
     with dask_runner(1, None) as runner:
         client = runner.client
         (worker,) = client.run(os.getpid).values()
@@ -39,9 +41,13 @@ def test_a_worker_ignores_ctrl_c_and_is_silent_at_the_end(capfd):
 
 
 def test_the_plugin_travels_and_prepares_the_process(monkeypatch):
+    from distributed.protocol.pickle import dumps, loads
+
+    from flows.engines import dask_worker
+
     handler, prepared = signal.getsignal(signal.SIGINT), []
     monkeypatch.setattr(dask_worker, "log_until_closed", lambda *arguments: prepared.append(arguments))
     with logging_until_closed() as logs:
-        loads(dumps(EndsWithItsRun(logs))).setup(None)
+        loads(dumps(dask_worker.EndsWithItsRun(logs))).setup(None)
     assert signal.signal(signal.SIGINT, handler) == signal.SIG_IGN
     assert prepared == [(logs, *dask_worker.LOGGERS)]
