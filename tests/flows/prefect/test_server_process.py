@@ -24,8 +24,12 @@ UVICORN = """
 import signal
 import time
 
-def Config(*_, **__):
-    pass
+class Config:
+    def __init__(self, *_, **__):
+        pass
+
+    def load(self):
+        pass
 
 class Server:
     def __init__(self, config):
