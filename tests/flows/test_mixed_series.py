@@ -29,8 +29,8 @@ def shared(times) -> int:
 @pytest.fixture
 def sensors(request):
     """Three sensors that measure at the same times, one of them every other time; in time order or not."""
-    table = small_table(240, order="sorted").select(["walk", "y"])
-    hours = np.sort(np.concatenate([np.arange(96), np.arange(96), np.arange(0, 96, 2)]))
+    table = small_table(120, order="sorted").select(["walk", "y"])
+    hours = np.sort(np.concatenate([np.arange(48), np.arange(48), np.arange(0, 48, 2)]))
     if request.param == "shuffled":
         hours = np.random.default_rng(0).permutation(hours)
     return table.add_column(0, "t", pa.array(1_700_000_000 + hours * 3_600, pa.timestamp("s")))
@@ -45,7 +45,7 @@ def test_rows_of_one_time_are_counted(tmp_path, sensors, chunk_rows, split):
     source = write_table(sensors, tmp_path / "t.parquet", group_rows=30)
     published = run_small(source, tmp_path / "out", split=split, runtime={"chunk_rows": chunk_rows})
     times = [time for table in published.features.values() for time in table["t"].to_pylist()]
-    assert published.manifest["shared_times"] == shared(times) > 200
+    assert published.manifest["shared_times"] == shared(times) > 100
     assert warnings_of(summary_lines(published.outcome)) == [
         f"{shared(times)} of {len(times)} {SHARE}; if so, name what tells them apart in `columns.entity`"
     ]
@@ -64,7 +64,7 @@ def test_the_rows_of_fit_and_apply(tmp_path, sensors):
 
     applied = places | {"state": str(tmp_path / "fit"), "sink": {"path": str(tmp_path / "applied")}}
     outcome = run_job(parse_job(applied, model=ApplyJob), LocalEngine())
-    assert outcome.manifest.shared_times == 240
+    assert outcome.manifest.shared_times == 120
 
 
 def test_one_series_is_not_warned_of(tmp_path):

@@ -25,10 +25,10 @@ def expected_rows(table, begin, end):
 @pytest.mark.parametrize("order", ["sorted", "shuffled", "blocks", "ties"])
 @settings(max_examples=25)
 @given(
-    n_rows=st.integers(1, 120),
-    group_rows=st.integers(1, 60),
+    n_rows=st.integers(1, 60),
+    group_rows=st.integers(1, 30),
     files=st.integers(1, 4),
-    chunk_rows=st.integers(1, 130),
+    chunk_rows=st.integers(1, 65),
 )
 def test_chunks_are_the_table_in_time_order(tmp_path_factory, order, n_rows, group_rows, files, chunk_rows):
     folder = tmp_path_factory.mktemp("parquet")
