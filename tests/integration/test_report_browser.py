@@ -36,8 +36,8 @@ def browser():
 def pages(tmp_path_factory):
     """The pages of runs of 300 features and of 8, with everything that a page can show."""
     found, libraries = {}, scripts()
-    for n in (300, 8):
-        facts = facts_by_hand(n_numbers=n, n_rows=1200, strides=(1, 3, 5), size=5)
+    for n, size in ((300, 2), (8, 5)):
+        facts = facts_by_hand(n_numbers=n, n_rows=1200, strides=(1, 3, 5), size=size)
         manifest = replace(facts.manifest, drift=DRIFT, drift_verdicts=dict.fromkeys(HOSTILE, "drifted far"))
         path = tmp_path_factory.mktemp("page") / "report.html"
         path.write_text(page(replace(facts, manifest=manifest), libraries), encoding="utf-8")
