@@ -18,7 +18,17 @@ from tests.jobs import (
     with_blocks,
     write_table,
 )
-from tests.laws.test_chunking import COLUMNS, MAX_SIZE, SPLIT_SPECS, Shuffled, assert_every_window_once
+from tests.laws.test_chunking import (
+    CHUNK_ROWS,
+    COLUMNS,
+    FILES,
+    GROUP_ROWS,
+    MAX_SIZE,
+    SIZES,
+    SPLIT_SPECS,
+    Shuffled,
+    assert_every_window_once,
+)
 from tests.laws.test_reference import assert_agree, hard_table, reference_of
 from tests.laws.test_series import SIZE, STRIDES, check, many_series
 from tests.stores import download, memory_bucket, uploader
@@ -47,11 +57,11 @@ def run_there(bucket, table, folder, *, group_rows, files=1, **job) -> Published
 @given(
     split=st.sampled_from(sorted(SPLIT_SPECS)),
     n_rows=st.integers(90, 160),
-    chunk_rows=st.integers(3, 60),
-    group_rows=st.sampled_from([1, 7, 33, 1000]),
-    files=st.sampled_from([1, 3, 8]),
-    size=st.integers(1, 6),
-    strides=st.sampled_from([[1], [1, 3, 5], [2, 7]]),
+    chunk_rows=CHUNK_ROWS,
+    group_rows=GROUP_ROWS,
+    files=FILES,
+    size=SIZES,
+    strides=st.sampled_from([[1, 3, 5], [1], [2, 7]]),
 )
 def test_any_chunks_publish_what_a_disk_does(
     tmp_path_factory, memory, order, split, n_rows, chunk_rows, group_rows, files, size, strides
