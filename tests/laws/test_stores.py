@@ -84,13 +84,13 @@ def test_any_chunks_publish_what_a_disk_does(
 
 @settings(max_examples=4)
 @given(
-    lengths=st.lists(st.integers(1, 90), min_size=4, max_size=12),
+    lengths=st.lists(st.integers(1, 50), min_size=4, max_size=12),
     chunk_rows=st.integers(20, 400),
     group_rows=st.integers(10, 300),
     seed=st.integers(0, 99),
 )
 def test_every_window_of_random_series(tmp_path_factory, memory, lengths, chunk_rows, group_rows, seed):
-    assert_windows_of_series(memory, tmp_path_factory.mktemp("series"), [*lengths, 60, 60], chunk_rows, group_rows, seed)
+    assert_windows_of_series(memory, tmp_path_factory.mktemp("series"), [*lengths, 40, 40], chunk_rows, group_rows, seed)
 
 
 @pytest.mark.parametrize("server", SERVERS)
