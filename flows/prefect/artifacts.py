@@ -14,8 +14,6 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.context import SettingsContext, get_settings_context
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
 from emberharmony.errors import TransientError
 from emberharmony.pipeline.callback import Callback
@@ -27,6 +25,7 @@ from emberharmony.report.stage_progress import StageProgress
 from emberharmony.report.summary import explained_rows, summary_markdown
 from flows.prefect.names import ResultName, uri_of
 from flows.prefect.outages import outages_told
+from flows.prefect.settings import changed_settings
 
 _log = logging.getLogger(__name__)
 
@@ -41,10 +40,6 @@ class ArtifactCallback(Callback):
         self._stage: StageProgress | None = None
         self._outage_told = False
         self._whole = 100.0  # weight of all stages of this kind of job
-        current = get_settings_context()
-        # Made once: for new settings Prefect reads the environment and all files some thirty times, which takes 0.1 s.
-        self._settings = current.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: 0})
-        self._profile = current.profile
 
     def planned(self, event: JobPlanned) -> None:
         """Create the artifact."""
@@ -78,7 +73,7 @@ class ArtifactCallback(Callback):
     def _at_once(self) -> Iterator[None]:
         """Make one attempt without retries: the work needs no server and must not wait for one."""
         try:
-            with outages_told(), SettingsContext(profile=self._profile, settings=self._settings):
+            with outages_told(), changed_settings("client", max_retries=0):
                 yield
         except TransientError as outage:
             if not self._outage_told:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from emberharmony.errors import TerminalError, TransientError
 from flows.prefect.private import drain_events
-from flows.prefect.settings import load_prefect, may_name_server, prefect_home
+from flows.prefect.settings import changed_settings, load_prefect, may_name_server, prefect_home
 from flows.prefect.temporary_server import STOP_TIMEOUT_S, ServerDiedError, TemporaryServer, temporary_server
 
 REQUEST_TIMEOUT_S = 10.0
@@ -128,12 +128,12 @@ def _answers_in_background() -> queue.SimpleQueue[Exception | None]:
 def _ask() -> Exception | None:
     from prefect.client.base import ServerType
     from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+    from prefect.settings import PREFECT_API_URL
 
     try:
         check_address(str(PREFECT_API_URL.value()))
         with (
-            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+            changed_settings("client", max_retries=0),
             get_client(sync_client=True, httpx_settings={"timeout": REQUEST_TIMEOUT_S}) as client,
         ):
             error = client.api_healthcheck()

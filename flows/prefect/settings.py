@@ -12,10 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emberharmony.errors import TerminalError
 from flows.prefect.private import setting_variables
+
+if TYPE_CHECKING:
+    from prefect.context import SettingsContext
 
 BUILT_IN_PROFILES = ("ephemeral", "local", "cloud", "test")
 _SECRET = re.compile("KEY|AUTH|SECRET|PASSWORD|URL|HEADERS")
@@ -76,6 +79,19 @@ def _load(home: Path, variables: tuple[tuple[str, str], ...], files: tuple[tuple
         raise
     except Exception as error:
         raise TerminalError(f"{_said(error)} Correct it, or go on without Prefect: --set runtime.engine=local.") from error
+
+
+def changed_settings(section: str, **values: Any) -> SettingsContext:
+    """Return the current settings with other values in one section, to be entered for a block.
+
+    `prefect.settings.temporary_settings` reads the environment and all files some thirty times, which takes 0.1 s. Only an
+    address of the API needs that: Prefect derives others from it.
+    """
+    from prefect.context import SettingsContext, get_settings_context
+
+    current = get_settings_context()
+    changed = getattr(current.settings, section).model_copy(update=values)
+    return SettingsContext(profile=current.profile, settings=current.settings.model_copy(update={section: changed}))
 
 
 def _import() -> None:

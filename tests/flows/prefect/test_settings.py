@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emberharmony.errors import TerminalError
-from flows.prefect.settings import load_prefect, may_name_server, settings_files
+from flows.prefect.settings import changed_settings, load_prefect, may_name_server, settings_files
 
 
 @pytest.fixture(autouse=True)
@@ -143,3 +143,17 @@ def test_prefect_itself_is_not_heard(home):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Prefect does not accept PREFECT_LOGGING_LEVEL = 'foo'")
     assert not done.stderr
+
+
+def test_settings_are_changed_for_a_block_as_prefect_changes_them():
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
+
+    before = get_current_settings()
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 7}) as expected, changed_settings("client", max_retries=0):
+        assert PREFECT_CLIENT_MAX_RETRIES.value() == 0
+        with changed_settings("client", max_retries=7):
+            assert get_current_settings() == expected
+            assert get_current_settings().hash_key() == expected.hash_key()  # Prefect keeps clients by it
+        assert PREFECT_CLIENT_MAX_RETRIES.value() == 0
+        assert expected.client.max_retries == 7
+    assert get_current_settings() == before
