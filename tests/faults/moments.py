@@ -21,7 +21,7 @@ from emberharmony.pipeline.callback import Callback
 from emberharmony.pipeline.events import StageStarted
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
-from tests.faults.victims import CHANGES, fork, status_of, wait_until
+from tests.faults.victims import CHANGES, fork, prefect_at, status_of, wait_until
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,6 @@ class _Beginning(Callback):
 def _run(kills: Kills, job: dict[str, Any], api: str | None) -> None:
     """Run a job, within a flow if its engine needs one; its workers are forks of the server that has made this process."""
     from prefect import flow
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from tasks import processes
 
@@ -126,8 +125,7 @@ def _run(kills: Kills, job: dict[str, Any], api: str | None) -> None:
         with parsed.engine.open(parsed) as engine:
             run_job(parsed, engine, _Beginning(kills))
 
-    # Without heartbeats a flow run ends up to a second sooner.
-    with temporary_settings({PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}) if api else nullcontext():
+    with prefect_at(api) if api else nullcontext():
         (flow(name="killed", persist_result=False)(work) if api else work)()
 
 

@@ -53,7 +53,6 @@ PRELOADED = [
     "pyarrow.acero",
     "pyarrow.dataset",
     "tests.faults.preloaded",
-    "tests.faults.preloaded_job",
     "safetensors.numpy",
     "threadpoolctl",
     "tests.faults.victims",
@@ -67,6 +66,7 @@ PRELOADED = [
     "sklearn.decomposition",
     "prefect_dask",
     "fastapi",
+    "tests.faults.preloaded_job",
 ]
 """What a run needs: the server from which runs are forked has imported it."""
 
@@ -235,10 +235,17 @@ def contents_of_published(sink: Path) -> dict[str, str]:
         shutil.rmtree(seen)
 
 
+@contextmanager
+def prefect_at(api: str) -> Iterator[None]:
+    """Use a Prefect server in a fork during the block; without heartbeats, a flow run ends up to a second sooner."""
+    from flows.prefect.settings import changed_settings
+
+    with changed_settings("api", url=api), changed_settings("flows", heartbeat_frequency=None):
+        yield
+
+
 def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path | None, api: str | None) -> None:
     faulthandler.enable()
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
     from emberharmony.io.sinks.delta.log import DeltaLog
     from emberharmony.io.store import local_commit as commit
     from emberharmony.io.store.bucket import Bucket
@@ -266,13 +273,9 @@ def _victim(job: dict[str, Any], overwrite: bool, die_at: int | None, told: Path
     for name in ("put", "delete"):
         setattr(Bucket, name, watched(getattr(Bucket, name)))
     os.environ.update(CREDENTIALS_OF_S3 | CREDENTIALS_OF_AZURE | {"GOOGLE_BEARER_TOKEN": "test"})
-    # The fork server has imported Prefect, which read the environment then.
     if api:
-        os.environ["PREFECT_API_URL"] = api
         server.CHECK_TIMEOUT_S = server.REQUEST_TIMEOUT_S = 300.0  # all runs share it, on a machine that is busy with others
-    # Without heartbeats a flow run ends up to a second sooner.
-    settings = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    with temporary_settings(settings) if api else nullcontext():
+    with prefect_at(api) if api else nullcontext():
         run_here(parse_job(job), overwrite=overwrite)
     if told:
         told.write_text(str(n_changes))
