@@ -20,7 +20,7 @@ from emberharmony.pipeline.events import ItemDone
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import Stage
 from flows.engines.interrupt import hurry
-from flows.prefect.private import forget_task_run, n_waiting_events, settings_sent_whole
+from flows.prefect.private import context_sent_whole, forget_task_run, n_waiting_events
 from tasks.stages import TASKS
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def task_run_engine(
         stack.enter_context(_sigterm_translated())
         with _sigterm_handler_kept():
             started = stack.enter_context(runner)
-        stack.enter_context(settings_sent_whole())
+        stack.enter_context(context_sent_whole())
         yield PrefectEngine(
             job.engine.name,
             workers=job.workers,

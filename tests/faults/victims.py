@@ -165,9 +165,8 @@ def _host_cluster(workers: int, asked: Any) -> None:
 
     from flows.engines.dask import DASK_SETTINGS, local_cluster
 
-    # Started here: the server that Dask would start has imported only Dask, and each worker would import the rest. Before its
-    # first task run, Prefect loads every integration there is in each of them: two seconds.
-    _servant.set_forkserver_preload([*PRELOADED, "distributed", "prefect_gcp"])
+    # Started here: the server that Dask would start has imported only Dask, and each worker would import the rest.
+    _servant.set_forkserver_preload([*PRELOADED, "distributed"])
     forkserver.ensure_running()
     forked = {"distributed.worker.multiprocessing-method": "forkserver"}
     with (

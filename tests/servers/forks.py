@@ -66,7 +66,7 @@ PRELOADED = [
     "sklearn.decomposition",
     "tests.faults.preloaded",
 ]
-"""What flow runs import. Before its first task run, Prefect loads every integration that is installed."""
+"""What flow runs and Prefect's workers import; those load every integration that is installed."""
 
 ROOM = 4000 * "."
 """An argument of the server: where its forks show their own arguments."""

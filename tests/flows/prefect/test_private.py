@@ -10,11 +10,13 @@ from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import cloudpickle
 import pytest
-from prefect.context import hydrated_context, serialize_context
+from prefect import flow
+from prefect.context import FlowRunContext, hydrated_context, serialize_context
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, Settings, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -88,7 +90,7 @@ def test_a_task_run_is_forgotten():
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "as Prefect does"])
 def test_settings_arrive_at_a_worker_without_being_read_again(monkeypatch, whole):
     settings = {PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 7}
-    with temporary_settings(settings), private.settings_sent_whole() if whole else nullcontext():
+    with temporary_settings(settings), private.context_sent_whole() if whole else nullcontext():
         sent = cloudpickle.dumps(serialize_context())
     made, sources = [], Settings.settings_customise_sources
     monkeypatch.setattr(
@@ -97,6 +99,28 @@ def test_settings_arrive_at_a_worker_without_being_read_again(monkeypatch, whole
     with hydrated_context(cloudpickle.loads(sent)):
         assert (PREFECT_API_URL.value(), PREFECT_CLIENT_MAX_RETRIES.value()) == tuple(settings.values())
     assert bool(made) is not whole
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "as Prefect does"])
+def test_the_storage_of_results_arrives_without_imports_of_all_integrations(prefect_server, monkeypatch, whole):
+    loads = []
+    monkeypatch.setattr("prefect.blocks.core.load_prefect_collections", lambda: loads.append(1))
+
+    @flow(name="sending", persist_result=False)
+    def sending() -> tuple[bytes, Any]:
+        with private.context_sent_whole() if whole else nullcontext():
+            context = FlowRunContext.get()
+            assert context is not None
+            return cloudpickle.dumps(serialize_context()), context.result_store.result_storage
+
+    sent, storage = sending()
+    with hydrated_context(cloudpickle.loads(sent)):
+        arrived = FlowRunContext.get()
+        assert arrived is not None
+        assert (arrived.flow.name, arrived.detached) == ("sending", True)
+        found = arrived.result_store.result_storage
+        assert (type(found), found.basepath) == (type(storage), storage.basepath)
+    assert bool(loads) is not whole
 
 
 @pytest.mark.parametrize(
