@@ -201,6 +201,16 @@ def forks() -> Iterator[Forks]:
         yield forks
 
 
+@pytest.fixture(scope="module")
+def forked_workers(forks: Forks) -> Iterator[None]:
+    """What `multiprocessing` and Dask spawn is forked: in new processes, imports take longer than the work of a small job.
+
+    `tests.laws.test_memory` uses new processes.
+    """
+    with forks.instead_of_spawned_processes():
+        yield
+
+
 @pytest.fixture(scope="session")
 def prefect_api() -> Iterator[str]:
     """Address of one Prefect server for all tests that do not need a server of their own."""

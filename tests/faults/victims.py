@@ -215,8 +215,8 @@ def wait_until(condition: Callable[[], Any], *, timeout_s: float = 300.0) -> Non
 
 
 def worker_processes() -> list[psutil.Process]:
-    """Processes that a run in this process has started to compute chunks."""
-    return [child for child in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(child.cmdline())]
+    """Processes that a run in this process has started to compute chunks; of forks, those that stand in for them."""
+    return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
 
 
 def receipts(job: dict[str, Any]) -> list[Path]:

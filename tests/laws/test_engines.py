@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,7 +15,7 @@ from tests.faults.victims import contents, receipts, small_job, wait_until, work
 
 pytestmark = [
     pytest.mark.xdist_group("prefect-engines"),
-    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.usefixtures("forked_workers", "prefect_server"),
     # The warnings of Dask's and Ray's libraries change with every release.
     pytest.mark.filterwarnings("default"),
 ]
@@ -27,13 +26,6 @@ ENGINES = ["threads", "processes", "dask", "ray"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("engines")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def spawned(forks) -> Iterator[None]:
-    """Workers are forks: in new processes, as in `tests.faults.test_signals`, imports take longer than the work."""
-    with forks.instead_of_spawned_processes():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from tests.servers.s3 import CREDENTIALS
 
 pytestmark = [
     pytest.mark.xdist_group("prefect-engines"),
-    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.usefixtures("forked_workers", "prefect_server"),
     pytest.mark.filterwarnings("default"),  # those of Dask's libraries change with every release
 ]
 

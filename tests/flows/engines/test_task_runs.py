@@ -23,7 +23,7 @@ from tests.faults.victims import small_job
 
 pytestmark = [
     pytest.mark.xdist_group("prefect-engines"),
-    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.usefixtures("forked_workers", "prefect_server"),
     pytest.mark.filterwarnings("default"),
 ]
 
