@@ -24,6 +24,7 @@ from tests.backends import BACKENDS, on_device
 from tests.compiled import compile_all
 
 if TYPE_CHECKING:
+    from flows.prefect.temporary_server import TemporaryServer
     from tests.servers.forks import Forks
 
 # No telemetry from the tests' Prefect servers; writing its first record also failed at times because the database was locked.
@@ -212,18 +213,30 @@ def forked_workers(forks: Forks) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def prefect_api() -> Iterator[str]:
-    """Address of one Prefect server for all tests that do not need a server of their own."""
+def _prefect() -> Iterator[TemporaryServer]:
+    """One Prefect server for all tests that do not need a server of their own."""
     from flows.prefect.temporary_server import temporary_server
     from tests.servers.prefect import unused_home
 
     with temporary_server(unused_home()) as server:
         server.wait_until_ready()
-        yield server.url
+        yield server
 
         from prefect.events.worker import EventsWorker
 
         EventsWorker.drain_all(timeout=10.0)  # before the server goes: the last events are on their way
+
+
+@pytest.fixture(scope="session")
+def prefect_api(_prefect: TemporaryServer) -> str:
+    """Address of that server."""
+    return _prefect.url
+
+
+@pytest.fixture(scope="session")
+def prefect_folder(_prefect: TemporaryServer) -> Path:
+    """Folder with the database of that server."""
+    return _prefect.certificate.parent
 
 
 @pytest.fixture

@@ -172,27 +172,27 @@ def test_a_run_from_table_to_tables(account, rows, tmp_path, secrets, said):
 
 
 @pytest.mark.slow
-def test_a_run_on_prefect(account, rows, tmp_path, secrets, said, monkeypatch):
+@pytest.mark.usefixtures("prefect_server")
+def test_a_run_on_prefect(account, rows, tmp_path, secrets, said, monkeypatch, prefect_folder):
     """What a flow run leaves in Prefect's database: parameters, states, logs, artifacts."""
     from prefect.settings import PREFECT_HOME, temporary_settings
-    from prefect.testing.utilities import prefect_test_harness
 
-    # All types of blocks, which hold nothing of this run, would take seconds to be found and saved.
-    monkeypatch.setenv("PREFECT_API_BLOCKS_REGISTER_ON_START", "false")
-    monkeypatch.setenv("PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION", "false")
-    home = tmp_path / "prefect"
-    with temporary_settings({PREFECT_HOME: home}), prefect_test_harness(server_startup_timeout=120):
-        from flows.extract import extract
+    from flows.extract import extract
+    from flows.prefect.private import drain_events
 
+    with temporary_settings({PREFECT_HOME: tmp_path / "prefect"}):
         outcome = extract(job_of(account, rows, tmp_path / "out", "threads"))
         assert outcome.manifest.source_rows == 2_000
         monkeypatch.setattr(TokenServer, "refuses", True)
         refused = dataclasses.replace(account, labels={"try": "again"})  # another connection, which has no token yet
         with pytest.raises(EmberharmonyError) as caught:
             extract(job_of(refused, rows, tmp_path / "refused", "threads"))
+        drain_events(timeout_s=60)
     shared_clients.cache_clear()
     assert TokenServer.assertions
-    assert not files_hold(tmp_path, [*secrets, *TokenServer.assertions])
+    assert files_hold(prefect_folder, [str(rows), "key.json"]) == [str(rows), "key.json"], "the database is there"
+    for folder in (tmp_path, prefect_folder):
+        assert not files_hold(folder, [*secrets, *TokenServer.assertions])
     said(caught.value)
 
 
