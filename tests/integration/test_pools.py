@@ -79,7 +79,7 @@ def engine(forks) -> str:
 def environment(home, s3_endpoint, engine, forks) -> Iterator[dict[str, str]]:
     """Variables of the server and of the S3 server's credentials.
 
-    The server and the workers are forks, as is the command that deploys. Those that follow are new processes.
+    The server and the workers are forks, as are the commands. New processes are the second server, and the workers on hosts.
     """
     copy_database(home / ".prefect")
     with pytest.MonkeyPatch.context() as patch:
@@ -171,13 +171,14 @@ def far_hosts(environment, engine, client, home, tmp_path_factory) -> Iterator[d
 
 @pytest.mark.usefixtures("scheduled")  # fires meanwhile
 def test_hosts_that_share_nothing_but_a_bucket_publish_what_one_process_does(
-    environment, home, far_hosts, s3, tenth_of_flights, tmp_path_factory
+    environment, home, far_hosts, s3, tenth_of_flights, tmp_path_factory, forks
 ):
     """Of three pools with a backend each, two are on hosts with a home, a working directory and a file system of their own."""
     source, sink = child_address(s3, "flights.parquet"), child_address(s3, "features")
     Bucket(BucketAddress.parse(s3)).put("flights.parquet", tenth_of_flights.read_bytes())
     runtime = {"chunk_rows": CHUNK_ROWS, "workers": 1, "shard_chunks": 2, "parity_check": 1.0}
-    run_flights(environment, source, sink, {"pools": dict.fromkeys([*far_hosts, "apple"], 1), **runtime})
+    with forks.instead_of_new_processes():
+        run_flights(environment, source, sink, {"pools": dict.fromkeys([*far_hosts, "apple"], 1), **runtime})
 
     result = open_result(sink)
     backends = {who.split(":")[0] for hosts in result.manifest.computed.values() for who in hosts}
@@ -310,7 +311,9 @@ def test_a_flow_run_that_was_killed_is_marked_as_crashed(environment, client):
     assert (state.name, state.message) == ("Crashed", "No heartbeat for 10 s: the process or its host is gone.")
 
 
-def test_killed_shards_workers_hosts_and_servers_change_nothing(environment, replaced, client, home, many_chunks, undisturbed):
+def test_killed_shards_workers_hosts_and_servers_change_nothing(
+    environment, replaced, client, home, many_chunks, undisturbed, forks
+):
     """In one run die: a shard, a worker without its shard, the server, and a worker together with its shard."""
     job = many_chunks("killed", {**RUNTIMES[1], "silence_timeout_s": 10})
 
@@ -344,7 +347,8 @@ def test_killed_shards_workers_hosts_and_servers_change_nothing(environment, rep
         worker.kill()  # the shards need neither it
         server_of(environment).kill()  # nor the server; the next one takes some ten seconds to answer
         replaced.enter_context(local_server(environment, home / "server-again.log"))
-        replaced.enter_context(local_worker(pool, POOLS[pool], environment, home / "worker-again.log"))
+        with forks.instead_of_new_processes():
+            replaced.enter_context(local_worker(pool, POOLS[pool], environment, home / "worker-again.log"))
         shard = second_shard_in_the_middle_of("project")
         worker = psutil.Process(shard.ppid())
         assert "local-gpu" in worker.cmdline()
@@ -352,7 +356,8 @@ def test_killed_shards_workers_hosts_and_servers_change_nothing(environment, rep
         shard.kill()  # nobody tells the server
         left.append(HALF - done("project", 1))
         _, said = process.communicate(timeout=400)
-    replaced.enter_context(local_worker("gpu", POOLS["gpu"], environment, home / "worker-gpu-again.log"))
+    with forks.instead_of_new_processes():
+        replaced.enter_context(local_worker("gpu", POOLS["gpu"], environment, home / "worker-gpu-again.log"))
     assert process.returncode == 0, said
     assert min(left) > 0
     assert contents(home / "killed") == undisturbed
