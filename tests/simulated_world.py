@@ -36,13 +36,27 @@ class BrokenLawError(AssertionError):
     """What must hold did not."""
 
 
+class Player(greenlet):
+    """Plays one actor after another."""
+
+    role: Callable[[], greenlet]
+    """Plays an actor to its end; returns who goes on then."""
+
+    def run(self) -> None:
+        while True:
+            self.role().switch()
+
+
+_idle: list[Player] = []
+"""Players whose actors have ended, of any world: a new one costs as much as ten switches."""
+
+
 @dataclass(eq=False)
 class Actor:
     """Code that shares the bucket with others, and can be killed or stopped for a while at any call."""
 
     name: str
-    work: Callable[[], object]
-    glet: greenlet
+    player: Player
     process: Process
     wakes: float = 0.0
     ended: bool = False
@@ -119,7 +133,7 @@ class World:
         self._awaited = set[Actor | None]()
 
     def start(self, name: str, work: Callable[[], object], process: Process) -> Actor:
-        def body() -> None:
+        def role() -> greenlet:
             try:
                 work()
             except (Killed, EmberharmonyError) as error:
@@ -129,8 +143,11 @@ class World:
             self.actors.remove(actor)
             self._awaited.discard(actor)
             self.now += _STEP_S
+            _idle.append(actor.player)
+            return self._next()
 
-        actor = Actor(name, work, greenlet(body, parent=self.main), process, wakes=self.now)
+        actor = Actor(name, _idle.pop() if _idle else Player(parent=self.main), process, wakes=self.now)
+        actor.player.role = role
         self.actors.append(actor)
         return actor
 
@@ -145,47 +162,44 @@ class World:
     def _run(self, deadline: float, awaited: set[Actor | None]) -> None:
         self._deadline, self._awaited = deadline, awaited
         while (following := self._next()) is not self.main:
-            following.switch()  # comes back when an actor has ended, or there is nothing left to wait for
+            following.switch()  # comes back when there is nothing left to wait for
 
     def sleep(self, seconds: float) -> None:
         """Let others go on for so many seconds."""
         actor = self.current
         assert actor is not None
-        process = actor.process
-        self._switch(actor, self.now + seconds)
-        while process.paused_until > self.now and not process.is_dead:
-            self._switch(actor, process.paused_until)
-        if process.is_dead:
-            raise Killed
+        process, actor.wakes = actor.process, self.now + seconds
+        while True:
+            self.now += _STEP_S
+            following = self._next()
+            if following is not actor.player:  # a switch costs more than all else that is done here
+                following.switch()
+            if process.is_dead:
+                raise Killed
+            if process.paused_until <= self.now:
+                return
+            actor.wakes = process.paused_until
 
     def note(self, name: str, *what: object) -> None:
         """Write a line of the schedule, if somebody reads it."""
         if self.log is not None:
             self.log.append(f"{self.now:9.3f} {name:14} {' '.join(map(str, what))}")
 
-    def _switch(self, actor: Actor, wakes: float) -> None:
-        actor.wakes = wakes
-        self.now += _STEP_S
-        following = self._next()
-        if following is not actor.glet:  # a switch costs more than all else that is done here
-            following.switch()
-
     def _next(self) -> greenlet:
         """Choose who goes on: one of the actors that are awake, or whoever waits for them, if there is no more to wait for."""
-        actors = self.actors
-        if not actors or not self._awaited or self.now >= self._deadline:
+        actors, now = self.actors, self.now
+        if not actors or not self._awaited or now >= self._deadline:
             return self.main
-        earliest = min([actor.wakes for actor in actors])
-        if earliest > self.now:
-            self.now = earliest
-            if earliest >= self._deadline:
+        able = [actor for actor in actors if actor.wakes <= now]
+        if not able:
+            self.now = now = min([actor.wakes for actor in actors])
+            if now >= self._deadline:
                 return self.main
-        now = self.now
+            able = [actor for actor in actors if actor.wakes == now]
         while self.late and self.late[0].at <= now:
             heapq.heappop(self.late).write()
-        able = [actor for actor in actors if actor.wakes <= now]
         self.current = able[int(self.random.random() * len(able))]
-        return self.current.glet
+        return self.current.player
 
 
 class SimulatedObjects(MemoryObjects):
@@ -194,7 +208,7 @@ class SimulatedObjects(MemoryObjects):
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def _call(self, name: str, key: str, carry_out: Callable[[], Any], *, writes: bool = False) -> Any:
+    def _call(self, name: str, key: str, carry_out: Callable[[str], Any], *, writes: bool = False) -> Any:
         world, actor = self.world, self.world.current
         assert actor is not None
         world.calls += 1
@@ -203,10 +217,10 @@ class SimulatedObjects(MemoryObjects):
         faults, chance = world.faults, world.random.random()
         world.sleep(0.01)
         if chance < faults.together:
-            self._strike(actor, faults, chance, name, key, carry_out, writes=writes)
+            self._strike(actor, faults, chance, name, key, lambda: carry_out(key), writes=writes)
         if world.log is not None:
             world.note(actor.name, name, key)
-        return carry_out()
+        return carry_out(key)
 
     def _strike(
         self, actor: Actor, faults: Faults, chance: float, name: str, key: str, carry_out: Callable[[], Any], *, writes: bool
@@ -260,7 +274,7 @@ class SimulatedObjects(MemoryObjects):
     def put(self, key, content, *, only_if=None):
         data = bytes(content) if isinstance(content, bytes | memoryview) else content.read()
 
-        def carry_out():
+        def carry_out(key):
             revision = self.world.bucket.put(key, data, only_if=only_if)
             if key == f"{PREFIX.key}/manifest.json":
                 self._note_commit(data)
@@ -276,21 +290,21 @@ class SimulatedObjects(MemoryObjects):
         self.world.note("bucket", "published", commit)
 
     def get(self, key):
-        return self._call("get", key, lambda: self.world.bucket.get(key))
+        return self._call("get", key, self.world.bucket.get)
 
     def get_range(self, key, start, stop, *, revision=None):
-        return self._call("get", key, lambda: self.world.bucket.get_range(key, start, stop, revision=revision))
+        return self._call("get", key, lambda key: self.world.bucket.get_range(key, start, stop, revision=revision))
 
     def info(self, key):
-        return self._call("info", key, lambda: self.world.bucket.info(key))
+        return self._call("info", key, self.world.bucket.info)
 
     def list(self, prefix):
-        return iter(self._call("list", prefix, lambda: list(self.world.bucket.list(prefix))))
+        return iter(self._call("list", prefix, lambda prefix: list(self.world.bucket.list(prefix))))
 
     def folders(self, prefix):
-        return self._call("folders", prefix, lambda: self.world.bucket.folders(prefix))
+        return self._call("folders", prefix, self.world.bucket.folders)
 
     def delete(self, keys):
         keys = list(keys)
         if keys:
-            self._call("delete", keys[0], lambda: self.world.bucket.delete(keys), writes=True)
+            self._call("delete", keys[0], lambda _: self.world.bucket.delete(keys), writes=True)

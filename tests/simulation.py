@@ -202,6 +202,7 @@ def simulated(world: World) -> Iterator[None]:
         patched.setattr(object_store.ObjectStore, "readers", 1)
         patched.setattr(publish_module, "manifest_of", manifest_from_totals)
         patched.setattr(json, "loads", orjson.loads)
+        patched.setattr(json, "dumps", lambda data: orjson.dumps(data).decode())
         for module in (base, object_result, object_versions):
             patched.setattr(module, "as_json", orjson.dumps)
         patched.setattr(manifest_module, "asdict", lambda record: record)  # orjson writes a dataclass as its fields
