@@ -24,6 +24,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from emberharmony.errors import DamagedError, DataError, PlanError, TerminalError
@@ -237,11 +238,11 @@ class ObjectResult:
         root = root_of(self._versions.current())
         return bool(root and self._store.exists(f"{root}/{RUN}")) or bool(self._versions.unfinished())
 
-    @property
+    @cached_property
     def _store(self) -> ObjectStore:
         return ObjectStore(self.objects, self.prefix)
 
-    @property
+    @cached_property
     def _versions(self) -> ObjectVersions:
         return ObjectVersions(self.objects, self.prefix)
 

@@ -134,6 +134,14 @@ class ObjectStore(Store):
                     raise
         return None
 
+    def keep(self, name: str, content: bytes | memoryview) -> FileRecord:
+        """Keep a file whose content is at hand; what one request may hold is uploaded as it is, without a copy."""
+        if len(content) > _SPOOLED_BYTES:
+            return super().keep(name, content)
+        record = FileRecord(name, len(content), hashlib.sha256(content).hexdigest())
+        self.objects.put(self._key(record), content)
+        return record
+
     @contextmanager
     def keeping(self, name: str) -> Iterator[HashingFile]:
         """Open a file to write; it is uploaded when the block ends, under the name that holds the hash of its content."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from emberharmony.io.manifest import MANIFEST
@@ -30,7 +31,7 @@ class ObjectVersions:
     objects: Objects
     prefix: BucketAddress
 
-    @property
+    @cached_property
     def _store(self) -> ObjectStore:
         return ObjectStore(self.objects, self.prefix)
 
