@@ -94,6 +94,9 @@ def test_a_kept_file_has_the_hash_of_its_content_in_its_name(store, n_bytes):
     sha256 = hashlib.sha256(content).hexdigest()
     assert file.record == FileRecord("parts/p.bin", n_bytes, sha256)
     assert list(store.list("parts")) == [f"parts/p-{sha256[:16]}.bin"]
+    store.delete(file.record.kept_as)
+    assert store.keep("parts/p.bin", memoryview(content)) == file.record  # the same, by one call
+    assert list(store.list("parts")) == [f"parts/p-{sha256[:16]}.bin"]
     assert store.holds(file.record)
     assert not store.holds(FileRecord("parts/p.bin", n_bytes + 1, sha256))
     assert not store.holds(FileRecord("parts/q.bin", n_bytes, sha256))
