@@ -37,12 +37,13 @@ def longest(request, monkeypatch):
 
 @pytest.fixture(params=[(1, 1), (10, 7), (4_096, 256)], ids=["tiny blocks", "small blocks", "blocks"])
 def blocks(request, monkeypatch):
-    """Blocks of different sizes."""
+    """Blocks of different sizes; returns rows enough for many of them, or for a product of the most lines."""
     n_lines, depth = request.param
     monkeypatch.setattr(module, "_FEWEST_LINES", min(n_lines, 64))
     monkeypatch.setattr(module, "_MOST_LINES", n_lines)
     monkeypatch.setattr(module, "_DEVICE_WINDOWS", n_lines)
     monkeypatch.setattr(module, "_PRODUCT_DEPTH", depth)
+    return 600 if n_lines == 1 else 2_000
 
 
 @pytest.mark.parametrize(("size", "stride"), [(5, 1), (5, 3), (3, 7), (1, 1), (1, 4), (6, 6), (7, 3)])
@@ -62,7 +63,7 @@ def test_any_segment_is_projected_alike(backend, longest, blocks, size, stride):
 @pytest.mark.parametrize("longest_series", [12, 400])
 @pytest.mark.parametrize(("size", "stride"), [(5, 1), (5, 3), (3, 7), (1, 1), (1, 4), (7, 3)])
 def test_windows_of_several_series_are_projected_alike(backend, longest, blocks, longest_series, size, stride):
-    lengths = np.random.default_rng(longest_series).integers(1, longest_series, 2_000 // longest_series)
+    lengths = np.random.default_rng(longest_series).integers(1, longest_series, max(blocks // longest_series, 3))
     several = SeveralSeries(3, tuple(lengths.tolist()))
     rows, directions = rows_of(several.n_rows, 3), directions_of(min(4, 3 * size), 3, size, stride, longest=longest)
     starts = np.array(places_by_trying(several, size, stride))
