@@ -96,8 +96,8 @@ class WindowPCA:
         count, width = state.n_windows, len(state.gram) - state.size
         if count < 2:
             raise PlanError(
-                f"The training split has {count} windows of {state.size} rows at stride {state.stride}; a PCA needs "
-                f"two. Lower `windows.size` or the stride, or give the training split more rows."
+                f"A PCA needs two windows of {state.size} rows at stride {state.stride} to train on, and has {count}. Lower "
+                f"`windows.size` or the stride, or train on more rows."
             )
         k = n_components(spec, size=state.size, n_features=width // state.size, n_windows=count)
         mean, variances = _mean(state), list[FloatArray]()

@@ -60,6 +60,7 @@ from emberharmony.notebook.tables import (
 )
 from emberharmony.notebook.time_index import with_named_index
 from emberharmony.notebook.wall_times import with_datetime_features
+from emberharmony.notebook.wording import EXTRACTOR_ARGUMENTS, told_by
 from emberharmony.pipeline.plan import Resources
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.typing import FeatureBlock
@@ -126,6 +127,7 @@ class TerabyteFeatureExtractor:
         self.preferred_backend = preferred_backend
         self.state: Preprocessing | None = None
 
+    @told_by(EXTRACTOR_ARGUMENTS)
     def prepare_data(
         self,
         table_or_path: Any,
@@ -252,6 +254,7 @@ class TerabyteFeatureExtractor:
         extractor.state = Preprocessing.from_json(read_state_file(path, cls.__name__)[0])
         return extractor
 
+    @told_by(EXTRACTOR_ARGUMENTS)
     def transform(self, table: Any, state: Preprocessing | None = None) -> pd.DataFrame:
         """Return the features of the rows of a frame, by a state that `prepare_data` fitted.
 
@@ -288,6 +291,7 @@ class TerabyteFeatureExtractor:
         frame = pd.DataFrame(self._encoded(rows, state).T, columns=list(state.feature_names))
         return frame.set_index(table.index) if isinstance(table, pd.DataFrame) else frame
 
+    @told_by(EXTRACTOR_ARGUMENTS)
     def process_in_chunks(
         self,
         table_or_path: Any,
@@ -306,12 +310,14 @@ class TerabyteFeatureExtractor:
             self._say("chunk %d: %d rows", number, rows.num_rows)
         return results
 
+    @told_by(EXTRACTOR_ARGUMENTS)
     def row_count(self, table_or_path: Any) -> int:
         """Return the number of rows of the table, read from its metadata."""
         if hasattr(table_or_path, "shape"):
             return int(table_or_path.shape[0])
         return open_source(self._named(table_or_path, None)).describe().n_rows
 
+    @told_by(EXTRACTOR_ARGUMENTS)
     def detect_column_types(self, table_or_path: Any) -> ColumnTypes:
         """Return the names of the table's columns, by kind."""
         return column_types(self._schema(table_or_path))

@@ -22,6 +22,7 @@ from emberharmony.notebook.series_spool import SeriesSpool
 from emberharmony.notebook.state_file import read_state_file, write_state_file
 from emberharmony.notebook.stride_state import FittedStride, Tail, state_arrays, state_of_arrays
 from emberharmony.notebook.window_passes import Scores, WindowKeys, gram_states, scores_of
+from emberharmony.notebook.wording import PROCESSOR_ARGUMENTS, told_by
 from emberharmony.pca import PCASpec, WindowPCA
 from emberharmony.stats.window_gram import WindowGram
 from emberharmony.typing import FeatureBlock, FloatArray, IntArray
@@ -163,6 +164,7 @@ class TerabyteTemporalStrideProcessor:
         processor.pca_models = {stride: model.pca.to_sklearn() for stride, model in processor._fitted.items()}
         return processor
 
+    @told_by(PROCESSOR_ARGUMENTS)
     def process_large_dataset(
         self, generator: Iterable[Any], maintain_state: bool = True, *, entity: str | Sequence[str] | None = None
     ) -> dict[int, Scores]:
@@ -222,6 +224,7 @@ class TerabyteTemporalStrideProcessor:
             self._names = matrices.names
         return scores
 
+    @told_by(PROCESSOR_ARGUMENTS)
     def process_batch(self, data: Any, *, entity: str | Sequence[str] | None = None) -> dict[int, Scores]:
         """Return the scores of the windows within one batch: a series of its own, or one for each entity.
 

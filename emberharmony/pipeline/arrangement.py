@@ -234,7 +234,7 @@ def _counted_inside(
 def _check(found: KeyScan, columns: ColumnSpec) -> None:
     if found.n_null and columns.null_time == "error":
         raise DataError(
-            f"{found.n_null:,} rows have no time in {columns.time!r}, so they have no place in the order of their series. Set "
-            f"`columns: {{null_time: drop}}` to leave them out, or fill them in the source."
+            f"{found.n_null:,} rows have no time in {columns.time!r}, so they have no place in the order of their series. "
+            f"Leave them out (`columns.null_time: drop`), or fill them in the source."
         )
     check_entities(columns, n_rows=found.runs.n_rows, n_null=found.n_entities_null)

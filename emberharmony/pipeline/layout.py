@@ -130,8 +130,8 @@ def check_nulls(by: str, span: TimeRange, columns: ColumnSpec) -> None:
         )
     if span.n_null and columns.null_time == "error":
         raise DataError(
-            f"{span.n_null:,} rows have no time in {by!r}, so they have no place in the order. Set "
-            f"`columns: {{null_time: drop}}` to leave them out, or fill them in the source."
+            f"{span.n_null:,} rows have no time in {by!r}, so they have no place in the order. Leave them out "
+            f"(`columns.null_time: drop`), or fill them in the source."
         )
 
 

@@ -198,7 +198,7 @@ def test_more_components_than_possible(components, n_windows, most):
 
 @pytest.mark.parametrize("n_rows", [0, 4, 5])
 def test_less_than_two_windows(n_rows):
-    with pytest.raises(PlanError, match=rf"has {max(n_rows - 4, 0)} windows of 5 rows at stride 1; a PCA needs two"):
+    with pytest.raises(PlanError, match=rf"two windows of 5 rows at stride 1 to train on, and has {max(n_rows - 4, 0)}\."):
         fitted(series(n_rows, 2), 5, 1)
 
 

@@ -99,7 +99,7 @@ def test_rows_without_a_time_are_refused_or_left_out(state, tmp_path, order):
     times = pa.array(np.where(missing, None, rows["t"].to_pylist()).tolist(), rows["t"].type)
     source = write_table(rows.set_column(0, "t", times), tmp_path / "gaps.parquet", group_rows=20)
     job = fields(state, source, tmp_path / "gaps")
-    with pytest.raises(DataError, match=r"10 rows have no time in 't'.*`columns: {null_time: drop}`"):
+    with pytest.raises(DataError, match=r"10 rows have no time in 't'.*`columns.null_time: drop`"):
         run_job(parse_job(job, model=ApplyJob), LocalEngine())
     outcome = run_job(parse_job(job | {"columns": {"null_time": "drop"}}, model=ApplyJob), LocalEngine())
     assert (outcome.manifest.null_times, dict(outcome.manifest.rows)) == (10, {"apply": 80})
