@@ -109,10 +109,10 @@ def roll_back(sink: Path, *, but: str = "") -> None:
     sink : Path
         Folder of the result; the caller holds its lock.
     but : str
-        Fingerprint of the job at hand, if any, whose own commit goes on instead.
+        How the names of runs begin whose commit goes on instead, if any does.
     """
     for folder in half_committed(sink):
-        if but and folder.name.startswith(f"{but}-"):
+        if but and folder.name.startswith(but):
             continue
         store = LocalStore(folder, within=sink)
         for name in _in_place(folder, sink):

@@ -73,7 +73,7 @@ class LocalResult:
         """Undo the commit of any other job that was killed in the middle."""
         if half_committed(self.folder):
             with self.lease():
-                roll_back(self.folder, but=fingerprint)
+                roll_back(self.folder, but=f"{fingerprint}-")
 
     def address_of_run(self, name: str) -> str:
         """Path of the folder in which a run is staged."""
@@ -85,11 +85,18 @@ class LocalResult:
         return None if found is None else Holder.of_lock(found[0])
 
     def stage(self, name: str, *, discard: bool = False) -> Store:
-        """Make the folder of a run, or find it; with `discard`, what is in it is removed."""
+        """Make the folder of a run, or find it; with `discard`, what is in it is removed.
+
+        The folder of a run that was killed while it published holds what it has replaced. So that goes back, unless this run
+        goes on with its commit; and if it was replaced as a whole, it is kept as an earlier result.
+        """
         with translated():
             store = LocalStore(self.folder / STAGING / name)
-            if discard and store.root.exists():
-                remove_folder(store.root)
+            roll_back(self.folder, but="" if discard else name)
+            if discard:
+                settle(self.folder)
+                if store.root.exists():
+                    remove_folder(store.root)
             for folder in (self.folder, self.folder / STAGING, store.root):
                 make_folder(folder, self.access)
         store.check_writable()

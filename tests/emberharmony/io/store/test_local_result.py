@@ -9,6 +9,7 @@ import pytest
 
 from emberharmony.errors import DamagedError, DataError, TerminalError
 from emberharmony.io.manifest import MANIFEST
+from emberharmony.io.store import local_commit
 from emberharmony.io.store.local_result import LocalResult
 from tests.stored import publish_by_hand, stage_by_hand
 
@@ -90,3 +91,47 @@ def test_somebody_elses_files_are_not_replaced(tmp_path):
     with pytest.raises(DataError, match=r"mine\.txt"):
         result.check_replaceable()
     assert (result.folder / MANIFEST).exists()
+
+
+@pytest.mark.parametrize("n_exchanged", range(4))
+@pytest.mark.parametrize("follows", ["the same run from its beginning", "the same job in other chunks"])
+def test_what_a_killed_commit_has_replaced_goes_back_before_another_run_begins(tmp_path, monkeypatch, n_exchanged, follows):
+    result, exchanged, swap = LocalResult(tmp_path / "out"), [], local_commit._swap
+
+    def swap_or_die(*arguments):
+        if len(exchanged) == n_exchanged:
+            raise KeyboardInterrupt
+        exchanged.append(arguments)
+        swap(*arguments)
+
+    publish_by_hand(result.address, "first")
+    before = {path: path.read_bytes() for path in result.folder.rglob("*") if path.is_file()}
+    with result.lease():
+        run, manifest = stage_by_hand(result.address, "second")
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(local_commit, "_swap", swap_or_die)
+            patch.setattr(Path, "replace", die_at_the_manifest)
+            result.commit(run, manifest)
+        assert len(exchanged) == n_exchanged
+        name = Path(run.address).name
+        if follows == "the same run from its beginning":
+            assert not result.stage(name, discard=True).exists(MANIFEST)
+        else:
+            result.stage(f"{name.split('-')[0]}-2-00000002")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def die_at_the_manifest(path: Path, target: Path) -> None:
+    if path.name == MANIFEST:
+        raise KeyboardInterrupt
+    os.replace(path, target)
+
+
+def test_a_run_from_its_beginning_keeps_what_its_commit_has_replaced(tmp_path):
+    result = LocalResult(tmp_path / "out")
+    publish_by_hand(result.address, "first")
+    with result.lease():
+        run, manifest = stage_by_hand(result.address, "second")
+        result.commit(run, manifest)  # and is killed
+        result.stage(Path(run.address).name, discard=True)
+    assert [result.snapshot(version.name).manifest.fingerprint for version in result.versions()] == ["second", "first"]
