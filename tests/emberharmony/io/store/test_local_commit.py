@@ -9,6 +9,7 @@ import pytest
 
 from emberharmony.errors import DataError, TerminalError
 from emberharmony.io.store import local_commit as commit
+from emberharmony.io.store.local_staging import REPLACES
 from emberharmony.pipeline.execute import run_job
 from flows.config.job import parse_job
 from flows.engines.local import LocalEngine
@@ -34,6 +35,18 @@ def old(folder) -> dict[str, str]:
     return contents(folder / "old")
 
 
+@pytest.fixture(scope="module")
+def staged(folder) -> Path:
+    """What a run of the newer job has staged at the sink when it is about to publish in place of another result."""
+    return stage(folder / "staged")
+
+
+@pytest.fixture(scope="module")
+def staged_older(folder) -> Path:
+    """The same of a run of the older job."""
+    return stage(folder / "staged-older", **OLDER)
+
+
 @pytest.fixture
 def sink(folder, old) -> Path:
     """A sink with the older result."""
@@ -43,8 +56,38 @@ def sink(folder, old) -> Path:
     return copy
 
 
+@pytest.fixture
+def ready(sink, staged) -> Path:
+    """A sink with the older result, in whose place a run of the newer job, when it goes on, only has to publish."""
+    shutil.copytree(staged, sink / ".staging", dirs_exist_ok=True)
+    return sink
+
+
+def job_of(sink, **changes):
+    """A job of a few chunks: these tests are about what comes after them."""
+    return parse_job(small_job(sink.parent, sink=sink.name, runtime={"chunk_rows": 500}, **changes))
+
+
 def publish(sink, *, overwrite=False, **changes):
-    return run_job(parse_job(small_job(sink.parent, sink=sink.name, **changes)), LocalEngine(1), overwrite=overwrite)
+    return run_job(job_of(sink, **changes), LocalEngine(1), overwrite=overwrite)
+
+
+class Stopping(LocalEngine):
+    """Stops when it is asked to publish."""
+
+    def map(self, stage, ref, chunks):
+        if stage.name == "publish":
+            raise KeyboardInterrupt
+        return super().map(stage, ref, chunks)
+
+
+def stage(kept, **changes):
+    """Move what a stopped run has staged at the sink, with whose place it is staged, to where tests copy it from."""
+    sink = kept.with_name("sink")
+    shutil.rmtree(sink, ignore_errors=True)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job_of(sink, **changes), Stopping(1), overwrite=True)
+    return (sink / ".staging").rename(kept)
 
 
 @pytest.fixture
@@ -66,24 +109,24 @@ def failing(monkeypatch):
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_commit_that_fails_puts_the_old_result_back(sink, old, new, failing, monkeypatch, number):
+def test_a_commit_that_fails_puts_the_old_result_back(ready, old, new, failing, monkeypatch, number):
     failing(number, PermissionError(13, "Permission denied", "somewhere"))
     with pytest.raises(TerminalError, match="permission denied"):
-        publish(sink, overwrite=True)
-    assert contents_of_published(sink) == old
+        publish(ready)
+    assert contents_of_published(ready) == old
     monkeypatch.undo()
-    publish(sink)  # goes on without being told again to overwrite
-    assert contents(sink) == new
+    publish(ready)  # goes on without being told again to overwrite
+    assert contents(ready) == new
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_commit_that_was_killed_is_rolled_back_by_another_job(sink, old, failing, monkeypatch, number):
+def test_a_commit_that_was_killed_is_rolled_back_by_another_job(ready, old, failing, monkeypatch, number):
     failing(number, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        publish(sink, overwrite=True)
+        publish(ready)
     monkeypatch.undo()
-    assert not publish(sink, **OLDER).did_work
-    assert contents_of_published(sink) == old
+    assert not publish(ready, **OLDER).did_work
+    assert contents_of_published(ready) == old
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -92,20 +135,23 @@ def test_a_commit_that_was_killed_is_rolled_back_by_another_job(sink, old, faili
     "name",
     ["features/split=train/part-00001.parquet", "windows/stride=2/split=train/part-00002.parquet", "state/pca.safetensors"],
 )
-def test_damage_after_the_decision_is_never_published(sink, new, failing, monkeypatch, number, first, name):
+def test_damage_after_the_decision_is_never_published(ready, new, failing, monkeypatch, number, first, name):
     if first:
-        shutil.rmtree(sink)
+        for path in ready.iterdir():
+            if path.name != ".staging":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        next(ready.glob(f".staging/*/{REPLACES}")).unlink()
     failing(number, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        publish(sink, overwrite=not first)
+        publish(ready)
     monkeypatch.undo()
-    (staged,) = sink.glob(f".staging/*-*-*/{commit.ASSEMBLED}")
+    (staged,) = ready.glob(f".staging/*-*-*/{commit.ASSEMBLED}")
     in_place = number > ["features", "windows", "state"].index(name.split("/")[0]) + 1
-    path = sink / name if in_place else staged / name
+    path = ready / name if in_place else staged / name
     path.write_bytes(bytes(path.stat().st_size))
-    publish(sink)
-    assert contents(sink) == new
-    assert not (sink / ".staging").exists()
+    publish(ready)
+    assert contents(ready) == new
+    assert not (ready / ".staging").exists()
 
 
 def flip_a_bit(path):
@@ -135,7 +181,7 @@ def test_damage_right_before_publishing_is_found(folder, new, name, damage):
             return super().map(stage, ref, chunks)
 
     sink = folder / "damaged"
-    run_job(parse_job(small_job(folder, sink=sink.name)), Damaging(1))
+    run_job(job_of(sink), Damaging(1))
     assert contents(sink) == new
     shutil.rmtree(sink)
 
@@ -148,7 +194,7 @@ def test_a_file_put_beside_the_parts_while_a_run_works_stops_it_and_stays(sink, 
             return super().map(stage, ref, chunks)
 
     with pytest.raises(DataError, match=r"features/notes\.txt"):
-        run_job(parse_job(small_job(sink.parent, sink=sink.name)), Disturbed(1), overwrite=True)
+        run_job(job_of(sink), Disturbed(1), overwrite=True)
     assert (sink / "features/notes.txt").read_text() == "mine"
     (sink / "features/notes.txt").unlink()
     assert contents_of_published(sink) == old
@@ -156,7 +202,7 @@ def test_a_file_put_beside_the_parts_while_a_run_works_stops_it_and_stays(sink, 
     assert contents(sink) == new
 
 
-def test_a_file_put_there_at_the_last_moment_stays(sink, monkeypatch):
+def test_a_file_put_there_at_the_last_moment_stays(ready, monkeypatch):
     exchange = commit.exchange
 
     def late(staged, place):
@@ -164,8 +210,8 @@ def test_a_file_put_there_at_the_last_moment_stays(sink, monkeypatch):
         exchange(staged, place)
 
     monkeypatch.setattr(commit, "exchange", late)
-    publish(sink, overwrite=True)
-    assert {path.parent.name for path in sink.rglob("late.txt")} == {"features", "windows", "state"}
+    publish(ready)
+    assert {path.parent for path in ready.rglob("late.txt")} == {ready / name for name in ("features", "windows", "state")}
 
 
 def test_a_fit_takes_the_place_of_a_whole_result(sink, old):
@@ -187,7 +233,7 @@ def test_a_user_who_may_not_replace_the_folders_is_told_before(sink, old, monkey
     assert contents_of_published(sink) == old
 
 
-def test_a_reader_sees_one_whole_result_at_any_time(sink, old, new):
+def test_a_reader_sees_one_whole_result_at_any_time(sink, old, new, staged, staged_older):
     """A reader that opens the folder, as a snapshot does, finds the parts of one result; the folder is never missing."""
     whole = [{name: digest for name, digest in found.items() if name.startswith("features/")} for found in (old, new)]
     seen, over = [], threading.Event()
@@ -218,8 +264,9 @@ def test_a_reader_sees_one_whole_result_at_any_time(sink, old, new):
 
     reader = threading.Thread(target=looking)
     reader.start()
-    for changes in ({}, OLDER, {}, OLDER):
-        publish(sink, overwrite=True, **changes)
+    for run, changes in ((staged, {}), (staged_older, OLDER)) * 2:
+        shutil.copytree(run, sink / ".staging", dirs_exist_ok=True)
+        publish(sink, **changes)
     over.set()
     reader.join()
     assert not failures

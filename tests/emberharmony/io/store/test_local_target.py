@@ -22,7 +22,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def original(folder) -> Path:
-    run_job(parse_job(small_job(folder, sink="original")), LocalEngine(1))
+    run(folder / "original")
     return folder / "original"
 
 
@@ -35,9 +35,10 @@ def sink(folder, original, request) -> Path:
     return copy
 
 
-def run(sink, *, overwrite=False, verify=False, **changes):
-    job = small_job(sink.parent, sink=sink.name, **changes)
-    return run_job(parse_job(job), LocalEngine(1), overwrite=overwrite, verify=verify)
+def run(sink, *, engine=LocalEngine, overwrite=False, verify=False, **changes):
+    """Run a job of a few chunks: these tests are about what it finds at its sink."""
+    job = small_job(sink.parent, sink=sink.name, runtime={"chunk_rows": 500}, **changes)
+    return run_job(parse_job(job), engine(1), overwrite=overwrite, verify=verify)
 
 
 def everything(folder):
@@ -150,11 +151,17 @@ def test_overwrite_works_whatever_became_of_the_manifest(sink, original, damage)
     assert contents(sink) == contents(original)
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 50, b"{", b"[]", b'{"facts": {}}'])
-def test_a_damaged_plan_is_written_again(folder, original, content):
-    sink = folder / "damaged-plan"
+@pytest.fixture(scope="module")
+def interrupted(folder) -> Path:
+    """A copy of what an interrupted run left at the sink `damaged-plan`."""
     with pytest.raises(KeyboardInterrupt):
-        run_job(parse_job(small_job(folder, sink=sink.name)), _Interrupted(1))
+        run(folder / "damaged-plan", engine=_Interrupted)
+    return (folder / "damaged-plan").rename(folder / "interrupted")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 50, b"{", b"[]", b'{"facts": {}}'])
+def test_a_damaged_plan_is_written_again(folder, original, interrupted, content):
+    sink = shutil.copytree(interrupted, folder / "damaged-plan")
     (plan,) = sink.glob(".staging/*/plan.json")
     plan.write_bytes(content)
     run(sink)
