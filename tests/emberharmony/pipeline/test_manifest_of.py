@@ -13,16 +13,24 @@ from flows.run import run
 from tests.emberharmony.pipeline.conftest import counted
 from tests.jobs import small_table, write_table
 
+RUNTIME = {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": 60}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """The job that has made a state."""
+    folder = tmp_path_factory.mktemp("fitted")
+    source = {"path": str(write_table(small_table(300), folder / "table.parquet", group_rows=50))}
+    sink = {"path": str(folder / "fitted")}
+    job = {"source": source, "sink": sink, "columns": {"time": "t", "target": "y"}, "runtime": RUNTIME}
+    run(parse_job(job))
+    return job
+
 
 @pytest.fixture
-def applied(tmp_path):
+def applied(fitted, tmp_path):
     """A job that applies a state, in some chunks."""
-    source = {"path": str(write_table(small_table(300), tmp_path / "table.parquet", group_rows=50))}
-    runtime = {"engine": "local", "backend": "numpy", "workers": 1, "chunk_rows": 60}
-    columns = {"time": "t", "target": "y"}
-    sink = {"path": str(tmp_path / "fitted")}
-    run(parse_job({"source": source, "sink": sink, "columns": columns, "runtime": runtime}))
-    job = {"state": sink["path"], "source": source, "sink": {"path": str(tmp_path / "applied")}, "runtime": runtime}
+    job = {"state": fitted["sink"]["path"], "source": fitted["source"], "sink": {"path": str(tmp_path)}, "runtime": RUNTIME}
     return parse_job(job, model=ApplyJob)
 
 

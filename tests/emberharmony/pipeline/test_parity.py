@@ -75,7 +75,7 @@ def test_the_draw_depends_on_the_chunk_alone():
     drawn = [chunk for chunk in range(20_000) if is_checked(chunk, 0.01)]
     assert 150 < len(drawn) < 250
     assert drawn[0] == 0
-    assert [chunk for chunk in reversed(range(20_000)) if is_checked(chunk, 0.01)] == drawn[::-1]
+    assert [chunk for chunk in reversed(range(2_000)) if is_checked(chunk, 0.01)] == [n for n in drawn if n < 2_000][::-1]
     assert not any(is_checked(chunk, 0.0) for chunk in range(100))
 
 

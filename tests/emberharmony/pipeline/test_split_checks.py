@@ -99,7 +99,7 @@ def test_the_plan_names_the_rows_of_a_sequential_split(source):
     )
 
 
-@pytest.mark.parametrize("chunk_rows", [7, 1000])
+@pytest.mark.parametrize("chunk_rows", [23, 1000])
 def test_windows_of_keys_that_part_neighbours_are_refused(source, tmp_path, chunk_rows):
     """Keys that are no series: rows of equal keys are scattered."""
     job = {"columns": {"time": "t", "drop": ["block", "name"]}, "runtime": {"chunk_rows": chunk_rows}}
@@ -111,7 +111,7 @@ def test_windows_of_keys_that_part_neighbours_are_refused(source, tmp_path, chun
     assert run_small(source, tmp_path / "one", **job, **one_row).manifest["key_changes"] == 0
 
 
-@pytest.mark.parametrize("chunk_rows", [7, 1000])
+@pytest.mark.parametrize("chunk_rows", [23, 1000])
 def test_changes_of_the_key_are_counted(source, tmp_path, chunk_rows):
     split = {"method": "hash", "keys": ["block"], "fractions": [0.5, 0.25, 0.25]}
     columns = {"time": "t", "passthrough": ["block"]}
