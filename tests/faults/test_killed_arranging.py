@@ -21,7 +21,7 @@ from tests.faults.victims import contents, small_job
 pytestmark = pytest.mark.xdist_group("prefect-killed")
 
 N_MOMENTS = 20
-PIECES = {"emberharmony.planning.memory.INPUT_ROWS": 500}
+PIECES = {"emberharmony.planning.memory.INPUT_ROWS": 600}
 GROUPS = PIECES | {"emberharmony.planning.chunk_groups.MOST_PARTS": 1}
 SETTINGS = {"local": GROUPS, "threads": PIECES, "processes": GROUPS}
 """Three pieces of the table instead of one; for two engines, chunks in groups, which are partitioned again."""

@@ -77,7 +77,7 @@ def small_job(folder: Path, *, sink: str = "result", **changes: Any) -> dict[str
     """A job of six chunks over an unordered table; its stages write every kind of file."""
     source = folder / "table.parquet"
     if not source.exists():
-        write_table(small_table(N_ROWS), source, group_rows=100)
+        write_table(small_table(N_ROWS), source, group_rows=200)
     runtime = {"engine": "local", "workers": 1, "backend": "numpy", "chunk_rows": CHUNK_ROWS} | changes.pop("runtime", {})
     return {
         "source": {"path": str(source)},
