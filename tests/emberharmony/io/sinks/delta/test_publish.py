@@ -26,7 +26,7 @@ from flows.engines.local import LocalEngine
 from tests.jobs import small_table, write_table
 
 TABLES = {"features": "features", "windows_stride_1": "windows/stride=1", "windows_stride_2": "windows/stride=2"}
-RUNTIME = {"workers": 1, "backend": "numpy", "engine": "local", "chunk_rows": 60}
+RUNTIME = {"workers": 1, "backend": "numpy", "engine": "local", "chunk_rows": 90}
 
 
 @pytest.fixture(scope="module")
@@ -194,9 +194,8 @@ def test_vacuum_removes_what_no_version_to_keep_needs_and_nothing_else(source, t
     assert not run(job_of(source, out)).did_work
 
 
-def test_nights_are_appended_once_each_and_one_is_replaced(source, tmp_path):
-    fitted, out = tmp_path / "fitted", tmp_path / "out"
-    run(job_of(source, fitted, type="parquet"))
+def test_nights_are_appended_once_each_and_one_is_replaced(published, tmp_path):
+    (fitted, *_), out = published, tmp_path / "out"
     nights = {}
     for day in (1, 2, 3):
         path = write_table(small_table(40 + day, seed=day), tmp_path / f"{day}.parquet")
