@@ -11,9 +11,7 @@ import pytest
 from emberharmony.errors import TerminalError, TransientError
 from emberharmony.io.store import clients
 from emberharmony.io.store.opening import result_at
-from flows.config.job import parse_job
-from flows.run import run as run_here
-from tests.faults.victims import contents, contents_by_snapshot, run, small_job
+from tests.faults.victims import contents, contents_by_snapshot, run, run_here, small_job
 from tests.servers.proxy import BUSY, CUT, EXPIRED, LOST, PASS, SLOW, proxy
 
 pytestmark = pytest.mark.xdist_group("stores")
@@ -55,7 +53,7 @@ def test_killed_at_any_change_of_the_bucket(folder, expected, cloud, n_points, r
     for point in range(n_points):
         job = in_bucket(folder, address, f"killed-{point}")
         statuses[run(job, die_at=1 + (n_changes - 1) * point // (n_points - 1))] += 1
-        assert run(job) == 0
+        run_here(job)
         assert published(job) == expected
         assert not result_at(job["sink"]["path"]).has_leftovers()
     # A slow machine renews its lease once more while it counts, so that a run may end before the last moment comes.
@@ -94,7 +92,7 @@ def test_a_bad_line_changes_nothing(folder, expected, disturbed, name):
     job = in_bucket(folder, address, "out")
     for _ in range(4):  # where a conditional write is cut off too often, the run is started again
         try:
-            run_here(parse_job(job))
+            run_here(job)
             break
         except TransientError:
             continue
@@ -110,7 +108,7 @@ def test_a_bad_line_changes_nothing(folder, expected, disturbed, name):
 def test_requests_of_a_chunk_are_few(folder, disturbed):
     """Three chunks of three stages with statistics: what a request costs is waited for once per file."""
     running, address = disturbed
-    run_here(parse_job(in_bucket(folder, address, "out")))
+    run_here(in_bucket(folder, address, "out"))
     n_files = len(set(running.uploads()))
     assert len(running.seen) < 6 * n_files
 
@@ -120,13 +118,13 @@ def test_an_expired_credential_stops_the_run_and_a_new_one_goes_on(folder, expec
     running.fate = lambda *_: EXPIRED if any("/receipts/featurize/" in path for path in running.uploads()) else PASS
     job = in_bucket(folder, address, "out")
     with pytest.raises(TerminalError, match=r"refused the credentials of this process \(status 403"):
-        run_here(parse_job(job))
+        run_here(job)
     receipts = {path.rpartition("/")[2].partition(".")[0] for path in running.uploads() if "/receipts/featurize/" in path}
     # A part of another chunk may be there without its receipt, which was refused.
     done = [path for path in filter(is_part, running.uploads()) if path.rpartition("/")[2].split("-")[1] in receipts]
     assert done
     running.fate = lambda method, path, number: PASS
-    run_here(parse_job(job))
+    run_here(job)
     assert published(job) == expected
     uploads = Counter(running.uploads())
     assert {uploads[path] for path in done} == {1}

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.victims import contents, receipts, run, small_job, start, wait_until
+from tests.faults.victims import contents, receipts, run, run_here, small_job, start, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed_in_smal
     again = small_job(folder, sink=Path(job["sink"]["path"]).name, runtime={"chunk_rows": 40})
     kept = len(receipts(job))
     assert kept >= 5
-    assert run(again) == 0
+    run_here(again)
     assert contents(Path(job["sink"]["path"])) == undisturbed_in_small_chunks
 
 
@@ -139,7 +139,7 @@ def test_many_runs_at_once_end_with_one_result(undisturbed, folder):
     for process in processes:
         process.join()
     assert 0 in [process.exitcode for process in processes]
-    assert run(job) == 0
+    run_here(job)
     assert contents(Path(job["sink"]["path"])) == undisturbed
 
 
@@ -150,5 +150,5 @@ def test_a_killed_run_leaves_no_lock(undisturbed, folder):
     first.kill()
     first.join()
     assert (Path(job["sink"]["path"]) / ".staging/lock").exists(), "the file is left, but nobody holds it"
-    assert run(job) == 0
+    run_here(job)
     assert contents(Path(job["sink"]["path"])) == undisturbed

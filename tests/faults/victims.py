@@ -116,6 +116,13 @@ def run(job: dict[str, Any], **options: Any) -> int:
     return status_of(start(job, **options))
 
 
+def run_here(job: dict[str, Any]) -> None:
+    """Run a job in this process, where what a killed run has left is completed without another fork."""
+    from flows.run import run as run_here
+
+    run_here(parse_job(job))
+
+
 def status_of(process: Any) -> int:
     """Wait for a run; returns its exit status, negative for a signal."""
     process.join(300)
