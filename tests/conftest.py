@@ -242,8 +242,8 @@ def prefect_folder(_prefect: TemporaryServer) -> Path:
 @pytest.fixture
 def prefect_server(prefect_api: str) -> Iterator[str]:
     """Configure the shared Prefect server inside the test; returns its address."""
-    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+    from flows.prefect.settings import changed_settings
 
     # The retries are those of a run with a temporary server.
-    with temporary_settings({PREFECT_API_URL: prefect_api, PREFECT_CLIENT_MAX_RETRIES: 2}):
+    with changed_settings("api", url=prefect_api), changed_settings("client", max_retries=2):
         yield prefect_api
