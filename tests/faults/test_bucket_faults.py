@@ -30,7 +30,7 @@ def expected(folder):
 
 
 def three_chunks(folder, **changes):
-    return small_job(folder, runtime={"chunk_rows": 500}, **changes)
+    return small_job(folder, runtime={"chunk_rows": 750}, **changes)
 
 
 def in_bucket(folder, address, prefix):
