@@ -171,7 +171,7 @@ class _Server:
                 elif key.fileobj is self._listener:
                     if asked := self._fork():
                         return asked
-                else:  # whoever asked is gone
+                elif key.data in self._children:  # whoever asked is gone; it may have ended in the same moment as the fork
                     self._events.unregister(key.fileobj)
                     os.kill(key.data, signal.SIGKILL)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import selectors
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 
 from tests.faults.victims import wait_until
 from tests.integration import hosts
-from tests.servers.forks import ROOT, STAND_IN, Forks, fork_server
+from tests.servers.forks import ROOT, STAND_IN, Forks, _Server, fork_server
 
 pytestmark = pytest.mark.xdist_group("pools")  # which has a server of forks
 
@@ -142,6 +144,34 @@ def test_killing_the_stand_in_kills_the_fork(forks: Forks):
         process.kill()
         assert (process.stdout.read(), process.wait()) == ("", -signal.SIGKILL)
     wait_until(lambda: not running(fork))
+
+
+def test_a_fork_may_end_just_before_its_stand_in(monkeypatch):
+    """Both ends are told at once: the fork's process is gone, and nobody kills whoever has its number now."""
+    server, fork = object.__new__(_Server), subprocess.Popen(["true"])
+    (ended, _), (connection, _), (listener, _) = pairs = [socket.socketpair() for _ in range(3)]
+    server._listener, server._ended, server._children = listener, ended.fileno(), {fork.pid: connection}
+    with selectors.DefaultSelector() as events:
+        server._events = events
+        for source in (server._ended, listener):
+            events.register(source, selectors.EVENT_READ)
+        events.register(connection, selectors.EVENT_READ, fork.pid)
+        told = [(events.get_key(source), selectors.EVENT_READ) for source in (server._ended, connection, listener)]
+        monkeypatch.setattr(events, "select", iter([told]).__next__)
+        monkeypatch.setattr(server, "_tell_of_the_ended", lambda: forget(server, fork))
+        monkeypatch.setattr(server, "_fork", lambda: ({"the": "next one"}, []))
+        assert server.next() == ({"the": "next one"}, [])
+    for pair in pairs:
+        for one in pair:
+            one.close()
+
+
+def forget(server: _Server, fork: subprocess.Popen[bytes]) -> None:
+    """Do what the server does when a fork has ended, for one child of this process only."""
+    assert fork.wait(60) == 0
+    connection = server._children.pop(fork.pid)
+    server._events.unregister(connection)
+    connection.close()
 
 
 def test_a_killed_fork_is_told_as_such(forks: Forks):
