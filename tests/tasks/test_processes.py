@@ -18,11 +18,9 @@ from emberharmony.pipeline.events import current_worker
 from tasks.processes import WorkerProcesses
 from tests.faults.victims import wait_until
 
-pytestmark = pytest.mark.xdist_group("prefect-engines")  # which has the server of forks
-
 
 @pytest.fixture
-def processes(forked_workers) -> Iterator[WorkerProcesses]:
+def processes() -> Iterator[WorkerProcesses]:
     """Two processes, each of which does three calls at a time."""
     started = WorkerProcesses(2, 3)
     yield started
@@ -126,7 +124,7 @@ def die_once(folder: Path, n: int) -> int:
     return n
 
 
-def test_every_call_of_a_process_that_dies_is_repeated(forked_workers, tmp_path):
+def test_every_call_of_a_process_that_dies_is_repeated(tmp_path):
     processes = WorkerProcesses(1, 3)
     try:
         with ThreadPoolExecutor(3) as pool:
@@ -142,7 +140,6 @@ def fail_for_now() -> None:
 
 
 def test_processes_end_after_their_calls(tmp_path):
-    """These are new processes, not forks."""
     processes = WorkerProcesses(1, 2)
     with ThreadPoolExecutor(1) as pool:
         with pytest.raises(TransientError, match="away"):
