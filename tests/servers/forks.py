@@ -178,15 +178,20 @@ class _Server:
     def _fork(self) -> tuple[dict[str, Any], list[int]] | None:
         connection, _ = self._listener.accept()
         size, files, _, _ = socket.recv_fds(connection, 4, 250)
-        asked = json.loads(connection.recv(int.from_bytes(size), socket.MSG_WAITALL))
-        child = os.fork()
-        if child == 0:
-            return asked, files
+        try:
+            asked = json.loads(connection.recv(int.from_bytes(size), socket.MSG_WAITALL))
+        except ValueError:  # whoever asked was killed meanwhile
+            connection.close()
+        else:
+            child = os.fork()
+            if child == 0:
+                return asked, files
+            self._children[child] = connection
+            self._events.register(connection, selectors.EVENT_READ, child)
+            with suppress(OSError):  # whoever asked is gone, which is told next
+                connection.sendall(f"{child}\n".encode())
         for number in files:
             os.close(number)
-        self._children[child] = connection
-        self._events.register(connection, selectors.EVENT_READ, child)
-        connection.sendall(f"{child}\n".encode())
         return None
 
     def _tell_of_the_ended(self) -> None:

@@ -166,6 +166,15 @@ def test_a_fork_may_end_just_before_its_stand_in(monkeypatch):
             one.close()
 
 
+@pytest.mark.parametrize("sent", [b"", b"\0\0", (100).to_bytes(4), (100).to_bytes(4) + b"{"])
+def test_who_asks_may_be_killed_before_it_has_asked(forks: Forks, sent: bytes):
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.connect(forks.command()[-1])
+        if sent:
+            gone.sendall(sent)
+    assert ended(forks.command("-c", "print('the next one')"))[1] == "the next one\n"
+
+
 def forget(server: _Server, fork: subprocess.Popen[bytes]) -> None:
     """Do what the server does when a fork has ended, for one child of this process only."""
     assert fork.wait(60) == 0
