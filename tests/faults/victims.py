@@ -118,9 +118,9 @@ def run(job: dict[str, Any], **options: Any) -> int:
 
 def run_here(job: dict[str, Any]) -> None:
     """Run a job in this process, where what a killed run has left is completed without another fork."""
-    from flows.run import run as run_here
+    import flows.run
 
-    run_here(parse_job(job))
+    flows.run.run(parse_job(job))
 
 
 def status_of(process: Any) -> int:
