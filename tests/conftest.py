@@ -22,6 +22,7 @@ from flows.prefect.temporary_server import write_one_certificate
 from tests import doctests
 from tests.backends import BACKENDS, on_device
 from tests.compiled import compile_all
+from tests.sharing_out import Scheduling, place
 
 if TYPE_CHECKING:
     from flows.prefect.temporary_server import TemporaryServer
@@ -58,23 +59,6 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
-LONGEST_GROUPS = (
-    "pools",
-    "bigquery-job",
-    "bigquery-sink",
-    "prefect-engines",
-    "prefect-killed",
-    "stores",
-    "prefect",
-    "readme",
-    "wheel",
-)
-"""Groups that take minutes, longest first. One worker runs all tests of a group, so these start before all other tests.
-
-The tests with BigQuery are two groups, and those with Prefect three, each with a server of its own: together they would take
-longer than all others.
-"""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(doctests)  # a hook of this file would not see the files of the library
@@ -85,19 +69,18 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     compile_all(config)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling | None:
+    return Scheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_place)  # stable
+    items.sort(key=place)  # stable
 
 
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
-
-
-def _place(item: pytest.Item) -> int:
-    mark = item.get_closest_marker("xdist_group")
-    group = mark.args[0] if mark else None
-    return LONGEST_GROUPS.index(group) if group in LONGEST_GROUPS else len(LONGEST_GROUPS)
 
 
 @pytest.fixture(scope="session", autouse=True)
