@@ -322,7 +322,7 @@ def test_killed_shards_workers_hosts_and_servers_change_nothing(
         return sum(receipt.parent.name == stage and int(receipt.stem) // HALF == half for receipt in receipts(job))
 
     def backend_of(process: psutil.Process) -> str:
-        return process.environ()["EMBERHARMONY_BACKEND"]
+        return process.info["environ"]["EMBERHARMONY_BACKEND"]  # as it was found: it may have ended since
 
     def second_shard_in_the_middle_of(stage: str) -> psutil.Process:
         """It is looked for before its first chunk: finding a process may take longer than all of its chunks."""
