@@ -97,9 +97,10 @@ contracts: $(VENV)/.test ## check the direction of imports
 	$(BIN)/lint-imports
 
 # A worker that crashes ends the run: pytest-xdist would start another one, and then wait for ever for the rest of its group.
+# The groups keep the order of tests/sharing_out.py: pytest-xdist would begin with those of most tests.
 pytest: $(VENV)/.test emulator azurite ## run doctests and tests
 	@scratch=$$(mktemp -d "$(SCRATCH)/emberharmony-XXXXXX"); chmod 755 "$$scratch"; trap 'rm -rf "$$scratch"' EXIT INT TERM; \
-	TMPDIR="$$scratch" $(BIN)/pytest -n $(PYTEST_WORKERS) --max-worker-restart 0 --dist loadgroup --durations 25
+	TMPDIR="$$scratch" $(BIN)/pytest -n $(PYTEST_WORKERS) --max-worker-restart 0 --dist loadgroup --no-loadscope-reorder --durations 25
 
 format: $(VENV)/.test ## format the code
 	$(BIN)/ruff check --fix

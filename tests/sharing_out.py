@@ -26,7 +26,7 @@ LONGEST = (
     "tests/faults/test_killed_delta.py",
     "tests/laws/test_settings.py",
 )
-"""Groups and files that take minutes, longest first. They start before all others.
+"""Groups and files that take a minute or more, longest first. They start before all others.
 
 The tests with BigQuery are two groups, and those with Prefect three, each with a server of its own: together they would take
 longer than all others.
@@ -34,19 +34,18 @@ longer than all others.
 
 
 class Scheduling(LoadGroupScheduling):
-    """Gives all tests of a file to one worker, unless they are in a group; in the order in which they were collected."""
-
-    def __init__(self, config: pytest.Config, log: object = None) -> None:
-        super().__init__(config, log)
-        config.option.loadscopereorder = False
+    """Gives all tests of a file to one worker, unless they are in a group."""
 
     def _split_scope(self, nodeid: str) -> str:
-        scope: str = super()._split_scope(nodeid)
-        return scope.split("::", 1)[0]
+        return _file_of(super()._split_scope(nodeid))
 
 
 def place(item: pytest.Item) -> int:
     """Where a test is among the others, to sort them by it."""
     mark = item.get_closest_marker("xdist_group")
-    scope = mark.args[0] if mark else item.nodeid.split("::", 1)[0]
+    scope = mark.args[0] if mark else _file_of(item.nodeid)
     return LONGEST.index(scope) if scope in LONGEST else len(LONGEST)
+
+
+def _file_of(nodeid: str) -> str:
+    return nodeid.split("::", 1)[0]
