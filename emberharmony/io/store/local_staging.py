@@ -58,9 +58,9 @@ def remove_unfinished(sink: Path) -> None:
     """Remove what runs that were killed have begun to write beside the folders of staged runs."""
     if not (sink / UNFINISHED).is_symlink():
         shutil.rmtree(sink / UNFINISHED, ignore_errors=True)  # parts that a sink keeps outside of the staged run
-    unfinished = sink / STAGING / UNFINISHED
-    if unfinished.is_dir() and not unfinished.is_symlink():
-        for path in unfinished.glob(".writable-*"):
+    staging, unfinished = sink / STAGING, sink / STAGING / UNFINISHED
+    for folder in filter(is_folder, (staging, unfinished)):
+        for path in folder.glob(".writable-*"):  # see `LocalStore.check_writable`
             path.unlink(missing_ok=True)
-        with suppress(OSError):
-            unfinished.rmdir()
+    with suppress(OSError):
+        unfinished.rmdir()

@@ -29,6 +29,7 @@ def test_runs_are_found_by_their_names(sink):
 def test_runs_are_removed_and_nothing_else(sink, of, left):
     (sink / ".staging" / ".unfinished").mkdir()
     (sink / ".staging" / ".unfinished" / ".writable-1").touch()
+    (sink / ".staging" / ".writable-2").touch()
     tidy(sink, of=of)
     assert [run.name for run in staged_runs(sink)] == left
     links = {"ffffffffffffffff-1-00000001", "eeeeeeeeeeeeeeee-1-00000001"}
