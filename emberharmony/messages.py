@@ -102,6 +102,20 @@ def count_of(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def rows_without(what: str, column: str, n: int, *, order: str = "the order") -> str:
+    """How many rows have no time or key in a column, as a sentence.
+
+    Examples
+    --------
+    >>> rows_without("time", "t", 1)
+    "1 row has no time in 't', so it has no place in the order."
+    >>> rows_without("time", "t", 2_000)
+    "2,000 rows have no time in 't', so they have no place in the order."
+    """
+    have, they = ("has", "it") if n == 1 else ("have", "they")
+    return f"{count_of(n, 'row')} {have} no {what} in {shown(column)}, so {they} {have} no place in {order}."
+
+
 def size_text(n_bytes: float) -> str:
     """A number of bytes for people.
 

@@ -18,6 +18,7 @@ from emberharmony.features.kinds.datetime import LARGEST, feature_names
 from emberharmony.io.bigquery.column_types import converted, written_as
 from emberharmony.io.bigquery.failures import google_errors, raise_explained
 from emberharmony.io.bigquery.identifiers import column_names
+from emberharmony.messages import rows_without
 from emberharmony.notebook.frames import batches_of, is_bigframe, write_batches
 from emberharmony.splits import SplitSpec
 
@@ -109,7 +110,7 @@ def split_by_times(frame: Any, column: str) -> list[Any]:
     counts = times.value_counts().to_pandas().sort_index()
     n_rows, n_timed = frame.shape[0], int(counts.sum())
     if n_timed < n_rows:
-        raise DataError(f"{n_rows - n_timed:,} rows have no time in {column!r}, so they have no place in the order.")
+        raise DataError(rows_without("time", column, n_rows - n_timed))
     # The time of the row at each boundary's rank; rows of equal time stay together.
     places = np.searchsorted(counts.cumsum().to_numpy(np.int64), SplitSpec().ranks(n_rows), side="right")
     begins = [counts.index[place] if place < len(counts) else None for place in places]

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from emberharmony.arrow import holds_times, ticks
 from emberharmony.errors import DataError
-from emberharmony.messages import shown
+from emberharmony.messages import rows_without, shown
 from emberharmony.notebook.bigquery_frames import is_time, split_by_times
 from emberharmony.notebook.frames import is_bigframe
 from emberharmony.splits import SPLITS, SplitCodes, SplitSpec, TimeBoundaries, split_by_rank, split_by_time
@@ -70,7 +70,7 @@ def _times_of(frame: pd.DataFrame, name: str) -> IntArray | None:
     if not holds_times(times.type):
         return None
     if times.null_count:
-        raise DataError(f"{times.null_count:,} rows have no time in {shown(name)}, so they have no place in the order.")
+        raise DataError(rows_without("time", name, times.null_count))
     return ticks(times)[0]
 
 

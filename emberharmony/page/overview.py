@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from emberharmony.io.manifest import Manifest
-from emberharmony.messages import size_text
+from emberharmony.messages import count_of, size_text
 from emberharmony.page.chart import Chart, Section, Spec, columns
 from emberharmony.page.facts import Facts
 from emberharmony.page.markup import Html, element, name, table
@@ -138,7 +138,7 @@ def _headlines(facts: Facts) -> Iterator[tuple[str, str, str]]:
         size, strides = manifest.spec["windows"]["size"], ", ".join(manifest.strides)
         yield "windows", _short(n_windows), f"of {size} rows, stride {strides}"
         stride, counts = next(iter(manifest.strides.items()))
-        what = f"by {counts.components:,} components, stride {stride}"
+        what = f"by {count_of(counts.components, 'component')}, stride {stride}"
         if counts.applied_explained is not None:
             yield "variance explained", f"{counts.applied_explained:.1%}", f"{what}; {counts.explained:.1%} in training"
         else:

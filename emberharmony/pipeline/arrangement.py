@@ -17,11 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.arrow import tick_resolution, tick_unit, ticks, ticks_of
-from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.sources.base import Source
 from emberharmony.io.sources.capabilities import RowGroups
-from emberharmony.pipeline.layout import Layout, check_entities, sorted_layout, stored_layout
+from emberharmony.pipeline.layout import Layout, check_entities, check_times, sorted_layout, stored_layout
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.planning.chunks import LAST_TICK, Chunk, TimeBucket, cut_rows, cut_times, time_at_rank
 from emberharmony.stats.key_counts import MAX_RANGES, KeyCounts
@@ -232,9 +231,6 @@ def _counted_inside(
 
 
 def _check(found: KeyScan, columns: ColumnSpec) -> None:
-    if found.n_null and columns.null_time == "error":
-        raise DataError(
-            f"{found.n_null:,} rows have no time in {columns.time!r}, so they have no place in the order of their series. "
-            f"Leave them out (`columns.null_time: drop`), or fill them in the source."
-        )
+    if columns.time is not None:
+        check_times(columns, columns.time, n_null=found.n_null, order="the order of their series")
     check_entities(columns, n_rows=found.runs.n_rows, n_null=found.n_entities_null)

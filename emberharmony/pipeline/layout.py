@@ -12,6 +12,7 @@ from emberharmony.errors import DataError
 from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.sources.base import RowOrder, Source, TimeCounts, TimeRange
 from emberharmony.io.sources.capabilities import RowGroups, TiesOrdered
+from emberharmony.messages import rows_without
 from emberharmony.planning.chunks import (
     NO_ROWS,
     Chunk,
@@ -125,13 +126,22 @@ def check_nulls(by: str, span: TimeRange, columns: ColumnSpec) -> None:
         If there are some.
     """
     if span.n_null and columns.time is None:
+        raise DataError(f"{rows_without('key', by, span.n_null)} Choose another key, or fill it in the source.")
+    check_times(columns, by, n_null=span.n_null)
+
+
+def check_times(columns: ColumnSpec, by: str, *, n_null: int, order: str = "the order") -> None:
+    """Refuse rows without a time, unless they may be left out.
+
+    Raises
+    ------
+    DataError
+        If `n_null` rows have none in the column `by`.
+    """
+    if n_null and columns.null_time == "error":
         raise DataError(
-            f"The key {by!r} is null in {span.n_null:,} rows, which have no place in its order; choose another key."
-        )
-    if span.n_null and columns.null_time == "error":
-        raise DataError(
-            f"{span.n_null:,} rows have no time in {by!r}, so they have no place in the order. Leave them out "
-            f"(`columns.null_time: drop`), or fill them in the source."
+            f"{rows_without('time', by, n_null, order=order)} Leave them out (`columns.null_time: drop`), or fill them in "
+            f"the source."
         )
 
 

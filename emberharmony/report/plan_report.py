@@ -111,7 +111,7 @@ def _lines(job: Job, plan: Plan, figures: PlanFigures) -> Iterator[tuple[str, st
     if figures.bytes.charged:
         yield "cost", f"{size_text(figures.bytes.charged)} read through the Storage Read API, which BigQuery charges"
     if plan.n_null_times:
-        yield "left out", f"{plan.n_null_times:,} rows without a time"
+        yield "left out", f"{count_of(plan.n_null_times, 'row')} without a time"
     yield "order", _order(plan)
     copy = plan.table.copy
     if copy is not None:
@@ -146,7 +146,7 @@ def _lines(job: Job, plan: Plan, figures: PlanFigures) -> Iterator[tuple[str, st
         yield "", _stride_text(stride, figures.split)
     if figures.windows:
         most = max(stride.most_components for stride in figures.windows)
-        yield "pca", f"up to {most:,} components of each stride"
+        yield "pca", f"up to {count_of(most, 'component')} of each stride"
     if figures.series is not None:
         yield "series", _series_text(figures.series)
     if spec.windows.halo and spec.split_method == "hash" and not {*spec.split_keys} <= {*spec.columns.entities}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from emberharmony.io.manifest import Manifest, WindowCounts
+from emberharmony.messages import count_of
 from emberharmony.page.scripts import INSTALL, has_scripts
 from emberharmony.pipeline.execute import RunResult
 from emberharmony.pipeline.spec import JOBS
@@ -55,11 +56,11 @@ def manifest_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "state", state_text(manifest.applied_state)
     yield "rows", f"{manifest.source_rows:,} read; " + ", ".join(f"{n:,} {split}" for split, n in manifest.rows.items())
     if manifest.null_times:
-        yield "left out", f"{manifest.null_times:,} rows without a time"
+        yield "left out", f"{count_of(manifest.null_times, 'row')} without a time"
     if manifest.context:
         yield "context", _context(manifest)
     if manifest.left_out:
-        yield "left out", f"{manifest.left_out:,} rows in the gaps between splits"
+        yield "left out", f"{count_of(manifest.left_out, 'row')} in the gaps between splits"
     yield "features", f"{len(manifest.features):,}: {_by_kind(manifest)}"
     yield from _dropped(manifest.dropped)
     if manifest.nonfinite:
@@ -88,9 +89,10 @@ def summary_markdown(result: RunResult) -> str:
 
 def _explained(counts: WindowCounts) -> str:
     fitted = f"{counts.explained:.1%} of the training windows' variance"
+    explain = f"{count_of(counts.components, 'component')} explain{'s' if counts.components == 1 else ''}"
     if counts.applied_explained is None:
-        return f"{counts.components} components explain {fitted}"
-    return f"{counts.components} components explain {counts.applied_explained:.1%} of their variance, {fitted}"
+        return f"{explain} {fitted}"
+    return f"{explain} {counts.applied_explained:.1%} of their variance, {fitted}"
 
 
 def _series(series: Mapping[str, Mapping[str, int]]) -> str:

@@ -18,6 +18,7 @@ from emberharmony.features.kinds.categorical import strings
 from emberharmony.io.manifest import check_windows
 from emberharmony.io.store.opening import result_at
 from emberharmony.io.store.snapshot import Snapshot
+from emberharmony.messages import count_of
 from emberharmony.steps.order import JobOrder
 from emberharmony.typing import IntArray
 
@@ -186,7 +187,9 @@ def _window_at(snapshot: Snapshot, split: str, start: int) -> WindowRows:
     rows = _read((part.file for part in _parts(snapshot, f"features/split={split}/")), start, start + size)
     ends = JobOrder.of_published(manifest.spec, rows.schema).borders(rows)
     if len(ends):
-        raise PlanError(f"No window begins there: its series ends after {ends[0]} rows, and windows have {size}.")
+        raise PlanError(
+            f"No window begins there: its series ends after {count_of(int(ends[0]), 'row')}, and windows have {size}."
+        )
     return WindowRows(split, start, rows)
 
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 
 from emberharmony.errors import PlanError
+from emberharmony.messages import count_of
 from emberharmony.report.window_rows import WindowRows, rows_from, rows_of_window
 
 
@@ -34,7 +35,9 @@ def show_window(window: WindowRows, *, as_csv: bool) -> None:
     if as_csv:
         print_text(_csv(window))
         return
-    print_text(f"{window.rows.num_rows:,} rows of the {window.split} split, from its row {window.start:,} on, in order:")
+    print_text(
+        f"{count_of(window.rows.num_rows, 'row')} of the {window.split} split, from its row {window.start:,} on, in order:"
+    )
     print_aligned(list(_lines(window)))
 
 

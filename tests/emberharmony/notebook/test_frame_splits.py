@@ -21,7 +21,7 @@ def test_split_data(extractor):
     for part, same in zip(in_order, (prepared.train, prepared.validation, prepared.test), strict=True):
         np.testing.assert_array_equal(part.index, same.index)
     assert len(extractor._split_data(frame.iloc[:0], "t").train) == 0
-    with pytest.raises(DataError, match="1 rows have no time"):
+    with pytest.raises(DataError, match="1 row has no time"):
         extractor._split_data(pd.DataFrame({"t": [pd.NaT, pd.Timestamp(0)]}), "t")
     with pytest.raises(DataError, match="neither a column nor an index 'u'"):
         extractor._split_data(frame, "u")

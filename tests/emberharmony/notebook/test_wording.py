@@ -23,8 +23,8 @@ TIMES = FRAME.assign(t=[pd.NaT, *pd.date_range("2024-01-01", periods=29)])
         (FRAME, {"target_column": "none"}, "Name another `target_column`"),
         (FRAME, {"entity": "x"}, "name another one in `entity`"),
         (FRAME.assign(gone=pd.Series([None] * 30, dtype="string")), {"entity": "gone"}, "Name another column in `entity`"),
-        (TIMES, {"index_col": "t"}, "1 rows have no time in 't'.* Leave them out, or fill them in the source"),
-        (TIMES, {"index_col": "t", "entity": "a"}, "1 rows have no time in 't'.* Leave them out, or fill them in the source"),
+        (TIMES, {"index_col": "t"}, "1 row has no time in 't'.* Leave them out, or fill them in the source"),
+        (TIMES, {"index_col": "t", "entity": "a"}, "1 row has no time in 't'.* Leave them out, or fill them in the source"),
         ("nothere.parquet", {}, "nothere.parquet does not exist. Check `table_or_path`"),
     ],
 )

@@ -112,7 +112,7 @@ def test_boundaries_are_times_of_all_series(tmp_path):
 def test_rows_without_a_time(tmp_path):
     table = shuffled_series([30, 20])
     table = table.set_column(1, "t", pa.array([None, *table["t"].to_pylist()[1:]], pa.timestamp("ms")))
-    with pytest.raises(DataError, match="1 rows have no time in 't'"):
+    with pytest.raises(DataError, match="1 row has no time in 't'"):
         planned(table, tmp_path, chunk_rows=20)
     layout = planned(table, tmp_path, chunk_rows=20, columns=ColumnSpec(time="t", entity="id", null_time="drop"))
     assert layout.n_null == 1

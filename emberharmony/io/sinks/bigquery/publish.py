@@ -27,6 +27,7 @@ from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import Store
 from emberharmony.io.store.object_store import ObjectStore
 from emberharmony.io.store.routed import RoutedStore, own_folder
+from emberharmony.messages import count_of
 
 _DONE = "tables-published"
 _NONCE = "publication.json"
@@ -230,8 +231,8 @@ def output_tables(run: Store, manifest: Manifest) -> Iterator[OutputTable]:
             counts.windows,
             run_id=manifest.fingerprint,
             time="end_time" if time else None,
-            description=f"Windows of {size} rows of run {manifest.fingerprint}, one every {stride}, as {counts.components} "
-            f"principal components that explain {counts.explained:.1%} of the training windows' variance",
+            description=f"Windows of {size} rows of run {manifest.fingerprint}, one every {stride}, as "
+            f"{count_of(counts.components, 'principal component')} with {counts.explained:.1%} of the variance in training",
             descriptions={**manifest.window_columns, **scores},
         )
 
