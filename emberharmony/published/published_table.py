@@ -19,6 +19,7 @@ from emberharmony.errors import DataError, MissingLibraryError, PlanError
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.snapshot import Snapshot
 from emberharmony.messages import did_you_mean, shown
+from emberharmony.published.duckdb_dataset import DuckDBDataset
 from emberharmony.published.snapshot_files import SnapshotFiles
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class PublishedTable:
             If DuckDB is not installed.
         """
         library = _library("duckdb")
-        relation: duckdb.DuckDBPyRelation = (connection or library).from_arrow(self.dataset())
+        relation: duckdb.DuckDBPyRelation = (connection or library).from_arrow(DuckDBDataset.of(self.dataset()))
         return relation
 
     def _batches_of(self, file: FileRecord, names: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
