@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -18,6 +22,10 @@ from emberharmony.errors import ExpectationError, PlanError
 from flows.config.job import parse_job
 from flows.prefect.names import ResultName, uri_of
 from tests.jobs import assert_published_alike, read_published, run_small, small_table, write_table
+
+if TYPE_CHECKING:
+    from prefect.events import Event
+    from prefect.events.filters import EventFilter
 
 pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.usefixtures("prefect_server")]
 
@@ -226,40 +234,48 @@ def newest_flow_run_name() -> str:
     return newest.name
 
 
+@contextmanager
+def events_passed_on(chosen: EventFilter, n: int) -> Iterator[Future[list[Event]]]:
+    """Subscribe to the server's events: the first `n` that come after the block has begun."""
+    from prefect.events.clients import get_events_subscriber
+
+    subscribed = threading.Event()
+
+    async def first_events() -> list[Event]:
+        async with get_events_subscriber(filter=chosen) as events:
+            subscribed.set()
+            return [await anext(events) for _ in range(n)]
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(copy_context().run, asyncio.run, asyncio.wait_for(first_events(), 120))
+        assert subscribed.wait(60)
+        yield first
+
+
 def test_the_server_hears_of_results_and_refused_jobs(tmp_path: Path) -> None:
-    from prefect.client.orchestration import get_client
     from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 
     source = write_table(small_table(400), tmp_path / "t.parquet")
-    with pytest.raises(ExpectationError):
-        extract(source, tmp_path / "flow", {"expect": {"rows": {"min": 401}}})
-    extract(source, tmp_path / "flow")
-    with pytest.raises(PlanError):
-        extract(source, tmp_path / "flow", chunk_rows=1_000_000_000, max_memory_gb=0.01)
-
-    async def events(chosen: EventFilter, n: int) -> list[Any]:
-        async with get_client() as client:
-            for _ in range(120):  # they arrive some time after the run
-                until_now = chosen.model_copy(update={"occurred": EventFilter().occurred})
-                found = (await client.read_events(until_now, limit=50)).events
-                if len(found) >= n:
-                    break
-                await asyncio.sleep(0.5)
-            return sorted(found, key=lambda event: event.occurred)
-
-    sink = EventResourceFilter(id=[f"emberharmony.sink.file://{tmp_path}/flow"])
-    ours = EventFilter(event=EventNameFilter(prefix=["emberharmony."]), resource=sink)
-    gated, published, refused = asyncio.run(events(ours, 3))
-    assert (published.event, refused.event) == ("emberharmony.published", "emberharmony.refused")
-    assert (gated.event, gated.payload["n_failed"]) == ("emberharmony.expectation-failed", 1)
+    sink, asset = f"emberharmony.sink.file://{tmp_path}/flow", f"file://{tmp_path}/flow"
+    names = EventNameFilter(prefix=["emberharmony.", "prefect.asset.materialization."])
+    with events_passed_on(EventFilter(event=names, resource=EventResourceFilter(id=[sink, asset])), 4) as first:
+        with pytest.raises(ExpectationError):
+            extract(source, tmp_path / "flow", {"expect": {"rows": {"min": 401}}})
+        extract(source, tmp_path / "flow")
+        with pytest.raises(PlanError):
+            extract(source, tmp_path / "flow", chunk_rows=1_000_000_000, max_memory_gb=0.01)
+        heard = {event.event: event for event in first.result()}
+    gated, refused = heard["emberharmony.expectation-failed"], heard["emberharmony.refused"]
+    published, made = heard["emberharmony.published"], heard["prefect.asset.materialization.succeeded"]
+    assert gated.payload["n_failed"] == 1
     assert "rows.min" in gated.payload["message"]
     assert (published.payload["rows"], published.payload["sink"]) == (400, str(tmp_path / "flow"))
     assert refused.payload["error"] == "PlanError"
     for event in (published, refused, gated):
+        assert event.resource.id == sink
         assert "flow-run" in {related.role for related in event.related}
-    asset = EventResourceFilter(id=[f"file://{tmp_path}/flow"])
-    (made,) = asyncio.run(events(EventFilter(resource=asset), 1))
-    assert made.event == "prefect.asset.materialization.succeeded"
+    assert gated.occurred < published.occurred < refused.occurred
+    assert made.resource.id == asset
     assert f"file://{source}" in {related.id for related in made.related}
 
 
