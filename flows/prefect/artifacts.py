@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 from prefect.artifacts import (
@@ -27,6 +28,11 @@ from flows.prefect.names import ResultName, uri_of
 from flows.prefect.outages import outages_told
 from flows.prefect.settings import changed_settings
 
+SHOWN_STEP = 5.0
+"""Percentage points of progress between two updates, at least."""
+SHOWN_EVERY_S = 1.0
+"""Seconds between two updates, at least: each takes the run and the server 12 ms of CPU time."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +42,7 @@ class ArtifactCallback(Callback):
     def __init__(self, name: ResultName) -> None:
         self._key = name.artifact_key("progress")
         self._artifact: Any = None
-        self._before = self._weight = self._shown = 0.0
+        self._before = self._weight = self._shown = self._shown_at = 0.0
         self._stage: StageProgress | None = None
         self._outage_told = False
         self._whole = 100.0  # weight of all stages of this kind of job
@@ -49,6 +55,7 @@ class ArtifactCallback(Callback):
             self._artifact = create_progress_artifact(
                 0.0, key=self._key, description=f"{plan.n_rows:,} rows on {event.backend}"
             )
+        self._shown_at = monotonic()
 
     def stage_started(self, event: StageStarted) -> None:
         """Begin a stage."""
@@ -64,8 +71,11 @@ class ArtifactCallback(Callback):
 
     def _show(self, stage: StageProgress) -> None:
         progress = min(100.0, 100.0 * (self._before + self._weight * stage.share) / self._whole)
-        if self._artifact and (progress >= self._shown + 5 or progress == 100):  # an update is a request to the server
-            self._shown = progress
+        now = monotonic()
+        # An update is a request to the server.
+        is_due = progress >= self._shown + SHOWN_STEP and now >= self._shown_at + SHOWN_EVERY_S
+        if self._artifact and (is_due or progress == 100):
+            self._shown, self._shown_at = progress, now
             with self._at_once():
                 update_progress_artifact(self._artifact, progress=round(progress, 1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from types import SimpleNamespace
 
 import httpx
@@ -35,6 +36,17 @@ def shown(monkeypatch):
     return calls
 
 
+@pytest.fixture(autouse=True)
+def item_s(monkeypatch):
+    """Let an item take so many seconds; returns how to change that."""
+
+    def change(seconds):
+        monkeypatch.setattr(artifacts, "monotonic", count(1_000.0, seconds).__next__)
+
+    change(0.1)
+    return change
+
+
 def test_a_run_links_its_report(monkeypatch):
     links = []
     monkeypatch.setattr(artifacts, "create_link_artifact", lambda uri, **more: links.append((uri, more["key"])))
@@ -65,6 +77,15 @@ def test_progress_grows_to_the_end_in_few_requests_without_retries(shown):
     assert {(retries, api) for _, retries, api in shown} == {(0, URL)}
     middle = 100 * STAGES["profile"].weight / (STAGES["profile"].weight + STAGES["project"].weight)
     assert min(abs(value - middle) for value in progress) < 5
+
+
+def test_progress_of_a_quick_job_is_shown_once_a_second(shown, item_s):
+    item_s(0.001)
+    run_two_stages(ArtifactCallback(NAME))
+    progress = [value for value, *_ in shown]
+    assert progress == sorted(progress)
+    assert (progress[0], progress[-1]) == (0.0, 100.0)
+    assert 3 <= len(progress) <= 4
 
 
 def test_settings_are_not_read_again(shown, monkeypatch):
