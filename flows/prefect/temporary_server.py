@@ -137,14 +137,16 @@ class TemporaryServer:
         import httpx
 
         end = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < end:
-            with suppress(httpx.HTTPError):
-                httpx.get(f"{self.url}/health", timeout=1.0, trust_env=False).raise_for_status()
-                return
-            if self._process.poll() is not None:
-                said = self._log_path.read_text(errors="replace").split("\n")
-                last = next((line for line in reversed(said) if line.strip()), "")
-                raise ServerDiedError(f"it ended with status {self._process.poll()}{last and f' ({last.strip()})'}")
+        # One client: each reads all certificates, also for a server without TLS.
+        with httpx.Client(timeout=1.0, trust_env=False) as client:
+            while time.monotonic() < end:
+                with suppress(httpx.HTTPError):
+                    client.get(f"{self.url}/health").raise_for_status()
+                    return
+                if self._process.poll() is not None:
+                    said = self._log_path.read_text(errors="replace").split("\n")
+                    last = next((line for line in reversed(said) if line.strip()), "")
+                    raise ServerDiedError(f"it ended with status {self._process.poll()}{last and f' ({last.strip()})'}")
         raise ServerDiedError(f"it did not answer within {START_TIMEOUT_S:.0f} s")
 
     def _keep_running(self) -> None:
