@@ -138,7 +138,8 @@ def read_published(sink: Path, outcome: RunResult) -> Published:
 
 
 def _parts(folder: Path) -> pa.Table:
-    parts = [pq.ParquetFile(path).read(use_threads=False) for path in sorted(folder.glob("*.parquet"))]  # many and tiny
+    paths = sorted(folder.glob("*.parquet"))
+    parts = [pq.ParquetFile(path, pre_buffer=False).read(use_threads=False) for path in paths]  # many and tiny
     return pa.concat_tables(parts) if parts else pa.table({"row_number": pa.array([], pa.int64())})
 
 
