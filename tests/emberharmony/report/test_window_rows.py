@@ -2,8 +2,6 @@
 
 import csv
 import io
-import subprocess
-import sys
 from datetime import timedelta
 from functools import cache, partial
 from pathlib import Path
@@ -12,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.report.window_rows import rows_from, rows_of_window
+from flows.cli.app import app
 from flows.cli.windows import find_window
 from tests.jobs import SPLITS, Published, run_small, small_table, write_table
 from tests.references import in_order, temporal_split
@@ -108,16 +108,16 @@ def test_a_result_without_windows(tmp_path):
 def test_the_command(published):
     """As CSV, which holds the values to the last bit, and as lines to read."""
     first_row = published.windows[3]["validation"]["first_row"][1].as_py()
-    command = [str(Path(sys.executable).with_name("emberharmony")), "window-rows", str(sink_of(published))]
+    command = ["window-rows", str(sink_of(published))]
     by_number = [*command, "--stride", "3", "--split", "validation", "--window", "1", "--csv"]
-    printed = subprocess.run(by_number, capture_output=True, text=True, check=True).stdout
+    printed = CliRunner().invoke(app, by_number, catch_exceptions=False).output
     expected = published.features["validation"].slice(3, SIZE)
     lines = list(csv.reader(io.StringIO(printed)))
     assert lines[0] == expected.column_names
     assert [[row[0], *map(float, row[4:])] for row in lines[1:]] == [
         [str(row["row_number"]), *(row[name] for name in published.feature_names)] for row in expected.to_pylist()
     ]
-    by_row = subprocess.run([*command, "--first-row", str(first_row)], capture_output=True, text=True, check=True).stdout
+    by_row = CliRunner().invoke(app, [*command, "--first-row", str(first_row)], catch_exceptions=False).output
     assert by_row.startswith("4 rows of the validation split, from its row 3 on, in order:\n")
     assert by_row.splitlines()[1].split() == ["row_number", *map(str, expected["row_number"].to_pylist())]
 
