@@ -132,10 +132,10 @@ class LocalStore(Store):
         """Open a file to write; it is kept if the block ends without an error."""
 
         def put(unfinished: Path, record: FileRecord) -> None:
-            inode = unfinished.stat().st_ino
-            unfinished.replace(self.path(record))
+            kept, inode = self.path(record), unfinished.stat().st_ino
+            unfinished.replace(kept)
             with suppress(OSError):  # then it is hashed when it is read
-                WRITTEN.remember(self.path(record), record.sha256, inode=inode)
+                WRITTEN.remember(kept, record.sha256, inode=inode)
 
         with self._writing(name, put, sync=False) as file:  # `make_durable` does
             yield file
@@ -257,8 +257,9 @@ class LocalStore(Store):
                     if sync:
                         os.fsync(handle.fileno())
                 put(unfinished, file.record)
-            finally:
+            except BaseException:
                 unfinished.unlink(missing_ok=True)
+                raise
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:
@@ -338,3 +339,4 @@ def _link_if_absent(unfinished: Path, target: Path) -> None:
             raise
         if not target.exists():  # of two writers at the same moment, the second wins
             unfinished.replace(target)
+    unfinished.unlink(missing_ok=True)
