@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -57,16 +58,38 @@ def counted(monkeypatch, method: str) -> Counter[str]:
     return counts
 
 
-@pytest.fixture
-def stopped(tmp_path) -> RunRef:
-    """The reference of such a run."""
-    return stop(tmp_path)
+def _files_of(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Its files and when they were written, but for states of windows: those have names that no receipt holds."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "grams")
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.fixture(scope="session")
+def stopped(tmp_path_factory) -> Iterator[RunRef]:
+    """The reference of such a run, for tests that only read it."""
+    folder = tmp_path_factory.mktemp("stopped")
+    ref = stop(folder)
+    before = _files_of(folder)
+    yield ref
+    assert _files_of(folder) == before, "a test has changed the run of the others, and needs its `own_run`"
 
 
 @pytest.fixture
 def run(stopped) -> Run:
     """That run, opened."""
     return Run.opened(stopped.staging)
+
+
+@pytest.fixture
+def own_stopped(tmp_path) -> RunRef:
+    """The reference of such a run of this test alone, which may change it."""
+    return stop(tmp_path)
+
+
+@pytest.fixture
+def own_run(own_stopped) -> Run:
+    """That run, opened."""
+    return Run.opened(own_stopped.staging)
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from flows.engines.local import LocalEngine
 
 
 @pytest.fixture
-def state(run, tmp_path):
+def state(own_run, tmp_path):
     """The state of a published run."""
-    publish(run, ("profile", "featurize", "project"))
+    publish(own_run, ("profile", "featurize", "project"))
     return read_state(tmp_path / "result")
 
 

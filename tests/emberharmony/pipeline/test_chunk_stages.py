@@ -48,13 +48,13 @@ def features_of(run, split: str) -> np.ndarray:
     return np.stack([whole[name].to_numpy() for name in run.fitted.preprocessing.feature_names], axis=1).astype(np.float64)
 
 
-def test_a_profile_counts_the_training_rows(run, tmp_path):
+def test_a_profile_counts_the_training_rows(own_run, tmp_path):
     walk = pq.read_table(tmp_path / "table.parquet")["walk"]
-    names = [column.name for column in run.plan.roles.features]
-    for chunk in run.plan.chunks:
-        receipt = profile_chunk(run, chunk, "numpy")
+    names = [column.name for column in own_run.plan.roles.features]
+    for chunk in own_run.plan.chunks:
+        receipt = profile_chunk(own_run, chunk, "numpy")
         assert receipt.rows == counts_of(of_chunk(chunk))
-        states = by_prefix(run.store.read_arrays(receipt.find(profile_name(chunk.index))))
+        states = by_prefix(own_run.store.read_arrays(receipt.find(profile_name(chunk.index))))
         profile = ColumnProfile.from_arrays(states[str(names.index("walk"))])
         train = walk.slice(chunk.first_row, receipt.rows["train"])
         assert (profile.n_rows, profile.n_null) == (len(train), train.null_count)
@@ -100,44 +100,44 @@ def test_keys_of_entities_are_no_times(tmp_path):
         assert profile_chunk(run, chunk, "numpy").rows == run.receipts.find("featurize", chunk.index).rows
 
 
-def test_features_are_written_by_split_with_the_rows_that_earlier_windows_need(run):
-    for chunk in run.plan.chunks:
-        receipt = featurize_chunk(run, chunk, "numpy")
+def test_features_are_written_by_split_with_the_rows_that_earlier_windows_need(own_run):
+    for chunk in own_run.plan.chunks:
+        receipt = featurize_chunk(own_run, chunk, "numpy")
         splits = of_chunk(chunk)
         assert receipt.rows == counts_of(splits)
         halo = receipt.find(halo_name(chunk.index))
         for split in np.unique(splits):
             (part,) = (file for file in receipt.files if file.name.startswith(f"features/split={split}/"))
-            numbers = pq.read_table(run.store.path(part), partitioning=None)["row_number"]
+            numbers = pq.read_table(own_run.store.path(part), partitioning=None)["row_number"]
             expected = chunk.first_row + np.flatnonzero(splits == split)
             np.testing.assert_array_equal(numbers, expected)
-            np.testing.assert_array_equal(read_halo(run.store, halo, split)["row_number"], expected[: SIZE - 1])
+            np.testing.assert_array_equal(read_halo(own_run.store, halo, split)["row_number"], expected[: SIZE - 1])
 
 
-def test_a_window_belongs_to_the_chunk_in_which_it_begins(run):
+def test_a_window_belongs_to_the_chunk_in_which_it_begins(own_run):
     for stride in (1, 2):
         starts = {name: np.flatnonzero(name == SPLIT)[: 1 - SIZE : stride] for name in ("train", "validation", "test")}
-        for chunk in run.plan.chunks:
-            counts = project_chunk(run, chunk, "numpy").rows
+        for chunk in own_run.plan.chunks:
+            counts = project_chunk(own_run, chunk, "numpy").rows
             for name, rows in starts.items():
                 inside = (chunk.first_row <= rows) & (rows < chunk.first_row + chunk.n_rows)
                 assert counts[f"{stride}/{name}"] == inside.sum()
 
 
-def test_scores_are_the_centred_windows_times_the_components(run):
-    chunk, pca, rows = run.plan.chunks[1], run.fitted.pcas[1], features_of(run, "train")
-    (file,) = (f for f in project_chunk(run, chunk, "numpy").files if f.name.startswith("windows/stride=1/split=train/"))
-    scores = pq.read_table(run.store.path(file), partitioning=None).select(component_names(pca))
+def test_scores_are_the_centred_windows_times_the_components(own_run):
+    chunk, pca, rows = own_run.plan.chunks[1], own_run.fitted.pcas[1], features_of(own_run, "train")
+    (file,) = (f for f in project_chunk(own_run, chunk, "numpy").files if f.name.startswith("windows/stride=1/split=train/"))
+    scores = pq.read_table(own_run.store.path(file), partitioning=None).select(component_names(pca))
     begin = range(chunk.first_row, chunk.first_row + chunk.n_rows)  # the last windows end in the next chunk
     windows = np.stack([rows[i : i + SIZE].ravel() for i in begin])
     expected = (windows - pca.mean) @ pca.components.T
     np.testing.assert_allclose(np.stack([column.to_numpy() for column in scores.columns], axis=1), expected, atol=1e-4)
 
 
-def test_a_chunk_that_lost_its_features_cannot_be_projected(run):
-    run.receipts.invalidate(run.receipts.find("featurize", 2).files[0].kept_as)
+def test_a_chunk_that_lost_its_features_cannot_be_projected(own_run):
+    own_run.receipts.invalidate(own_run.receipts.find("featurize", 2).files[0].kept_as)
     with pytest.raises(DamagedError, match="is to be projected, and is not featurized"):
-        project_chunk(run, run.plan.chunks[2], "numpy")
+        project_chunk(own_run, own_run.plan.chunks[2], "numpy")
 
 
 def test_columns_that_files_can_shrink_are_those_with_few_or_mostly_equal_values(run):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.parquet as pq
 
+from tests.jobs import small_table
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -23,8 +25,8 @@ def test_rows_and_starts_are_those_of_the_parts(run):
     assert run.fitted.series == {}  # one series: nothing to count
 
 
-def test_numbers_are_scaled_by_the_training_rows(run, tmp_path):
-    table = pq.read_table(tmp_path / "table.parquet").slice(0, 240)
+def test_numbers_are_scaled_by_the_training_rows(run):
+    table = small_table(300, order="sorted").slice(0, 240)
     (walk,) = (column for column in run.fitted.preprocessing.columns if column.name == "walk")
     known = table["walk"].drop_null().to_numpy()
     filled = table["walk"].fill_null(np.median(known)).to_numpy()
@@ -44,8 +46,8 @@ def test_components_are_those_of_the_training_windows(run):
         np.testing.assert_allclose(pca.explained_variance_ratio, values[:k] / values.sum(), atol=1e-6)
 
 
-def test_baselines_count_the_training_rows(run, tmp_path):
-    table = pq.read_table(tmp_path / "table.parquet").slice(0, 240)
+def test_baselines_count_the_training_rows(run):
+    table = small_table(300, order="sorted").slice(0, 240)
     (color,) = (column for column in run.fitted.preprocessing.columns if column.name == "color")
     counts = dict(zip(*(part.tolist() for part in table["color"].value_counts().flatten()), strict=True))
     bins = run.fitted.baselines["color"].counts.bins

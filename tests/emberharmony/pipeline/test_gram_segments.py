@@ -48,39 +48,39 @@ def test_large_states_are_read_by_stride_and_the_same_to_the_last_bit(run, monke
             np.testing.assert_array_equal(array, b.to_arrays()[name])
 
 
-def test_stored_states_are_checked_and_used_instead_of_the_rows(run, monkeypatch):
+def test_stored_states_are_checked_and_used_instead_of_the_rows(own_run, monkeypatch):
     monkeypatch.setattr(gram_segments, "state_pays", lambda n_bytes, windows, n_features: True)
-    whole = merged(run)
-    receipts, windows = list(run.receipts.all_of("featurize")), run.plan.spec.windows
-    for receipt, segment in zip(receipts, segments_of_chunks(run, receipts), strict=False):
+    whole = merged(own_run)
+    receipts, windows = list(own_run.receipts.all_of("featurize")), own_run.plan.spec.windows
+    for receipt, segment in zip(receipts, segments_of_chunks(own_run, receipts), strict=False):
         assert isinstance(segment, LoadedStates)
-        states = segment.states(run.store, windows.strides)
-        record = run.store.keep_arrays(f"grams/{receipt.chunk:05}.safetensors", as_arrays(states))
+        states = segment.states(own_run.store, windows.strides)
+        record = own_run.store.keep_arrays(f"grams/{receipt.chunk:05}.safetensors", as_arrays(states))
         object.__setattr__(receipt, "files", (*receipt.files, record))
-    n_features = len(run.fitted.preprocessing.feature_names)
+    n_features = len(own_run.fitted.preprocessing.feature_names)
     for at_once, kind in ((2**26, LoadedStates), (0, StoredStates)):
         monkeypatch.setattr(gram_segments, "STATES_AT_ONCE_BYTES", at_once)
-        assert all(isinstance(segment, kind) for segment in segments_of_chunks(run, receipts))
-        again = list(merged_states(run.store, segments_of_chunks(run, receipts), windows, n_features=n_features))
+        assert all(isinstance(segment, kind) for segment in segments_of_chunks(own_run, receipts))
+        again = list(merged_states(own_run.store, segments_of_chunks(own_run, receipts), windows, n_features=n_features))
         for a, b in zip(whole, again, strict=True):
             np.testing.assert_array_equal(a.gram, b.gram)
 
 
 @pytest.mark.parametrize("at_once", [0, 2**26])
-def test_stored_states_between_joined_rows(run, monkeypatch, at_once):
+def test_stored_states_between_joined_rows(own_run, monkeypatch, at_once):
     """In the order of the chunks: rows that wait are one segment before each stored state."""
     monkeypatch.setattr(gram_segments, "STATES_AT_ONCE_BYTES", at_once)
     monkeypatch.setattr(gram_segments, "state_pays", lambda n_bytes, windows, n_features: True)
-    receipts, strides = list(run.receipts.all_of("featurize")), run.plan.spec.windows.strides
-    for receipt, segment in zip(receipts[1:3], [*segments_of_chunks(run, receipts)][1:3], strict=True):
-        states = segment.states(run.store, strides)
-        record = run.store.keep_arrays(f"grams/{receipt.chunk:05}.safetensors", as_arrays(states))
+    receipts, windows = list(own_run.receipts.all_of("featurize")), own_run.plan.spec.windows
+    for receipt, segment in zip(receipts[1:3], [*segments_of_chunks(own_run, receipts)][1:3], strict=True):
+        states = segment.states(own_run.store, windows.strides)
+        record = own_run.store.keep_arrays(f"grams/{receipt.chunk:05}.safetensors", as_arrays(states))
         object.__setattr__(receipt, "files", (*receipt.files, record))
     monkeypatch.setattr(gram_segments, "state_pays", lambda n_bytes, windows, n_features: False)
-    n_features = len(run.fitted.preprocessing.feature_names)
-    found = merged_states(run.store, segments_of_chunks(run, receipts), run.plan.spec.windows, n_features=n_features)
+    n_features = len(own_run.fitted.preprocessing.feature_names)
+    found = merged_states(own_run.store, segments_of_chunks(own_run, receipts), windows, n_features=n_features)
     for state in found:
-        np.testing.assert_allclose(state.gram, built(run, state.stride), rtol=1e-11, atol=1e-8)
+        np.testing.assert_allclose(state.gram, built(own_run, state.stride), rtol=1e-11, atol=1e-8)
 
 
 def test_no_segments_leave_no_states(run, monkeypatch):

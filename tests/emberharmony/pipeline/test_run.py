@@ -15,6 +15,7 @@ import pytest
 from emberharmony.backend import get_backend
 from emberharmony.errors import DataError, TransientError
 from emberharmony.pipeline.run import Run, RunRef, forget_runs, open_run, opened_run, turns_of
+from tests.jobs import small_table
 
 
 def test_a_process_opens_a_run_once(stopped):
@@ -26,11 +27,11 @@ def test_a_process_opens_a_run_once(stopped):
     assert open_run(stopped) is not run
 
 
-def test_the_rows_of_a_chunk_are_those_of_the_table(run, tmp_path):
+def test_the_rows_of_a_chunk_are_those_of_the_table(run):
     def read(source, chunk, columns, time, texts):
         return source.read(chunk, columns, time=time)
 
-    table = pq.read_table(tmp_path / "table.parquet")
+    table = small_table(300, order="sorted")
     for chunk in run.plan.chunks:
         rows = run.read(
             chunk, ["walk", "t"], lambda source, chunk, columns, time, texts: source.read(chunk, columns, time=time)
@@ -41,11 +42,11 @@ def test_the_rows_of_a_chunk_are_those_of_the_table(run, tmp_path):
         assert (np.diff(rows["t"].cast(pa.int64()).to_numpy()) > 0).all()
 
 
-def test_a_table_that_has_changed_is_refused(run, tmp_path):
+def test_a_table_that_has_changed_is_refused(own_run, tmp_path):
     table = pq.read_table(tmp_path / "table.parquet")
     pq.write_table(table.slice(1), tmp_path / "table.parquet")
     with pytest.raises(DataError, match=r"table\.parquet was changed after the job was planned; nothing was published"):
-        run.source.read(run.plan.chunks[0], ["walk"], time=None)
+        own_run.source.read(own_run.plan.chunks[0], ["walk"], time=None)
 
 
 def test_workers_read_no_footer_and_list_no_folder(run, monkeypatch):

@@ -66,8 +66,8 @@ def test_a_page_that_cannot_be_made_is_left_out(with_report, monkeypatch, caplog
 
 
 @pytest.mark.usefixtures("without_scripts")
-def test_of_a_result_without_a_page_one_is_made_of_what_is_published(run, tmp_path):
-    assert find_report(publish(run, CHUNK_STAGES)) is None
+def test_of_a_result_without_a_page_one_is_made_of_what_is_published(own_run, tmp_path):
+    assert find_report(publish(own_run, CHUNK_STAGES)) is None
     text = published_page(result_at(tmp_path / "result").snapshot()).decode()
     assert "Explained variance" in text
     assert "seconds of work" not in text
