@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import requests
 import requests.adapters
 from google.cloud import bigquery
@@ -62,6 +63,22 @@ class HttpFaults(requests.adapters.HTTPAdapter):
     def jobs(self, kind: str) -> list[dict]:
         """Configurations of the jobs of a kind that were begun."""
         return [body for _, _, body in self.seen if kind in body.get("configuration", {})]
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that this process sends from now on."""
+    statements: list[str] = []
+
+    def recording(send):
+        def asked(client, sql, *rest, **settings):
+            statements.append(sql)
+            return send(client, sql, *rest, **settings)
+
+        return asked
+
+    for name in ("query", "query_and_wait"):
+        monkeypatch.setattr(bigquery.Client, name, recording(getattr(bigquery.Client, name)))
+    return statements
 
 
 def _json(body: bytes) -> dict:
@@ -132,7 +149,7 @@ class Published:
     def rows(self, table: str = "features") -> list[tuple]:
         name = TableName(self._connection.project, self._dataset, table)
         with self._connection.open() as clients:
-            return sorted(tuple(row) for row in clients.jobs.query(f"SELECT * FROM {name.sql}").result())
+            return sorted(tuple(row) for row in clients.jobs.query_and_wait(f"SELECT * FROM {name.sql}"))
 
     def tables(self) -> list[str]:
         with self._connection.open() as clients:
@@ -152,7 +169,7 @@ def load_file(clients: Clients, file: Path, table: str, *, layout: str = "") -> 
     with file.open("rb") as opened:
         clients.jobs.load_table_from_file(opened, f"{clients.jobs.project}.{loaded}", job_config=config).result()
     # Of a table that a load makes by itself, this server forgets the time of the last change.
-    clients.jobs.query(f"CREATE OR REPLACE TABLE {table} {layout} AS SELECT * FROM {loaded}").result()
+    clients.jobs.query_and_wait(f"CREATE OR REPLACE TABLE {table} {layout} AS SELECT * FROM {loaded}")
 
 
 def open_with(spec, http: HttpFaults, faults: Faults | None = None):

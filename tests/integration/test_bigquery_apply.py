@@ -120,7 +120,7 @@ def test_nights_are_appended_at_one_place(fitted, connection, flights, tmp_path)
 
     def rows() -> dict[str, int]:
         with connection.open() as clients:
-            found = clients.jobs.query("SELECT run_id, COUNT(*) FROM nights.features GROUP BY run_id").result()
+            found = clients.jobs.query_and_wait("SELECT run_id, COUNT(*) FROM nights.features GROUP BY run_id")
             return {row[0]: row[1] for row in found}
 
     ran = {day: run_job(night(day), LocalEngine()).manifest for day in (1, 2)}

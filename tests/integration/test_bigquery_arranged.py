@@ -24,7 +24,7 @@ from flows.config.job import ApplyJob, parse_job
 from flows.engines.local import LocalEngine
 from flows.run import run
 from tests.faults import victims
-from tests.integration.bigquery_tables import load_file
+from tests.integration.bigquery_tables import load_file, recorded
 from tests.jobs import SPLITS, assert_published_alike, read_published
 
 pytestmark = pytest.mark.xdist_group("bigquery-job")
@@ -66,7 +66,7 @@ def job(connection, rows, tmp_path_factory):
             clients.jobs.create_dataset(name, exists_ok=True)
         load_file(clients, path, "sensors.all")
         missing = "SELECT * REPLACE (IF(id < 7, NULL, t) AS t) FROM sensors.all"
-        clients.jobs.query(f"CREATE OR REPLACE TABLE sensors.timeless AS {missing}").result()
+        clients.jobs.query_and_wait(f"CREATE OR REPLACE TABLE sensors.timeless AS {missing}")
 
     def made(sink, source=None, **changes):
         table = {"table": "sensors.all", "temporary_dataset": COPIES, "connection": dataclasses.asdict(connection)}
@@ -147,19 +147,6 @@ def test_applied_to_the_training_rows(job, published, tmp_path):
     run(parse_job({key: applied[key] for key in ("state", "source", "sink", "runtime")}, model=ApplyJob))
     found = pq.read_table(tmp_path / "applied/features", partitioning=None).sort_by("row_number")
     assert found.equals(pa.concat_tables(published.features.values()).sort_by("row_number").select(found.column_names))
-
-
-def recorded(monkeypatch) -> list[str]:
-    """The statements that this process sends from now on."""
-    statements: list[str] = []
-    query = bigquery.Client.query
-
-    def asked(client, sql, *rest, **settings):
-        statements.append(sql)
-        return query(client, sql, *rest, **settings)
-
-    monkeypatch.setattr(bigquery.Client, "query", asked)
-    return statements
 
 
 class Ended(LocalEngine):

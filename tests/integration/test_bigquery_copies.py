@@ -164,7 +164,7 @@ def test_only_a_table_that_every_chunk_would_scan(job, connection, tmp_path, sca
     with connection.open() as clients:
         for name, layout in {"by_time": "PARTITION BY DATE(t)", "by_number": "CLUSTER BY number"}.items():
             sql = f"CREATE TABLE IF NOT EXISTS layouts.{name} {layout} AS SELECT * FROM layouts.loaded"
-            clients.jobs.query(sql).result()
+            clients.jobs.query_and_wait(sql)
     made = job(tmp_path, {"temporary_dataset": COPIES} | source, windows={"strides": []})
     made["columns"] = {key: value for key, value in (made["columns"] | columns).items() if value}
     plan = plan_job(parse_job(made), make=False).plan

@@ -33,9 +33,9 @@ def spec(connection, flights) -> BigQuerySourceSpec:
     numbered = f"SELECT *, ROW_NUMBER() OVER (ORDER BY tailnum, time_hour, flight) * 1000003 AS id FROM {flights.table.sql}"
     columns = "DATE(time_hour) AS day, id, distance, carrier, arr_delay, IF(MOD(id, 7) = 0, NULL, id) AS gappy"
     with connection.open() as clients:
-        clients.jobs.query(
+        clients.jobs.query_and_wait(
             f"CREATE TABLE {name.sql} PARTITION BY day AS SELECT {columns} FROM ({numbered}) WHERE month = 6 AND day <= 3"
-        ).result()
+        )
     return BigQuerySourceSpec(table=str(name), order_by=("id",), connection=connection)
 
 

@@ -206,13 +206,13 @@ def test_rows_that_were_not_planned_are_not_published(winter, connection, flight
     name = TableName(connection.project, "raw", "growing_flights")
     with connection.open() as clients:
         rows = f"SELECT {', '.join(COLUMNS)}, month FROM {flights.table.sql} WHERE month = 1"
-        clients.jobs.query(f"CREATE TABLE {name.sql} AS {rows}").result()
+        clients.jobs.query_and_wait(f"CREATE TABLE {name.sql} AS {rows}")
         job = winter("growing", table=str(name))
         featurize = stages.STAGES["featurize"]
 
         def grows(run, chunk, *rest):
             twice = f"INSERT INTO {name.sql} ({', '.join(COLUMNS)}, month) SELECT {', '.join(COLUMNS)}, month FROM {name.sql}"
-            clients.jobs.query(f"{twice} WHERE distance > 4900").result()
+            clients.jobs.query_and_wait(f"{twice} WHERE distance > 4900")
             return featurize.work(run, chunk, *rest)
 
         monkeypatch.setitem(stages.STAGES, "featurize", dataclasses.replace(featurize, work=grows))

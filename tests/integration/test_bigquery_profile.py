@@ -106,7 +106,7 @@ def test_numbers_that_are_none_are_counted_apart(connection):
 def test_a_scan_over_the_ceiling_is_refused_by_the_dry_run(connection, flights, monkeypatch):
     dear = dataclasses.replace(connection, maximum_bytes_billed=1_000_000)
     with dear.open() as clients:
-        configs, query = [], clients.jobs.query
+        configs, query, rows_of = [], clients.jobs.query, clients.jobs.query_and_wait
 
         def watched(sql, **settings):
             configs.append(settings["job_config"])
@@ -115,7 +115,12 @@ def test_a_scan_over_the_ceiling_is_refused_by_the_dry_run(connection, flights, 
                 job._properties["statistics"]["query"]["totalBytesProcessed"] = str(estimate)
             return job
 
+        def waited(sql, **settings):
+            configs.append(settings["job_config"])
+            return rows_of(sql, **settings)
+
         monkeypatch.setattr(clients.jobs, "query", watched)
+        monkeypatch.setattr(clients.jobs, "query_and_wait", waited)
         source = BigQuerySource(BigQuerySourceSpec(table=str(flights.table), connection=dear), clients)
         estimate = 999
         source.profile([FeatureColumn("distance", "numeric")], time=None)

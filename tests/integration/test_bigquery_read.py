@@ -15,9 +15,10 @@ from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1.types import ArrowSerializationOptions, DataFormat
 
 from emberharmony.errors import TerminalError, TransientError
-from emberharmony.io.bigquery import TableName
+from emberharmony.io.bigquery import TableName, queries
 from emberharmony.io.bigquery.read import ReadSpec, read_rows
 from tests.integration.bigquery_faults import Broken, Faults
+from tests.integration.bigquery_tables import HttpFaults
 
 pytestmark = pytest.mark.xdist_group("bigquery-sink")
 
@@ -51,7 +52,7 @@ def long_table(connection, numbers) -> TableName:
     name = TableName(connection.project, "reading", "long")
     rows = f"SELECT id FROM UNNEST(GENERATE_ARRAY(0, {N_LONG - 1})) AS id"
     with connection.open() as clients:
-        clients.jobs.query(f"CREATE OR REPLACE TABLE {name.sql} AS {rows}").result()
+        clients.jobs.query_and_wait(f"CREATE OR REPLACE TABLE {name.sql} AS {rows}")
     return name
 
 
@@ -159,3 +160,19 @@ def test_what_is_refused_fails_at_once(connection, numbers, code, text, said):
 def test_a_table_that_is_not_there(connection):
     with connection.open() as clients, pytest.raises(TerminalError, match="not found"):
         read_rows(clients, TableName(connection.project, "reading", "nowhere"), columns=[])
+
+
+@pytest.mark.parametrize(("most", "asked"), [(20_000, []), (3, ["CreateReadSession", "ReadRows"])], ids=["small", "large"])
+def test_rows_of_a_query_are_in_its_answer_or_read_as_arrow(connection, monkeypatch, most, asked):
+    monkeypatch.setattr(queries, "_MAX_REST_ROWS", most)
+    http, faults = HttpFaults(), Faults()
+    sql = "SELECT n FROM UNNEST(GENERATE_ARRAY(@first, 5)) AS n"
+    with connection.open(interceptors=[faults]) as clients:
+        clients.jobs._http.mount("http://", http)
+        found = queries.query_table(clients, sql, doing="Asking", parameters={"first": 1})
+    [(method, path, body), *others] = http.seen
+    assert sorted(found["n"].to_pylist()) == [1, 2, 3, 4, 5]
+    assert (method, path.rsplit("/", 1)[-1]) == ("POST", "queries")
+    assert (body["query"], body["labels"]) == (sql, {"suite": "integration"})
+    assert len(others) == len(faults.requests) // 2  # where the result lies
+    assert list(faults.requests) == asked

@@ -26,7 +26,7 @@ def test_rows_columns_and_layout(by_method, table, published, connection, datase
     with open_with(by_method, http) as clients:
         Publication(by_method, clients).publish([table], make_run(table))
         there = clients.jobs.get_table(f"{dataset}.features")
-        line = next(iter(clients.jobs.query(f"SELECT * FROM `{dataset}.runs`").result()))
+        line = next(iter(clients.jobs.query_and_wait(f"SELECT * FROM `{dataset}.runs`")))
     assert published.rows() == expected(table)
     assert published.tables() == ["features", "runs"]
     assert [field.name for field in there.schema] == ["row_number", "t", "carrier_AA", "carrier_aa_2", "split", "run_id"]
@@ -85,6 +85,7 @@ def test_an_answer_of_500_is_asked_again(by_method, table, published, statuses):
     """Also where the job did begin and only its answer was lost: then the id is taken, and that job is waited for."""
     http = HttpFaults()
     http.broken["POST", "/jobs"] = list(statuses)
+    http.broken["POST", "/queries"] = [503, 0, 500]
     by_method = dataclasses.replace(by_method, write_disposition="append")
     with open_with(by_method, http) as clients:
         Publication(by_method, clients).publish([table], make_run(table))

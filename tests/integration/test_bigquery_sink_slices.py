@@ -101,8 +101,7 @@ def test_nights_equal_those_of_files(connection, dataset, tmp_path):
     with connection.open() as clients:
         for table, below in {"features": "features", "windows_stride_3": "windows/stride=3"}.items():
             found = (
-                clients.jobs.query(f"SELECT * FROM `{dataset}.{table}`")
-                .result()
+                clients.jobs.query_and_wait(f"SELECT * FROM `{dataset}.{table}`")
                 .to_arrow(create_bqstorage_client=False)
                 .to_pandas()
             )
@@ -113,7 +112,7 @@ def test_nights_equal_those_of_files(connection, dataset, tmp_path):
                 assert len(here) == len(there) > 0
                 numbers = [name for name in here if here[name].dtype.kind in "fi" and name in there]
                 np.testing.assert_allclose(there[numbers].to_numpy(float), here[numbers].to_numpy(float), rtol=1e-6)
-        lines = clients.jobs.query(f"SELECT slice, `rows` FROM `{dataset}.runs` ORDER BY slice").result()
+        lines = clients.jobs.query_and_wait(f"SELECT slice, `rows` FROM `{dataset}.runs` ORDER BY slice")
         counts = {row["slice"]: json.loads(row["rows"])["apply"] for row in lines}
     assert list(counts) == [*nights, "2027-01-01"]
     assert sum(counts.values()) == (rows["t"].dt.strftime("%Y-%m-%d") >= nights[0]).sum()

@@ -120,10 +120,10 @@ def test_tables_of_an_earlier_version_get_the_new_columns(spec, tmp_path, publis
         old.time_partitioning = TimePartitioning("DAY", field="t")
         clients.jobs.create_table(old)
         clients.jobs.create_table(Table(f"{dataset}.runs", OLD_RUNS))
-        clients.jobs.query(f"INSERT INTO `{dataset}.features` (row_number, split) VALUES (-1, 'train')").result()
-        clients.jobs.query(f"INSERT INTO `{dataset}.runs` (fingerprint) VALUES ('f0')").result()
+        clients.jobs.query_and_wait(f"INSERT INTO `{dataset}.features` (row_number, split) VALUES (-1, 'train')")
+        clients.jobs.query_and_wait(f"INSERT INTO `{dataset}.runs` (fingerprint) VALUES ('f0')")
         Publication(spec, clients).publish([table], dataclasses.replace(make_run(table, "f2"), drift={"x": {"psi": 0.5}}))
-        runs = clients.jobs.query(f"SELECT fingerprint, run_id, drift FROM `{dataset}.runs` ORDER BY fingerprint").result()
+        runs = clients.jobs.query_and_wait(f"SELECT fingerprint, run_id, drift FROM `{dataset}.runs` ORDER BY fingerprint")
         assert [tuple(row) for row in runs] == [("f0", None, None), ("f2", "f2", '{"x": {"psi": 0.5}}')]
     assert published.rows() == [(-1, None, None, None, "train", None), *expected(table)]
 

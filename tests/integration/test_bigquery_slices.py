@@ -41,7 +41,7 @@ def table(connection, rows, tmp_path_factory):
             clients.jobs.create_dataset(name, exists_ok=True)
         load_file(clients, path, "slices.events", layout="PARTITION BY DATE(t)")
         assert clients.jobs.get_table("slices.events").time_partitioning.field == "t"
-        clients.jobs.query("CREATE OR REPLACE VIEW slices.seen AS SELECT * FROM slices.events").result()
+        clients.jobs.query_and_wait("CREATE OR REPLACE VIEW slices.seen AS SELECT * FROM slices.events")
     return path
 
 

@@ -149,7 +149,7 @@ def test_chunks_are_whole_partitions_or_pieces_of_one(spec, connection, flights,
     name = TableName(connection.project, "raw", "by_month")
     with connection.open() as clients:
         cut = f"PARTITION BY TIMESTAMP_TRUNC({TIME}, MONTH) AS SELECT {TIME}, distance FROM {flights.table.sql}"
-        clients.jobs.query(f"CREATE TABLE IF NOT EXISTS {name.sql} {cut}").result()
+        clients.jobs.query_and_wait(f"CREATE TABLE IF NOT EXISTS {name.sql} {cut}")
     pipeline = PipelineSpec(dataclasses.replace(spec, table=str(name)), ColumnSpec(time=TIME))
     chunks = make_plan(pipeline, Resources(chunk_rows=chunk_rows)).chunks
     assert len(chunks) == n_chunks
@@ -181,8 +181,8 @@ def test_a_key_of_64_bits_is_cut_too(spec, connection):
     hashes = [-(2**63), 2**63 - 1, *rng.integers(-(2**63), 2**63 - 1, 300).tolist()]
     name = TableName(connection.project, "raw", "hashed")
     with connection.open() as clients:
-        clients.jobs.query(f"CREATE OR REPLACE TABLE {name.sql} (id INT64)").result()
-        clients.jobs.query(f"INSERT INTO {name.sql} (id) VALUES {', '.join(f'({number})' for number in hashes)}").result()
+        clients.jobs.query_and_wait(f"CREATE OR REPLACE TABLE {name.sql} (id INT64)")
+        clients.jobs.query_and_wait(f"INSERT INTO {name.sql} (id) VALUES {', '.join(f'({number})' for number in hashes)}")
     spec = dataclasses.replace(spec, table=str(name), key="id")
     chunks = make_plan(PipelineSpec(spec), Resources(chunk_rows=64)).chunks
     found = [number for chunk in chunks for number in BigQuerySource(spec).read(chunk, ["id"], time=None)["id"].to_pylist()]
@@ -200,11 +200,11 @@ def test_a_worker_reads_what_was_planned(spec, connection, rows):
     name = TableName(connection.project, "raw", "growing")
     with connection.open() as clients:
         insert = f"CREATE OR REPLACE TABLE {name.sql} AS SELECT TIMESTAMP '2026-01-01' AS t, 1 AS x"
-        clients.jobs.query(insert).result()
+        clients.jobs.query_and_wait(insert)
         source = BigQuerySource(dataclasses.replace(spec, table=str(name)))
         planned = source.pin("t")
         identity = BigQuerySource(planned).describe().identity
-        clients.jobs.query(f"INSERT INTO {name.sql} (t, x) VALUES (TIMESTAMP '2026-01-02', 2)").result()
+        clients.jobs.query_and_wait(f"INSERT INTO {name.sql} (t, x) VALUES (TIMESTAMP '2026-01-02', 2)")
     from pydantic import TypeAdapter
 
     adapter = TypeAdapter(BigQuerySourceSpec)
@@ -239,9 +239,9 @@ def test_a_query_is_materialised_once(spec, connection, flights):
 def test_a_view_is_materialised_too(spec, connection, flights):
     view = TableName(connection.project, "raw", "far_flights")
     with connection.open() as clients:
-        clients.jobs.query(
+        clients.jobs.query_and_wait(
             f"CREATE OR REPLACE VIEW {view.sql} AS SELECT * FROM {flights.table.sql} WHERE distance > 4000"
-        ).result()
+        )
     spec = dataclasses.replace(spec, table=str(view))
     with pytest.raises(PlanError, match="temporary_dataset"):
         BigQuerySource(spec).describe()
@@ -271,7 +271,7 @@ def test_a_moment_is_not_asked_of_a_copy_that_is_made_later(spec, connection, fl
         BigQuerySourceSpec(query="SELECT 1 AS x", snapshot_time=moment, connection=connection)
     view = TableName(connection.project, "raw", "few_flights")
     with connection.open() as clients:
-        clients.jobs.query(f"CREATE OR REPLACE VIEW {view.sql} AS SELECT * FROM {flights.table.sql} LIMIT 5").result()
+        clients.jobs.query_and_wait(f"CREATE OR REPLACE VIEW {view.sql} AS SELECT * FROM {flights.table.sql} LIMIT 5")
     asked = dataclasses.replace(spec, table=str(view), temporary_dataset="raw", snapshot_time=moment)
     with pytest.raises(PlanError, match="is a view"):
         BigQuerySource(asked).describe()

@@ -7,7 +7,6 @@ import threading
 
 import pytest
 import sqlglot
-from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1.services.big_query_read import BigQueryReadClient
 from sqlglot import exp
 
@@ -15,6 +14,7 @@ from emberharmony.features import preprocessing
 from emberharmony.io.sources.bigquery import read as read_module
 from flows.config.job import parse_job
 from flows.run import run
+from tests.integration.bigquery_tables import recorded
 
 pytestmark = pytest.mark.xdist_group("bigquery-sink")
 
@@ -25,19 +25,14 @@ class Recorder:
     """What jobs ask a server, over whatever clients."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.statements: list[str] = []
+        self.statements = recorded(monkeypatch)
         self.sessions = []
-        query, open_session = bigquery.Client.query, BigQueryReadClient.create_read_session
-
-        def asked(client, sql, *rest, **settings):
-            self.statements.append(sql)
-            return query(client, sql, *rest, **settings)
+        open_session = BigQueryReadClient.create_read_session
 
         def opened(client, request, **settings):
             self.sessions.append(request.read_session)
             return open_session(client, request, **settings)
 
-        monkeypatch.setattr(bigquery.Client, "query", asked)
         monkeypatch.setattr(BigQueryReadClient, "create_read_session", opened)
 
 

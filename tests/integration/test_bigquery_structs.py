@@ -53,7 +53,7 @@ def table(connection):
     with connection.open() as clients:
         clients.jobs.create_dataset("structs", exists_ok=True)
         config = bigquery.QueryJobConfig(destination=f"{connection.project}.structs.t")
-        clients.jobs.query(sql, job_config=config).result()
+        clients.jobs.query_and_wait(sql, job_config=config)
     return BigQuerySourceSpec(table=f"{connection.project}.structs.t", connection=connection)
 
 

@@ -75,7 +75,7 @@ def test_rows_that_were_removed_by_hand_are_published_anew(spec, tmp_path, publi
             Publication(spec, clients).publish([table], make_run(table, fingerprint))
 
         publish(first, "f1")
-        clients.jobs.query(f"DELETE FROM `{spec.dataset}.features` WHERE TRUE").result()
+        clients.jobs.query_and_wait(f"DELETE FROM `{spec.dataset}.features` WHERE TRUE")
         publish(first, "f1")
         assert published.rows() == expected(first)
         for removed in ("features", "runs"):

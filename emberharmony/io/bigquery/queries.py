@@ -48,16 +48,7 @@ def run_query(
     TransientError, TerminalError
         What BigQuery's refusal means, see `failures.explained`.
     """
-    module = library("google.cloud.bigquery")
-    connection = clients.connection
-    config = module.QueryJobConfig(
-        query_parameters=[_parameter(module, name, value) for name, value in (parameters or {}).items()],
-        labels=dict(connection.labels),
-        dry_run=dry_run,
-        use_query_cache=not dry_run,
-    )
-    if connection.maximum_bytes_billed is not None and not dry_run:
-        config.maximum_bytes_billed = connection.maximum_bytes_billed
+    config = _config(clients, parameters, dry_run=dry_run)
 
     def begin() -> Any:
         # Google's `job_retry` has a fixed time limit, and starts statements under other ids.
@@ -117,12 +108,18 @@ def find_job(clients: Clients, job_id: str, *, doing: str, location: str | None 
 
 
 def query_table(clients: Clients, sql: str, *, doing: str, parameters: Mapping[str, Parameter] | None = None) -> pa.Table:
-    """Run a query and return its rows: small results over REST, large ones through the Storage Read API."""
-    job = run_query(clients, sql, doing=doing, parameters=parameters)
+    """Run a query and return its rows: small results in the answer itself, large ones through the Storage Read API."""
+    config = _config(clients, parameters)
+
+    def ask() -> Any:
+        unrepeated: Any = None  # allowed, although the library's types say otherwise
+        return clients.jobs.query_and_wait(sql, job_config=config, retry=rest_retry(clients), job_retry=unrepeated)
+
+    rows = retried(ask, retry=clients.retry, doing=doing, permission=JOB_PERMISSION, sleep=clients.sleep)
     try:
-        rows = job.result(retry=rest_retry(clients), job_retry=None)
         if (rows.total_rows or 0) <= _MAX_REST_ROWS:
             return rows.to_arrow(create_bqstorage_client=False)
+        job: Any = clients.jobs.get_job(rows.job_id, location=rows.location, retry=rest_retry(clients))
     except google_errors() as error:
         raise_explained(error, doing=doing, permission=JOB_PERMISSION)
     result = job.destination
@@ -135,6 +132,20 @@ def query_row(clients: Clients, sql: str, *, doing: str) -> dict[str, Any]:
     if len(rows) != 1:
         raise TerminalError(f"{doing}: one row was expected, {len(rows)} came.")
     return rows[0]
+
+
+def _config(clients: Clients, parameters: Mapping[str, Parameter] | None, *, dry_run: bool = False) -> Any:
+    module = library("google.cloud.bigquery")
+    connection = clients.connection
+    config = module.QueryJobConfig(
+        query_parameters=[_parameter(module, name, value) for name, value in (parameters or {}).items()],
+        labels=dict(connection.labels),
+        dry_run=dry_run,
+        use_query_cache=not dry_run,
+    )
+    if connection.maximum_bytes_billed is not None and not dry_run:
+        config.maximum_bytes_billed = connection.maximum_bytes_billed
+    return config
 
 
 def _parameter(module: Any, name: str, value: Parameter) -> Any:

@@ -151,7 +151,7 @@ def fetch(sql: str, params: list[Any] | None = None) -> list[Row]:
     if params and any(function in sql for function in LISTS):
         if params[0] in database._attached:
             return listed(sql, params)
-        if params[0] == "emulator" and params[-1] is not None:
+        if params[0] == "emulator" and len(params) == 3 and params[-1] is not None:
             return in_results(sql, *params[1:])
     return _fetch(sql, params)
 

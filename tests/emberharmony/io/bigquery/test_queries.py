@@ -52,6 +52,9 @@ class Service:
             self.jobs_by_id[job_id] = answer
         return answer
 
+    def query_and_wait(self, sql, job_config, retry, job_retry):
+        return self.query(sql, job_config, None, None, retry, job_retry).result(retry)
+
     def get_job(self, job_id, location, retry):
         assert location == "EU"
         if job_id not in self.jobs_by_id:
