@@ -48,10 +48,13 @@ CREATE VIEW "duckdb_columns()" AS SELECT *, nulls_allowed AS is_nullable
     FROM project, "column" JOIN "table" USING (table_id) JOIN schema USING (schema_id);
 """
 
-# Run when the emulator connects. Its queries are tiny. A new cursor starts in memory.main and has no temporary tables, for
-# which the emulator asks before every query; later its cursors use a project, where the function is DuckDB's own.
+# Run when the emulator connects. Its queries are tiny: a better plan takes longer than it saves, and DuckLake has 3 to 20 of
+# its own for each statement. A new cursor starts in memory.main and has no temporary tables, for which the emulator asks
+# before every query; later its cursors use a project, where the function is DuckDB's own.
 ON_CONNECT = (
     "SET threads = 1; "
+    "SET GLOBAL disabled_optimizers = 'join_order,statistics_propagation,deliminator,column_lifetime,late_materialization,"
+    "common_subexpressions,common_subplan,join_elimination,cte_inlining,build_side_probe_side'; "
     "CREATE MACRO memory.main.duckdb_tables() AS TABLE SELECT '' AS table_name, true AS temporary WHERE false; "
 )
 
