@@ -26,6 +26,7 @@ def main() -> None:
         "process": os.getpid(),
         "files": [int(file.name) for file in Path("/proc/self/fd").iterdir() if file.exists()],  # without the listing's own
     }
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # until they can be passed on
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(sys.argv[1])
         message = json.dumps(asked).encode()
@@ -37,6 +38,7 @@ def main() -> None:
         child = int(answers.readline())
         for number in PASSED_ON:
             signal.signal(number, lambda number, _: os.kill(child, number))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
         status = int(answers.readline() or 70)  # the server is gone, and the fork with it
     if status < 0:
         with suppress(OSError):  # of SIGKILL

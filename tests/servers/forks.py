@@ -44,6 +44,13 @@ PRELOADED = [
     "prefect.task_engine",
     "prefect.runner",
     "prefect.utilities.visualization",
+    "prefect.server.api.server",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+    "aiosqlite",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
     "prefect_gcp",
     "prefect_dask",
     "anyio._backends._asyncio",
@@ -137,13 +144,26 @@ def serve(listening: int, modules: Sequence[str]) -> None:
     """Fork for everyone who connects; returns in no process but the forks, when they have done their work."""
     own = {"", str(ROOT)}
     paths = [path for path in sys.path if path not in own]
-    for module in modules:
-        import_module(module)
+    with _low_numbers_taken():
+        for module in modules:
+            import_module(module)
     assert not {"flows", "tasks"} & sys.modules.keys(), "they read settings of Prefect when they are imported"
     assert threading.active_count() == 1
     gc.collect()
     gc.freeze()
     _become(paths, *_Server(socket.socket(fileno=listening)).next())
+
+
+@contextmanager
+def _low_numbers_taken() -> Iterator[None]:
+    """A library may keep a file open that it has found when it was imported: no fork may have another under this number."""
+    null = os.open(os.devnull, os.O_RDWR)
+    taken = [null, *(number for number in range(3, FIRST_FREE) if not Path(f"/proc/self/fd/{number}").exists())]
+    for number in taken[1:]:
+        os.dup2(null, number)
+    yield
+    for number in taken:
+        os.close(number)
 
 
 class _Server:
@@ -185,6 +205,7 @@ class _Server:
         else:
             child = os.fork()
             if child == 0:
+                self._close(connection)
                 return asked, files
             self._children[child] = connection
             self._events.register(connection, selectors.EVENT_READ, child)
@@ -193,6 +214,12 @@ class _Server:
         for number in files:
             os.close(number)
         return None
+
+    def _close(self, connection: socket.socket) -> None:
+        """Close what is the server's in a fork, or the garbage collector would, when others have these numbers."""
+        self._events.close()
+        for own in (self._listener, connection, *self._children.values()):
+            own.close()
 
     def _tell_of_the_ended(self) -> None:
         os.read(self._ended, 4096)
@@ -223,6 +250,7 @@ def _become(paths: list[str], asked: dict[str, Any], files: list[int]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _enter_namespaces(asked["process"])
     _take(files, asked["files"])
+    _open_streams()
     os.chdir(asked["folder"])
     environment = asked["environment"]
     os.environ.clear()
@@ -257,6 +285,17 @@ def _take(files: list[int], numbers: list[int]) -> None:
         os.close(file)
 
 
+def _open_streams() -> None:
+    """Open the standard streams anew: those of the server know whether its own files can seek."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        old, new = getattr(sys, f"__{name}__"), None
+        with suppress(OSError):  # closed
+            new = os.fdopen(number, "w" if number else "r", encoding=old.encoding, errors=old.errors, closefd=False)
+            new.reconfigure(line_buffering=old.line_buffering, write_through=old.write_through)
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
+
+
 def _show_arguments(arguments: list[str]) -> None:
     """Make `ps` and psutil show these arguments of this process, which they read in its memory."""
     start, end = map(int, Path("/proc/self/stat").read_text().rpartition(")")[2].split()[45:47])
@@ -268,16 +307,19 @@ def _program(arguments: list[str], environment: dict[str, str]) -> Callable[[], 
     """What Python would run."""
     sys.orig_argv = [sys.executable, *arguments]
     n_flags = next(place for place, argument in enumerate(arguments) if not argument.startswith(("-B", "-P", "-W")))
-    flags, (how, what, *own) = arguments[:n_flags], arguments[n_flags:]
+    flags, (how, *own) = arguments[:n_flags], arguments[n_flags:]
+    what = own.pop(0) if how in ("-c", "-m") else how
     sys.argv = [how, *own]
-    if how not in ("-c", "-m"):
-        raise ValueError(f"only -c and -m are known here, not {arguments}")
+    if what.startswith("-"):
+        raise ValueError(f"only -c, -m and files are known here, not {arguments}")
     warnings._processoptions([flag.removeprefix("-W") for flag in flags if flag.startswith("-W")])  # type: ignore[attr-defined]
     sys.dont_write_bytecode = "-B" in flags or bool(environment.get("PYTHONDONTWRITEBYTECODE"))
     if "-P" not in flags and not environment.get("PYTHONSAFEPATH"):
-        sys.path.insert(0, "" if how == "-c" else str(Path.cwd()))
+        sys.path.insert(0, {"-c": "", "-m": str(Path.cwd())}.get(how, str(Path(how).parent)))
     if how == "-c":
         return lambda: exec(what, _new_main())
+    if how != "-m":
+        return lambda: runpy.run_path(what, run_name="__main__")
     sys.modules.pop(what, None)
     return lambda: runpy._run_module_as_main(what)  # type: ignore[attr-defined] # what `python -m` calls
 

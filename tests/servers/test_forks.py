@@ -48,6 +48,8 @@ import logging, os, sys, time
 print(sys.argv, sys.orig_argv[1:], sys.executable, __name__, sys.flags)
 print(os.getcwd(), sys.path, sorted(os.environ.items()), time.localtime(0).tm_hour)
 print(input(), input(), [number for number in range(3, 50) if os.path.exists(f"/proc/self/fd/{number}")])
+for stream in (sys.stdin, sys.stdout, sys.stderr):
+    print(stream.encoding, stream.errors, stream.line_buffering, stream.seekable())
 if os.environ.get("PYTHONSAFEPATH"):
     sys.exit()
 import emberharmony, flows.extract, prefect.main, prefect.settings
@@ -106,6 +108,13 @@ def test_a_module_runs_as_main(forks: Forks, tmp_path: Path):
     assert ended(forks.command(*arguments), input='{"é": 1}', cwd=tmp_path) == (0, '{"é":1}\n', "")
     status, _, err = ended(forks.command("-m", "prefect.engine"), env=plain_environment() | {"PREFECT__FLOW_RUN_ID": "none"})
     assert (status, "Invalid flow run id" in err) == (1, True)
+
+
+@pytest.mark.parametrize("flags", [[], ["-P"]], ids=["folder in the path", "safe path"])
+def test_a_file_runs_as_main(forks: Forks, tmp_path: Path, flags: list[str]):
+    (tmp_path / "program.py").write_text("import sys; print(sys.argv, sys.path, __name__, __file__)")
+    arguments = [*flags, str(tmp_path / "program.py"), "an argument"]
+    assert ended(forks.command(*arguments)) == ended([sys.executable, *arguments])
 
 
 def test_forks_take_the_place_of_new_processes(forks: Forks):
