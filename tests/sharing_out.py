@@ -20,7 +20,6 @@ LONGEST = (
     "readme",
     "wheel",
     "tests/laws/test_chunking.py",
-    "tests/faults/test_signals.py",
     "tests/laws/test_simulation.py",
     "tests/emberharmony/test_projection.py",
     "tests/faults/test_killed_delta.py",

@@ -13,7 +13,23 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.run import _QUIET
 from tests.faults.victims import contents, receipts, run, run_here, small_job, start, wait_until
+from tests.servers.forks import Forks
+
+pytestmark = pytest.mark.xdist_group("prefect-engines")  # which has the server of forks
+
+FORKED = """
+import multiprocessing.spawn
+from types import SimpleNamespace
+from flows.cli.app import main
+from flows.prefect import temporary_server
+
+temporary_server.sys = SimpleNamespace(executable={0!r})
+multiprocessing.spawn.set_executable({0!r})
+{1}
+"""
+"""The command, whose Prefect server and worker processes are forks as well."""
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +49,14 @@ def undisturbed_in_small_chunks(folder) -> dict[str, str]:
     return contents(folder / "undisturbed-40")
 
 
-def command(job: dict, folder: Path) -> list[str]:
+def command(job: dict, folder: Path, forks: Forks | None = None, program: str = "main()") -> list[str]:
+    """Start a run in a new process, or as a fork, which spares seconds of imports."""
     path = folder / "job.yaml"  # JSON is YAML
     path.write_text(json.dumps(job))
-    return [sys.executable, "-c", "from flows.cli.app import main; main()", "run", str(path), "--quiet"]
+    arguments = ["run", str(path), "--quiet"]
+    if forks:
+        return forks.command("-c", FORKED.format(forks.python, program), *arguments)
+    return [sys.executable, "-c", "from flows.cli.app import main; main()", *arguments]
 
 
 ENGINES = [
@@ -50,11 +70,16 @@ ENGINES = [
 
 
 @pytest.mark.parametrize(("engine", "number"), ENGINES)
-def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed_in_small_chunks, folder, engine, number):
+def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed_in_small_chunks, folder, forks, engine, number):
+    """The local ones are new processes."""
     job = small_job(folder, sink=f"stopped-{engine}-{number}", runtime={"engine": engine, "chunk_rows": 40, "workers": 2})
-    with subprocess.Popen(command(job, folder), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    line = command(job, folder, forks if engine != "local" else None)
+    environment = os.environ | _QUIET  # a run sets it before it imports Prefect, and a fork has done so
+    before = {*psutil.Process().children(recursive=True)}
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment) as process:
         wait_until(lambda: len(receipts(job)) >= 5 or process.poll() is not None)
-        children = psutil.Process(process.pid).children(recursive=True)
+        children = [child for child in psutil.Process().children(recursive=True) if child not in before]
+        assert engine == "local" or len(children) > 3, "stand-ins and forks of the run and its Prefect server"
         process.send_signal(number)
         _, said = process.communicate(timeout=120)
     assert process.returncode == 128 + number, said
@@ -76,7 +101,6 @@ def test_a_signal_stops_the_command_and_the_next_one_goes_on(undisturbed_in_smal
 IN_A_SERIALIZER = """
 import os, signal, time
 from flows.engines.task_runs import PrefectEngine
-from flows.cli.app import main
 from pydantic import BaseModel, model_serializer
 
 class Interrupted(BaseModel):
@@ -90,24 +114,24 @@ main()
 """
 
 
-def test_a_signal_that_comes_in_a_serializer_stops_the_command(folder):
+def test_a_signal_that_comes_in_a_serializer_stops_the_command(folder, forks):
     """Pydantic turns the exception of Prefect's signal handler into a serialization error."""
     job = small_job(folder, sink="serializer", runtime={"engine": "threads"})
-    arguments = command(job, folder)
-    arguments[2] = IN_A_SERIALIZER
+    arguments = command(job, folder, forks, IN_A_SERIALIZER)
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 128 + signal.SIGTERM, done.stderr
     assert "Stopped. What is done is kept in" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_server_that_does_not_answer_is_named(folder):
+def test_a_server_that_does_not_answer_is_named(folder, forks):
     job = small_job(folder, sink="no-server", runtime={"engine": "threads"})
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # and nobody listens
         api = f"http://127.0.0.1:{free.getsockname()[1]}/api"
         environment = os.environ | {"PREFECT_API_URL": api.replace("//", "//user:secret@")}
-        done = subprocess.run(command(job, folder), env=environment, capture_output=True, text=True, timeout=300, check=False)
+        line = command(job, folder, forks)
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1
     assert f"error: The Prefect server at {api} does not answer ([Errno 111] Connection refused)." in done.stderr
     assert "Run the same command again when the server is back" in done.stderr
