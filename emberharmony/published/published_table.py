@@ -67,7 +67,10 @@ class PublishedTable:
         return schema.remove_metadata()
 
     def dataset(self) -> ds.Dataset:
-        """Return the table as a dataset of pyarrow. Nothing but one footer is read before it is asked for rows."""
+        """Return the table as a dataset of pyarrow. Nothing but one footer is read before it is asked for rows.
+
+        For DuckDB take `to_duckdb`: see `DuckDBDataset`.
+        """
         return ds.FileSystemDataset.from_paths(
             [file.name for file in self.files],
             schema=self.schema,
