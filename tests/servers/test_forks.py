@@ -25,7 +25,7 @@ pytestmark = pytest.mark.xdist_group("pools")  # which has a server of forks
 WAITING = """
 import os, signal, time
 def stop(*_):
-    print("stopped", flush=True)
+    os.write(1, b"stopped\\n")  # the signal may come while Python writes the first line
     raise SystemExit(7)
 signal.signal(signal.SIGTERM, stop)
 print(os.getpid(), flush=True)
