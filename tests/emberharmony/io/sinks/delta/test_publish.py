@@ -20,6 +20,7 @@ from emberharmony.io.store.local import LocalStore
 from emberharmony.loader import WindowLoader
 from emberharmony.pipeline.execute import check_credentials, plan_job, run_job
 from emberharmony.pipeline.job import Job as AnyJob
+from emberharmony.published.duckdb_dataset import DuckDBDataset
 from emberharmony.published.published_result import open_result
 from flows.config.job import ApplyJob, FitJob, parse_job
 from flows.engines.local import LocalEngine
@@ -99,7 +100,7 @@ def test_polars_and_duckdb_read_what_deltalake_reads(published, name):
     test = expected.filter(pa.compute.equal(expected["split"], "test"))
     assert by_polars.to_arrow().cast(test.schema).equals(test)
     with duckdb.connect() as db:
-        by_duckdb = db.from_arrow(DeltaTable(table).to_pyarrow_dataset()).order(key).to_arrow_table()
+        by_duckdb = db.from_arrow(DuckDBDataset.of(DeltaTable(table).to_pyarrow_dataset())).order(key).to_arrow_table()
     assert by_duckdb.cast(expected.schema).equals(expected)
 
 
