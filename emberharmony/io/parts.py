@@ -18,7 +18,6 @@ from emberharmony.typing import FeatureBlock
 
 ROWS_PER_GROUP = 131_072
 _WRITE_BUFFER_BYTES = 2**20  # pages are kilobytes: one at a time, threads would queue for the interpreter
-_WHOLE_BYTES = 2**18  # of a part that is read at once, however few of its columns are asked for
 
 
 def feature_part(split: str, chunk: int) -> str:
@@ -135,9 +134,8 @@ def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = 
     DamagedError
         If the file is not what its record says.
     """
-    is_small = record.n_bytes <= _WHOLE_BYTES
     with store.open_checked(record) as handle:
-        parquet = pq.ParquetFile(pa.BufferReader(handle.read()) if is_small else handle, pre_buffer=not is_small)
+        parquet = pq.ParquetFile(handle)
         own = dict(zip(_own_names(parquet.schema_arrow), parquet.schema_arrow.names, strict=False))
         names = list(own) if columns is None else list(columns)
         table = parquet.read([own[name] for name in names], use_threads=False).rename_columns(names)

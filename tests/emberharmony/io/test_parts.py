@@ -113,12 +113,3 @@ def test_categories_of_numbers_are_read_as_they_were_written(tmp_path):
     record = write_part(store, "part.parquet", carried, Encoding())
     assert read_part(store, record).equals(carried)
     assert read_part(store, record, ["y"]).column_names == ["y"]
-
-
-def test_a_large_part_is_read_in_pieces(tmp_path, monkeypatch):
-    store = LocalStore(tmp_path)
-    table, _ = part()
-    record = write_part(store, feature_part("train", 3), table, Encoding())
-    monkeypatch.setattr("emberharmony.io.parts._WHOLE_BYTES", record.n_bytes - 1)
-    assert read_part(store, record).equals(table)
-    assert read_part(store, record, ["b", "name"]).equals(table.select(["b", "name"]))
