@@ -231,6 +231,5 @@ def _counted_inside(
 
 
 def _check(found: KeyScan, columns: ColumnSpec) -> None:
-    if columns.time is not None:
-        check_times(columns, columns.time, n_null=found.n_null, order="the order of their series")
+    check_times(columns, n_null=found.n_null, order="the order of their series")
     check_entities(columns, n_rows=found.runs.n_rows, n_null=found.n_entities_null)

@@ -127,21 +127,21 @@ def check_nulls(by: str, span: TimeRange, columns: ColumnSpec) -> None:
     """
     if span.n_null and columns.time is None:
         raise DataError(f"{rows_without('key', by, span.n_null)} Choose another key, or fill it in the source.")
-    check_times(columns, by, n_null=span.n_null)
+    check_times(columns, n_null=span.n_null)
 
 
-def check_times(columns: ColumnSpec, by: str, *, n_null: int, order: str = "the order") -> None:
+def check_times(columns: ColumnSpec, *, n_null: int, order: str = "the order") -> None:
     """Refuse rows without a time, unless they may be left out.
 
     Raises
     ------
     DataError
-        If `n_null` rows have none in the column `by`.
+        If `n_null` rows have none.
     """
-    if n_null and columns.null_time == "error":
+    if n_null and columns.time is not None and columns.null_time == "error":
         raise DataError(
-            f"{rows_without('time', by, n_null, order=order)} Leave them out (`columns.null_time: drop`), or fill them in "
-            f"the source."
+            f"{rows_without('time', columns.time, n_null, order=order)} Leave them out (`columns.null_time: drop`), or fill "
+            f"them in the source."
         )
 
 
