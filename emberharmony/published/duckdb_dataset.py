@@ -9,10 +9,10 @@ import pyarrow.dataset as ds
 
 
 class DuckDBDataset(ds.FileSystemDataset):  # type: ignore[misc]
-    """A dataset as DuckDB scans it: it asks for a scanner with some columns and a filter, and that for a reader.
+    """A dataset as DuckDB scans it: DuckDB asks for a scanner of some columns and rows, and the scanner for a reader.
 
-    pyarrow's own scanner makes a reader without letting other threads use Python, although it may wait for one of Arrow's
-    threads; and that one, if a file system is written in Python, may wait for Python to open a file.
+    pyarrow's own scanner keeps Python to itself while it makes a reader, and may wait for one of Arrow's threads meanwhile.
+    That thread may wait for Python, to open a file of a file system that is written in Python.
     """
 
     @classmethod
@@ -31,11 +31,6 @@ class _Scan:
     def __init__(self, scanner: ds.Scanner) -> None:
         self._scanner = scanner
 
-    @property
-    def projected_schema(self) -> pa.Schema:
-        """Columns of the scan."""
-        return self._scanner.projected_schema
-
     def to_reader(self) -> pa.RecordBatchReader:
         """Begin to read."""
-        return pa.RecordBatchReader.from_batches(self.projected_schema, self._scanner.to_batches())
+        return pa.RecordBatchReader.from_batches(self._scanner.projected_schema, self._scanner.to_batches())

@@ -26,7 +26,7 @@ def test_rows_are_those_of_the_table(table):
     dataset = DuckDBDataset.of(table.dataset())
     assert dataset.scanner().to_reader().read_all().equals(table.to_arrow())
     chosen = dataset.scanner(columns=["b", "split"], filter=ds.field("a") >= 390)
-    assert chosen.projected_schema.names == ["b", "split"]
+    assert chosen.to_reader().schema.names == ["b", "split"]
     assert chosen.to_reader().read_all().equals(table.to_arrow(["b", "split"]).slice(390))
     assert duckdb.from_arrow(dataset).aggregate("count(*), sum(a), max(split)").fetchall() == [(400, 79_800.0, "train")]
 
@@ -42,16 +42,6 @@ def test_duckdb_scans_by_it(table):
     table.to_duckdb(Connection())
     assert [isinstance(scan, ds.Scanner) for scan in scans] == [False]
     assert table.to_duckdb().limit(3).fetchall() == [(0.0, 1.0, "train"), (1.0, 1.0, "train"), (2.0, 1.0, "train")]
-
-
-def test_files_are_pruned_by_a_condition_on_their_folder(tmp_path, monkeypatch):
-    publish(tmp_path, {"train": ROWS, "test": ROWS.slice(0, 30)}, features=["a", "b"], part_rows=20)
-    opened = []
-    original = type(open_result(tmp_path).snapshot).open
-    table = open_result(tmp_path).features()
-    monkeypatch.setattr(type(table.snapshot), "open", lambda self, file: opened.append(file.name) or original(self, file))
-    assert table.to_duckdb().filter("split = 'test'").aggregate("count(*)").fetchall() == [(30,)]
-    assert {name.split("/")[1] for name in opened if name != table.schema_of.name} == {"split=test"}
 
 
 def test_a_damaged_file_ends_the_query(table, tmp_path):

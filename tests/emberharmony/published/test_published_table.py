@@ -146,6 +146,8 @@ def test_a_split_is_found_without_reading_the_others(result, monkeypatch):
     dataset = result.features().dataset()
     assert dataset.to_table(filter=ds.field("split") == "test").num_rows == result.manifest.rows["test"]
     assert result.features().to_polars().filter(pl.col("split") == "test").collect().height == result.manifest.rows["test"]
+    counted = result.features().to_duckdb().filter("split = 'test'").aggregate("count(*)")
+    assert counted.fetchall() == [(result.manifest.rows["test"],)]
     assert {name.split("/")[1] for name in opened if name != result.features().schema_of.name} == {"split=test"}
 
 
