@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # those of Dask's libraries change with every release
 ]
 
-LATENCY_MS = 20.0
+LATENCY_MS = 100.0  # of writes of parts, so that those of a chunk take longer than to compute the next one
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def job_to_a_bucket(folder: Path, name: str, *, engine: str, latency_ms: float) 
     served = folder / name
     served.mkdir()
     runtime = {"engine": engine, "workers": 1, "granularity": "chunk"}
-    with distant_server(served, latency_ms=latency_ms) as server, pytest.MonkeyPatch.context() as patch:
+    with distant_server(served, latency_ms=latency_ms, distant="/part-") as server, pytest.MonkeyPatch.context() as patch:
         for variable, value in CREDENTIALS.items():
             patch.setenv(variable, value)
         yield parse_job(small_job(folder, runtime=runtime) | {"sink": {"path": server.address("out")}}), server

@@ -67,9 +67,13 @@ class DistantServer:
 
 
 @contextmanager
-def distant_server(folder: Path, *, latency_ms: float = 0.0) -> Iterator[DistantServer]:
-    """Serve the files of a folder as a bucket named ``bucket``."""
-    command = [sys.executable, "-m", "tests.servers.distant", str(folder), "--latency-ms", str(latency_ms)]
+def distant_server(folder: Path, *, latency_ms: float = 0.0, distant: str = "") -> Iterator[DistantServer]:
+    """Serve the files of a folder as a bucket named ``bucket``.
+
+    Only requests with `distant` in their address wait for the latency, which are all of them if it is empty.
+    """
+    command = [sys.executable, "-m", "tests.servers.distant", str(folder)]
+    command += ["--latency-ms", str(latency_ms), "--distant", distant]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
         assert process.stdout is not None
         try:
@@ -220,8 +224,8 @@ class Objects:
 class Connection(asyncio.Protocol):
     """One kept-alive connection; a client sends its next request when it has its answer."""
 
-    def __init__(self, objects: Objects, latency_s: float) -> None:
-        self.objects, self.latency_s, self.received = objects, latency_s, bytearray()
+    def __init__(self, objects: Objects, latency_s: float, distant: str) -> None:
+        self.objects, self.latency_s, self.distant, self.received = objects, latency_s, distant, bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -243,7 +247,7 @@ class Connection(asyncio.Protocol):
             about = {"Content-Length": str(len(body))} | about
             lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in about.items())]
             answer = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-            wait = 0.0 if target.startswith(CONTROL) else self.latency_s
+            wait = self.latency_s if self.distant in target and not target.startswith(CONTROL) else 0.0
             is_cut = bool(method == "GET" and "Content-Range" in about and self.objects.faults[:1] == ["cut"])
             if is_cut:
                 self.objects.faults.pop(0)
@@ -261,11 +265,11 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
 
-async def serve(folder: Path, latency_s: float) -> None:
+async def serve(folder: Path, latency_s: float, distant: str) -> None:
     """Serve a folder until the process is ended."""
     objects = Objects(folder)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(objects, latency_s), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(objects, latency_s, distant), "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
@@ -275,5 +279,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--latency-ms", type=float, default=30.0)
+    parser.add_argument("--distant", default="")
     arguments = parser.parse_args()
-    asyncio.run(serve(arguments.folder, arguments.latency_ms / 1000))
+    asyncio.run(serve(arguments.folder, arguments.latency_ms / 1000, arguments.distant))
