@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import shutil
 import signal
+import socket
 import sys
 import threading
 
@@ -17,7 +18,9 @@ def main() -> None:
     import uvicorn
 
     socket_number, folder, app = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-    config = uvicorn.Config(app, factory=True, fd=socket_number, log_level="critical", lifespan="on")
+    # With the number alone, uvicorn would not see that it is a socket of TCP, and each answer would wait 40 ms for the client.
+    listener = socket.socket(fileno=socket_number)
+    config = uvicorn.Config(app, factory=True, log_level="critical", lifespan="on")
     server = uvicorn.Server(config)
 
     def stop(*_: object) -> None:
@@ -35,7 +38,7 @@ def main() -> None:
     config.load()
     gc.freeze()
     gc.enable()
-    server.run()
+    server.run(sockets=[listener])
     parent.join(1.0)
     if not parent.is_alive():  # else it may start another server on this database
         shutil.rmtree(folder, ignore_errors=True)
