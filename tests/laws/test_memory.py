@@ -116,7 +116,7 @@ def test_chunks_in_flight(tmp_path, monkeypatch):
     """Those that are read or written while others are computed are planned, and they are taken where there is room."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    write_stream(tmp_path / "served/t.parquet", 300_000, group_rows=30_000, order="sorted")
+    write_stream(tmp_path / "served/t.parquet", 240_000, group_rows=30_000, order="sorted")
     _, near = measured(tmp_path / "served/t.parquet", tmp_path / "out", 30_000, max_memory_gb=2.0, workers=2, cores=2)
     with distant_server(tmp_path / "served", latency_ms=10) as server:
         there = {"path": server.address("t.parquet")}
@@ -128,7 +128,7 @@ def test_chunks_in_flight(tmp_path, monkeypatch):
 def measure_chunks_in_flight(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    write_stream(tmp_path / "served/t.parquet", 300_000, group_rows=30_000, order="sorted")
+    write_stream(tmp_path / "served/t.parquet", 240_000, group_rows=30_000, order="sorted")
     with distant_server(tmp_path / "served", latency_ms=10) as server:
         there = {"path": server.address("t.parquet")}
         measured(there, server.address("out"), 30_000, max_memory_gb=4.0, engine=engine, workers=2, cores=2)

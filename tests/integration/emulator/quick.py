@@ -22,6 +22,9 @@ from local_bigquery.catalog import tables
 from local_bigquery.cli import main
 from local_bigquery.engine import database
 
+# For each statement DuckDB looks for pandas, which is not there: it would go through all folders of libraries again.
+sys.modules["pandas"] = None  # type: ignore[assignment]
+
 Row = tuple[Any, ...]
 
 LISTS = ("duckdb_schemas()", "duckdb_tables()", "duckdb_views()", "duckdb_columns()")
