@@ -11,10 +11,10 @@ LOCK := pyproject.toml constraints.txt
 
 # Tests run in parallel processes: one compute thread for each is faster than many that compete.
 export OMP_NUM_THREADS ?= 1
-# Many tests wait for servers and for other processes: a core has time for two workers, if there are 2 GB for each. More
-# only repeat what each imports, collects and starts: on two cores, six took half a minute longer than four.
+# Many tests wait for servers and for other processes, which one worker more than cores makes up for, if there are 2 GB for each.
+# More only repeat what each imports, collects and starts: on two cores, four took half a minute longer than three, and six a minute.
 PYTEST_WORKERS ?= $(shell test -r /proc/meminfo && awk -v cores="$$(getconf _NPROCESSORS_ONLN)" \
-	'/MemAvailable/ {n = int($$2 / 2000000); most = cores > 4 ? 8 : 2 * cores; print (n > most ? most : n < 2 ? 2 : n)}' \
+	'/MemAvailable/ {n = int($$2 / 2000000); most = cores > 7 ? 8 : cores + 1; print (n > most ? most : n < 2 ? 2 : n)}' \
 	/proc/meminfo || echo 4)
 # The tests start some hundred processes, which would compile our modules each time.
 unexport PYTHONDONTWRITEBYTECODE
