@@ -11,8 +11,8 @@ LOCK := pyproject.toml constraints.txt
 
 # Tests run in parallel processes: one compute thread for each is faster than many that compete.
 export OMP_NUM_THREADS ?= 1
-# Many tests wait for servers and for other processes, which one worker more than cores makes up for, if there are 2 GB for each.
-# More only repeat what each imports, collects and starts: on two cores, four took half a minute longer than three, and six a minute.
+# One worker more than there are cores, if there are 2 GB for each, since many tests wait for servers and for other processes.
+# Each worker imports, collects and starts much for itself: on two cores, four took half a minute longer than three.
 PYTEST_WORKERS ?= $(shell test -r /proc/meminfo && awk -v cores="$$(getconf _NPROCESSORS_ONLN)" \
 	'/MemAvailable/ {n = int($$2 / 2000000); most = cores > 7 ? 8 : cores + 1; print (n > most ? most : n < 2 ? 2 : n)}' \
 	/proc/meminfo || echo 4)

@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # those of Dask's libraries change with every release
 ]
 
-LATENCY_MS = 100.0  # of writes of parts, so that those of a chunk take longer than to compute the next one
+LATENCY_MS = 100.0  # of each request for a part: to write those of a chunk takes longer than to compute the next one
 
 
 @pytest.fixture(scope="module")
