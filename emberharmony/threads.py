@@ -23,6 +23,7 @@ P = ParamSpec("P")
 _limit: int | None = None
 BLOCKS_BYTES = 48 * 2**20
 """Bytes that the blocks of all threads of one worker may take; the memory plan counts them if a worker has several threads."""
+_MOST_SUMS, _SUMS_BYTES = 4, 16 * 2**20
 
 
 def available_cores() -> int:
@@ -89,6 +90,20 @@ def one_blas_thread() -> Iterator[None]:
 def threads_for(block_bytes: int) -> int:
     """Threads that may each hold a block of `block_bytes`: all, or as many as fit in `BLOCKS_BYTES`."""
     return max(1, min(compute_threads(), BLOCKS_BYTES // block_bytes))
+
+
+def n_partial_sums(n_blocks: int, sum_bytes: int) -> int:
+    """Sums that blocks are added to in turn, so that several threads add: a power of two, at most four.
+
+    It depends on what is added, and not on the number of threads: last bits depend on the order of a sum.
+
+    Examples
+    --------
+    >>> n_partial_sums(n_blocks=17, sum_bytes=1_000), n_partial_sums(n_blocks=3, sum_bytes=1_000)
+    (4, 2)
+    """
+    possible = max(min(_MOST_SUMS, n_blocks, _SUMS_BYTES // sum_bytes), 1)
+    return 1 << possible.bit_length() - 1
 
 
 def each_block(work: Callable[[T], None], blocks: Sequence[T], *, n_threads: int | None = None) -> None:

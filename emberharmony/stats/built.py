@@ -9,13 +9,12 @@ import numpy as np
 
 from emberharmony.stats.gathering import Gathering
 from emberharmony.stats.rows import on_host
-from emberharmony.threads import each_block, threads_for
+from emberharmony.threads import each_block, n_partial_sums, threads_for
 from emberharmony.typing import FeatureBlock, FloatArray, IntArray
 
 _BLOCK_BYTES = 4 * 2**20  # of windows, which stay in cache
 _LEAST_WINDOWS = 250  # so that a product has enough terms to be fast
 _DEVICE_FACTOR = 32
-_MOST_SUMS = 4  # of every fourth block, whatever the number of threads: last bits depend on the order of a sum
 _SUMS_BYTES = 16 * 2**20
 
 
@@ -47,7 +46,7 @@ def gram_of_built(rows: FeatureBlock, starts: IntArray, size: int, *, stops: Int
     step = max(_LEAST_WINDOWS, _BLOCK_BYTES // (8 * width)) * (1 if here else _DEVICE_FACTOR)
     stops = np.full(len(starts), rows.shape[1]) if stops is None else stops
     blocks = [slice(begin, begin + step) for begin in range(0, len(starts), step)]
-    n_sums = max(min(_MOST_SUMS, len(blocks), _SUMS_BYTES // (8 * width**2)), 1)
+    n_sums = n_partial_sums(len(blocks), 8 * width**2)
     sums = np.zeros((n_sums, width, width))
 
     def add_up(number: int) -> None:
@@ -97,11 +96,14 @@ def add_gram_of_windows(gram: FloatArray, rows: FloatArray, starts: Sequence[int
     index = np.asarray(starts, np.int64)[:, None] + np.arange(size)
     windows: FloatArray = rows[index.reshape(-1)].reshape(len(index), size * rows.shape[1])
     step = max(_SUMS_BYTES // (8 * len(gram)), 1)
-    for begin in range(0, len(gram) if len(index) else 0, step):
+
+    def add(begin: int) -> None:
         some = slice(begin, begin + step)
         # Of all rows at once, NumPy computes one half and mirrors it.
         product = (windows if step >= len(gram) else windows[:, some]).T @ windows
         np.add(gram[some], product, out=gram[some]) if sign > 0 else np.subtract(gram[some], product, out=gram[some])
+
+    each_block(add, range(0, len(gram) if len(index) else 0, step), n_threads=_threads(len(gram), 1))
 
 
 def with_ones(rows: FeatureBlock) -> FloatArray:

@@ -9,7 +9,7 @@ matrix product multiplies the rows at that place with the rows up to a window's 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from emberharmony import ops
 from emberharmony.stats.gathering import Gathering
 from emberharmony.stats.places import blocks_of
 from emberharmony.stats.rows import on_host, rows_with_ones
-from emberharmony.threads import each_block, threads_for
+from emberharmony.threads import each_block, n_partial_sums, threads_for
 from emberharmony.typing import FeatureBlock, FloatArray, IntArray
 
 MAX_PRODUCT_BYTES = 64 * 2**20
@@ -64,27 +64,22 @@ def reaches_of(period: int, phases: Mapping[int, int], size: int) -> dict[int, i
 def lagged_products(rows: FeatureBlock, period: int, reaches: Mapping[int, int]) -> Products:
     """Return the sums of ``x[p] [x[p], x[p + 1], ...].T`` over the rows at place `p` of their period.
 
-    The arrays have shape ``(width, reaches[p] * width)``. One thread sums each, block after block, so that the number of
-    threads does not change the last bit.
+    The arrays have shape ``(width, reaches[p] * width)``. The number of threads does not change the last bit.
     """
     n_rows, width, here = rows.shape[1], rows.shape[0] + 1, on_host()
     block_rows = max((_HOST_BLOCK_ROWS if here else _DEVICE_BLOCK_ROWS) // period, 4) * period
-    sums = {p: np.zeros((width, reach * width)) for p, reach in reaches.items()}
 
-    def add_up(some: Sequence[int]) -> None:
-        for begin in range(0, n_rows, block_rows):
+    def add(sums: Products, places: Sequence[int], blocks: range) -> None:
+        for begin in (block * block_rows for block in blocks):
             n = min(block_rows, period * -(-(n_rows - begin) // period))
             # One period more than the rows of the block: its last rows are multiplied with the rows after it.
             flat = ops.reshape(rows_with_ones(rows[:, begin : begin + n + period], n + period), (-1,))
-            for p in some:
+            for p in places:
                 lines = ops.reshape(flat[p * width : (p + n) * width], (n // period, period * width))
                 sums[p] += (lines[:, :width].mT @ lines[:, : reaches[p] * width]).numpy()
 
-    # Each thread transposes all rows for its own places; on a device, each would transfer all of them again.
     n_threads = threads_for(12 * width * block_rows) if here else 1
-    places = list(reaches)
-    each_block(add_up, [places[i::n_threads] for i in range(min(n_threads, len(places)))], n_threads=n_threads)
-    return sums
+    return _sums_over_blocks(add, -(-n_rows // block_rows), reaches, width, n_threads=n_threads)
 
 
 def line_products(rows: FeatureBlock, starts: IntArray, stops: IntArray, period: int, reaches: Mapping[int, int]) -> Products:
@@ -103,24 +98,50 @@ def line_products(rows: FeatureBlock, starts: IntArray, stops: IntArray, period:
     """
     width, here, length = rows.shape[0] + 1, on_host(), period + max(reaches.values()) - 1
     block_rows = _HOST_BLOCK_ROWS if here else _DEVICE_BLOCK_ROWS
-    sums = {p: np.zeros((width, reach * width)) for p, reach in reaches.items()}
-    blocks = blocks_of(starts, max(block_rows // period, 4), block_rows)
+    every = blocks_of(starts, max(block_rows // period, 4), block_rows)
 
-    def add_up(some: Sequence[int]) -> None:
+    def add(sums: Products, places: Sequence[int], blocks: range) -> None:
         gathering = Gathering(rows, length)
-        for block in blocks:
-            lengths = np.minimum(stops[block] - starts[block], period)
+        for some in (every[block] for block in blocks):
+            lengths = np.minimum(stops[some] - starts[some], period)
             order = np.argsort(-lengths, kind="stable")  # lines that end before a place are the last, and are left out
-            lines = gathering.windows(starts[block][order], stops=stops[block][order])
-            for p in some:
+            lines = gathering.windows(starts[some][order], stops=stops[some][order])
+            for p in places:
                 n = int(np.count_nonzero(lengths > p))
                 reached = slice(p * width, (p + reaches[p]) * width)
                 sums[p] += (lines[:n, p * width : (p + 1) * width].mT @ lines[:n, reached]).numpy()
 
     n_threads = threads_for(32 * width * block_rows) if here else 1
-    places = list(reaches)
-    each_block(add_up, [places[i::n_threads] for i in range(min(n_threads, len(places)))], n_threads=n_threads)
-    return sums
+    return _sums_over_blocks(add, len(every), reaches, width, n_threads=n_threads)
+
+
+def _sums_over_blocks(
+    add: Callable[[Products, Sequence[int], range], None],
+    n_blocks: int,
+    reaches: Mapping[int, int],
+    width: int,
+    *,
+    n_threads: int,
+) -> Products:
+    """Return the sums of the products that `add` adds: given sums, places and numbers of blocks, those of these.
+
+    The threads share the blocks. Only if there are more threads than sums do some share the places of the same blocks, and
+    each transposes the rows.
+    """
+    n_sums = n_partial_sums(n_blocks, 8 * width**2 * sum(reaches.values()))
+    sums = [{p: np.zeros((width, reach * width)) for p, reach in reaches.items()} for _ in range(n_sums)]
+    places, n_groups = list(reaches), min(-(-n_threads // n_sums), len(reaches))
+    shares = [(i, places[group::n_groups]) for i in range(n_sums) for group in range(n_groups)]
+
+    def add_up(share: tuple[int, Sequence[int]]) -> None:
+        i, some = share
+        add(sums[i], some, range(i, n_blocks, n_sums))
+
+    each_block(add_up, shares, n_threads=n_threads)
+    for more in sums[1:]:
+        for p, total in sums[0].items():
+            total += more[p]
+    return sums[0]
 
 
 def add_gram_of_products(gram: FloatArray, products: Products, period: int, phase: int, size: int, stride: int) -> None:

@@ -17,8 +17,16 @@ from emberharmony.threads import (
     each_ended_behind,
     in_parallel,
     limit_compute_threads,
+    n_partial_sums,
     one_blas_thread,
 )
+
+
+@pytest.mark.parametrize(
+    ("n_blocks", "sum_mib", "n_sums"), [(0, 1, 1), (1, 1, 1), (3, 1, 2), (4, 1, 4), (99, 4, 4), (99, 5, 2), (99, 100, 1)]
+)
+def test_partial_sums_have_room_and_shares_of_one_size(n_blocks, sum_mib, n_sums):
+    assert n_partial_sums(n_blocks, sum_mib * 2**20) == n_sums
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])

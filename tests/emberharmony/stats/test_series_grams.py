@@ -60,7 +60,7 @@ def test_on_a_device(backend, monkeypatch, sparse):
     assert_right(*series(1, 40, 60), 5, (1, 3, 5))
 
 
-@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("n_threads", [1, 3, 7])
 def test_many_blocks(monkeypatch, n_threads):
     monkeypatch.setattr(threads, "compute_threads", lambda: n_threads)
     monkeypatch.setattr(lags, "_HOST_BLOCK_ROWS", 50)
@@ -77,7 +77,7 @@ def test_threads_change_no_last_bit(longest):
     """Threads of BLAS included: with them, products of these shapes differ."""
     rows, block = series(1, longest, 30_000 // longest, n_features=40)
     grams = []
-    for n_threads in (1, 2, 3):
+    for n_threads in (1, 2, 3, 7):
         with threads.limit_compute_threads(n_threads):
             grams.append(added(rows, block, 5, (1, 3)))
     for other in grams[1:]:

@@ -99,7 +99,7 @@ def test_equals_built_windows(backend, n_features, n_rows, size, strides, start)
 
 @pytest.mark.parametrize("block", [8, 40, 10_000])
 @pytest.mark.parametrize("longest", [1, 8, 64])
-@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("n_threads", [1, 3, 7])
 def test_whatever_the_blocks_and_periods(backend, monkeypatch, block, longest, n_threads):
     """Small blocks, and every kind of plan: one period for all strides, for some, for none; on any number of threads."""
     monkeypatch.setattr(lags, "_HOST_BLOCK_ROWS", block)
@@ -111,14 +111,14 @@ def test_whatever_the_blocks_and_periods(backend, monkeypatch, block, longest, n
             assert_counts(state, rows, start=start)
 
 
-def test_threads_change_no_last_bit(monkeypatch):
-    rows = random_rows(3, 20_000)
-    grams = []
-    for n_threads in (1, 2, 3):
-        monkeypatch.setattr(threads, "compute_threads", lambda n=n_threads: n)
-        grams.append(WindowGram.of(rows, start=0, size=5, stride=3).gram)
-    np.testing.assert_array_equal(grams[1], grams[0])
-    np.testing.assert_array_equal(grams[2], grams[0])
+@pytest.mark.parametrize(("n_features", "size"), [(3, 5), (32, 24)])
+def test_threads_change_no_last_bit(n_features, size):
+    rows, grams = random_rows(n_features, 30_000), []
+    for n_threads in (1, 2, 3, 7):
+        with threads.limit_compute_threads(n_threads):
+            grams.append(WindowGram.of(rows, start=0, size=size, stride=3).gram)
+    for other in grams[1:]:
+        np.testing.assert_array_equal(other, grams[0])
 
 
 def test_strides_of_thousands_of_rows(backend):
