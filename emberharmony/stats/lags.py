@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -148,11 +149,12 @@ def add_gram_of_products(gram: FloatArray, products: Products, period: int, phas
     """Add to `gram` the Gram matrix of all windows of the zero-padded series, from its lagged products."""
     width = len(next(iter(products.values())))
     blocks = gram.reshape(size, width, size, width)
-    for lag in range(size):
-        for residue in range(min(stride, size - lag)):
-            places = range((phase + residue) % stride, period, stride)
-            total = sum(products[p][:, lag * width : (lag + 1) * width] for p in places)
+    for residue in range(min(stride, size)):
+        places = range((phase + residue) % stride, period, stride)
+        total: FloatArray = reduce(np.add, (products[p][:, : (size - residue) * width] for p in places))
+        for lag in range(size - residue):
+            of_lag = total[:, lag * width : (lag + 1) * width]
             for i in range(residue, size - lag, stride):
-                blocks[i + lag, :, i] += np.transpose(total)
+                blocks[i + lag, :, i] += np.transpose(of_lag)
                 if lag:
-                    blocks[i, :, i + lag] += total
+                    blocks[i, :, i + lag] += of_lag
