@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from emberharmony.typing import Arrays, FloatArray, IntArray
 
@@ -17,6 +19,8 @@ MAX_BUCKETS = 65_536
 
 _LOOKED_AT = 20_000
 """If these rows alone hold more than `MAX_EXACT_VALUES` distinct values, the whole is counted in buckets at once."""
+_FEW = 2  # rows for each distinct value, of those that are looked at: a table of hashes is faster than a sort then
+_BLOCK_VALUES = 32_768  # so many values and what is made of them stay in cache
 _SLOT_BITS = 17  # bits of a hash: with this many slots, few of those rows collide
 
 # Numbers that agree in sign, exponent and the first 10 bits of the mantissa share a bucket. Its relative width is 2**-10, so
@@ -53,10 +57,14 @@ class Quantiles:
     def of(cls, x: FloatArray, /) -> Self:
         """Return the state of float64 `x` of shape ``(n_rows,)``, all of it finite.
 
-        Costs a sort, or a few passes if the first rows alone hold too many distinct values.
+        Costs a sort, or less if the first rows alone hold too many distinct values, or few.
         """
-        if len(x) > _LOOKED_AT and _surely_distinct(x[:_LOOKED_AT]) > MAX_EXACT_VALUES:
-            return cls(*_counted_in_buckets(x))._bounded()
+        if len(x) > _LOOKED_AT:
+            n_distinct = _surely_distinct(x[:_LOOKED_AT])
+            if n_distinct > MAX_EXACT_VALUES:
+                return cls(*_counted_in_buckets(x))._bounded()
+            if n_distinct <= _LOOKED_AT // _FEW:
+                return cls(*_counted_by_hash(x))._bounded()
         return cls._sorted(x)
 
     @classmethod
@@ -254,18 +262,39 @@ def _buckets(values: FloatArray | IntArray) -> IntArray:
 
 def _counted_in_buckets(x: FloatArray) -> tuple[IntArray, IntArray]:
     """Return the sorted buckets of values in any order, and their counts."""
-    signs, places = (x + 0.0).view(np.int64), np.abs(x).view(np.int64)  # + 0.0 turns -0.0 into 0.0
-    places >>= _SHIFT  # in place, here and below: fresh memory costs more than the arithmetic
-    lowest, highest = int(places.min()), int(places.max())
+    lowest, highest = _extreme_magnitudes(x)
     n = highest - lowest + 1  # few exponents occur, so a table of all buckets between the extremes is small
-    places -= lowest
-    signs >>= _SIGN_BIT
-    signs &= n
-    places += signs  # negative values go behind the positive ones; separating them takes three times as long
-    counts = np.bincount(places, minlength=2 * n)
+    counts, step = np.zeros(2 * n, np.int64), max(_BLOCK_VALUES, 2 * n)
+    for begin in range(0, len(x), step):
+        some = x[begin : begin + step]
+        signs, places = (some + 0.0).view(np.int64), np.abs(some).view(np.int64)  # + 0.0 turns -0.0 into 0.0
+        places >>= _SHIFT  # in place, here and below: fresh memory costs more than the arithmetic
+        places -= lowest
+        signs >>= _SIGN_BIT
+        signs &= n
+        places += signs  # negative values go behind the positive ones; separating them takes three times as long
+        counts += np.bincount(places, minlength=2 * n)
     above, below = counts[:n], counts[n:]
     down, up = np.flatnonzero(below)[::-1], np.flatnonzero(above)
     return np.concatenate([~(down + lowest), up + lowest]), np.concatenate([below[down], above[up]])
+
+
+def _extreme_magnitudes(x: FloatArray) -> tuple[int, int]:
+    """Return the numbers of the buckets of the smallest and the largest absolute value."""
+    extremes = np.empty((2, -(-len(x) // _BLOCK_VALUES)))
+    for i, begin in enumerate(range(0, len(x), _BLOCK_VALUES)):
+        absolute = np.abs(x[begin : begin + _BLOCK_VALUES])
+        extremes[:, i] = absolute.min(), absolute.max()
+    lowest, highest = _magnitudes(np.array([extremes[0].min(), extremes[1].max()])).tolist()
+    return lowest, highest
+
+
+def _counted_by_hash(x: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Return the sorted distinct values, and their counts; where they are few, in a fraction of the time of a sort."""
+    found = pc.value_counts(pa.array(x + 0.0))  # + 0.0 turns -0.0 into 0.0
+    keys, counts = found.field("values").to_numpy(), found.field("counts").to_numpy()
+    order = np.argsort(keys)
+    return keys[order], counts[order]
 
 
 def _surely_distinct(x: FloatArray) -> int:

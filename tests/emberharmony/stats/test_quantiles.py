@@ -99,6 +99,25 @@ def test_large_columns(draw):
     assert same(state, Quantiles._sorted(x))  # whether buckets are counted as rows come, or of sorted rows
 
 
+@pytest.mark.parametrize("draw", ["integers", "prices", "zeros of both signs", "extremes", "one value", "few at first"])
+def test_large_columns_of_few_values(draw):
+    rng = np.random.default_rng(1)
+    x = {
+        "integers": rng.poisson(30, 50_001).astype(float),
+        "prices": np.float64(rng.integers(100, 2_000, 50_001).astype(np.float32) / np.float32(100)),
+        "zeros of both signs": rng.choice([0.0, -0.0, 1.5], 50_001),
+        "extremes": rng.choice([-1.7e308, -5e-324, 5e-324, 1.7e308], 50_001),
+        "one value": np.full(50_001, 7.0),
+        "few at first": np.concatenate([np.ones(20_001), np.arange(15_000.0, 0.0, -1.0)]),
+    }[draw]
+    state, (values, counts) = Quantiles.of(x), np.unique(x, return_counts=True)
+    np.testing.assert_array_equal(state.keys, values)
+    np.testing.assert_array_equal(state.counts, counts)
+    assert not np.signbit(state.keys[state.keys == 0]).any()
+    assert same(state, Quantiles._sorted(x))
+    assert same(state, merged(np.array_split(x[::-1], 7)))
+
+
 def test_numbers_of_every_size_stay_within_a_megabyte():
     """Each of 4 million buckets could be filled; so many powers of two cost digits."""
     x = np.random.default_rng(0).integers(0, 2**63 - 2**52, 400_000).view(np.float64)
