@@ -264,7 +264,7 @@ def _counted_in_buckets(x: FloatArray) -> tuple[IntArray, IntArray]:
     """Return the sorted buckets of values in any order, and their counts."""
     lowest, highest = _extreme_magnitudes(x)
     n = highest - lowest + 1  # few exponents occur, so a table of all buckets between the extremes is small
-    counts, step = np.zeros(2 * n, np.int64), max(_BLOCK_VALUES, 2 * n)
+    counts, step = np.zeros(0, np.int64), max(_BLOCK_VALUES, 2 * n)  # a large table is filled once
     for begin in range(0, len(x), step):
         some = x[begin : begin + step]
         signs, places = (some + 0.0).view(np.int64), np.abs(some).view(np.int64)  # + 0.0 turns -0.0 into 0.0
@@ -273,7 +273,8 @@ def _counted_in_buckets(x: FloatArray) -> tuple[IntArray, IntArray]:
         signs >>= _SIGN_BIT
         signs &= n
         places += signs  # negative values go behind the positive ones; separating them takes three times as long
-        counts += np.bincount(places, minlength=2 * n)
+        found = np.bincount(places, minlength=2 * n)
+        counts = counts + found if begin else found
     above, below = counts[:n], counts[n:]
     down, up = np.flatnonzero(below)[::-1], np.flatnonzero(above)
     return np.concatenate([~(down + lowest), up + lowest]), np.concatenate([below[down], above[up]])
