@@ -32,7 +32,6 @@ _LONGEST_STEP = 2  # windows' lengths between the starts of two: if they are fur
 _LINES_NUMBERS = 2**19  # of a product: smaller ones would wait for the interpreter, where several threads compute
 _FEWEST_LINES, _MOST_LINES = 64, 4_096
 _FEW_LINES = 64, 512  # of products that hold all windows of a small chunk
-_FINISHED_SCORES = 32_768  # of lines that are written at once to one row for each component
 _COMPARED = 64  # scores that must have the same bits at every place of a product
 
 
@@ -235,12 +234,11 @@ class _Lines:
             self._write(self._windows, out[:, begin : begin + n_used])
 
     def _write(self, lines: NDArray[Any], out: FeatureBlock) -> None:
-        scores = self._layout.scores(lines, self._operand)
-        at_once = max(_FINISHED_SCORES // len(out), 1) if self._layout.lines_first else out.shape[1]
-        for begin in range(0, out.shape[1], at_once):
-            some = slice(begin, min(begin + at_once, out.shape[1]))
-            of_some = scores[:, some] - self._offset
-            out[:, some] = of_some if of_some.dtype == np.float32 else of_some.clip(-LARGEST_FLOAT32, LARGEST_FLOAT32)
+        scores = self._layout.scores(lines, self._operand)[:, : out.shape[1]]
+        if scores.dtype == np.float32:
+            np.subtract(scores, self._offset, out=out)
+        else:
+            out[:] = (scores - self._offset).clip(-LARGEST_FLOAT32, LARGEST_FLOAT32)
 
     def _too_long(self, rows: NDArray[Any], starts: IntArray) -> BoolArray:
         if rows.dtype == np.float64:
