@@ -47,20 +47,7 @@ def test_the_plugin_travels_and_prepares_the_process(monkeypatch):
 
     handler, prepared = signal.getsignal(signal.SIGINT), []
     monkeypatch.setattr(dask_worker, "log_until_closed", lambda *arguments: prepared.append(arguments))
-    monkeypatch.setattr(dask_worker, "ensure_logging_setup", lambda: prepared.append("logging"))
     with logging_until_closed() as logs:
         loads(dumps(dask_worker.EndsWithItsRun(logs))).setup(None)
     assert signal.signal(signal.SIGINT, handler) == signal.SIG_IGN
-    assert prepared == ["logging", (logs, *dask_worker.LOGGERS)]
-
-
-def has_set_up_logging() -> bool:
-    from prefect.logging import configuration
-
-    return bool(configuration.PROCESS_LOGGING_CONFIG)
-
-
-def test_prefects_logging_is_set_up_before_the_first_task():
-    """Two tasks that set it up at once waited for each other for ever."""
-    with dask_runner(2, None, 3) as runner:
-        assert list(runner.client.run(has_set_up_logging).values()) == [True, True]
+    assert prepared == [(logs, *dask_worker.LOGGERS)]
