@@ -23,7 +23,9 @@ P = ParamSpec("P")
 _limit: int | None = None
 BLOCKS_BYTES = 48 * 2**20
 """Bytes that the blocks of all threads of one worker may take; the memory plan counts them if a worker has several threads."""
-_MOST_SUMS, _SUMS_BYTES = 4, 16 * 2**20
+SUMS_BYTES = 16 * 2**20
+"""Bytes that several sums of one computation, which its threads add to, may take together."""
+_MOST_SUMS = 4
 
 
 def available_cores() -> int:
@@ -102,7 +104,7 @@ def n_partial_sums(n_blocks: int, sum_bytes: int) -> int:
     >>> n_partial_sums(n_blocks=17, sum_bytes=1_000), n_partial_sums(n_blocks=3, sum_bytes=1_000)
     (4, 2)
     """
-    possible = max(min(_MOST_SUMS, n_blocks, _SUMS_BYTES // sum_bytes), 1)
+    possible = max(min(_MOST_SUMS, n_blocks, SUMS_BYTES // sum_bytes), 1)
     return 1 << possible.bit_length() - 1
 
 

@@ -9,13 +9,12 @@ import numpy as np
 
 from emberharmony.stats.gathering import Gathering
 from emberharmony.stats.rows import on_host
-from emberharmony.threads import each_block, n_partial_sums, threads_for
+from emberharmony.threads import SUMS_BYTES, each_block, n_partial_sums, threads_for
 from emberharmony.typing import FeatureBlock, FloatArray, IntArray
 
 _BLOCK_BYTES = 4 * 2**20  # of windows, which stay in cache
 _LEAST_WINDOWS = 250  # so that a product has enough terms to be fast
 _DEVICE_FACTOR = 32
-_SUMS_BYTES = 16 * 2**20
 
 
 def gram_of_built(rows: FeatureBlock, starts: IntArray, size: int, *, stops: IntArray | None = None) -> FloatArray:
@@ -74,7 +73,7 @@ def gram_of_matrix(windows: Any) -> FloatArray:
 
 def _threads(width: int, block_bytes: int) -> int:
     """Threads for a Gram matrix: one if there is no memory for several sums, and then BLAS uses its own."""
-    return threads_for(block_bytes) if on_host() and 8 * width**2 <= _SUMS_BYTES // 2 else 1
+    return threads_for(block_bytes) if on_host() and n_partial_sums(2, 8 * width**2) > 1 else 1
 
 
 def add_gram_of_windows(gram: FloatArray, rows: FloatArray, starts: Sequence[int], size: int, *, sign: int = 1) -> None:
@@ -95,7 +94,7 @@ def add_gram_of_windows(gram: FloatArray, rows: FloatArray, starts: Sequence[int
     """
     index = np.asarray(starts, np.int64)[:, None] + np.arange(size)
     windows: FloatArray = rows[index.reshape(-1)].reshape(len(index), size * rows.shape[1])
-    step = max(_SUMS_BYTES // (8 * len(gram)), 1)
+    step = max(SUMS_BYTES // (8 * len(gram)), 1)
 
     def add(begin: int) -> None:
         some = slice(begin, begin + step)

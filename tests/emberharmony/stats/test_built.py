@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from emberharmony import threads
 from emberharmony.stats import built
 from emberharmony.stats.built import add_gram_of_windows, gram_of_built, with_ones
 
@@ -12,7 +13,8 @@ from emberharmony.stats.built import add_gram_of_windows, gram_of_built, with_on
 @pytest.mark.parametrize("least", [1, 1_000])
 @pytest.mark.parametrize("sums_bytes", [0, 5_000, 2**20])  # one sum, two, and at most four
 def test_blocks_change_nothing(backend, monkeypatch, least, sums_bytes):
-    monkeypatch.setattr(built, "_SUMS_BYTES", sums_bytes)
+    for module in (built, threads):
+        monkeypatch.setattr(module, "SUMS_BYTES", sums_bytes)
     monkeypatch.setattr(built, "_BLOCK_BYTES", 1)
     monkeypatch.setattr(built, "_LEAST_WINDOWS", least)
     rows = np.random.default_rng(0).normal(size=(3, 50)).astype(np.float32)

@@ -236,7 +236,8 @@ def peak_of(work):
 @pytest.mark.parametrize("borders", [np.empty(0, np.int64), np.arange(100, 1_000, 100)], ids=["one series", "several"])
 def test_matrices_in_memory(borders, monkeypatch):
     """As planned: of each stride one, and two of products; a sum is one, beside that which is added."""
-    monkeypatch.setattr(built_module, "_SUMS_BYTES", 2**17)
+    for module in (built_module, threads):
+        monkeypatch.setattr(module, "SUMS_BYTES", 2**17)
     rows = random_rows(89, 1_000)
     size, strides = 12, [1, 5]
 
