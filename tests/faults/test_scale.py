@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,13 +80,19 @@ class Enormous:
         return np.arange(first, first + GROUP_ROWS), first
 
 
+def told_by(work: Callable[..., None], *arguments: Any) -> Any:
+    """Return what a function tells the connection that is its last argument, in a new process: its memory is its own."""
+    ours, its = multiprocessing.Pipe(duplex=False)
+    process = fork(work, *arguments, its)
+    its.close()
+    told = ours.recv()
+    assert status_of(process) == 0
+    return told
+
+
 @pytest.mark.parametrize("in_order", [True, False], ids=["in order", "out of order"])
 def test_ten_terabytes_are_planned_in_seconds_and_bounded_memory(tmp_path, in_order):
-    ours, its = multiprocessing.Pipe(duplex=False)
-    process = fork(_plan_enormous, in_order, tmp_path, its)
-    its.close()
-    plan, ref, seconds, peak = ours.recv()
-    assert status_of(process) == 0
+    plan, ref, seconds, peak = told_by(_plan_enormous, in_order, tmp_path)
     largest = max(chunk.n_rows for chunk in plan.chunks)
     print(f"{len(plan.chunks):,} chunks of up to {largest:,} rows: {seconds:.1f} s, {peak / 2**20:.0f} MiB")
     assert sum(chunk.n_rows for chunk in plan.chunks) == Enormous(in_order=in_order).n_rows == 100_000_000_000
@@ -124,11 +131,7 @@ def staged(monkeypatch, tmp_path) -> RunRef:
 
 def test_twenty_thousand_chunks_of_no_work_leave_memory_flat(staged):
     """Everything is real, scheduler, references and receipts, except for the chunks' work."""
-    ours, its = multiprocessing.Pipe(duplex=False)
-    process = fork(_work_at_nothing, staged, its)
-    its.close()
-    n_chunks, resident, seconds = ours.recv()
-    assert status_of(process) == 0
+    n_chunks, resident, seconds = told_by(_work_at_nothing, staged)
     each_ms = seconds / n_chunks * 1e3
     print(f"{n_chunks:,} chunks: {each_ms:.2f} ms each; resident MiB every 4,000: {[round(mib) for mib in resident]}")
     assert n_chunks >= 20_000
@@ -137,7 +140,7 @@ def test_twenty_thousand_chunks_of_no_work_leave_memory_flat(staged):
 
 
 def _work_at_nothing(ref: RunRef, told: Any) -> None:
-    """Tell the number of chunks, the MiB of this new process every 4,000, and the seconds: other tests leave memory behind."""
+    """Tell the number of chunks, the MiB of this process after every 4,000 of them, and the seconds."""
 
     def no_work(run, chunk, backend, steps):
         return Receipt("profile", chunk.index, {"train": chunk.n_rows, "validation": 0, "test": 0}, (), backend, 0.0)
