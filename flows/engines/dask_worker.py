@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 from distributed import Worker, WorkerPlugin
+from prefect.logging.configuration import ensure_logging_setup
 
 from flows.engines.cluster_logs import ClusterLogs, log_until_closed
 
@@ -13,7 +14,7 @@ LOGGERS = ("distributed", "tornado", "asyncio")
 
 
 class EndsWithItsRun(WorkerPlugin):
-    """Leaves Ctrl-C to the run, and logs until the run closes the cluster.
+    """Leaves Ctrl-C to the run, and logs as Prefect does until the run closes the cluster.
 
     Parameters
     ----------
@@ -29,4 +30,7 @@ class EndsWithItsRun(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """Prepare a worker process, as soon as it has started."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the run closes the cluster
+        # The first tasks begin at once, and each would set up Prefect's logging. One waited for ever, with the lock of all
+        # loggers, for the events that another was starting in a new event loop, which logs.
+        ensure_logging_setup()
         log_until_closed(self._logs, *LOGGERS)

@@ -22,9 +22,11 @@ def speak(text: str) -> None:
         logging.getLogger(name).error(text)
 
 
-def test_a_worker_ignores_ctrl_c_and_is_silent_at_the_end(capfd):
+def test_a_worker_ignores_ctrl_c_and_is_silent_at_the_end(capfd, monkeypatch):
     from flows.engines.dask_worker import EndsWithItsRun
 
+    # Once a run was started in this process, Prefect's console says nothing, and `asyncio` has no other handler.
+    monkeypatch.delenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", raising=False)
     with dask_runner(1, None) as runner:
         client = runner.client
         (worker,) = client.run(os.getpid).values()
@@ -47,7 +49,20 @@ def test_the_plugin_travels_and_prepares_the_process(monkeypatch):
 
     handler, prepared = signal.getsignal(signal.SIGINT), []
     monkeypatch.setattr(dask_worker, "log_until_closed", lambda *arguments: prepared.append(arguments))
+    monkeypatch.setattr(dask_worker, "ensure_logging_setup", lambda: prepared.append("logging"))
     with logging_until_closed() as logs:
         loads(dumps(dask_worker.EndsWithItsRun(logs))).setup(None)
     assert signal.signal(signal.SIGINT, handler) == signal.SIG_IGN
-    assert prepared == [(logs, *dask_worker.LOGGERS)]
+    assert prepared == ["logging", (logs, *dask_worker.LOGGERS)]
+
+
+def has_set_up_logging() -> bool:
+    from prefect.logging import configuration
+
+    return bool(configuration.PROCESS_LOGGING_CONFIG)
+
+
+def test_prefects_logging_is_set_up_before_the_first_task():
+    """Two tasks that set it up at once waited for each other for ever."""
+    with dask_runner(2, None, 3) as runner:
+        assert list(runner.client.run(has_set_up_logging).values()) == [True, True]
