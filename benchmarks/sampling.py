@@ -48,6 +48,7 @@ _WORK = {
             "backend",
             "pca",
             "projection",
+            "steady_products",
             "series",
             "windows",
             "splits",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -150,7 +151,7 @@ class WindowPCA:
         float32 array of shape (n_components, n_windows)
             Scores beyond float32 are clipped to its range.
         """
-        return project(self._directions, rows, starts)
+        return project_strides({self.stride: self}, rows, {self.stride: starts})[self.stride]
 
     @property
     def _directions(self) -> Directions:
@@ -199,6 +200,29 @@ class WindowPCA:
         total = float(arrays["total_variance"][0])
         parts = (arrays["mean"], arrays["components"], arrays["explained_variance"])
         return cls(size, stride, n_windows, *parts, total)
+
+
+def project_strides(
+    pcas: Mapping[int, WindowPCA], rows: FeatureBlock, starts: Mapping[int, IntArray]
+) -> dict[int, FeatureBlock]:
+    """Return the scores of several strides' windows, as `WindowPCA.project` does, from rows that are transposed once.
+
+    Parameters
+    ----------
+    pcas : mapping of stride to WindowPCA
+        Principal components of windows of one size.
+    rows : array of shape (n_features, n_rows)
+        Adjacent rows, which hold all of the windows.
+    starts : mapping of stride to int64 array of shape (n_windows,)
+        Strides to project, and the places in `rows`, ascending, where their windows begin.
+
+    Returns
+    -------
+    dict of stride to float32 array of shape (n_components, n_windows)
+        Scores beyond float32 are clipped to its range.
+    """
+    directions = [pcas[stride]._directions for stride in starts]
+    return dict(zip(starts, project(directions, rows, list(starts.values())), strict=True))
 
 
 def _mean(state: WindowGram) -> FloatArray:

@@ -1,17 +1,13 @@
 """Scores of windows: products of their rows with loadings, without building a window.
 
-On the host, products are in float32 where that is exact enough, and no score depends on where a block of rows ends. The last
-bits of a product depend on its shape, and, with some libraries, on the place in it. So all products have one shape, and those
-places are used that give the same bits, which is tried first. Where no shape does so, products are in float64, whose last
-bits do not show.
+On the host, the rows of all strides' windows are transposed once, and products are in float32 where that is exact enough. No
+score depends on where a block of rows ends, see `steady_products`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from itertools import product
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -19,20 +15,17 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from emberharmony import ops
-from emberharmony.backend import select
 from emberharmony.stats.places import blocks_of
 from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, fill_transposed, on_host, wide_enough_for
-from emberharmony.threads import each_block, threads_for
+from emberharmony.steady_products import Layout, enough_for, steady_layout, wide_layout
+from emberharmony.threads import compute_threads, each_block, threads_for
 from emberharmony.typing import BoolArray, FeatureBlock, FloatArray, IntArray
 
 _DEVICE_WINDOWS = 262_144  # of a block
 _PRODUCT_DEPTH = 256  # terms of one product on a device; with so many, adding the products up costs little
 _MOST_PROJECTED = 1.3  # windows from every row, of which some are chosen, cost a device less than to choose rows
 _LONGEST_STEP = 2  # windows' lengths between the starts of two: if they are further apart, most rows are in no window
-_LINES_NUMBERS = 2**19  # of a product: smaller ones would wait for the interpreter, where several threads compute
-_FEWEST_LINES, _MOST_LINES = 64, 4_096
-_FEW_LINES = 64, 512  # of products that hold all windows of a small chunk
-_COMPARED = 64  # scores that must have the same bits at every place of a product
+_TABLE_NUMBERS = 2**18  # of the rows that are transposed at once, unless a product takes more
 
 
 @dataclass(frozen=True)
@@ -47,209 +40,226 @@ class Directions:
     """Length of the longest windows whose scores are exact enough in float32; 0 if none are."""
 
 
-def project(directions: Directions, rows: FeatureBlock, starts: IntArray) -> FeatureBlock:
-    """Return the scores of the windows that begin at `starts`, see `WindowPCA.project`."""
+def project(directions: Sequence[Directions], rows: FeatureBlock, starts: Sequence[IntArray]) -> list[FeatureBlock]:
+    """Return the scores of the windows of several strides of one size, that begin at `starts`; see `WindowPCA.project`."""
     with wide_enough_for(rows):
         if not on_host():
-            return _on_device(directions, rows, starts)
-        layout = _steady_layout(*directions.loadings.shape) if directions.longest else None
-        if layout is None:
-            return _on_host(directions, rows, starts, _wide_layout(directions))[0]
-        scores, is_long = _on_host(directions, rows, starts, layout)
-        if is_long.any():
-            scores[:, is_long] = _on_host(directions, rows, starts[is_long], _wide_layout(directions))[0]
-        return scores
+            return [_on_device(some, rows, places) for some, places in zip(directions, starts, strict=True)]
+        found = _on_host(directions, rows, starts, map(_layout_of, directions))
+        too_long = [scores for scores in found if scores.is_long.any()]
+        wide = _on_host(
+            [scores.directions for scores in too_long],
+            rows,
+            [scores.starts[scores.is_long] for scores in too_long],
+            [wide_layout(scores.directions.loadings.shape[1]) for scores in too_long],
+        )
+        for scores, exact in zip(too_long, wide, strict=True):
+            scores.out[:, scores.is_long] = exact.out
+        return [scores.out for scores in found]
 
 
-def _on_host(directions: Directions, rows: FeatureBlock, starts: IntArray, layout: _Layout) -> tuple[FeatureBlock, BoolArray]:
-    """Return the scores of windows, and which windows are too long for them if they are in float32."""
-    layout = _enough_for(len(starts), layout, *directions.loadings.shape)
-    out, is_long = np.empty((len(directions.loadings), len(starts)), np.float32), np.zeros(len(starts), bool)
-    size, stride, reach = directions.size, directions.stride, int(starts[-1] - starts[0]) if len(starts) else 0
-    apart = max(stride, reach // max(len(starts), 1)) > _LONGEST_STEP * size  # most rows are in no window
-    step = size if apart else stride
-    in_line = -(-size // step)
-    n_windows = layout.n_used * in_line
-    blocks = blocks_of(starts, n_windows, reach + 1 if apart else n_windows * step)
-
-    def score(some: Sequence[slice]) -> None:
-        lines = _Lines(directions, layout, step)
-        with np.errstate(over="ignore", invalid="ignore"):  # such windows are too long
-            for block in some:
-                at, places = starts[block.start], starts[block]
-                if apart:
-                    of_windows = rows[:, (places[:, None] + np.arange(size)).ravel()]
-                    is_long[block] = lines.score(of_windows, size * np.arange(len(places)), out[:, block])
-                else:
-                    of_block = rows[:, at : places[-1] + size]
-                    is_long[block] = lines.score(of_block, places - at, out[:, block])
-
-    n_threads = threads_for(_Lines.bytes_of(directions, layout, step))
-    each_block(score, [blocks[i::n_threads] for i in range(min(n_threads, len(blocks)))], n_threads=n_threads)
-    return out, is_long
+def _layout_of(directions: Directions) -> Layout:
+    steady = steady_layout(*directions.loadings.shape) if directions.longest else None
+    return steady or wide_layout(directions.loadings.shape[1])
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Shape of the products of lines, which hold a window each, with loadings."""
-
-    dtype: Any
-    n_lines: int
-    margin: int = 0  # lines at both ends whose scores are not used
-    lines_first: bool = True  # lines times loadings, or loadings times lines
-
-    @property
-    def line_dtype(self) -> Any:
-        """NumPy's data type of the lines."""
-        return np.float32 if self.dtype == ops.float32 else np.float64
-
-    @property
-    def n_used(self) -> int:
-        """Number of windows of a product."""
-        return self.n_lines - 2 * self.margin
-
-    def operand(self, loadings: FloatArray) -> Any:
-        """Return loadings as the product needs them."""
-        return ops.asarray(np.ascontiguousarray(loadings.T if self.lines_first else loadings), dtype=self.dtype)
-
-    def scores(self, lines: NDArray[Any], operand: Any) -> NDArray[Any]:
-        """Return the scores of the lines that are used; shape ``(n_components, n_used)``."""
-        them = ops.asarray(lines)
-        scores: NDArray[Any] = ((them @ operand).mT if self.lines_first else operand @ them.mT).numpy()
-        return scores[:, self.margin : self.n_lines - self.margin]
-
-
-def _lines_of(depth: int) -> int:
-    """Return how many lines of `depth` numbers a product has: a power of two."""
-    return min(max(1 << (_LINES_NUMBERS // depth).bit_length() - 1, _FEWEST_LINES), _MOST_LINES)
-
-
-def _wide_layout(directions: Directions) -> _Layout:
-    return _Layout(compute_dtype(), _lines_of(directions.loadings.shape[1]), lines_first=False)
-
-
-def _steady_layout(n_components: int, depth: int) -> _Layout | None:
-    """Return the fastest layout in float32 that gives a window the same bits at every place of a product, if there is one.
-
-    The first one does in OpenBLAS with AVX-512. With AVX2, six of twelve windows are summed in another order; in the second
-    one, only the first and the last eight are, up to 320 lines.
-    """
-    layouts = (
-        _Layout(ops.float32, _lines_of(depth)),
-        _Layout(ops.float32, min(_lines_of(depth), 256), margin=8, lines_first=False),
-    )
-    return next((layout for layout in layouts if _are_steady((layout,), n_components, depth, select().name)), None)
-
-
-def _enough_for(n_windows: int, layout: _Layout, n_components: int, depth: int) -> _Layout:
-    """Return the layout, or one of fewer lines that holds all windows and gives them the same bits."""
-    for n_lines in _FEW_LINES:
-        few = replace(layout, n_lines=n_lines)
-        if n_windows <= few.n_used < layout.n_used and _are_steady((layout, few), n_components, depth, select().name):
-            return few
-    return layout
-
-
-@cache
-def _are_steady(layouts: tuple[_Layout, ...], n_components: int, depth: int, _backend: str) -> bool:
-    """Whether the scores of a window are the same in all layouts and places of a product, whatever the distance of lines."""
-    rng, found = np.random.default_rng(0), list[bool]()
-
-    def compare(_: None) -> None:
-        for _trial in range(-(-_COMPARED // n_components)):
-            loadings, window = rng.standard_normal((n_components, depth)), rng.standard_normal(depth)
-            scores = list[NDArray[Any]]()
-            for layout, pitch in product(layouts, (depth, 2 * depth)):
-                lines = np.zeros((layout.n_lines, pitch), layout.line_dtype)
-                lines[:, :depth] = window
-                scores.append(layout.scores(lines[:, :depth], layout.operand(loadings)))
-            found.append(all(bool((some == scores[0][:, :1]).all()) for some in scores))
-
-    each_block(compare, [None])  # with one thread of BLAS, as scores are computed
-    return all(found)
-
-
-def _table_rows(directions: Directions, layout: _Layout, step: int) -> int:
-    """Return the rows of all lines of a product, and of one more window."""
-    return layout.n_lines * -(-directions.size // step) * step + directions.size
-
-
-class _Lines:
-    """Scores of windows on the host, from rows that are transposed once.
+class _Scores:
+    """The scores of the windows of one stride, while they are computed on the host.
 
     Evenly spaced windows begin at a few places of lines that are a multiple of the step long and hold a window. Those that
-    begin at the same place are a matrix, which nobody has to build. Other windows are copied. The memory of all of them is
-    used again: fresh pages cost more than the copy.
+    begin at the same place are a matrix, which nobody has to build. Other windows are copied.
     """
 
-    def __init__(self, directions: Directions, layout: _Layout, step: int) -> None:
-        self._size, self._longest, self._layout, self._step = directions.size, directions.longest, layout, step
-        self._in_line = -(-self._size // step)  # so many windows begin in a line
-        self._period = self._in_line * step  # rows of a line
-        self._first = layout.margin * self._period
-        self._operand = layout.operand(directions.loadings)
-        dtype = layout.line_dtype
-        self._offset = directions.offset.astype(dtype)[:, None]
-        self._depth = directions.loadings.shape[1]
-        self._table = np.zeros((_table_rows(directions, layout, step), self._depth // self._size), dtype)
-        self._windows = np.zeros((0, self._depth), dtype)
+    def __init__(self, directions: Directions, starts: IntArray, layout: Layout) -> None:
+        n_components, depth = directions.loadings.shape
+        self.directions, self.starts = directions, starts
+        self.layout = enough_for(len(starts), layout, n_components, depth)
+        self.out = np.empty((n_components, len(starts)), np.float32)
+        self.is_long = np.zeros(len(starts), bool)  # too long for these scores, if they are in float32
+        size, stride, reach = directions.size, directions.stride, int(starts[-1] - starts[0]) if len(starts) else 0
+        self.are_apart = max(stride, reach // max(len(starts), 1)) > _LONGEST_STEP * size  # most rows are in no window
+        self.step = size if self.are_apart else stride
+        self.places = size * np.arange(len(starts)) if self.are_apart else starts  # in the rows that `rows_of` returns
+        self.in_line = -(-size // self.step)  # so many windows begin in a line
+        self.period = self.in_line * self.step  # rows of a line
+        self.n_windows = self.layout.n_used * self.in_line  # of products that leave out none
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of as many windows."""
+        return self.n_windows * self.step
+
+    def n_lines_of(self, n_rows: int) -> int:
+        """Return the lines of all products of the windows that begin in so many rows."""
+        n_windows = 1 + (n_rows - 1) // self.step
+        return (1 + (n_windows - 1) // self.n_windows) * self.in_line * self.layout.n_lines
+
+    def rows_of(self, rows: FeatureBlock) -> FeatureBlock:
+        """Return the rows that windows are taken from: those of windows that are far apart, one after the other."""
+        if not self.are_apart:
+            return rows
+        return rows[:, (self.starts[:, None] + np.arange(self.directions.size)).ravel()]
+
+
+def _on_host(
+    directions: Iterable[Directions], rows: FeatureBlock, starts: Iterable[IntArray], layouts: Iterable[Layout]
+) -> list[_Scores]:
+    """Return the scores of several strides' windows, and which windows are too long for them if they are in float32."""
+    found = [_Scores(*of_stride) for of_stride in zip(directions, starts, layouts, strict=True)]
+    alike: dict[Any, list[_Scores]] = {}  # whose windows are taken from the same transposed rows
+    for scores in found:
+        if len(scores.starts):
+            alike.setdefault(id(scores) if scores.are_apart else scores.layout.line_dtype, []).append(scores)
+    for several in alike.values():
+        _compute(several, several[0].rows_of(rows))
+    return found
+
+
+def _compute(several: Sequence[_Scores], rows: FeatureBlock) -> None:
+    """Compute the scores of several strides, block by block, from rows that are transposed once for all of them."""
+    first, stop = min(scores.places[0] for scores in several), 1 + max(scores.places[-1] for scores in several)
+    n_rows = _rows_at_once(several, min(_TABLE_NUMBERS // len(rows), -(-int(stop - first) // compute_threads())))
+    blocks = range(first, stop, n_rows)
+
+    def compute(some: Sequence[int]) -> None:
+        table, products = _Table(several, len(rows), n_rows), [_Products(scores) for scores in several]
+        with np.errstate(over="ignore", invalid="ignore"):  # such windows are too long
+            for begin in some:
+                table.fill(rows[:, begin : begin + n_rows + table.size - 1])
+                for each in products:
+                    each.write(table, begin, begin + n_rows)
+
+    n_threads = threads_for(_Table.bytes_of(several, len(rows), n_rows) + sum(map(_Products.bytes_of, several)))
+    each_block(compute, [blocks[i::n_threads] for i in range(min(n_threads, len(blocks)))], n_threads=n_threads)
+
+
+def _rows_at_once(several: Sequence[_Scores], most: int) -> int:
+    """Return how many rows are transposed at once: `most`, or fewer if fewer products are then left incomplete.
+
+    It is at least what the products of one of the strides take.
+    """
+    smallest = min(scores.block_rows for scores in several)
+    possible = {n * it.block_rows for it in several for n in range(1, max(most, smallest) // it.block_rows + 1)}
+
+    def lines_per_row(n_rows: int) -> float:
+        return sum(it.n_lines_of(n_rows) for it in several) / n_rows
+
+    return min(sorted(possible), key=lines_per_row)
+
+
+class _Table:
+    """Rows of windows on the host, transposed. Its memory is used again: fresh pages cost more than the copy."""
+
+    def __init__(self, several: Sequence[_Scores], n_features: int, n_rows: int) -> None:
+        self.size, self._n_lines = several[0].directions.size, max(scores.layout.n_lines for scores in several)
+        self._first, n_all = self._places(several, n_rows)
+        self._all = np.zeros((n_all, n_features), several[0].layout.line_dtype)
+        self._rows, self._copies = self._all[:0], self._all[:0]
+        self._lengths: NDArray[Any] | None = None
 
     @staticmethod
-    def bytes_of(directions: Directions, layout: _Layout, step: int) -> int:
-        """Return the most bytes that the scores of a block take."""
-        n_components, depth = directions.loadings.shape
-        n_rows = _table_rows(directions, layout, step)
-        return int(8 * (n_rows * depth // directions.size + layout.n_lines * (depth + 2 * n_components)))
+    def _places(several: Sequence[_Scores], n_rows: int) -> tuple[int, int]:
+        """Return the place of the first row, behind lines that are not used, and the number of rows, up to the last line's."""
+        before = max(scores.layout.margin * scores.period for scores in several)
+        beyond = max(scores.layout.n_lines * scores.period for scores in several)
+        return before, before + n_rows + beyond + several[0].directions.size
 
-    def score(self, rows: FeatureBlock, starts: IntArray, out: FeatureBlock) -> BoolArray:
-        """Write the scores of windows to `out`, of shape ``(n_components, n_windows)``, and return which are too long."""
-        fill_transposed(self._table[self._first : self._first + rows.shape[1]], rows)
-        if self._are_lines(starts):
-            for phase in range(min(self._in_line, len(starts))):
-                self._write(self._lines(phase * self._step), out[:, phase :: self._in_line])
-        else:
-            self._score_copies(starts + self._first, out)
-        return self._too_long(self._table[self._first : self._first + rows.shape[1]], starts)
+    @classmethod
+    def bytes_of(cls, several: Sequence[_Scores], n_features: int, n_rows: int) -> int:
+        """Return the most bytes of a table, and of windows that are copied."""
+        copies = max(scores.layout.n_lines for scores in several) * several[0].directions.size
+        itemsize = np.dtype(several[0].layout.line_dtype).itemsize
+        return int(itemsize * n_features * (cls._places(several, n_rows)[1] + copies))
 
-    def _are_lines(self, starts: IntArray) -> bool:
+    def fill(self, rows: FeatureBlock) -> None:
+        """Fill the table with rows."""
+        self._rows = fill_transposed(self._all[self._first : self._first + rows.shape[1]], rows)
+        self._lengths = None
+
+    def lines(self, scores: _Scores, first: int, n_products: int) -> NDArray[Any]:
+        """Return the windows that begin at row `first`, and a line later, and so on; and those that begin a step later."""
+        row_bytes, number_bytes = self._all.strides
+        shape = n_products, scores.layout.n_lines, self.size * self._all.shape[1]
+        begin = self._all[self._first + first - scores.layout.margin * scores.period :]
+        return as_strided(begin, shape, (scores.step * row_bytes, scores.period * row_bytes, number_bytes))
+
+    def copies(self, scores: _Scores, places: IntArray) -> NDArray[Any]:
+        """Return copies of windows, at most as many as a product uses."""
+        depth, margin = self.size * self._all.shape[1], scores.layout.margin
+        if not self._copies.size:
+            self._copies = np.zeros((1, self._n_lines, depth), self._all.dtype)
+        every = as_strided(self._rows, (len(self._rows) - self.size + 1, depth), self._rows.strides)
+        self._copies[0, margin : margin + len(places)] = every[places]
+        return self._copies[:, : scores.layout.n_lines]
+
+    def too_long(self, places: IntArray, longest: float) -> BoolArray:
+        """Return which windows are longer than `longest`, or have no length."""
+        if self._all.dtype == np.float64:
+            return np.zeros(len(places), bool)
+        if self._lengths is None:
+            squares = np.einsum("ij,ij->i", self._rows, self._rows)  # always summed in the same order
+            n_places = len(squares) - self.size + 1
+            self._lengths = squares[:n_places].copy()
+            for position in range(1, self.size):
+                self._lengths += squares[position : position + n_places]
+        is_long: BoolArray = ~(self._lengths[places] <= np.float64(longest) ** 2)  # NaN is
+        return is_long
+
+
+class _Products:
+    """Products of one stride's windows with its loadings, on one thread."""
+
+    def __init__(self, scores: _Scores) -> None:
+        self._scores, self._layout = scores, scores.layout
+        self._operand = self._layout.operand(scores.directions.loadings)
+        self._offset = scores.directions.offset.astype(self._layout.line_dtype)[:, None]
+
+    @staticmethod
+    def bytes_of(scores: _Scores) -> int:
+        """Return the most bytes of the products of a block."""
+        return 8 * len(scores.out) * scores.layout.n_lines * (scores.layout.at_once + 1)
+
+    def write(self, table: _Table, begin: int, stop: int) -> None:
+        """Write the scores of the windows that begin in rows `begin` to `stop`, with which the table begins."""
+        scores = self._scores
+        first, last = np.searchsorted(scores.places, (begin, stop))
+        if first == last:
+            return
+        places, out = scores.places[first:last] - begin, scores.out[:, first:last]
+        for block in blocks_of(places, scores.n_windows, scores.block_rows):
+            if self._are_lines(places[block]):
+                self._write_lines(table, int(places[block.start]), out[:, block])
+            else:
+                self._write_copies(table, places[block], out[:, block])
+        scores.is_long[first:last] = table.too_long(places, scores.directions.longest)
+
+    def _are_lines(self, places: IntArray) -> bool:
         """Whether windows are evenly spaced, and not so few that copies of all of them are one product instead of several."""
-        if self._in_line > 1 and len(starts) <= self._layout.n_used:
+        step, n_between = self._scores.step, len(places) - 1
+        if self._scores.in_line > 1 and n_between < self._layout.n_used:
             return False
-        return int(starts[-1]) == (len(starts) - 1) * self._step and bool((np.diff(starts) == self._step).all())
+        return int(places[-1] - places[0]) == n_between * step and bool((np.diff(places) == step).all())
 
-    def _lines(self, first: int) -> NDArray[Any]:
-        """Return the windows that begin at row `first` of the table, and a line later, and so on."""
-        row_bytes, number_bytes = self._table.strides
-        shape = self._layout.n_lines, self._depth
-        return as_strided(self._table[first:], shape, (self._period * row_bytes, number_bytes))
+    def _write_lines(self, table: _Table, first: int, out: FeatureBlock) -> None:
+        in_line, at_once = min(self._scores.in_line, out.shape[1]), self._layout.at_once
+        for phase in range(0, in_line, at_once):
+            n_products = min(at_once, in_line - phase)
+            lines = table.lines(self._scores, first + phase * self._scores.step, n_products)
+            for i, scores in enumerate(self._layout.scores(lines, self._operand)):
+                self._write(scores, out[:, phase + i :: self._scores.in_line])
 
-    def _score_copies(self, places: IntArray, out: FeatureBlock) -> None:
-        if not len(self._windows):
-            self._windows = np.zeros((self._layout.n_lines, self._depth), self._table.dtype)
-        every = as_strided(self._table, (len(self._table) - self._size + 1, self._depth), self._table.strides)
-        margin, n_used = self._layout.margin, self._layout.n_used
+    def _write_copies(self, table: _Table, places: IntArray, out: FeatureBlock) -> None:
+        n_used = self._layout.n_used
         for begin in range(0, len(places), n_used):
-            some = places[begin : begin + n_used]
-            self._windows[margin : margin + len(some)] = every[some]
-            self._write(self._windows, out[:, begin : begin + n_used])
+            lines = table.copies(self._scores, places[begin : begin + n_used])
+            self._write(self._layout.scores(lines, self._operand)[0], out[:, begin : begin + n_used])
 
-    def _write(self, lines: NDArray[Any], out: FeatureBlock) -> None:
-        scores = self._layout.scores(lines, self._operand)[:, : out.shape[1]]
+    def _write(self, scores: NDArray[Any], out: FeatureBlock) -> None:
+        scores = scores[:, : out.shape[1]]
         if scores.dtype == np.float32:
             np.subtract(scores, self._offset, out=out)
         else:
             out[:] = (scores - self._offset).clip(-LARGEST_FLOAT32, LARGEST_FLOAT32)
-
-    def _too_long(self, rows: NDArray[Any], starts: IntArray) -> BoolArray:
-        if rows.dtype == np.float64:
-            return np.zeros(len(starts), bool)
-        squares = np.einsum("ij,ij->i", rows, rows)  # always summed in the same order
-        n_places = len(rows) - self._size + 1
-        of_windows = squares[:n_places].copy()
-        for position in range(1, self._size):
-            of_windows += squares[position : position + n_places]
-        too_long: BoolArray = ~(of_windows[starts] <= np.float64(self._longest) ** 2)  # NaN is
-        return too_long
 
 
 def _on_device(directions: Directions, rows: FeatureBlock, starts: IntArray) -> FeatureBlock:

@@ -35,7 +35,7 @@ def _current_chunk() -> int | None:
 
 
 def step(name: str, detail: Callable[[dict[str, Any]], object] | None = None) -> dict[str, Any]:
-    """Options of a step's task; its task runs are named after their chunk: `encode-7`, or with a detail `PCA-7-stride-3`."""
+    """Options of a step's task; its task runs are named after their chunk: `encode-7`, or `write-7-features-split-test`."""
 
     def title(parameters: dict[str, Any]) -> str:
         parts = [name, _current_chunk(), detail and detail(parameters)]

@@ -1,6 +1,8 @@
-"""Project windows on the principal components of their stride."""
+"""Project windows on the principal components of their strides."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from prefect import task
 
@@ -11,7 +13,7 @@ from emberharmony.typing import FeatureBlock, IntArray
 from tasks.options import step
 
 
-@task(**step("PCA", lambda given: f"stride-{given['pca'].stride}"))
-def project_windows(pca: WindowPCA, rows: Segment, starts: IntArray) -> FeatureBlock:
-    """Project windows on the principal components of their stride."""
-    return project(pca, rows, starts)
+@task(**step("PCA"))
+def project_windows(pcas: Mapping[int, WindowPCA], rows: Segment, starts: Mapping[int, IntArray]) -> dict[int, FeatureBlock]:
+    """Project windows on the principal components of their strides."""
+    return project(pcas, rows, starts)

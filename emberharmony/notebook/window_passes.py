@@ -53,16 +53,15 @@ def scores_of(
         keyed = models if with_keys else {}
         keys = {stride: stack.enter_context(MatrixFile(2, np.int64)) for stride in keyed}
         files = {stride: stack.enter_context(MatrixFile(model.pca.n_components)) for stride, model in models.items()}
-        n_clipped = Counter[int]()
+        n_clipped, pcas = Counter[int](), {stride: model.shifted for stride, model in models.items()}
         for segment in segments:
-            for stride, model in models.items():
-                starts = segment.window_starts(model.pca.size, stride)
-                if len(starts):
-                    scores = project(model.shifted, segment, starts)
-                    n_clipped[stride] += count_clipped(scores)
-                    files[stride].append(scores)
-                    if with_keys:
-                        keys[stride].append(segment.window_keys(starts))
+            every = {stride: segment.window_starts(pca.size, stride) for stride, pca in pcas.items()}
+            starts = {stride: places for stride, places in every.items() if len(places)}
+            for stride, scores in project(pcas, segment, starts).items():
+                n_clipped[stride] += count_clipped(scores)
+                files[stride].append(scores)
+                if with_keys:
+                    keys[stride].append(segment.window_keys(starts[stride]))
         for stride, n in n_clipped.items():
             if n:
                 _log.warning("Stride %d: %s scores are beyond float32 and became its largest number.", stride, f"{n:,}")

@@ -79,7 +79,7 @@ class Steps:
     split: Callable[[RowSplit, Chunk, pa.Table], SplitCodes] = split_codes
     profile_rows: Callable[[pa.Table, Sequence[FeatureColumn], FeatureSpecs], dict[str, ColumnProfile]] = profile_rows
     window_states: Callable[[Segment, WindowSpec], list[WindowGram]] = window_states
-    project: Callable[[WindowPCA, Segment, IntArray], FeatureBlock] = project
+    project: Callable[[Mapping[int, WindowPCA], Segment, Mapping[int, IntArray]], dict[int, FeatureBlock]] = project
     write_part: Callable[[Store, str, pa.Table, Encoding], FileRecord] = write_part
 
 
@@ -195,7 +195,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
     featurized = run.receipts.find("featurize", chunk.index)
     if featurized is None:
         raise DamagedError(f"{chunk} is to be projected, and is not featurized.")
-    plan, windows, short_contexts = run.plan, run.plan.spec.windows, 0
+    plan, windows, pcas, short_contexts = run.plan, run.plan.spec.windows, run.fitted.pcas, 0
     files, n_windows = [], {f"{stride}/{name}": 0 for stride in windows.strides for name in plan.splits}
     explained, clipped, sample = dict[str, ExplainedSquares](), Counter[str](), WindowSamples(plan, chunk)
     for name in plan.splits:
@@ -206,13 +206,16 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
         segment = _read_segment(run, featurized, chunk, name)
         in_slice = _slice_windows(run, chunk, segment)
         short_contexts += in_slice.n_short(chunk.n_rows) if in_slice else 0
-        for stride, pca in run.fitted.pcas.items():
+        places = dict[int, IntArray]()
+        for stride in pcas:
             starts = in_slice.starts(stride) if in_slice else segment.window_starts(plan.reach, stride)
             # The halo reaches as far as labels do: where windows do not need theirs, some begin in it, the next chunk's.
             starts = starts[starts < featurized.rows[name]]
-            if not len(starts) and not is_short:
-                continue
-            scores = steps.project(pca, segment, starts)
+            if len(starts) or is_short:
+                places[stride] = starts
+        of_strides = steps.project(pcas, segment, places)
+        for stride, starts in places.items():
+            scores = of_strides.pop(stride)
             columns = window_columns(
                 segment.carried,
                 starts,
@@ -221,14 +224,14 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
                 label_after=plan.label_after,
                 borders=segment.borders if plan.has_later_labels else None,
             )
-            table = table_of(columns, component_names(pca), scores)
+            table = table_of(columns, component_names(pcas[stride]), scores)
             table = run.sink.as_part(table, split=name, run_id=plan.fingerprint)
             files.append(steps.write_part(run.store, window_part(stride, name, chunk.index), table, Encoding()))
             n_windows[f"{stride}/{name}"] = len(starts)
             sample.add(stride, name, columns, scores)
             clipped[str(stride)] += count_clipped(scores)
             if not plan.spec.job.fits:
-                explained[str(stride)] = pca.explained_squares(scores, segment.block, starts)
+                explained[str(stride)] = pcas[stride].explained_squares(scores, segment.block, starts)
     files.extend(sample.keep(run.store) if run.sink.report else [])
     seconds = time.perf_counter() - began
     found = {stride: n for stride, n in clipped.items() if n}

@@ -10,6 +10,7 @@ from emberharmony.errors import PlanError
 from emberharmony.features.columns import ColumnRoles
 from emberharmony.features.kinds.registry import kind_named
 from emberharmony.io.sources.base import Source, TableInfo
+from emberharmony.pca import MAX_DEFAULT_COMPONENTS
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.pipeline.vocabulary import categorical_columns, vocabulary_bounds
 from emberharmony.planning.memory import MemoryPlan, MemoryRequest, memory_or_refusal, plan_memory
@@ -82,4 +83,10 @@ def row_sizes(job: JobColumns, widths: Mapping[str, int], *, in_order: bool) -> 
         category_bytes=sum(stored[name] + 16 for name, what in counted.items() if what == "categories"),
         in_flight_bytes=table.in_flight_bytes,
         decoding_bytes=max((table.bytes_per_row[name] for name in texts), default=0.0),
+        score_bytes=_score_bytes(job.spec, sum(widths.values())),
     )
+
+
+def _score_bytes(spec: PipelineSpec, n_features: int) -> float:
+    n_components = min(spec.pca.components or MAX_DEFAULT_COMPONENTS, spec.windows.size * n_features)
+    return sum(4 * n_components / stride for stride in spec.windows.strides)

@@ -33,6 +33,7 @@ class RowSizes:
     category_bytes: float = 0.0  # strings, and their counts
     in_flight_bytes: int = 0  # of a chunk while it is read, in addition to its rows
     decoding_bytes: float = 0.0  # in addition, of the column that is being decoded
+    score_bytes: float = 0.0  # of the windows of every stride that begin in a row, on average
 
 
 def partition_bytes(sizes: RowSizes, n_rows: int) -> int:
@@ -44,11 +45,14 @@ def row_peak_bytes(sizes: RowSizes) -> float:
     """Return the most bytes that one row takes in any stage of its chunk.
 
     Featurize holds the rows that were read (three times while rows out of order are filtered and sorted), the feature block,
-    a copy of it if the chunk holds two splits, and a column in float64. Project holds a part, its block and the scores.
+    a copy of it if the chunk holds two splits, and a column in float64. Project holds a part, its block, the rows of windows
+    that are far apart (half of all rows at most), the scores of all strides, and the carried columns of one stride's windows.
     """
     read = sizes.read_bytes * (1 if sizes.in_order else 3) + sizes.decoding_bytes
     block = 4 * sizes.n_features
-    return read + sizes.carried_bytes + 2 * block + 8 * 8
+    featurize = read + 2 * block
+    project = sizes.carried_bytes + 1.5 * block + sizes.score_bytes
+    return sizes.carried_bytes + max(featurize, project) + 8 * 8
 
 
 def state_bytes(sizes: RowSizes, n_rows: int) -> int:

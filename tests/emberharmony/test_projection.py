@@ -1,12 +1,15 @@
 """Scores of windows against windows that are built, in float64; and the bits of scores, wherever rows are cut."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from emberharmony import ops
+from emberharmony import ops, steady_products
 from emberharmony import projection as module
 from emberharmony.pca import PCASpec, WindowPCA
-from emberharmony.projection import Directions, project
+from emberharmony.projection import Directions
+from emberharmony.projection import project as project_strides
 from emberharmony.stats import WindowGram
 from tests.series import SeveralSeries, built_windows, places_by_trying
 
@@ -24,6 +27,12 @@ def directions_of(n_components, n_features, size, stride, *, longest=1e6, seed=0
     return Directions(np.ascontiguousarray(loadings), rng.normal(size=n_components), size, stride, longest)
 
 
+def project(directions, rows, starts):
+    """Of a single stride."""
+    (scores,) = project_strides([directions], rows, [starts])
+    return scores
+
+
 def exactly(directions, rows, starts):
     return (built_windows(rows, starts, directions.size) @ directions.loadings.T - directions.offset).T
 
@@ -39,8 +48,8 @@ def longest(request, monkeypatch):
 def blocks(request, monkeypatch):
     """Blocks of different sizes; returns rows enough for many of them, or for a product of the most lines."""
     n_lines, depth = request.param
-    monkeypatch.setattr(module, "_FEWEST_LINES", min(n_lines, 64))
-    monkeypatch.setattr(module, "_MOST_LINES", n_lines)
+    monkeypatch.setattr(steady_products, "_FEWEST_LINES", min(n_lines, 64))
+    monkeypatch.setattr(steady_products, "_MOST_LINES", n_lines)
     monkeypatch.setattr(module, "_DEVICE_WINDOWS", n_lines)
     monkeypatch.setattr(module, "_PRODUCT_DEPTH", depth)
     return 600 if n_lines == 1 else 2_000
@@ -98,7 +107,7 @@ def test_scores_are_computed_in_float32_here():
     directions = directions_of(32, 45, 5, 1)
     rows = rows_of(900, 45)
     starts = np.arange(890)
-    if module._steady_layout(32, 225) is None:
+    if steady_products.steady_layout(32, 225) is None:
         pytest.skip("no product in float32 gives a window the same bits at every place on this machine")
     exact = exactly(directions, rows, starts)
     assert (project(directions, rows, starts) != exact.astype(np.float32)).mean() > 0.3
@@ -106,58 +115,8 @@ def test_scores_are_computed_in_float32_here():
     assert (project(wide, rows, starts) != exact.astype(np.float32)).mean() < 1e-3
 
 
-class Steady(module._Layout):
-    """A product that is rounded once, so that the order of its terms does not show."""
-
-    def operand(self, loadings):
-        return loadings.T.astype(np.float32)
-
-    def scores(self, lines, operand):
-        return (lines.astype(np.float64) @ operand.astype(np.float64)).T.astype(np.float32)
-
-
-class Unsteady(Steady):
-    """The same, but the scores of the last line are rounded after every term."""
-
-    def scores(self, lines, operand):
-        found = super().scores(lines, operand)
-        found[:, -1] = np.cumsum(lines[-1][:, None] * operand, axis=0)[-1]
-        return found
-
-
-@pytest.mark.parametrize("n_components", [1, 5, 32])
-@pytest.mark.parametrize("depth", [3, 16, 225])
-def test_a_product_whose_bits_depend_on_the_place_is_found(n_components, depth):
-    assert module._are_steady((Steady(ops.float32, 16),), n_components, depth, "numpy")
-    assert not module._are_steady((Unsteady(ops.float32, 16),), n_components, depth, "numpy")
-
-
-class InAnotherOrder(Steady):
-    """A product of the same lines that adds its terms up from the last one, in float32."""
-
-    def scores(self, lines, operand):
-        return np.stack([np.cumsum((line[:, None] * operand)[::-1], axis=0, dtype=np.float32)[-1] for line in lines], axis=1)
-
-
-def test_products_of_other_bits_are_found():
-    several = Steady(ops.float32, 16), Steady(ops.float32, 64)
-    assert module._are_steady(several, 5, 225, "numpy")
-    assert not module._are_steady((several[1], InAnotherOrder(ops.float32, 16)), 5, 225, "numpy")
-
-
-def test_a_few_windows_have_products_of_few_lines_if_the_bits_are_the_same(monkeypatch):
-    layout = Steady(ops.float32, 4_096, margin=8)
-    lines = {n: module._enough_for(n, layout, 5, 70).n_lines for n in (0, 1, 48, 49, 496, 497, 9_000)}
-    assert lines == {0: 64, 1: 64, 48: 64, 49: 512, 496: 512, 497: 4_096, 9_000: 4_096}
-    assert module._enough_for(1, Steady(ops.float32, 64), 5, 7_200).n_lines == 64
-    monkeypatch.setattr(module, "_are_steady", lambda layouts, *_: layouts[-1].n_lines > 64)
-    assert module._enough_for(1, layout, 5, 70).n_lines == 512
-    monkeypatch.setattr(module, "_are_steady", lambda layouts, *_: len(layouts) == 1)
-    assert module._enough_for(1, layout, 5, 70) is layout
-
-
 def test_scores_are_computed_in_float64_where_no_product_is_steady(monkeypatch):
-    monkeypatch.setattr(module, "_are_steady", lambda *_: False)
+    monkeypatch.setattr(steady_products, "_are_steady", lambda *_: False)
     directions, rows = directions_of(8, 6, 5, 1), rows_of(3_000, 6)
     exact = exactly(directions, rows, np.arange(2_990)).astype(np.float32)
     assert (project(directions, rows, np.arange(2_990)) != exact).mean() < 1e-3
@@ -166,7 +125,7 @@ def test_scores_are_computed_in_float64_where_no_product_is_steady(monkeypatch):
 @pytest.mark.parametrize("second", [False, True], ids=["first layout", "second layout"])
 @pytest.mark.parametrize("stride", [1, 3, 30])
 def test_either_layout_projects_alike(monkeypatch, second, stride):
-    monkeypatch.setattr(module, "_are_steady", lambda layouts, *_: layouts[0].lines_first is not second)
+    monkeypatch.setattr(steady_products, "_are_steady", lambda layouts, *_: layouts[0].lines_first is not second)
     directions, rows = directions_of(8, 6, 5, stride), rows_of(9_000, 6)
     starts = np.arange(0, 8_990, stride)
     np.testing.assert_allclose(project(directions, rows, starts), exactly(directions, rows, starts), atol=1e-5)
@@ -210,3 +169,35 @@ def test_rows_with_nan_have_scores_that_are_none():
     rows[1, 200] = np.nan
     found = project(directions_of(2, 3, 4, 1, longest=50.0), rows, np.arange(397))
     assert np.flatnonzero(np.isnan(found).any(axis=0)).tolist() == [197, 198, 199, 200]
+
+
+@pytest.mark.parametrize("table", [2**8, 2**18], ids=["tiny tables", "tables"])
+@pytest.mark.parametrize("strides", [(1, 3, 5), (2, 7, 40), (4, 6), (50, 1)], ids=str)
+def test_several_strides_have_the_bits_of_each_alone(backend, longest, monkeypatch, table, strides):
+    """Of all windows, of some of them, of windows that are too long for float32, and of none."""
+    monkeypatch.setattr(module, "_TABLE_NUMBERS", table)
+    n_rows, rng = 20_000, np.random.default_rng(3)
+    rows = rows_of(n_rows, 6)
+    rows[:, rng.integers(0, n_rows, 5)] *= 1e7
+    several = [directions_of(8 - i, 6, 5, stride, longest=longest, seed=i) for i, stride in enumerate(strides)]
+    several[-1] = replace(several[-1], longest=0.0)  # in float64, beside the others
+    every = [np.arange(i, n_rows - 4, stride) for i, stride in enumerate(strides)]
+    for starts in (every, [some[rng.random(len(some)) < 0.5] for some in every], [*every[:-1], every[-1][:0]]):
+        found = project_strides(several, rows, starts)
+        for directions, places, scores in zip(several, starts, found, strict=True):
+            np.testing.assert_array_equal(scores, project(directions, rows, places))
+            np.testing.assert_allclose(scores, exactly(directions, rows, places), atol=1e-5, rtol=1e-6)
+    assert project_strides([], rows, []) == []
+
+
+def test_rows_are_transposed_in_blocks_that_leave_few_products_incomplete(monkeypatch):
+    def block(most, *strides):
+        layout = steady_products.Layout(ops.float32, 116, margin=8)
+        several = [module._Scores(directions_of(2, 3, 5, it), np.arange(0, 200_000, it), layout) for it in strides]
+        return module._rows_at_once(several, most)
+
+    assert block(10_000, 1) == 500, "one product of each place takes 100 windows, five rows apart"
+    assert block(10_000, 1, 5) == 500
+    assert block(10_000, 1, 3) == 3_000, "those of stride 3 take 600 rows"
+    assert block(2_000, 1, 3) == 500
+    assert block(10, 1, 5) == 500, "as few as a product takes"

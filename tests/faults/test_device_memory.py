@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from emberharmony.errors import TransientError
-from emberharmony.pca import WindowPCA
+from emberharmony.pca import project_strides
 from tests.jobs import assert_published_alike, run_small, small_table, write_table
 
 torch = pytest.importorskip("torch")
@@ -23,14 +23,14 @@ def source(tmp_path):
 @pytest.fixture
 def full(monkeypatch):
     """Let projections fail for lack of device memory, once for every item of the list."""
-    refusals, project = [], WindowPCA.project
+    refusals = []
 
-    def projected(self, *arguments):
+    def projected(*arguments):
         if refusals:
             raise refusals.pop()
-        return project(self, *arguments)
+        return project_strides(*arguments)
 
-    monkeypatch.setattr(WindowPCA, "project", projected)
+    monkeypatch.setattr("emberharmony.steps.project.project_strides", projected)
     monkeypatch.setattr("emberharmony.pipeline.retry.RETRY_DELAYS_S", (0.0, 0.0, 0.0))
     return refusals
 

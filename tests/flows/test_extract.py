@@ -90,7 +90,7 @@ def test_every_step_of_a_chunk_is_a_task_run_of_its_own(tmp_path: Path) -> None:
     columns = {"time": "t", "target": "y", "drop": ["name"]}
     expected = run_small(source, tmp_path / "loop", columns=columns, windows=WINDOWS)
     assert_published_alike(read_published(tmp_path / "flow", outcome), expected)
-    named = {"encode-0", "encode-1", "PCA-0-stride-1", "write-1-features-split-train", "fit", "publish"}
+    named = {"encode-0", "encode-1", "PCA-0", "write-1-features-split-train", "fit", "publish"}
     of_chunks = ("profile", "featurize", "project")
     of_steps = ("chunk-read", "datetime-features", "encode", "split", "windowing", "PCA", "write")
 

@@ -19,7 +19,7 @@ def test_scores_are_those_of_materialised_windows(backend):
     (state,) = merge_segments([count_windows.fn(segment, WindowSpec(4, (2,)))])
     pca = WindowPCA.fit(state, PCASpec(5))
     starts = np.arange(0, 47, 2)
-    scores = project_windows.fn(pca, segment, starts)
+    scores = project_windows.fn({2: pca}, segment, {2: starts})[2]
     windows = np.stack([ROWS[:, i : i + 4].T.ravel() for i in starts]).astype(np.float64)
     centred = windows - windows.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T @ centred)

@@ -36,7 +36,7 @@ class Wrong(LocalEngine):
 
     def map(self, stage, ref, chunks):
         def project(*args):
-            return PLAIN.project(*args) * np.float32(1.001)
+            return {stride: scores * np.float32(1.001) for stride, scores in PLAIN.project(*args).items()}
 
         for chunk in chunks:
             steps = dataclasses.replace(PLAIN, project=project) if chunk == 2 else PLAIN

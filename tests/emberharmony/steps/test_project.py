@@ -8,8 +8,12 @@ from emberharmony.pca import PCASpec, WindowPCA
 from emberharmony.series import Segment
 from emberharmony.stats.window_gram import WindowGram, merge_segments
 from emberharmony.steps.featurize import window_states
-from emberharmony.steps.project import project
+from emberharmony.steps.project import project as project_strides
 from emberharmony.windows import WindowSpec
+
+
+def project(pca, segment, starts):
+    return project_strides({pca.stride: pca}, segment, {pca.stride: starts})[pca.stride]
 
 
 def test_windows_are_placed_in_the_segment():
