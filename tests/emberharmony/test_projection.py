@@ -187,6 +187,8 @@ def test_several_strides_have_the_bits_of_each_alone(backend, longest, monkeypat
         for directions, places, scores in zip(several, starts, found, strict=True):
             np.testing.assert_array_equal(scores, project(directions, rows, places))
             np.testing.assert_allclose(scores, exactly(directions, rows, places), atol=1e-5, rtol=1e-6)
+        for scores, same in zip(found, project_strides(several[::-1], rows, starts[::-1])[::-1], strict=True):
+            np.testing.assert_array_equal(scores, same)
     assert project_strides([], rows, []) == []
 
 
