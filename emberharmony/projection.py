@@ -80,6 +80,7 @@ class _Scores:
         self.are_apart = max(stride, reach // max(len(starts), 1)) > _LONGEST_STEP * size  # most rows are in no window
         self.step = size if self.are_apart else stride
         self.places = size * np.arange(len(starts)) if self.are_apart else starts  # in the rows that `rows_of` returns
+        self.are_even = bool((np.diff(self.places) == self.step).all())
         self.in_line = -(-size // self.step)  # so many windows begin in a line
         self.period = self.in_line * self.step  # rows of a line
         self.n_windows = self.layout.n_used * self.in_line  # of products that leave out none
@@ -93,6 +94,14 @@ class _Scores:
         """Return the lines of all products of the windows that begin in so many rows."""
         n_windows = 1 + (n_rows - 1) // self.step
         return (1 + (n_windows - 1) // self.n_windows) * self.in_line * self.layout.n_lines
+
+    def blocks(self, begin: int, stop: int) -> list[slice]:
+        """Return the windows that begin in rows `begin` to `stop`, in blocks that span at most `block_rows` each."""
+        first, last = map(int, np.searchsorted(self.places, (begin, stop)))
+        if self.are_even:
+            return [slice(i, min(i + self.n_windows, last)) for i in range(first, last, self.n_windows)]
+        blocks = blocks_of(self.places[first:last], self.n_windows, self.block_rows)
+        return [slice(first + block.start, first + block.stop) for block in blocks]
 
     def rows_of(self, rows: FeatureBlock) -> FeatureBlock:
         """Return the rows that windows are taken from: those of windows that are far apart, one after the other."""
@@ -222,23 +231,19 @@ class _Products:
     def write(self, table: _Table, begin: int, stop: int) -> None:
         """Write the scores of the windows that begin in rows `begin` to `stop`, with which the table begins."""
         scores = self._scores
-        first, last = np.searchsorted(scores.places, (begin, stop))
-        if first == last:
-            return
-        places, out = scores.places[first:last] - begin, scores.out[:, first:last]
-        for block in blocks_of(places, scores.n_windows, scores.block_rows):
-            if self._are_lines(places[block]):
-                self._write_lines(table, int(places[block.start]), out[:, block])
+        for block in scores.blocks(begin, stop):
+            places, out = scores.places[block] - begin, scores.out[:, block]
+            if self._are_lines(places):
+                self._write_lines(table, int(places[0]), out)
             else:
-                self._write_copies(table, places[block], out[:, block])
-        scores.is_long[first:last] = table.too_long(places, scores.directions.longest)
+                self._write_copies(table, places, out)
+            scores.is_long[block] = table.too_long(places, scores.directions.longest)
 
     def _are_lines(self, places: IntArray) -> bool:
         """Whether windows are evenly spaced, and not so few that copies of all of them are one product instead of several."""
-        step, n_between = self._scores.step, len(places) - 1
-        if self._scores.in_line > 1 and n_between < self._layout.n_used:
+        if self._scores.in_line > 1 and len(places) <= self._layout.n_used:
             return False
-        return int(places[-1] - places[0]) == n_between * step and bool((np.diff(places) == step).all())
+        return self._scores.are_even or bool((np.diff(places) == self._scores.step).all())
 
     def _write_lines(self, table: _Table, first: int, out: FeatureBlock) -> None:
         in_line, at_once = min(self._scores.in_line, out.shape[1]), self._layout.at_once
