@@ -81,7 +81,7 @@ def dask_runner(workers: int, address: str | None, n_tasks: int = 1) -> Iterator
         import dask
         from prefect_dask import DaskTaskRunner
 
-        from flows.engines.dask_worker import EndsWithItsRun
+        from flows.engines.dask_worker import EndsWithItsRun, logging_set_up
     except ImportError as error:
         raise missing_extra("dask", error) from error
     if address:
@@ -95,6 +95,7 @@ def dask_runner(workers: int, address: str | None, n_tasks: int = 1) -> Iterator
         connected as runner,
         closing(logs),
         _watched(runner.client),
+        logging_set_up(runner.client),
     ):
         if not address:
             runner.client.register_plugin(EndsWithItsRun(logs))

@@ -1,11 +1,12 @@
-"""Worker processes of a Dask cluster that a run has started: they end with the run, and say nothing then."""
+"""What a run does in the workers of a Dask cluster: it sets up their logging; those that it has started end with it."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from distributed import Worker, WorkerPlugin
-from prefect.logging.configuration import ensure_logging_setup
+from distributed import Client, Worker, WorkerPlugin
 
 from flows.engines.cluster_logs import ClusterLogs, log_until_closed
 
@@ -13,8 +14,36 @@ LOGGERS = ("distributed", "tornado", "asyncio")
 """Loggers of a worker process."""
 
 
+@contextmanager
+def logging_set_up(client: Client) -> Iterator[None]:
+    """Have Prefect's logging set up in each worker of a cluster before its first task, and in those that come later.
+
+    The first tasks begin at once, and each would set it up. One waited for ever, with the lock of all loggers, for the events
+    that another was starting in a new event loop, which logs.
+
+    The class of the plugin travels by value, since it is in no module: workers of a shared cluster may lack this package.
+    """
+
+    class SetsUpLogging(WorkerPlugin):
+        name = "emberharmony-sets-up-logging"
+
+        def setup(self, worker: Worker) -> None:
+            with suppress(ImportError):
+                from prefect.logging.configuration import ensure_logging_setup
+
+                ensure_logging_setup()
+
+    client.register_plugin(SetsUpLogging())
+    try:
+        yield
+    finally:
+        if client.status == "running":
+            with suppress(OSError, ValueError, KeyError):  # a worker is gone, or another run has taken the plugin back
+                client.unregister_worker_plugin(SetsUpLogging.name)
+
+
 class EndsWithItsRun(WorkerPlugin):
-    """Leaves Ctrl-C to the run, and logs as Prefect does until the run closes the cluster.
+    """Leaves Ctrl-C to the run, and logs until the run closes the cluster.
 
     Parameters
     ----------
@@ -30,7 +59,4 @@ class EndsWithItsRun(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """Prepare a worker process, as soon as it has started."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the run closes the cluster
-        # The first tasks begin at once, and each would set up Prefect's logging. One waited for ever, with the lock of all
-        # loggers, for the events that another was starting in a new event loop, which logs.
-        ensure_logging_setup()
         log_until_closed(self._logs, *LOGGERS)

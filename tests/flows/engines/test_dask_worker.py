@@ -1,15 +1,17 @@
-"""Worker processes of a Dask cluster: Ctrl-C is not for them, and they log nothing once their run closes the cluster."""
+"""Worker processes of a Dask cluster: their logging is set up; they leave Ctrl-C to their run, and log nothing at its end."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from flows.engines.cluster_logs import logging_until_closed
-from flows.engines.dask import dask_runner
+from flows.engines.dask import dask_runner, local_cluster
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),  # Dask's own
@@ -49,11 +51,17 @@ def test_the_plugin_travels_and_prepares_the_process(monkeypatch):
 
     handler, prepared = signal.getsignal(signal.SIGINT), []
     monkeypatch.setattr(dask_worker, "log_until_closed", lambda *arguments: prepared.append(arguments))
-    monkeypatch.setattr(dask_worker, "ensure_logging_setup", lambda: prepared.append("logging"))
     with logging_until_closed() as logs:
         loads(dumps(dask_worker.EndsWithItsRun(logs))).setup(None)
     assert signal.signal(signal.SIGINT, handler) == signal.SIG_IGN
-    assert prepared == ["logging", (logs, *dask_worker.LOGGERS)]
+    assert prepared == [(logs, *dask_worker.LOGGERS)]
+
+
+ELSEWHERE = """
+import pickle, sys
+sys.modules["flows"] = sys.modules["emberharmony"] = sys.modules["prefect"] = None  # none of them can be imported
+pickle.load(sys.stdin.buffer).setup(None)
+"""
 
 
 def has_set_up_logging() -> bool:
@@ -66,3 +74,18 @@ def test_prefects_logging_is_set_up_before_the_first_task():
     """Two tasks that set it up at once waited for each other for ever."""
     with dask_runner(2, None, 3) as runner:
         assert list(runner.client.run(has_set_up_logging).values()) == [True, True]
+
+
+def test_so_it_is_at_an_address_also_for_workers_that_come_later():
+    """The plugin travels by value, and is taken back: neither does other jobs' workers any harm."""
+    from distributed import LocalCluster
+
+    with LocalCluster(**local_cluster(1)) as cluster:
+        with dask_runner(1, cluster.scheduler_address) as runner:
+            assert list(runner.client.run(has_set_up_logging).values()) == [True]
+            cluster.scale(2)
+            runner.client.wait_for_workers(2)
+            assert list(runner.client.run(has_set_up_logging).values()) == [True, True]
+            (plugin,) = (it for name, it in cluster.scheduler.worker_plugins.items() if name.startswith("emberharmony"))
+            subprocess.run([sys.executable, "-c", ELSEWHERE], input=plugin, check=True)
+        assert not [name for name in cluster.scheduler.worker_plugins if name.startswith("emberharmony")]
