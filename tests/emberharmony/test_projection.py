@@ -198,8 +198,8 @@ def test_rows_are_transposed_in_blocks_that_leave_few_products_incomplete(monkey
         several = [module._Scores(directions_of(2, 3, 5, it), np.arange(0, 200_000, it), layout) for it in strides]
         return module._rows_at_once(several, most)
 
-    assert block(10_000, 1) == 500, "one product of each place takes 100 windows, five rows apart"
-    assert block(10_000, 1, 5) == 500
-    assert block(10_000, 1, 3) == 3_000, "those of stride 3 take 600 rows"
-    assert block(2_000, 1, 3) == 500
+    assert block(10_400, 1) == 10_000, "one product of each place takes 100 windows, five rows apart"
+    assert block(10_400, 1, 5) == 10_000
+    assert block(10_400, 1, 3) == 9_000, "those of stride 3 take 600 rows"
+    assert block(1_900, 1, 3) == 1_500, "in 1,800 rows, stride 1 fills three and a half products"
     assert block(10, 1, 5) == 500, "as few as a product takes"
