@@ -6,12 +6,12 @@ score depends on where a block of rows ends, see `steady_products`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from emberharmony import ops
@@ -25,6 +25,7 @@ _DEVICE_WINDOWS = 262_144  # of a block
 _PRODUCT_DEPTH = 256  # terms of one product on a device; with so many, adding the products up costs little
 _MOST_PROJECTED = 1.3  # windows from every row, of which some are chosen, cost a device less than to choose rows
 _LONGEST_STEP = 2  # windows' lengths between the starts of two: if they are further apart, most rows are in no window
+_LEAST_FILLED = 2 / 3  # of the products of lines: fewer windows are copied, into fewer products
 _TABLES_PER_THREAD = 4  # at least, so that all end at about the same time
 _TABLE_NUMBERS = 2**18  # of the rows that are transposed at once, unless a product takes more
 
@@ -96,13 +97,34 @@ class _Scores:
         n_windows = 1 + (n_rows - 1) // self.step
         return (1 + (n_windows - 1) // self.n_windows) * self.in_line * self.layout.n_lines
 
-    def blocks(self, begin: int, stop: int) -> list[slice]:
-        """Return the windows that begin in rows `begin` to `stop`, in blocks that span at most `block_rows` each."""
-        first, last = map(int, np.searchsorted(self.places, (begin, stop)))
-        if self.are_even:
-            return [slice(i, min(i + self.n_windows, last)) for i in range(first, last, self.n_windows)]
-        blocks = blocks_of(self.places[first:last], self.n_windows, self.block_rows)
-        return [slice(first + block.start, first + block.stop) for block in blocks]
+    def windows_in(self, begin: int, stop: int) -> slice:
+        """Return the windows that begin in rows `begin` to `stop`."""
+        return slice(*map(int, np.searchsorted(self.places, (begin, stop))))
+
+    def blocks(self, windows: slice) -> Iterator[tuple[slice, bool]]:
+        """Yield blocks of windows, and whether they are taken from lines: evenly spaced ones are, if they are not too few.
+
+        The others are copied, those of several series together.
+        """
+        at, most = windows.start, self.layout.at_once * self.layout.n_used
+        for begin, stop in self._runs(windows):
+            block = slice(begin, stop)
+            yield from ((slice(i, min(i + most, begin)), False) for i in range(at, begin, most))
+            yield block, True
+            at = stop
+        yield from ((slice(i, min(i + most, windows.stop)), False) for i in range(at, windows.stop, most))
+
+    def _runs(self, windows: slice) -> Iterator[tuple[int, int]]:
+        """Yield evenly spaced windows that fill most of the products of a block."""
+        ends = np.array([windows.stop])
+        if not self.are_even:
+            apart = np.diff(self.places[windows]) != self.step
+            ends = np.append(windows.start + 1 + np.flatnonzero(apart), ends)
+        begins, least = np.append(windows.start, ends[:-1]), math.ceil(_LEAST_FILLED * self.n_windows)
+        for run in np.flatnonzero(ends - begins >= least):
+            begin, end = int(begins[run]), int(ends[run])
+            for i in range(begin, end - least + 1, self.n_windows):
+                yield i, min(i + self.n_windows, end)
 
     def rows_from(self, begin: int, windows: slice) -> slice | IntArray:
         """Return the rows in which windows begin, counted from row `begin`."""
@@ -169,10 +191,10 @@ class _Table:
     """Rows of windows on the host, transposed. Its memory is used again: fresh pages cost more than the copy."""
 
     def __init__(self, several: Sequence[_Scores], n_features: int, n_rows: int) -> None:
-        self.size, self._n_lines = several[0].directions.size, max(scores.layout.n_lines for scores in several)
+        self.size = several[0].directions.size
         self._first, n_all = self._places(several, n_rows)
         self._all = np.zeros((n_all, n_features), several[0].layout.line_dtype)
-        self._rows, self._copies = self._all[:0], self._all[:0]
+        self._rows, self._copies = self._all[:0], self._all[:0].ravel()
         self._lengths: NDArray[Any] | None = None
 
     @staticmethod
@@ -185,7 +207,7 @@ class _Table:
     @classmethod
     def bytes_of(cls, several: Sequence[_Scores], n_features: int, n_rows: int) -> int:
         """Return the most bytes of a table, and of windows that are copied."""
-        copies = max(scores.layout.n_lines for scores in several) * several[0].directions.size
+        copies = max(scores.layout.at_once * scores.layout.n_lines for scores in several) * several[0].directions.size
         itemsize = np.dtype(several[0].layout.line_dtype).itemsize
         return int(itemsize * n_features * (cls._places(several, n_rows)[1] + copies))
 
@@ -203,13 +225,18 @@ class _Table:
         return np.ndarray(shape, self._all.dtype, self._all, offset, strides)  # in a tenth of the time of `as_strided`
 
     def copies(self, scores: _Scores, places: IntArray) -> NDArray[Any]:
-        """Return copies of windows, at most as many as a product uses."""
-        depth, margin = self.size * self._all.shape[1], scores.layout.margin
-        if not self._copies.size:
-            self._copies = np.zeros((1, self._n_lines, depth), self._all.dtype)
-        every = as_strided(self._rows, (len(self._rows) - self.size + 1, depth), self._rows.strides)
-        self._copies[0, margin : margin + len(places)] = every[places]
-        return self._copies[:, : scores.layout.n_lines]
+        """Return copies of windows, as many in each product as it uses."""
+        n_features, layout = self._all.shape[1], scores.layout
+        n_products = -(-len(places) // layout.n_used)
+        n_numbers = n_products * layout.n_lines * self.size * n_features
+        if n_numbers > self._copies.size:
+            self._copies = np.zeros(n_numbers, self._all.dtype)
+        copies = self._copies[:n_numbers].reshape(n_products, layout.n_lines, self.size, n_features)
+        for i in range(n_products):
+            some = places[i * layout.n_used : (i + 1) * layout.n_used]
+            used = copies[i, layout.margin : layout.margin + len(some)]
+            np.take(self._rows, some[:, None] + np.arange(self.size), axis=0, out=used, mode="clip")  # into it, not beside it
+        return copies.reshape(n_products, layout.n_lines, -1)
 
     def too_long(self, places: slice | IntArray, longest: float) -> BoolArray | bool:
         """Return which windows are longer than `longest`, or have no length; none are, in float64."""
@@ -241,21 +268,14 @@ class _Products:
     def write(self, table: _Table, begin: int, stop: int) -> None:
         """Write the scores of the windows that begin in rows `begin` to `stop`, with which the table begins."""
         scores = self._scores
-        blocks = scores.blocks(begin, stop)
-        for block in blocks:
-            if self._are_lines(block):
+        windows = scores.windows_in(begin, stop)
+        for block, are_lines in scores.blocks(windows):
+            if are_lines:
                 self._write_lines(table, int(scores.places[block.start]) - begin, scores.out[:, block])
             else:
                 self._write_copies(table, scores.places[block] - begin, scores.out[:, block])
-        if blocks:
-            every = slice(blocks[0].start, blocks[-1].stop)
-            scores.is_long[every] = table.too_long(scores.rows_from(begin, every), scores.directions.longest)
-
-    def _are_lines(self, windows: slice) -> bool:
-        """Whether windows are evenly spaced, and not so few that copies of all of them are one product instead of several."""
-        if self._scores.in_line > 1 and windows.stop - windows.start <= self._layout.n_used:
-            return False
-        return self._scores.are_even or bool((np.diff(self._scores.places[windows]) == self._scores.step).all())
+        if windows.start < windows.stop:
+            scores.is_long[windows] = table.too_long(scores.rows_from(begin, windows), scores.directions.longest)
 
     def _write_lines(self, table: _Table, first: int, out: FeatureBlock) -> None:
         in_line, at_once = min(self._scores.in_line, out.shape[1]), self._layout.at_once
@@ -267,9 +287,8 @@ class _Products:
 
     def _write_copies(self, table: _Table, places: IntArray, out: FeatureBlock) -> None:
         n_used = self._layout.n_used
-        for begin in range(0, len(places), n_used):
-            lines = table.copies(self._scores, places[begin : begin + n_used])
-            self._write(self._layout.scores(lines, self._operand)[0], out[:, begin : begin + n_used])
+        for i, scores in enumerate(self._layout.scores(table.copies(self._scores, places), self._operand)):
+            self._write(scores, out[:, i * n_used : (i + 1) * n_used])
 
     def _write(self, scores: NDArray[Any], out: FeatureBlock) -> None:
         scores = scores[:, : out.shape[1]]

@@ -192,6 +192,23 @@ def test_several_strides_have_the_bits_of_each_alone(backend, longest, monkeypat
     assert project_strides([], rows, []) == []
 
 
+@pytest.mark.parametrize("lengths", [[2_000], [3, 900, 80, 1_400, 2, 90, 140, 5]], ids=["one series", "several series"])
+def test_blocks_hold_every_window_once_and_lines_are_evenly_spaced(lengths):
+    starts = np.array(places_by_trying(SeveralSeries(3, tuple(lengths)), 5, 3))
+    layout = steady_products.Layout(ops.float32, 36, margin=8, at_once=2)
+    scores = module._Scores(directions_of(2, 3, 5, 3), starts, layout)
+    found = list(scores.blocks(slice(7, len(starts) - 5)))
+    assert [i for block, _ in found for i in range(block.start, block.stop)] == list(range(7, len(starts) - 5))
+    for block, are_lines in found:
+        n_windows = block.stop - block.start
+        if are_lines:
+            assert set(np.diff(starts[block])) == {3}
+            assert 2 * 2 * 20 / 3 <= n_windows <= 2 * 20, "two products of 20 windows each, two thirds of which are filled"
+        else:
+            assert n_windows <= 2 * 20
+    assert sum(block.stop - block.start for block, are_lines in found if are_lines) > 0.8 * len(starts)
+
+
 def test_rows_are_transposed_in_blocks_that_leave_few_products_incomplete(monkeypatch):
     def block(most, *strides):
         layout = steady_products.Layout(ops.float32, 116, margin=8)
