@@ -120,10 +120,14 @@ class WithLateWorker(LocalEngine):
         self.commits = commits
 
     def map(self, stage, ref, chunks):
-        def nearly(step):
-            return lambda *args: step(*args) * np.float32(1 + 1e-6)
+        def nearly(block):
+            return block * np.float32(1 + 1e-6)
 
-        steps = replace(PLAIN, encode=nearly(PLAIN.encode), project=nearly(PLAIN.project))
+        steps = replace(
+            PLAIN,
+            encode=lambda *args: nearly(PLAIN.encode(*args)),
+            project=lambda *args: {stride: nearly(scores) for stride, scores in PLAIN.project(*args).items()},
+        )
         for done in super().map(stage, ref, chunks):
             if not stage.once:
                 run = open_run(ref)

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from flows.engines.cluster_logs import logging_until_closed
-from flows.engines.dask import dask_runner, local_cluster
+from flows.engines.dask import DASK_SETTINGS, dask_runner, local_cluster
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),  # Dask's own
@@ -78,9 +78,10 @@ def test_prefects_logging_is_set_up_before_the_first_task():
 
 def test_so_it_is_at_an_address_also_for_workers_that_come_later():
     """The plugin travels by value, and is taken back: neither does other jobs' workers any harm."""
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(**local_cluster(1)) as cluster:
+    with dask.config.set(DASK_SETTINGS), LocalCluster(**local_cluster(1)) as cluster:
         with dask_runner(1, cluster.scheduler_address) as runner:
             assert list(runner.client.run(has_set_up_logging).values()) == [True]
             cluster.scale(2)
