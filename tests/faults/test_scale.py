@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import resource
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,7 @@ from emberharmony.pipeline.staging import stage_plan
 from emberharmony.planning.memory import MAX_CHUNKS
 from emberharmony.windows import WindowSpec
 from flows.engines.local import LocalEngine
-from tests.faults.victims import fork, status_of
+from tests.faults.victims import told_by
 
 N_GROUPS = 100_000
 GROUP_ROWS = 1_000_000
@@ -78,16 +76,6 @@ class Enormous:
     def times_of_rows(self, time, start, stop):
         first = start // GROUP_ROWS * GROUP_ROWS
         return np.arange(first, first + GROUP_ROWS), first
-
-
-def told_by(work: Callable[..., None], *arguments: Any) -> Any:
-    """Return what a function tells the connection that is its last argument, in a new process: its memory is its own."""
-    ours, its = multiprocessing.Pipe(duplex=False)
-    process = fork(work, *arguments, its)
-    its.close()
-    told = ours.recv()
-    assert status_of(process) == 0
-    return told
 
 
 @pytest.mark.parametrize("in_order", [True, False], ids=["in order", "out of order"])
