@@ -7,7 +7,7 @@ score depends on where a block of rows ends, see `steady_products`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -47,14 +47,11 @@ def project(directions: Sequence[Directions], rows: FeatureBlock, starts: Sequen
     with wide_enough_for(rows):
         if not on_host():
             return [_on_device(some, rows, places) for some, places in zip(directions, starts, strict=True)]
-        found = _on_host(directions, rows, starts, map(_layout_of, directions))
+        found = [_Scores(some, places, _layout_of(some)) for some, places in zip(directions, starts, strict=True)]
+        _compute_all(found, rows)
         too_long = [scores for scores in found if scores.is_long.any()]
-        wide = _on_host(
-            [scores.directions for scores in too_long],
-            rows,
-            [scores.starts[scores.is_long] for scores in too_long],
-            [wide_layout(scores.directions.loadings.shape[1]) for scores in too_long],
-        )
+        wide = [scores.of_long_windows() for scores in too_long]
+        _compute_all(wide, rows)
         for scores, exact in zip(too_long, wide, strict=True):
             scores.out[:, scores.is_long] = exact.out
         return [scores.out for scores in found]
@@ -107,12 +104,11 @@ class _Scores:
         The others are copied, those of several series together.
         """
         at, most = windows.start, self.layout.at_once * self.layout.n_used
-        for begin, stop in self._runs(windows):
-            block = slice(begin, stop)
+        for begin, stop in (*self._runs(windows), (windows.stop, windows.stop)):
             yield from ((slice(i, min(i + most, begin)), False) for i in range(at, begin, most))
-            yield block, True
+            if begin < stop:
+                yield slice(begin, stop), True
             at = stop
-        yield from ((slice(i, min(i + most, windows.stop)), False) for i in range(at, windows.stop, most))
 
     def _runs(self, windows: slice) -> Iterator[tuple[int, int]]:
         """Yield evenly spaced windows that fill most of the products of a block."""
@@ -133,6 +129,10 @@ class _Scores:
         first = int(self.places[windows.start]) - begin
         return slice(first, first + (windows.stop - windows.start) * self.step, self.step)
 
+    def of_long_windows(self) -> _Scores:
+        """Return the scores of the windows that are too long for these, which are to be computed in float64."""
+        return _Scores(self.directions, self.starts[self.is_long], wide_layout(self.directions.loadings.shape[1]))
+
     def rows_of(self, rows: FeatureBlock) -> FeatureBlock:
         """Return the rows that windows are taken from: those of windows that are far apart, one after the other."""
         if not self.are_apart:
@@ -140,18 +140,14 @@ class _Scores:
         return rows[:, (self.starts[:, None] + np.arange(self.directions.size)).ravel()]
 
 
-def _on_host(
-    directions: Iterable[Directions], rows: FeatureBlock, starts: Iterable[IntArray], layouts: Iterable[Layout]
-) -> list[_Scores]:
-    """Return the scores of several strides' windows, and which windows are too long for them if they are in float32."""
-    found = [_Scores(*of_stride) for of_stride in zip(directions, starts, layouts, strict=True)]
+def _compute_all(found: Sequence[_Scores], rows: FeatureBlock) -> None:
+    """Compute the scores of several strides, and which windows are too long for them if they are in float32."""
     alike: dict[Any, list[_Scores]] = {}  # whose windows are taken from the same transposed rows
     for scores in found:
         if len(scores.starts):
             alike.setdefault(id(scores) if scores.are_apart else scores.layout.line_dtype, []).append(scores)
     for several in alike.values():
         _compute(several, several[0].rows_of(rows))
-    return found
 
 
 def _compute(several: Sequence[_Scores], rows: FeatureBlock) -> None:
