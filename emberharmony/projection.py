@@ -82,11 +82,11 @@ class _Scores:
         self.are_even = bool((np.diff(self.places) == self.step).all())
         self.in_line = -(-size // self.step)  # so many windows begin in a line
         self.period = self.in_line * self.step  # rows of a line
-        self.n_windows = self.layout.n_used * self.in_line  # of products that leave out none
+        self.n_windows = self.layout.n_used * self.in_line  # of a block: one complete product for each place in a line
 
     @property
     def block_rows(self) -> int:
-        """Rows of as many windows."""
+        """Rows in which the windows of a block begin."""
         return self.n_windows * self.step
 
     def n_lines_of(self, n_rows: int) -> int:
@@ -170,9 +170,9 @@ def _compute(several: Sequence[_Scores], rows: FeatureBlock) -> None:
 
 
 def _rows_at_once(several: Sequence[_Scores], most: int) -> int:
-    """Return how many rows are transposed at once: `most`, or fewer if fewer products are then left incomplete.
+    """Return how many rows are transposed at once: at most `most`, such that few products are left incomplete.
 
-    It is at least what the products of one of the strides take.
+    It is more than `most` if the smallest block of a stride is.
     """
     smallest = min(scores.block_rows for scores in several)
     possible = {n * it.block_rows for it in several for n in range(1, max(most, smallest) // it.block_rows + 1)}
@@ -213,7 +213,10 @@ class _Table:
         self._lengths = None
 
     def lines(self, scores: _Scores, first: int, n_products: int) -> NDArray[Any]:
-        """Return the windows that begin at row `first`, and a line later, and so on; and those that begin a step later."""
+        """Return the windows that begin at row `first`, and a line later, and so on; and those that begin a step later.
+
+        The shape is ``(n_products, n_lines, depth)``.
+        """
         row_bytes, number_bytes = self._all.strides
         shape = n_products, scores.layout.n_lines, self.size * self._all.shape[1]
         offset = row_bytes * (self._first + first - scores.layout.margin * scores.period)
@@ -221,7 +224,7 @@ class _Table:
         return np.ndarray(shape, self._all.dtype, self._all, offset, strides)  # in a tenth of the time of `as_strided`
 
     def copies(self, scores: _Scores, places: IntArray) -> NDArray[Any]:
-        """Return copies of windows, as many in each product as it uses."""
+        """Return copies of windows, of the shape ``(n_products, n_lines, depth)``; each product has as many as it uses."""
         n_features, layout = self._all.shape[1], scores.layout
         n_products = -(-len(places) // layout.n_used)
         n_numbers = n_products * layout.n_lines * self.size * n_features
@@ -231,7 +234,8 @@ class _Table:
         for i in range(n_products):
             some = places[i * layout.n_used : (i + 1) * layout.n_used]
             used = copies[i, layout.margin : layout.margin + len(some)]
-            np.take(self._rows, some[:, None] + np.arange(self.size), axis=0, out=used, mode="clip")  # into it, not beside it
+            # Without `clip`, NumPy takes the rows into a buffer first.
+            np.take(self._rows, some[:, None] + np.arange(self.size), axis=0, out=used, mode="clip")
         return copies.reshape(n_products, layout.n_lines, -1)
 
     def too_long(self, places: slice | IntArray, longest: float) -> BoolArray | bool:

@@ -21,7 +21,7 @@ def logging_set_up(client: Client) -> Iterator[None]:
     The first tasks begin at once, and each would set it up. One waited for ever, with the lock of all loggers, for the events
     that another was starting in a new event loop, which logs.
 
-    The class of the plugin travels by value, since it is in no module: workers of a shared cluster may lack this package.
+    The plugin's class is defined here, so that it travels by value: other workers of a shared cluster may lack this package.
     """
 
     class SetsUpLogging(WorkerPlugin):
