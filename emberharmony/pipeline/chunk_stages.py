@@ -213,7 +213,7 @@ def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             starts = starts[starts < featurized.rows[name]]
             if len(starts) or is_short:
                 places[stride] = starts
-        of_strides = steps.project(pcas, segment, places)
+        of_strides = steps.project(pcas, segment, places) if places else {}
         for stride, starts in places.items():
             scores = of_strides.pop(stride)
             columns = window_columns(
