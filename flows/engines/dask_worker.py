@@ -22,10 +22,11 @@ def logging_set_up(client: Client) -> Iterator[None]:
     that another was starting in a new event loop, which logs.
 
     The plugin's class is defined here, so that it travels by value: other workers of a shared cluster may lack this package.
+    Each run has one of its own, so that the end of one run leaves that of another where it is.
     """
 
     class SetsUpLogging(WorkerPlugin):
-        name = "emberharmony-sets-up-logging"
+        name = f"emberharmony-sets-up-logging-{client.id}"
 
         def setup(self, worker: Worker) -> None:
             with suppress(ImportError):
@@ -38,7 +39,7 @@ def logging_set_up(client: Client) -> Iterator[None]:
         yield
     finally:
         if client.status == "running":
-            with suppress(OSError, ValueError, KeyError):  # a worker is gone, or another run has taken the plugin back
+            with suppress(OSError, ValueError, KeyError):  # a worker is gone, or has come without it
                 client.unregister_worker_plugin(SetsUpLogging.name)
 
 

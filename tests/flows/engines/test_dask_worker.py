@@ -70,6 +70,10 @@ def has_set_up_logging() -> bool:
     return bool(configuration.PROCESS_LOGGING_CONFIG)
 
 
+def plugins_of_runs(cluster) -> list[bytes]:
+    return [plugin for name, plugin in cluster.scheduler.worker_plugins.items() if name.startswith("emberharmony")]
+
+
 def test_prefects_logging_is_set_up_before_the_first_task():
     """Two tasks that set it up at once waited for each other for ever."""
     with dask_runner(2, None, 3) as runner:
@@ -87,6 +91,20 @@ def test_so_it_is_at_an_address_also_for_workers_that_come_later():
             cluster.scale(2)
             runner.client.wait_for_workers(2)
             assert list(runner.client.run(has_set_up_logging).values()) == [True, True]
-            (plugin,) = (it for name, it in cluster.scheduler.worker_plugins.items() if name.startswith("emberharmony"))
+            (plugin,) = plugins_of_runs(cluster)
             subprocess.run([sys.executable, "-c", ELSEWHERE], input=plugin, check=True)
-        assert not [name for name in cluster.scheduler.worker_plugins if name.startswith("emberharmony")]
+        assert not plugins_of_runs(cluster)
+
+
+def test_the_end_of_one_run_leaves_the_plugin_of_another():
+    import dask
+    from distributed import LocalCluster
+
+    with dask.config.set(DASK_SETTINGS), LocalCluster(**local_cluster(1)) as cluster:
+        with dask_runner(1, cluster.scheduler_address) as runner:
+            with dask_runner(1, cluster.scheduler_address):
+                assert len(plugins_of_runs(cluster)) == 2
+            cluster.scale(2)
+            runner.client.wait_for_workers(2)
+            assert list(runner.client.run(has_set_up_logging).values()) == [True, True]
+        assert not plugins_of_runs(cluster)
