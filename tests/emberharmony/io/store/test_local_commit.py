@@ -264,11 +264,13 @@ def test_a_reader_sees_one_whole_result_at_any_time(sink, old, new, staged, stag
 
     reader = threading.Thread(target=looking)
     reader.start()
-    for run, changes in ((staged, {}), (staged_older, OLDER)) * 2:
-        shutil.copytree(run, sink / ".staging", dirs_exist_ok=True)
-        publish(sink, **changes)
-    over.set()
-    reader.join()
+    try:
+        for run, changes in ((staged, {}), (staged_older, OLDER)) * 2:
+            shutil.copytree(run, sink / ".staging", dirs_exist_ok=True)
+            publish(sink, **changes)
+    finally:
+        over.set()
+        reader.join()
     assert not failures
     assert seen
     mixed = [found for found in seen if not any(found.items() <= result.items() for result in whole)]
