@@ -218,7 +218,8 @@ def in_parallel(
 ) -> Iterator[R]:
     """Yield the function's results in the order of the items, on several threads: for work that waits for a server.
 
-    With one thread, each item's turn comes when its result is asked for.
+    With one thread, each item's turn comes when its result is asked for. Threads have the context of the caller, so that what
+    they log is told of the caller's run.
 
     Parameters
     ----------
@@ -250,7 +251,7 @@ def in_parallel(
                     result, taken = waiting.popleft()
                     yield result.result()
                     held -= taken
-                waiting.append((pool.submit(function, item), n_bytes))
+                waiting.append((pool.submit(copy_context().run, function, item), n_bytes))
                 held += n_bytes
             while waiting:
                 yield waiting.popleft()[0].result()

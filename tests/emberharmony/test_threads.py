@@ -3,6 +3,7 @@
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from types import ModuleType
 
 import numpy as np  # noqa: F401 - which loads a library of BLAS
@@ -216,6 +217,13 @@ def test_no_more_bytes_than_asked_for_are_ahead(most, ahead):
 def test_several_run_in_parallel():
     together = threading.Barrier(3, timeout=120)
     assert len(list(in_parallel(lambda _: together.wait(), range(6), 3))) == 6
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_what_runs_in_parallel_has_the_context_of_its_caller(n_threads):
+    run = ContextVar("run")
+    run.set("nightly")
+    assert list(in_parallel(lambda _: run.get("none"), range(5), n_threads)) == ["nightly"] * 5
 
 
 def test_the_first_error_ends_what_runs_in_parallel():

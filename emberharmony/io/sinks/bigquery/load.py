@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ _UPLOAD_BYTES: Final = 256 * 2**20
 _MAX_JOBS: Final = 1_000  # BigQuery allows 1,500 load jobs for a table in a day
 _MAX_URIS: Final = 10_000
 _MAX_ATTEMPTS: Final = 50
+_UPLOADS: Final = threading.Semaphore(2)  # of all tables: each has a part in memory, and its file on this machine's disk
 
 
 def load_by_upload(
@@ -41,7 +43,7 @@ def load_by_upload(
 
     def load(number: int, parts: list[Part]) -> None:
         def begin(job_id: str) -> Any:
-            with tempfile.TemporaryDirectory() as folder:
+            with _UPLOADS, tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "rows.parquet"
                 write_parquet(table, parts, path)
                 with path.open("rb") as file:

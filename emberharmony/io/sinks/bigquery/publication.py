@@ -6,9 +6,10 @@ import datetime as dt
 import hashlib
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from emberharmony.errors import DataError, EmberharmonyError, PlanError
 from emberharmony.io.bigquery.connection import Clients, library
@@ -24,11 +25,15 @@ from emberharmony.io.sinks.bigquery.spec import BigQuerySinkSpec
 from emberharmony.io.sinks.bigquery.tables import SLICE, SPLIT, OutputTable, bigquery_table
 from emberharmony.io.sinks.bigquery.target import check_fit, granularity_of
 from emberharmony.planning.partitions import Granularity
+from emberharmony.threads import in_parallel
+
+R = TypeVar("R")
 
 _LOGGER = logging.getLogger(__name__)
 _STAGING_DAYS: Final = 3
 _MAX_PARTITIONS: Final = 4_000  # that one job may touch
 _MAX_GENERATIONS: Final = 100
+_TABLES_AT_ONCE: Final = 5  # each with up to two of the ten connections that are kept open
 
 
 class _Success(NamedTuple):
@@ -45,6 +50,7 @@ class Publication:
         self._spec = spec
         self._clients = clients
         self._granularities: dict[str, Granularity] = {}
+        self._appending = threading.Lock()  # one table at a time: each stream has rows in memory
 
     def publish(self, tables: Sequence[OutputTable], run: PublishedRun, *, nonce: str = "", files: str | None = None) -> None:
         """Stage every table, compare the rows with the manifest's, then publish each, and add the run's line to `runs`.
@@ -66,18 +72,22 @@ class Publication:
             If row counts differ, or the disposition does not allow to write; nothing was published then.
         """
         key = self._key(run.fingerprint, nonce)
-        attempts = {table.name: self._next_attempt(table, key) for table in tables}
+        attempts = _of_each(lambda table: self._next_attempt(table, key), tables)
         todo = [table for table in tables if attempts[table.name] is not None]
-        for table in todo:
-            table.check_parts()
-            self._check_target(table)
-        staged = {table.name: self._stage(table, key) for table in todo}
-        for table in todo:
-            self._count(table, staged[table.name])
-        for table in todo:
-            self._publish(table, staged[table.name], key, attempts[table.name] or 0)
+        _of_each(self._check, todo)
+        staged = _of_each(lambda table: self._stage_counted(table, key), todo)
+        _of_each(lambda table: self._publish(table, staged[table.name], key, attempts[table.name] or 0), todo)
         self._tell(tables, run, key)
         self._tidy(staged.values(), files)
+
+    def _check(self, table: OutputTable) -> None:
+        table.check_parts()
+        self._check_target(table)
+
+    def _stage_counted(self, table: OutputTable, key: str) -> TableName:
+        staged = self._stage(table, key)
+        self._count(table, staged)
+        return staged
 
     def _tidy(self, staged: Iterable[TableName], files: str | None) -> None:
         """Remove the staged tables and files; those that cannot be removed are logged and do no harm."""
@@ -130,7 +140,8 @@ class Publication:
         if spec.method == "storage_write":
             # One commit covers all rows: there are all of them or none.
             if not self._rows_of(into):
-                append_rows(clients, table, into, streams=spec.streams)
+                with self._appending:
+                    append_rows(clients, table, into, streams=spec.streams)
         elif spec.load_files is not None:
             load_by_bucket(clients, table, into, key=loading, location=self._location)
         else:
@@ -345,6 +356,15 @@ def merge_sql(columns: Sequence[str], staged: TableName, target: TableName, *, r
         f"WHEN NOT MATCHED BY SOURCE AND {replaced} THEN DELETE\n"
         f"WHEN NOT MATCHED BY TARGET THEN INSERT ({names}) VALUES ({names})"
     )
+
+
+def _of_each(step: Callable[[OutputTable], R], tables: Sequence[OutputTable]) -> dict[str, R]:
+    """Take a step with several tables at a time, since it mostly waits for BigQuery; return its results by table.
+
+    If it fails, the error of the first such table is raised when the steps that have begun have ended.
+    """
+    results = in_parallel(step, tables, min(len(tables), _TABLES_AT_ONCE))
+    return {table.name: result for table, result in zip(tables, results, strict=True)}
 
 
 def _of_slice(name: str, table: str = "") -> str:
