@@ -6,6 +6,8 @@ import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from emberharmony.backend import get_backend
+from emberharmony.threads import available_cores
 from flows.engines.base import Choice, EngineKind
 from flows.engines.local import Local
 from flows.engines.threads import Threads
@@ -18,6 +20,8 @@ HINT = (
     "To see runs in the Prefect UI, start a server with `prefect server start`, then run "
     "`prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api`."
 )
+THREADS = 4
+"""More threads than these hardly do more, since they share an interpreter: 16 took as long as 4 (docs/speed.md)."""
 
 
 class Auto(EngineKind):
@@ -36,16 +40,28 @@ class Auto(EngineKind):
         from flows.prefect.server import is_configured
 
         if _in_flow_run():
-            return Choice(Threads(), "the job runs inside a Prefect flow")
+            return Choice(Threads(), "the job runs inside a Prefect flow", _faster(job))
         if is_configured():
-            return Choice(Threads(), "a Prefect API is configured", "To run without Prefect, set runtime.engine=local.")
+            without = "To run without Prefect, set runtime.engine=local."
+            return Choice(Threads(), "a Prefect API is configured", _faster(job) or without)
         if job.needs_block:
-            return Choice(Threads(), "its credentials are in a Prefect block")
-        return Choice(Local(), "no Prefect API is configured", HINT)
+            return Choice(Threads(), "its credentials are in a Prefect block", _faster(job))
+        return Choice(Local(), "no Prefect API is configured", _faster(job) or HINT)
 
     def open(self, job: AnyJob) -> AbstractContextManager[Engine]:
         """Start the engine that is chosen here."""
         return self.choose(job).kind.open(job)
+
+
+def _faster(job: AnyJob) -> str:
+    """Say which engine uses more cores than threads can, unless a GPU does the work."""
+    n_threads = job.runtime.workers or available_cores()
+    if n_threads <= THREADS or not (job.backend or get_backend()).startswith("numpy"):
+        return ""
+    return (
+        f"{n_threads} threads hardly do more than {THREADS}, since they share an interpreter. If the job takes more than a "
+        f"minute, runtime.engine=processes is faster."
+    )
 
 
 def _in_flow_run() -> bool:
