@@ -49,7 +49,7 @@ class Publication:
     def __init__(self, spec: BigQuerySinkSpec, clients: Clients) -> None:
         self._spec = spec
         self._clients = clients
-        self._granularities: dict[str, Granularity] = {}
+        self._granularities: dict[str, Granularity | None] = {}
         self._appending = threading.Lock()  # one table at a time: each stream has rows in memory
 
     def publish(self, tables: Sequence[OutputTable], run: PublishedRun, *, nonce: str = "", files: str | None = None) -> None:
@@ -96,10 +96,10 @@ class Publication:
         ]
         if files is not None:
             steps.append((f"files stay at {files}*", partial(remove_all, self._clients, files)))
-        for stays, step in steps:
-            try:
-                step()
-            except EmberharmonyError as error:
+
+        errors = in_parallel(_error_of, [step for _, step in steps], _TABLES_AT_ONCE)
+        for (stays, _), error in zip(steps, errors, strict=True):
+            if error is not None:
                 _LOGGER.warning("All is published, but %s: %s", stays, error)
 
     @cached_property
@@ -126,7 +126,7 @@ class Publication:
             loading = f"{key}-{table.name}-load-{generation}"
             if not exists(self._clients, into):
                 # A generation whose jobs ran, but whose table is gone, is spent: its jobs will not run again.
-                if self._job(f"{loading}-00000-0") is not None or self._job(f"{loading}-0") is not None:
+                if self._job(f"{loading}-00000-0") is not None:
                     continue
                 self._create_staging(table, into)
             self._fill(table, into, loading)
@@ -204,9 +204,9 @@ class Publication:
         """Refuse, before anything is sent, what publishing would be refused for."""
         target = self.target(table.name)
         there = find(self._clients, target)
-        if there is None:
-            return
-        check_fit(target, there, table, self._spec.disposition, self._granularity(table))
+        self._granularities[table.name] = granularity = self._granularity_beside(there, table)
+        if there is not None:
+            check_fit(target, there, table, self._spec.disposition, granularity)
 
     def _publish(self, table: OutputTable, staged: TableName, key: str, attempt: int) -> None:
         target = self.target(table.name)
@@ -332,15 +332,18 @@ class Publication:
     # ---- small things ------------------------------------------------------------------------------------------------
 
     def _granularity(self, table: OutputTable) -> Granularity | None:
+        """Return what a table is partitioned by, also where its target was not looked up before."""
+        if table.name not in self._granularities:
+            self._granularities[table.name] = self._granularity_beside(find(self._clients, self.target(table.name)), table)
+        return self._granularities[table.name]
+
+    def _granularity_beside(self, there: Any | None, table: OutputTable) -> Granularity | None:
+        """Return what a table is to be partitioned by, beside the one that is there; by default as that is."""
         wanted = self._spec.partition_by
         if wanted == "none" or table.time is None:
             return None
         if wanted == "auto":
-            if table.name not in self._granularities:
-                there = find(self._clients, self.target(table.name))
-                has = granularity_of(there) if there else None
-                self._granularities[table.name] = has or table.finest_granularity(_MAX_PARTITIONS)
-            return self._granularities[table.name]
+            return (granularity_of(there) if there else None) or table.finest_granularity(_MAX_PARTITIONS)
         names: dict[str, Granularity] = {"hour": "HOUR", "day": "DAY", "month": "MONTH", "year": "YEAR"}
         return names[wanted]
 
@@ -365,6 +368,14 @@ def _of_each(step: Callable[[OutputTable], R], tables: Sequence[OutputTable]) ->
     """
     results = in_parallel(step, tables, min(len(tables), _TABLES_AT_ONCE))
     return {table.name: result for table, result in zip(tables, results, strict=True)}
+
+
+def _error_of(step: Callable[[], object]) -> EmberharmonyError | None:
+    try:
+        step()
+    except EmberharmonyError as error:
+        return error
+    return None
 
 
 def _of_slice(name: str, table: str = "") -> str:
