@@ -6,8 +6,6 @@ import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from emberharmony.backend import get_backend
-from emberharmony.threads import available_cores
 from flows.engines.base import Choice, EngineKind
 from flows.engines.local import Local
 from flows.engines.threads import Threads
@@ -20,8 +18,6 @@ HINT = (
     "To see runs in the Prefect UI, start a server with `prefect server start`, then run "
     "`prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api`."
 )
-THREADS = 4
-"""More threads than these hardly do more, since they share an interpreter: 16 took as long as 4 (docs/speed.md)."""
 
 
 class Auto(EngineKind):
@@ -37,31 +33,23 @@ class Auto(EngineKind):
         TerminalError
             If Prefect's settings cannot be read.
         """
+        kind, reason, hint = self._chosen(job)
+        return Choice(kind, reason, kind.advice(job) or hint)
+
+    def _chosen(self, job: AnyJob) -> Choice:
         from flows.prefect.server import is_configured
 
         if _in_flow_run():
-            return Choice(Threads(), "the job runs inside a Prefect flow", _faster(job))
+            return Choice(Threads(), "the job runs inside a Prefect flow")
         if is_configured():
-            without = "To run without Prefect, set runtime.engine=local."
-            return Choice(Threads(), "a Prefect API is configured", _faster(job) or without)
+            return Choice(Threads(), "a Prefect API is configured", "To run without Prefect, set runtime.engine=local.")
         if job.needs_block:
-            return Choice(Threads(), "its credentials are in a Prefect block", _faster(job))
-        return Choice(Local(), "no Prefect API is configured", _faster(job) or HINT)
+            return Choice(Threads(), "its credentials are in a Prefect block")
+        return Choice(Local(), "no Prefect API is configured", HINT)
 
     def open(self, job: AnyJob) -> AbstractContextManager[Engine]:
         """Start the engine that is chosen here."""
         return self.choose(job).kind.open(job)
-
-
-def _faster(job: AnyJob) -> str:
-    """Say which engine uses more cores than threads can, unless a GPU does the work."""
-    n_threads = job.runtime.workers or available_cores()
-    if n_threads <= THREADS or not (job.backend or get_backend()).startswith("numpy"):
-        return ""
-    return (
-        f"{n_threads} threads hardly do more than {THREADS}, since they share an interpreter. If the job takes more than a "
-        f"minute, runtime.engine=processes is faster."
-    )
 
 
 def _in_flow_run() -> bool:

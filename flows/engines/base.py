@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from emberharmony.backend import get_backend
 from emberharmony.threads import available_cores
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from flows.config.runtime import Runtime
 
 MiB = 2**20
+MOST_THREADS = 4
+"""Threads of one process that work at the same time, about: 16 took as long as 4 (docs/speed.md)."""
 
 
 class Choice(NamedTuple):
@@ -51,7 +54,11 @@ class EngineKind(ABC):
 
     def choose(self, job: AnyJob) -> Choice:
         """Return the engine to use for a job: this one, unless the name stands for a choice."""
-        return Choice(self, f"runtime.engine is {self.name}")
+        return Choice(self, f"runtime.engine is {self.name}", self.advice(job))
+
+    def advice(self, job: AnyJob) -> str:
+        """Say what would make a job faster on this host; nothing if this engine is the one to use."""
+        return ""
 
     def is_remote(self, runtime: Runtime) -> bool:
         """Whether workers that select their own backend do the work, outside of this host's plan."""
@@ -84,6 +91,20 @@ class EngineKind(ABC):
         EmberharmonyError
             If what it needs is not there.
         """
+
+
+class ThreadKind(EngineKind):
+    """An engine whose chunks are done by threads of this process."""
+
+    def advice(self, job: AnyJob) -> str:
+        """Name the engine that uses more cores than threads can, unless a GPU does the work."""
+        n_threads = job.runtime.workers or available_cores()
+        if n_threads <= MOST_THREADS or not (job.backend or get_backend()).startswith("numpy"):
+            return ""
+        return (
+            f"{n_threads} threads hardly do more than {MOST_THREADS}, since they share an interpreter. If the job takes more "
+            f"than a minute, runtime.engine=processes is faster."
+        )
 
 
 class WorkerProcessKind(EngineKind):

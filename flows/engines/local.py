@@ -11,7 +11,7 @@ from emberharmony.pipeline.retry import with_retries
 from emberharmony.pipeline.run import RunRef
 from emberharmony.pipeline.stages import Stage, compute_stage
 from emberharmony.threads import each_ended_behind
-from flows.engines.base import EngineKind
+from flows.engines.base import ThreadKind
 
 if TYPE_CHECKING:
     from flows.config.job import AnyJob
@@ -39,7 +39,7 @@ def _computed(stage: str, ref: RunRef, chunk: int) -> Callable[[], ItemDone]:
     return lambda: with_retries(commit)
 
 
-class Local(EngineKind):
+class Local(ThreadKind):
     """Threads of this process, one for each core, and no Prefect."""
 
     name = "local"

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flows.engines.base import EngineKind
+from flows.engines.base import ThreadKind
 
 if TYPE_CHECKING:
     from emberharmony.pipeline.job import Engine
     from flows.config.job import AnyJob
 
 
-class Threads(EngineKind):
+class Threads(ThreadKind):
     """Prefect task runs on threads of this process."""
 
     name = "threads"

@@ -12,7 +12,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from emberharmony.errors import TerminalError
 from flows.config.job import parse_job
-from flows.engines import auto
+from flows.engines import base
 from flows.engines.registry import ENGINES
 from tests.faults.victims import small_job
 
@@ -29,7 +29,7 @@ def job(tmp_path):
 @pytest.fixture(autouse=True)
 def unconfigured(monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    monkeypatch.setattr(auto, "available_cores", lambda: 4)
+    monkeypatch.setattr(base, "available_cores", lambda: 4)
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         yield
 
@@ -54,12 +54,19 @@ def test_with_a_configured_api_it_is_prefect(job):
     ("workers", "backend", "is_told"), [(4, "numpy", False), (5, "numpy", True), (None, "numpy", True), (5, "torch", False)]
 )
 def test_many_threads_are_told_of_processes(tmp_path, url, workers, backend, is_told, monkeypatch):
-    monkeypatch.setattr(auto, "available_cores", lambda: 5)
+    monkeypatch.setattr(base, "available_cores", lambda: 5)
     data = small_job(tmp_path, runtime={"engine": "auto", "workers": workers, "backend": backend})
     with temporary_settings({PREFECT_API_URL: url}):
         hint = AUTO.choose(parse_job(data)).hint
     assert ("runtime.engine=processes" in hint) == is_told
     assert ("5 threads hardly do more than 4" in hint) == is_told
+
+
+@pytest.mark.parametrize(("engine", "is_told"), [("local", True), ("threads", True), ("processes", False)])
+def test_so_are_those_that_a_job_names(tmp_path, engine, is_told):
+    choice = parse_job(small_job(tmp_path, runtime={"engine": engine, "workers": 5})).choose_engine()
+    assert choice.kind.name == engine
+    assert ("runtime.engine=processes" in choice.hint) == is_told
 
 
 def test_the_variable_configures_it_as_well(monkeypatch, job):
