@@ -7,11 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
 from flows.engines.cluster_logs import logging_until_closed
 from flows.engines.dask import DASK_SETTINGS, dask_runner, local_cluster
+
+if TYPE_CHECKING:
+    from distributed import LocalCluster
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),  # Dask's own
@@ -70,7 +76,17 @@ def has_set_up_logging() -> bool:
     return bool(configuration.PROCESS_LOGGING_CONFIG)
 
 
-def plugins_of_runs(cluster) -> list[bytes]:
+@contextmanager
+def shared_cluster() -> Iterator[LocalCluster]:
+    """A cluster of one worker, at an address."""
+    import dask
+    from distributed import LocalCluster
+
+    with dask.config.set(DASK_SETTINGS), LocalCluster(**local_cluster(1)) as cluster:
+        yield cluster
+
+
+def plugins_of_runs(cluster: LocalCluster) -> list[bytes]:
     return [plugin for name, plugin in cluster.scheduler.worker_plugins.items() if name.startswith("emberharmony")]
 
 
@@ -82,10 +98,7 @@ def test_prefects_logging_is_set_up_before_the_first_task():
 
 def test_so_it_is_at_an_address_also_for_workers_that_come_later():
     """The plugin travels by value, and is taken back: neither does other jobs' workers any harm."""
-    import dask
-    from distributed import LocalCluster
-
-    with dask.config.set(DASK_SETTINGS), LocalCluster(**local_cluster(1)) as cluster:
+    with shared_cluster() as cluster:
         with dask_runner(1, cluster.scheduler_address) as runner:
             assert list(runner.client.run(has_set_up_logging).values()) == [True]
             cluster.scale(2)
@@ -97,10 +110,7 @@ def test_so_it_is_at_an_address_also_for_workers_that_come_later():
 
 
 def test_the_end_of_one_run_leaves_the_plugin_of_another():
-    import dask
-    from distributed import LocalCluster
-
-    with dask.config.set(DASK_SETTINGS), LocalCluster(**local_cluster(1)) as cluster:
+    with shared_cluster() as cluster:
         with dask_runner(1, cluster.scheduler_address) as runner:
             with dask_runner(1, cluster.scheduler_address):
                 assert len(plugins_of_runs(cluster)) == 2

@@ -204,7 +204,7 @@ class Publication:
         """Refuse, before anything is sent, what publishing would be refused for."""
         target = self.target(table.name)
         there = find(self._clients, target)
-        self._granularities[table.name] = granularity = self._granularity_beside(there, table)
+        self._granularities[table.name] = granularity = self._granularity_like(there, table)
         if there is not None:
             check_fit(target, there, table, self._spec.disposition, granularity)
 
@@ -332,13 +332,13 @@ class Publication:
     # ---- small things ------------------------------------------------------------------------------------------------
 
     def _granularity(self, table: OutputTable) -> Granularity | None:
-        """Return what a table is partitioned by, also where its target was not looked up before."""
+        """Return what a table is to be partitioned by; its target is looked up unless that was checked before."""
         if table.name not in self._granularities:
-            self._granularities[table.name] = self._granularity_beside(find(self._clients, self.target(table.name)), table)
+            self._granularities[table.name] = self._granularity_like(find(self._clients, self.target(table.name)), table)
         return self._granularities[table.name]
 
-    def _granularity_beside(self, there: Any | None, table: OutputTable) -> Granularity | None:
-        """Return what a table is to be partitioned by, beside the one that is there; by default as that is."""
+    def _granularity_like(self, there: Any | None, table: OutputTable) -> Granularity | None:
+        """Return what a table is to be partitioned by: by default as `there`, its target, if that exists."""
         wanted = self._spec.partition_by
         if wanted == "none" or table.time is None:
             return None
@@ -362,9 +362,9 @@ def merge_sql(columns: Sequence[str], staged: TableName, target: TableName, *, r
 
 
 def _of_each(step: Callable[[OutputTable], R], tables: Sequence[OutputTable]) -> dict[str, R]:
-    """Take a step with several tables at a time, since it mostly waits for BigQuery; return its results by table.
+    """Take a step for several tables at a time, since it mostly waits for BigQuery; return the results by the tables' names.
 
-    If it fails, the error of the first such table is raised when the steps that have begun have ended.
+    If it fails for some, the first one's error is raised, once the steps that have begun are over.
     """
     results = in_parallel(step, tables, min(len(tables), _TABLES_AT_ONCE))
     return {table.name: result for table, result in zip(tables, results, strict=True)}
