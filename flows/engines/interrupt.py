@@ -17,11 +17,15 @@ from emberharmony.messages import printable
 GRACE_S = 4.0
 """How long threads may take to end a chunk, and Prefect to record the end of the run."""
 
+_AGAIN_S: Final = 0.02
+"""How long after an exception that was lost the next one comes."""
+
 _OF_TRACKER: Final = "ignore:resource_tracker:UserWarning"
 """An option of Python: the process that removes the semaphores of a process that was stopped does not report them."""
 
 _advice: str | None = None
 _hurries = False
+_leaves = False
 
 
 class Stopped(KeyboardInterrupt):
@@ -52,10 +56,15 @@ def stoppable(advice: str, *, at_once: Callable[[], None] = lambda: None) -> Ite
     """
     global _advice, _hurries
     asked: list[int] = []
+    lost: list[int] = []
     if _OF_TRACKER not in sys.warnoptions:  # `multiprocessing` starts that process with these options
         sys.warnoptions.append(_OF_TRACKER)
 
     def stop(number: int, _frame: FrameType | None) -> None:
+        if _leaves:
+            return
+        if lost:
+            raise Stopped(lost.pop())
         if asked:
             _leave(128 + number)
         asked.append(number)
@@ -63,16 +72,28 @@ def stoppable(advice: str, *, at_once: Callable[[], None] = lambda: None) -> Ite
         at_once()
         raise Stopped(number)
 
+    def unraisable(seen: sys.UnraisableHookArgs) -> None:
+        """Stop a little later if the signal came in a finalizer or the like, where Python prints an error and goes on."""
+        if isinstance(seen.exc_value, Stopped):
+            lost.append(asked[0])
+            _later(_AGAIN_S, signal.pthread_kill, threading.main_thread().ident, asked[0])
+        else:
+            hook(seen)
+
     _advice, _hurries = advice, False
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+        if asked:  # and the exception was lost on the way
+            raise Stopped(asked[0])
     except BaseException as error:
         if not asked and not isinstance(error, KeyboardInterrupt):
             raise
         _leave(128 + (asked[0] if asked else signal.SIGINT))
     finally:
         _advice = None
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -82,13 +103,19 @@ def hurry(number: int = signal.SIGTERM) -> None:
     global _hurries
     if _advice is not None and not _hurries:  # the first signal decides the status
         _hurries = True
-        timer = threading.Timer(GRACE_S, _leave, (128 + number,))
-        timer.daemon = True
-        timer.start()
+        _later(GRACE_S, _leave, 128 + number)
+
+
+def _later(wait_s: float, call: Callable[..., object], *arguments: object) -> None:
+    timer = threading.Timer(wait_s, call, arguments)
+    timer.daemon = True
+    timer.start()
 
 
 def _leave(status: int) -> None:
     """End the process at once, and every process that it has started."""
+    global _leaves
+    _leaves = True
     import psutil
 
     logging.disable()  # of connections that break now, libraries would log tracebacks

@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
-from flows.engines.interrupt import hurry, stoppable
+from flows.engines.interrupt import GRACE_S, hurry, stoppable
 
 CODE = """
 import sys, threading
@@ -57,6 +58,65 @@ def test_libraries_log_nothing_while_the_process_ends():
     done = subprocess.run([sys.executable, "-c", LOGS], capture_output=True, text=True, check=False)
     assert done.returncode == 143
     assert done.stderr == "ERROR:root:at work\n\nRun it again.\n"
+
+
+IGNORED = """
+import os, signal, sys, threading
+from flows.engines import interrupt
+
+class Final:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+with interrupt.stoppable("Run it again."):
+    Final()
+    if sys.argv[1] == "waiting":
+        threading.Event().wait(60)
+"""
+
+
+@pytest.mark.parametrize("block", ["waiting", "ended"])
+def test_a_signal_in_a_finalizer_stops_as_well_and_prints_no_traceback(block):
+    """Python ignores the errors of finalizers, and of callbacks of the garbage collector, which Dask has."""
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", IGNORED, block], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "\nRun it again.\n")
+    assert time.monotonic() - began < GRACE_S, "not ended by the timer"
+
+
+def test_other_errors_of_finalizers_are_reported_as_before(monkeypatch):
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    before = sys.unraisablehook
+
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError
+
+    with stoppable("advice"):
+        Broken()
+    assert [report.exc_type for report in seen] == [ValueError]
+    assert sys.unraisablehook is before
+
+
+IMPATIENT = """
+import os, signal, sys
+from flows.engines import interrupt
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "psutil._common":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+with interrupt.stoppable("Run it again."):
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_a_second_signal_while_the_process_ends_changes_nothing():
+    done = subprocess.run([sys.executable, "-c", IMPATIENT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "\nRun it again.\n")
 
 
 SEMAPHORES = """
