@@ -1,7 +1,7 @@
 """Scores of windows: products of their rows with loadings, without building a window.
 
-On the host, the rows of all strides' windows are transposed once, and products are in float32 where that is exact enough. No
-score depends on where a block of rows ends, see `steady_products`.
+The rows of all strides' windows are transposed once on the host, or copied once to a device. On the host, products are in
+float32 where that is exact enough, and no score depends on where a block of rows ends, see `steady_products`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberharmony import ops
-from emberharmony.stats.places import blocks_of
 from emberharmony.stats.rows import LARGEST_FLOAT32, compute_dtype, fill_transposed, on_host, wide_enough_for
 from emberharmony.steady_products import Layout, enough_for, steady_layout, wide_layout
 from emberharmony.threads import compute_threads, each_block, threads_for
 from emberharmony.typing import BoolArray, FeatureBlock, FloatArray, IntArray
 
-_DEVICE_WINDOWS = 262_144  # of a block
+_DEVICE_ROWS = 262_144  # in which the windows of a block begin
 _PRODUCT_DEPTH = 256  # terms of one product on a device; with so many, adding the products up costs little
 _MOST_PROJECTED = 1.3  # windows from every row, of which some are chosen, cost a device less than to choose rows
 _LONGEST_STEP = 2  # windows' lengths between the starts of two: if they are further apart, most rows are in no window
@@ -46,7 +45,7 @@ def project(directions: Sequence[Directions], rows: FeatureBlock, starts: Sequen
     """Return the scores of the windows of several strides of one size, that begin at `starts`; see `WindowPCA.project`."""
     with wide_enough_for(rows):
         if not on_host():
-            return [_on_device(some, rows, places) for some, places in zip(directions, starts, strict=True)]
+            return _on_device(directions, rows, starts)
         found = [_Scores(some, places, _layout_of(some)) for some, places in zip(directions, starts, strict=True)]
         _compute_all(found, rows)
         too_long = [scores for scores in found if scores.is_long.any()]
@@ -298,25 +297,39 @@ class _Products:
             out[:] = (scores - self._offset).clip(-LARGEST_FLOAT32, LARGEST_FLOAT32)
 
 
-def _on_device(directions: Directions, rows: FeatureBlock, starts: IntArray) -> FeatureBlock:
-    out = np.empty((len(directions.loadings), len(starts)), np.float32)
-    loadings = _Loadings.of(directions, compute_dtype())
-    window_bytes = 8 * (_PRODUCT_DEPTH + 2 * len(rows) + 3 * len(out))
+def _on_device(directions: Sequence[Directions], rows: FeatureBlock, starts: Sequence[IntArray]) -> list[FeatureBlock]:
+    """Return the scores of several strides, block by block, from rows that are copied to the device once for all of them."""
+    out = [np.empty((len(some.loadings), len(places)), np.float32) for some, places in zip(directions, starts, strict=True)]
+    dtype = compute_dtype()
+    loadings = [_Loadings.of(some, dtype) for some in directions]
 
-    def score(block: slice) -> None:
-        at, stop = int(starts[block.start]), int(starts[block.stop - 1]) + directions.size
-        scores = loadings.scores(rows[:, at:stop], _Taken.of(starts[block] - at, directions.stride))
-        scores = ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32)
-        out[:, block] = ops.astype(scores, ops.float32).numpy()
+    def score(begin: int) -> None:
+        blocks = [slice(*np.searchsorted(places, (begin, begin + _DEVICE_ROWS))) for places in starts]
+        used = [i for i, block in enumerate(blocks) if block.start < block.stop]
+        if not used:
+            return
+        spans = {i: _span(starts[i][blocks[i]], directions[i].size) for i in used}
+        at = min(span.start for span in spans.values())
+        x = ops.astype(ops.asarray(rows[:, at : max(span.stop for span in spans.values())]), dtype, copy=False)
+        for i, span in spans.items():
+            taken = _Taken.of(starts[i][blocks[i]] - span.start, directions[i].stride)
+            scores = loadings[i].scores(x[:, span.start - at : span.stop - at], taken)
+            scores = ops.clip(scores, -LARGEST_FLOAT32, LARGEST_FLOAT32)
+            out[i][:, blocks[i]] = ops.astype(scores, ops.float32).numpy()
 
-    blocks = blocks_of(starts, _DEVICE_WINDOWS, _DEVICE_WINDOWS * directions.stride)
-    each_block(score, blocks, n_threads=threads_for(_DEVICE_WINDOWS * window_bytes))
+    row_bytes = 8 * (_PRODUCT_DEPTH + 2 * len(rows) + 3 * max((len(scores) for scores in out), default=0))
+    each_block(score, range(0, rows.shape[1], _DEVICE_ROWS), n_threads=threads_for(_DEVICE_ROWS * row_bytes))
     return out
+
+
+def _span(starts: IntArray, size: int) -> slice:
+    """Return the rows of windows."""
+    return slice(int(starts[0]), int(starts[-1]) + size)
 
 
 @dataclass(frozen=True)
 class _Loadings:
-    """Loadings on a device, in one data type."""
+    """Loadings on a device, in the data type of the rows."""
 
     matrix: Any  # (n_components, size * n_features)
     offset: Any  # (n_components, 1): the scores of the mean
@@ -327,11 +340,10 @@ class _Loadings:
         offset = ops.asarray(directions.offset[:, None], dtype=dtype)
         return cls(ops.asarray(directions.loadings, dtype=dtype), offset, directions.size)
 
-    def scores(self, rows: FeatureBlock, taken: _Taken) -> Any:
-        """Return the scores of the windows that are taken from `rows`; shape ``(n_components, n_windows)``."""
-        n_features, dtype = len(rows), self.matrix.dtype
+    def scores(self, x: Any, taken: _Taken) -> Any:
+        """Return the scores of the windows that are taken from rows `x`, a tensor; shape ``(n_components, n_windows)``."""
+        n_features = len(x)
         at_once = max(1, _PRODUCT_DEPTH // n_features)  # rows of the windows to one product
-        x = ops.astype(ops.asarray(rows), dtype, copy=False)
         scores = -self.offset
         for i in range(0, self.size, at_once):
             parts = [taken.rows(x, j) for j in range(i, min(i + at_once, self.size))]

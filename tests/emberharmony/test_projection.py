@@ -50,7 +50,7 @@ def blocks(request, monkeypatch):
     n_lines, depth = request.param
     monkeypatch.setattr(steady_products, "_FEWEST_LINES", min(n_lines, 64))
     monkeypatch.setattr(steady_products, "_MOST_LINES", n_lines)
-    monkeypatch.setattr(module, "_DEVICE_WINDOWS", n_lines)
+    monkeypatch.setattr(module, "_DEVICE_ROWS", n_lines)
     monkeypatch.setattr(module, "_PRODUCT_DEPTH", depth)
     return 600 if n_lines == 1 else 2_000
 
@@ -190,6 +190,24 @@ def test_several_strides_have_the_bits_of_each_alone(backend, longest, monkeypat
         for scores, same in zip(found, project_strides(several[::-1], rows, starts[::-1])[::-1], strict=True):
             np.testing.assert_array_equal(scores, same)
     assert project_strides([], rows, []) == []
+
+
+def test_rows_of_several_strides_are_copied_to_a_device_once(monkeypatch):
+    """A block at a time, of which each begins with the last rows of windows that begin in the one before."""
+    monkeypatch.setattr(module, "on_host", lambda: False)
+    monkeypatch.setattr(module, "_DEVICE_ROWS", 400)
+    copied, asarray = [], ops.asarray
+
+    def counted(x, **options):
+        if isinstance(x, np.ndarray) and np.shares_memory(x, rows):
+            copied.append(x.shape)
+        return asarray(x, **options)
+
+    monkeypatch.setattr(ops, "asarray", counted)
+    rows = rows_of(1_000, 6)
+    several = [directions_of(8, 6, 5, stride) for stride in (1, 3, 5)]
+    project_strides(several, rows, [np.arange(0, 996, it.stride) for it in several])
+    assert copied == [(6, 404), (6, 404), (6, 200)]
 
 
 @pytest.mark.parametrize("lengths", [[2_000], [3, 900, 80, 1_400, 2, 90, 140, 5]], ids=["one series", "several series"])
