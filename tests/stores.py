@@ -26,6 +26,8 @@ from emberharmony.io.store.opening import open_store, result_at
 class MemoryObjects:
     """A bucket in memory: the reference of how a bucket behaves. A stand-in, no cloud speaks through it."""
 
+    answers_late = False
+
     def __init__(self) -> None:
         self._objects: dict[str, tuple[bytes, ObjectInfo]] = {}
         self._lock = threading.Lock()

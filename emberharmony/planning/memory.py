@@ -41,19 +41,26 @@ class Beside:
     worker_bytes: int = 0  # of each, before its first chunk
     server_bytes: int = 0  # of a Prefect server that the job has started
     services_bytes: int = 0  # of a cluster's processes that compute nothing
+    uploads_bytes: int = 0  # of files on their way to a bucket, in each process that writes
 
     @property
     def total_bytes(self) -> int:
         """Bytes of all of them."""
-        return self.n_processes * self.worker_bytes + self.services_bytes + self.server_bytes
+        return self.n_processes * self.worker_bytes + self.services_bytes + self.server_bytes + self._all_uploads_bytes
+
+    @property
+    def _all_uploads_bytes(self) -> int:
+        return max(self.n_processes, 1) * self.uploads_bytes
 
     def text(self) -> str:
         """Return their bytes in words, for a message about memory."""
-        workers = f", {self.n_processes * self.worker_bytes / 2**30:.2f} by {self.n_processes} worker processes"
-        services = f", {self.services_bytes / 2**30:.2f} by the cluster's own processes"
-        server = f", {self.server_bytes / 2**30:.2f} by its own Prefect server"
-        said = {workers: self.n_processes, services: self.services_bytes, server: self.server_bytes}
-        return "".join(text for text, n in said.items() if n)
+        said = {
+            f"{self.n_processes * self.worker_bytes / 2**30:.2f} by {self.n_processes} worker processes": self.n_processes,
+            f"{self.services_bytes / 2**30:.2f} by the cluster's own processes": self.services_bytes,
+            f"{self.server_bytes / 2**30:.2f} by its own Prefect server": self.server_bytes,
+            f"{self._all_uploads_bytes / 2**30:.2f} by files on their way to a bucket": self.uploads_bytes,
+        }
+        return "".join(f", {text}" for text, n in said.items() if n)
 
 
 @dataclass(frozen=True)

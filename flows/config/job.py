@@ -16,6 +16,7 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.specs import CategorySpec, CyclicalSpec, NumberSpec
 from emberharmony.io.store.address import is_bucket, without_query
 from emberharmony.io.store.paths import Folder
+from emberharmony.io.store.uploads import UPLOADS_BYTES
 from emberharmony.messages import listed, shortened, shown
 from emberharmony.pca import PCASpec
 from emberharmony.pipeline.apply import applying
@@ -180,7 +181,8 @@ class AnyJob(BaseModel):
         may_be_fewer = runtime.workers is None
         worker = self._worker_bytes
         server = server_bytes() if self.engine.uses_prefect else 0
-        beside = Beside(self.workers, worker, server, self.engine.services_bytes) if worker else Beside(server_bytes=server)
+        n_workers, services = (self.workers, self.engine.services_bytes) if worker else (0, 0)
+        beside = Beside(n_workers, worker, server, services, UPLOADS_BYTES if is_bucket(self.sink.path) else 0)
         return Resources(
             runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend, may_be_fewer, beside, ahead=self._ahead
         )

@@ -69,7 +69,9 @@ def test_one_worker_writes_chunks_beside_the_one_that_it_computes(plain, folder,
         writes = writes_of_parts(server)
         assert contents_by_snapshot(result_at(job.sink.path).snapshot()) == plain
     assert len(writes) > 6 * 4, "six chunks have several files each"
-    assert 2 <= max(len(chunks_at(begin, writes)) for _, begin, _ in writes) <= 1 + AHEAD
+    # The local engine ends a chunk behind the work: parts of chunks that are computed are on their way as well.
+    most = (4 if engine == "local" else 1) * (1 + AHEAD)
+    assert 2 <= max(len(chunks_at(begin, writes)) for _, begin, _ in writes) <= most
 
 
 @pytest.mark.parametrize("engine", ["processes", "dask"])

@@ -24,6 +24,8 @@ _INFOS_PER_PAGE = 1000
 class Bucket:
     """The objects of one bucket; see the protocol `emberharmony.io.store.objects.Objects`."""
 
+    answers_late = True
+
     def __init__(self, address: BucketAddress) -> None:
         self._address = address.root
 

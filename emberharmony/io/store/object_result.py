@@ -166,6 +166,7 @@ class ObjectResult:
                 check_held(self._store, note["lease"])
             if (found[1] if found else None) != note["replaces"]:
                 raise self._too_late()
+        run.make_durable(manifest.files)
         sizes = self._versions.sizes(_name_of(run))
         damaged = [file for file in manifest.files if sizes.get(file.kept_as) != file.n_bytes]
         if damaged:

@@ -7,7 +7,7 @@ import io
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedIOBase, BufferedReader
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
@@ -17,6 +17,7 @@ from emberharmony.io.placed_file import PlacedFile
 from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import ETag, FileRecord, HashingFile, Store
 from emberharmony.io.store.objects import ABSENT, ConditionFailedError, ObjectInfo, Objects, Revision
+from emberharmony.io.store.uploads import PendingUploads
 from emberharmony.threads import in_parallel
 
 _ATTEMPTS = 3
@@ -28,6 +29,8 @@ WHOLE_BYTES = 4 * 2**20
 READ_BYTES = 2**20
 AHEAD_BYTES = 8 * 2**20
 """Bytes that are fetched at a time, at most, from a file that is read from one end to the other."""
+_HELD_BYTES = 32 * 2**20
+"""Bytes of a larger file that are in memory while it is uploaded in parts."""
 _PART_BYTES = 4 * 2**20
 _READERS = 16
 
@@ -37,7 +40,8 @@ class ObjectStore(Store):
     """Files below a prefix of a bucket.
 
     An object is complete when it has its key, so nothing needs to be renamed. Kept files have the hash of their content in
-    their names and never change: their size shows that they are whole, and nothing is downloaded to check them.
+    their names and never change: their size shows that they are whole, and nothing is downloaded to check them. Their upload
+    goes on behind the work that makes the next file; who reads one, or makes it durable, waits for its end.
 
     Parameters
     ----------
@@ -49,6 +53,7 @@ class ObjectStore(Store):
 
     objects: Objects
     prefix: BucketAddress
+    _pending: PendingUploads = field(default_factory=PendingUploads, init=False, repr=False, compare=False)
 
     @property
     def address(self) -> str:
@@ -139,28 +144,49 @@ class ObjectStore(Store):
         if len(content) > _SPOOLED_BYTES:
             return super().keep(name, content)
         record = FileRecord(name, len(content), hashlib.sha256(content).hexdigest())
-        self.objects.put(self._key(record), content)
+        self._upload(record, lambda key: self.objects.put(key, content))
         return record
 
     @contextmanager
     def keeping(self, name: str) -> Iterator[HashingFile]:
-        """Open a file to write; it is uploaded when the block ends, under the name that holds the hash of its content."""
-        with SpooledTemporaryFile(_SPOOLED_BYTES) as spooled:
-            file = HashingFile(name, cast(Any, spooled))
+        """Open a file to write; its upload begins when the block ends, under the name that holds the hash of its content."""
+        spooled = SpooledTemporaryFile(_SPOOLED_BYTES)  # noqa: SIM115 - closed once it is uploaded
+        file = HashingFile(name, cast(Any, spooled))
+        try:
             yield file
-            spooled.seek(0)
-            content: IO[bytes] | bytes = cast(IO[bytes], spooled)
-            if file.record.n_bytes <= _SPOOLED_BYTES:
+            if file.record.n_bytes > _SPOOLED_BYTES:
+                self._upload(file.record, lambda key: self._put_file(key, spooled))
+            else:
+                spooled.seek(0)
                 content = spooled.read()
-            self.objects.put(self._key(file.record), cast(Any, content))
+                spooled.close()
+                self._upload(file.record, lambda key: self.objects.put(key, content))
+        except BaseException:
+            spooled.close()
+            raise
+
+    def _put_file(self, key: str, file: IO[bytes]) -> None:
+        file.seek(0)
+        self.objects.put(key, cast(Any, file))
+        file.close()
+
+    def _upload(self, record: FileRecord, put: Callable[[str], object]) -> None:
+        """Upload a kept file, behind the work of the caller if the bucket answers late."""
+        key = self.prefix.key_of(record.kept_as)
+        if self.objects.answers_late:
+            self._pending.begin(key, lambda: put(key), min(record.n_bytes, _HELD_BYTES))
+        else:
+            put(key)
 
     def list(self, folder: str) -> Iterable[str]:
         """Names of all files below a folder, sorted."""
+        self._pending.wait_below(self.prefix.key_of(folder))
         start = len(self.prefix.key) + 1 if self.prefix.key else 0
         return sorted(info.key[start:] for info in self.objects.list(self._key(folder)))
 
     def modified(self, folder: str) -> Mapping[str, float]:
         """When each file below a folder was last written, as the listing says."""
+        self._pending.wait_below(self.prefix.key_of(folder))
         start = len(self.prefix.key) + 1 if self.prefix.key else 0
         infos = self.objects.list(self._key(folder))
         return {info.key[start:]: info.modified.timestamp() for info in infos if info.modified is not None}
@@ -202,7 +228,9 @@ class ObjectStore(Store):
         self.delete(name)
 
     def make_durable(self, records: Iterable[FileRecord]) -> None:
-        """Do nothing: a bucket answers once an object is safe."""
+        """Wait for the uploads: a bucket answers once an object is safe."""
+        for record in records:
+            self._pending.wait(self.prefix.key_of(record.kept_as))
 
     def _info(self, file: str | FileRecord) -> ObjectInfo | None:
         """What is known of a file. A kept one never changes, and its record says how long it is: the bucket is not asked."""
@@ -210,7 +238,10 @@ class ObjectStore(Store):
         return self.objects.info(key) if isinstance(file, str) else ObjectInfo(key, file.n_bytes, Revision(""))
 
     def _key(self, file: str | FileRecord) -> str:
-        return self.prefix.key_of(_name(file))
+        """Return the key of a file, once it is uploaded."""
+        key = self.prefix.key_of(_name(file))
+        self._pending.wait(key)
+        return key
 
     def _missing(self, file: str | FileRecord) -> TerminalError:
         return TerminalError(f"{self.address_of(file)} is missing.")

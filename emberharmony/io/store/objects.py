@@ -39,6 +39,11 @@ class Objects(Protocol):
         By every method, if the bucket refuses.
     """
 
+    @property
+    def answers_late(self) -> bool:
+        """Whether a call mostly waits, so that several at a time take no longer than one."""
+        ...
+
     def put(self, key: str, content: bytes | memoryview | BinaryIO, *, only_if: Revision | None = None) -> Revision:
         """Write an object; returns its new revision.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from emberharmony.errors import PlanError
+from emberharmony.io.store.uploads import UPLOADS_BYTES
 from emberharmony.pipeline.execute import plan_job
 from flows.config import job as config
 from flows.config.host_memory import TORCH_BYTES, server_bytes
@@ -39,6 +41,16 @@ def test_worker_processes_of_this_host_are_in_the_plan(tmp_path, monkeypatch, en
     assert with_torch.worker_bytes == worker_bytes + TORCH_BYTES
     with pytest.raises(PlanError, match=r"by 9 worker processes\b.* lower runtime.workers \(now 9\)"):
         plan_job(job_of(tmp_path, engine=engine, workers=9, max_memory_gb=1.0))
+
+
+@pytest.mark.parametrize(("engine", "n_processes"), [("local", 1), ("processes", 2)])
+def test_files_on_their_way_to_a_bucket_are_in_the_plan(tmp_path, monkeypatch, engine, n_processes):
+    monkeypatch.setattr(config, "server_bytes", lambda: 0)
+    job = job_of(tmp_path, engine=engine, workers=2)
+    bucket = job.model_copy(update={"sink": replace(job.sink, path="s3://bucket/out")})
+    more = bucket.resources.beside.total_bytes - job.resources.beside.total_bytes
+    assert more == n_processes * UPLOADS_BYTES
+    assert "by files on their way to a bucket" in bucket.resources.beside.text()
 
 
 def test_workers_elsewhere_are_not_in_the_plan(tmp_path):

@@ -63,6 +63,8 @@ class CloudObjects:
     By Google's own client, which takes the connection's credentials and address.
     """
 
+    answers_late = True
+
     def __init__(self, connection: BigQueryConnection, bucket: str) -> None:
         self._connection = connection
         self._bucket = bucket

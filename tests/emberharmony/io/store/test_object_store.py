@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.local import LocalStore
 from emberharmony.io.store.object_store import AHEAD_BYTES, READ_BYTES, WHOLE_BYTES, ObjectStore
+from emberharmony.pipeline.receipts import Receipt, Receipts
+from emberharmony.pipeline.retry import with_retries
 from tests.stores import BUCKETS, MemoryObjects, objects_of
 
 pytestmark = pytest.mark.xdist_group("stores")
@@ -234,3 +238,85 @@ def test_a_file_that_is_read_from_one_end_to_the_other_takes_few_rounds():
             handle.seek(place)
             assert handle.read(100) == content[place : place + 100]
     assert [stop - start for start, stop in objects.ranges] == [READ_BYTES] * 4
+
+
+class LateObjects(MemoryObjects):
+    """A bucket that answers uploads when it is let, or with an error."""
+
+    answers_late = True
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.errors = threading.Event(), []
+
+    def put(self, key, content, *, only_if=None):
+        assert self.gate.wait(60)
+        if self.errors:
+            raise self.errors.pop()
+        return super().put(key, content, only_if=only_if)
+
+
+SIZES = pytest.mark.parametrize("n_bytes", [5, 9 * 2**20], ids=["small", "in parts"])
+
+
+def kept_by(store, n_bytes, *, name="parts/p.bin"):
+    with store.keeping(name) as file:
+        file.write(b"x" * n_bytes)
+    return file.record
+
+
+READERS = {
+    "durable": lambda store, record: store.make_durable([record]),
+    "get": lambda store, record: store.get(record),
+    "open": lambda store, record: store.open(record).__enter__().close(),
+    "open_checked": lambda store, record: store.open_checked(record).__enter__().close(),
+    "size": lambda store, record: store.size(record),
+    "holds": lambda store, record: store.check(record),
+    "sha256": lambda store, record: store.sha256(record),
+    "list": lambda store, record: store.list("parts"),
+    "modified": lambda store, record: store.modified("parts"),
+    "name": lambda store, record: store.get(record.kept_as),
+}
+
+
+@SIZES
+@pytest.mark.parametrize("reader", READERS)
+def test_an_upload_goes_on_behind_until_its_file_is_asked_for(reader, n_bytes):
+    store = ObjectStore(LateObjects(), BucketAddress("s3", "memory"))
+    record = kept_by(store, n_bytes)
+    assert [*store.objects.list("parts")] == [], "its writer has gone on before the bucket has it"
+    with ThreadPoolExecutor(1) as pool:
+        reads = pool.submit(READERS[reader], store, record)
+        with pytest.raises(TimeoutError):
+            reads.result(timeout=0.2)
+        store.objects.gate.set()
+        reads.result(timeout=60)
+    assert store.objects.get(record.kept_as)[0] == b"x" * n_bytes
+    assert not store._pending._uploads, "nothing is held once it is there"
+
+
+@SIZES
+def test_an_upload_that_fails_is_begun_again_for_who_asks_again(n_bytes):
+    store = ObjectStore(LateObjects(), BucketAddress("s3", "memory"))
+    store.objects.errors = [TransientError("no answer"), TransientError("still none")]
+    store.objects.gate.set()
+    record = kept_by(store, n_bytes)
+    for message in ("still none", "no answer"):
+        with pytest.raises(TransientError, match=message):
+            store.make_durable([record])
+    store.make_durable([record])
+    assert store.objects.get(record.kept_as)[0] == b"x" * n_bytes
+
+
+def test_no_receipt_names_a_file_whose_upload_failed():
+    store = ObjectStore(LateObjects(), BucketAddress("s3", "memory"))
+    receipts = Receipts(store, [])
+    store.objects.errors = [TransientError("no answer")]
+    store.objects.gate.set()
+    receipt = Receipt("featurize", 0, {}, (store.keep("part", b"rows"),), "numpy", 0.0)
+    with pytest.raises(TransientError, match="no answer"):
+        receipts.commit(receipt)
+    assert receipts.find("featurize", 0) is None
+    with_retries(lambda: receipts.commit(receipt), sleep=lambda _: None)
+    assert receipts.find("featurize", 0) == receipt
+    assert store.get(receipt.files[0]) == b"rows"
