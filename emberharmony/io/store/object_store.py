@@ -29,8 +29,6 @@ WHOLE_BYTES = 4 * 2**20
 READ_BYTES = 2**20
 AHEAD_BYTES = 8 * 2**20
 """Bytes that are fetched at a time, at most, from a file that is read from one end to the other."""
-_HELD_BYTES = 32 * 2**20
-"""Bytes of a larger file that are in memory while it is uploaded in parts."""
 _PART_BYTES = 4 * 2**20
 _READERS = 16
 
@@ -174,7 +172,7 @@ class ObjectStore(Store):
         """Upload a kept file, behind the work of the caller if the bucket answers late."""
         key = self.prefix.key_of(record.kept_as)
         if self.objects.answers_late:
-            self._pending.begin(key, lambda: put(key), min(record.n_bytes, _HELD_BYTES))
+            self._pending.begin(key, lambda: put(key), record.n_bytes)
         else:
             put(key)
 

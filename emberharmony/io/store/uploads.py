@@ -66,7 +66,7 @@ class PendingUploads:
         self._uploads = dict[str, _Upload]()
 
     def begin(self, key: str, put: Callable[[], object], n_bytes: int) -> None:
-        """Begin an upload, once there is room for it; `n_bytes` of its content are in memory."""
+        """Begin an upload of `n_bytes`, once there is room for it."""
 
         def carry_out() -> None:
             put()
