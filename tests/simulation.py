@@ -280,7 +280,11 @@ def _check_end(world: World, last: Job, commits: int) -> None:
         raise BrokenLawError("a run with overwrite has published nothing")
     result = ObjectResult(world.bucket, PREFIX)
     snapshot = result.snapshot()
-    check_content(snapshot.manifest, [snapshot.get(file).decode() for file in snapshot.manifest.files])
+    try:
+        texts = [snapshot.get(file).decode() for file in snapshot.manifest.files]
+    except DataError as error:
+        raise BrokenLawError(f"what is published in the end is not there: {error}") from error
+    check_content(snapshot.manifest, texts)
 
 
 def main() -> None:

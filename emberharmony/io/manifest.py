@@ -160,10 +160,11 @@ def read_manifest(store: Store) -> Manifest | None:
     DataError
         If it is damaged, or was written by another version of this format.
     """
-    if not store.exists(MANIFEST):
+    content = store.find(MANIFEST)
+    if content is None:
         return None
     try:
-        data = store.read_json(MANIFEST)
+        data = json.loads(content)
         version = data.get("version")
         if version == MANIFEST_VERSION:
             return Manifest.from_json(data)
@@ -196,6 +197,15 @@ def published_manifest(store: Store) -> Manifest:
             f"Nothing is published at {store.address}. Name the `sink.path` of a job that `run` or `apply` has published."
         )
     return manifest
+
+
+def places_of(published: Store) -> dict[str, str]:
+    """Return the tables that a result was published to, by their names in it; none where that is not known."""
+    try:
+        places: dict[str, str] = published.find_json(PUBLISHED_TO) or {}
+    except ValueError:
+        return {}
+    return places
 
 
 def check_features(manifest: Manifest, address: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from emberharmony.io.store.base import by_prefix, prefixed
+from emberharmony.io.store.arrays import by_prefix, prefixed
 from emberharmony.notebook.entities import NO_ENTITIES
 from emberharmony.pca import WindowPCA
 from emberharmony.series import Segment

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from emberharmony.errors import DamagedError, DataError, TerminalError
+from emberharmony.errors import DataError, TerminalError
 from emberharmony.features.columns import ROW_NUMBER
 from emberharmony.io.pieces import read_pieces, write_pieces
 from emberharmony.io.sources.base import no_rows
@@ -48,7 +48,7 @@ class Arranged:
         names, stored = [ROW_NUMBER, *columns], [ROW_NUMBER, *self.plan.to_read]
         if not chunk.n_rows:
             return no_rows(self.plan.schema, columns)
-        record = self.receipts.file(ARRANGE, chunk.index, _arranged_name(chunk.index))
+        record = self.receipts.of(ARRANGE, chunk.index).record(_arranged_name(chunk.index))
         pieces = read_pieces(self.store, record, [stored.index(name) for name in names], len(stored))
         return pa.table({name: piece[name] for name, piece in zip(names, pieces, strict=True) if piece is not None})
 
@@ -65,7 +65,7 @@ class Arranged:
     @cached_property
     def partitions(self) -> list[FileRecord]:
         """The partitioned pieces of the table, in order."""
-        return [self.receipts.file(PARTITION, i, _partition_name(i)) for i in range(len(self.plan.inputs))]
+        return [self.receipts.of(PARTITION, i).record(_partition_name(i)) for i in range(len(self.plan.inputs))]
 
     def pieces_of_group(self, group: int) -> Iterator[pa.Table]:
         """Yield the rows of a group of chunks, one table for each piece of the table that has some."""
@@ -83,11 +83,8 @@ class Arranged:
         if self.groups.size == 1:
             yield from self.pieces_of_group(group)
             return
-        regrouped = self.receipts.find(REGROUP, group)
-        if regrouped is None:
-            raise DamagedError(f"Chunk {chunk} is to be arranged, and there is no receipt of its group {group}.")
         members = self.groups.chunks(group)
-        yield from self._pieces(regrouped.files, chunk - members.start, len(members))
+        yield from self._pieces(self.receipts.of(REGROUP, group).files, chunk - members.start, len(members))
 
     def _pieces(self, records: Sequence[FileRecord], place: int, n_pieces: int) -> Iterator[pa.Table]:
         def read(record: FileRecord) -> pa.Table | None:

@@ -57,6 +57,6 @@ class Attempt:
         True
         """
         with suppress(ValueError, TypeError):
-            if store.exists(ATTEMPT):
-                return cls(**store.read_json(ATTEMPT))
+            if (noted := store.find_json(ATTEMPT)) is not None:
+                return cls(**noted)
         return None

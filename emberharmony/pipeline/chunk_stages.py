@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from emberharmony.errors import DamagedError
 from emberharmony.features.columns import ROW_NUMBER, FeatureColumn
 from emberharmony.features.kinds.numeric import count_clipped
 from emberharmony.features.kinds.registry import kind_named
@@ -30,7 +29,8 @@ from emberharmony.io.parts import (
     write_part,
 )
 from emberharmony.io.sources.text_budget import TextBudget
-from emberharmony.io.store.base import FileRecord, Store, prefixed
+from emberharmony.io.store.arrays import prefixed
+from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.arrange import arrange_chunk as arrange
 from emberharmony.pipeline.arrange import partition_rows, regroup
@@ -192,9 +192,7 @@ def featurize_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) 
 def project_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) -> Receipt:
     """Write the scores of all windows that begin in the chunk."""
     began = time.perf_counter()
-    featurized = run.receipts.find("featurize", chunk.index)
-    if featurized is None:
-        raise DamagedError(f"{chunk} is to be projected, and is not featurized.")
+    featurized = run.receipts.of("featurize", chunk.index)
     plan, windows, pcas, short_contexts = run.plan, run.plan.spec.windows, run.fitted.pcas, 0
     files, n_windows = [], {f"{stride}/{name}": 0 for stride in windows.strides for name in plan.splits}
     explained, clipped, sample = dict[str, ExplainedSquares](), Counter[str](), WindowSamples(plan, chunk)
@@ -372,7 +370,7 @@ def _read_halo(run: Run, chunk: Chunk, split: str) -> list[tuple[int, pa.Table]]
             start = int(run.fitted.series_starts[following, column])
             if not start:
                 break  # another series begins there
-            record = run.receipts.file("featurize", following, halo_name(following))
+            record = run.receipts.of("featurize", following).record(halo_name(following))
             heads.append((start, read_halo(run.store, record, split).slice(0, missing)))
             missing -= heads[-1][1].num_rows
         following += 1

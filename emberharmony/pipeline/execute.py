@@ -186,13 +186,14 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
     times.
     """
     run = open_run(ref)
-    if not is_committed(run):
+    is_done = is_committed(run)
+    if not is_done:
         run.receipts.drop_damaged(n_threads=workers)
         if run.plan.inputs:
             check_room(run.arranged)
     for further in reversed(range(MAX_ROUNDS)):
         try:
-            for stage in [PUBLISH] if is_committed(run) else stages_of_plan(run.plan):
+            for stage in [PUBLISH] if is_done else stages_of_plan(run.plan):
                 _map(stage, run, ref, engine, callback)
             break
         except DamagedError as damaged:
@@ -200,6 +201,7 @@ def execute(ref: RunRef, engine: Engine, callback: Callback, *, workers: int) ->
                 raise
             _log.warning("%s It is made again.", damaged)
             run.receipts.invalidate(damaged.file)
+            is_done = is_committed(run)
     manifest = read_manifest(run.result.published)
     assert manifest is not None
     return manifest

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.features.preprocessing import fit_preprocessing
-from emberharmony.io.store.base import FileRecord, by_prefix, prefixed
+from emberharmony.io.store.arrays import by_prefix, prefixed
+from emberharmony.io.store.base import FileRecord
 from emberharmony.pca import WindowPCA
 from emberharmony.pipeline.fitted import FIT, FIT_PCA, PCAS, SPLIT_ROWS
 from emberharmony.pipeline.gram_segments import merged_states

@@ -9,9 +9,10 @@ import numpy as np
 
 from emberharmony.features.drift import Baseline, ColumnCounts
 from emberharmony.features.preprocessing import Preprocessing
-from emberharmony.io.store.base import FileRecord, Store, by_prefix
+from emberharmony.io.store.arrays import by_prefix
+from emberharmony.io.store.base import Store
 from emberharmony.pca import WindowPCA
-from emberharmony.pipeline.receipts import Receipts
+from emberharmony.pipeline.receipts import Receipt, Receipts
 from emberharmony.stats.series_span import SeriesSpan
 from emberharmony.steps.context import SLICE
 from emberharmony.steps.order import JobOrder
@@ -67,12 +68,16 @@ class Fitted:
         """The series of every split, in a job of many series."""
         if not self.order.makes_series or not self.strides:
             return {}
-        fitted = self.receipts.find(FIT, 0)
-        return dict(fitted.series) if fitted and fitted.series else self._applied[1]
+        return dict(self._fit.series) or self._applied[1]
+
+    @cached_property
+    def _fit(self) -> Receipt:
+        """Of the stage that fits the features, or of the state that is applied."""
+        return self.receipts.of(FIT, 0)
 
     @cached_property
     def _counted(self) -> Arrays:
-        return self.store.read_arrays(self.receipts.file(FIT, 0, SPLIT_ROWS))
+        return self.store.read_arrays(self._fit.record(SPLIT_ROWS))
 
     @cached_property
     def _applied(self) -> tuple[IntArray, dict[str, SeriesSpan]]:
@@ -92,18 +97,19 @@ class Fitted:
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """The fitted preprocessing."""
-        return Preprocessing.from_json(self.store.read_json(self.receipts.file(FIT, 0, PREPROCESSING)))
+        return Preprocessing.from_json(self.store.read_json(self._fit.record(PREPROCESSING)))
 
     @cached_property
     def pcas(self) -> dict[int, WindowPCA]:
         """The fitted PCA of every stride."""
-        of_stride = by_prefix(self.store.read_arrays(self._pca_file()))
+        record = self._fit.find(PCAS) or self.receipts.of(FIT_PCA, 0).record(PCAS)  # a state that is applied has both
+        of_stride = by_prefix(self.store.read_arrays(record))
         return {stride: WindowPCA.from_arrays(of_stride[str(stride)]) for stride in self.strides}
 
     @cached_property
     def baselines(self) -> dict[str, Baseline]:
         """Counts of the training rows of every fitted column."""
-        fitted = self.store.read_json(self.receipts.file(FIT, 0, BASELINE))
+        fitted = self.store.read_json(self._fit.record(BASELINE))
         return {name: Baseline.from_json(data) for name, data in fitted.items()}
 
     @cached_property
@@ -124,9 +130,3 @@ class Fitted:
             counts = [ColumnCounts.from_arrays(states[str(i)]) for i in range(len(names))]
             merged = [a.merge(b) for a, b in zip(merged, counts, strict=True)] if merged else counts
         return dict(zip(names, merged, strict=True))
-
-    def _pca_file(self) -> FileRecord:
-        """The file of the stage that fits, or of the state that is applied."""
-        applied = self.receipts.find(FIT, 0)
-        record = applied.find(PCAS) if applied else None
-        return record or self.receipts.file(FIT_PCA, 0, PCAS)

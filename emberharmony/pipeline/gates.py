@@ -50,9 +50,8 @@ def note_expected(run: Store, expect: ExpectSpec | None) -> None:
 
 def noted_expected(run: Store) -> ExpectSpec:
     """Return what `note_expected` wrote into a staged run; nothing is expected where it wrote nothing."""
-    if not run.exists(NOTE):
-        return ExpectSpec()
-    expect: ExpectSpec = _adapter().validate_python(run.read_json(NOTE))
+    noted = run.find_json(NOTE)
+    expect: ExpectSpec = ExpectSpec() if noted is None else _adapter().validate_python(noted)
     return expect
 
 

@@ -9,7 +9,8 @@ from itertools import tee
 from typing import Protocol
 
 from emberharmony.io.parts import block_of, feature_part, read_part
-from emberharmony.io.store.base import FileRecord, Store, by_prefix, prefixed
+from emberharmony.io.store.arrays import by_prefix, prefixed
+from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.pipeline.chunk_stages import PLAIN, Steps, grams_name
 from emberharmony.pipeline.receipts import Receipt
 from emberharmony.pipeline.run import Run
@@ -155,7 +156,7 @@ def as_arrays(states: Iterable[WindowGram]) -> Arrays:
 
 
 def _train_segment(run: Run, receipt: Receipt) -> Segment:
-    record = run.receipts.file("featurize", receipt.chunk, feature_part("train", receipt.chunk))
+    record = run.receipts.of("featurize", receipt.chunk).record(feature_part("train", receipt.chunk))
     names = run.fitted.preprocessing.feature_names
     start = int(run.fitted.series_starts[receipt.chunk, 0])
     order = run.plan.order

@@ -114,7 +114,6 @@ def _in_ranges(chunks: Mapping[str, Sequence[int]]) -> dict[str, str]:
 
 
 def _schema_of(store: Store, file: FileRecord) -> dict[str, str]:
-    store.check(file)
-    with store.open(file) as handle:
+    with store.open_checked(file) as handle:
         schema = own_schema(pq.read_schema(handle))
     return {field.name: str(field.type) for field in schema}

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from emberharmony.errors import DamagedError
 from emberharmony.features.profile import ColumnProfile, ProfileSum
-from emberharmony.io.store.base import FileRecord, by_prefix, prefixed
+from emberharmony.io.store.arrays import by_prefix, prefixed
+from emberharmony.io.store.base import FileRecord
 from emberharmony.pipeline.chunk_stages import PLAIN, Steps
 from emberharmony.pipeline.gram_segments import SegmentStates, as_arrays, merged_states, segments_in_files, segments_of_chunks
 from emberharmony.pipeline.receipts import Receipt
@@ -34,17 +34,17 @@ class ProfileFiles:
 
     @classmethod
     def of(cls, run: Run, files: Iterable[FileRecord]) -> ProfileFiles:
-        """Return the files of stages that leave profiles, which are checked.
+        """Return the files of stages that leave profiles. Categories, which may be read again and again, are checked here.
 
         Raises
         ------
         DamagedError
-            If one is missing or was changed.
+            If one of those is missing or was changed.
         """
         found: dict[str, list[FileRecord]] = {"profile": [], "categories": []}
         for file in files:
             found[file.name.split("/")[0]].append(file)
-        for _ in run.store.each(run.store.check, chain.from_iterable(found.values())):
+        for _ in run.store.each(run.store.check, found["categories"]):
             pass
         return cls(found["profile"], found["categories"])
 
@@ -86,7 +86,7 @@ def top_grams(run: Run) -> Iterator[SegmentStates]:
 def merged_profiles(run: Run, files: ProfileFiles) -> list[ColumnProfile]:
     """Return the profile of every column, in order, over all files; without categories, of which there may be too many."""
     sums = [ProfileSum() for _ in run.plan.roles.features]
-    for arrays in run.store.each(run.store.read_arrays, files.profiles):
+    for arrays in run.store.each(run.store.read_checked_arrays, files.profiles):
         states = by_prefix(arrays)
         for i, total in enumerate(sums):
             total.add(ColumnProfile.from_arrays(states[str(i)]))
@@ -119,11 +119,7 @@ def _files(receipts: Iterable[Receipt]) -> Iterator[FileRecord]:
 def _below(run: Run, tree: MergeTree, level: int, group: int) -> Iterator[Receipt]:
     """The receipts of what a group merges; as many are read ahead as the store reads best at a time."""
     below, items = tree.stages[level - 1], tree.groups(level).chunks(group)
-    found = in_parallel(lambda item: run.receipts.find(below, item), items, run.store.readers)
-    for item, receipt in zip(items, found, strict=True):
-        if receipt is None:
-            raise DamagedError(f"{tree.stages[level]} {group} needs {item}, and there is no receipt of {below}.")
-        yield receipt
+    yield from in_parallel(lambda item: run.receipts.of(below, item), items, run.store.readers)
 
 
 def _grams_name(level: int, group: int, stride: int) -> str:

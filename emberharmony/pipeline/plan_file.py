@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -18,7 +18,8 @@ from emberharmony.features.columns import ColumnRoles, FeatureColumn
 from emberharmony.features.kinds.base import DroppedColumn
 from emberharmony.io.sources.text_budget import TextBudget
 from emberharmony.io.sources.time_rows import tick_at
-from emberharmony.io.store.base import Store, as_safetensors
+from emberharmony.io.store.arrays import as_safetensors, from_safetensors
+from emberharmony.io.store.base import Store
 from emberharmony.pipeline.arrangement import job_order
 from emberharmony.pipeline.plan import Plan
 from emberharmony.pipeline.spec import PipelineSpec
@@ -28,6 +29,7 @@ from emberharmony.planning.merge_tree import GRAM_STAGES, PROFILE_STAGES, MergeL
 from emberharmony.splits import TimeBoundaries
 from emberharmony.steps.context import SliceStart
 from emberharmony.steps.order import JobOrder
+from emberharmony.threads import in_parallel
 from emberharmony.typing import Arrays, IntArray
 
 PLAN = "plan.json"
@@ -147,11 +149,17 @@ class StagedPlan:
         digest = hashlib.sha256(work).hexdigest()[:8]
         return f"{self.fingerprint}-{len(self.chunks)}-{digest}"
 
-    def write(self, store: Store) -> None:
-        """Write the plan into a run's store."""
-        store.put(CHUNKS, as_safetensors(_chunk_arrays(self.chunks)))
+    def write(self, store: Store, *beside: Callable[[], None]) -> None:
+        """Write the plan into a run's store, and call `beside`, which write what has to be there when the plan is."""
+        writes = [*beside, lambda: store.put(CHUNKS, as_safetensors(_chunk_arrays(self.chunks)))]
         if self.inputs:
-            store.put(INPUTS, as_safetensors(_chunk_arrays(self.inputs)))
+            writes.append(lambda: store.put(INPUTS, as_safetensors(_chunk_arrays(self.inputs))))
+
+        def carry_out(write: Callable[[], None]) -> None:
+            write()
+
+        for _ in in_parallel(carry_out, writes, store.readers):
+            pass
         store.write_json(PLAN, self._to_json())  # last: if it is there, the plan is complete
 
     @classmethod
@@ -224,7 +232,7 @@ def _chunk_arrays(chunks: tuple[Chunk, ...]) -> Arrays:
 
 
 def _chunks_in(store: Store, name: str) -> tuple[Chunk, ...]:
-    table = store.read_arrays(name)
+    table = from_safetensors(store.get(name))
     first_rows, n_rows = (table[name].tolist() for name in ("first_row", "n_rows"))
     times, ties = (_ranges(table.get(name), len(n_rows)) for name in ("times", "ties"))
     return tuple(Chunk(i, *of) for i, of in enumerate(zip(first_rows, n_rows, times, ties, strict=True)))

@@ -55,7 +55,7 @@ class Receipt:
         """
         found = self.find(name)
         if found is None:
-            raise _unnamed(self.stage, self.chunk, name)
+            raise DamagedError(f"{name} is needed, and the receipt of {self.stage} of chunk {self.chunk} names no such file.")
         return found
 
     def to_json(self) -> bytes:
@@ -103,18 +103,18 @@ class Receipts:
         names = (_name(stage, chunk.index) for chunk in self.items(stage))
         yield from map(Receipt.from_json, self.store.read_each_json(names))
 
-    def file(self, stage: str, chunk: int, name: str) -> FileRecord:
-        """Return the record of a file that a stage of a chunk has written.
+    def of(self, stage: str, chunk: int) -> Receipt:
+        """Return the receipt of a stage of a chunk, which has to be done.
 
         Raises
         ------
         DamagedError
-            If the stage is not done, or has written no such file.
+            If it is not.
         """
         receipt = self.find(stage, chunk)
         if receipt is None:
-            raise _unnamed(stage, chunk, name)
-        return receipt.record(name)
+            raise DamagedError(f"{self.store.address} has no receipt of {stage} of chunk {chunk}, whose files are needed.")
+        return receipt
 
     def missing(self, stage: str) -> list[Chunk]:
         """Return the chunks of which a stage is not done."""
@@ -160,7 +160,3 @@ def receipt_names(store: Store) -> Sequence[str]:
 
 def _name(stage: str, chunk: int) -> str:
     return f"{_FOLDER}/{stage}/{chunk:05}.json"
-
-
-def _unnamed(stage: str, chunk: int, name: str) -> DamagedError:
-    return DamagedError(f"{name} is needed, and there is no receipt of {stage} of chunk {chunk} that names it.", name)

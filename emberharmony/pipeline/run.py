@@ -141,8 +141,8 @@ class Run:
             If it is not the table that was planned. Of files, reading says so.
         """
         source = open_source(self.plan.spec.source)
-        if isinstance(source, Catalogued) and self.store.exists(CATALOGUE):
-            return source.with_catalogue(self.store.get(CATALOGUE))
+        if isinstance(source, Catalogued) and (catalogue := self.store.find(CATALOGUE)) is not None:
+            return source.with_catalogue(catalogue)
         if self.plan.spec.fingerprint(source.describe().identity) != self.plan.fingerprint:
             raise DataError(
                 f"The source was changed after the job was planned ({self.plan.run_name}); nothing was published. Run "

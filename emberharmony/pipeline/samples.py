@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from emberharmony.features.kinds.datetime import epoch
-from emberharmony.io.store.base import FileRecord, Store, by_prefix, prefixed
+from emberharmony.io.store.arrays import by_prefix, prefixed
+from emberharmony.io.store.base import FileRecord, Store
 from emberharmony.page.facts import Sample
 from emberharmony.pipeline.plan_file import StagedPlan
 from emberharmony.planning.chunks import Chunk

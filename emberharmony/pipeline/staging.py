@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 
 from emberharmony.expectations.spec import ExpectSpec
@@ -33,12 +34,12 @@ def stage_plan(
     """
     staged = StagedPlan.of(plan)
     store = result.stage(staged.run_name, discard=discard)
-    if plan.table.catalogue is not None:
-        store.put(CATALOGUE, plan.table.catalogue())
-    staged.write(store)
+    beside: list[Callable[[], None]] = [lambda: note_expected(store, expect)]
+    if (catalogue := plan.table.catalogue) is not None:
+        beside.append(lambda: store.put(CATALOGUE, catalogue()))
     if sink is not None:
-        note_sink(store, sink, report=writes_report(sink))
-    note_expected(store, expect)
+        beside.append(lambda: note_sink(store, sink, report=writes_report(sink)))
+    staged.write(store, *beside)
     forget_runs()
     return RunRef(store.address, backend, token=uuid.uuid4().hex[:8])
 

@@ -26,7 +26,8 @@ from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.table_types import type_differences
 from emberharmony.io.manifest import MANIFEST, Manifest, read_manifest
 from emberharmony.io.store.address import child_address, without_query
-from emberharmony.io.store.base import FileRecord, by_prefix, from_safetensors
+from emberharmony.io.store.arrays import by_prefix, from_safetensors
+from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.opening import open_store
 from emberharmony.io.store.snapshot import Snapshot
 from emberharmony.messages import listed
@@ -35,6 +36,7 @@ from emberharmony.pipeline.fitted import FIT, FIT_PCA
 from emberharmony.pipeline.run import Run
 from emberharmony.pipeline.spec import PipelineSpec
 from emberharmony.stats.categories import TopCategories
+from emberharmony.threads import in_parallel
 
 STATE_VERSION = 3
 """Version 3 keeps of each column what its kind has fitted; version 1 also held the source of the rows. All are read."""
@@ -137,7 +139,9 @@ def read_state(folder: str | Path) -> FittedState:
     store = open_store(folder)
     manifest = read_manifest(store)
     below = "state/" if manifest is not None else ""
-    if not store.exists(f"{below}{JOB}"):
+    names = (JOB, PREPROCESSING, PCAS, BASELINE)
+    files = dict(zip(names, in_parallel(lambda name: store.find(f"{below}{name}"), names, store.readers), strict=True))
+    if files[JOB] is None:
         known = "is not the folder of a published result, nor a state folder"
         if store.exists(f"state/{JOB}"):
             known = f"has a state and no {MANIFEST}: its run has not ended"
@@ -146,14 +150,13 @@ def read_state(folder: str | Path) -> FittedState:
         raise DataError(
             f"{without_query(str(folder))} {known}. Name the `sink.path` of a job that `run` or `fit` has published."
         )
-    files = {}
-    for name in (JOB, PREPROCESSING, PCAS, BASELINE):
-        if not store.exists(f"{below}{name}"):
+    contents = {name: content for name, content in files.items() if content is not None}
+    for name in files:
+        if name not in contents:
             raise DataError(f"{store.address_of(f'{below}{name}')} is missing; publish the state again.")
-        files[name] = store.get(f"{below}{name}")
     if manifest is not None:
-        _check_content(folder, files, {file.name: file for file in manifest.files})
-    return _parsed(child_address(str(folder), "state") if below else str(folder), files, str(folder))
+        _check_content(folder, contents, {file.name: file for file in manifest.files})
+    return _parsed(child_address(str(folder), "state") if below else str(folder), contents, str(folder))
 
 
 def holds_state(manifest: Manifest) -> bool:
@@ -192,8 +195,9 @@ def staged_state(run: Run) -> FittedState:
     DamagedError
         If a file of it is missing or was changed.
     """
-    stages = {PCAS: FIT_PCA, JOB: FIT, PREPROCESSING: FIT, BASELINE: FIT}
-    records = {name: run.receipts.file(stage, 0, f"state/{name}") for name, stage in stages.items()}
+    fitted, pcas = run.receipts.of(FIT, 0), run.receipts.of(FIT_PCA, 0)
+    records = {name: fitted.record(f"state/{name}") for name in (JOB, PREPROCESSING, BASELINE)}
+    records[PCAS] = pcas.record(f"state/{PCAS}")
     for record in records.values():
         run.store.check(record)
     address = run.store.address

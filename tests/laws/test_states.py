@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from emberharmony.features.kinds.registry import KINDS
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.features.specs import FeatureSpecs
-from emberharmony.io.store.base import prefixed
+from emberharmony.io.store.arrays import prefixed
 from emberharmony.io.store.local import LocalStore
 from emberharmony.stats import CategoryCounts, Moments, Quantiles, WindowGram
 

@@ -42,9 +42,9 @@ def note_sink(run: Store, spec: SinkSpec, *, report: bool = True) -> None:
 
 def noted_sink(run: Store) -> Sink:
     """Return the sink that `note_sink` wrote into a staged run; a folder of Parquet files where it wrote none."""
-    if not run.exists(NOTE):
+    data = run.find_json(NOTE)
+    if data is None:
         return open_sink(ParquetSinkSpec(run.address, report=False))
-    data = run.read_json(NOTE)
     return open_sink(sink_adapter(data["type"]).validate_python(data))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import posixpath
@@ -10,13 +9,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from io import BufferedIOBase, BytesIO
+from io import BufferedIOBase
 from typing import Any, BinaryIO, NewType, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from emberharmony.errors import DamagedError
+from emberharmony.io.store.arrays import arrays_in, safetensors_parts
 from emberharmony.threads import in_parallel
 from emberharmony.typing import Arrays
 
@@ -28,14 +25,8 @@ ETag = NewType("ETag", str)
 READ_AHEAD_BYTES = 16 * 2**20
 """Bytes of files that are read ahead, at most."""
 
-_SAFETENSORS_DTYPES = {"BOOL": np.dtype(np.bool_)} | {
-    f"{kind}{8 * n_bytes}": np.dtype(f"<{kind.lower()}{n_bytes}")
-    for kind, sizes in {"I": (1, 2, 4, 8), "U": (1, 2, 4, 8), "F": (2, 4, 8)}.items()
-    for n_bytes in sizes
-}
 _JOINED_BYTES = 8 * 2**20
 """Larger files of arrays are written array by array: a copy of all of them would take as much memory again."""
-_SAFETENSORS_NAMES = {dtype: name for name, dtype in _SAFETENSORS_DTYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -233,6 +224,16 @@ class Store(Protocol):
         """Whether a file of that name was written completely."""
         return self.size(name) is not None
 
+    def find(self, name: str) -> bytes | None:
+        """Return the content of a file; ``None`` if there is no such file. A bucket is asked once."""
+        found = self.read_with_etag(name)
+        return None if found is None else found[0]
+
+    def find_json(self, name: str) -> Any | None:
+        """Return the content of a JSON file; ``None`` if there is no such file."""
+        content = self.find(name)
+        return None if content is None else json.loads(content)
+
     def write_json(self, name: str, content: Any, *, once: bool = False) -> None:
         """Write JSON, indented for people; with `once`, the first of several writers wins."""
         (self.put_if_absent if once else self.put)(name, as_json(content))
@@ -249,7 +250,7 @@ class Store(Protocol):
 
     def keep_arrays(self, name: str, arrays: Arrays) -> FileRecord:
         """Keep named arrays as safetensors."""
-        parts = _safetensors_parts(arrays)
+        parts = safetensors_parts(arrays)
         if sum(len(part) for part in parts) <= _JOINED_BYTES:
             return self.keep(name, b"".join(parts))
         with self.keeping(name) as file:
@@ -281,12 +282,12 @@ class Store(Protocol):
             If it is missing or its content has changed.
         """
         with self.open_checked(record) as handle:
-            return dict(_safetensors_in(handle, ""))
+            return dict(arrays_in(handle, ""))
 
     def read_arrays(self, file: str | FileRecord, *, prefix: str = "") -> Arrays:
         """Return the arrays whose names begin with `prefix`, without the prefix; the others are not read."""
         with self.open(file) as handle:
-            return {key.removeprefix(prefix): array for key, array in _safetensors_in(handle, prefix)}
+            return {key.removeprefix(prefix): array for key, array in arrays_in(handle, prefix)}
 
     @contextmanager
     def open_checked(self, record: FileRecord) -> Iterator[BufferedIOBase]:
@@ -324,76 +325,6 @@ class Store(Protocol):
         return DamagedError(f"{self.address_of(record)} is missing or was changed since this job wrote it.", record.kept_as)
 
 
-def as_safetensors(arrays: Arrays) -> bytes:
-    """Named arrays as the bytes of a safetensors file."""
-    return b"".join(_safetensors_parts(arrays))
-
-
-def _safetensors_parts(arrays: Arrays) -> list[bytes | memoryview]:
-    """Parts of a safetensors file, which share the memory of its arrays: larger elements first, so that all are aligned.
-
-    The library asks NumPy for the name of every dtype, which takes longer than all the rest for the small arrays of a chunk.
-    """
-    header, contents, begin = {}, [], 0
-    for key, array in sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0])):
-        content = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
-        end = begin + content.nbytes
-        header[key] = {"dtype": _SAFETENSORS_NAMES[content.dtype], "shape": content.shape, "data_offsets": (begin, end)}
-        contents.append(content.reshape(-1).view(np.uint8).data)
-        begin = end
-    head = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    head += b" " * (-len(head) % 8)
-    return [len(head).to_bytes(8, "little") + head, *contents]
-
-
-def from_safetensors(content: bytes) -> Arrays:
-    """Return the named arrays that `as_safetensors` has made bytes of."""
-    return dict(_safetensors_in(BytesIO(content), ""))
-
-
-def _safetensors_in(handle: BufferedIOBase, prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Names and arrays of a safetensors file. The library would map the file, and end the process if its share goes away.
-
-    After eight bytes with its length comes a JSON object with the dtype, the shape and the place of every array
-    (https://github.com/huggingface/safetensors#format).
-    """
-    length = int.from_bytes(handle.read(8), "little")
-    header = json.loads(handle.read(length))
-    for name, entry in header.items():
-        if name.startswith(prefix) and name != "__metadata__":
-            array = np.empty(entry["shape"], _SAFETENSORS_DTYPES[entry["dtype"]])
-            handle.seek(8 + length + entry["data_offsets"][0])
-            if array.nbytes and handle.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
-                raise OSError(errno.EIO, "the file ends too early", getattr(handle, "name", None))
-            yield name, array
-
-
 def as_json(content: Any) -> bytes:
     """JSON as the bytes of a file, indented for people."""
     return (json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n").encode()
-
-
-def prefixed(states: dict[str, Arrays]) -> Arrays:
-    """Arrays of several states as one mapping, each name behind its state's.
-
-    Examples
-    --------
-    >>> prefixed({"a": {"x": 1}, "b": {"x": 2}})
-    {'a/x': 1, 'b/x': 2}
-    """
-    return {f"{name}/{key}": array for name, arrays in states.items() for key, array in arrays.items()}
-
-
-def by_prefix(arrays: Arrays) -> dict[str, Arrays]:
-    """The states that `prefixed` has put together.
-
-    Examples
-    --------
-    >>> by_prefix({"a/x": 1, "a/y": 2, "b/x": 3})
-    {'a': {'x': 1, 'y': 2}, 'b': {'x': 3}}
-    """
-    states: dict[str, dict[str, NDArray[Any]]] = {}
-    for name, array in arrays.items():
-        state, _, key = name.partition("/")
-        states.setdefault(state, {})[key] = array
-    return dict(states)

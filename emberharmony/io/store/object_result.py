@@ -19,7 +19,6 @@ moment, so that whoever is at work on it still is too late. `tests/simulation.py
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -95,7 +94,7 @@ class ObjectResult:
         """Return the manifest if exactly this result is published."""
         published = self.published
         self._refuse_foreign(published)
-        if overwrite or self._may_replace(fingerprint):
+        if overwrite or published.find(MANIFEST) is None or self._may_replace(fingerprint):
             return None
         manifest = read_manifest(published)
         if manifest is None:
@@ -114,7 +113,7 @@ class ObjectResult:
 
     def address_of_run(self, name: str) -> str:
         """Address of the prefix in which a run is staged: that of an interrupted run of the same name, if there is one."""
-        resumable = [run for run in self._versions.resumable() if run.startswith(f"{name}-")]
+        resumable = self._resumable(f"{name}-")
         return str(self.prefix / f"{VERSIONS}/{resumable[0] if resumable else name}")
 
     def holder(self) -> Holder | None:
@@ -126,16 +125,16 @@ class ObjectResult:
     def stage(self, name: str, *, discard: bool = False) -> Store:
         """Find the prefix of an interrupted run, or make a new one; with `discard`, an interrupted one is abandoned."""
         current = self._store.read_with_etag(MANIFEST)  # first: what is abandoned after this is too late to be committed
-        resumable = [run for run in self._versions.resumable() if run.startswith(f"{name}-")]
+        resumable = self._resumable(f"{name}-")
         if discard:
             for run in resumable:
                 self._versions.abandon(run)
             resumable = []
         store = self._versions.version(resumable[0] if resumable else f"{name}-{uuid.uuid4().hex[:8]}")
-        earlier = store.read_with_etag(RUN)
+        earlier = store.find_json(RUN) if resumable else None
         note = {
             "replaces": current[1] if current else None,
-            "may_replace": discard or bool(earlier and json.loads(earlier[0])["may_replace"]),
+            "may_replace": discard or bool(earlier and earlier["may_replace"]),
             "lease": self._lease.token if self._lease else None,
         }
         store.write_json(RUN, note)
@@ -144,9 +143,9 @@ class ObjectResult:
     def staged(self, fingerprint: str, file: str) -> Sequence[Store]:
         """Return the staged runs of a job, or of all jobs, that have this file; those in which it is newest come first."""
         found = []
-        for run in self._versions.resumable():
+        for run in self._resumable(f"{fingerprint}-" if fingerprint else ""):
             info = self.objects.info((self.prefix / f"{VERSIONS}/{run}/{file}").key)
-            if run.startswith(f"{fingerprint}-" if fingerprint else "") and info is not None:
+            if info is not None:
                 found.append((info.modified, run))
         return [self._versions.version(run) for _, run in sorted(found, key=lambda pair: str(pair[0]), reverse=True)]
 
@@ -179,41 +178,44 @@ class ObjectResult:
     def commit(self, run: Store, manifest: Manifest) -> None:
         """Let the manifest name this run, if it still names the version that the run was to replace."""
         name, note = _name_of(run), run.read_json(RUN)
-        root, current = f"{VERSIONS}/{name}", self._versions.current()
-        if root_of(current) != root:
+        root, found = f"{VERSIONS}/{name}", self._versions.look()
+        if found.current_name != name:
             if note["lease"] is not None:
                 check_held(self._store, note["lease"])
-            self._versions.note_published(current)
-            for other in self._versions.resumable():
+            if not found.is_noted:
+                self._versions.note_published(found.current)
+            for other in found.resumable:
                 if other != name:
                     self._versions.abandon(other)
-            numbered = replace(manifest, root=root, serial=serial_of(current) + 1)
+            numbered = replace(manifest, root=root, serial=serial_of(found.current) + 1)
             if not self._written(as_json(numbered.to_json()), note["replaces"]):
                 raise self._too_late()
         self._versions.note_published(as_json({"root": root}))
 
     def tidy(self, *, fingerprint: str = "") -> None:
         """Remove what runs have left here, all of them or those of one job, and versions that are not to be kept."""
-        current = self._versions.current()
-        root, note = root_of(current), self._note(root_of(current))
-        self._versions.note_published(current)
-        self._remove_working_files(current)
-        if self._may_remove(note):
-            if fingerprint:
-                self._versions.abandon_all([run for run in self._versions.resumable() if run.startswith(f"{fingerprint}-")])
-            for run in (
-                *self._versions.dead(),
-                *self._versions.earlier()[fields(current).get("keep_versions", KEEP_VERSIONS) :],
-            ):
+        found = self._versions.look()
+        root, keep = root_of(found.current), fields(found.current).get("keep_versions", KEEP_VERSIONS)
+        note = self._store.find_json(f"{root}/{RUN}") if root else None
+        if not found.is_noted:
+            self._versions.note_published(found.current)
+        if note:
+            self._remove_working_files(found.current)
+        if self._may_remove(note or {}):
+            of_job = [run for run in found.resumable if fingerprint and run.startswith(f"{fingerprint}-")]
+            if of_job:
+                self._versions.abandon_all(of_job)
+                found = self._versions.look()
+            for run in (*found.dead, *found.earlier[keep:]):
                 self._versions.remove(run)
-        if root:
+        if note:
             self._store.delete(f"{root}/{RUN}")  # last: as long as it is there, this has to be done
 
     def versions(self) -> Sequence[Version]:
         """Return the published result and the earlier ones that are kept, newest first."""
-        root = root_of(self._versions.current())
-        names = [*([root.rpartition("/")[2]] if root else []), *self._versions.earlier()]
-        return [self._versions.described(name, is_current=root == f"{VERSIONS}/{name}") for name in names]
+        found = self._versions.look()
+        names = [*filter(None, [found.current_name]), *found.earlier]
+        return [self._versions.described(name, is_current=name == found.current_name) for name in names]
 
     def snapshot(self, version: str | None = None) -> Snapshot:
         """Open the published result for reading, or the version of that name."""
@@ -222,22 +224,24 @@ class ObjectResult:
 
     def leftovers(self, *, keep: int) -> Sequence[Leftover]:
         """Return what could be removed if `keep` earlier results are to stay."""
-        found = dict.fromkeys(self._versions.unfinished(), "interrupted run")
-        found |= dict.fromkeys(self._versions.earlier()[keep:], "earlier result")
+        look = self._versions.look()
+        found = dict.fromkeys(look.unfinished, "interrupted run") | dict.fromkeys(look.earlier[keep:], "earlier result")
         return [self._versions.measured(name, what) for name, what in found.items()]
 
     def remove(self, leftovers: Iterable[Leftover]) -> None:
         """Remove leftovers, and nothing else."""
         names = [leftover.name.rpartition("/")[2] for leftover in leftovers]
-        unfinished = [name for name in self._versions.unfinished() if name in names]
+        found = self._versions.look()
+        unfinished = [name for name in found.unfinished if name in names]
         self._versions.abandon_all(unfinished)
-        for name in (*unfinished, *(name for name in self._versions.earlier() if name in names)):
+        for name in (*unfinished, *(name for name in found.earlier if name in names)):
             self._versions.remove(name)
 
     def has_leftovers(self) -> bool:
         """Whether there is an unfinished run, or a published one whose working files were not removed."""
-        root = root_of(self._versions.current())
-        return bool(root and self._store.exists(f"{root}/{RUN}")) or bool(self._versions.unfinished())
+        found = self._versions.look()
+        root = root_of(found.current)
+        return bool(found.unfinished) or bool(root and self._store.exists(f"{root}/{RUN}"))
 
     @cached_property
     def _store(self) -> ObjectStore:
@@ -249,18 +253,16 @@ class ObjectResult:
 
     def _may_replace(self, fingerprint: str) -> bool:
         """Whether a run of this job was interrupted while it published, or while it was to replace what is here."""
-        for name in self._versions.resumable():
-            if name.startswith(f"{fingerprint}-"):
-                run = self._versions.version(name)
-                note = run.read_with_etag(RUN)
-                if run.exists(MANIFEST) or (note is not None and json.loads(note[0])["may_replace"]):
-                    return True
+        for name in self._resumable(f"{fingerprint}-"):
+            run = self._versions.version(name)
+            note = run.find_json(RUN)
+            if run.exists(MANIFEST) or (note is not None and note["may_replace"]):
+                return True
         return False
 
-    def _note(self, root: str) -> dict[str, Any]:
-        """What a run was told, as long as its working files are there."""
-        found = self._store.read_with_etag(f"{root}/{RUN}") if root else None
-        return dict(json.loads(found[0])) if found else {}
+    def _resumable(self, begin: str) -> list[str]:
+        """Names of the runs that may be resumed, of those whose names begin so."""
+        return [name for name in self._versions.look().resumable if name.startswith(begin)]
 
     def _may_remove(self, note: Mapping[str, Any]) -> bool:
         """Whether nobody but this run is at work here."""
@@ -274,13 +276,8 @@ class ObjectResult:
         return True
 
     def _refuse_foreign(self, published: Store) -> None:
-        if not published.exists(MANIFEST):
-            return
-        try:
-            data = published.read_json(MANIFEST)
-        except ValueError:
-            data = None
-        if not isinstance(data, dict) or not {"fingerprint", "files"} <= data.keys():
+        content = published.find(MANIFEST)
+        if content is not None and not {"fingerprint", "files"} <= fields(content).keys():
             raise DataError(
                 f"{self.address} holds files that no run of emberharmony published there: {MANIFEST}. They are never "
                 f"replaced. Move them away, or choose another `sink.path`."
@@ -301,8 +298,6 @@ class ObjectResult:
     def _remove_working_files(self, manifest: bytes) -> None:
         """Remove what is not part of a published version: receipts, statistics, and parts that lost to another worker's."""
         root = root_of(manifest)
-        if not root or not self._store.exists(f"{root}/{RUN}"):
-            return
         kept = {*file_names(manifest).values(), *(f"{root}/{name}" for name in (MANIFEST, PUBLISHED, PUBLISHED_TO, RUN))}
         start = len(self.prefix.key) + 1 if self.prefix.key else 0
         infos = self.objects.list((self.prefix / root).key)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from emberharmony.errors import DataError
-from emberharmony.io.manifest import MANIFEST, Manifest, published_manifest
+from emberharmony.io.manifest import MANIFEST, Manifest, published_manifest, read_manifest
 from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.bucket import Bucket
@@ -85,10 +85,11 @@ def open_object_snapshot(
         manifest = published_manifest(PublishedObjects(objects, prefix))
         return ObjectSnapshot(objects, prefix, manifest.root.rpartition("/")[2], manifest)
     store = ObjectStore(objects, prefix / f"{VERSIONS}/{version}")
-    if not store.exists(MANIFEST):
+    found = read_manifest(store)
+    if found is None:
         hint = did_you_mean(version, known or [])
         raise DataError(f"{prefix.shown} has no version {version!r}.{hint} `emberharmony show` lists them.")
-    return ObjectSnapshot(objects, prefix, version, published_manifest(store))
+    return ObjectSnapshot(objects, prefix, version, found)
 
 
 def _opened_again(prefix: str, version: str) -> ObjectSnapshot:

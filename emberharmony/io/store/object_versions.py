@@ -4,24 +4,87 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from emberharmony.io.manifest import MANIFEST
 from emberharmony.io.store.address import BucketAddress
-from emberharmony.io.store.base import as_json
+from emberharmony.io.store.base import ETag, as_json
 from emberharmony.io.store.object_snapshot import VERSIONS
 from emberharmony.io.store.object_store import ObjectStore
 from emberharmony.io.store.objects import Objects
 from emberharmony.io.store.snapshot import Leftover, Version
+from emberharmony.threads import in_parallel
 
 ABANDONED = "abandoned.json"
 PUBLISHED = "published.json"
 
 _RUN_NAME = re.compile(r"[0-9a-f]{16}-\d+-[0-9a-f]{8}-[0-9a-f]{8}")
+
+
+class Marks(NamedTuple):
+    """What is written beside a run that has ended; ``None`` if it is not."""
+
+    published: bytes | None
+    abandoned: bytes | None  # only of a run that was not published
+
+
+@dataclass(frozen=True)
+class Look:
+    """What marks the runs and versions of a result, as it was while the manifest did not change."""
+
+    manifest: tuple[bytes, ETag] | None
+    """The published manifest, and its state."""
+    marks: Mapping[str, Marks]
+    """Of each run and version, by its name."""
+
+    @property
+    def current(self) -> bytes:
+        """The published manifest; empty if there is none."""
+        return self.manifest[0] if self.manifest else b""
+
+    @cached_property
+    def current_name(self) -> str:
+        """Name of the published version; empty if there is none."""
+        return root_of(self.current).rpartition("/")[2]
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether the published version is marked as published, or there is none."""
+        return not self.current_name or self._is_published(self.current_name)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Names of the runs that were not published."""
+        return [name for name in self.marks if name != self.current_name and not self._is_published(name)]
+
+    @property
+    def resumable(self) -> list[str]:
+        """Names of the runs that were neither published nor abandoned."""
+        return [name for name in self.unfinished if self.marks[name].abandoned is None]
+
+    @property
+    def dead(self) -> list[str]:
+        """Names of the abandoned runs that cannot be committed: the manifest that they were to replace is gone."""
+        found = ((name, self.marks[name].abandoned) for name in self.unfinished)
+        return [
+            name
+            for name, mark in found
+            if mark is not None and self.manifest and fields(mark).get("manifest") != self.manifest[1]
+        ]
+
+    @property
+    def earlier(self) -> list[str]:
+        """Names of the versions that were published and replaced, newest first."""
+        replaced = [name for name in self.marks if name != self.current_name and self._is_published(name)]
+        since = {name: str(fields(self.marks[name].published).get("published")) for name in replaced}
+        return sorted(replaced, key=lambda name: (since[name], name), reverse=True)
+
+    def _is_published(self, name: str) -> bool:
+        return name in self.marks and self.marks[name].published is not None
 
 
 @dataclass(frozen=True)
@@ -47,24 +110,20 @@ class ObjectVersions:
         found = self._store.read_with_etag(MANIFEST)
         return found[0] if found is not None else b""
 
-    def unfinished(self) -> list[str]:
-        """Names of the runs that were not published."""
-        root = root_of(self.current())
-        return [name for name in self._folders() if root != f"{VERSIONS}/{name}" and not self.version(name).exists(PUBLISHED)]
-
-    def resumable(self) -> list[str]:
-        """Names of the runs that were neither published nor abandoned."""
-        return [name for name in self.unfinished() if not self.version(name).exists(ABANDONED)]
-
-    def dead(self) -> list[str]:
-        """Names of the abandoned runs that cannot be committed: the manifest that they were to replace is gone."""
+    def look(self) -> Look:
+        """Return what marks the runs and versions, all of it read while the manifest was in one state."""
         current = self._store.read_with_etag(MANIFEST)
-        found = []
-        for name in self.unfinished():
-            mark = self.version(name).read_with_etag(ABANDONED)
-            if mark is not None and current is not None and fields(mark[0]).get("manifest") != current[1]:
-                found.append(name)
-        return found
+        while names := self._folders():
+            marks = dict(zip(names, in_parallel(self._marks, names, self._store.readers), strict=True))
+            before, current = current, self._store.read_with_etag(MANIFEST)
+            if before == current:
+                return Look(current, marks)
+        return Look(current, {})
+
+    def _marks(self, name: str) -> Marks:
+        store = self.version(name)
+        published = store.find(PUBLISHED)
+        return Marks(published, store.find(ABANDONED) if published is None else None)
 
     def abandon(self, name: str) -> None:
         """Have nobody resume a run. Who works on it now may commit it as long as the manifest stays what it is."""
@@ -79,15 +138,6 @@ class ObjectVersions:
         if names and current is not None:
             numbered = {**fields(current[0]), "serial": serial_of(current[0]) + 1}
             self._store.replace_if_unchanged(MANIFEST, as_json(numbered), current[1])
-
-    def earlier(self) -> list[str]:
-        """Names of the versions that were published and replaced, newest first."""
-        root, marked = root_of(self.current()), []
-        for name in self._folders():
-            marker = self.version(name).read_with_etag(PUBLISHED)
-            if marker is not None and root != f"{VERSIONS}/{name}":
-                marked.append((str(fields(marker[0]).get("published")), name))
-        return [name for _, name in sorted(marked, reverse=True)]
 
     def described(self, name: str, *, is_current: bool) -> Version:
         """Return what is known of a version."""
@@ -134,7 +184,7 @@ def serial_of(manifest: bytes) -> int:
     return int(fields(manifest).get("serial", 0))
 
 
-def fields(content: bytes) -> dict[str, Any]:
+def fields(content: bytes | None) -> dict[str, Any]:
     """Return a JSON object; nothing of what is none.
 
     Examples
@@ -143,7 +193,7 @@ def fields(content: bytes) -> dict[str, Any]:
     ({'root': '.versions/a'}, {})
     """
     try:
-        data = json.loads(content)
+        data = json.loads(content or b"")
     except ValueError:
         return {}
     return data if isinstance(data, dict) else {}

@@ -34,6 +34,10 @@ class PublishedObjects(ObjectStore):
         """Where files are below the prefix, by the names that they are published by."""
         return file_names(self._manifest) if self._manifest is not None else {}
 
+    def find(self, name: str) -> bytes | None:
+        """Return the content of a file; ``None`` if there is no such file."""
+        return self._manifest if name == MANIFEST else super().find(name)
+
     def get(self, file: str | FileRecord) -> bytes:
         """Return the content of a file."""
         if file == MANIFEST and self._manifest is not None:

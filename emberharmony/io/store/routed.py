@@ -184,9 +184,11 @@ def own_folder(run: Store) -> str:
     ...     len(own_folder(run)), own_folder(run) == own_folder(run)
     (16, True)
     """
-    if not run.exists(_FOLDER):
+    chosen = run.find_json(_FOLDER)
+    if chosen is None:
         run.write_json(_FOLDER, {"folder": uuid.uuid4().hex[:16]}, once=True)
-    return str(run.read_json(_FOLDER)["folder"])
+        chosen = run.read_json(_FOLDER)
+    return str(chosen["folder"])
 
 
 class _Renamed:

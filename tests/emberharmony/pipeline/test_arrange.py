@@ -77,7 +77,7 @@ def test_a_chunk_with_other_rows_than_planned_is_refused(tmp_path):
 def test_what_was_not_regrouped_is_told_as_damage(tmp_path, monkeypatch):
     monkeypatch.setattr(chunk_groups, "MOST_PARTS", 1)
     run = staged(tmp_path, small_table(300))
-    with pytest.raises(DamagedError, match="there is no receipt of its group 0"):
+    with pytest.raises(DamagedError, match="no receipt of regroup of chunk 0"):
         list(run.arranged.pieces_of(0))
 
 

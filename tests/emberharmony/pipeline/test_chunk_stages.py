@@ -12,7 +12,7 @@ import pytest
 from emberharmony.errors import DamagedError
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.parts import read_halo
-from emberharmony.io.store.base import by_prefix
+from emberharmony.io.store.arrays import by_prefix
 from emberharmony.pipeline.chunk_stages import (
     PLAIN,
     component_names,
@@ -136,7 +136,7 @@ def test_scores_are_the_centred_windows_times_the_components(own_run):
 
 def test_a_chunk_that_lost_its_features_cannot_be_projected(own_run):
     own_run.receipts.invalidate(own_run.receipts.find("featurize", 2).files[0].kept_as)
-    with pytest.raises(DamagedError, match="is to be projected, and is not featurized"):
+    with pytest.raises(DamagedError, match="no receipt of featurize of chunk"):
         project_chunk(own_run, own_run.plan.chunks[2], "numpy")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from emberharmony.errors import DamagedError
 from emberharmony.features.profile import ColumnProfile
-from emberharmony.io.store.base import by_prefix
+from emberharmony.io.store.arrays import by_prefix
 from emberharmony.pipeline import merge
 from emberharmony.pipeline.chunk_stages import categories_name, profile_name
 from emberharmony.pipeline.merge import merge_grams, merge_profiles, merged_profiles, top_grams, top_profiles

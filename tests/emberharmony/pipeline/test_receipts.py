@@ -31,7 +31,7 @@ def test_a_receipt_is_read_as_it_was_written(receipts):
     receipt = receipt_of(receipts, 1, clipped={"x": 2}, explained={"1": ExplainedSquares()}, runs=runs, parity=1e-7)
     receipts.commit(receipt)
     assert receipts.find("featurize", 1) == receipt
-    assert receipts.file("featurize", 1, "parts/00001.bin") == receipt.files[0]
+    assert receipts.of("featurize", 1).record("parts/00001.bin") == receipt.files[0]
 
 
 def test_the_first_receipt_of_a_chunk_stays(receipts):
@@ -70,7 +70,7 @@ def test_missing_chunks_are_those_without_a_receipt(receipts):
     assert receipts.missing("featurize") == [CHUNKS[0], CHUNKS[2]]
     assert receipts.missing("profile") == CHUNKS
     with pytest.raises(DamagedError, match="no receipt of featurize of chunk 2"):
-        receipts.file("featurize", 2, "parts/00002.bin")
+        receipts.of("featurize", 2)
 
 
 def test_receipts_whose_files_changed_are_dropped(receipts):

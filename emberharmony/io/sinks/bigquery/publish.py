@@ -14,7 +14,7 @@ from emberharmony.io.bigquery.column_types import converted, is_exact, why_not_w
 from emberharmony.io.bigquery.connection import Clients, shared_clients
 from emberharmony.io.bigquery.identifiers import TableName
 from emberharmony.io.bigquery.metadata import dataset_location, exists
-from emberharmony.io.manifest import PUBLISHED_TO, Manifest
+from emberharmony.io.manifest import PUBLISHED_TO, Manifest, places_of
 from emberharmony.io.parts import as_stored
 from emberharmony.io.sinks.base import check_registered, fitted_outputs
 from emberharmony.io.sinks.base_sink import BaseSink
@@ -137,7 +137,7 @@ class BigQuerySink(BaseSink[BigQuerySinkSpec]):
         """Whether the result in this folder was published to the tables that the job adds its rows to."""
         if self._spec.write_disposition not in ("append", "replace_partitions"):
             return False
-        places = _places(published)
+        places = places_of(published)
         return bool(places) and places.get("features") == str(self._publication.target("features"))
 
     def check_published(self, published: Store, manifest: Manifest) -> None:
@@ -150,7 +150,7 @@ class BigQuerySink(BaseSink[BigQuerySinkSpec]):
         """
         if not manifest.holds_rows:
             return
-        places = _places(published)
+        places = places_of(published)
         there, wanted = places.get("features", "no table at all"), str(self._publication.target("features"))
         if there != wanted:
             raise PlanError(
@@ -245,12 +245,3 @@ def _parts(run: Store, manifest: Manifest, prefix: str) -> tuple[Part, ...]:
 def _load_file(name: str) -> str | None:
     """Name of a part among the load files; ``None`` for a file that is none."""
     return name if name.startswith(("features/", "windows/")) else None
-
-
-def _places(published: Store) -> dict[str, str]:
-    """Tables that the result in a folder was published to; none where that is not known."""
-    try:
-        places: dict[str, str] = published.read_json(PUBLISHED_TO) if published.exists(PUBLISHED_TO) else {}
-    except ValueError:
-        return {}
-    return places

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from emberharmony.errors import PlanError
 from emberharmony.features.columns import ROW_NUMBER
-from emberharmony.io.manifest import PUBLISHED_TO, Manifest
+from emberharmony.io.manifest import PUBLISHED_TO, Manifest, places_of
 from emberharmony.io.sinks.base import check_registered, fitted_outputs
 from emberharmony.io.sinks.base_sink import BaseSink
 from emberharmony.io.sinks.delta.columns import stored, stored_type, why_not_stored
@@ -119,7 +119,7 @@ class DeltaSink(BaseSink[DeltaSinkSpec]):
 
     def accumulates(self, published: Store) -> bool:
         """Whether rows of the result in this folder stay in the tables when the job adds its own."""
-        return self._spec.keeps_rows and _places_in(published).get("features") == "features"
+        return self._spec.keeps_rows and places_of(published).get("features") == "features"
 
     def check_published(self, published: Store, manifest: Manifest) -> None:
         """Refuse a result whose tables are gone.
@@ -131,7 +131,7 @@ class DeltaSink(BaseSink[DeltaSinkSpec]):
         """
         if not manifest.holds_rows:
             return
-        gone = [name for name, place in _places_in(published).items() if self._log(place).table() is None]
+        gone = [name for name, place in places_of(published).items() if self._log(place).table() is None]
         if gone:
             raise PlanError(
                 f"{published.address} holds a result whose tables are gone: {', '.join(gone)}. Publish it again with "
@@ -229,12 +229,3 @@ class DeltaSink(BaseSink[DeltaSinkSpec]):
         nonce = "" if spec.write_disposition == "append" else folder  # the same content is appended once, by any run
         text = json.dumps([fingerprint, spec.write_disposition, dict(spec.own_partition), nonce])
         return f"emberharmony-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def _places_in(published: Store) -> dict[str, str]:
-    """Tables that the result in a folder was published to; none where that is not known."""
-    try:
-        places: dict[str, str] = published.read_json(PUBLISHED_TO) if published.exists(PUBLISHED_TO) else {}
-    except ValueError:
-        return {}
-    return places

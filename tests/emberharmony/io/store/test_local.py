@@ -13,7 +13,8 @@ import pytest
 import safetensors.numpy
 
 from emberharmony.errors import DamagedError, TerminalError, TransientError
-from emberharmony.io.store.base import FileRecord, as_safetensors, prefixed
+from emberharmony.io.store.arrays import as_safetensors
+from emberharmony.io.store.base import FileRecord
 from emberharmony.io.store.local import LocalStore, sync_each
 
 
@@ -227,7 +228,3 @@ def test_a_late_writer_makes_no_folder_anew(tmp_path, write):
     assert (root / "a/b").is_dir()
     write(LocalStore(tmp_path / "new/one"))
     assert (tmp_path / "new/one/a/b").is_dir()
-
-
-def test_prefixed():
-    assert set(prefixed({"a": {"x": np.ones(1)}, "b": {"x": np.ones(1)}})) == {"a/x", "b/x"}
