@@ -178,15 +178,13 @@ class ObjectStore(Store):
 
     def list(self, folder: str) -> Iterable[str]:
         """Names of all files below a folder, sorted."""
-        self._pending.wait_below(self.prefix.key_of(folder))
         start = len(self.prefix.key) + 1 if self.prefix.key else 0
-        return sorted(info.key[start:] for info in self.objects.list(self._key(folder)))
+        return sorted(info.key[start:] for info in self._infos(folder))
 
     def modified(self, folder: str) -> Mapping[str, float]:
         """When each file below a folder was last written, as the listing says."""
-        self._pending.wait_below(self.prefix.key_of(folder))
         start = len(self.prefix.key) + 1 if self.prefix.key else 0
-        infos = self.objects.list(self._key(folder))
+        infos = self._infos(folder)
         return {info.key[start:]: info.modified.timestamp() for info in infos if info.modified is not None}
 
     def folders(self) -> Sequence[str]:
@@ -234,6 +232,12 @@ class ObjectStore(Store):
         """What is known of a file. A kept one never changes, and its record says how long it is: the bucket is not asked."""
         key = self._key(file)
         return self.objects.info(key) if isinstance(file, str) else ObjectInfo(key, file.n_bytes, Revision(""))
+
+    def _infos(self, folder: str) -> Iterator[ObjectInfo]:
+        """Yield what is known of the files below a folder, once they are uploaded."""
+        key = self.prefix.key_of(folder)
+        self._pending.wait_below(key)
+        return self.objects.list(key)
 
     def _key(self, file: str | FileRecord) -> str:
         """Return the key of a file, once it is uploaded."""
