@@ -57,6 +57,7 @@ def stage_by_hand(
     if contents is None:
         contents = dict.fromkeys(("features/part", "report/part", "state/part"), text.encode())
     files = tuple(run.keep(name, content) for name, content in contents.items())
+    run.make_durable(files)  # as a receipt does: until then, files may be on their way to a bucket
     manifest = manifest_of(text, files, created=next(_created), keep=keep)
     run.write_json(MANIFEST, manifest.to_json())
     return run, manifest
