@@ -235,9 +235,10 @@ def _check_content(folder: str | Path, files: Mapping[str, bytes], records: Mapp
     for name, content in files.items():
         record = records.get(f"state/{name}")
         if record is not None and hashlib.sha256(content).hexdigest() != record.sha256:
+            place = without_query(child_address(str(folder), f"state/{name}"))
             raise DataError(
-                f"{child_address(str(folder), f'state/{name}')} is not what its run published: it was changed, or another run "
-                f"is publishing there right now. Try again; if the error stays, publish the state again."
+                f"{place} is not what its run published: it was changed, or another run is publishing there right now. Try "
+                f"again; if the error stays, publish the state again."
             )
 
 
@@ -255,6 +256,7 @@ def _check_kinds(place: str, job: Mapping[str, Any], preprocessing: Mapping[str,
 
 
 def _parsed(place: str, files: Mapping[str, bytes], address: str) -> FittedState:
+    place = without_query(place)
     try:
         job: dict[str, Any] = json.loads(files[JOB])
         if job.get("version") not in (1, 2, STATE_VERSION):

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from emberharmony.errors import DataError, PlanError
 from emberharmony.io.manifest import MANIFEST, read_manifest
+from emberharmony.io.store.address import without_query
 from emberharmony.io.store.opening import result_at
 from emberharmony.pipeline.execute import is_published
 from emberharmony.pipeline.published_slices import published_slices
@@ -59,7 +60,7 @@ def show_slices(sink: str, *, as_json: bool) -> None:
     elif found:
         print_aligned(list(slices_rows(found)))
     else:
-        print_text(f"No slices are published at {sink}. Run one: emberharmony apply CONFIG --slice 2026-11-28")
+        print_text(f"No slices are published at {without_query(sink)}. Run one: emberharmony apply CONFIG --slice 2026-11-28")
 
 
 def is_there(job: AnyJob) -> bool:
