@@ -134,7 +134,7 @@ def read_part(store: Store, record: FileRecord, columns: Sequence[str] | None = 
     DamagedError
         If the file is not what its record says.
     """
-    with store.open_checked(record) as handle:
+    with store.open_checked(record, whole=columns is None) as handle:
         parquet = pq.ParquetFile(handle)
         own = dict(zip(_own_names(parquet.schema_arrow), parquet.schema_arrow.names, strict=False))
         names = list(own) if columns is None else list(columns)

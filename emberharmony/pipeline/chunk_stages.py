@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from operator import call
 
 import numpy as np
 import pyarrow as pa
@@ -53,6 +55,7 @@ from emberharmony.steps.profile import profile_rows
 from emberharmony.steps.project import project
 from emberharmony.steps.segments import TableSegment, no_rows, segments_by_split, window_columns
 from emberharmony.steps.split import OneSplit, RowSplit, row_split
+from emberharmony.threads import in_parallel
 from emberharmony.typing import FeatureBlock, IntArray
 from emberharmony.windows import WindowSpec
 
@@ -349,16 +352,22 @@ def _slice_windows(run: Run, chunk: Chunk, segment: TableSegment) -> SliceWindow
 
 def _read_segment(run: Run, featurized: Receipt, chunk: Chunk, split: str) -> TableSegment:
     """A chunk's rows of one split, followed by the halo that its last windows need."""
-    table = read_part(run.store, featurized.record(feature_part(split, chunk.index)))
-    context = featurized.find(context_name(chunk.index))
-    if context is not None:
-        table = joined_rows(table, read_halo(run.store, context, split))
-    parts = [(_series_starts(run, chunk.index)[split], table), *_read_halo(run, chunk, split)]
+    reads = (lambda: [_read_own(run, featurized, chunk, split)], lambda: _read_halo(run, chunk, split))
+    parts = [*chain.from_iterable(in_parallel(call, reads, run.store.readers))]
     # Without features: they are copied once, when all rows are known.
     first, *heads = (_without_features(run, part, start) for start, part in parts)
     names = run.fitted.preprocessing.feature_names
     features = pa.concat_tables([part.select(names) for _, part in parts], promote_options="default")
     return replace(first.followed_by(heads), block=block_of(features, names))
+
+
+def _read_own(run: Run, featurized: Receipt, chunk: Chunk, split: str) -> tuple[int, pa.Table]:
+    """A chunk's rows of one split, and the number of the first of them in its series."""
+    table = read_part(run.store, featurized.record(feature_part(split, chunk.index)))
+    context = featurized.find(context_name(chunk.index))
+    if context is not None:
+        table = joined_rows(table, read_halo(run.store, context, split))
+    return _series_starts(run, chunk.index)[split], table
 
 
 def _read_halo(run: Run, chunk: Chunk, split: str) -> list[tuple[int, pa.Table]]:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from operator import call
 from typing import Any, Self
 
 import numpy as np
@@ -154,11 +155,7 @@ class StagedPlan:
         writes = [*beside, lambda: store.put(CHUNKS, as_safetensors(_chunk_arrays(self.chunks)))]
         if self.inputs:
             writes.append(lambda: store.put(INPUTS, as_safetensors(_chunk_arrays(self.inputs))))
-
-        def carry_out(write: Callable[[], None]) -> None:
-            write()
-
-        for _ in in_parallel(carry_out, writes, store.readers):
+        for _ in in_parallel(call, writes, store.readers):
             pass
         store.write_json(PLAN, self._to_json())  # last: if it is there, the plan is complete
 

@@ -290,8 +290,8 @@ class Store(Protocol):
             return {key.removeprefix(prefix): array for key, array in arrays_in(handle, prefix)}
 
     @contextmanager
-    def open_checked(self, record: FileRecord) -> Iterator[BufferedIOBase]:
-        """Open a kept file for reading, if it is what its record says.
+    def open_checked(self, record: FileRecord, *, whole: bool = False) -> Iterator[BufferedIOBase]:
+        """Open a kept file for reading, if it is what its record says; with `whole`, all of it will be read.
 
         Raises
         ------

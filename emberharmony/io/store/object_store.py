@@ -26,11 +26,13 @@ _SPOOLED_BYTES = 8 * 2**20
 """Files up to this size are uploaded from memory, larger ones from a temporary file that has no name."""
 WHOLE_BYTES = 4 * 2**20
 """Files up to this size are read by one request."""
+AT_ONCE_BYTES = 32 * 2**20
+"""Kept files up to this size that are read as a whole are fetched by requests at the same time."""
 READ_BYTES = 2**20
 AHEAD_BYTES = 8 * 2**20
 """Bytes that are fetched at a time, at most, from a file that is read from one end to the other."""
 _PART_BYTES = 4 * 2**20
-_READERS = 16
+_READERS = 32
 
 
 @dataclass(frozen=True)
@@ -92,16 +94,35 @@ class ObjectStore(Store):
             yield handle
 
     @contextmanager
-    def open_checked(self, record: FileRecord) -> Iterator[BufferedIOBase]:
-        """Open a kept file for reading; the size of a small one is compared as it is read, not by a request of its own."""
-        if record.n_bytes > WHOLE_BYTES:
+    def open_checked(self, record: FileRecord, *, whole: bool = False) -> Iterator[BufferedIOBase]:
+        """Open a kept file for reading; the size of one that is read at once is compared meanwhile."""
+        if record.n_bytes <= WHOLE_BYTES:
+            yield cast(BufferedIOBase, io.BytesIO(self._in_one(record)))
+        elif whole and record.n_bytes <= AT_ONCE_BYTES:
+            yield cast(BufferedIOBase, io.BytesIO(self._in_parts(record)))
+        else:
             with super().open_checked(record) as handle:
                 yield handle
-            return
+
+    def _in_one(self, record: FileRecord) -> bytes:
+        """Return the content of a small kept file, which one request reads and checks."""
         found = self.objects.get(self._key(record))
         if found is None or len(found[0]) != record.n_bytes:
             raise self.damaged(record)
-        yield cast(BufferedIOBase, io.BytesIO(found[0]))
+        return found[0]
+
+    def _in_parts(self, record: FileRecord) -> bytes:
+        """Return the content of a kept file, which is checked while its parts are read."""
+        key = self._key(record)
+
+        def answer(part: tuple[int, int] | None) -> bytes | memoryview:
+            if part is None:
+                self.check(record)
+                return b""
+            return self.objects.get_range(key, *part)
+
+        parts = [None, *_parts(0, record.n_bytes)]  # of a file that is missing, the check says so
+        return b"".join(in_parallel(answer, parts, len(parts)))
 
     def put(self, name: str, content: bytes | memoryview) -> None:
         """Write a file, in place of one of that name."""
@@ -289,7 +310,7 @@ class ObjectFile(PlacedFile):
         return content
 
     def _fetched(self, start: int, stop: int) -> memoryview:
-        parts = [(at, min(stop, at + _PART_BYTES)) for at in range(start, stop, _PART_BYTES)]
+        parts = _parts(start, stop)
         found = (
             list(in_parallel(self._range, parts, len(parts))) if stop - start <= AHEAD_BYTES else [self._range((start, stop))]
         )
@@ -300,6 +321,11 @@ class ObjectFile(PlacedFile):
             return self._objects.get_range(self._info.key, *part, revision=self._info.revision or None)
         except ConditionFailedError:
             raise self._changed() from None
+
+
+def _parts(start: int, stop: int) -> list[tuple[int, int]]:
+    """Return what is fetched by one request each."""
+    return [(at, min(stop, at + _PART_BYTES)) for at in range(start, stop, _PART_BYTES)]
 
 
 def _name(file: str | FileRecord) -> str:

@@ -52,10 +52,10 @@ class RoutedStore(Store):
         return store.open(there)
 
     @contextmanager
-    def open_checked(self, record: FileRecord) -> Iterator[BufferedIOBase]:
-        """Open a kept file for reading, if it is what its record says."""
+    def open_checked(self, record: FileRecord, *, whole: bool = False) -> Iterator[BufferedIOBase]:
+        """Open a kept file for reading, if it is what its record says; with `whole`, all of it will be read."""
         store, there = self._routed(record)
-        with store.open_checked(cast(FileRecord, there)) as handle:
+        with store.open_checked(cast(FileRecord, there), whole=whole) as handle:
             yield handle
 
     def put(self, name: str, content: bytes | memoryview) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from emberharmony.errors import DamagedError
 from emberharmony.features.profile import ColumnProfile
 from emberharmony.io.parts import read_halo
 from emberharmony.io.store.arrays import by_prefix
+from emberharmony.io.store.local import LocalStore
 from emberharmony.pipeline.chunk_stages import (
     PLAIN,
     component_names,
@@ -132,6 +134,19 @@ def test_scores_are_the_centred_windows_times_the_components(own_run):
     windows = np.stack([rows[i : i + SIZE].ravel() for i in begin])
     expected = (windows - pca.mean) @ pca.components.T
     np.testing.assert_allclose(np.stack([column.to_numpy() for column in scores.columns], axis=1), expected, atol=1e-4)
+
+
+def test_first_rows_of_the_next_chunk_are_read_beside_those_of_this_one_in_a_bucket(own_run, monkeypatch):
+    chunk, both, read = own_run.plan.chunks[1], threading.Barrier(2), LocalStore.open_checked
+
+    def meeting(store, record, **options):
+        if record.name.startswith((f"features/split=train/part-{1:05}", halo_name(2))):
+            both.wait(timeout=20)  # for the other one: who reads in turn waits in vain
+        return read(store, record, **options)
+
+    monkeypatch.setattr(LocalStore, "open_checked", meeting)
+    monkeypatch.setattr(LocalStore, "readers", 2)
+    assert project_chunk(own_run, chunk, "numpy").rows["1/train"] == chunk.n_rows
 
 
 def test_a_chunk_that_lost_its_features_cannot_be_projected(own_run):

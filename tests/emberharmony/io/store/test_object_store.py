@@ -173,11 +173,11 @@ def test_kept_files_are_read_in_order_and_ahead(store):
         next(reading)
 
 
-@pytest.mark.parametrize("n_bytes", [5, WHOLE_BYTES + 5], ids=["small", "large"])
+@pytest.mark.parametrize(("n_bytes", "whole"), [(5, False), (WHOLE_BYTES + 5, False), (WHOLE_BYTES + 5, True)])
 @pytest.mark.parametrize("content", [None, b"", b"another"], ids=["missing", "empty", "another"])
-def test_a_kept_file_is_checked_when_it_is_opened(store, n_bytes, content):
+def test_a_kept_file_is_checked_when_it_is_opened(store, n_bytes, whole, content):
     record = store.keep("a.bin", b"x" * n_bytes)
-    with store.open_checked(record) as handle:
+    with store.open_checked(record, whole=whole) as handle:
         assert handle.read() == b"x" * n_bytes
         handle.seek(1)
         assert handle.read(3) == b"xxx"
@@ -185,7 +185,7 @@ def test_a_kept_file_is_checked_when_it_is_opened(store, n_bytes, content):
         store.delete(record.kept_as)
     else:
         store.put(record.kept_as, content)
-    with pytest.raises(DamagedError, match="missing or was changed"), store.open_checked(record):
+    with pytest.raises(DamagedError, match="missing or was changed"), store.open_checked(record, whole=whole):
         pytest.fail("it is opened")
 
 
@@ -197,7 +197,12 @@ def test_a_small_kept_file_is_checked_by_the_request_that_reads_it():
     assert store.read_checked_arrays(record)["x"].tolist() == [0, 1, 2]
     assert not objects.asked
     with store.open_checked(large):
-        assert objects.asked == ["info"]
+        assert (objects.asked, objects.ranges) == (["info"], [])
+    objects.asked.clear()
+    with store.open_checked(large, whole=True) as handle:
+        assert (objects.asked, sorted(objects.ranges)) == (["info"], [(0, WHOLE_BYTES), (WHOLE_BYTES, WHOLE_BYTES + 1)])
+        assert handle.read() == b"x" * (WHOLE_BYTES + 1)
+    assert len(objects.ranges) == 2, "all of it was read when it was opened"
 
 
 class Counted(MemoryObjects):
