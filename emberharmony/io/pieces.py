@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from io import BufferedIOBase
 
 import numpy as np
 import pyarrow as pa
@@ -56,22 +55,18 @@ def read_pieces(store: Store, record: FileRecord, places: Sequence[int], n_piece
     DamagedError
         If the file is missing, or what was read is not what was written.
     """
-    if store.size(record) != record.n_bytes:
+    begin, wanted = record.n_bytes - n_pieces * _ENTRY.itemsize, sorted({*places})  # in order, as they lie in the file
+    first, end = (wanted[0], wanted[-1] + 1) if wanted else (0, 0)
+    (index,) = store.read_ranges(record, [(begin + first * _ENTRY.itemsize, begin + end * _ENTRY.itemsize)])
+    entries = np.frombuffer(index, _ENTRY)[[place - first for place in wanted]]
+    ranges = [(offset, offset + n_bytes) for offset, n_bytes, _ in entries.tolist()]
+    if any(stop > begin for _, stop in ranges):
         raise store.damaged(record)
-    begin = record.n_bytes - n_pieces * _ENTRY.itemsize
-    first, last = min(places, default=0), max(places, default=-1)
     tables = dict[int, pa.Table | None]()
-    with store.open(record) as handle:
-        index = _bytes_at(handle, begin + first * _ENTRY.itemsize, (last + 1 - first) * _ENTRY.itemsize)
-        entries = np.frombuffer(index, _ENTRY)
-        for place in sorted(places):  # as they lie in the file: who reads on is faster than who moves back
-            offset, n_bytes, crc = entries[place - first]
-            if offset + n_bytes > begin:
-                raise store.damaged(record)
-            content = _bytes_at(handle, int(offset), int(n_bytes))
-            if zlib.crc32(content) != crc:
-                raise store.damaged(record)
-            tables[place] = pa.ipc.open_stream(pa.py_buffer(content)).read_all() if n_bytes else None
+    for place, content, crc in zip(wanted, store.read_ranges(record, ranges), entries["crc"], strict=True):
+        if zlib.crc32(content) != crc:
+            raise store.damaged(record)
+        tables[place] = pa.ipc.open_stream(pa.py_buffer(content)).read_all() if len(content) else None
     return [tables[place] for place in places]
 
 
@@ -88,8 +83,3 @@ def _as_bytes(table: pa.Table) -> pa.Buffer:
 def _write(table: pa.Table, sink: pa.NativeFile) -> None:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-
-
-def _bytes_at(handle: BufferedIOBase, offset: int, n_bytes: int) -> bytes:
-    handle.seek(offset)
-    return handle.read(n_bytes)

@@ -65,7 +65,9 @@ class Arranged:
     @cached_property
     def partitions(self) -> list[FileRecord]:
         """The partitioned pieces of the table, in order."""
-        return [self.receipts.of(PARTITION, i).record(_partition_name(i)) for i in range(len(self.plan.inputs))]
+        inputs = range(len(self.plan.inputs))
+        receipts = in_parallel(lambda i: self.receipts.of(PARTITION, i), inputs, self.store.readers)
+        return [receipt.record(_partition_name(receipt.chunk)) for receipt in receipts]
 
     def pieces_of_group(self, group: int) -> Iterator[pa.Table]:
         """Yield the rows of a group of chunks, one table for each piece of the table that has some."""
@@ -105,9 +107,12 @@ def check_room(rows: Arranged) -> None:
     TerminalError
         If the rows that are still to be partitioned or arranged take more than is free.
     """
+    free = rows.store.free_bytes()
+    if free is None:
+        return
     n_rows = sum(chunk.n_rows for stage in (PARTITION, REGROUP, ARRANGE) for chunk in rows.receipts.missing(stage))
-    needed, free = int(n_rows * rows.plan.facts["arranged_row_bytes"]), rows.store.free_bytes()
-    if free is not None and needed > free:
+    needed = int(n_rows * rows.plan.facts["arranged_row_bytes"])
+    if needed > free:
         raise TerminalError(
             f"The table is in another order, and arranging its rows takes about {needed:,} more bytes of disk until the job "
             f"ends; {free:,} are free at {rows.store.address}. Free some, or choose another `sink.path`; then run the same "

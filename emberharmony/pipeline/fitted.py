@@ -102,7 +102,7 @@ class Fitted:
     @cached_property
     def pcas(self) -> dict[int, WindowPCA]:
         """The fitted PCA of every stride."""
-        record = self._fit.find(PCAS) or self.receipts.of(FIT_PCA, 0).record(PCAS)  # a state that is applied has both
+        record = self._fit.find(PCAS) or self.receipts.of(FIT_PCA, 0).record(PCAS)  # that of an applied state names both
         of_stride = by_prefix(self.store.read_arrays(record))
         return {stride: WindowPCA.from_arrays(of_stride[str(stride)]) for stride in self.strides}
 

@@ -302,6 +302,19 @@ class Store(Protocol):
         with self.open(record) as handle:
             yield handle
 
+    def read_ranges(self, record: FileRecord, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes | memoryview]:
+        """Return the bytes ``[start, stop)`` of a kept file for each of some ranges, which are in order.
+
+        Raises
+        ------
+        DamagedError
+            If the file is missing or has another size; its content is not compared.
+        """
+        if self.size(record) != record.n_bytes:
+            raise self.damaged(record)
+        with self.open(record) as handle:
+            return [_range_of(handle, start, stop) for start, stop in ranges]
+
     def holds(self, record: FileRecord) -> bool:
         """Whether a kept file is there and hashes to what its record says."""
         if self.size(record) == record.n_bytes:
@@ -323,6 +336,11 @@ class Store(Protocol):
     def damaged(self, record: FileRecord) -> DamagedError:
         """Return the error that says of a kept file that it is not what its record says."""
         return DamagedError(f"{self.address_of(record)} is missing or was changed since this job wrote it.", record.kept_as)
+
+
+def _range_of(handle: BufferedIOBase, start: int, stop: int) -> bytes:
+    handle.seek(start)
+    return handle.read(stop - start)
 
 
 def as_json(content: Any) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,10 @@ READ_BYTES = 2**20
 AHEAD_BYTES = 8 * 2**20
 """Bytes that are fetched at a time, at most, from a file that is read from one end to the other."""
 _PART_BYTES = 4 * 2**20
+_GAP_BYTES = 2**18
+"""Ranges of a file that are no farther apart are fetched as one."""
+_RANGES = 8
+"""Requests for one file at a time, at most."""
 _READERS = 32
 
 
@@ -99,7 +104,7 @@ class ObjectStore(Store):
         if record.n_bytes <= WHOLE_BYTES:
             yield cast(BufferedIOBase, io.BytesIO(self._in_one(record)))
         elif whole and record.n_bytes <= AT_ONCE_BYTES:
-            yield cast(BufferedIOBase, io.BytesIO(self._in_parts(record)))
+            yield cast(BufferedIOBase, io.BytesIO(self.read_ranges(record, [(0, record.n_bytes)])[0]))
         else:
             with super().open_checked(record) as handle:
                 yield handle
@@ -111,18 +116,31 @@ class ObjectStore(Store):
             raise self.damaged(record)
         return found[0]
 
-    def _in_parts(self, record: FileRecord) -> bytes:
-        """Return the content of a kept file, which is checked while its parts are read."""
-        key = self._key(record)
+    def read_ranges(self, record: FileRecord, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes | memoryview]:
+        """Return ranges of a kept file: near ones by one request, all at the same time, while the file's size is compared."""
+        key, wholes = self._key(record), _joined(ranges)
+        held = [memoryview(bytearray(stop - start)) for start, stop in wholes]
 
-        def answer(part: tuple[int, int] | None) -> bytes | memoryview:
+        def fetch(part: tuple[memoryview, int, int] | None) -> None:
             if part is None:
                 self.check(record)
-                return b""
-            return self.objects.get_range(key, *part)
+                return
+            into, start, stop = part
+            content = self.objects.get_range(key, start, stop)
+            if len(content) != len(into):
+                raise self.damaged(record)
+            into[:] = content
 
-        parts = [None, *_parts(0, record.n_bytes)]  # of a file that is missing, the check says so
-        return b"".join(in_parallel(answer, parts, len(parts)))
+        parts = [
+            (whole[start - begin : stop - begin], start, stop)
+            for whole, (begin, end) in zip(held, wholes, strict=True)
+            for start, stop in _parts(begin, end)
+        ]
+        for _ in in_parallel(fetch, [None, *parts], 1 + min(len(parts), _RANGES)):  # of a missing file, the check says so
+            pass
+        begins = [begin for begin, _ in wholes]
+        places = [bisect_right(begins, start) - 1 for start, _ in ranges]
+        return [held[i][start - begins[i] : stop - begins[i]] for i, (start, stop) in zip(places, ranges, strict=True)]
 
     def put(self, name: str, content: bytes | memoryview) -> None:
         """Write a file, in place of one of that name."""
@@ -321,6 +339,22 @@ class ObjectFile(PlacedFile):
             return self._objects.get_range(self._info.key, *part, revision=self._info.revision or None)
         except ConditionFailedError:
             raise self._changed() from None
+
+
+def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges that hold all those of a file, which are in order; those that are near each other become one.
+
+    Examples
+    --------
+    >>> _joined([(0, 10), (20, 30), (900_000, 900_100)])
+    [(0, 30), (900000, 900100)]
+    """
+    joined = list[tuple[int, int]]()
+    for start, stop in ranges:
+        if joined and start - joined[-1][1] <= _GAP_BYTES:
+            start, stop = joined[-1][0], max(stop, joined.pop()[1])
+        joined.append((start, stop))
+    return joined
 
 
 def _parts(start: int, stop: int) -> list[tuple[int, int]]:

@@ -126,6 +126,11 @@ class RoutedStore(Store):
         store, there = self._routed(record)
         return store.holds(cast(FileRecord, there))
 
+    def read_ranges(self, record: FileRecord, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes | memoryview]:
+        """Return ranges of a kept file."""
+        store, there = self._routed(record)
+        return store.read_ranges(cast(FileRecord, there), ranges)
+
     def address_of(self, file: str | FileRecord) -> str:
         """Where a file is or would be, for messages."""
         store, there = self._routed(file)

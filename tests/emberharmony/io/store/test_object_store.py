@@ -189,6 +189,38 @@ def test_a_kept_file_is_checked_when_it_is_opened(store, n_bytes, whole, content
         pytest.fail("it is opened")
 
 
+@pytest.mark.parametrize("content", [None, b"", b"another"], ids=["missing", "empty", "another"])
+def test_ranges_of_a_kept_file_are_read_if_it_is_whole(store, content):
+    whole = np.random.default_rng(0).bytes(WHOLE_BYTES + 5)
+    record, ranges = store.keep("a.bin", whole), [(0, 0), (0, 7), (7, 9), (100, 600_000), (WHOLE_BYTES, WHOLE_BYTES + 5)]
+    assert [bytes(part) for part in store.read_ranges(record, ranges)] == [whole[start:stop] for start, stop in ranges]
+    assert [*store.read_ranges(record, [])] == []
+    if content is None:
+        store.delete(record.kept_as)
+    else:
+        store.put(record.kept_as, content)
+    with pytest.raises(DamagedError, match="missing or was changed"):
+        store.read_ranges(record, ranges)
+
+
+def test_ranges_are_fetched_at_the_same_time_and_near_ones_together():
+    objects = Counted()
+    store = ObjectStore(objects, BucketAddress.parse("s3://bucket/p"))
+    record = store.keep("a.bin", bytes(12 * 2**20))
+    meeting, fetch = threading.Barrier(4), objects.get_range
+
+    def met(*args, **options):
+        meeting.wait(timeout=20)  # for all others: who fetches one after the other waits in vain
+        return fetch(*args, **options)
+
+    objects.get_range = met
+    mebi = 2**20
+    found = store.read_ranges(record, [(5, 10), (2000, 3000), (mebi, mebi + 1), (3 * mebi, 9 * mebi)])
+    assert [len(part) for part in found] == [5, 1000, 1, 6 * mebi]
+    assert sorted(objects.ranges) == [(5, 3000), (mebi, mebi + 1), (3 * mebi, 7 * mebi), (7 * mebi, 9 * mebi)]
+    assert objects.asked == ["info"]
+
+
 def test_a_small_kept_file_is_checked_by_the_request_that_reads_it():
     objects = Counted()
     store = ObjectStore(objects, BucketAddress.parse("s3://bucket/p"))
