@@ -7,7 +7,6 @@ partitions its rows by the planned ranges, and another one sorts each partition.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
@@ -26,6 +25,7 @@ from emberharmony.planning.chunks import LAST_TICK, Chunk, TimeBucket, cut_rows,
 from emberharmony.stats.key_counts import MAX_RANGES, KeyCounts
 from emberharmony.stats.key_runs import KeyRuns
 from emberharmony.steps.order import JobOrder
+from emberharmony.threads import in_parallel
 from emberharmony.typing import IntArray
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def series_layout(
         If rows have no time, and may not be left out, or all of them lack an entity.
     """
     reads = _Reads(source, order, inputs, n_threads)
-    found = reduce(KeyScan.merge, reads.map(lambda rows: KeyScan.of(rows, order)))
+    found = reads.merged(lambda rows: KeyScan.of(rows, order), KeyScan.merge)
     _check(found, columns)
     times = found.times  # all that a layout keeps of the counts
 
@@ -158,11 +158,18 @@ class _Reads:
     inputs: Sequence[Chunk]
     n_threads: int
 
-    def map(self, of: Callable[[pa.Table], T]) -> Iterator[T]:
-        """Yield what a function returns for the rows of each piece of the table, in order; several are read at a time."""
-        with ThreadPoolExecutor(self.n_threads) as pool:
-            for begin in range(0, len(self.inputs), 2 * self.n_threads):
-                yield from pool.map(lambda chunk: of(self._read(chunk)), self.inputs[begin : begin + 2 * self.n_threads])
+    def merged(self, of: Callable[[pa.Table], T], merge: Callable[[T, T], T]) -> T:
+        """Return what a function returns for the rows of each piece of the table, merged in their order.
+
+        Each thread merges what it finds in adjoining pieces, of which it holds one at a time.
+        """
+        n_shares = min(self.n_threads, len(self.inputs))
+        edges = [i * len(self.inputs) // n_shares for i in range(n_shares + 1)]
+
+        def merged_share(share: tuple[int, int]) -> T:
+            return reduce(merge, (of(self._read(chunk)) for chunk in self.inputs[slice(*share)]))
+
+        return reduce(merge, in_parallel(merged_share, pairwise(edges), n_shares))
 
     def _read(self, chunk: Chunk) -> pa.Table:
         return self.source.read(chunk, self.order.columns, time=self.order.time if chunk.times else None)
@@ -218,7 +225,7 @@ def _counted_inside(
         places = (what(rows)[inside].view(np.uint64) - origins[of]) >> np.uint64(coarser)  # unsigned: spans may exceed 2**63
         return KeyCounts.of(of << bits | places.view(np.int64), most=max(MAX_RANGES, 2 * len(buckets)))
 
-    counts = reduce(KeyCounts.merge, reads.map(count))
+    counts = reads.merged(count, KeyCounts.merge)
     firsts = [(i << bits) >> counts.shift for i in range(len(buckets) + 1)]
     found = dict[int, list[TimeBucket]]()
     for bucket, (start, stop), first, (begin, end) in zip(

@@ -65,21 +65,17 @@ class Beside:
 
 @dataclass(frozen=True)
 class Counting:
-    """Counting the rows of every entity while a job is planned: piece by piece, several at a time, merged into one count."""
+    """Counting the rows of every entity while a job is planned: each thread adds up the counts of its pieces."""
 
     n_rows: int  # of the table
     piece_rows: int = 0  # none if a server counts
     row_bytes: float = 0.0  # of the columns that decide the order
 
     @property
-    def piece_bytes(self) -> int:
-        """Bytes of a piece, and of its count."""
-        return int(self.piece_rows * (2 * self.row_bytes + 8 * 8)) or 1
-
-    @property
-    def counts_bytes(self) -> int:
-        """Bytes of two counts while they are merged, and of the keys whose rows may be adjacent."""
-        return _COUNT_BYTES * min(self.n_rows, MAX_RANGES) + _KEY_BYTES * min(self.n_rows, MAX_KEYS)
+    def thread_bytes(self) -> int:
+        """Bytes of a piece and of its counts, while they are added to others, and of the keys whose rows may be adjacent."""
+        piece = int(self.piece_rows * (2 * self.row_bytes + 8 * 8))
+        return piece + _COUNT_BYTES * min(self.n_rows, MAX_RANGES) + _KEY_BYTES * min(self.n_rows, MAX_KEYS)
 
 
 @dataclass(frozen=True)
@@ -167,8 +163,8 @@ class MemoryPlan:
             If one thread does not fit.
         """
         beside = self.reserved_bytes + self.apart * self.n_workers * self.chunk_bytes
-        fitting = (self.allowed_bytes - beside - counting.counts_bytes) // counting.piece_bytes
-        n_bytes = counting.counts_bytes + max(1, min(n_threads, fitting)) * counting.piece_bytes
+        fitting = (self.allowed_bytes - beside) // counting.thread_bytes
+        n_bytes = max(1, min(n_threads, fitting)) * counting.thread_bytes
         if fitting < 1:
             raise PlanError(
                 f"Counting the rows of every entity needs {n_bytes / 2**30:.2f} GiB, {beside / 2**30:.2f} are in use beside "

@@ -87,10 +87,13 @@ class KeyCounts:
             yield key << self.shift, (key + 1) << self.shift, n_rows
 
     def _within_bounds(self) -> Self:
-        counts = self
-        while len(counts.keys) > counts.most:
-            counts = counts._of_width(counts.shift + 1)
-        return counts
+        """Return the counts in the narrowest ranges of which there are not too many."""
+        if len(self.keys) <= self.most:
+            return self
+        # Neighbouring keys stay apart as long as their highest bit that differs is not cut off.
+        differing = (self.keys[1:] ^ self.keys[:-1]).view(np.uint64)
+        place = len(differing) - self.most
+        return self._of_width(self.shift + int(np.partition(differing, place)[place]).bit_length())
 
     def _of_width(self, shift: int) -> Self:
         if shift == self.shift:

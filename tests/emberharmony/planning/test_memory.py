@@ -231,10 +231,10 @@ def test_a_piece_of_as_many_rows_as_a_chunk_needs_no_more_memory(chunk_rows, rea
 
 def test_counting_entities_is_planned_on_as_many_threads_as_fit():
     few, many = (Counting(n, INPUT_ROWS, 16.0) for n in (10**6, 10**12))
-    assert few.counts_bytes < many.counts_bytes == Counting(10**9, INPUT_ROWS, 16.0).counts_bytes < 256 * 2**20
+    assert few.thread_bytes < many.thread_bytes == Counting(10**9, INPUT_ROWS, 16.0).thread_bytes < 256 * 2**20
     memory, n_threads = plan(chunk_rows=1_000).with_counting(many, n_threads=200)
-    assert n_threads == (4 * GB - 200 * 2**20 - many.counts_bytes) // many.piece_bytes < 200
-    assert memory.projected_bytes == 200 * 2**20 + many.counts_bytes + n_threads * many.piece_bytes <= 4 * GB
+    assert n_threads == (4 * GB - 200 * 2**20) // many.thread_bytes < 200
+    assert memory.projected_bytes == 200 * 2**20 + n_threads * many.thread_bytes <= 4 * GB
     assert plan().with_counting(few, n_threads=2)[1] == 2
     with pytest.raises(PlanError, match=r"Counting the rows of every entity needs 16\.04 GiB, 0\.20 are in use beside it"):
         plan().with_counting(replace(few, row_bytes=2**15), n_threads=8)
