@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -94,15 +94,18 @@ class TimeBoundaries:
     gap: int = 0
 
     @classmethod
-    def of(cls, spec: SplitSpec, n_rows: int, time_at: Callable[[int], int], gap: int = 0) -> TimeBoundaries:
-        """Return the boundaries of `n_rows` rows; `time_at` returns the time of the row at a rank.
+    def of(
+        cls, spec: SplitSpec, n_rows: int, times_at: Callable[[Sequence[int]], Sequence[int]], gap: int = 0
+    ) -> TimeBoundaries:
+        """Return the boundaries of `n_rows` rows; `times_at` returns the times of the rows at some ranks.
 
         Examples
         --------
-        >>> TimeBoundaries.of(SplitSpec(), 10, lambda rank: 100 * rank)
+        >>> TimeBoundaries.of(SplitSpec(), 10, lambda ranks: [100 * rank for rank in ranks])
         TimeBoundaries(validation=800, test=900, gap=0)
         """
-        validation, test = (time_at(rank) if rank < n_rows else NEVER for rank in spec.ranks(n_rows))
+        ranks = [rank for rank in spec.ranks(n_rows) if rank < n_rows]
+        validation, test = (*times_at(ranks), *(NEVER for _ in range(2 - len(ranks))))
         return cls(validation, test, gap)
 
     @property

@@ -75,5 +75,5 @@ def _times_of(frame: pd.DataFrame, name: str) -> IntArray | None:
 
 
 def _split_of(ordered: IntArray) -> SplitCodes:
-    boundaries = TimeBoundaries.of(SplitSpec(), len(ordered), lambda rank: int(ordered[rank]))
+    boundaries = TimeBoundaries.of(SplitSpec(), len(ordered), lambda ranks: ordered[ranks].tolist())
     return split_by_time(ordered, boundaries)

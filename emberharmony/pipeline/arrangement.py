@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
 from typing import Self, TypeVar
 
@@ -21,7 +21,8 @@ from emberharmony.io.sources.base import Source
 from emberharmony.io.sources.capabilities import RowGroups
 from emberharmony.pipeline.layout import Layout, check_entities, check_times, sorted_layout, stored_layout
 from emberharmony.pipeline.spec import PipelineSpec
-from emberharmony.planning.chunks import LAST_TICK, Chunk, TimeBucket, cut_rows, cut_times, time_at_rank
+from emberharmony.planning.chunks import LAST_TICK, Chunk, TimeBucket, cut_rows, cut_times
+from emberharmony.planning.time_ranks import RankedBucket, times_in_buckets
 from emberharmony.stats.key_counts import MAX_RANGES, KeyCounts
 from emberharmony.stats.key_runs import KeyRuns
 from emberharmony.steps.order import JobOrder
@@ -70,21 +71,21 @@ def series_layout(
     _check(found, columns)
     times = found.times  # all that a layout keeps of the counts
 
-    def at_rank(rank: int) -> int:
+    def at_ranks(ranks: Sequence[int]) -> list[int]:
         assert order.time is not None
         assert times is not None
-        by, resolution = order.time, tick_resolution(source.describe().schema.field(order.time).type)
-        start, stop, n_rows, before = times.range_at(rank)
-        bucket = TimeBucket(start, start + resolution if times.is_exact else stop, n_rows)
-        return time_at_rank(
-            [bucket], rank - before, lambda start, stop: source.times_between(by, start, stop), resolution=resolution
-        )
+        resolution, found = tick_resolution(source.describe().schema.field(order.time).type), list[RankedBucket]()
+        for rank in ranks:
+            start, stop, n_rows, before = times.range_at(rank)
+            bucket = TimeBucket(start, start + resolution if times.is_exact else stop, n_rows)
+            found.append(RankedBucket(bucket, rank - before))
+        return times_in_buckets(found, partial(source.times_between, order.time), resolution=resolution)
 
     groups = source.row_groups(None) if isinstance(source, RowGroups) else None
     if found.is_in_order and groups is not None:
-        return replace(stored_layout(source, groups, None, chunk_rows), time_at_rank=at_rank)
+        return replace(stored_layout(source, groups, None, chunk_rows), times_at_ranks=at_ranks)
     chunks = cut_times(list(_buckets(found, reads, chunk_rows)), chunk_rows)
-    return Layout(chunks, at_rank, in_order=False, n_null=found.n_null, inputs=inputs)
+    return Layout(chunks, at_ranks, in_order=False, n_null=found.n_null, inputs=inputs)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -21,9 +22,10 @@ from emberharmony.planning.chunks import (
     cut_times,
     joined,
     least_shared,
-    time_at_rank,
     time_buckets,
 )
+from emberharmony.planning.time_ranks import bucket_at_rank, times_in_buckets
+from emberharmony.threads import in_parallel
 from emberharmony.typing import IntArray
 
 COUNTS_AT_ONCE = 8  # queries at a time for the rows of crowded times
@@ -34,8 +36,8 @@ class Layout:
     """A table's rows in the job's order."""
 
     chunks: Sequence[Chunk]
-    time_at_rank: Callable[[int], int]
-    """Time of the row at a rank; the rows have a time column."""
+    times_at_ranks: Callable[[Sequence[int]], list[int]]
+    """Times of the rows at some ranks; the rows have a time column."""
     in_order: bool
     """Whether the rows are stored in the job's order."""
     n_null: int = 0
@@ -65,7 +67,7 @@ def is_stored_in_order(source: Source, groups: IntArray | None, time: str | None
 
 def empty_layout() -> Layout:
     """Return the layout of a table without rows."""
-    return Layout([NO_ROWS], _no_time, in_order=True)
+    return Layout([NO_ROWS], _no_times, in_order=True)
 
 
 def stored_layout(source: Source, groups: IntArray, time: str | None, chunk_rows: int) -> Layout:
@@ -73,17 +75,20 @@ def stored_layout(source: Source, groups: IntArray, time: str | None, chunk_rows
     assert isinstance(source, RowGroups)
     chunks, row_groups = cut_rows(groups, chunk_rows), source
     if time is None:
-        return Layout(chunks, _no_time, in_order=True)
+        return Layout(chunks, _no_times, in_order=True)
 
     def at_rank(rank: int) -> int:
         times, first_row = row_groups.times_of_rows(time, rank, rank + 1)
         return int(np.sort(times)[rank - first_row])
 
+    def at_ranks(ranks: Sequence[int]) -> list[int]:
+        return list(in_parallel(at_rank, ranks, len(ranks)))
+
     order = source.order(time)
     assert order is not None
     span = source.time_range(time)
     whole = TimeBucket(span.first, span.last + order.resolution, int(groups.sum()))
-    return Layout(chunks, at_rank, in_order=True, n_shared=least_shared([whole], resolution=order.resolution))
+    return Layout(chunks, at_ranks, in_order=True, n_shared=least_shared([whole], resolution=order.resolution))
 
 
 def sorted_layout(source: Source, columns: ColumnSpec, chunk_rows: int) -> Layout:
@@ -102,19 +107,15 @@ def sorted_layout(source: Source, columns: ColumnSpec, chunk_rows: int) -> Layou
     n_shared = least_shared(buckets, resolution=order.resolution) if columns.time else 0
     buckets = _with_ties_counted(source, order, buckets, chunk_rows)
 
-    def at_rank(rank: int) -> int:
-        return time_at_rank(
-            buckets,
-            rank,
-            lambda start, stop: source.times_between(order.column, start, stop),
-            resolution=order.resolution,
-        )
+    def at_ranks(ranks: Sequence[int]) -> list[int]:
+        found = [bucket_at_rank(buckets, rank) for rank in ranks]
+        return times_in_buckets(found, partial(source.times_between, order.column), resolution=order.resolution)
 
-    return Layout(cut_times(buckets, chunk_rows), at_rank, in_order=False, n_null=span.n_null, n_shared=n_shared)
+    return Layout(cut_times(buckets, chunk_rows), at_ranks, in_order=False, n_null=span.n_null, n_shared=n_shared)
 
 
-def _no_time(rank: int) -> int:
-    raise AssertionError(f"A table without times has none at rank {rank}.")
+def _no_times(ranks: Sequence[int]) -> list[int]:
+    raise AssertionError(f"A table without times has none at ranks {ranks}.")
 
 
 def check_nulls(by: str, span: TimeRange, columns: ColumnSpec) -> None:

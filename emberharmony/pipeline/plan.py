@@ -231,4 +231,4 @@ def _memory_request(spec: PipelineSpec, resources: Resources, n_rows: int) -> Me
 def _boundaries(spec: PipelineSpec, table: TableInfo, layout: Layout) -> TimeBoundaries:
     unit = tick_unit(table.schema.field(spec.columns.time).type)
     gap = ticks_of(spec.split.gap, unit)
-    return TimeBoundaries.of(spec.split, layout.n_rows, layout.time_at_rank, gap)
+    return TimeBoundaries.of(spec.split, layout.n_rows, layout.times_at_ranks, gap)

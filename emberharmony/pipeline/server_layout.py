@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.io.sources.base import KEY_BITS, RowOrder, Source, TimeRange
 from emberharmony.io.sources.capabilities import ArrangedByServer
 from emberharmony.pipeline.layout import COUNTS_AT_ONCE, Layout, check_entities, check_nulls, counted_buckets
-from emberharmony.planning.chunks import LAST_TICK, TimeBucket, cut_times, time_at_rank
+from emberharmony.planning.chunks import LAST_TICK, TimeBucket, cut_times
+from emberharmony.planning.time_ranks import bucket_at_rank, times_in_buckets
 from emberharmony.stats.key_counts import MAX_RANGES, KeyCounts
-from emberharmony.typing import IntArray
 
 _RANGE_BITS = MAX_RANGES.bit_length() - 1
 
@@ -53,13 +53,11 @@ def server_layout(source: Source, columns: ColumnSpec, chunk_rows: int) -> Layou
     def times() -> list[TimeBucket]:
         return counted_buckets(source, then, totals.ties, chunk_rows)
 
-    def at_rank(rank: int) -> int:
-        def between(start: int, stop: int) -> IntArray:
-            return source.times_between(then.column, start, stop)
+    def at_ranks(ranks: Sequence[int]) -> list[int]:
+        found = [bucket_at_rank(times(), rank) for rank in ranks]
+        return times_in_buckets(found, partial(source.times_between, then.column), resolution=then.resolution)
 
-        return time_at_rank(times(), rank, between, resolution=then.resolution)
-
-    return Layout(cut_times(buckets, chunk_rows), at_rank, in_order=True, n_null=totals.ties.n_null)
+    return Layout(cut_times(buckets, chunk_rows), at_ranks, in_order=True, n_null=totals.ties.n_null)
 
 
 def _buckets_of_keys(source: ArrangedByServer, parts: Sequence[KeyCounts], chunk_rows: int) -> Iterator[TimeBucket]:

@@ -345,27 +345,6 @@ def least_shared(buckets: Iterable[TimeBucket], *, resolution: int = 1) -> int:
     return sum(n_rows - times + 1 for n_rows, times in n_times if n_rows > times)
 
 
-def time_at_rank(
-    buckets: Sequence[TimeBucket], rank: int, times_between: Callable[[int, int], IntArray], *, resolution: int = 1
-) -> int:
-    """Return the time of the row at `rank` in time order; reads only the times of that row's bucket.
-
-    Raises
-    ------
-    PlanError
-        If there are not so many rows.
-    """
-    ends = np.cumsum([bucket.n_rows for bucket in buckets])
-    if not 0 <= rank < (ends[-1] if len(ends) else 0):
-        raise PlanError(f"There is no row at rank {rank} among {ends[-1] if len(ends) else 0}.")
-    place = int(np.searchsorted(ends, rank, side="right"))
-    bucket = buckets[place]
-    if bucket.stop - bucket.start == resolution and bucket.stop < LAST_TICK:
-        return bucket.start
-    inside = np.sort(times_between(bucket.start, bucket.stop))
-    return int(inside[rank - (int(ends[place]) - bucket.n_rows)])
-
-
 def as_ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
     """Return the first and last of every run of consecutive numbers, to name thousands of chunks in few words.
 

@@ -87,5 +87,5 @@ def _splits_of(sample: TableSample, roles: Roles) -> tuple[IntArray, IntArray]:
     numbers, missing = times
     keep = np.flatnonzero(~missing)
     ordered = np.sort(numbers[keep])
-    boundaries = TimeBoundaries.of(SplitSpec(), len(keep), lambda rank: int(ordered[rank]))
+    boundaries = TimeBoundaries.of(SplitSpec(), len(keep), lambda ranks: ordered[ranks].tolist())
     return split_by_time(numbers[keep], boundaries).astype(np.int64), keep

@@ -111,9 +111,9 @@ def test_the_last_tick_is_in_no_split_that_is_empty_on_purpose(gap):
     """DuckDB and Postgres write infinity as the largest integer."""
     ticks = np.array([0, 10, 2**63 - 1])
     spec = SplitSpec(fractions=(0.5, 0.5, 0.0))
-    boundaries = TimeBoundaries.of(spec, 3, lambda rank: int(ticks[rank]), gap)
+    boundaries = TimeBoundaries.of(spec, 3, lambda ranks: ticks[ranks].tolist(), gap)
     assert split_by_time(ticks, boundaries).tolist() == [0, 1, 1]
-    boundaries = TimeBoundaries.of(SplitSpec(fractions=(1.0, 0.0, 0.0)), 3, lambda rank: int(ticks[rank]), gap)
+    boundaries = TimeBoundaries.of(SplitSpec(fractions=(1.0, 0.0, 0.0)), 3, lambda ranks: ticks[ranks].tolist(), gap)
     assert split_by_time(ticks, boundaries).tolist() == [0, 0, 0]
 
 

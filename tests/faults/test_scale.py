@@ -70,8 +70,8 @@ class Enormous:
         starts = start + width * np.arange(n_buckets)
         return np.clip(self.n_rows - starts, 0, width)
 
-    def times_between(self, time, start, stop):
-        return np.arange(start, stop)
+    def times_between(self, time, ranges):
+        return [np.arange(start, stop) for start, stop in ranges]
 
     def times_of_rows(self, time, start, stop):
         first = start // GROUP_ROWS * GROUP_ROWS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -73,8 +74,10 @@ def test_times_are_counted_where_they_are(spec, rows):
     # histogram's last bucket is closed, the plan's are not
     expected[-1] -= np.count_nonzero(times == span.first + width * n_buckets)
     assert np.array_equal(source.count_times(TIME, span.first, width, n_buckets), expected)
-    day = np.sort(source.times_between(TIME, span.first, span.first + width))
-    assert np.array_equal(day, np.sort(times[times < span.first + width]))
+    edges = span.first, span.first + width, span.first + 3 * width
+    day, two_days = map(np.sort, source.times_between(TIME, [*pairwise(edges)]))
+    assert np.array_equal(day, np.sort(times[times < edges[1]]))
+    assert np.array_equal(two_days, np.sort(times[(times >= edges[1]) & (times < edges[2])]))
     assert not isinstance(source, RowGroups)
 
 

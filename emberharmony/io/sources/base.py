@@ -187,8 +187,8 @@ class TimeCounts(Protocol):
         """Return the number of rows in each bucket of time, see `planning.chunks.CountTimes`."""
         ...
 
-    def times_between(self, time: str, start: int, stop: int) -> IntArray:
-        """Return all times in ``[start, stop)``, in any order."""
+    def times_between(self, time: str, ranges: Sequence[tuple[int, int]]) -> list[IntArray]:
+        """Return all times in each of some ranges ``[start, stop)``, in any order."""
         ...
 
 

@@ -34,11 +34,11 @@ def shuffled_series(lengths, *, seed=0, n_times=10_000):
     )
 
 
-def planned(table, path, *, chunk_rows, group_rows=50, columns=None):
+def planned(table, path, *, chunk_rows, group_rows=50, columns=None, n_threads=1):
     source = open_source(ParquetSourceSpec(str(write_table(table, path / "t.parquet", group_rows=group_rows))))
     columns = columns or ColumnSpec(time="t", entity="id")
     inputs = input_chunks(source, columns, group_rows)
-    return series_layout(source, columns, ORDER, inputs, chunk_rows)
+    return series_layout(source, columns, ORDER, inputs, chunk_rows, n_threads=n_threads)
 
 
 def check(layout, table, chunk_rows, *, may_exceed=()):
@@ -67,6 +67,19 @@ def test_every_row_is_in_one_chunk(lengths, chunk_rows, group_rows, seed, tmp_pa
     if layout.inputs:  # else the rows happen to be in order
         check(layout, table, chunk_rows)
         assert sum(chunk.n_rows for chunk in layout.inputs) == table.num_rows
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 50])
+def test_any_number_of_threads_finds_the_same_layout(tmp_path, n_threads):
+    """Each adds up its share of the pieces, and the shares follow one another."""
+    shuffled = shuffled_series([70, 300, 5, 140])
+    stored = shuffled.sort_by([("id", "ascending"), ("t", "ascending")])
+    layouts = [planned(stored, tmp_path, chunk_rows=60, n_threads=n) for n in (1, n_threads)]
+    assert [layout.in_order for layout in layouts] == [True, True]
+    assert layouts[0].chunks == layouts[1].chunks
+    layouts = [planned(shuffled, tmp_path, chunk_rows=60, n_threads=n) for n in (1, n_threads)]
+    check(layouts[1], shuffled, 60)
+    assert layouts[0].chunks == layouts[1].chunks
 
 
 @pytest.mark.parametrize("most", [2, 5, 64])
@@ -106,7 +119,7 @@ def test_boundaries_are_times_of_all_series(tmp_path):
     table = shuffled_series([30, 200, 1, 1, 70])
     layout = planned(table, tmp_path, chunk_rows=40)
     times = np.sort(table["t"].cast(pa.int64()).to_numpy())
-    assert [layout.time_at_rank(rank) for rank in (0, 100, 301)] == times[[0, 100, 301]].tolist()
+    assert layout.times_at_ranks([0, 100, 301]) == times[[0, 100, 301]].tolist()
 
 
 def test_rows_without_a_time(tmp_path):

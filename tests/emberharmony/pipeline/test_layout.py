@@ -32,8 +32,8 @@ def test_both_layouts_of_sorted_rows_agree(tmp_path, chunk_rows):
     sorted_ = sorted_layout(source, BY_TIME, chunk_rows)
     assert (stored.n_rows, sorted_.n_rows) == (200, 200)
     times = np.sort(table["t"].cast("int64").to_numpy())
-    for rank in (0, 19, 20, 137, 199):
-        assert stored.time_at_rank(rank) == sorted_.time_at_rank(rank) == times[rank]
+    ranks = [0, 19, 20, 137, 199]
+    assert stored.times_at_ranks(ranks) == sorted_.times_at_ranks(ranks) == times[ranks].tolist()
     assert max(chunk.n_rows for chunk in stored.chunks) <= chunk_rows
     assert all(chunk.times is None for chunk in stored.chunks)
     assert all(chunk.times is not None for chunk in sorted_.chunks)

@@ -13,17 +13,16 @@ from emberharmony.planning import chunks as module
 from emberharmony.planning.chunks import (
     LAST_TICK,
     Chunk,
-    TimeBucket,
     check_chunk_rows,
     count_in_buckets,
     cut_rows,
     cut_times,
     in_range,
     joined,
-    time_at_rank,
     time_buckets,
 )
 from emberharmony.planning.partitions import TimePartitions
+from emberharmony.planning.time_ranks import bucket_at_rank, times_in_buckets
 
 
 def counter(ticks, calls=None):
@@ -103,26 +102,6 @@ def test_time_chunks(ticks, chunk_rows):
     assert len(chunks) <= 1 + 4 * len(ticks) / chunk_rows + 2 * sum(b.n_rows > chunk_rows // 2 for b in buckets)
 
 
-@given(ticks=times, data=st.data(), max_rows=st.integers(1, 20))
-def test_time_at_rank(ticks, data, max_rows):
-    buckets = list(time_buckets(counter(ticks), int(ticks.min()), int(ticks.max()), max_rows=max_rows))
-    rank = data.draw(st.integers(0, len(ticks) - 1))
-    asked = []
-
-    def looked_at(start, stop):
-        asked.append(between(ticks)(start, stop))
-        return asked[-1]
-
-    assert time_at_rank(buckets, rank, looked_at) == np.sort(ticks)[rank]
-    assert sum(map(len, asked)) <= max_rows  # only the rows of one bucket
-
-
-def test_no_row_at_a_rank():
-    for buckets, rank in (([], 0), ([TimeBucket(0, 1, 5)], 5), ([TimeBucket(0, 1, 5)], -1)):
-        with pytest.raises(PlanError, match=f"no row at rank {rank}"):
-            time_at_rank(buckets, rank, lambda *_: np.empty(0))
-
-
 def test_nothing_to_cut():
     assert cut_rows([], 5) == []
     assert cut_times([], 5) == []
@@ -198,7 +177,7 @@ def test_a_date_is_not_cut():
     buckets = list(time_buckets(counter(days, calls), 0, int(days.max()), max_rows=5, resolution=86_400))
     assert [bucket.n_rows for bucket in buckets] == [7] * 3_650
     assert len(calls) == 1
-    assert time_at_rank(buckets, 8, lambda *_: np.empty(0), resolution=86_400) == 86_400
+    assert times_in_buckets([bucket_at_rank(buckets, 8)], lambda _: [], resolution=86_400) == [86_400]
 
 
 @pytest.mark.parametrize(("granularity", "period"), [("HOUR", "h"), ("DAY", "D"), ("MONTH", "M"), ("YEAR", "Y")])
@@ -267,7 +246,8 @@ def test_times_of_all_of_64_bits(n_buckets, ticks, data):
     assert [len(inside) for inside in seen] == [bucket.n_rows for bucket in buckets]
     assert np.concatenate(seen).tolist() == ticks.tolist()
     rank = data.draw(st.integers(0, len(ticks) - 1))
-    assert time_at_rank(buckets, rank, lambda start, stop: ticks[in_range(ticks, start, stop)]) == ticks[rank]
+    found = times_in_buckets([bucket_at_rank(buckets, rank)], lambda ranges: [ticks[in_range(ticks, *it)] for it in ranges])
+    assert found == [ticks[rank]]
 
 
 @pytest.mark.parametrize(

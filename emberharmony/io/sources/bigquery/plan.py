@@ -15,6 +15,7 @@ from emberharmony.io.sources.bigquery.materialise import warn_of_scans
 from emberharmony.io.sources.bigquery.read import read_where
 from emberharmony.io.sources.bigquery.table import BigQueryTable
 from emberharmony.stats.key_counts import KeyCounts
+from emberharmony.threads import in_parallel
 from emberharmony.typing import IntArray
 
 
@@ -62,8 +63,11 @@ class BigQueryPlanning:
         counts[table["_eh_bucket"].to_numpy()] = table["_eh_n"].to_numpy()
         return counts
 
-    def times_between(self, time: str, start: int, stop: int) -> IntArray:
-        """Return all times in ``[start, stop)``."""
+    def times_between(self, time: str, ranges: Sequence[tuple[int, int]]) -> list[IntArray]:
+        """Return all times in each of some ranges ``[start, stop)``, which are asked for at the same time."""
+        return list(in_parallel(lambda times: self._times_within(time, *times), ranges, len(ranges)))
+
+    def _times_within(self, time: str, start: int, stop: int) -> IntArray:
         table, inside = self._table, self._table.key(time).between(start, stop)
         if table.is_made:
             return ticks(read_where(table, [time], inside)[time])[0]

@@ -77,21 +77,22 @@ class ParquetPlanning:
     def count_times(self, time: str, start: int, width: int, n_buckets: int) -> IntArray:
         """Count the rows in each bucket of time; reads the time column of the row groups in the range."""
         counts = np.zeros(n_buckets, np.int64)
-        groups = self._table.groups_between(time, start, start + width * n_buckets)
+        groups = self._table.groups_between(time, (start, start + width * n_buckets))
         for present, _ in times_of_groups(self._table, groups, time):
             count_in_buckets(counts, present, start, width)
         return counts
 
-    def times_between(self, time: str, start: int, stop: int) -> IntArray:
-        """Return all times in ``[start, stop)``."""
-        found = [np.empty(0, np.int64)]
-        for present, _ in times_of_groups(self._table, self._table.groups_between(time, start, stop), time):
-            found.append(present[in_range(present, start, stop)])
-        return np.concatenate(found)
+    def times_between(self, time: str, ranges: Sequence[tuple[int, int]]) -> list[IntArray]:
+        """Return all times in each of some ranges ``[start, stop)``; reads every row group once."""
+        found = [[np.empty(0, np.int64)] for _ in ranges]
+        for present, _ in times_of_groups(self._table, self._table.groups_between(time, *ranges), time):
+            for inside, (start, stop) in zip(found, ranges, strict=True):
+                inside.append(present[in_range(present, start, stop)])
+        return [np.concatenate(inside) for inside in found]
 
     def rows_touched(self, time: str, ranges: Sequence[tuple[int, int]]) -> int:
         """Return the rows of the groups whose statistics overlap each range of time, added up."""
-        return sum(group.n_rows for start, stop in ranges for group in self._table.groups_between(time, start, stop))
+        return sum(group.n_rows for start, stop in ranges for group in self._table.groups_between(time, (start, stop)))
 
     def times_of_rows(self, time: str, start: int, stop: int) -> tuple[IntArray, int]:
         """Return the times of the row groups that hold rows ``[start, stop)``, and the number of their first row."""

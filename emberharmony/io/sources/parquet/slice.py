@@ -57,15 +57,16 @@ class ParquetSlice(ParquetSource):
             count_in_buckets(counts, times, start, width)
         return counts
 
-    def times_between(self, time: str, start: int, stop: int) -> IntArray:
-        """Return all times of the slice in ``[start, stop)``."""
-        return np.concatenate([np.empty(0, np.int64), *self._times(start, stop)])
+    def times_between(self, time: str, ranges: Sequence[tuple[int, int]]) -> list[IntArray]:
+        """Return all times of the slice in each of some ranges ``[start, stop)``."""
+        first, end = self._ticks
+        return super().times_between(self._rows.column, [(max(first, start), min(end, stop)) for start, stop in ranges])
 
     def _times(self, start: int, stop: int) -> Sequence[IntArray]:
         """Times of the slice in a range, by row group."""
         first, end = self._ticks
         first, end, column = max(first, start), min(end, stop), self._rows.column
-        groups = self._table.groups_between(column, first, end)
+        groups = self._table.groups_between(column, (first, end))
         found = (times for times, _ in times_of_groups(self._table, groups, column))
         return [times[(times >= first) & (times < end)] for times in found]
 

@@ -74,7 +74,7 @@ class ParquetTable:
         whole = ParquetTable(replace(self.spec, rows=None), Catalogue(open_footers(list_files(self.places)), {}))
         if rows.column not in whole.schema.names:  # refused by whoever assigns the roles
             return whole.files
-        groups = whole.groups_between(rows.column, *rows.ticks(whole.schema.field(rows.column).type))
+        groups = whole.groups_between(rows.column, rows.ticks(whole.schema.field(rows.column).type))
         # A table has a file that tells its columns, also where no rows are.
         return [whole.files[number] for number in dict.fromkeys(group.file for group in groups)] or whole.files[-1:]
 
@@ -197,14 +197,17 @@ class ParquetTable:
             self._group_times[time] = self._read_statistics(time)
         return self._group_times[time]
 
-    def groups_between(self, time: str, start: int, stop: int) -> list[RowGroup]:
-        """Return the row groups that may hold times in ``[start, stop)``: all, where statistics are missing."""
-        ranges = self.group_times(time)
-        if ranges is None:
+    def groups_between(self, time: str, *ranges: tuple[int, int]) -> list[RowGroup]:
+        """Return the row groups that may hold times in a range ``[start, stop)``: all, where statistics are missing."""
+        known = self.group_times(time)
+        if known is None:
             return self.groups
-        first, last, _ = ranges
-        no_end = stop >= LAST_TICK  # see `in_range`
-        return [self.groups[i] for i in np.flatnonzero((last >= start) & ((first < stop) | no_end))]
+        first, last, _ = known
+        inside = np.zeros(len(self.groups), bool)
+        for start, stop in ranges:
+            no_end = stop >= LAST_TICK  # see `in_range`
+            inside |= (last >= start) & ((first < stop) | no_end)
+        return [self.groups[i] for i in np.flatnonzero(inside)]
 
     def groups_of_rows(self, start: int, stop: int) -> list[RowGroup]:
         """Return the row groups that hold rows ``[start, stop)`` of the table."""

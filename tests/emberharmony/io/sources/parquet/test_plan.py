@@ -26,7 +26,8 @@ def test_footers_tell_times_to_the_tick(tmp_path, unit, statistics):
     scale = 1000 if unit == "s" else 1  # Parquet has no seconds
     span = reader.time_range("t")
     assert (span.first, span.last) == (scale * first, scale * (first + 99))
-    assert len(reader.times_between("t", scale * first, scale * (first + 10))) == 10
+    (found,) = reader.times_between("t", [(scale * first, scale * (first + 10))])
+    assert len(found) == 10
     assert reader.count_times("t", scale * first, scale * 10, 10).tolist() == [10] * 10
 
 
@@ -118,4 +119,5 @@ def test_groups_that_overlap_a_range_of_times(tmp_path):
     assert reader.rows_touched("t", [(0, 1), (2, 4), (8, 9)]) == 3 + 6 + 0
     found, first_row = reader.times_of_rows("t", 4, 5)
     assert (found.tolist(), first_row) == ([3, 4, 5], 3)
-    assert reader.times_between("t", 2, 4).tolist() == [2, 3]
+    assert [times.tolist() for times in reader.times_between("t", [(2, 4), (7, 9), (3, 5)])] == [[2, 3], [7], [3, 4]]
+    assert reader.times_between("t", []) == []

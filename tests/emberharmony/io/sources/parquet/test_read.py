@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -76,6 +77,27 @@ def test_columns_of_files_that_follow_one_another_are_made_together(tmp_path, mo
     monkeypatch.setattr(RowsOfFile, "table", counted)
     assert reader.read(chunk, ["name"], time=None)["row_number"].to_pylist() == [*range(400)]
     assert made == [400]
+
+
+def test_times_are_read_on_several_threads_and_come_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(read, "_TIMES_AT_ONCE", 25)
+    monkeypatch.setattr(read, "_JOINED_BYTES", 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    threads, read_groups = set[int](), read.read_groups
+
+    def noted(source, groups, columns):
+        threads.add(threading.get_ident())
+        return read_groups(source, groups, columns)
+
+    monkeypatch.setattr(read, "read_groups", noted)
+    times = [None if i % 7 == 0 else i for i in range(200)]
+    table = pa.table({"t": pa.array(times, pa.timestamp("us"))})
+    source = parquet_source(write_table(table, tmp_path / "t.parquet", group_rows=10))
+    found = list(read.times_of_groups(source._table, source._table.groups, "t"))
+    assert [it.tolist() for it, _ in found] == [[t for t in times[i : i + 10] if t is not None] for i in range(0, 200, 10)]
+    assert [n for _, n in found] == [times[i : i + 10].count(None) for i in range(0, 200, 10)]
+    assert len(threads) > 1
+    assert threading.get_ident() not in threads
 
 
 def test_a_value_is_looked_for_in_few_files_at_a_time(tmp_path, monkeypatch):
