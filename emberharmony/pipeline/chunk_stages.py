@@ -110,7 +110,8 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
     """Count the chunk's rows in every split, and profile the training rows' columns."""
     began = time.perf_counter()
     plan, features = run.plan, run.plan.roles.features
-    codes, key_runs, series = _split_of(run, chunk, steps)
+    profiled = [] if plan.spec.source.profiles_by_query else [column.name for column in features]
+    codes, key_runs, series, rows = _split_of(run, chunk, profiled, steps)
     in_train = codes == TRAIN
     profiles = {column.name: ColumnProfile.empty() for column in features}
     if plan.spec.source.profiles_by_query:
@@ -118,8 +119,8 @@ def profile_chunk(run: Run, chunk: Chunk, backend: str, steps: Steps = PLAIN) ->
             assert plan.boundaries is not None  # as planned
             profiles = profile_by_query(run.source, plan.spec, features, plan.boundaries)
     elif in_train.any():
-        rows = _read(run, chunk, [column.name for column in features], steps)
-        rows = rows if in_train.all() else rows.filter(pa.array(in_train))
+        rows = _read(run, chunk, profiled, steps) if rows is None else rows
+        rows = rows if in_train.all() else rows.select(profiled).filter(pa.array(in_train))
         profiles = steps.profile_rows(rows, features, plan.spec.features)
     # Apart: there may be many categories, and merging the rest does not read them.
     states = {str(i): profile.without_categories.to_arrays() for i, profile in enumerate(profiles.values())}
@@ -286,17 +287,23 @@ def split_of(plan: StagedPlan) -> RowSplit:
     return row_split(spec.split_method, keyed, n_rows=plan.n_rows, time=spec.columns.time, boundaries=plan.boundaries)
 
 
-def _split_of(run: Run, chunk: Chunk, steps: Steps) -> tuple[SplitCodes, dict[str, Runs], dict[str, SeriesSpan]]:
-    """Each row's split, from as few columns as possible, the runs of equal keys, and the series of each split."""
+def _split_of(
+    run: Run, chunk: Chunk, profiled: Sequence[str], steps: Steps
+) -> tuple[SplitCodes, dict[str, Runs], dict[str, SeriesSpan], pa.Table | None]:
+    """Each row's split, the runs of equal keys, the series of each split, and the rows, if they had to be read for that.
+
+    The columns that are profiled are read with those that decide the split: reading a chunk twice takes longer.
+    """
     split, order, windows = split_of(run.plan), run.plan.order, run.plan.spec.windows
     of_series = order.columns if order.makes_series and windows.strides else ()
     known = split.codes_of(chunk.ranks, run.times_of(chunk))
     if known is not None and not of_series:
-        return known, {}, {}
-    rows = _read(run, chunk, list(dict.fromkeys([*split.columns, *of_series])), steps)
+        return known, {}, {}, None
+    profiled = profiled if known is None or (known == TRAIN).any() else ()
+    rows = _read(run, chunk, list(dict.fromkeys([*split.columns, *of_series, *profiled])), steps)
     codes = steps.split(split, chunk, rows)
     may_mix = windows.halo and not {*split.columns} <= {*order.entity}
-    return codes, split.key_runs(rows, codes) if may_mix else {}, _series(run.plan, rows, codes)
+    return codes, split.key_runs(rows, codes) if may_mix else {}, _series(run.plan, rows, codes), rows
 
 
 def _series(plan: StagedPlan, rows: pa.Table, codes: SplitCodes, splits: Sequence[str] | None = None) -> dict[str, SeriesSpan]:
