@@ -168,7 +168,9 @@ class StagedPlan:
         TerminalError
             If a version of this library wrote it whose plans have another format.
         """
-        data = store.read_json(PLAN)
+        reads: tuple[Callable[[], Any], ...] = (lambda: store.read_json(PLAN), lambda: _chunks_in(store, CHUNKS))
+        found = in_parallel(call, reads, store.readers)
+        data = next(found)
         if data["version"] != PLAN_VERSION:
             raise TerminalError(
                 f"{store.address_of(PLAN)} has version {data['version']}, and this library reads version {PLAN_VERSION}: "
@@ -191,7 +193,7 @@ class StagedPlan:
             boundaries=TimeBoundaries(**data["boundaries"]) if data["boundaries"] else None,
             texts=TextBudget(**data["texts"]),
             facts=data["facts"],
-            chunks=_chunks_in(store, CHUNKS),
+            chunks=next(found),
             inputs=_chunks_in(store, INPUTS) if data["n_inputs"] else (),
             merges=MergeLevels(**data["merges"]),
         )

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from operator import call
 from platform import node
 from threading import Lock
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
@@ -30,7 +31,7 @@ from emberharmony.pipeline.receipts import Receipts
 from emberharmony.planning.chunks import Chunk
 from emberharmony.planning.memory import chunks_ahead
 from emberharmony.planning.resident import limit_arenas, use_c_memory
-from emberharmony.threads import Turns, limit_worker_threads
+from emberharmony.threads import Turns, in_parallel, limit_worker_threads
 
 
 class Rows(Protocol):
@@ -92,8 +93,8 @@ class Run:
     def opened(cls, staging: str) -> Self:
         """Return the run that is staged in a folder."""
         staged = open_staged(staging)
-        sink = noted_sink(staged)
-        plan = StagedPlan.read(staged)
+        reads: tuple[Callable[[], Any], ...] = (lambda: noted_sink(staged), lambda: StagedPlan.read(staged))
+        sink, plan = in_parallel(call, reads, staged.readers)
         store = sink.staged(staged) if plan.spec.job.publishes_rows else staged
         receipts = receipts_of(plan, store)
         fitted = Fitted(store, receipts, plan.spec.windows.strides, plan.splits, plan.order)

@@ -77,17 +77,21 @@ def text_widths(table: ParquetTable, names: Sequence[str], stored: Mapping[str, 
     """
     widths, groups = dict(stored), table.groups
     least_rows = _least_rows(table)
-    for group in groups[:: max(1, len(groups) // 2)][:2] if names else []:
-        for name, column in _texts_of(table, group, names).items():
-            first = _first_rows_width(table.files[group.file], group, column, least_rows)
-            widths[name] = max(widths[name], _GROWTH * first)
+    n_readers = max((file.parallel_reads for file in table.listed), default=1)
+    two = groups[:: max(1, len(groups) // 2)][:2] if names else []
+    texts = [(name, group, column) for group in two for name, column in _texts_of(table, group, names).items()]
+
+    def first_rows_width(text: tuple[str, RowGroup, StoredColumn]) -> float:
+        _, group, column = text
+        return _first_rows_width(table.files[group.file], group, column, least_rows)
+
+    for (name, _, _), width in zip(texts, in_parallel(first_rows_width, texts, n_readers), strict=True):
+        widths[name] = max(widths[name], _GROWTH * width)
     longest: dict[str, list[tuple[int, RowGroup]]] = {name: [] for name in names}
     most = min(file.most_probes for file in table.listed)
     some = groups[:: -(-len(groups) * len(names) // most) or 1]
-    n_threads = min(len(some), max(file.parallel_reads for file in table.listed))
-    for group, lengths in zip(
-        some, in_parallel(lambda group: _longest_texts(table, group, names), some, n_threads), strict=True
-    ):
+    found = in_parallel(lambda group: _longest_texts(table, group, names), some, min(len(some), n_readers))
+    for group, lengths in zip(some, found, strict=True):
         for name, length in lengths.items():
             if length > widths[name] + _LONGER_BYTES:
                 longest[name].append((length, group))
