@@ -15,6 +15,7 @@ from emberharmony.planning.chunks import Chunk
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.runs import Runs
 from emberharmony.stats.series_span import SeriesSpan
+from emberharmony.threads import in_parallel
 
 _FOLDER = "receipts"
 _RECEIPT = re.compile(r"[0-9]{5,}\.json")
@@ -90,18 +91,26 @@ class Receipts:
         self.store.make_durable(receipt.files)
         self.store.put_if_absent(_name(receipt.stage, receipt.chunk), receipt.to_json())
 
+    def is_done(self, stage: str, chunk: int) -> bool:
+        """Whether a stage of a chunk is done, by what the store holds now."""
+        return self._stored(stage, chunk) is not None
+
     def find(self, stage: str, chunk: int) -> Receipt | None:
         """Return the receipt of a stage of a chunk, if it is done."""
-        found = self.store.read_with_etag(_name(stage, chunk))
-        if found is not None:
-            return Receipt.from_json(json.loads(found[0]))
-        self.store.check_there()
-        return None
+        content = self.store.recent(_name(stage, chunk)) or self._stored(stage, chunk)
+        return None if content is None else Receipt.from_json(json.loads(content))
+
+    def _stored(self, stage: str, chunk: int) -> bytes | None:
+        content = self.store.find(_name(stage, chunk))
+        if content is None:
+            self.store.check_there()
+        return content
 
     def all_of(self, stage: str) -> Iterator[Receipt]:
         """Yield the receipts of a stage, in order; the stage has to be complete."""
         names = (_name(stage, chunk.index) for chunk in self.items(stage))
-        yield from map(Receipt.from_json, self.store.read_each_json(names))
+        contents = in_parallel(lambda name: self.store.recent(name) or self.store.get(name), names, self.store.readers)
+        yield from (Receipt.from_json(json.loads(content)) for content in contents)
 
     def of(self, stage: str, chunk: int) -> Receipt:
         """Return the receipt of a stage of a chunk, which has to be done.

@@ -152,7 +152,7 @@ def compute_stage(name: str, ref: RunRef, chunk: int = 0, steps: Steps = PLAIN) 
     with opened_run(ref) as (run, backend):
         item = run.receipts.items(name)[chunk]
         done = ItemDone(chunk, 0 if stage.once else item.n_rows, worker=current_worker())
-        if run.receipts.find(name, chunk) is not None:
+        if run.receipts.is_done(name, chunk):
             return lambda: done
         if ref.turns is not None:
             steps = _in_turn(steps, turns_of(ref.token, ref.turns))

@@ -16,6 +16,7 @@ from emberharmony.features.columns import ColumnSpec
 from emberharmony.features.specs import CategorySpec, CyclicalSpec, NumberSpec
 from emberharmony.io.store.address import is_bucket, without_query
 from emberharmony.io.store.paths import Folder
+from emberharmony.io.store.recent import RECENT_BYTES
 from emberharmony.io.store.uploads import UPLOADS_BYTES
 from emberharmony.messages import listed, shortened, shown
 from emberharmony.pca import PCASpec
@@ -182,7 +183,8 @@ class AnyJob(BaseModel):
         worker = self._worker_bytes
         server = server_bytes() if self.engine.uses_prefect else 0
         n_workers, services = (self.workers, self.engine.services_bytes) if worker else (0, 0)
-        beside = Beside(n_workers, worker, server, services, UPLOADS_BYTES if is_bucket(self.sink.path) else 0)
+        held = UPLOADS_BYTES + RECENT_BYTES if is_bucket(self.sink.path) else 0
+        beside = Beside(n_workers, worker, server, services, held)
         return Resources(
             runtime.chunk_rows, runtime.max_memory_gb, self.workers, self.backend, may_be_fewer, beside, ahead=self._ahead
         )

@@ -9,7 +9,7 @@ from tests.faults.victims import small_job
 from tests.servers.distant import distant_server
 from tests.servers.s3 import CREDENTIALS
 
-READS, LISTINGS, WRITES = 60, 13, 36
+READS, LISTINGS, WRITES = 42, 13, 36
 
 
 def test_a_small_job_asks_its_bucket_seldom(tmp_path, monkeypatch):

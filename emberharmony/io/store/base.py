@@ -229,6 +229,13 @@ class Store(Protocol):
         found = self.read_with_etag(name)
         return None if found is None else found[0]
 
+    def recent(self, name: str) -> bytes | None:
+        """Return the content of a file that `put_if_absent` has written lately, if fetching it takes longer than to keep it.
+
+        For files that nobody writes again, such as receipts. Another process may have removed it.
+        """
+        return None
+
     def find_json(self, name: str) -> Any | None:
         """Return the content of a JSON file; ``None`` if there is no such file."""
         content = self.find(name)
@@ -261,10 +268,6 @@ class Store(Protocol):
     def read_json(self, file: str | FileRecord) -> Any:
         """Return the content of a JSON file."""
         return json.loads(self.get(file))
-
-    def read_each_json(self, names: Iterable[str]) -> Iterator[Any]:
-        """Yield the contents of JSON files, in order; as many are read ahead as the store reads best at a time."""
-        return in_parallel(self.read_json, names, self.readers)
 
     def each(self, read: Callable[[FileRecord], R], records: Iterable[FileRecord]) -> Iterator[R]:
         """Yield what `read` returns for kept files, in order.

@@ -13,11 +13,12 @@ from io import BufferedIOBase, BufferedReader
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
-from emberharmony.errors import TerminalError, TransientError
+from emberharmony.errors import DamagedError, TerminalError, TransientError
 from emberharmony.io.placed_file import PlacedFile
 from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.base import ETag, FileRecord, HashingFile, Store
 from emberharmony.io.store.objects import ABSENT, ConditionFailedError, ObjectInfo, Objects, Revision
+from emberharmony.io.store.recent import RecentFiles
 from emberharmony.io.store.uploads import PendingUploads
 from emberharmony.threads import in_parallel
 
@@ -46,7 +47,8 @@ class ObjectStore(Store):
 
     An object is complete when it has its key, so nothing needs to be renamed. Kept files have the hash of their content in
     their names and never change: their size shows that they are whole, and nothing is downloaded to check them. Their upload
-    goes on behind the work that makes the next file; who reads one, or makes it durable, waits for its end.
+    goes on behind the work that makes the next file; who asks for one, or makes it durable, waits for its end. Small ones that
+    this process has kept lately are not fetched to be read.
 
     Parameters
     ----------
@@ -59,6 +61,7 @@ class ObjectStore(Store):
     objects: Objects
     prefix: BucketAddress
     _pending: PendingUploads = field(default_factory=PendingUploads, init=False, repr=False, compare=False)
+    _recent: RecentFiles = field(default_factory=RecentFiles, init=False, repr=False, compare=False)
 
     @property
     def address(self) -> str:
@@ -81,10 +84,18 @@ class ObjectStore(Store):
 
     def get(self, file: str | FileRecord) -> bytes:
         """Return the content of a file."""
-        found = self.objects.get(self._key(file))
-        if found is None:
+        content = self._content(file)
+        if content is None:
             raise self._missing(file)
-        return found[0]
+        return content
+
+    def _content(self, file: str | FileRecord) -> bytes | None:
+        """Return the content of a file, if there is one: of a kept one, what this process has written lately."""
+        recent = None if isinstance(file, str) else self._recent.find(self.prefix.key_of(file.kept_as))
+        if recent is not None:
+            return recent
+        found = self.objects.get(self._key(file))
+        return None if found is None else found[0]
 
     @contextmanager
     def open(self, file: str | FileRecord) -> Iterator[BufferedIOBase]:
@@ -111,10 +122,10 @@ class ObjectStore(Store):
 
     def _in_one(self, record: FileRecord) -> bytes:
         """Return the content of a small kept file, which one request reads and checks."""
-        found = self.objects.get(self._key(record))
-        if found is None or len(found[0]) != record.n_bytes:
+        content = self._content(record)
+        if content is None or len(content) != record.n_bytes:
             raise self.damaged(record)
-        return found[0]
+        return content
 
     def read_ranges(self, record: FileRecord, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes | memoryview]:
         """Return ranges of a kept file: near ones by one request, all at the same time, while the file's size is compared."""
@@ -144,11 +155,20 @@ class ObjectStore(Store):
 
     def put(self, name: str, content: bytes | memoryview) -> None:
         """Write a file, in place of one of that name."""
-        self.objects.put(self._key(name), content)
+        key = self._key(name)
+        self._recent.drop(key)
+        self.objects.put(key, content)
 
     def put_if_absent(self, name: str, content: bytes | memoryview) -> bool:
         """Write a file unless there is one of that name; returns whether the file has this content now."""
-        return self._put_if(name, content, ABSENT) is not None
+        is_this = self._put_if(name, content, ABSENT) is not None
+        if is_this:
+            self._recent.add(self._key(name), content)
+        return is_this
+
+    def recent(self, name: str) -> bytes | None:
+        """Return the content of a small file that `put_if_absent` has written lately."""
+        return self._recent.find(self.prefix.key_of(name))
 
     def read_with_etag(self, name: str) -> tuple[bytes, ETag] | None:
         """Return the content of a file and its state; ``None`` if there is no such file."""
@@ -157,6 +177,7 @@ class ObjectStore(Store):
 
     def replace_if_unchanged(self, name: str, content: bytes | memoryview, etag: ETag) -> ETag | None:
         """Write a file that is in the given state; returns its new state, ``None`` if it was in another."""
+        self._recent.drop(self._key(name))
         revision = self._put_if(name, content, Revision(etag))
         return None if revision is None else ETag(revision)
 
@@ -181,7 +202,7 @@ class ObjectStore(Store):
         if len(content) > _SPOOLED_BYTES:
             return super().keep(name, content)
         record = FileRecord(name, len(content), hashlib.sha256(content).hexdigest())
-        self._upload(record, lambda key: self.objects.put(key, content))
+        self._upload_small(record, content)
         return record
 
     @contextmanager
@@ -197,10 +218,14 @@ class ObjectStore(Store):
                 spooled.seek(0)
                 content = spooled.read()
                 spooled.close()
-                self._upload(file.record, lambda key: self.objects.put(key, content))
+                self._upload_small(file.record, content)
         except BaseException:
             spooled.close()
             raise
+
+    def _upload_small(self, record: FileRecord, content: bytes | memoryview) -> None:
+        self._recent.add(self.prefix.key_of(record.kept_as), content)
+        self._upload(record, lambda key: self.objects.put(key, content))
 
     def _put_file(self, key: str, file: IO[bytes]) -> None:
         file.seek(0)
@@ -237,7 +262,9 @@ class ObjectStore(Store):
 
     def delete(self, name: str) -> None:
         """Remove a file, if there is one of that name."""
-        self.objects.delete([self._key(name)])
+        key = self._key(name)
+        self._recent.drop(key)
+        self.objects.delete([key])
 
     def sha256(self, file: str | FileRecord) -> str | None:
         """SHA-256 of a file's content, in hexadecimal; ``None`` if there is no such file. Downloads it."""
@@ -252,6 +279,11 @@ class ObjectStore(Store):
     def holds(self, record: FileRecord) -> bool:
         """Whether a kept file is there; its name holds its hash, and its size is compared."""
         return self.size(record) == record.n_bytes
+
+    def damaged(self, record: FileRecord) -> DamagedError:
+        """Return the error, and trust nothing any more that is remembered: others may have made files again."""
+        self._recent.clear()
+        return super().damaged(record)
 
     def check_there(self) -> None:
         """Do nothing: a bucket has no folders that could be missing."""

@@ -6,12 +6,15 @@ import os
 
 import pytest
 
-from emberharmony.errors import DamagedError
+from emberharmony.errors import DamagedError, TerminalError
+from emberharmony.io.store.address import BucketAddress
 from emberharmony.io.store.local import LocalStore
+from emberharmony.io.store.object_store import ObjectStore
 from emberharmony.pipeline.receipts import Receipt, Receipts
 from emberharmony.planning.chunks import Chunk
 from emberharmony.stats.explained import ExplainedSquares
 from emberharmony.stats.runs import Runs
+from tests.stores import MemoryObjects
 
 CHUNKS = [Chunk(i, 10 * i, 10) for i in range(3)]
 
@@ -39,6 +42,23 @@ def test_the_first_receipt_of_a_chunk_stays(receipts):
     receipts.commit(first)
     receipts.commit(second)
     assert receipts.find("featurize", 0) == first
+
+
+def test_all_receipts_of_a_stage_are_read_in_order():
+    """Those that this process has written lately are not fetched from a bucket; whether a stage is done, it is asked."""
+    objects, address = MemoryObjects(), BucketAddress.parse("s3://bucket/run")
+    here, there = (Receipts(ObjectStore(objects, address), CHUNKS) for _ in range(2))
+    written = [receipt_of(here, chunk.index) for chunk in CHUNKS]
+    here.commit(written[2])
+    for receipt in written[:2]:
+        there.commit(receipt)
+    for receipts in (here, there):
+        assert list(receipts.all_of("featurize")) == written
+    there.store.delete("receipts/featurize/00002.json")
+    assert here.find("featurize", 2) == written[2]
+    assert [here.is_done("featurize", chunk) for chunk in (0, 2)] == [True, False]
+    with pytest.raises(TerminalError, match=r"receipts/featurize/00002\.json is missing"):
+        list(there.all_of("featurize"))
 
 
 def test_files_are_on_disk_before_the_receipt_that_names_them(receipts, monkeypatch):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from emberharmony.errors import PlanError
+from emberharmony.io.store.recent import RECENT_BYTES
 from emberharmony.io.store.uploads import UPLOADS_BYTES
 from emberharmony.pipeline.execute import plan_job
 from flows.config import job as config
@@ -49,7 +50,7 @@ def test_files_on_their_way_to_a_bucket_are_in_the_plan(tmp_path, monkeypatch, e
     job = job_of(tmp_path, engine=engine, workers=2)
     bucket = job.model_copy(update={"sink": replace(job.sink, path="s3://bucket/out")})
     more = bucket.resources.beside.total_bytes - job.resources.beside.total_bytes
-    assert more == n_processes * UPLOADS_BYTES
+    assert more == n_processes * (UPLOADS_BYTES + RECENT_BYTES)
     assert "by files on their way to a bucket" in bucket.resources.beside.text()
 
 
