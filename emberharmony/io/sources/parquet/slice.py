@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Self
@@ -59,16 +59,18 @@ class ParquetSlice(ParquetSource):
 
     def times_between(self, time: str, ranges: Sequence[tuple[int, int]]) -> list[IntArray]:
         """Return all times of the slice in each of some ranges ``[start, stop)``."""
-        first, end = self._ticks
-        return super().times_between(self._rows.column, [(max(first, start), min(end, stop)) for start, stop in ranges])
+        return super().times_between(self._rows.column, [self._within(*times) for times in ranges])
 
-    def _times(self, start: int, stop: int) -> Sequence[IntArray]:
-        """Times of the slice in a range, by row group."""
+    def _times(self, start: int, stop: int) -> Iterator[IntArray]:
+        """Yield the times of the slice in a range, row group by row group."""
+        (first, end), column = self._within(start, stop), self._rows.column
+        for times, _ in times_of_groups(self._table, self._table.groups_between(column, (first, end)), column):
+            yield times[(times >= first) & (times < end)]
+
+    def _within(self, start: int, stop: int) -> tuple[int, int]:
+        """Return the part of a range of times that lies in the slice."""
         first, end = self._ticks
-        first, end, column = max(first, start), min(end, stop), self._rows.column
-        groups = self._table.groups_between(column, (first, end))
-        found = (times for times, _ in times_of_groups(self._table, groups, column))
-        return [times[(times >= first) & (times < end)] for times in found]
+        return max(first, start), min(end, stop)
 
     @cached_property
     def _n_rows(self) -> int:
