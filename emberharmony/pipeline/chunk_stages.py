@@ -290,9 +290,9 @@ def split_of(plan: StagedPlan) -> RowSplit:
 def _split_of(
     run: Run, chunk: Chunk, profiled: Sequence[str], steps: Steps
 ) -> tuple[SplitCodes, dict[str, Runs], dict[str, SeriesSpan], pa.Table | None]:
-    """Each row's split, the runs of equal keys, the series of each split, and the rows, if they had to be read for that.
+    """Each row's split, the runs of equal keys, the series of each split, and the rows if they were read to decide these.
 
-    The columns that are profiled are read with those that decide the split: reading a chunk twice takes longer.
+    The profiled columns are read with them, so that no chunk is read twice.
     """
     split, order, windows = split_of(run.plan), run.plan.order, run.plan.spec.windows
     of_series = order.columns if order.makes_series and windows.strides else ()

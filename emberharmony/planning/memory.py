@@ -41,7 +41,7 @@ class Beside:
     worker_bytes: int = 0  # of each, before its first chunk
     server_bytes: int = 0  # of a Prefect server that the job has started
     services_bytes: int = 0  # of a cluster's processes that compute nothing
-    uploads_bytes: int = 0  # of files on their way to a bucket, in each process that writes
+    uploads_bytes: int = 0  # of files on their way to a bucket, and of recent ones, in each process that writes
 
     @property
     def total_bytes(self) -> int:

@@ -230,7 +230,7 @@ class Store(Protocol):
         return None if found is None else found[0]
 
     def recent(self, name: str) -> bytes | None:
-        """Return the content of a file that `put_if_absent` has written lately, if fetching it takes longer than to keep it.
+        """Return the content of a file that `put_if_absent` has written lately, if the store remembers it, else ``None``.
 
         For files that nobody writes again, such as receipts. Another process may have removed it.
         """

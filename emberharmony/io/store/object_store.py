@@ -281,7 +281,7 @@ class ObjectStore(Store):
         return self.size(record) == record.n_bytes
 
     def damaged(self, record: FileRecord) -> DamagedError:
-        """Return the error, and trust nothing any more that is remembered: others may have made files again."""
+        """Return the error, and forget all recent files: another process may have made some of them again."""
         self._recent.clear()
         return super().damaged(record)
 

@@ -9,7 +9,7 @@ from typing import Final, Self
 RECENT_BYTES: Final = 4 * 2**20
 """Bytes of all of them, at most; the memory plan counts them."""
 LARGEST_BYTES: Final = 2**18
-"""Larger files are not kept: fetching one takes longer than waiting for the answer, and few would fit."""
+"""Larger files are not held: few would fit, and most of the time to fetch one is its transfer, not the wait for an answer."""
 
 
 class RecentFiles:
@@ -49,12 +49,12 @@ class RecentFiles:
         return self._contents.get(key)
 
     def drop(self, key: str) -> None:
-        """Hold the content of a file no longer."""
+        """Forget the content of a file."""
         with self._alone:
             self._held -= len(self._contents.pop(key, b""))
 
     def clear(self) -> None:
-        """Hold nothing any more."""
+        """Forget all contents."""
         with self._alone:
             self._contents.clear()
             self._held = 0

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 _JOINED_BYTES = 2**21  # of small pieces that are joined; a larger piece stays as it is
 _WHOLE_BYTES = 2**18  # of a file that is read as a whole
-_TIMES_AT_ONCE = 2**18  # of a thread that reads nothing else
+_TIMES_AT_ONCE = 2**18  # rows whose times a thread decodes at a time
 _MIN_BATCH_ROWS = 16_384
 _MAX_BATCH_ROWS = 65_536
 
